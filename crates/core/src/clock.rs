@@ -1,0 +1,206 @@
+//! Time as the whole server sees it. `now` is read once when a request enters and handed down; nothing else asks the system.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// A span of time in whole seconds.
+pub type Seconds = i64;
+
+/// One minute, in seconds.
+pub const MINUTE: Seconds = 60;
+/// One hour, in seconds.
+pub const HOUR: Seconds = 60 * MINUTE;
+/// One day of 24 hours, in seconds.
+pub const DAY: Seconds = 24 * HOUR;
+
+/// A moment, in whole seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `seconds` after 1970-01-01T00:00:00Z.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// This moment moved by `seconds`, which may be negative.
+    pub const fn plus(self, seconds: Seconds) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` to this moment; negative where `earlier` is the later one.
+    pub const fn since(self, earlier: Timestamp) -> Seconds {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Whether this moment lies in the window of `span` seconds that `start` opened.
+    ///
+    /// A moment before `start` does not: a clock that was moved back must not reopen a window.
+    pub const fn is_within(self, span: Seconds, start: Timestamp) -> bool {
+        let age = self.since(start);
+        0 <= age && age < span
+    }
+
+    /// Reads an RFC 3339 timestamp such as `2026-11-22T10:00:00Z`.
+    ///
+    /// # Errors
+    /// Says what is wrong with `text`.
+    pub fn parse_rfc3339(text: &str) -> Result<Self, String> {
+        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_second())).map_err(|e| e.to_string())
+    }
+
+    /// The day of this moment in UTC, for people: `23 November 2026`.
+    pub fn day_for_people(self) -> String {
+        match jiff::Timestamp::from_second(self.0) {
+            Ok(t) => t.to_zoned(jiff::tz::TimeZone::UTC).strftime("%-d %B %Y").to_string(),
+            Err(_) => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, to the second.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0) {
+            Ok(t) => write!(f, "{t}"),
+            Err(_) => write!(f, "@{}", self.0),
+        }
+    }
+}
+
+/// The farthest that a sandbox clock may be moved, in seconds: a century either way.
+pub const FARTHEST_OFFSET: Seconds = 100 * 365 * DAY;
+
+/// Reads a duration such as `5m`, `24h`, `90d` or `5m1s`, with an optional sign, in seconds.
+///
+/// # Errors
+/// Says what is wrong with `text`: calendar units (months, years) have no fixed length and are refused.
+pub fn parse_duration(text: &str) -> Result<Seconds, String> {
+    let span: jiff::Span = text.parse().map_err(|_| format!("`{text}` is not a duration; write it like 5m, 24h or 90d"))?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err(format!("`{text}` has no fixed length; write it in days, like 365d"));
+    }
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map(|d| d.as_secs()).map_err(|e| e.to_string())
+}
+
+/// A length of time in words, in its largest fitting unit: `12 seconds`, `3 hours`.
+pub fn duration_in_words(seconds: Seconds) -> String {
+    let (count, unit) = match seconds.abs() {
+        s if s < 2 * MINUTE => (s, "second"),
+        s if s < 2 * HOUR => (s / MINUTE, "minute"),
+        s if s < 2 * DAY => (s / HOUR, "hour"),
+        s => (s / DAY, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Where `now` comes from.
+#[derive(Debug)]
+pub enum Clock {
+    /// The machine's time, which never goes back while the process runs: a step back would reopen windows that were closed.
+    Live {
+        /// The latest moment told so far, in unix seconds.
+        latest: AtomicI64,
+    },
+    /// The machine's time plus an offset that the sandbox's user sets.
+    Sandbox {
+        /// Seconds that this clock is ahead of the machine's.
+        offset: AtomicI64,
+    },
+}
+
+impl Clock {
+    /// The clock of a real server.
+    pub fn live() -> Self {
+        Self::Live { latest: AtomicI64::new(i64::MIN) }
+    }
+
+    /// A clock that can be moved, `offset` seconds ahead of the machine's.
+    pub fn sandbox(offset: Seconds) -> Self {
+        Self::Sandbox { offset: AtomicI64::new(offset) }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        let machine = machine_time();
+        match self {
+            Self::Live { latest } => Timestamp(latest.fetch_max(machine, Ordering::Relaxed).max(machine)),
+            Self::Sandbox { offset } => Timestamp(machine.saturating_add(offset.load(Ordering::SeqCst))),
+        }
+    }
+
+    /// Seconds that this clock is ahead of the machine's.
+    pub fn offset(&self) -> Seconds {
+        match self {
+            Self::Live { .. } => 0,
+            Self::Sandbox { offset } => offset.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Moves a sandbox's clock to `seconds` ahead of the machine's; a live clock stays as it is.
+    pub fn set_offset(&self, seconds: Seconds) {
+        if let Self::Sandbox { offset } = self {
+            offset.store(seconds, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The one place that reads the machine's clock.
+#[allow(clippy::disallowed_methods)]
+fn machine_time() -> i64 {
+    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("5m"), Ok(300));
+        assert_eq!(parse_duration("5m1s"), Ok(301));
+        assert_eq!(parse_duration("90d"), Ok(90 * DAY));
+        assert_eq!(parse_duration("-25h"), Ok(-25 * HOUR));
+        for bad in ["", "5", "1y", "2mo", "soon", "5m 1x", "99999999999999999999d"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_closed_before_it_opens() {
+        let start = Timestamp::from_unix(1000);
+        assert!(start.is_within(10, start));
+        assert!(start.plus(9).is_within(10, start));
+        assert!(!start.plus(10).is_within(10, start));
+        assert!(!start.plus(-1).is_within(10, start));
+    }
+
+    #[test]
+    fn a_live_clock_never_goes_back() {
+        let clock = Clock::live();
+        let ahead = clock.now().plus(HOUR);
+        if let Clock::Live { latest } = &clock {
+            latest.store(ahead.unix(), Ordering::Relaxed);
+        }
+        assert_eq!(clock.now(), ahead);
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!(duration_in_words(1), "1 second");
+        assert_eq!(duration_in_words(12), "12 seconds");
+        assert_eq!(duration_in_words(2 * HOUR), "2 hours");
+        assert_eq!(Timestamp::from_unix(1_795_392_000).day_for_people(), "23 November 2026");
+        assert_eq!(Timestamp::from_unix(1_795_392_000).to_string(), "2026-11-23T00:00:00Z");
+    }
+}

@@ -1,0 +1,147 @@
+//! What of the FDX API the token authority itself needs: data clusters and error bodies.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// The data clusters of FDX, in the order of their bits.
+const NAMES: [&str; 14] = [
+    "ACCOUNT_BASIC",
+    "ACCOUNT_DETAILED",
+    "BALANCES",
+    "BILLS",
+    "CUSTOMER_CONTACT",
+    "CUSTOMER_PERSONAL",
+    "IMAGES",
+    "INVESTMENTS",
+    "NOTIFICATIONS",
+    "PAYMENT_SUPPORT",
+    "REWARDS",
+    "STATEMENTS",
+    "TAX",
+    "TRANSACTIONS",
+];
+
+/// A set of FDX data clusters: kinds of data that a customer may share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DataClusters(u16);
+
+/// A data cluster that does not exist was named.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("there is no data cluster `{0}`; they are {list}", list = NAMES.join(", "))]
+pub struct UnknownCluster(pub String);
+
+impl DataClusters {
+    /// The clusters with these names.
+    ///
+    /// # Errors
+    /// The first name that does not exist.
+    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownCluster> {
+        names.into_iter().try_fold(Self::default(), |set, name| match NAMES.iter().position(|known| *known == name) {
+            Some(bit) => Ok(Self(set.0 | 1 << bit)),
+            None => Err(UnknownCluster(name.chars().take(64).collect())),
+        })
+    }
+
+    /// The set that a stored number stands for, if it stands for one.
+    pub fn from_bits(bits: u16) -> Option<Self> {
+        (bits < 1 << NAMES.len()).then_some(Self(bits))
+    }
+
+    /// The number that stands for this set.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The names of the clusters in the set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+    }
+}
+
+impl Serialize for DataClusters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.names())
+    }
+}
+
+impl<'de> Deserialize<'de> for DataClusters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        Self::from_names(names.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A refusal at a data path, with the code and message of FDX. The network sends the code as an integer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FdxError {
+    /// A parameter that can't be read.
+    InvalidInput,
+    /// The provider in the path is not the token's.
+    Forbidden,
+    /// No such path. FDX has no code for it.
+    NotFound,
+    /// The path does not take this method. FDX has no code for it.
+    MethodNotAllowed,
+    /// Something here is broken.
+    InternalServerError,
+    /// The store can't answer.
+    SubsystemUnavailable,
+    /// Token missing, invalid or expired, or its grant ended.
+    CustomerNotAuthorized,
+    /// An account that is not in the consent, or does not exist.
+    AccountNotFound,
+    /// An unknown major version in the path.
+    VersionNotSupported,
+}
+
+impl FdxError {
+    /// HTTP status, FDX code and message.
+    pub const fn on_wire(self) -> (u16, u16, &'static str) {
+        match self {
+            Self::InvalidInput => (400, 401, "Invalid input"),
+            Self::Forbidden => (403, 403, "Forbidden"),
+            Self::NotFound => (404, 404, "Not found"),
+            Self::MethodNotAllowed => (405, 405, "Method not allowed"),
+            Self::InternalServerError => (500, 500, "Internal server error"),
+            Self::SubsystemUnavailable => (503, 501, "Subsystem unavailable"),
+            Self::CustomerNotAuthorized => (401, 602, "Customer not authorized"),
+            Self::AccountNotFound => (404, 701, "Account not found"),
+            Self::VersionNotSupported => (501, 1106, "Version not supported"),
+        }
+    }
+}
+
+impl fmt::Display for FdxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, code, message) = self.on_wire();
+        write!(f, "{code} {message}")
+    }
+}
+
+/// The `accountId` of an FDX account entity such as `{"depositAccount": {"accountId": "..."}}`.
+pub fn account_id(entity: &serde_json::Value) -> Option<&str> {
+    let mut kinds = entity.as_object()?.values();
+    let id = kinds.next()?.get("accountId")?.as_str()?;
+    (kinds.next().is_none() && !id.is_empty() && id.len() <= 256 && !id.contains(',')).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters() {
+        let set = DataClusters::from_names(["TRANSACTIONS", "ACCOUNT_BASIC"]).unwrap();
+        assert_eq!(set.names().collect::<Vec<_>>(), ["ACCOUNT_BASIC", "TRANSACTIONS"]);
+        assert_eq!(DataClusters::from_bits(set.bits()), Some(set));
+        assert!(DataClusters::from_names(["GOSSIP"]).is_err());
+        assert_eq!(DataClusters::from_bits(1 << 14), None);
+    }
+
+    #[test]
+    fn account_ids() {
+        assert_eq!(account_id(&serde_json::json!({"depositAccount": {"accountId": "a1"}})), Some("a1"));
+        assert_eq!(account_id(&serde_json::json!({"depositAccount": {}})), None);
+        assert_eq!(account_id(&serde_json::json!([])), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Grants: what a customer allowed a client. The terms never change after consent; the counterfoil beside them does.
+
+use crate::clock::Timestamp;
+use crate::fdx::DataClusters;
+use crate::pkce::Challenge;
+use crate::scope::Scopes;
+use crate::secret::same;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of a grant, which is its consent id and the `grant_id` claim: 63 bits, the older ones the time of consent.
+///
+/// It is no secret: what protects a grant is its [`Seal`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct GrantId(i64);
+
+/// Bits of a grant id that are random; the bits above them are unix seconds.
+const RANDOM_BITS: u32 = 30;
+
+impl GrantId {
+    /// A new id for a grant made at `now`, made unique by `random`.
+    pub fn new(now: Timestamp, random: [u8; 4]) -> Self {
+        let seconds = now.unix().clamp(0, (1 << (63 - RANDOM_BITS)) - 1);
+        Self(seconds << RANDOM_BITS | i64::from(u32::from_be_bytes(random) >> (32 - RANDOM_BITS)))
+    }
+
+    /// The id with this number, as stored or sent. Negative numbers name no grant.
+    pub fn from_number(number: i64) -> Option<Self> {
+        (number >= 0).then_some(Self(number))
+    }
+
+    /// The number to store or send.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// Reads an id as written by its `Display`: 16 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let canonical = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if canonical { i64::from_str_radix(text, 16).ok().and_then(Self::from_number) } else { None }
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for GrantId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a grant id has 16 hexadecimal digits"))
+    }
+}
+
+/// 128 random bits of a grant that are found only in its counterfoil and inside its slips.
+///
+/// The key that authenticates slips is not in the database and the seal is not with the keys, so whoever steals one of the two
+/// can make no slip.
+#[derive(Clone, Copy)]
+pub struct Seal([u8; 16]);
+
+impl Seal {
+    /// The seal with these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes themselves, to be stored in the counterfoil or put into a slip and nowhere else.
+    pub const fn expose(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl PartialEq for Seal {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Seal {}
+
+/// A customer as a provider knows them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct CustomerId {
+    /// The provider's id, called `connector` in requests.
+    pub provider: String,
+    /// The customer's id at that provider.
+    pub customer: String,
+}
+
+impl fmt::Display for CustomerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.customer, self.provider)
+    }
+}
+
+/// What a customer allowed a client. Written once, at consent, and never changed, so it may be cached for good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// The grant's name.
+    pub grant: GrantId,
+    /// The client that may use it.
+    pub client: Arc<str>,
+    /// The customer who gave it.
+    pub customer: CustomerId,
+    /// The customer's name, as the provider gave it at consent.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// The kinds of data it allows to see.
+    pub clusters: DataClusters,
+    /// The ids of the accounts it allows to see.
+    pub accounts: Vec<String>,
+    /// How many days back the client may look, where that is bounded.
+    pub lookback_days: Option<u32>,
+    /// When the customer consented; the code was issued then.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// When the customer last proved who they are.
+    pub authenticated_at: Timestamp,
+    /// Where the code was sent; `/token` must name it again.
+    pub redirect_uri: String,
+    /// The PKCE challenge that the code is bound to.
+    pub challenge: Option<Challenge>,
+    /// The `nonce` of the authorization request, for the first ID token.
+    pub nonce: Option<String>,
+    /// The era of the client when this was granted. A client removed since has a later one.
+    pub client_era: u32,
+    /// The era of the customer when this was granted.
+    pub customer_era: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ordered_by_time_and_have_one_spelling() {
+        let early = GrantId::new(Timestamp::from_unix(1_790_000_000), [0xff; 4]);
+        let late = GrantId::new(Timestamp::from_unix(1_790_000_001), [0; 4]);
+        assert!(early < late);
+        assert_eq!(GrantId::parse(&early.to_string()), Some(early));
+        for bad in ["", "1", "FFFFFFFFFFFFFFFF", "ffffffffffffffff", "+000000000000001", "00000000000000001"] {
+            assert_eq!(GrantId::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The rules of Counterfoil, as pure Rust: no I/O, no async, no SQL.
+//!
+//! Start with [`slip`] (what a code or refresh token is) and [`verdict`] (what becomes of one that is presented).
+
+pub mod access_token;
+pub mod basic;
+pub mod claim;
+pub mod client;
+pub mod clock;
+pub mod dialect;
+pub mod ending;
+pub mod explain;
+pub mod fdx;
+pub mod form;
+pub mod grant;
+pub mod id_token;
+pub mod jws;
+pub mod mac;
+pub mod pkce;
+pub mod random;
+pub mod redirect_uri;
+pub mod scope;
+pub mod secret;
+pub mod slip;
+pub mod slip_keys;
+pub mod verdict;

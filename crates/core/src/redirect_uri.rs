@@ -1,0 +1,152 @@
+//! Redirect URIs: which may be registered, and which a request may use.
+
+use url::Url;
+
+/// The longest redirect URI, in bytes.
+pub const LONGEST: usize = 2048;
+
+/// Why a redirect URI can't be registered.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidRedirectUri {
+    /// It does not parse as an absolute URI of printable ASCII.
+    #[error("`{0}` is not an absolute URI")]
+    NotAUri(String),
+    /// Longer than [`LONGEST`].
+    #[error("a redirect URI may have {LONGEST} characters")]
+    TooLong,
+    /// RFC 6749 section 3.1.2.
+    #[error("`{0}` has a fragment, which a redirect URI must not have (RFC 6749 section 3.1.2)")]
+    Fragment(String),
+    /// Credentials in the URI.
+    #[error("`{0}` holds a user name or password")]
+    Credentials(String),
+    /// RFC 8252 sections 7 and 8.4; RFC 9700 section 2.6.
+    #[error("`{0}` must be https, http on a loopback host, or a private-use scheme with a dot such as com.example.app:/callback")]
+    Scheme(String),
+}
+
+/// Checks that `uri` may be registered by a client.
+///
+/// # Errors
+/// [`InvalidRedirectUri`].
+pub fn check(uri: &str) -> Result<(), InvalidRedirectUri> {
+    if uri.len() > LONGEST {
+        return Err(InvalidRedirectUri::TooLong);
+    }
+    let not_a_uri = || InvalidRedirectUri::NotAUri(uri.escape_default().to_string());
+    if !uri.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(not_a_uri());
+    }
+    let url = Url::parse(uri).map_err(|_| not_a_uri())?;
+    if uri.contains('#') {
+        return Err(InvalidRedirectUri::Fragment(uri.to_owned()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidRedirectUri::Credentials(uri.to_owned()));
+    }
+    let allowed = match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")),
+        scheme => scheme.contains('.'),
+    };
+    if allowed { Ok(()) } else { Err(InvalidRedirectUri::Scheme(uri.to_owned())) }
+}
+
+/// Whether `requested` may be used by a client that registered `registered`: the two are equal, but for the port of one whose
+/// host is a loopback address (RFC 8252 section 7.3; not for `localhost`, section 8.3).
+pub fn matches(registered: &str, requested: &str) -> bool {
+    registered == requested
+        || (requested.len() <= LONGEST
+            && match (without_loopback_port(registered), without_loopback_port(requested)) {
+                (Some(a), Some(b)) => a == b,
+                _ => false,
+            })
+}
+
+/// Splits `http://127.0.0.1:port/rest` into its host and its rest; `None` for any other kind of URI.
+fn without_loopback_port(uri: &str) -> Option<(&'static str, &str)> {
+    let (host, after) = ["http://127.0.0.1", "http://[::1]"].into_iter().find_map(|host| Some((host, uri.strip_prefix(host)?)))?;
+    let rest = match after.strip_prefix(':') {
+        None => after,
+        Some(port_on) => {
+            let digits = port_on.bytes().take_while(u8::is_ascii_digit).count();
+            port_on[..digits].parse::<u16>().ok()?;
+            &port_on[digits..]
+        }
+    };
+    (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
+}
+
+/// What a Content-Security-Policy `form-action` must name so that a form may end in a redirect to `uri`.
+pub fn csp_source(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    match url.scheme() {
+        "http" | "https" => Some(url.origin().ascii_serialization()),
+        scheme => Some(format!("{scheme}:")),
+    }
+}
+
+/// `uri` with `parameters` added to its query (RFC 6749 section 4.1.2); what it had stays.
+pub fn with_query(uri: &str, parameters: &[(&str, &str)]) -> Option<String> {
+    let mut url = Url::parse(uri).ok()?;
+    url.query_pairs_mut().extend_pairs(parameters);
+    Some(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_registered() {
+        for good in [
+            "https://app.example/cb",
+            "https://app.example/cb?x=1",
+            "http://127.0.0.1/cb",
+            "http://[::1]:5/",
+            "http://localhost:3000/callback",
+            "com.example.app:/cb",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "/cb",
+            "http://app.example/cb",
+            "https://app.example/cb#x",
+            "https://u:p@app.example/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://app.example/c b",
+            "https://bücher.example/",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_ports_are_free_and_nothing_else_is() {
+        assert!(matches("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb"));
+        assert!(matches("http://[::1]:1/cb", "http://[::1]/cb"));
+        for (registered, requested) in [
+            ("https://a.example/cb", "https://a.example/cb/"),
+            ("https://a.example/cb", "https://a.example:444/cb"),
+            ("http://localhost:3000/callback", "http://localhost:3001/callback"),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:80@evil.example/cb"),
+            ("http://127.0.0.1/cb", "http://127.0.0.1.evil.example/cb"),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:99999/cb"),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:/cb"),
+            ("http://127.0.0.1/cb", "http://[::1]/cb"),
+            ("http://127.0.0.1/cb", "https://127.0.0.1/cb"),
+        ] {
+            assert!(!matches(registered, requested), "{requested}");
+        }
+    }
+
+    #[test]
+    fn answers_keep_the_query() {
+        assert_eq!(with_query("https://a.example/cb?x=1", &[("code", "a b")]).unwrap(), "https://a.example/cb?x=1&code=a+b");
+        assert_eq!(csp_source("https://a.example:8443/cb").unwrap(), "https://a.example:8443");
+        assert_eq!(csp_source("com.example.app:/cb").unwrap(), "com.example.app:");
+    }
+}

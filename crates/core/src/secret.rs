@@ -1,0 +1,52 @@
+//! Bearer values and passwords as a type of their own.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A text that must not leak: it does not print, compares in constant time and is wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes `text` into custody.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Each call is a place to look at in review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        same(self.0.as_bytes(), other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+/// Whether two byte strings are equal, in time that depends on their lengths alone.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    verify_slices_are_equal(a, b).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_print() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
+        assert!(Secret::new("a") == Secret::new("a"));
+        assert!(Secret::new("a") != Secret::new("b"));
+    }
+}

@@ -1,0 +1,47 @@
+//! The keys that authenticate slips and access tokens, bound to one issuer.
+
+use crate::mac::{MAC_LENGTH, MacKey};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The number of a slip key, from 1. It is in every slip, in the clear.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SlipKeyId(pub u16);
+
+impl fmt::Display for SlipKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slip-{}", self.0)
+    }
+}
+
+/// Every slip key that may authenticate a token now, and which of them new tokens are made with.
+#[derive(Clone, Debug)]
+pub struct SlipKeys {
+    issuer: String,
+    current: SlipKeyId,
+    keys: Vec<(SlipKeyId, MacKey)>,
+}
+
+impl SlipKeys {
+    /// The keys of `issuer`. `current` must be one of them, or nothing can be issued.
+    pub fn new(issuer: String, current: SlipKeyId, keys: Vec<(SlipKeyId, MacKey)>) -> Self {
+        Self { issuer, current, keys }
+    }
+
+    /// The key that new slips and access tokens are made with.
+    pub fn current(&self) -> SlipKeyId {
+        self.current
+    }
+
+    /// The MAC of a token of `kind` under key `id`, or `None` where that key is not (or no longer) ours.
+    pub(crate) fn mac(&self, id: SlipKeyId, kind: &str, payload: &[u8], seal: &[u8]) -> Option<[u8; MAC_LENGTH]> {
+        let (_, key) = self.keys.iter().find(|(known, _)| *known == id)?;
+        Some(key.mac(&[kind.as_bytes(), self.issuer.as_bytes(), payload, seal]))
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn test_keys(issuer: &str) -> SlipKeys {
+    SlipKeys::new(issuer.into(), SlipKeyId(2), vec![(SlipKeyId(1), MacKey::new(&[1; 32])), (SlipKeyId(2), MacKey::new(&[2; 32]))])
+}
