@@ -299,8 +299,6 @@ pub struct Client {
     pub settings: ClientSettings,
     /// Its live secrets, the oldest first; none for a public client.
     pub secrets: Vec<ClientSecret>,
-    /// Raised whenever a client of this id is removed; grants of an earlier era are dead.
-    pub era: u32,
     /// When it was registered.
     pub created_at: Timestamp,
 }

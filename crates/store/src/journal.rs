@@ -1,0 +1,104 @@
+//! The endings journal: every acknowledged ending, apart from the store, so that a restored backup can be told what was revoked.
+//!
+//! One JSON object a line: `{"at": ..., "grant": "...", "by": "..."}` for a grant, `{"at": ..., "client": "...", "era": 1}` or
+//! `{"at": ..., "provider": "...", "customer": "...", "era": 1}` for a removal. Appended with fsync after the commit and before the
+//! answer. Lines may repeat; applying one twice does nothing.
+
+use crate::error::OpenError;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+/// One ending.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Line {
+    Grant {
+        at: Timestamp,
+        grant: GrantId,
+        by: EndedBy,
+    },
+    Client {
+        at: Timestamp,
+        client: String,
+        era: u32,
+    },
+    Customer {
+        at: Timestamp,
+        #[serde(flatten)]
+        customer: CustomerId,
+        era: u32,
+    },
+}
+
+/// The journal, with the lines that could not be written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    file: Option<(PathBuf, File)>,
+    pending: Vec<u8>,
+}
+
+/// How much of the journal's end is searched for endings that a crash kept out of it, in bytes: far more than one batch writes.
+const TAIL: u64 = 1 << 20;
+
+impl Journal {
+    /// Opens the journal, making it where it is missing. Without a path nothing is ever written.
+    pub(crate) fn open(path: Option<PathBuf>) -> Result<Self, OpenError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        match File::options().create(true).append(true).read(true).open(&path) {
+            Ok(file) => Ok(Self { file: Some((path, file)), pending: Vec::new() }),
+            Err(e) => Err(OpenError::EndingsLog { path, problem: e.to_string() }),
+        }
+    }
+
+    /// Adds lines to what must be written before the next ending is acknowledged.
+    pub(crate) fn add(&mut self, lines: impl IntoIterator<Item = Line>) {
+        if self.file.is_some() {
+            for line in lines {
+                // These types always serialise.
+                if serde_json::to_writer(&mut self.pending, &line).is_ok() {
+                    self.pending.push(b'\n');
+                }
+            }
+        }
+    }
+
+    /// Writes what is pending and waits until it is on disk.
+    pub(crate) fn flush(&mut self) -> std::io::Result<()> {
+        let Some((_, file)) = self.file.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
+        let before = file.metadata()?.len();
+        let written = file.write_all(&self.pending).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Half a line must not be left behind for the next attempt to be appended to.
+            let _ = file.set_len(before);
+        } else {
+            self.pending.clear();
+        }
+        written
+    }
+
+    /// Adds those of `recent` endings that the journal's end does not hold: a crash came between their commit and their line.
+    pub(crate) fn catch_up(&mut self, recent: Vec<Line>) -> Result<(), OpenError> {
+        let Some((path, file)) = self.file.as_mut() else { return Ok(()) };
+        let path = path.clone();
+        let mut tail = Vec::new();
+        let read = file.metadata().and_then(|meta| {
+            file.seek(SeekFrom::Start(meta.len().saturating_sub(TAIL)))?;
+            file.read_to_end(&mut tail)
+        });
+        let failed = |e: std::io::Error| OpenError::EndingsLog { path: path.clone(), problem: e.to_string() };
+        read.map_err(failed)?;
+        if tail.last().is_some_and(|byte| *byte != b'\n') {
+            self.pending.push(b'\n');
+        }
+        let known: std::collections::HashSet<&[u8]> = tail.split(|byte| *byte == b'\n').collect();
+        let missing: Vec<Line> =
+            recent.into_iter().filter(|line| serde_json::to_vec(line).is_ok_and(|text| !known.contains(text.as_slice()))).collect();
+        self.add(missing);
+        self.flush().map_err(failed)
+    }
+}

@@ -1,0 +1,38 @@
+//! One process owns a SQLite store: an exclusive lock on a file beside it, which names its holder.
+
+use crate::error::OpenError;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// Held while the store is open; the system frees it with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+
+/// The lock file of the store at `path`.
+pub(crate) fn file_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+impl Lock {
+    /// Takes the lock of the store at `path` for `holder`.
+    pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
+        let not_writable = |e: std::io::Error| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() };
+        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(file_of(path)).map_err(not_writable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
+                return Err(OpenError::InUse { path: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(e)) => return Err(not_writable(e)),
+        }
+        // The name is for a second process's message alone; that it can't be written (a full disk) must not stop the first.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{holder}, process {}", std::process::id()));
+        Ok(Self(file))
+    }
+}

@@ -1,0 +1,143 @@
+//! Clients and their secrets. They are few and kept in memory by the server; the store is where they survive.
+
+use super::Store;
+use super::era::{Removed, remove};
+use super::row::{column, impossible, named, time};
+use super::writer::Pending;
+use crate::error::StoreError;
+use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
+use counterfoil_core::clock::Timestamp;
+use rusqlite::params;
+use std::sync::atomic::AtomicI64;
+
+/// What became of a client to add.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddClient {
+    /// It was added.
+    Added,
+    /// The id is taken.
+    Exists,
+}
+
+/// What became of a secret to add.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddSecret {
+    /// It was added; as many older ones were dropped.
+    Added {
+        /// How many.
+        dropped: usize,
+    },
+    /// There is no such client.
+    NoClient,
+}
+
+impl Store {
+    /// Every client, with its live secrets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        let reader = self.reader();
+        let mut query = reader.prepare_cached("SELECT client_id, settings, created_at FROM client ORDER BY client_id")?;
+        let mut secrets =
+            reader.prepare_cached("SELECT digest, created_at, last_used_at FROM client_secret WHERE client_id = ?1 ORDER BY id")?;
+        let clients = query.query_map([], |row| {
+            let id: String = row.get(0)?;
+            let settings: ClientSettings = column(row, 1, |text: String| serde_json::from_str(&text).ok())?;
+            let secrets = secrets
+                .query_map([&id], |row| {
+                    Ok(ClientSecret {
+                        digest: SecretDigest(row.get(0)?),
+                        created_at: time(row, 1)?,
+                        last_used_at: AtomicI64::new(row.get(2)?),
+                    })
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Client { id: id.into(), settings, secrets, created_at: time(row, 2)? })
+        })?;
+        clients.collect::<rusqlite::Result<_>>().map_err(named("client", "listed"))
+    }
+
+    /// The era of clients of this id, to be recorded in the grants that one gets.
+    pub fn client_era(&self, id: &str) -> u32 {
+        self.eras.of_client(id)
+    }
+
+    /// Adds a client, with a secret if it is to have one.
+    pub fn add_client(&self, id: String, settings: ClientSettings, secret: Option<SecretDigest>, now: Timestamp) -> Pending<AddClient> {
+        self.writer.queue(move |batch| {
+            batch.together(|batch| {
+                let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
+                let added =
+                    batch.db.execute("INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![id, text, now.unix()])?;
+                // After a commit of unknown outcome the client that is there may be this call's own.
+                let own = "SELECT 1 FROM client WHERE client_id = ?1 AND settings = ?2 AND created_at = ?3";
+                if added == 0 && !(batch.again && batch.db.prepare(own)?.exists(params![id, text, now.unix()])?) {
+                    return Ok(AddClient::Exists);
+                }
+                if let Some(digest) = &secret {
+                    insert_secret(batch.db, &id, digest, now)?;
+                }
+                Ok(AddClient::Added)
+            })
+        })
+    }
+
+    /// Sets the settings of a client; false where there is no such client.
+    pub fn set_client(&self, id: String, settings: ClientSettings) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
+            batch.db.execute("UPDATE client SET settings = ?2 WHERE client_id = ?1", params![id, text]).map(|n| n == 1)
+        })
+    }
+
+    /// Adds a secret to a client and drops the oldest until `keep` older ones are left, at most one less than [`MOST_SECRETS`].
+    pub fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
+        self.writer.queue(move |batch| {
+            batch.together(|batch| {
+                if !batch.db.prepare_cached("SELECT 1 FROM client WHERE client_id = ?1")?.exists([&id])? {
+                    return Ok(AddSecret::NoClient);
+                }
+                let dropped = batch.db.execute(
+                    "DELETE FROM client_secret WHERE client_id = ?1 AND digest <> ?2 AND digest NOT IN \
+                     (SELECT digest FROM client_secret WHERE client_id = ?1 ORDER BY id DESC LIMIT ?3)",
+                    params![id, digest.0, i64::try_from(keep.min(MOST_SECRETS - 1)).unwrap_or(0)],
+                )?;
+                insert_secret(batch.db, &id, &digest, now)?;
+                Ok(AddSecret::Added { dropped })
+            })
+        })
+    }
+
+    /// Writes down when secrets were last used.
+    pub fn note_secret_uses(&self, uses: Vec<(SecretDigest, Timestamp)>) -> Pending<()> {
+        self.writer.queue(move |batch| {
+            let mut update = batch.db.prepare_cached("UPDATE client_secret SET last_used_at = max(last_used_at, ?2) WHERE digest = ?1")?;
+            uses.iter().try_for_each(|(digest, at)| update.execute(params![digest.0, at.unix()]).map(drop))
+        })
+    }
+
+    /// Removes a client and ends all its grants at once, by raising its era. Audit and notifications are written as
+    /// [`Store::work_off_removals`] comes to them. False where there is no such client.
+    ///
+    /// Promise: once answered, no check finds a grant of it living.
+    pub fn remove_client(&self, id: String, now: Timestamp) -> Pending<bool> {
+        let (eras, who) = (self.eras.clone(), Removed::Client(id.clone()));
+        self.writer.queue(move |batch| {
+            batch.together(|batch| {
+                remove(batch, &eras, &who, now, |db| {
+                    db.execute("DELETE FROM client_secret WHERE client_id = ?1", [&id])?;
+                    db.execute("DELETE FROM client WHERE client_id = ?1", [&id]).map(|n| n == 1)
+                })
+            })
+        })
+    }
+}
+
+fn insert_secret(db: &rusqlite::Connection, id: &str, digest: &SecretDigest, now: Timestamp) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO client_secret (client_id, digest, created_at, last_used_at) VALUES (?1, ?2, ?3, 0) ON CONFLICT DO NOTHING",
+        params![id, digest.0, now.unix()],
+    )
+    .map(drop)
+}

@@ -1,0 +1,141 @@
+//! Local customers of providers, and the directory of their accounts.
+
+use super::Store;
+use super::era::{Removed, remove};
+use super::row::{named, time};
+use super::writer::Pending;
+use crate::error::StoreError;
+use crate::record::{Account, Customer, NewCustomer};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::secret::Secret;
+use rusqlite::{OptionalExtension, Row, params};
+
+/// What became of a customer to add.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddCustomer {
+    /// They were added.
+    Added,
+    /// The provider has a customer of that id.
+    Exists,
+}
+
+const CUSTOMER: &str = "provider, customer, name, password, created_at";
+
+fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
+    Ok(Customer {
+        id: CustomerId { provider: row.get(0)?, customer: row.get(1)? },
+        name: row.get(2)?,
+        password: Secret::new(row.get::<_, String>(3)?),
+        created_at: time(row, 4)?,
+    })
+}
+
+impl Store {
+    /// The customer of this id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
+        self.reader()
+            .prepare_cached(&format!("SELECT {CUSTOMER} FROM customer WHERE provider = ?1 AND customer = ?2"))?
+            .query_row([&id.provider, &id.customer], customer)
+            .optional()
+            .map_err(named("customer", id))
+    }
+
+    /// Customers in the order of their ids, after `after`, of one provider or of all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn customers(&self, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Vec<Customer>, StoreError> {
+        let reader = self.reader();
+        let (after_provider, after_customer) = after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
+        let mut query = reader.prepare_cached(&format!(
+            "SELECT {CUSTOMER} FROM customer WHERE (provider, customer) > (?1, ?2) AND (?3 IS NULL OR provider = ?3) \
+             ORDER BY provider, customer LIMIT ?4"
+        ))?;
+        let found = query.query_map(params![after_provider, after_customer, provider, limit], customer)?;
+        found.collect::<rusqlite::Result<_>>().map_err(named("customer", "listed"))
+    }
+
+    /// The accounts of a customer, in the order in which they were given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
+        let reader = self.reader();
+        let mut query = reader.prepare_cached(
+            "SELECT account_id, entity FROM account JOIN customer ON customer.id = account.customer \
+             WHERE provider = ?1 AND customer.customer = ?2 ORDER BY account.id",
+        )?;
+        let found = query.query_map([&id.provider, &id.customer], |row| Ok(Account { id: row.get(0)?, entity: row.get(1)? }))?;
+        found.collect::<rusqlite::Result<_>>().map_err(named("account", id))
+    }
+
+    /// The era of customers of this id, to be recorded in the grants and sessions that one gets.
+    pub fn customer_era(&self, id: &CustomerId) -> u32 {
+        self.eras.of_customer(id)
+    }
+
+    /// Adds a customer with their accounts, or nothing.
+    pub fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
+        self.writer.queue(move |batch| {
+            batch.together(|batch| {
+                let Customer { id, name, password, created_at } = &new.customer;
+                let added = batch
+                    .db
+                    .prepare_cached(
+                        "INSERT INTO customer (provider, customer, name, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute(params![id.provider, id.customer, name, password.expose(), created_at.unix()])?;
+                if added == 0 {
+                    // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
+                    let own = "SELECT 1 FROM customer WHERE provider = ?1 AND customer = ?2 AND password = ?3";
+                    let own = batch.again && batch.db.prepare(own)?.exists([&id.provider, &id.customer, password.expose()])?;
+                    return Ok(if own { AddCustomer::Added } else { AddCustomer::Exists });
+                }
+                let row = batch.db.last_insert_rowid();
+                let mut insert = batch.db.prepare_cached("INSERT INTO account (customer, account_id, entity) VALUES (?1, ?2, ?3)")?;
+                for account in &new.accounts {
+                    insert.execute(params![row, account.id, account.entity])?;
+                }
+                Ok(AddCustomer::Added)
+            })
+        })
+    }
+
+    /// Sets a customer's password and ends their sessions; false where there is no such customer.
+    pub fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            batch.together(|batch| {
+                let CustomerId { provider, customer } = &id;
+                batch.db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
+                batch
+                    .db
+                    .execute(
+                        "UPDATE customer SET password = ?3 WHERE provider = ?1 AND customer = ?2",
+                        params![provider, customer, password.expose()],
+                    )
+                    .map(|n| n == 1)
+            })
+        })
+    }
+
+    /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit and
+    /// notifications are written as [`Store::work_off_removals`] comes to them. False where there is no such customer.
+    ///
+    /// Promise: once answered, no check finds a grant of theirs living.
+    pub fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
+        let (eras, who) = (self.eras.clone(), Removed::Customer(id.clone()));
+        self.writer.queue(move |batch| {
+            batch.together(|batch| {
+                remove(batch, &eras, &who, now, |db| {
+                    let CustomerId { provider, customer } = &id;
+                    db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
+                    db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", [provider, customer]).map(|n| n == 1)
+                })
+            })
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! Grants: made at consent, read on every request, ended in one way.
+
+use super::Store;
+use super::redeem::{READ_COUNTERFOIL, counterfoil};
+use super::row::{self, TERMS_COLUMNS, column, named, time};
+use super::writer::{Batch, Pending};
+use crate::error::StoreError;
+use crate::journal::Line;
+use crate::record::{AuditEntry, EndedAt, Grant};
+use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_core::verdict::Counterfoil;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// A grant with its counterfoil and, where it was ended, how. A macro, since `concat!` takes literals alone.
+macro_rules! select_grant {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            row::terms_columns!(),
+            ", ",
+            row::counterfoil_columns!(),
+            ", ending.at, ended_by FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
+            $condition
+        )
+    };
+}
+/// A grant to make, with slip 0 as its next.
+#[derive(Clone, Debug)]
+pub struct NewGrant {
+    /// What the customer allowed.
+    pub terms: Terms,
+    /// 128 random bits.
+    pub seal: Seal,
+    /// When the code expires.
+    pub code_expires_at: Timestamp,
+    /// The key that the code is made with.
+    pub slip_key: SlipKeyId,
+}
+
+/// What became of a grant to make.
+#[derive(Debug)]
+pub enum CreateGrant {
+    /// It was made.
+    Created,
+    /// A grant of this id is there already: a doubled consent, or (once in a long while) another one of the same second.
+    Exists(Box<(Terms, Counterfoil)>),
+}
+
+/// What became of a grant to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It was living and is ended now.
+    Ended,
+    /// It was ended before; how stays as it was.
+    AlreadyEnded,
+    /// There is no such grant.
+    NotFound,
+}
+
+/// Which grants to list.
+#[derive(Clone, Debug, Default)]
+pub struct GrantFilter {
+    /// Of this client alone.
+    pub client: Option<String>,
+    /// Of this customer alone.
+    pub customer: Option<CustomerId>,
+    /// Older than this one alone: to go on where a page ended.
+    pub before: Option<GrantId>,
+    /// How many at the most.
+    pub limit: u32,
+}
+
+/// What the audit trail records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    GrantEnded,
+    CodeReplayed,
+    RefreshTokenReplayed,
+    RefreshRepeated,
+    AcceptedAfterLoss,
+    SlipForged,
+    SlipAhead,
+}
+
+impl Event {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::GrantEnded => "grant_ended",
+            Self::CodeReplayed => "code_replayed",
+            Self::RefreshTokenReplayed => "refresh_token_replayed",
+            Self::RefreshRepeated => "refresh_repeated",
+            Self::AcceptedAfterLoss => "accepted_after_loss",
+            Self::SlipForged => "slip_forged",
+            Self::SlipAhead => "slip_ahead",
+        }
+    }
+}
+
+impl Store {
+    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing.
+    pub fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
+        let epoch = self.epoch;
+        self.writer.queue(move |batch| batch.together(|batch| create(batch.db, &grant, epoch)))
+    }
+
+    /// The terms of a grant. They never change, so the answer may be kept for good.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn terms(&self, grant: GrantId) -> Result<Option<Terms>, StoreError> {
+        terms(&self.reader(), grant).map_err(named("terms", grant))
+    }
+
+    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer: one read by primary
+    /// key, every time.
+    ///
+    /// Promise: once an ending or removal was answered, this gives `None`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn living(&self, terms: &Terms) -> Result<Option<Counterfoil>, StoreError> {
+        if !self.eras.are_current(terms) {
+            return Ok(None);
+        }
+        let found = self.counterfoil(terms.grant)?;
+        Ok(found.filter(|row| !row.ended))
+    }
+
+    /// The counterfoil of a grant, ended or not, by primary key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
+        counterfoil(&self.reader(), grant).map_err(named("counterfoil", grant))
+    }
+
+    /// Whether neither client nor customer was removed since the grant was given.
+    pub fn is_current(&self, terms: &Terms) -> bool {
+        self.eras.are_current(terms)
+    }
+
+    /// Ends a grant: flag, who and why, audit and outgoing notification in one transaction; in the endings journal before the answer.
+    ///
+    /// Promise: once answered, no check finds the grant living, now or after any loss of process or power.
+    pub fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
+        let epoch = self.epoch;
+        self.writer.queue(move |batch| {
+            // An ending that an earlier call made may not be in the journal yet; this answer vouches for it.
+            batch.acknowledges_ending();
+            batch.together(|batch| end(batch, grant, by, now, epoch))
+        })
+    }
+
+    /// A grant with all that is known of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
+        let reader = self.reader();
+        let mut query = reader.prepare_cached(select_grant!("WHERE terms.grant_id = ?1"))?;
+        let found = query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
+        Ok(found.map(|grant| self.with_currency(grant)))
+    }
+
+    /// Grants, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
+        let reader = self.reader();
+        let before = filter.before.map_or(i64::MAX, GrantId::number);
+        let found: rusqlite::Result<Vec<Grant>> = match &filter.customer {
+            Some(CustomerId { provider, customer }) => reader
+                .prepare_cached(select_grant!(
+                    "WHERE provider = ?1 AND customer = ?2 AND terms.grant_id < ?3 AND (?4 IS NULL OR client = ?4) \
+                     ORDER BY terms.grant_id DESC LIMIT ?5"
+                ))?
+                .query_map(params![provider, customer, before, filter.client, filter.limit], whole)?
+                .collect(),
+            None => reader
+                .prepare_cached(select_grant!(
+                    "WHERE terms.grant_id < ?1 AND (?2 IS NULL OR client = ?2) ORDER BY terms.grant_id DESC LIMIT ?3"
+                ))?
+                .query_map(params![before, filter.client, filter.limit], whole)?
+                .collect(),
+        };
+        Ok(found.map_err(named("terms", "listed"))?.into_iter().map(|grant| self.with_currency(grant)).collect())
+    }
+
+    /// What happened to a grant, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
+        let reader = self.reader();
+        let mut query = reader
+            .prepare_cached("SELECT event, first_at, last_at, count, detail FROM audit WHERE grant_id = ?1 ORDER BY last_at DESC, event")?;
+        let entry = |row: &Row<'_>| {
+            Ok(AuditEntry { event: row.get(0)?, first_at: time(row, 1)?, last_at: time(row, 2)?, count: row.get(3)?, detail: row.get(4)? })
+        };
+        query.query_map([grant.number()], entry)?.collect::<rusqlite::Result<_>>().map_err(named("audit", grant))
+    }
+
+    /// Notifications of endings that wait to be delivered: type, grant and initiator, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
+        let reader = self.reader();
+        let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM event ORDER BY id LIMIT ?1")?;
+        let events = query.query_map([limit], |row| Ok((row.get(0)?, column(row, 1, GrantId::from_number)?, row.get(2)?)))?;
+        events.collect::<rusqlite::Result<_>>().map_err(named("event", "listed"))
+    }
+
+    fn with_currency(&self, grant: Grant) -> Grant {
+        Grant { current: self.eras.are_current(&grant.terms), ..grant }
+    }
+}
+
+fn create(db: &Connection, grant: &NewGrant, epoch: u32) -> rusqlite::Result<CreateGrant> {
+    let terms = &grant.terms;
+    let accounts = serde_json::to_string(&terms.accounts).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let made = db
+        .prepare_cached(
+            "INSERT INTO terms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            terms.grant.number(),
+            terms.client,
+            terms.customer.provider,
+            terms.customer.customer,
+            terms.name,
+            terms.scopes.bits(),
+            terms.clusters.bits(),
+            accounts,
+            terms.lookback_days,
+            terms.created_at.unix(),
+            terms.expires_at.unix(),
+            terms.authenticated_at.unix(),
+            terms.redirect_uri,
+            terms.challenge.as_ref().map(|challenge| challenge.as_bytes()),
+            terms.nonce,
+            terms.client_era,
+            terms.customer_era,
+        ])?;
+    if made == 0
+        && let Some(existing) = self::terms(db, terms.grant)?.zip(counterfoil(db, terms.grant)?)
+    {
+        return Ok(CreateGrant::Exists(Box::new(existing)));
+    }
+    db.prepare_cached("INSERT INTO counterfoil VALUES (?1, ?2, 0, ?3, NULL, ?4, ?5, ?6, 0)")?.execute(params![
+        terms.grant.number(),
+        grant.seal.expose(),
+        grant.code_expires_at.unix(),
+        terms.created_at.unix(),
+        grant.slip_key.0,
+        epoch,
+    ])?;
+    Ok(CreateGrant::Created)
+}
+
+/// By primary key alone.
+pub(crate) const READ_TERMS: &str = concat!("SELECT ", row::terms_columns!(), " FROM terms WHERE grant_id = ?1");
+
+fn terms(db: &Connection, grant: GrantId) -> rusqlite::Result<Option<Terms>> {
+    db.prepare_cached(READ_TERMS)?.query_row([grant.number()], row::terms).optional()
+}
+
+/// The one way in which a grant ends.
+pub(crate) fn end(batch: &mut Batch<'_>, grant: GrantId, by: EndedBy, now: Timestamp, epoch: u32) -> rusqlite::Result<Ending> {
+    let id = grant.number();
+    let ended = batch
+        .db
+        .prepare_cached("UPDATE counterfoil SET ended = 1, epoch = ?2 WHERE grant_id = ?1 AND ended = 0")?
+        .execute(params![id, epoch])?;
+    if ended == 0 {
+        let known = batch.db.prepare_cached(READ_COUNTERFOIL)?.exists([id])?;
+        if known && batch.again {
+            // It may be this call's first run that ended it, and then its line is not in the journal.
+            batch.journal(Line::Grant { at: now, grant, by });
+        }
+        return Ok(if known { Ending::AlreadyEnded } else { Ending::NotFound });
+    }
+    batch.db.prepare_cached("INSERT INTO ending VALUES (?1, ?2, ?3)")?.execute(params![id, now.unix(), by.name()])?;
+    audit(batch.db, grant, Event::GrantEnded, now, &format!("ended by {by}"))?;
+    batch
+        .db
+        .prepare_cached("INSERT INTO event (at, type, grant_id, initiator) VALUES (?1, 'CONSENT_REVOKED', ?2, ?3)")?
+        .execute(params![now.unix(), id, by.initiator()])?;
+    batch.journal(Line::Grant { at: now, grant, by });
+    Ok(Ending::Ended)
+}
+
+/// Records that something happened to a grant. The same again within the hour is counted.
+pub(crate) fn audit(db: &Connection, grant: GrantId, event: Event, now: Timestamp, detail: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?4, 1, ?5) \
+         ON CONFLICT (grant_id, event, hour) DO UPDATE SET last_at = excluded.last_at, count = count + 1, detail = excluded.detail",
+    )?
+    .execute(params![grant.number(), event.name(), now.unix().div_euclid(HOUR), now.unix(), detail])
+    .map(drop)
+}
+
+/// The endings that a crash may have kept out of the journal: the latest, more than one batch makes.
+pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
+    let mut grants = db.prepare(
+        "SELECT ending.at, ending.grant_id, ended_by FROM event JOIN ending USING (grant_id) \
+         WHERE type = 'CONSENT_REVOKED' ORDER BY event.id DESC LIMIT 1024",
+    )?;
+    let mut lines = grants
+        .query_map([], |row| {
+            Ok(Line::Grant {
+                at: time(row, 0)?,
+                grant: column(row, 1, GrantId::from_number)?,
+                by: column(row, 2, |name: String| EndedBy::from_name(&name))?,
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut removals = db.prepare("SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256")?;
+    let removed = removals.query_map([], |row| {
+        let (at, era) = (time(row, 0)?, row.get(4)?);
+        Ok(match row.get(1)? {
+            Some(client) => Line::Client { at, client, era },
+            None => Line::Customer { at, customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? }, era },
+        })
+    })?;
+    for removal in removed {
+        lines.push(removal?);
+    }
+    lines.reverse();
+    Ok(lines)
+}
+
+/// The place of the ending in the columns of `select_grant`.
+const ENDING_COLUMN: usize = TERMS_COLUMNS + 8;
+
+fn whole(row: &Row<'_>) -> rusqlite::Result<Grant> {
+    let ended_by: Option<String> = row.get(ENDING_COLUMN + 1)?;
+    let ended = match ended_by {
+        None => None,
+        Some(_) => {
+            Some(EndedAt { at: time(row, ENDING_COLUMN)?, by: column(row, ENDING_COLUMN + 1, |name: String| EndedBy::from_name(&name))? })
+        }
+    };
+    Ok(Grant { terms: row::terms(row)?, counterfoil: row::counterfoil(row, TERMS_COLUMNS)?, ended, current: true })
+}

@@ -1,0 +1,93 @@
+//! Browser sessions of customers, and the counting of failed sign-ins.
+
+use super::Store;
+use super::row::{named, time};
+use super::writer::Pending;
+use crate::error::StoreError;
+use crate::record::Session;
+use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::grant::CustomerId;
+use rusqlite::{OptionalExtension, params};
+
+/// Failures after which further tries to sign in are refused.
+pub(crate) const MOST_FAILURES: i64 = 5;
+/// Seconds for which a failure counts.
+pub(crate) const FAILURE_WINDOW: Seconds = 15 * MINUTE;
+
+/// Whether the password of a try to sign in may be looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignIn {
+    /// It may. The try counts as a failure until [`Store::sign_in_succeeded`] is told of this number.
+    Try(i64),
+    /// Too many failed; the password must not be looked at.
+    Refused,
+}
+
+impl Store {
+    /// Keeps a session under the hash of its cookie.
+    pub fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
+        self.writer.queue(move |batch| {
+            let Session { customer: CustomerId { provider, customer }, name, authenticated_at, expires_at, customer_era } = &session;
+            batch
+                .db
+                .prepare_cached("INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                .execute(params![id, provider, customer, name, authenticated_at.unix(), expires_at.unix(), customer_era])
+                .map(drop)
+        })
+    }
+
+    /// The session under this hash, if it is good at `now` and its customer was not removed since it began.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let found = self
+            .reader()
+            .prepare_cached(
+                "SELECT provider, customer, name, authenticated_at, expires_at, customer_era FROM session WHERE id = ?1 AND expires_at > ?2",
+            )?
+            .query_row(params![id, now.unix()], |row| {
+                Ok(Session {
+                    customer: CustomerId { provider: row.get(0)?, customer: row.get(1)? },
+                    name: row.get(2)?,
+                    authenticated_at: time(row, 3)?,
+                    expires_at: time(row, 4)?,
+                    customer_era: row.get(5)?,
+                })
+            })
+            .optional()
+            .map_err(named("session", "of a cookie"))?;
+        Ok(found.filter(|session| session.customer_era == self.customer_era(&session.customer)))
+    }
+
+    /// Ends a session.
+    pub fn end_session(&self, id: [u8; 32]) -> Pending<()> {
+        self.writer.queue(move |batch| batch.db.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id]).map(drop))
+    }
+
+    /// Asks whether a try to sign in as `customer` (a hash of provider and name) may go on, and counts it as failed until it succeeds.
+    ///
+    /// Promise: however many tries run at once, no more passwords are looked at in any 15 minutes than may fail, beside those that were
+    /// right.
+    pub fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
+        self.writer.queue(move |batch| {
+            let failures: i64 = batch
+                .db
+                .prepare_cached("SELECT count(*) FROM sign_in_failure WHERE customer = ?1 AND at > ?2 AND at <= ?3")?
+                .query_row(params![customer, now.unix() - FAILURE_WINDOW, now.unix()], |row| row.get(0))?;
+            if failures >= MOST_FAILURES {
+                return Ok(SignIn::Refused);
+            }
+            batch
+                .db
+                .prepare_cached("INSERT INTO sign_in_failure (customer, at) VALUES (?1, ?2)")?
+                .execute(params![customer, now.unix()])?;
+            Ok(SignIn::Try(batch.db.last_insert_rowid()))
+        })
+    }
+
+    /// Takes back the failure that a try was counted as: the password was right.
+    pub fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
+        self.writer.queue(move |batch| batch.db.prepare_cached("DELETE FROM sign_in_failure WHERE id = ?1")?.execute([number]).map(drop))
+    }
+}

@@ -1,0 +1,127 @@
+//! What is swept, by age and in small steps, and what is worked off: never on the way of a token.
+
+use super::Store;
+use super::grants::end;
+use super::sessions::FAILURE_WINDOW;
+use super::writer::{Batch, Pending};
+use counterfoil_core::client::LONGEST_GRANT_DAYS;
+use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::GrantId;
+use rusqlite::{OptionalExtension, Row, params};
+
+/// Rows that one step looks at or removes.
+const STEP: u32 = 200;
+/// Age in seconds from which a consent whose code was never redeemed is removed. A code replayed within a day is still known.
+const UNREDEEMED_KEPT_FOR: Seconds = 2 * DAY;
+/// Age in seconds from which a grant is removed: it ended at the latest after a year, and is shown for another.
+const GRANTS_KEPT_FOR: Seconds = 2 * LONGEST_GRANT_DAYS as Seconds * DAY;
+/// Age in seconds from which audit entries are removed.
+const AUDIT_KEPT_FOR: Seconds = 3 * 365 * DAY;
+
+/// A removal that is being worked off.
+struct Removal {
+    id: i64,
+    client: Option<String>,
+    customer: Option<(String, String)>,
+    era: u32,
+    done_up_to: i64,
+}
+
+impl Store {
+    /// Takes one step in removing what is old; true where there is more to do at once.
+    pub fn sweep(&self, now: Timestamp) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            let mut removed = 0;
+            let before = |age: Seconds| now.plus(-age).unix();
+            let mut run = |sql: &str, before: i64| -> rusqlite::Result<()> {
+                removed += batch.db.prepare_cached(sql)?.execute(params![before, STEP])?;
+                Ok(())
+            };
+            run("DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at <= ?1 LIMIT ?2)", now.unix())?;
+            run(
+                "DELETE FROM sign_in_failure WHERE id IN (SELECT id FROM sign_in_failure WHERE at <= ?1 LIMIT ?2)",
+                before(FAILURE_WINDOW),
+            )?;
+            run(
+                "DELETE FROM audit WHERE (grant_id, event, hour) IN (SELECT grant_id, event, hour FROM audit WHERE hour < ?1 LIMIT ?2)",
+                before(AUDIT_KEPT_FOR).div_euclid(HOUR),
+            )?;
+            let old = GrantId::new(now.plus(-GRANTS_KEPT_FOR), [0; 4]).number();
+            for table in ["ending", "counterfoil", "terms"] {
+                run(&format!("DELETE FROM {table} WHERE grant_id IN (SELECT grant_id FROM {table} WHERE grant_id < ?1 LIMIT ?2)"), old)?;
+            }
+            let more = sweep_unredeemed(batch, now)?;
+            Ok(more || removed >= STEP as usize)
+        })
+    }
+
+    /// Takes one step in giving each grant that a removal ended its own ending, audit entry and notification; true where there is more.
+    pub fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
+        let epoch = self.epoch;
+        self.writer.queue(move |batch| batch.together(|batch| work_off(batch, now, epoch)))
+    }
+}
+
+/// Removes consents whose code was never redeemed. Grant ids are ordered by time, so a mark says up to where that was seen to.
+fn sweep_unredeemed(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<bool> {
+    let db = batch.db;
+    let from: i64 = super::meta(db, "unredeemed_swept_up_to")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let to = GrantId::new(now.plus(-UNREDEEMED_KEPT_FOR), [0; 4]).number();
+    let mut query = db.prepare_cached(
+        "SELECT grant_id, next_slip = 0 AND ended = 0 FROM counterfoil WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?3",
+    )?;
+    let seen =
+        query.query_map(params![from, to, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    let Some((last, _)) = seen.last() else { return Ok(false) };
+    for (grant, _) in seen.iter().filter(|(_, unredeemed)| *unredeemed) {
+        db.prepare_cached("DELETE FROM counterfoil WHERE grant_id = ?1")?.execute([grant])?;
+        db.prepare_cached("DELETE FROM terms WHERE grant_id = ?1")?.execute([grant])?;
+    }
+    super::set_meta(db, "unredeemed_swept_up_to", &last.to_string())?;
+    Ok(seen.len() == STEP as usize)
+}
+
+fn work_off(batch: &mut Batch<'_>, now: Timestamp, epoch: u32) -> rusqlite::Result<bool> {
+    let removal = |row: &Row<'_>| {
+        let (provider, customer): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+        Ok(Removal { id: row.get(0)?, client: row.get(1)?, customer: provider.zip(customer), era: row.get(4)?, done_up_to: row.get(5)? })
+    };
+    let first = batch
+        .db
+        .prepare_cached("SELECT id, client, provider, customer, era, done_up_to FROM removal WHERE done = 0 ORDER BY id LIMIT 1")?
+        .query_row([], removal)
+        .optional()?;
+    let Some(removal) = first else { return Ok(false) };
+    let (grants, by) = match (&removal.client, &removal.customer) {
+        // No index leads from a client to its grants: all are looked at, a step at a time.
+        (Some(client), _) => (
+            batch
+                .db
+                .prepare_cached("SELECT grant_id, client = ?4 AND client_era < ?3 FROM terms WHERE grant_id > ?1 ORDER BY grant_id LIMIT ?2")?
+                .query_map(params![removal.done_up_to, STEP, removal.era, client], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?,
+            EndedBy::ClientRemoved,
+        ),
+        (None, Some((provider, customer))) => (
+            batch
+                .db
+                .prepare_cached(
+                    "SELECT grant_id, customer_era < ?3 FROM terms WHERE provider = ?4 AND customer = ?5 AND grant_id > ?1 ORDER BY grant_id LIMIT ?2",
+                )?
+                .query_map(params![removal.done_up_to, STEP, removal.era, provider, customer], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?,
+            EndedBy::CustomerRemoved,
+        ),
+        (None, None) => (Vec::new(), EndedBy::Operator),
+    };
+    for (grant, _) in grants.iter().filter(|(_, concerned)| *concerned) {
+        if let Some(grant) = GrantId::from_number(*grant) {
+            end(batch, grant, by, now, epoch)?;
+        }
+    }
+    let done = grants.len() < STEP as usize;
+    let up_to = grants.last().map_or(removal.done_up_to, |(grant, _)| *grant);
+    batch.db.prepare_cached("UPDATE removal SET done_up_to = ?2, done = ?3 WHERE id = ?1")?.execute(params![removal.id, up_to, done])?;
+    Ok(true)
+}

@@ -1,0 +1,82 @@
+//! A store in a fresh directory, and grants to put into it.
+
+use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::clock::{DAY, Seconds, Timestamp};
+use counterfoil_core::fdx::DataClusters;
+use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::mac::MacKey;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::slip::Slip;
+use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use counterfoil_store::{NewGrant, OpenOptions, Redeem, Redeemed, Store, StoreKind};
+use tempfile::TempDir;
+
+pub const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
+pub const KEY: SlipKeyId = SlipKeyId(1);
+pub const CODE_LIFETIME: Seconds = 300;
+
+pub fn options(dir: &TempDir) -> OpenOptions {
+    OpenOptions {
+        path: dir.path().join("store.db"),
+        kind: StoreKind::Live,
+        issuer: "https://a.example".into(),
+        endings_log: Some(dir.path().join("endings.log")),
+        holder: "the test".into(),
+    }
+}
+
+pub fn store() -> (Store, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (Store::open(options(&dir)).unwrap(), dir)
+}
+
+pub fn customer() -> CustomerId {
+    CustomerId { provider: "bank".into(), customer: "ada".into() }
+}
+
+pub fn new_grant(n: u32) -> NewGrant {
+    let terms = Terms {
+        grant: GrantId::new(NOW, (n << 2).to_be_bytes()),
+        client: "app".into(),
+        customer: customer(),
+        name: "Ada".into(),
+        scopes: Scopes::ALL,
+        clusters: DataClusters::from_names(["BALANCES"]).unwrap(),
+        accounts: vec!["a1".into()],
+        lookback_days: None,
+        created_at: NOW,
+        expires_at: NOW.plus(365 * DAY),
+        authenticated_at: NOW,
+        redirect_uri: "https://app.example/cb".into(),
+        challenge: None,
+        nonce: None,
+        client_era: 0,
+        customer_era: 0,
+    };
+    NewGrant { terms, seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(CODE_LIFETIME), slip_key: KEY }
+}
+
+/// Makes a grant; gives its code and its terms.
+pub async fn grant(store: &Store, n: u32) -> (Slip, Terms) {
+    let new = new_grant(n);
+    store.create_grant(new.clone()).await.unwrap();
+    let code = Slip { key: KEY, grant: new.terms.grant, number: 0, issued_at: NOW, seal: new.seal };
+    (code, new.terms)
+}
+
+pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presented {
+    let request = Request { client: "app", slip: "text", scope: None };
+    Presented {
+        slip,
+        claim: Claim::keyless(&MacKey::new(&[4; 32]), random.to_be_bytes(), request),
+        now,
+        on_replay: OnReplay::Refuse,
+        on_lost_answer: OnLostAnswer::Strict,
+    }
+}
+
+pub async fn redeem(store: &Store, presented: Presented) -> Redeemed {
+    let successor_expires_at = presented.now.plus(30 * DAY);
+    store.redeem(Redeem { presented, successor_expires_at, slip_key: KEY }).await.unwrap()
+}
