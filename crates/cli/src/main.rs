@@ -1,1 +1,84 @@
-fn main() {}
+//! `counterfoil`: the token authority for open finance, on the command line.
+//!
+//! Exit codes: 0 done, 1 the answer is no or it failed, 2 used wrongly.
+
+mod commands;
+mod config;
+mod output;
+mod process;
+
+use clap::{Parser, Subcommand};
+use commands::{client, customer, explain, grant, keys, sandbox, serve};
+use std::process::ExitCode;
+
+/// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
+#[derive(Debug, Parser)]
+#[command(name = "counterfoil", version, arg_required_else_help = true, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be moved
+    Sandbox(sandbox::Arguments),
+    /// Run the server
+    Serve(serve::Arguments),
+    /// Register, look at and change clients
+    #[command(subcommand)]
+    Client(client::Action),
+    /// Add, look at and remove local customers
+    #[command(subcommand)]
+    Customer(customer::Action),
+    /// Look at and end grants
+    #[command(subcommand)]
+    Grant(grant::Action),
+    /// Look at and rotate keys
+    #[command(subcommand)]
+    Keys(keys::Action),
+    /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is verified
+    Explain(explain::Arguments),
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Used wrongly: exit code 2.
+    Usage(String),
+    /// It failed, or the answer is no: exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    pub(crate) fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Client(action) => client::run(action),
+        Command::Customer(action) => customer::run(action),
+        Command::Grant(action) => grant::run(action),
+        Command::Keys(action) => keys::run(action),
+        Command::Explain(arguments) => explain::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(message)) => {
+            output::complain(&message);
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(message)) => {
+            output::complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}

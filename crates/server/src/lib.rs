@@ -1,1 +1,42 @@
-//! .
+//! Counterfoil's HTTP server. A newcomer starts at `routes.rs`: one table with every route; a handler is found by its module's name.
+//!
+//! A refresh, then, is `routes.rs`, `token.rs`, `token/refresh.rs`, `token/issue.rs` and the store's `redeem`.
+
+mod accounts;
+pub mod admin;
+mod app;
+mod assets;
+mod authorize;
+mod bearer;
+mod client_auth;
+mod connected_apps;
+mod consent;
+mod cookies;
+mod discovery;
+mod health;
+mod introspect;
+mod jwks;
+pub mod keys;
+mod maintenance;
+mod observe;
+mod openapi;
+pub mod pages;
+mod passwords;
+mod refused;
+mod request;
+mod respond;
+mod revoke;
+mod routes;
+pub mod sandbox;
+mod serve;
+mod session;
+pub mod settings;
+mod sign_in;
+mod ticket;
+mod token;
+mod userinfo;
+
+pub use app::{App, AppError};
+pub use openapi::DESCRIPTION;
+pub use routes::{router, table};
+pub use serve::{Listeners, serve};

@@ -1,5 +1,7 @@
 //! What every verb of the store promises.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
 mod setting;
 
 use counterfoil_core::claim::{Claim, Request};

@@ -1,5 +1,7 @@
 //! A store in a fresh directory, and grants to put into it.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;

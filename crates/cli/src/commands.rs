@@ -1,0 +1,48 @@
+//! The commands, one file each.
+
+pub(crate) mod client;
+pub(crate) mod customer;
+pub(crate) mod explain;
+pub(crate) mod grant;
+pub(crate) mod keys;
+pub(crate) mod sandbox;
+pub(crate) mod serve;
+
+use crate::config::Config;
+use crate::output;
+use crate::process::block_on;
+use crate::{Failure, commands::serve::open_app};
+use clap::Args;
+use counterfoil_server::admin::{self, Command, SocketError};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What every admin command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The configuration file of the server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Common {
+    /// Has the running server carry a command out or, where none runs, takes the store's lock and does it here.
+    fn ask(&self, command: Command) -> Result<Value, Failure> {
+        let config = Config::load(&self.config).map_err(Failure::Usage)?;
+        block_on(async move {
+            match admin::ask(&admin::path_beside(&config.store), &command).await {
+                Err(SocketError::NotRunning(_)) => {}
+                answer => return answer.map_err(Failure::failed),
+            }
+            let app = open_app(config, "counterfoil, an admin command")?;
+            admin::execute(&app, command).await.map_err(Failure::Failed)
+        })
+    }
+
+    fn show(&self, value: &Value, plain: impl FnOnce(&Value)) {
+        if self.json { output::json(value) } else { plain(value) }
+    }
+}

@@ -1,0 +1,124 @@
+//! `counterfoil client`.
+
+use super::Common;
+use crate::{Failure, output};
+use clap::Subcommand;
+use counterfoil_core::client::ClientSettings;
+use counterfoil_server::admin::Command;
+use serde_json::Value;
+
+const SETTINGS_HELP: &str = "Settings are written as name=value, lists with commas, and an empty value clears an optional one:
+
+  name                          what customers know the client by
+  redirect_uris                 where codes may be sent: https, loopback http, or a private-use scheme
+  token_endpoint_auth_method    client_secret_basic (default), client_secret_post, or none for a public client
+  id_token_signed_response_alg  RS256 (default), ES256, PS256, EdDSA
+  grant_types                   authorization_code,refresh_token
+  scopes                        openid,profile,offline_access
+  data_clusters                 FDX data clusters, such as ACCOUNT_BASIC,BALANCES,TRANSACTIONS
+  lookback_days                 how many days back it may look
+  duration_days                 how long its grants live, at most 365
+  dialect                       network or rfc: how errors are spelled to it
+  on_lost_answer                strict (default), or repeat for clients that can't send an Idempotency-Key
+  on_replay                     refuse (default with a secret) or revoke (default without)
+  require_pkce                  true (default) or false
+  resource_server               whether it may introspect the tokens of others
+  logo_uri, registered_entity   shown to customers at consent";
+
+/// What to do with clients.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Register a client; its secret is shown once
+    #[command(after_help = SETTINGS_HELP)]
+    Add {
+        /// The client id
+        id: String,
+        /// name=value
+        #[arg(value_name = "SETTING=VALUE", required = true, value_parser = setting)]
+        settings: Vec<(String, String)>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List all clients
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show how a client is registered, and when its secrets were last used
+    Show {
+        /// The client id
+        id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change settings of a client
+    #[command(after_help = SETTINGS_HELP)]
+    Set {
+        /// The client id
+        id: String,
+        /// name=value
+        #[arg(value_name = "SETTING=VALUE", required = true, value_parser = setting)]
+        settings: Vec<(String, String)>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Give a client a new secret, shown once; the one before it stays good beside it
+    RotateSecret {
+        /// The client id
+        id: String,
+        /// Drop the older secret at once
+        #[arg(long)]
+        drop_old: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove a client; its grants end at once, on every node, before this returns
+    Remove {
+        /// The client id
+        id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not written as name=value"))?;
+    if ClientSettings::NAMES.contains(&name) {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err(format!("there is no setting `{name}`; those are {}", ClientSettings::NAMES.join(", ")))
+    }
+}
+
+pub(crate) fn run(action: Action) -> Result<(), Failure> {
+    match action {
+        Action::Add { id, settings, common } => {
+            let added = common.ask(Command::ClientAdd { id, settings })?;
+            common.show(&added, with_secret);
+        }
+        Action::List { common } => {
+            let list = common.ask(Command::ClientList)?;
+            common.show(&list, |list| {
+                output::table(list, &["client_id", "name", "token_endpoint_auth_method", "id_token_signed_response_alg", "secrets"]);
+            });
+        }
+        Action::Show { id, common } => common.show(&common.ask(Command::ClientShow { id })?, output::record),
+        Action::Set { id, settings, common } => common.show(&common.ask(Command::ClientSet { id, settings })?, output::record),
+        Action::RotateSecret { id, drop_old, common } => {
+            let rotated = common.ask(Command::ClientRotateSecret { id, drop_old })?;
+            common.show(&rotated, with_secret);
+        }
+        Action::Remove { id, common } => {
+            let removed = common.ask(Command::ClientRemove { id: id.clone() })?;
+            common.show(&removed, |_| output::say(&format!("removed {id}; its grants are refused from now on")));
+        }
+    }
+    Ok(())
+}
+
+fn with_secret(client: &Value) {
+    output::record(client);
+    if client.get("client_secret").is_some() {
+        output::note("The client_secret is shown this once: only a digest of it is kept.");
+    }
+}

@@ -1,0 +1,136 @@
+//! `counterfoil customer`.
+
+use super::Common;
+use crate::{Failure, output};
+use clap::Subcommand;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::random;
+use counterfoil_server::admin::Command;
+use serde_json::Value;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// The most customers or grants that a page of a list shows, unless told otherwise.
+pub(super) const PAGE: u32 = 100;
+
+/// What to do with customers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Add a customer; without --password-stdin a password is made up and shown once
+    Add {
+        /// The customer's id at the provider, with which they sign in
+        id: String,
+        /// The provider's id
+        #[arg(long)]
+        provider: String,
+        /// The name to show; the id, unless told otherwise
+        #[arg(long)]
+        name: Option<String>,
+        /// Their accounts as FDX JSON: {"accounts": [{"depositAccount": {"accountId": "..."}}]}
+        #[arg(long, value_name = "FILE")]
+        accounts: Option<PathBuf>,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List customers
+    List {
+        /// Of this provider alone
+        #[arg(long)]
+        provider: Option<String>,
+        /// Go on after this customer, written as PROVIDER/CUSTOMER
+        #[arg(long, value_parser = customer_id)]
+        after: Option<CustomerId>,
+        /// How many at the most
+        #[arg(long, default_value_t = PAGE)]
+        limit: u32,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Set a customer's password and end their sessions; without --password-stdin one is made up and shown once
+    SetPassword {
+        /// The customer's id
+        id: String,
+        /// The provider's id
+        #[arg(long)]
+        provider: String,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove a customer; their grants end at once, on every node, before this returns
+    Remove {
+        /// The customer's id
+        id: String,
+        /// The provider's id
+        #[arg(long)]
+        provider: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// Reads `PROVIDER/CUSTOMER`.
+pub(super) fn customer_id(text: &str) -> Result<CustomerId, String> {
+    let (provider, customer) = text.split_once('/').ok_or("write it as PROVIDER/CUSTOMER")?;
+    Ok(CustomerId { provider: provider.into(), customer: customer.into() })
+}
+
+pub(crate) fn run(action: Action) -> Result<(), Failure> {
+    match action {
+        Action::Add { id, provider, name, accounts, password_stdin, common } => {
+            let accounts: Option<Value> = accounts.map(read_json).transpose()?;
+            let (password, made_up) = password(password_stdin)?;
+            let name = name.unwrap_or_else(|| id.clone());
+            let id = CustomerId { provider, customer: id };
+            let mut added = common.ask(Command::CustomerAdd { id, name, password: password.clone(), accounts })?;
+            show_password(&common, &mut added, made_up.then_some(password));
+        }
+        Action::List { provider, after, limit, common } => {
+            let list = common.ask(Command::CustomerList { provider, after, limit })?;
+            common.show(&list, |list| output::table(list, &["provider", "customer", "name", "accounts", "created_at"]));
+        }
+        Action::SetPassword { id, provider, password_stdin, common } => {
+            let (password, made_up) = password(password_stdin)?;
+            let id = CustomerId { provider, customer: id };
+            let mut set = common.ask(Command::CustomerSetPassword { id, password: password.clone() })?;
+            show_password(&common, &mut set, made_up.then_some(password));
+        }
+        Action::Remove { id, provider, common } => {
+            let id = CustomerId { provider, customer: id };
+            let removed = common.ask(Command::CustomerRemove { id: id.clone() })?;
+            common.show(&removed, |_| output::say(&format!("removed {id}; their grants are refused from now on")));
+        }
+    }
+    Ok(())
+}
+
+fn read_json(path: PathBuf) -> Result<Value, Failure> {
+    let text = std::fs::read(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    serde_json::from_slice(&text).map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
+}
+
+/// The password to set, and whether it was made up here.
+fn password(from_stdin: bool) -> Result<(String, bool), Failure> {
+    if !from_stdin {
+        return Ok((random::bytes::<12>().iter().map(|byte| format!("{byte:02x}")).collect(), true));
+    }
+    let mut text = String::new();
+    std::io::stdin().take(64 * 1024).read_to_string(&mut text).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    Ok((text.trim_end_matches(['\r', '\n']).to_owned(), false))
+}
+
+fn show_password(common: &Common, result: &mut Value, password: Option<String>) {
+    let shown_once = password.is_some();
+    if let Some(password) = password {
+        result["password"] = password.into();
+    }
+    common.show(result, output::record);
+    if shown_once && !common.json {
+        output::note("The password is shown this once: only a hash of it is kept.");
+    }
+}

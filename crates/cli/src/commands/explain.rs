@@ -1,0 +1,33 @@
+//! `counterfoil explain`.
+
+use crate::{Failure, output};
+use clap::Args;
+use std::io::Read;
+
+/// The longest token that is looked at, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The token, or - to read it from standard input, where shells and process lists don't keep it
+    token: String,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut token = arguments.token.clone();
+    if token == "-" {
+        token.clear();
+        std::io::stdin().take(LONGEST).read_to_string(&mut token).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    }
+    let told = counterfoil_core::explain::explain(&token)
+        .ok_or_else(|| Failure::failed("this is not a code, refresh token, access token or ID token of Counterfoil"))?;
+    if arguments.json {
+        output::json(&told)
+    } else {
+        output::record(&told)
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `counterfoil grant`.
+
+use super::Common;
+use super::customer::{PAGE, customer_id};
+use crate::{Failure, output};
+use clap::Subcommand;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_server::admin::Command;
+
+/// What to do with grants.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List grants, the newest first
+    List {
+        /// Of this client alone
+        #[arg(long)]
+        client: Option<String>,
+        /// Of this customer alone, written as PROVIDER/CUSTOMER
+        #[arg(long, value_parser = customer_id)]
+        customer: Option<CustomerId>,
+        /// Go on with grants older than this one
+        #[arg(long, value_parser = grant_id)]
+        before: Option<GrantId>,
+        /// How many at the most
+        #[arg(long, default_value_t = PAGE)]
+        limit: u32,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show a grant and what happened to it
+    Show {
+        /// The grant's id: the `grant_id` of its ID tokens
+        #[arg(value_parser = grant_id)]
+        grant: GrantId,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End a grant; its tokens are refused everywhere before this returns
+    End {
+        /// The grant's id
+        #[arg(value_parser = grant_id)]
+        grant: GrantId,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+fn grant_id(text: &str) -> Result<GrantId, String> {
+    GrantId::parse(text).ok_or_else(|| "a grant id has 16 hexadecimal digits".into())
+}
+
+pub(crate) fn run(action: Action) -> Result<(), Failure> {
+    match action {
+        Action::List { client, customer, before, limit, common } => {
+            let list = common.ask(Command::GrantList { client, customer, before, limit })?;
+            common.show(&list, |list| {
+                output::table(list, &["grant", "client", "provider", "customer", "living", "created_at", "next_slip", "ended_by"]);
+            });
+        }
+        Action::Show { grant, common } => common.show(&common.ask(Command::GrantShow { grant })?, output::record),
+        Action::End { grant, common } => {
+            let ended = common.ask(Command::GrantEnd { grant })?;
+            common.show(&ended, |ended| {
+                let before = if ended["was_living"] == true { "is ended" } else { "was ended before" };
+                output::say(&format!("grant {grant} {before}; its tokens are refused"));
+            });
+        }
+    }
+    Ok(())
+}

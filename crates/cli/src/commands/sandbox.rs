@@ -1,0 +1,139 @@
+//! `counterfoil sandbox`.
+
+use crate::config::sqlite_path;
+use crate::process::{LogFormat, Signals, block_on, start_log};
+use crate::{Failure, output};
+use clap::Args;
+use counterfoil_core::clock::Clock;
+use counterfoil_core::dialect::Dialect;
+use counterfoil_server::keys::Keys;
+use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
+use counterfoil_server::settings::{Lifetimes, Provider, Settings, check_issuer};
+use counterfoil_server::{App, Listeners, serve};
+use counterfoil_store::{OpenOptions, Store, StoreKind};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Keep store and keys in this directory; without it they end with the process
+    #[arg(long, value_name = "DIR", conflicts_with = "store")]
+    data: Option<PathBuf>,
+    /// Keep the store here, written as sqlite:PATH, and the keys in PATH-keys beside it
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+    /// The issuer; http://<listen address>, unless told otherwise
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Print the values that a CI job needs as NAME=value lines, and do nothing else
+    #[arg(long)]
+    print_env: bool,
+    /// What to log on stderr: error, warn, info, debug
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log: String,
+}
+
+impl Arguments {
+    /// The issuer where the server listens at `address`.
+    fn issuer(&self, address: SocketAddr) -> Result<String, Failure> {
+        match &self.issuer {
+            Some(issuer) => check_issuer(issuer).map(|()| issuer.clone()).map_err(Failure::Usage),
+            None if address.ip().is_unspecified() => {
+                Err(Failure::usage(format!("--listen {address} is every address of this machine: say which one clients use with --issuer")))
+            }
+            None => {
+                let issuer = format!("http://{address}");
+                check_issuer(&issuer).map_err(|problem| Failure::usage(format!("{problem}; say another one with --issuer")))?;
+                Ok(issuer)
+            }
+        }
+    }
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.print_env {
+        return print_env(&arguments);
+    }
+    // Refused before anything is made.
+    let store = arguments.store.as_deref().map(sqlite_path).transpose().map_err(Failure::Usage)?;
+    if arguments.issuer.is_some() || arguments.listen.ip().is_unspecified() {
+        arguments.issuer(arguments.listen)?;
+    }
+    start_log(LogFormat::Text, &arguments.log)?;
+    block_on(async move {
+        let signals = Signals::watch()?;
+        let listener =
+            TcpListener::bind(arguments.listen).map_err(|e| Failure::failed(format!("{} can't be listened on: {e}", arguments.listen)))?;
+        let issuer = arguments.issuer(listener.local_addr().map_err(Failure::failed)?)?;
+        let temporary = match (&store, &arguments.data) {
+            (None, None) => Some(tempfile::Builder::new().prefix("counterfoil-sandbox-").tempdir().map_err(Failure::failed)?),
+            _ => None,
+        };
+        let (store, keys) = match (store, &arguments.data, &temporary) {
+            (Some(store), _, _) => {
+                let mut keys = store.clone().into_os_string();
+                keys.push("-keys");
+                (store, keys.into())
+            }
+            (None, Some(data), _) => {
+                std::fs::create_dir_all(data).map_err(|e| Failure::failed(format!("{} can't be made: {e}", data.display())))?;
+                (data.join("sandbox.db"), data.join("keys"))
+            }
+            (None, None, Some(temporary)) => (temporary.path().join("sandbox.db"), temporary.path().join("keys")),
+            (None, None, None) => return Err(Failure::failed("there is nowhere to keep the store")),
+        };
+        let app = open(issuer, store, keys)?;
+        seed::seed(&app).await.map_err(Failure::failed)?;
+        introduce(&app.settings.issuer);
+        let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
+        serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
+    })
+}
+
+fn open(issuer: String, path: PathBuf, keys: PathBuf) -> Result<Arc<App>, Failure> {
+    let options =
+        OpenOptions { path, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
+    let store = Store::open(options).map_err(Failure::failed)?;
+    let clock = Clock::sandbox(store.clock_offset().map_err(Failure::failed)?);
+    let keys = Keys::open(&keys, &issuer, clock.now()).map_err(Failure::failed)?;
+    let settings = Settings {
+        issuer,
+        dialect: Dialect::Network,
+        lifetimes: Lifetimes::default(),
+        providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into() }],
+    };
+    App::new(settings, store, keys, clock).map(Arc::new).map_err(Failure::failed)
+}
+
+/// The ready line that scripts wait for, then the walk-through.
+fn introduce(issuer: &str) {
+    output::say(&format!("ready {issuer}"));
+    output::say(&format!("\nA bank, five customers and three clients are waiting. Open {issuer} in a browser, or paste these:\n"));
+    for (number, step) in walkthrough::steps(issuer).into_iter().enumerate() {
+        output::say(&format!("# {}. {}\n{}\n", number + 1, step.in_terminal, step.command));
+    }
+}
+
+fn print_env(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.listen.port() == 0 && arguments.issuer.is_none() {
+        return Err(Failure::usage("--print-env needs to know the port: give --listen one, or --issuer"));
+    }
+    let issuer = arguments.issuer(arguments.listen)?;
+    let [recipient, ..] = &seed::CLIENTS;
+    for (name, value) in [
+        ("OIDC_ISSUER", issuer.as_str()),
+        ("OIDC_CLIENT_ID", recipient.id),
+        ("OIDC_CLIENT_SECRET", recipient.secret.unwrap_or_default()),
+        ("OIDC_REDIRECT_URI", &format!("{issuer}/sandbox/callback")),
+        ("SANDBOX_CONNECTOR", PROVIDER),
+        ("SANDBOX_CUSTOMER", "customer_1"),
+        ("SANDBOX_PASSWORD", "customer_1"),
+    ] {
+        output::say(&format!("{name}={value}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The configuration file: TOML, where an unknown setting is an error that names its line; then the environment, which wins.
+
+use counterfoil_core::clock::parse_duration;
+use counterfoil_core::dialect::Dialect;
+use counterfoil_server::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where things are and how they are; everything that a server needs to start.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) settings: Settings,
+    pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) store: PathBuf,
+    pub(crate) keys: PathBuf,
+    pub(crate) endings_log: Option<PathBuf>,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) log: String,
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    issuer: Option<String>,
+    listen: Option<String>,
+    metrics_listen: Option<String>,
+    store: Option<String>,
+    keys: Option<String>,
+    endings_log: Option<String>,
+    log: Option<String>,
+    #[serde(default)]
+    provider: Vec<ProviderFile>,
+    #[serde(default)]
+    lifetimes: LifetimesFile,
+    #[serde(default)]
+    errors: ErrorsFile,
+    #[serde(default)]
+    tls: TlsFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderFile {
+    id: String,
+    name: String,
+    #[serde(default)]
+    sign_in: SignInKind,
+    #[serde(default)]
+    accounts: AccountsKind,
+}
+
+/// How a provider's customers sign in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SignInKind {
+    /// With a password that Counterfoil keeps the hash of.
+    #[default]
+    Password,
+}
+
+/// Where a provider's accounts come from.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AccountsKind {
+    /// From Counterfoil's own directory.
+    #[default]
+    Directory,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LifetimesFile {
+    code: Option<String>,
+    id_token: Option<String>,
+    refresh_token: Option<String>,
+    grant: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErrorsFile {
+    dialect: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsFile {
+    certificate: Option<String>,
+    key: Option<String>,
+}
+
+/// A setting that the environment may give: where it stands in the file, and where to put it.
+type Leaf = (&'static str, fn(&mut File) -> &mut Option<String>);
+
+/// Every setting outside `[[provider]]`.
+const LEAVES: [Leaf; 14] = [
+    ("issuer", |file| &mut file.issuer),
+    ("listen", |file| &mut file.listen),
+    ("metrics_listen", |file| &mut file.metrics_listen),
+    ("store", |file| &mut file.store),
+    ("keys", |file| &mut file.keys),
+    ("endings_log", |file| &mut file.endings_log),
+    ("log", |file| &mut file.log),
+    ("lifetimes.code", |file| &mut file.lifetimes.code),
+    ("lifetimes.id_token", |file| &mut file.lifetimes.id_token),
+    ("lifetimes.refresh_token", |file| &mut file.lifetimes.refresh_token),
+    ("lifetimes.grant", |file| &mut file.lifetimes.grant),
+    ("errors.dialect", |file| &mut file.errors.dialect),
+    ("tls.certificate", |file| &mut file.tls.certificate),
+    ("tls.key", |file| &mut file.tls.key),
+];
+
+const PREFIX: &str = "COUNTERFOIL_";
+
+fn variable(leaf: &str) -> String {
+    format!("{PREFIX}{}", leaf.replace('.', "_").to_uppercase())
+}
+
+impl Config {
+    /// Reads the file at `path` and the environment.
+    ///
+    /// # Errors
+    /// What is wrong, with its line where it is in the file.
+    pub(crate) fn load(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("the configuration {} can't be read: {e}", path.display()))?;
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self::parse(&text, environment).map_err(|e| format!("the configuration {}: {e}", path.display()))
+    }
+
+    /// Reads a configuration from its text and from variables named `COUNTERFOIL_*`.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+        let mut file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        for (name, value) in environment {
+            match LEAVES.iter().find(|(leaf, _)| variable(leaf) == name) {
+                Some((_, place)) => *place(&mut file) = Some(value),
+                None => {
+                    let known: Vec<_> = LEAVES.iter().map(|(leaf, _)| variable(leaf)).collect();
+                    return Err(format!("the environment sets {name}, which is no setting; those are {}", known.join(", ")));
+                }
+            }
+        }
+        file.resolve()
+    }
+}
+
+impl File {
+    fn resolve(self) -> Result<Config, String> {
+        let needed = |name: &str, value: Option<String>| {
+            value
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| format!("`{name}` is missing; set it in the file or as {}", variable(name)))
+        };
+        let address = |name: &str, text: String| {
+            text.parse::<SocketAddr>().map_err(|_| format!("`{name}` must be an address with a port, such as 127.0.0.1:8080, not `{text}`"))
+        };
+        let issuer = needed("issuer", self.issuer)?;
+        check_issuer(&issuer)?;
+        if self.provider.is_empty() {
+            return Err("at least one [[provider]] is needed".into());
+        }
+        let mut providers: Vec<Provider> = Vec::new();
+        for ProviderFile { id, name, sign_in: SignInKind::Password, accounts: AccountsKind::Directory } in self.provider {
+            check_provider_id(&id)?;
+            if providers.iter().any(|other| other.id == id) {
+                return Err(format!("there are two providers `{id}`"));
+            }
+            providers.push(Provider { id, name });
+        }
+        let defaults = Lifetimes::default();
+        let duration = |name: &str, text: Option<String>, default| {
+            text.map_or(Ok(default), |text| parse_duration(&text).map_err(|e| format!("`lifetimes.{name}`: {e}")))
+        };
+        let lifetimes = Lifetimes {
+            code: duration("code", self.lifetimes.code, defaults.code)?,
+            id_token: duration("id_token", self.lifetimes.id_token, defaults.id_token)?,
+            refresh_token: duration("refresh_token", self.lifetimes.refresh_token, defaults.refresh_token)?,
+            grant: duration("grant", self.lifetimes.grant, defaults.grant)?,
+        };
+        lifetimes.check()?;
+        let dialect = match self.errors.dialect.as_deref() {
+            None | Some("network") => Dialect::Network,
+            Some("rfc") => Dialect::Rfc,
+            Some(other) => return Err(format!("`errors.dialect` must be network or rfc, not `{other}`")),
+        };
+        let tls = match (self.tls.certificate, self.tls.key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+            _ => return Err("`tls.certificate` and `tls.key` go together".into()),
+        };
+        Ok(Config {
+            settings: Settings { issuer, dialect, lifetimes, providers },
+            listen: address("listen", needed("listen", self.listen)?)?,
+            metrics_listen: self.metrics_listen.map(|text| address("metrics_listen", text)).transpose()?,
+            store: sqlite_path(&needed("store", self.store)?)?,
+            keys: needed("keys", self.keys)?.into(),
+            endings_log: self.endings_log.filter(|path| !path.is_empty()).map(PathBuf::from),
+            tls,
+            log: self.log.unwrap_or_else(|| "info".into()),
+        })
+    }
+}
+
+/// The path in `sqlite:PATH`.
+///
+/// # Errors
+/// What a store is written like.
+pub(crate) fn sqlite_path(store: &str) -> Result<PathBuf, String> {
+    match store.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        _ if store.starts_with("postgres://") || store.starts_with("postgresql://") => {
+            Err("this version keeps its store in SQLite alone; write it as sqlite:PATH".into())
+        }
+        _ => Err(format!("the store must be written as sqlite:PATH, not `{store}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = r#"
+        issuer = "https://auth.bank.example"
+        listen = "127.0.0.1:8080"
+        store = "sqlite:/var/lib/counterfoil/counterfoil.db"
+        keys = "/var/lib/counterfoil/keys"
+        endings_log = "/var/backups/counterfoil/endings.log"
+        [[provider]]
+        id = "examplebank"
+        name = "Example Bank"
+        sign_in = "password"
+        accounts = "directory"
+    "#;
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        Config::parse(text, environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn the_smallest_file_and_the_environment() {
+        let config = parse(SMALLEST, &[]).unwrap();
+        assert_eq!(config.settings.lifetimes.id_token, 86_400);
+        assert_eq!(config.store, Path::new("/var/lib/counterfoil/counterfoil.db"));
+        let environment =
+            [("COUNTERFOIL_LISTEN", "127.0.0.1:9"), ("COUNTERFOIL_LIFETIMES_ID_TOKEN", "1h"), ("COUNTERFOIL_ERRORS_DIALECT", "rfc")];
+        let config = parse(SMALLEST, &environment).unwrap();
+        assert_eq!(config.listen.port(), 9);
+        assert_eq!((config.settings.lifetimes.id_token, config.settings.dialect), (3600, Dialect::Rfc));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let error = parse(&SMALLEST.replace("listen =", "lisen ="), &[]).unwrap_err();
+        assert!(error.contains("line 3") && error.contains("lisen"), "{error}");
+        let error = parse(SMALLEST, &[("COUNTERFOIL_COLOUR", "red")]).unwrap_err();
+        assert!(error.contains("COUNTERFOIL_COLOUR") && error.contains("COUNTERFOIL_LIFETIMES_ID_TOKEN"), "{error}");
+        for (from, to, word) in [
+            ("https://auth.bank.example", "http://auth.bank.example", "https"),
+            ("127.0.0.1:8080", "8080", "address"),
+            ("sqlite:/var", "postgres://db/var", "SQLite"),
+            ("id = \"examplebank\"", "id = \"a b\"", "provider id"),
+            ("sign_in = \"password\"", "sign_in = \"magic\"", "magic"),
+            ("issuer =", "#", "issuer"),
+        ] {
+            let error = parse(&SMALLEST.replace(from, to), &[]).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+        let error = parse(&format!("{SMALLEST}\n[lifetimes]\ngrant = \"2000d\""), &[]).unwrap_err();
+        assert!(error.contains("365d"), "{error}");
+    }
+}

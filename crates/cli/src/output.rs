@@ -1,0 +1,78 @@
+//! Results on stdout, messages on stderr. That nobody reads them any more is no reason to fail.
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+use std::io::Write;
+
+/// Prints a line of result.
+pub(crate) fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// Prints why a command failed.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "counterfoil: {message}");
+}
+
+/// Prints a message that is no result.
+pub(crate) fn note(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
+}
+
+/// Prints a result as JSON.
+pub(crate) fn json(value: &Value) {
+    say(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// Prints a list as a table of the columns named.
+pub(crate) fn table(rows: &Value, columns: &[&str]) {
+    let Some(rows) = rows.as_array().filter(|rows| !rows.is_empty()) else {
+        return note("none");
+    };
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(columns.iter().map(|column| column.replace('_', " ")));
+    for row in rows {
+        table.add_row(columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null))));
+    }
+    say(&table.to_string());
+}
+
+/// Prints one thing, a line a member.
+pub(crate) fn record(value: &Value) {
+    let Some(members) = value.as_object() else { return json(value) };
+    let width = members.keys().map(String::len).max().unwrap_or(0);
+    for (name, member) in members {
+        match member {
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                say(&format!("{}:", name.replace('_', " ")));
+                for item in items {
+                    let parts =
+                        item.as_object().into_iter().flatten().map(|(name, value)| format!("{} {}", name.replace('_', " "), cell(value)));
+                    say(&format!("  {}", parts.collect::<Vec<_>>().join(", ")));
+                }
+            }
+            Value::Object(_) => {
+                say(&format!("{}:", name.replace('_', " ")));
+                for (name, value) in member.as_object().into_iter().flatten() {
+                    say(&format!("  {name:<width$}  {}", cell(value)));
+                }
+            }
+            _ => say(&format!("{:<width$}  {}", name.replace('_', " "), cell(member))),
+        }
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".into(),
+        Value::Array(items) if items.iter().all(Value::is_object) => items.len().to_string(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}

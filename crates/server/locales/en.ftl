@@ -1,0 +1,236 @@
+### The texts of every page, in English. Customers read most of them: plain words, no names of protocols.
+
+brand = Counterfoil
+error-prefix = Error:
+
+## The stub: the short record at the edge of a page
+
+stub-to = To
+stub-from = From
+stub-for = For
+stub-at = At
+stub-customer = Customer
+stub-until = Until
+stub-issuer = Issuer
+
+## Sign-in
+
+sign-in-title = Sign in
+sign-in-heading = Sign in to { $provider }
+sign-in-heading-choice = Choose your bank and sign in
+sign-in-lead = { $client } asks for access to your accounts. You choose on the next page what it may see.
+sign-in-lead-own = Sign in to see which apps have access to your accounts, and to end their access.
+sign-in-provider = Your bank
+sign-in-provider-none = Choose your bank
+sign-in-username = User name
+sign-in-password = Password
+sign-in-password-stays = { $client } never sees your password.
+sign-in-submit = Sign in
+sign-in-cancel = Cancel and go back
+sign-in-failed-title = You are not signed in
+sign-in-failed-text = The user name or the password is wrong, or there have been too many tries. Check both and try again. After several tries, wait 15 minutes.
+
+## Consent
+
+consent-title = Give { $client } access?
+consent-heading = Give { $client } access to your accounts?
+consent-lead = { $client } would like to read the information below from { $provider }. You choose the accounts, and nothing is shared until you allow it.
+consent-accounts = Accounts to share
+consent-shared = What { $client } will see
+consent-terms = How long, and on what terms
+consent-until = Access ends on { $until }.
+consent-offline = Until then, { $client } can fetch new information even when you are not using it.
+consent-lookback =
+    { $days ->
+        [one] The information goes back over the last day.
+       *[other] The information goes back over the last { $days } days.
+    }
+consent-take-back = You can take access back at any time:
+consent-take-back-link = see your connected apps (opens in a new tab)
+consent-allow = Allow access
+consent-deny = Don’t allow
+consent-redirect = Either way, you go back to { $host }.
+consent-redirect-only = You go back to { $host }.
+consent-nothing-title = No account is chosen
+consent-nothing-text = Choose at least one account, or don’t allow access.
+consent-empty-heading = There is nothing to share
+consent-empty-text = { $client } asks for access to your accounts at { $provider }, but you have no account there that can be shared. Nothing has been shared.
+consent-back = Go back to { $client }
+
+party-entity = Operated by { $entity }
+
+account-ending = { $kind }, ending in { $digits }
+account-number = { $kind }, { $number }
+
+## What is shared. The names after "cluster-" are those of the data standard.
+
+shared-identity = Your name and identity
+shared-identity-text = Your name, and a number that stands for you as a customer of your bank.
+
+cluster-ACCOUNT_BASIC = Basic account details
+cluster-ACCOUNT_BASIC-text = The name, type and status of each account, and the last digits of its number.
+cluster-ACCOUNT_DETAILED = Full account details
+cluster-ACCOUNT_DETAILED-text = Terms, interest rates, limits, fees and due dates of each account.
+cluster-BALANCES = Balances
+cluster-BALANCES-text = How much is in each account, available or owed.
+cluster-BILLS = Bills
+cluster-BILLS-text = Bills to be paid from your accounts: payees, amounts and dates.
+cluster-CUSTOMER_CONTACT = Contact details
+cluster-CUSTOMER_CONTACT-text = Your postal address, email address and phone numbers.
+cluster-CUSTOMER_PERSONAL = Personal details
+cluster-CUSTOMER_PERSONAL-text = Your date of birth and other personal details that your bank holds, such as a tax number.
+cluster-IMAGES = Images of documents
+cluster-IMAGES-text = Pictures of cheques and receipts.
+cluster-INVESTMENTS = Investments
+cluster-INVESTMENTS-text = What your investment accounts hold, at what price and value.
+cluster-NOTIFICATIONS = Notifications
+cluster-NOTIFICATIONS-text = Messages when something about your accounts or this access changes.
+cluster-PAYMENT_SUPPORT = Numbers for payments
+cluster-PAYMENT_SUPPORT-text = The full account and routing numbers, with which payments to and from your accounts can be set up.
+cluster-REWARDS = Rewards
+cluster-REWARDS-text = Your reward programmes, with points or miles earned and used.
+cluster-STATEMENTS = Statements
+cluster-STATEMENTS-text = The regular statements of each account, as documents.
+cluster-TAX = Tax forms
+cluster-TAX-text = Tax documents about your accounts, with the figures in them.
+cluster-TRANSACTIONS = Transactions
+cluster-TRANSACTIONS-text = Payments in and out of each account: dates, amounts, descriptions and who was paid.
+cluster-unknown-text = Your bank has no description of this information.
+
+## Kinds of accounts. The names after "kind-" are those of the data standard.
+
+kind-401A = 401(a) retirement plan
+kind-401K = 401(k) retirement plan
+kind-403B = 403(b) retirement plan
+kind-457 = 457 retirement plan
+kind-529 = 529 education savings plan
+kind-ANNUITY = Annuity
+kind-AUTOLOAN = Car loan
+kind-BROKERAGE = Brokerage account
+kind-BROKERAGEPRODUCT = Brokerage account
+kind-CASHMANAGEMENT = Cash management account
+kind-CD = Certificate of deposit
+kind-CHARGE = Charge card
+kind-CHECKING = Checking account
+kind-COMMERCIALDEPOSIT = Business deposit account
+kind-COMMERCIALLINEOFCREDIT = Business line of credit
+kind-COMMERCIALLOAN = Business loan
+kind-CREDITCARD = Credit card
+kind-CREDIT_CARD = Credit card
+kind-ESCROW = Escrow account
+kind-HOMEEQUITYLOAN = Home equity loan
+kind-HOMELINEOFCREDIT = Home equity line of credit
+kind-HSA = Health savings account
+kind-INSTALLMENT = Installment loan
+kind-INVESTMENTACCOUNT = Investment account
+kind-IRA = Individual retirement account
+kind-LINEOFCREDIT = Line of credit
+kind-LOAN = Loan
+kind-MONEYMARKET = Money market account
+kind-MORTGAGE = Mortgage
+kind-PERSONALLOAN = Personal loan
+kind-PREPAID = Prepaid account
+kind-ROLLOVER = Rollover retirement account
+kind-ROTH = Roth retirement account
+kind-SAVINGS = Savings account
+kind-STUDENTLOAN = Student loan
+kind-TRUST = Trust account
+
+## Connected apps
+
+connected-apps-title = Connected apps
+connected-apps-lead = These apps can read information from { $provider } because you allowed it. You can end their access at any time, and it stops at once.
+connected-apps-empty = No app has access to your accounts at { $provider }. When you allow one, it is listed here.
+connected-apps-since = Connected since
+connected-apps-until = Access ends
+connected-apps-accounts = Accounts
+connected-apps-no-accounts = None
+connected-apps-shared = What it sees
+connected-apps-end = End access of { $client }
+connected-apps-ended = The access of { $client } has ended.
+connected-apps-replay = An access key of this app that had already been used was presented again, and refused. This can be a fault of the app. If you don’t recognise the app, end its access.
+connected-apps-sign-out = Sign out
+
+## The way back to an app
+
+form-post-title = Going back
+form-post-heading = Going back to { $client }
+form-post-text = If nothing happens within a few seconds, continue by hand.
+form-post-continue = Continue
+
+## Errors
+
+error-detail = Detail
+error-reference = Reference
+error-unknown-client-title = This app is not known here
+error-unknown-client-text = The app that sent you is not registered with us, so we can’t let you go on. Nothing has been shared. Please tell the makers of the app.
+error-redirect-uri-title = This app can’t be answered
+error-redirect-uri-text = The app gave an address to send you back to that is not registered for it. To keep you safe, we stop here. Nothing has been shared. Please tell the makers of the app.
+error-unknown-connector-title = This bank is not known here
+error-unknown-connector-text = The app asked for a bank that can’t be reached through this service. Go back to the app and choose another one.
+error-malformed-title = This request can’t be read
+error-malformed-text = Something in the request is missing or damaged. Go back to the app and start again.
+error-session-title = This page is too old
+error-session-text = The form has expired, or it was opened in another browser. Nothing has been shared or changed. Go back to where you started, to the app for example, and begin again.
+error-already-answered-title = You have already answered
+error-already-answered-text = Your decision on this request has been received. Go back to the app to go on.
+error-not-found-title = There is no such page
+error-not-found-text = Check the address, or go back to where you came from.
+error-method-title = This page can’t be used in this way
+error-method-text = Go back to the app and start again.
+error-unavailable-title = Please try again in a moment
+error-unavailable-text = The service can’t be reached right now. Nothing is wrong with your accounts.
+error-internal-title = Something went wrong on our side
+error-internal-text = This is not your fault. Please try again. If it happens again, tell us what you did and when.
+error-too-large-title = This request is too large
+error-too-large-text = More was sent than we accept. Go back to the app and start again.
+error-origin-title = This form came from another site
+error-origin-text = To keep you safe, we only accept forms from our own pages. Nothing has been shared or changed.
+
+## The sandbox, for developers
+
+copy = Copy
+copy-done = Copied
+
+callback-title = Sandbox: the answer
+callback-home = Back to the walk-through
+callback-code-heading = The code has arrived
+callback-code-text = This page stands in for your app’s redirect URI. The code lives for five minutes and can be redeemed once.
+callback-code = Code
+callback-state = State
+callback-error-heading = The answer is an error
+callback-error-text = This page stands in for your app’s redirect URI. Your app would read these values from the query.
+callback-error = Error
+callback-error-description = Description
+callback-nothing-heading = Nothing has arrived
+callback-nothing-text = This page stands in for your app’s redirect URI. It shows the code or the error of an authorization.
+
+walkthrough-title = Counterfoil sandbox
+walkthrough-heading = A bank to build against
+walkthrough-lead = A whole open-finance authority on your machine: a bank, its customers, apps that are registered, tokens that end when they should, and a clock that you can move.
+walkthrough-start = Start at the consent page
+walkthrough-start-hint = Sign in as customer_1; the password equals the name.
+walkthrough-commands = The same from a shell
+walkthrough-inside = What is in this sandbox
+
+step-code-title = Get a code
+step-code-text = An authorization code without a browser, made in the same way as by the consent page.
+step-exchange-title = Exchange the code
+step-exchange-text = Once, within five minutes, for an ID token, an access token and a refresh token.
+step-accounts-title = Read the accounts
+step-accounts-text = The ID token is the bearer. Only the accounts that the customer chose are there.
+step-refresh-title = Refresh
+step-refresh-text = A new ID token and a new refresh token; the old refresh token is claimed by this.
+step-refresh-again-title = Refresh again with the old token
+step-refresh-again-text = A refresh token that has been used is refused.
+step-revoke-title = Revoke
+step-revoke-text = Ends the whole grant: every token of it is refused from now on.
+step-clock-title = Move the clock
+step-clock-text = Tomorrow’s expiry, today: the whole server follows.
+
+row-client-confidential = Confidential client
+row-client-other = Second confidential client
+row-client-public = Public client
+row-customers = Customers
+row-provider = Provider
+row-discovery = Discovery

@@ -1,0 +1,87 @@
+//! `GET /accounts`, also `/accounts/{version}/{provider}`: the accounts that the customer consented to, and no others.
+
+use crate::app::App;
+use crate::bearer::{Takes, check};
+use crate::observe::seen;
+use crate::refused::{Challenge, Refused};
+use crate::respond::json_bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use counterfoil_core::fdx::FdxError;
+use counterfoil_core::form::Form;
+use counterfoil_core::random;
+use std::sync::Arc;
+
+/// Names a request on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
+const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
+/// The major version of the network's paths.
+const VERSION: &str = "v2";
+
+/// `GET /accounts`.
+pub async fn accounts(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Response {
+    with_interaction_id(&headers, list(&app, &headers, &uri, None))
+}
+
+/// `GET /accounts/{version}/{provider}`.
+pub async fn accounts_at(
+    State(app): State<Arc<App>>,
+    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
+    let answer = match &path {
+        Ok(Path((version, provider))) => list(&app, &headers, &uri, Some((version, provider))),
+        Err(_) => Err(Refused::fdx(FdxError::InvalidInput, None, "the path is not UTF-8")),
+    };
+    with_interaction_id(&headers, answer)
+}
+
+fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let bearer = check(app, headers, now, Takes::Either).map_err(Refused::unavailable_fdx)?.map_err(|not_good| {
+        let challenge = if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
+        Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), not_good.reason).of(None, not_good.grant)
+    })?;
+    let terms = &bearer.terms;
+    let refuse = |error, reason: &str| Refused::fdx(error, None, reason).of(None, Some(terms.grant));
+    if let Some((version, provider)) = path {
+        if version != VERSION {
+            return Err(refuse(FdxError::VersionNotSupported, "there is no such version"));
+        }
+        if provider != terms.customer.provider {
+            return Err(refuse(FdxError::Forbidden, "the provider in the path is not the token's"));
+        }
+    }
+    let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes())
+        .map_err(|error| refuse(FdxError::InvalidInput, &error.to_string()))?;
+    let asked: Option<Vec<&str>> = query.get("accountIds").map(|ids| ids.split(',').collect());
+    if let Some(asked) = &asked
+        && !asked.iter().all(|id| terms.accounts.iter().any(|consented| consented == id))
+    {
+        return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not in the consent"));
+    }
+    let directory = app.store.accounts(&terms.customer).map_err(Refused::unavailable_fdx)?;
+    let shown = |id: &str| match &asked {
+        Some(asked) => asked.contains(&id),
+        None => terms.accounts.iter().any(|consented| consented == id),
+    };
+    let entities: Vec<&str> = directory.iter().filter(|account| shown(&account.id)).map(|account| account.entity.as_str()).collect();
+    if asked.as_ref().is_some_and(|asked| asked.iter().any(|id| !directory.iter().any(|account| account.id == *id))) {
+        return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not there any more"));
+    }
+    // The entities were checked to be JSON when they were added, so they are passed on as they are.
+    let body = format!("{{\"accounts\":[{}]}}", entities.join(","));
+    Ok(seen(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))
+}
+
+fn with_interaction_id(headers: &HeaderMap, answer: Result<Response, Refused>) -> Response {
+    let mut response = answer.into_response();
+    let sent = headers.get(INTERACTION_ID).filter(|id| id.len() <= 64 && id.as_bytes().iter().all(u8::is_ascii_graphic));
+    let id =
+        sent.cloned().or_else(|| HeaderValue::from_str(&uuid::Builder::from_random_bytes(random::bytes()).into_uuid().to_string()).ok());
+    if let Some(id) = id {
+        response.headers_mut().insert(INTERACTION_ID, id);
+    }
+    response
+}

@@ -1,0 +1,289 @@
+//! What an operator can do: the same commands whether the server runs (they come through its socket) or not (the command line has the
+//! store itself).
+
+mod socket;
+
+pub use socket::{SocketError, ask, path_beside};
+pub(crate) use socket::{answer, listen};
+
+use crate::app::App;
+use crate::passwords;
+use counterfoil_core::client::{Client, ClientSettings, SecretDigest, is_valid_id};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::fdx::account_id;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::random;
+use counterfoil_core::secret::Secret;
+use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, Ending, Grant, GrantFilter, NewCustomer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fmt::Display;
+use std::sync::atomic::Ordering;
+
+/// Something that an operator wants.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the members are the arguments of the commands, described in their help")]
+pub enum Command {
+    ClientAdd { id: String, settings: Vec<(String, String)> },
+    ClientList,
+    ClientShow { id: String },
+    ClientSet { id: String, settings: Vec<(String, String)> },
+    ClientRotateSecret { id: String, drop_old: bool },
+    ClientRemove { id: String },
+    CustomerAdd { id: CustomerId, name: String, password: String, accounts: Option<Value> },
+    CustomerList { provider: Option<String>, after: Option<CustomerId>, limit: u32 },
+    CustomerSetPassword { id: CustomerId, password: String },
+    CustomerRemove { id: CustomerId },
+    GrantList { client: Option<String>, customer: Option<CustomerId>, before: Option<GrantId>, limit: u32 },
+    GrantShow { grant: GrantId },
+    GrantEnd { grant: GrantId },
+    KeysList,
+    KeysRotate { compromised: Option<String> },
+}
+
+/// Why a command was not carried out, in words for the operator.
+fn failed(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Carries a command out. When this returns, what it ended is refused everywhere and what it changed is in use.
+///
+/// # Errors
+/// Why not, in words for the operator.
+pub async fn execute(app: &App, command: Command) -> Result<Value, String> {
+    let now = app.clock.now();
+    match command {
+        Command::ClientAdd { id, settings } => client_add(app, id, &settings, now).await,
+        Command::ClientList => Ok(app.clients().iter().map(|client| client_json(client)).collect()),
+        Command::ClientShow { id } => client(app, &id).map(|client| client_json(&client)),
+        Command::ClientSet { id, settings } => client_set(app, id, &settings).await,
+        Command::ClientRotateSecret { id, drop_old } => client_rotate_secret(app, id, drop_old, now).await,
+        Command::ClientRemove { id } => {
+            let removed = app.store.remove_client(id.clone(), now).await.map_err(failed)?;
+            app.reload_clients().map_err(failed)?;
+            if removed { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
+        }
+        Command::CustomerAdd { id, name, password, accounts } => customer_add(app, id, name, password, accounts, now).await,
+        Command::CustomerList { provider, after, limit } => {
+            let customers = app.store.customers(provider.as_deref(), after.as_ref(), limit).map_err(failed)?;
+            let shown = |c: &Customer| {
+                let accounts = app.store.accounts(&c.id).map_err(failed)?.len();
+                Ok(
+                    json!({ "provider": c.id.provider, "customer": c.id.customer, "name": c.name, "accounts": accounts, "created_at": c.created_at.to_string() }),
+                )
+            };
+            customers.iter().map(shown).collect()
+        }
+        Command::CustomerSetPassword { id, password } => {
+            let hash = hash(password).await?;
+            let set = app.store.set_password(id.clone(), hash).await.map_err(failed)?;
+            if set { Ok(json!({ "password_set": id })) } else { Err(no_customer(&id)) }
+        }
+        Command::CustomerRemove { id } => {
+            let removed = app.store.remove_customer(id.clone(), now).await.map_err(failed)?;
+            if removed { Ok(json!({ "removed": id })) } else { Err(no_customer(&id)) }
+        }
+        Command::GrantList { client, customer, before, limit } => {
+            let grants = app.store.grants(&GrantFilter { client, customer, before, limit }).map_err(failed)?;
+            Ok(grants.iter().map(|grant| grant_json(grant, now)).collect())
+        }
+        Command::GrantShow { grant } => {
+            let found = app.store.grant(grant).map_err(failed)?.ok_or_else(|| no_grant(grant))?;
+            let mut shown = grant_json(&found, now);
+            shown["audit"] = json!(
+                app.store
+                    .audit(grant)
+                    .map_err(failed)?
+                    .iter()
+                    .map(|entry| json!({
+                        "event": entry.event, "first_at": entry.first_at.to_string(), "last_at": entry.last_at.to_string(),
+                        "count": entry.count, "detail": entry.detail,
+                    }))
+                    .collect::<Vec<_>>()
+            );
+            Ok(shown)
+        }
+        Command::GrantEnd { grant } => match app.store.end_grant(grant, EndedBy::Operator, now).await.map_err(failed)? {
+            Ending::Ended => Ok(json!({ "ended": grant, "was_living": true })),
+            Ending::AlreadyEnded => Ok(json!({ "ended": grant, "was_living": false })),
+            Ending::NotFound => Err(no_grant(grant)),
+        },
+        Command::KeysList => Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token))),
+        Command::KeysRotate { compromised } => {
+            match &compromised {
+                Some(kid) => app.keys.drop_compromised(kid, now).map_err(failed)?,
+                None => app.keys.rotate(now).map_err(failed)?,
+            }
+            Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token)))
+        }
+    }
+}
+
+fn no_client(id: &str) -> String {
+    format!("there is no client `{}`", id.escape_default())
+}
+
+fn no_customer(id: &CustomerId) -> String {
+    format!("there is no customer {id}")
+}
+
+fn no_grant(grant: GrantId) -> String {
+    format!("there is no grant {grant}")
+}
+
+fn client(app: &App, id: &str) -> Result<std::sync::Arc<Client>, String> {
+    app.client(id).ok_or_else(|| no_client(id))
+}
+
+/// A secret of 256 random bits, and what the server keeps of it.
+fn new_secret(app: &App) -> (String, SecretDigest) {
+    let text: String = random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = format!("cfs_secret_{text}");
+    let digest = SecretDigest::of(&Secret::new(secret.clone()), &app.keys.ring().pepper);
+    (secret, digest)
+}
+
+fn apply(settings: &mut ClientSettings, changes: &[(String, String)]) -> Result<(), String> {
+    changes.iter().try_for_each(|(name, value)| settings.set(name, value)).and_then(|()| settings.check()).map_err(failed)
+}
+
+async fn client_add(app: &App, id: String, changes: &[(String, String)], now: Timestamp) -> Result<Value, String> {
+    if !is_valid_id(&id) {
+        return Err("a client id may have up to 128 visible ASCII characters, without a colon".into());
+    }
+    let mut settings = ClientSettings::new(id.clone());
+    apply(&mut settings, changes)?;
+    let secret = (!settings.is_public()).then(|| new_secret(app));
+    let digest = secret.as_ref().map(|(_, digest)| *digest);
+    match app.store.add_client(id.clone(), settings, digest, now).await.map_err(failed)? {
+        AddClient::Exists => return Err(format!("there is a client `{id}` already")),
+        AddClient::Added => app.reload_clients().map_err(failed)?,
+    }
+    let mut shown = client_json(&*client(app, &id)?);
+    if let Some((secret, _)) = secret {
+        shown["client_secret"] = secret.into();
+    }
+    Ok(shown)
+}
+
+async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Result<Value, String> {
+    let before = client(app, &id)?;
+    let mut settings = before.settings.clone();
+    apply(&mut settings, changes)?;
+    if !settings.is_public() && before.secrets.is_empty() {
+        return Err(format!("`{id}` is public and has no secret; register a confidential client under another id"));
+    }
+    if !app.store.set_client(id.clone(), settings).await.map_err(failed)? {
+        return Err(no_client(&id));
+    }
+    app.reload_clients().map_err(failed)?;
+    client(app, &id).map(|client| client_json(&client))
+}
+
+async fn client_rotate_secret(app: &App, id: String, drop_old: bool, now: Timestamp) -> Result<Value, String> {
+    if client(app, &id)?.settings.is_public() {
+        return Err(format!("`{id}` is a public client and has no secret"));
+    }
+    let (secret, digest) = new_secret(app);
+    let keep = if drop_old { 0 } else { 1 };
+    match app.store.add_client_secret(id.clone(), digest, keep, now).await.map_err(failed)? {
+        AddSecret::NoClient => return Err(no_client(&id)),
+        AddSecret::Added { .. } => app.reload_clients().map_err(failed)?,
+    }
+    let mut shown = client_json(&*client(app, &id)?);
+    shown["client_secret"] = secret.into();
+    Ok(shown)
+}
+
+fn client_json(client: &Client) -> Value {
+    let mut shown = json!({ "client_id": &*client.id, "created_at": client.created_at.to_string() });
+    if let (Some(shown), Ok(Value::Object(settings))) = (shown.as_object_mut(), serde_json::to_value(&client.settings)) {
+        shown.extend(settings);
+    }
+    shown["secrets"] = client
+        .secrets
+        .iter()
+        .map(|secret| {
+            let used = secret.last_used_at.load(Ordering::Relaxed);
+            let last_used_at = (used > 0).then(|| Timestamp::from_unix(used).to_string());
+            json!({ "created_at": secret.created_at.to_string(), "last_used_at": last_used_at })
+        })
+        .collect();
+    shown
+}
+
+fn grant_json(grant: &Grant, now: Timestamp) -> Value {
+    let (terms, row) = (&grant.terms, &grant.counterfoil);
+    json!({
+        "grant": terms.grant,
+        "client": &*terms.client,
+        "provider": terms.customer.provider,
+        "customer": terms.customer.customer,
+        "living": grant.is_living(now),
+        "scope": terms.scopes,
+        "data_clusters": terms.clusters,
+        "accounts": terms.accounts,
+        "created_at": terms.created_at.to_string(),
+        "expires_at": terms.expires_at.to_string(),
+        "next_slip": row.next_slip,
+        "next_slip_expires_at": row.expires_at.to_string(),
+        "last_redeemed_at": (row.next_slip > 0).then(|| row.redeemed_at.to_string()),
+        "ended_at": grant.ended.map(|ended| ended.at.to_string()),
+        "ended_by": grant.ended.map(|ended| ended.by),
+        "removed": !grant.current,
+    })
+}
+
+async fn hash(password: String) -> Result<Secret, String> {
+    let password = Secret::new(password);
+    if password.expose().is_empty() || password.expose().len() > passwords::LONGEST {
+        return Err(format!("a password may have from 1 to {} bytes", passwords::LONGEST));
+    }
+    tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(failed)?.map_err(failed)
+}
+
+async fn customer_add(
+    app: &App,
+    id: CustomerId,
+    name: String,
+    password: String,
+    accounts: Option<Value>,
+    now: Timestamp,
+) -> Result<Value, String> {
+    if app.settings.provider(&id.provider).is_none() {
+        let known: Vec<_> = app.settings.providers.iter().map(|provider| provider.id.as_str()).collect();
+        return Err(format!("there is no provider `{}`; the configuration has {}", id.provider.escape_default(), known.join(", ")));
+    }
+    if id.customer.is_empty() || id.customer.len() > 256 || id.customer.chars().any(char::is_control) {
+        return Err("a customer id may have up to 256 bytes, without control characters".into());
+    }
+    let accounts = accounts.as_ref().map_or(Ok(Vec::new()), read_accounts)?;
+    let count = accounts.len();
+    let password = hash(password).await?;
+    let customer = Customer { id: id.clone(), name, password, created_at: now };
+    match app.store.add_customer(NewCustomer { customer, accounts }).await.map_err(failed)? {
+        AddCustomer::Added => Ok(json!({ "provider": id.provider, "customer": id.customer, "accounts": count })),
+        AddCustomer::Exists => Err(format!("there is a customer {id} already")),
+    }
+}
+
+/// Reads accounts from FDX JSON, `{"accounts": [{"depositAccount": {"accountId": "..."}}, ...]}`.
+///
+/// # Errors
+/// Which account can't be read, and why.
+pub fn read_accounts(document: &Value) -> Result<Vec<Account>, String> {
+    let list = document.get("accounts").and_then(Value::as_array).ok_or(r#"the accounts must be FDX JSON: {"accounts": [...]}"#)?;
+    let mut accounts: Vec<Account> = Vec::with_capacity(list.len());
+    for (i, entity) in list.iter().enumerate() {
+        let id = account_id(entity).ok_or_else(|| {
+            format!("account {} must be one FDX entity, such as {{\"depositAccount\": {{...}}}}, with an accountId without commas", i + 1)
+        })?;
+        if accounts.iter().any(|account| account.id == id) {
+            return Err(format!("account {} has the accountId of an earlier one", i + 1));
+        }
+        accounts.push(Account { id: id.to_owned(), entity: entity.to_string() });
+    }
+    Ok(accounts)
+}

@@ -1,0 +1,128 @@
+//! The admin socket: a Unix socket beside the store, mode 0600. One JSON line in, one JSON line out.
+
+use super::{Command, execute};
+use crate::app::App;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// The longest line, in bytes: room for the accounts of a customer.
+const LONGEST_LINE: u64 = 16 << 20;
+/// How long the other side may take to send its line.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    Done(Value),
+    Failed(String),
+}
+
+/// Why a server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// No server listens there.
+    #[error("no server listens at {0}")]
+    NotRunning(PathBuf),
+    /// The connection broke.
+    #[error("the server at {path} did not answer: {problem}")]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        problem: String,
+    },
+    /// The server carried the command out, or tried to, and says no.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Where the server that owns the store at `store` listens.
+pub fn path_beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".sock");
+    name.into()
+}
+
+/// Listens at `path`. Whoever calls holds the store's lock, so a socket that is there already is a dead server's.
+///
+/// # Errors
+/// What the system says; most often the path is longer than the 107 bytes that a socket may have.
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers commands until it is dropped.
+pub(crate) async fn answer(app: Arc<App>, listener: UnixListener, path: PathBuf) {
+    // Between bind and chmod somebody else might have connected; the system says who.
+    let Ok(owner) = std::fs::metadata(&path).map(|meta| meta.uid()) else { return };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) if stream.peer_cred().is_ok_and(|peer| peer.uid() == owner || peer.uid() == 0) => {
+                tokio::spawn(converse(app.clone(), stream));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the admin socket could not take a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(app: Arc<App>, stream: UnixStream) {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(reader.take(LONGEST_LINE));
+    let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await else { return };
+    let reply = match serde_json::from_slice::<Command>(&line) {
+        // Carried out to its end even where the other side goes away.
+        Ok(command) => match tokio::spawn(async move { execute(&app, command).await }).await {
+            Ok(Ok(done)) => Reply::Done(done),
+            Ok(Err(reason)) => Reply::Failed(reason),
+            Err(error) => Reply::Failed(error.to_string()),
+        },
+        Err(error) => Reply::Failed(format!("the command can't be read; is it of another version? {error}")),
+    };
+    if let Ok(mut text) = serde_json::to_vec(&reply) {
+        text.push(b'\n');
+        let _ = writer.write_all(&text).await;
+    }
+}
+
+/// Asks the server at `path` to carry a command out.
+///
+/// # Errors
+/// [`SocketError`].
+pub async fn ask(path: &Path, command: &Command) -> Result<Value, SocketError> {
+    let broken = |problem: String| SocketError::Broken { path: path.to_owned(), problem };
+    let mut stream = match UnixStream::connect(path).await {
+        Ok(stream) => stream,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Err(SocketError::NotRunning(path.to_owned()));
+        }
+        Err(e) => return Err(broken(e.to_string())),
+    };
+    let mut line = serde_json::to_vec(command).map_err(|e| broken(e.to_string()))?;
+    line.push(b'\n');
+    stream.write_all(&line).await.map_err(|e| broken(e.to_string()))?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.map_err(|e| broken(e.to_string()))?;
+    match serde_json::from_slice(&reply) {
+        Ok(Reply::Done(done)) => Ok(done),
+        Ok(Reply::Failed(reason)) => Err(SocketError::Failed(reason)),
+        Err(_) => Err(broken("it closed the connection".into())),
+    }
+}

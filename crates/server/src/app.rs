@@ -1,0 +1,131 @@
+//! The one value that every endpoint is given.
+
+use crate::keys::Keys;
+use crate::observe::Metrics;
+use crate::pages::Locale;
+use crate::settings::Settings;
+use arc_swap::ArcSwap;
+use counterfoil_core::client::{Client, ClientSettings};
+use counterfoil_core::clock::Clock;
+use counterfoil_store::{Store, StoreError};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::Semaphore;
+
+/// Password hashes computed at once: each takes 19 MiB and a core for a while.
+const PASSWORDS_AT_ONCE: usize = 2;
+
+/// A server: store, keys, clients, settings and clock.
+pub struct App {
+    /// What the operator decided.
+    pub settings: Settings,
+    /// Where grants are kept.
+    pub store: Store,
+    /// What tokens are signed and authenticated with.
+    pub keys: Keys,
+    /// What time it is.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The texts of the pages.
+    pub locale: Locale,
+    /// Bounds the memory that password hashes take.
+    pub(crate) password_gate: Semaphore,
+    clients: ArcSwap<Clients>,
+}
+
+/// Every registered client, in memory.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_id: HashMap<Arc<str>, Arc<Client>>,
+    /// The origins of the redirect URIs of public clients: scripts there may call `/token`, `/revoke` and `/userinfo`.
+    public_origins: HashSet<String>,
+}
+
+impl App {
+    /// Puts a server together.
+    ///
+    /// # Errors
+    /// Where the clients can't be read or the texts are damaged.
+    pub fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+        let app = Self {
+            settings,
+            store,
+            keys,
+            clock,
+            metrics: Metrics::new(),
+            locale: Locale::english().map_err(AppError::Locale)?,
+            password_gate: Semaphore::new(PASSWORDS_AT_ONCE),
+            clients: ArcSwap::default(),
+        };
+        app.reload_clients()?;
+        Ok(app)
+    }
+
+    /// Whether this server is a sandbox: its clock can be moved.
+    pub fn is_sandbox(&self) -> bool {
+        matches!(self.clock, Clock::Sandbox { .. })
+    }
+
+    /// The client of this id, if there is one.
+    pub fn client(&self, id: &str) -> Option<Arc<Client>> {
+        self.clients.load().by_id.get(id).cloned()
+    }
+
+    /// Whether scripts of this origin may call `/token`, `/revoke` and `/userinfo`.
+    pub fn is_origin_of_public_client(&self, origin: &str) -> bool {
+        self.clients.load().public_origins.contains(origin)
+    }
+
+    /// Every client, in the order of their ids.
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        let mut all: Vec<_> = self.clients.load().by_id.values().cloned().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    /// Reads the clients from the store anew, after one was changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the clients in memory stay as they were.
+    pub fn reload_clients(&self) -> Result<(), StoreError> {
+        let before = self.clients.load();
+        let mut clients = Clients::default();
+        for client in self.store.clients()? {
+            if client.settings.is_public() {
+                clients.public_origins.extend(origins(&client.settings));
+            }
+            // Uses of secrets that were not written down yet must not be forgotten.
+            if let Some(known) = before.by_id.get(&client.id) {
+                for secret in &client.secrets {
+                    let used = known.secrets.iter().find(|s| s.digest == secret.digest).map(|s| s.last_used_at.load(Ordering::Relaxed));
+                    raise(&secret.last_used_at, used.unwrap_or(0));
+                }
+            }
+            clients.by_id.insert(client.id.clone(), Arc::new(client));
+        }
+        self.clients.store(Arc::new(clients));
+        Ok(())
+    }
+}
+
+fn raise(at: &AtomicI64, to: i64) {
+    at.fetch_max(to, Ordering::Relaxed);
+}
+
+fn origins(settings: &ClientSettings) -> impl Iterator<Item = String> {
+    let web = |uri: &String| url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    settings.redirect_uris.iter().filter_map(web).map(|url| url.origin().ascii_serialization())
+}
+
+/// Why a server can't be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The clients can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The texts are damaged, which a test rules out.
+    #[error("the texts of the pages: {0}")]
+    Locale(String),
+}

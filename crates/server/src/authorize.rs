@@ -1,0 +1,108 @@
+//! `GET, POST /authorize`, also `/auth` (RFC 6749 section 4.1.1, OpenID Connect Core section 3.1.2): a client sends a browser here to ask a
+//! customer for a grant.
+
+pub mod answer;
+mod request;
+
+pub use request::{Rejected, read};
+
+use crate::app::App;
+use crate::consent::{self, Approval};
+use crate::cookies::Browser;
+use crate::refused::Refused;
+use crate::request::page_form;
+use crate::session;
+use crate::sign_in;
+use crate::ticket::{AuthorizationRequest, Purpose};
+use answer::{redirect_code, redirect_error};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::Terms;
+use counterfoil_core::scope::Scopes;
+use counterfoil_store::{GrantFilter, Session, StoreError};
+use std::sync::Arc;
+
+/// `GET /authorize`.
+///
+/// # Errors
+/// A page, where nothing is known that the browser may be sent back to.
+pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+    authorize(&app, uri.query().unwrap_or_default().as_bytes(), &headers).await
+}
+
+/// `POST /authorize`.
+///
+/// # Errors
+/// As [`get`].
+pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let bytes = page_form(&app, &headers, body).await?;
+    authorize(&app, &bytes, &headers).await
+}
+
+async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let form = Form::parse_oauth(parameters).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let (request, prompt_none) = match read(app, &form, now) {
+        Ok(request) => request,
+        Err(Rejected::Page(message, reason)) => return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason)),
+        Err(Rejected::Redirect(to, error, reason)) => return redirect_error(app, &to, error, reason),
+    };
+    let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
+    let session = session.filter(|session| fits(session, &request));
+    if prompt_none {
+        return without_asking(app, &request, session, now).await;
+    }
+    let browser = Browser::of(app, headers);
+    let purpose = Purpose::Authorize(Box::new(request.clone()));
+    let response = match session {
+        Some(session) => consent::page(app, &request, &session, &browser, now, false)?,
+        None => sign_in::page(app, &purpose, &browser, now, sign_in::Attempt::first(request.login_hint.as_deref())),
+    };
+    Ok(browser.remember(app, response))
+}
+
+/// Whether a session will do for a request: of the provider asked for, and not older than asked for.
+pub fn fits(session: &Session, request: &AuthorizationRequest) -> bool {
+    request.connector.as_ref().is_none_or(|connector| *connector == session.customer.provider)
+        && request.not_before.is_none_or(|not_before| session.authenticated_at >= not_before)
+}
+
+/// `prompt=none`: succeeds only where the customer is signed in and has given this client as much before.
+async fn without_asking(app: &App, request: &AuthorizationRequest, session: Option<Session>, now: Timestamp) -> Result<Response, Refused> {
+    let refuse = |error, reason: &'static str| redirect_error(app, request, error, reason);
+    let Some(session) = session else {
+        return refuse(ErrorCode::LoginRequired, "nobody is signed in");
+    };
+    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
+    let Some(earlier) = covering_grant(app, request, &session, now).map_err(unavailable)? else {
+        return refuse(ErrorCode::ConsentRequired, "no living grant of this client covers the request");
+    };
+    let approval = Approval {
+        customer: session.customer,
+        name: session.name,
+        accounts: earlier.accounts,
+        authenticated_at: session.authenticated_at,
+        scopes: request.scopes.without(Scopes::OFFLINE_ACCESS),
+        clusters: earlier.clusters,
+        ends_no_later_than: Some(earlier.expires_at),
+    };
+    match consent::approve(app, request, approval, now).await? {
+        Some(code) => redirect_code(app, request, &code),
+        None => refuse(ErrorCode::InteractionRequired, "the grant could not be made without asking"),
+    }
+}
+
+/// The terms of the customer's newest living grant of the same client that covers scope and connector.
+fn covering_grant(app: &App, request: &AuthorizationRequest, session: &Session, now: Timestamp) -> Result<Option<Terms>, StoreError> {
+    let filter = GrantFilter { client: Some(request.client.clone()), customer: Some(session.customer.clone()), limit: 100, before: None };
+    let grants = app.store.grants(&filter)?;
+    // A code that nobody redeemed yet is no sign that the client ever had the customer's data.
+    let covers = |scopes: Scopes| scopes.contains(request.scopes.without(Scopes::OFFLINE_ACCESS));
+    let earlier = grants.into_iter().find(|grant| grant.is_living(now) && grant.counterfoil.next_slip > 0 && covers(grant.terms.scopes));
+    Ok(earlier.map(|grant| grant.terms))
+}

@@ -1,0 +1,48 @@
+//! How an authorization request is answered: a redirect, or a page that posts a form, back to the client (RFC 9207 adds `iss`).
+
+use crate::app::App;
+use crate::observe::Seen;
+use crate::pages::FormPost;
+use crate::refused::Refused;
+use crate::respond::{page, see_other};
+use crate::ticket::AuthorizationRequest;
+use axum::http::StatusCode;
+use axum::response::Response;
+use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::redirect_uri::{csp_source, with_query};
+use counterfoil_core::secret::Secret;
+
+/// Sends the browser back with a code.
+///
+/// # Errors
+/// Where the redirect URI is none, which registration rules out.
+pub fn redirect_code(app: &App, request: &AuthorizationRequest, code: &Secret) -> Result<Response, Refused> {
+    send(app, request, &[("code", code.expose())], None)
+}
+
+/// Sends the browser back with an error.
+///
+/// # Errors
+/// As [`redirect_code`].
+pub fn redirect_error(app: &App, request: &AuthorizationRequest, error: ErrorCode, reason: &'static str) -> Result<Response, Refused> {
+    send(app, request, &[("error", error.as_str()), ("error_description", reason)], Some(reason))
+}
+
+fn send(app: &App, request: &AuthorizationRequest, answer: &[(&str, &str)], reason: Option<&str>) -> Result<Response, Refused> {
+    let mut fields = answer.to_vec();
+    fields.extend(request.state.as_deref().map(|state| ("state", state)));
+    fields.push(("iss", &app.settings.issuer));
+    let uri = &request.redirect_uri;
+    let mut response = if request.form_post {
+        let client = app.client(&request.client);
+        let client_name = client.as_ref().map_or(request.client.as_str(), |client| client.settings.name.as_str());
+        let html = FormPost { locale: &app.locale, action: uri, fields, client_name }.render();
+        page(StatusCode::OK, html, csp_source(uri).as_deref())
+    } else {
+        see_other(&with_query(uri, &fields).ok_or_else(|| Refused::internal("a registered redirect URI is none"))?)
+    };
+    let seen: &mut Seen = response.extensions_mut().get_or_insert_default();
+    seen.client = Some(request.client.as_str().into());
+    seen.reason = reason.map(str::to_owned);
+    Ok(response)
+}

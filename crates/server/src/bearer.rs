@@ -1,0 +1,118 @@
+//! The resource check: is this bearer token good now? Ends with one primary-key read of the counterfoil, every time.
+
+use crate::app::App;
+use crate::request::one;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use counterfoil_core::access_token::{self, AccessToken};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::id_token::Verified;
+use counterfoil_core::jws::Compact;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::verdict::Counterfoil;
+use counterfoil_store::StoreError;
+
+/// A bearer token that is good.
+#[derive(Debug)]
+pub struct Bearer {
+    /// What its grant allows.
+    pub terms: Terms,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// What it allows: an access token's own scopes, for an ID token those of the grant.
+    pub scopes: Scopes,
+}
+
+/// A bearer token that is not good.
+#[derive(Debug)]
+pub struct NotGood {
+    /// Why, in plain words.
+    pub reason: &'static str,
+    /// The grant that it names, where it is authentic.
+    pub grant: Option<GrantId>,
+    /// Whether there was a token at all.
+    pub sent: bool,
+}
+
+/// Which tokens a path takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Takes {
+    /// Access tokens alone.
+    AccessToken,
+    /// Access tokens and ID tokens.
+    Either,
+}
+
+/// Checks the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+///
+/// # Errors
+/// The outer error is that the store can't answer; the inner one that the token is missing or not good.
+pub fn check(app: &App, headers: &HeaderMap, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, StoreError> {
+    let missing = |reason| Ok(Err(NotGood { reason, grant: None, sent: false }));
+    let header = match one(headers, &AUTHORIZATION) {
+        Ok(Some(header)) => header,
+        Ok(None) => return missing("no bearer token"),
+        Err(_) => return Ok(Err(NotGood { reason: "the Authorization header is not one text", grant: None, sent: true })),
+    };
+    let Some((scheme, token)) = header.split_once(' ') else { return missing("no bearer token") };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return missing("the Authorization header holds no bearer token");
+    }
+    check_token(app, token.trim(), now, takes)
+}
+
+/// Checks a token.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, StoreError> {
+    let not_good = |reason, grant| Ok(Err(NotGood { reason, grant, sent: true }));
+    let ring = app.keys.ring();
+    if token.starts_with(access_token::PREFIX) {
+        let Some(unproven) = AccessToken::read(token) else { return not_good("it is not shaped like an access token", None) };
+        let (terms, row) = match living(app, unproven.grant())? {
+            Ok(found) => found,
+            Err(reason) => return not_good(reason, None),
+        };
+        let Some(token) = unproven.prove(&row.seal, &ring.slips) else { return not_good("its MAC is wrong", None) };
+        if now >= token.expires_at {
+            return not_good("the access token has expired", Some(token.grant));
+        }
+        return Ok(Ok(Bearer { terms, issued_at: token.issued_at, expires_at: token.expires_at, scopes: token.scopes }));
+    }
+    if takes == Takes::AccessToken {
+        return not_good("it is not an access token", None);
+    }
+    let Some(payload) = Compact::parse(token).and_then(|compact| ring.verify(&compact)) else {
+        return not_good("it is not a token that a key of ours signed", None);
+    };
+    let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else { return not_good("its claims are not those of an ID token", None) };
+    let grant = Some(claims.grant_id);
+    if claims.iss != app.settings.issuer {
+        return not_good("it is of another issuer", grant);
+    }
+    if now >= claims.exp {
+        return not_good("the ID token has expired", grant);
+    }
+    let (terms, _) = match living(app, claims.grant_id)? {
+        Ok(found) => found,
+        Err(reason) => return not_good(reason, grant),
+    };
+    if *terms.client != *claims.aud {
+        return not_good("it is of another client", grant);
+    }
+    let scopes = terms.scopes;
+    Ok(Ok(Bearer { terms, issued_at: claims.iat, expires_at: claims.exp, scopes }))
+}
+
+/// The terms and the counterfoil of a living grant, or why there are none.
+fn living(app: &App, grant: GrantId) -> Result<Result<(Terms, Counterfoil), &'static str>, StoreError> {
+    let Some(terms) = app.store.terms(grant)? else { return Ok(Err("the grant is not known")) };
+    Ok(match app.store.living(&terms)? {
+        Some(row) => Ok((terms, row)),
+        None => Err("the grant was ended"),
+    })
+}

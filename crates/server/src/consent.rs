@@ -1,0 +1,288 @@
+//! Consent: `GET, POST /consent`. Who asks, for what, which accounts, until when; and the making of the grant.
+
+use crate::app::App;
+use crate::authorize::answer::{redirect_code, redirect_error};
+use crate::authorize::fits;
+use crate::cookies::Browser;
+use crate::pages::{AccountChoice, Consent, Party};
+use crate::refused::Refused;
+use crate::request::page_form;
+use crate::respond::page as html_page;
+use crate::session;
+use crate::sign_in;
+use crate::ticket::{self, AuthorizationRequest, Purpose};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::fdx::DataClusters;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::{CustomerId, Seal, Terms};
+use counterfoil_core::pkce::Challenge;
+use counterfoil_core::random;
+use counterfoil_core::redirect_uri::csp_source;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::secret::Secret;
+use counterfoil_core::slip::Slip;
+use counterfoil_store::{Account, CreateGrant, NewGrant, Session};
+use std::sync::Arc;
+
+/// What a customer says yes to.
+#[derive(Debug)]
+pub struct Approval {
+    /// Who says it.
+    pub customer: CustomerId,
+    /// Their name.
+    pub name: String,
+    /// The accounts that they share; checked against the directory by the caller.
+    pub accounts: Vec<String>,
+    /// When they proved who they are.
+    pub authenticated_at: Timestamp,
+    /// What they allow.
+    pub scopes: Scopes,
+    /// The kinds of data that they share.
+    pub clusters: DataClusters,
+    /// An earlier end than that of client and server.
+    pub ends_no_later_than: Option<Timestamp>,
+}
+
+/// Makes the grant and gives its code: the one way in which any code is made. `None` where the request was answered before and its code
+/// is no longer good, or its grant id is taken.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Refused> {
+    let unavailable = |error| Refused::unavailable_page(app, error);
+    let Some(client) = app.client(&request.client) else { return Ok(None) };
+    let Approval { customer, name, accounts, authenticated_at, scopes, clusters, ends_no_later_than } = approval;
+    let expires_at = expires_at(app, &client, now);
+    let terms = Terms {
+        grant: request.grant,
+        client: client.id.clone(),
+        client_era: app.store.client_era(&client.id),
+        customer_era: app.store.customer_era(&customer),
+        customer,
+        name,
+        scopes,
+        clusters,
+        accounts,
+        lookback_days: client.settings.lookback_days,
+        created_at: now,
+        expires_at: ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
+        authenticated_at,
+        redirect_uri: request.redirect_uri.clone(),
+        challenge: request.challenge.as_deref().and_then(Challenge::parse),
+        nonce: request.nonce.clone(),
+    };
+    let ring = app.keys.ring().clone();
+    let mut code =
+        Slip { key: ring.slips.current(), grant: terms.grant, number: 0, issued_at: now, seal: Seal::from_bytes(random::bytes()) };
+    let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
+    let new = NewGrant { terms: terms.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
+    match app.store.create_grant(new).await.map_err(unavailable)? {
+        CreateGrant::Created => {}
+        CreateGrant::Exists(existing) => {
+            // A doubled Allow gets the code that the first one got, as long as that is good for anything.
+            let (earlier, row) = *existing;
+            let same_answer = earlier.client == terms.client
+                && earlier.customer == terms.customer
+                && earlier.redirect_uri == terms.redirect_uri
+                && earlier.challenge == terms.challenge
+                && earlier.nonce == terms.nonce;
+            if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
+                return Ok(None);
+            }
+            code = Slip { key: row.slip_key, issued_at: earlier.created_at, seal: row.seal, ..code };
+        }
+    }
+    Ok(code.write(&ring.slips))
+}
+
+/// When a grant that is given now ends by itself.
+fn expires_at(app: &App, client: &Client, now: Timestamp) -> Timestamp {
+    let server = app.settings.lifetimes.grant;
+    now.plus(client.settings.longest_grant().map_or(server, |client| client.min(server)))
+}
+
+/// The consent page.
+///
+/// # Errors
+/// A page that says why not.
+pub fn page(
+    app: &App,
+    request: &AuthorizationRequest,
+    session: &Session,
+    browser: &Browser,
+    now: Timestamp,
+    nothing_chosen: bool,
+) -> Result<Response, Refused> {
+    let Some(client) = app.client(&request.client) else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
+    };
+    let directory = app.store.accounts(&session.customer).map_err(|error| Refused::unavailable_page(app, error))?;
+    let shown: Vec<Shown> = directory.iter().map(Shown::of).collect();
+    let target = csp_source(&request.redirect_uri);
+    let purpose = Purpose::Authorize(Box::new(request.clone()));
+    let until = expires_at(app, &client, now).day_for_people();
+    let provider = app.settings.provider(&session.customer.provider);
+    let html = Consent {
+        locale: &app.locale,
+        action: "/consent",
+        ticket: &ticket::write(app, &purpose, &browser.id, now),
+        client: party(&client),
+        provider_name: provider.map_or(session.customer.provider.as_str(), |provider| provider.name.as_str()),
+        customer_name: &session.name,
+        clusters: client.settings.data_clusters.names().collect(),
+        accounts: shown.iter().map(Shown::choice).collect(),
+        until: &until,
+        offline: request.scopes.contains(Scopes::OFFLINE_ACCESS),
+        lookback_days: client.settings.lookback_days,
+        nothing_chosen,
+        redirect_host: &host_of(&request.redirect_uri),
+    }
+    .render();
+    let status = if nothing_chosen { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    Ok(html_page(status, html, target.as_deref()))
+}
+
+/// Who asks, as pages show it.
+pub fn party(client: &Client) -> Party<'_> {
+    Party {
+        name: &client.settings.name,
+        logo_uri: client.settings.logo_uri.as_deref(),
+        registered_entity: client.settings.registered_entity.as_deref(),
+    }
+}
+
+fn host_of(uri: &str) -> String {
+    url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| uri.to_owned())
+}
+
+/// What a page shows of an account.
+pub struct Shown {
+    id: String,
+    label: String,
+    kind: String,
+    number: Option<String>,
+}
+
+impl Shown {
+    /// Reads what to show from the FDX entity.
+    pub fn of(account: &Account) -> Self {
+        let entity: serde_json::Value = serde_json::from_str(&account.entity).unwrap_or_default();
+        let inner = entity.as_object().and_then(|kinds| kinds.values().next());
+        let text = |name: &str| inner.and_then(|inner| inner.get(name)).and_then(|value| value.as_str()).map(str::to_owned);
+        Self {
+            id: account.id.clone(),
+            label: text("nickname").or_else(|| text("productName")).unwrap_or_else(|| account.id.clone()),
+            kind: text("accountType").unwrap_or_default(),
+            number: text("accountNumberDisplay"),
+        }
+    }
+
+    /// What to call it where there is little room.
+    pub fn label(&self) -> String {
+        self.number.as_ref().map_or_else(|| self.label.clone(), |number| format!("{} {number}", self.label))
+    }
+
+    fn choice(&self) -> AccountChoice<'_> {
+        AccountChoice { id: &self.id, label: &self.label, kind: &self.kind, number: self.number.as_deref(), checked: false }
+    }
+}
+
+/// `GET /consent`: where the browser is sent after signing in.
+///
+/// # Errors
+/// A page.
+pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+    answer(&app, uri.query().unwrap_or_default().as_bytes(), &headers).await
+}
+
+/// `POST /consent`: the customer's answer.
+///
+/// # Errors
+/// A page.
+pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let bytes = page_form(&app, &headers, body).await?;
+    decide(&app, &bytes, &headers).await
+}
+
+/// The request that a form or link belongs to, and the session that may answer it; or the page to show instead.
+enum Asked {
+    Ready(Box<AuthorizationRequest>, Session),
+    Instead(Response),
+}
+
+fn asked(app: &App, form: &Form<'_>, headers: &HeaderMap, browser: &Browser, now: Timestamp) -> Result<Asked, Refused> {
+    let purpose = form.get("ticket").and_then(|text| ticket::read(app, text, &browser.id, now));
+    let Some(Purpose::Authorize(request)) = purpose else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
+    };
+    let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
+    Ok(match session.filter(|session| fits(session, &request)) {
+        Some(session) => Asked::Ready(request, session),
+        None => {
+            let hint = request.login_hint.clone();
+            let purpose = Purpose::Authorize(request);
+            Asked::Instead(sign_in::page(app, &purpose, browser, now, sign_in::Attempt::first(hint.as_deref())))
+        }
+    })
+}
+
+async fn answer(app: &App, query: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let form = Form::parse(query).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let browser = Browser::of(app, headers);
+    match asked(app, &form, headers, &browser, now)? {
+        Asked::Ready(request, session) => page(app, &request, &session, &browser, now, false),
+        Asked::Instead(response) => Ok(response),
+    }
+}
+
+async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let form = Form::parse(body).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let browser = Browser::of(app, headers);
+    let (request, session) = match asked(app, &form, headers, &browser, now)? {
+        Asked::Ready(request, session) => (request, session),
+        Asked::Instead(response) => return Ok(response),
+    };
+    match form.get("decision") {
+        Some("allow") => {}
+        Some("deny") => return redirect_error(app, &request, ErrorCode::AccessDenied, "the customer said no"),
+        _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
+    }
+    let Some(client) = app.client(&request.client) else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
+    };
+    let directory = app.store.accounts(&session.customer).map_err(|error| Refused::unavailable_page(app, error))?;
+    let chosen: Vec<&str> = form.all("account").collect();
+    if chosen.iter().any(|id| !directory.iter().any(|account| account.id == *id)) {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
+    }
+    if chosen.is_empty() {
+        return page(app, &request, &session, &browser, now, true);
+    }
+    let approval = Approval {
+        // In the order of the directory, each once.
+        accounts: directory.into_iter().map(|account| account.id).filter(|id| chosen.contains(&id.as_str())).collect(),
+        customer: session.customer,
+        name: session.name,
+        authenticated_at: session.authenticated_at,
+        scopes: request.scopes,
+        clusters: client.settings.data_clusters,
+        ends_no_later_than: None,
+    };
+    match approve(app, &request, approval, now).await? {
+        Some(code) => redirect_code(app, &request, &code),
+        None => Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "already-answered",
+            "the request was answered before and its code used or expired",
+        )),
+    }
+}

@@ -1,0 +1,167 @@
+//! The key file: every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen.
+
+use super::KeysError;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use counterfoil_core::client::LONGEST_GRANT_DAYS;
+use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use counterfoil_core::jws::{self, Algorithm, SigningKey};
+use counterfoil_core::random;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const NAME: &str = "keys.json";
+
+/// Bytes of a key: in base64 on disk, wiped from memory.
+#[derive(Clone)]
+pub(super) struct KeyBytes(pub(super) Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for KeyBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Serialize for KeyBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(STANDARD.encode(&*self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        STANDARD.decode(text.as_bytes()).map(|bytes| Self(Zeroizing::new(bytes))).map_err(serde::de::Error::custom)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SigningEntry {
+    pub(super) kid: String,
+    pub(super) alg: Algorithm,
+    pub(super) created_at: Timestamp,
+    pub(super) signs_from: Timestamp,
+    pub(super) pkcs8: KeyBytes,
+}
+
+impl SigningEntry {
+    pub(super) fn new(alg: Algorithm, created_at: Timestamp, signs_from: Timestamp) -> Result<Self, KeysError> {
+        let pkcs8 = jws::generate(alg)?;
+        let kid = SigningKey::from_pkcs8(alg, &pkcs8)?.kid;
+        Ok(Self { kid, alg, created_at, signs_from, pkcs8: KeyBytes(pkcs8) })
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlipEntry {
+    pub(super) id: u16,
+    pub(super) created_at: Timestamp,
+    pub(super) key: KeyBytes,
+}
+
+impl SlipEntry {
+    pub(super) fn new(id: u16, created_at: Timestamp) -> Self {
+        Self { id, created_at, key: KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec())) }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyFile {
+    pub(super) pepper: KeyBytes,
+    pub(super) signing: Vec<SigningEntry>,
+    pub(super) slip: Vec<SlipEntry>,
+}
+
+impl KeyFile {
+    pub(super) fn with_pepper() -> Self {
+        let pepper = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
+        Self { pepper, signing: Vec::new(), slip: Vec::new() }
+    }
+
+    /// A number that no slip key had before.
+    pub(super) fn next_slip_key(&self) -> u16 {
+        self.slip.iter().map(|key| key.id).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// When the key that follows `key` began to sign, which is when `key` stopped.
+    pub(super) fn superseded_at(&self, key: &SigningEntry) -> Option<Timestamp> {
+        let later = |other: &&SigningEntry| other.alg == key.alg && (other.signs_from, &other.kid) > (key.signs_from, &key.kid);
+        self.signing.iter().filter(later).map(|other| other.signs_from).min()
+    }
+
+    /// Forgets the keys that no token of a living grant can need any more; true where there were such.
+    pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds) -> bool {
+        let kept_for = i64::from(LONGEST_GRANT_DAYS) * DAY + id_token + HOUR;
+        let over = |since: Option<Timestamp>| since.is_some_and(|since| now.since(since) > kept_for);
+        let (signing, slip) = (self.signing.len(), self.slip.len());
+        let old: Vec<String> = self.signing.iter().filter(|key| over(self.superseded_at(key))).map(|key| key.kid.clone()).collect();
+        self.signing.retain(|key| !old.contains(&key.kid));
+        let created: Vec<(u16, Timestamp)> = self.slip.iter().map(|key| (key.id, key.created_at)).collect();
+        self.slip.retain(|key| !over(created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min()));
+        (signing, slip) != (self.signing.len(), self.slip.len())
+    }
+
+    /// Reads the file; `None` where there is none yet.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, KeysError> {
+        let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                check_mode(path, 0o600)?;
+                let bytes = Zeroizing::new(bytes);
+                // The error names line and column, never the text.
+                let file: Self = serde_json::from_slice(&bytes).map_err(|e| {
+                    failed(format!("it is not readable at line {}, column {}; restore it from a backup", e.line(), e.column()))
+                })?;
+                if file.slip.is_empty() || file.pepper.0.len() < 32 {
+                    return Err(failed("it holds no slip key or no pepper; restore it from a backup".into()));
+                }
+                Ok(Some(file))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed(e.to_string())),
+        }
+    }
+
+    /// Writes the file beside the old one and puts it in its place, so that a crash leaves one or the other.
+    pub(super) fn write(&self, path: &Path) -> Result<(), KeysError> {
+        let failed = |e: std::io::Error| KeysError::File { path: path.to_owned(), problem: e.to_string() };
+        let bytes = Zeroizing::new(serde_json::to_vec_pretty(self).map_err(|e| failed(e.into()))?);
+        let new = path.with_extension("new");
+        let mut file = std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&new).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&new, path).map_err(failed)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+    }
+}
+
+/// Makes the directory of the keys, or checks that nobody else may look into it. Gives the path of the key file.
+pub(super) fn prepare_directory(directory: &Path) -> Result<PathBuf, KeysError> {
+    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700)?,
+        Err(e) => return Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),
+    }
+    Ok(path_in(directory))
+}
+
+/// The key file in `directory`.
+pub(super) fn path_in(directory: &Path) -> PathBuf {
+    directory.join(NAME)
+}
+
+fn check_mode(path: &Path, allowed: u32) -> Result<(), KeysError> {
+    let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
+    let mode = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?.permissions().mode() & 0o777;
+    if mode & !allowed == 0 {
+        Ok(())
+    } else {
+        Err(failed(format!("its mode is {mode:03o}, but others must not see keys: chmod {allowed:o} it")))
+    }
+}

@@ -1,0 +1,135 @@
+//! The keys, prepared for use.
+
+use super::file::KeyFile;
+use super::{KeysError, PUBLISHED_AHEAD};
+use counterfoil_core::clock::{Seconds, Timestamp};
+use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
+use counterfoil_core::mac::MacKey;
+use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
+use serde::Serialize;
+
+/// Every key that is not forgotten.
+#[derive(Debug)]
+pub struct Ring {
+    /// What slips and access tokens are authenticated with.
+    pub slips: SlipKeys,
+    /// What client secrets are digested under, and keys for other purposes are derived from.
+    pub pepper: MacKey,
+    /// What claims are made with.
+    pub claims: MacKey,
+    /// What half-done authorizations and forms are authenticated with.
+    pub tickets: MacKey,
+    signing: Vec<Dated>,
+    slip_dates: Vec<(SlipKeyId, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Dated {
+    key: SigningKey,
+    created_at: Timestamp,
+    signs_from: Timestamp,
+    superseded_at: Option<Timestamp>,
+}
+
+/// What a key is used for at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Published so that caches see it; it will sign later.
+    Ahead,
+    /// New tokens are made with it.
+    Current,
+    /// Published still: tokens that it signed are good.
+    Retiring,
+    /// Not published; it recognises old tokens at `/revoke`.
+    Kept,
+}
+
+/// A key, for the operator to look at.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyInfo {
+    /// Its id.
+    pub kid: String,
+    /// `RS256` and so on, or `slip`.
+    pub alg: String,
+    /// What it is used for now.
+    pub state: KeyState,
+    /// When it was made, and so published.
+    pub created_at: String,
+    /// When it signs from.
+    pub signs_from: String,
+}
+
+impl Ring {
+    pub(super) fn new(file: &KeyFile, issuer: &str) -> Result<Self, KeysError> {
+        let mut signing = file
+            .signing
+            .iter()
+            .map(|entry| {
+                let (created_at, signs_from) = (entry.created_at, entry.signs_from);
+                let key = SigningKey::from_pkcs8(entry.alg, &entry.pkcs8.0)?;
+                Ok(Dated { key, created_at, signs_from, superseded_at: file.superseded_at(entry) })
+            })
+            .collect::<Result<Vec<_>, KeysError>>()?;
+        signing.sort_by(|a, b| (b.signs_from, &b.key.kid).cmp(&(a.signs_from, &a.key.kid)));
+        let slip_keys = file.slip.iter().map(|entry| (SlipKeyId(entry.id), MacKey::new(&entry.key.0))).collect();
+        let slip_dates: Vec<_> = file.slip.iter().map(|entry| (SlipKeyId(entry.id), entry.created_at)).collect();
+        let current = slip_dates.iter().map(|(id, _)| *id).max().unwrap_or(SlipKeyId(0));
+        let pepper = MacKey::new(&file.pepper.0);
+        Ok(Self {
+            slips: SlipKeys::new(issuer.to_owned(), current, slip_keys),
+            claims: pepper.derive("claims"),
+            tickets: pepper.derive("tickets"),
+            pepper,
+            signing,
+            slip_dates,
+        })
+    }
+
+    /// The key that signs with `alg` at `now`: the newest whose time has come. Where the clock stands before all, the oldest.
+    pub fn signing_key(&self, alg: Algorithm, now: Timestamp) -> Option<&SigningKey> {
+        let mut of_alg = self.signing.iter().filter(|dated| dated.key.alg == alg);
+        let current = of_alg.clone().find(|dated| dated.signs_from <= now).or_else(|| of_alg.next_back());
+        current.map(|dated| &dated.key)
+    }
+
+    /// The keys that anyone may verify with at `now`.
+    pub fn published(&self, now: Timestamp, id_token: Seconds) -> impl Iterator<Item = &SigningKey> {
+        self.signing.iter().filter(move |dated| dated.state(now, id_token) != KeyState::Kept).map(|dated| &dated.key)
+    }
+
+    /// The payload of a token, if any key that is not forgotten signed it.
+    pub fn verify(&self, token: &Compact<'_>) -> Option<Vec<u8>> {
+        self.signing.iter().find_map(|dated| dated.key.verify(token))
+    }
+
+    /// Every key, for the operator.
+    pub fn list(&self, now: Timestamp, id_token: Seconds) -> Vec<KeyInfo> {
+        let signing = self.signing.iter().map(|dated| KeyInfo {
+            kid: dated.key.kid.clone(),
+            alg: dated.key.alg.to_string(),
+            state: dated.state(now, id_token),
+            created_at: dated.created_at.to_string(),
+            signs_from: dated.signs_from.to_string(),
+        });
+        let slip = self.slip_dates.iter().rev().map(|(id, created_at)| KeyInfo {
+            kid: id.to_string(),
+            alg: "slip".into(),
+            state: if *id == self.slips.current() { KeyState::Current } else { KeyState::Kept },
+            created_at: created_at.to_string(),
+            signs_from: created_at.to_string(),
+        });
+        signing.chain(slip).collect()
+    }
+}
+
+impl Dated {
+    fn state(&self, now: Timestamp, id_token: Seconds) -> KeyState {
+        match self.superseded_at {
+            Some(at) if now >= at.plus(id_token + PUBLISHED_AHEAD) => KeyState::Kept,
+            Some(at) if now >= at => KeyState::Retiring,
+            _ if now < self.signs_from => KeyState::Ahead,
+            _ => KeyState::Current,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a server does without being asked: replace keys, work off removals, sweep what is old, write down when secrets were used.
+
+use crate::app::App;
+use counterfoil_core::clock::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often removals are worked off.
+const OFTEN: Duration = Duration::from_secs(1);
+/// Every how many of these rounds the rest is done.
+const SELDOM: u32 = 30;
+
+/// Goes on until it is dropped.
+pub async fn keep_going(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(OFTEN);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for round in 0_u32.. {
+        ticks.tick().await;
+        let now = app.clock.now();
+        work_off(&app, now).await;
+        app.metrics.upkeep();
+        if round % SELDOM == SELDOM - 1 {
+            note_secret_uses(&app).await;
+            sweep(&app, now).await;
+            let keys = app.clone();
+            // Making an RSA key takes a while.
+            let _ = tokio::task::spawn_blocking(move || keep_keys(&keys)).await;
+        }
+    }
+}
+
+/// Replaces keys whose time has come and forgets those that nothing needs.
+pub fn keep_keys(app: &App) {
+    match app.keys.keep_up(app.clock.now(), app.settings.lifetimes.id_token) {
+        Ok(true) => tracing::info!("keys were rotated on schedule"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "keys could not be rotated; the old ones stay in use"),
+    }
+}
+
+/// Writes down when client secrets were last used. Done also as the server stops.
+pub async fn note_secret_uses(app: &App) {
+    let clients = app.clients();
+    let secrets = clients.iter().flat_map(|client| &client.secrets);
+    let used = secrets.map(|secret| (secret.digest, Timestamp::from_unix(secret.last_used_at.load(Ordering::Relaxed))));
+    let uses: Vec<_> = used.filter(|(_, at)| at.unix() > 0).collect();
+    if !uses.is_empty()
+        && let Err(error) = app.store.note_secret_uses(uses).await
+    {
+        tracing::warn!(%error, "uses of client secrets could not be written down; they will be later");
+    }
+}
+
+async fn work_off(app: &App, now: Timestamp) {
+    loop {
+        match app.store.work_off_removals(now).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "removals are not worked off now; their grants are refused all the same"),
+        }
+    }
+}
+
+async fn sweep(app: &App, now: Timestamp) {
+    loop {
+        match app.store.sweep(now).await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "old rows are not swept now"),
+        }
+    }
+}

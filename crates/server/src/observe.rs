@@ -1,0 +1,130 @@
+//! The only logger of requests, and what is counted. A line names route, status, client, grant and the private reason; never a query, a
+//! body, a header or a token.
+
+use crate::app::App;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use counterfoil_core::grant::GrantId;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a handler tells the log, as an extension of its answer.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The client that asked.
+    pub client: Option<Arc<str>>,
+    /// The grant that it was about.
+    pub grant: Option<GrantId>,
+    /// Why it was refused, or what was special, in plain words.
+    pub reason: Option<String>,
+}
+
+/// Tells the log which client and grant an answer is about.
+pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Response {
+    let seen: &mut Seen = response.extensions_mut().get_or_insert_default();
+    seen.client = Some(client.clone());
+    seen.grant = Some(grant);
+    response
+}
+
+/// Logs and counts one request; in a sandbox tells the reason of a refusal in a header too.
+pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    let took = start.elapsed();
+    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let status = response.status();
+    app.metrics.count(route, status, took.as_secs_f64());
+
+    let seen = response.extensions_mut().remove::<Seen>().unwrap_or_default();
+    let (client, grant, reason) = (seen.client.as_deref(), seen.grant.map(|grant| grant.to_string()), seen.reason.as_deref());
+    let (status_code, micros) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    if status.is_server_error() {
+        tracing::error!(target: "request", %method, route, status = status_code, micros, client, grant, reason);
+    } else {
+        tracing::info!(target: "request", %method, route, status = status_code, micros, client, grant, reason);
+    }
+    if app.is_sandbox()
+        && let Some(reason) = reason
+        && let Ok(value) = HeaderValue::from_str(&reason.replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?"))
+    {
+        response.headers_mut().insert("counterfoil-reason", value);
+    }
+    response
+}
+
+/// What is counted, in the format of Prometheus.
+pub struct Metrics {
+    handle: PrometheusHandle,
+    routes: HashMap<&'static str, RouteMetrics>,
+    wal_bytes: Gauge,
+    queued_writes: Gauge,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Handles that are made once, so that counting a request looks nothing up by label.
+struct RouteMetrics {
+    /// By the first digit of the status.
+    answers: [Counter; 5],
+    seconds: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        const METADATA: Metadata<'static> = Metadata::new("counterfoil", Level::INFO, None);
+        let builder = PrometheusBuilder::new();
+        let buckets = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+        // Only an empty list of buckets is refused.
+        let recorder = builder.set_buckets(&buckets).unwrap_or_default().build_recorder();
+        let paths = crate::routes::paths().chain(["unmatched"]);
+        let routes = paths.map(|path| {
+            let answers = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| {
+                let labels = vec![Label::new("route", path), Label::new("status", class)];
+                recorder.register_counter(&Key::from_parts("counterfoil_requests_total", labels), &METADATA)
+            });
+            let key = Key::from_parts("counterfoil_request_seconds", vec![Label::new("route", path)]);
+            (path, RouteMetrics { answers, seconds: recorder.register_histogram(&key, &METADATA) })
+        });
+        Self {
+            routes: routes.collect(),
+            wal_bytes: recorder.register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
+            queued_writes: recorder.register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
+            handle: recorder.handle(),
+        }
+    }
+
+    fn count(&self, route: &str, status: StatusCode, seconds: f64) {
+        if let Some(metrics) = self.routes.get(route) {
+            metrics.seconds.record(seconds);
+            if let Some(answers) = metrics.answers.get(usize::from(status.as_u16() / 100).wrapping_sub(1)) {
+                answers.increment(1);
+            }
+        }
+    }
+
+    /// Everything counted so far.
+    pub fn render(&self, app: &App) -> String {
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        {
+            self.wal_bytes.set(app.store.wal_bytes() as f64);
+            self.queued_writes.set(app.store.queued_writes() as f64);
+        }
+        self.handle.render()
+    }
+
+    /// Moves what was observed into its buckets; to be called now and then, or it piles up.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}

@@ -1,0 +1,35 @@
+//! The HTML pages: what a customer sees at sign-in, at consent and on the page of connected apps, and the sandbox's own pages.
+//!
+//! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and every page works without JavaScript.
+//! The pages need no more of a content security policy than `default-src 'none'; style-src 'self'; script-src 'self';
+//! img-src 'self' https:` and a `form-action` that names where their forms go.
+
+mod customer;
+mod locale;
+mod notices;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+
+pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Party, SignIn};
+pub use locale::{CLUSTERS, Locale};
+pub use notices::{ErrorPage, FormPost};
+pub use sandbox::{Callback, Walkthrough};
+
+/// The style sheet of every page, to be served at `/assets/style.css`.
+pub const STYLE: &str = include_str!("../assets/style.css");
+/// Submits the form of a [`FormPost`] page by itself, to be served at `/assets/form-post.js`.
+pub const FORM_POST_JS: &str = include_str!("../assets/form-post.js");
+/// Makes the copy buttons of the sandbox's pages work, to be served at `/assets/copy.js`.
+pub const COPY_JS: &str = include_str!("../assets/copy.js");
+/// The icon of every page, to be served at `/assets/logo.svg` as `image/svg+xml`.
+pub const LOGO_SVG: &str = include_str!("../assets/logo.svg");
+
+/// The template's output. A template writes to a string and calls nothing that can fail, so the other arm is never seen; a bare
+/// page is better there than a panic.
+fn page(locale: &Locale, rendered: askama::Result<String>) -> String {
+    rendered.unwrap_or_else(|_| {
+        let title = locale.text("error-internal-title");
+        format!("<!doctype html><html lang=\"{}\"><title>{title}</title><h1>{title}</h1></html>\n", locale.language())
+    })
+}

@@ -1,0 +1,249 @@
+//! The texts of the pages, in one language.
+
+use std::fmt::Display;
+
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
+use unic_langid::LanguageIdentifier;
+
+const ENGLISH: &str = include_str!("../../locales/en.ftl");
+
+/// The FDX data clusters that a page can describe in plain words.
+pub const CLUSTERS: [&str; 14] = [
+    "ACCOUNT_BASIC",
+    "ACCOUNT_DETAILED",
+    "BALANCES",
+    "BILLS",
+    "CUSTOMER_CONTACT",
+    "CUSTOMER_PERSONAL",
+    "IMAGES",
+    "INVESTMENTS",
+    "NOTIFICATIONS",
+    "PAYMENT_SUPPORT",
+    "REWARDS",
+    "STATEMENTS",
+    "TAX",
+    "TRANSACTIONS",
+];
+
+/// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
+pub(super) const ERRORS: [&str; 12] = [
+    "error-already-answered",
+    "error-internal",
+    "error-malformed",
+    "error-method",
+    "error-not-found",
+    "error-origin",
+    "error-redirect-uri",
+    "error-session",
+    "error-too-large",
+    "error-unavailable",
+    "error-unknown-client",
+    "error-unknown-connector",
+];
+
+/// The stems of the sandbox's steps; each has a message `<stem>-title` and `<stem>-text`.
+pub(super) const STEPS: [&str; 7] =
+    ["step-accounts", "step-clock", "step-code", "step-exchange", "step-refresh", "step-refresh-again", "step-revoke"];
+
+/// The messages that are named by a value and not in a template.
+pub(super) const NAMED: [&str; 7] = [
+    "connected-apps-replay",
+    "row-client-confidential",
+    "row-client-other",
+    "row-client-public",
+    "row-customers",
+    "row-discovery",
+    "row-provider",
+];
+
+/// The messages that the templates name, sorted; a test holds this list to what they do name.
+pub(super) const IN_TEMPLATES: &[&str] = &[
+    "account-ending",
+    "account-number",
+    "brand",
+    "callback-code",
+    "callback-code-heading",
+    "callback-code-text",
+    "callback-error",
+    "callback-error-description",
+    "callback-error-heading",
+    "callback-error-text",
+    "callback-home",
+    "callback-nothing-heading",
+    "callback-nothing-text",
+    "callback-state",
+    "callback-title",
+    "cluster-unknown-text",
+    "connected-apps-accounts",
+    "connected-apps-empty",
+    "connected-apps-end",
+    "connected-apps-ended",
+    "connected-apps-lead",
+    "connected-apps-no-accounts",
+    "connected-apps-shared",
+    "connected-apps-sign-out",
+    "connected-apps-since",
+    "connected-apps-title",
+    "connected-apps-until",
+    "consent-accounts",
+    "consent-allow",
+    "consent-back",
+    "consent-deny",
+    "consent-empty-heading",
+    "consent-empty-text",
+    "consent-heading",
+    "consent-lead",
+    "consent-lookback",
+    "consent-nothing-text",
+    "consent-nothing-title",
+    "consent-offline",
+    "consent-redirect",
+    "consent-redirect-only",
+    "consent-shared",
+    "consent-take-back",
+    "consent-take-back-link",
+    "consent-terms",
+    "consent-title",
+    "consent-until",
+    "copy",
+    "copy-done",
+    "error-detail",
+    "error-internal-title",
+    "error-prefix",
+    "error-reference",
+    "form-post-continue",
+    "form-post-heading",
+    "form-post-text",
+    "form-post-title",
+    "party-entity",
+    "shared-identity",
+    "shared-identity-text",
+    "sign-in-cancel",
+    "sign-in-failed-text",
+    "sign-in-failed-title",
+    "sign-in-heading",
+    "sign-in-heading-choice",
+    "sign-in-lead",
+    "sign-in-lead-own",
+    "sign-in-password",
+    "sign-in-password-stays",
+    "sign-in-provider",
+    "sign-in-provider-none",
+    "sign-in-submit",
+    "sign-in-title",
+    "sign-in-username",
+    "stub-at",
+    "stub-customer",
+    "stub-for",
+    "stub-from",
+    "stub-issuer",
+    "stub-to",
+    "stub-until",
+    "walkthrough-commands",
+    "walkthrough-heading",
+    "walkthrough-inside",
+    "walkthrough-lead",
+    "walkthrough-start",
+    "walkthrough-start-hint",
+    "walkthrough-title",
+];
+
+/// The texts of one language.
+pub struct Locale {
+    bundle: FluentBundle<FluentResource>,
+    language: LanguageIdentifier,
+}
+
+impl Locale {
+    /// The built-in English texts.
+    ///
+    /// # Errors
+    /// Says in words what is wrong where the texts can't be read, or one that a page needs is missing.
+    pub fn english() -> Result<Locale, String> {
+        Locale::parse("en", ENGLISH)
+    }
+
+    pub(super) fn parse(language: &str, source: &str) -> Result<Locale, String> {
+        let language: LanguageIdentifier = language.parse().map_err(|error| format!("language {language}: {error}"))?;
+        let resource =
+            FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| format!("texts of {language}: {}", listed(&errors)))?;
+        let mut bundle = FluentBundle::new_concurrent(vec![language.clone()]);
+        // The isolation marks would be part of every text that a program reads from a page; see `printable` for what they guard against.
+        bundle.set_use_isolating(false);
+        bundle.add_resource(resource).map_err(|errors| format!("texts of {language}: {}", listed(&errors)))?;
+        let locale = Locale { bundle, language };
+        let missing: Vec<String> = needed().filter(|id| locale.find(id).is_none()).collect();
+        if missing.is_empty() { Ok(locale) } else { Err(format!("texts of {} lack {}", locale.language, missing.join(", "))) }
+    }
+
+    /// The language's tag, as in HTML's `lang`.
+    pub fn language(&self) -> String {
+        self.language.to_string()
+    }
+
+    /// The text of a message without arguments; where there is none, the id itself.
+    pub fn text(&self, id: &str) -> String {
+        self.find(id).unwrap_or_else(|| id.to_owned())
+    }
+
+    /// The text of a message with its arguments; where there is none, the id itself.
+    pub fn text_with(&self, id: &str, args: &[(&str, &str)]) -> String {
+        let args: FluentArgs = args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
+        self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
+    }
+
+    /// As [`Locale::text_with`], with one argument of any kind: what a template calls.
+    pub(super) fn with(&self, id: &str, key: &str, value: impl Display) -> String {
+        self.text_with(id, &[(key, &value.to_string())])
+    }
+
+    /// A message whose `days` is a number, so that the text can tell one from many.
+    pub(super) fn with_days(&self, id: &str, days: &u32) -> String {
+        let mut args = FluentArgs::new();
+        args.set("days", *days);
+        self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
+    }
+
+    /// The name of a data cluster in plain words; an unknown one keeps its own.
+    pub(super) fn cluster(&self, cluster: &str) -> String {
+        self.find(&format!("cluster-{cluster}")).unwrap_or_else(|| cluster.to_owned())
+    }
+
+    /// What a data cluster holds, in plain words.
+    pub(super) fn cluster_text(&self, cluster: &str) -> String {
+        self.find(&format!("cluster-{cluster}-text")).unwrap_or_else(|| self.text("cluster-unknown-text"))
+    }
+
+    /// The kind of an account in plain words; an unknown one keeps its own.
+    pub(super) fn kind(&self, kind: &str) -> String {
+        self.find(&format!("kind-{kind}")).unwrap_or_else(|| kind.to_owned())
+    }
+
+    fn find(&self, id: &str) -> Option<String> {
+        self.format(id, None)
+    }
+
+    fn format(&self, id: &str, args: Option<&FluentArgs<'_>>) -> Option<String> {
+        let pattern = self.bundle.get_message(id)?.value()?;
+        // An argument that is missing shows as its name in braces, which is what there is to show.
+        let mut errors = Vec::new();
+        Some(self.bundle.format_pattern(pattern, args, &mut errors).into_owned())
+    }
+}
+
+/// Every message that the pages can't do without. Of account kinds and the like, which have a fallback, none is here.
+fn needed() -> impl Iterator<Item = String> {
+    let clusters = CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]);
+    let pairs = ERRORS.iter().chain(&STEPS).flat_map(|stem| [format!("{stem}-title"), format!("{stem}-text")]);
+    clusters.chain(pairs).chain(IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()))
+}
+
+/// A value without the characters that would turn the text around it: control characters and explicit marks of direction.
+fn printable(value: &str) -> String {
+    let turning = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    value.chars().filter(|c| !turning(*c)).collect()
+}
+
+fn listed<E: Display>(errors: &[E]) -> String {
+    errors.iter().map(E::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,327 @@
+use std::collections::BTreeSet;
+
+use super::locale::{ERRORS, IN_TEMPLATES, NAMED, STEPS};
+use super::*;
+
+const HOSTILE: &str = "<script>alert('1')</script>&\"\u{202e}";
+const TEMPLATES: &[(&str, &str)] = &[
+    ("base.html", include_str!("../../templates/base.html")),
+    ("callback.html", include_str!("../../templates/callback.html")),
+    ("command.html", include_str!("../../templates/command.html")),
+    ("connected-apps.html", include_str!("../../templates/connected-apps.html")),
+    ("consent.html", include_str!("../../templates/consent.html")),
+    ("error.html", include_str!("../../templates/error.html")),
+    ("form-post.html", include_str!("../../templates/form-post.html")),
+    ("party.html", include_str!("../../templates/party.html")),
+    ("shared-data.html", include_str!("../../templates/shared-data.html")),
+    ("sign-in.html", include_str!("../../templates/sign-in.html")),
+    ("walkthrough.html", include_str!("../../templates/walkthrough.html")),
+];
+const SOURCES: &[&str] = &[
+    include_str!("customer.rs"),
+    include_str!("locale.rs"),
+    include_str!("notices.rs"),
+    include_str!("sandbox.rs"),
+    include_str!("../pages.rs"),
+];
+const ENGLISH: &str = include_str!("../../locales/en.ftl");
+
+fn english() -> Locale {
+    Locale::english().expect("the texts are complete")
+}
+
+fn party(name: &str) -> Party<'_> {
+    Party { name, logo_uri: Some("https://app.example/logo.png?a=1&b=\"2\""), registered_entity: Some(name) }
+}
+
+fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a> {
+    const BANKS: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    SignIn {
+        locale,
+        action: "/authorize",
+        ticket: "ticket-1",
+        client_name: Some(name),
+        providers: BANKS.iter().take(providers).map(|id| Choice { id, name, selected: false }).collect(),
+        username: name,
+        failed: false,
+        cancel: true,
+    }
+}
+
+fn consent<'a>(locale: &'a Locale, name: &'a str) -> Consent<'a> {
+    let account = |id: &'a str, checked| AccountChoice { id, label: name, kind: "CHECKING", number: Some("****1234"), checked };
+    Consent {
+        locale,
+        action: "/consent",
+        ticket: "ticket-1",
+        client: party(name),
+        provider_name: name,
+        customer_name: name,
+        clusters: CLUSTERS.to_vec(),
+        accounts: vec![account("acc-1", true), account("acc-2", false)],
+        until: "22 November 2027",
+        offline: true,
+        lookback_days: Some(90),
+        nothing_chosen: false,
+        redirect_host: "app.example",
+    }
+}
+
+fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
+    let app = ConnectedApp {
+        grant: "grant-1",
+        client: party(name),
+        clusters: vec!["BALANCES", "SOMETHING_NEW"],
+        accounts: vec![name],
+        since: "22 November 2026",
+        until: "22 November 2027",
+        warning: Some("connected-apps-replay"),
+    };
+    ConnectedApps {
+        locale,
+        customer_name: name,
+        provider_name: name,
+        apps: vec![app.clone(), ConnectedApp { grant: "grant-2", accounts: vec![], warning: None, ..app }],
+        action: "/connected-apps",
+        sign_out_action: "/sign-out",
+        csrf: "csrf-1",
+        ended: Some(name),
+    }
+}
+
+/// Every page in every one of its states, with `name` wherever somebody else chose the text.
+fn pages(locale: &Locale, name: &str) -> Vec<String> {
+    let callback = |code, error| Callback {
+        locale,
+        issuer: "http://127.0.0.1:8080",
+        code,
+        error,
+        state: Some(name),
+        commands: vec![("step-exchange-title", name.to_owned())],
+    };
+    let walkthrough = Walkthrough {
+        locale,
+        issuer: "http://127.0.0.1:8080",
+        authorize_url: "/authorize?a=1&b=2",
+        steps: vec![("step-code-title", "step-code-text", name.to_owned()), ("step-clock-title", "step-clock-text", String::new())],
+        rows: vec![("row-customers", name.to_owned())],
+    };
+    let own = SignIn { client_name: None, cancel: false, ..sign_in(locale, name, 1) };
+    let form_post = FormPost { locale, action: "https://app.example/cb", fields: vec![("code", "c"), ("state", name)], client_name: name };
+    let mut pages = vec![
+        sign_in(locale, name, 0).render(),
+        sign_in(locale, name, 1).render(),
+        sign_in(locale, name, 2).render(),
+        sign_in(locale, name, 8).render(),
+        own.render(),
+        SignIn { failed: true, ..sign_in(locale, name, 1) }.render(),
+        consent(locale, name).render(),
+        Consent { nothing_chosen: true, ..consent(locale, name) }.render(),
+        Consent { accounts: vec![], ..consent(locale, name) }.render(),
+        Consent { clusters: vec![], offline: false, lookback_days: None, ..consent(locale, name) }.render(),
+        connected(locale, name).render(),
+        ConnectedApps { apps: vec![], ended: None, ..connected(locale, name) }.render(),
+        form_post.render(),
+        callback(Some(name), None).render(),
+        callback(None, Some((name, name))).render(),
+        callback(None, None).render(),
+        walkthrough.render(),
+    ];
+    for stem in ERRORS {
+        let (title, text) = (format!("{stem}-title"), format!("{stem}-text"));
+        pages.push(ErrorPage { locale, title: &title, text: &text, detail: Some(name), reference: Some(name) }.render());
+    }
+    pages
+}
+
+/// What stands between each `open` and the `close` after it.
+fn between<'a>(text: &'a str, open: &str, close: &str) -> Vec<&'a str> {
+    text.split(open).skip(1).filter_map(|rest| rest.split_once(close)).map(|(inside, _)| inside).collect()
+}
+
+fn without(text: &str, open: &str, close: &str) -> String {
+    let mut pieces = text.split(open);
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |kept, piece| kept + piece.split_once(close).map_or("", |(_, rest)| rest))
+}
+
+/// The ids of messages that a template or a source file names in a call.
+fn named_in(text: &str) -> impl Iterator<Item = &str> {
+    ["text(\"", "text_with(\"", "with(\"", "with_days(\""].into_iter().flat_map(|call| between(text, call, "\""))
+}
+
+fn ids_of(ftl: &str) -> BTreeSet<String> {
+    let entry = |line: &str| line.split_once(" =").map(|(id, _)| id.to_owned());
+    ftl.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic())).filter_map(entry).collect()
+}
+
+#[test]
+fn every_page_is_whole_and_lacks_no_text() {
+    let locale = english();
+    for page in pages(&locale, "Budget Buddy") {
+        assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"), "{page}");
+        assert!(page.contains("<html lang=\"en\">") && page.matches("<h1>").count() == 1 && page.matches("<main").count() == 1, "{page}");
+        assert!(!page.contains("{$") && !page.contains("{ $") && !page.contains("{{") && !page.contains("<title></title>"), "{page}");
+        assert!(!page.contains(" style=") && !page.contains("<style") && !page.contains("<script>"), "the policy forbids it: {page}");
+        for tag in ["div", "form", "section", "fieldset", "ul", "ol", "li", "dl", "p", "button", "article", "label", "span", "details"] {
+            let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}: {page}");
+        }
+        let ids: Vec<&str> = between(&page, " id=\"", "\"");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id twice: {page}");
+        for pointer in ["for=\"", "aria-describedby=\"", "aria-labelledby=\"", "href=\"#", "data-copies=\""] {
+            for id in between(&page, pointer, "\"") {
+                assert!(ids.contains(&id), "{pointer}{id}: {page}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hostile_name_stays_text() {
+    let locale = english();
+    for page in pages(&locale, HOSTILE) {
+        assert!(!page.contains("<script>") && !page.contains("</script>&"), "{page}");
+        assert!(page.contains("&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62;&#38;"), "{page}");
+        assert!(between(&page, "<title>", "</title>").iter().all(|title| !title.contains('\u{202e}')), "{page}");
+    }
+}
+
+#[test]
+fn forms_carry_what_a_program_looks_for() {
+    let locale = english();
+    let page = sign_in(&locale, "Bank", 1).render();
+    for part in [
+        "name=\"ticket\" value=\"ticket-1\"",
+        "type=\"hidden\" name=\"connector\" value=\"one\"",
+        "autocomplete=\"username\"",
+        "autocomplete=\"current-password\"",
+        "name=\"decision\" value=\"deny\" formnovalidate",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!SignIn { cancel: false, ..sign_in(&locale, "Bank", 1) }.render().contains("name=\"decision\""));
+    assert_eq!(sign_in(&locale, "Bank", 3).render().matches("type=\"radio\" name=\"connector\"").count(), 3);
+    assert!(sign_in(&locale, "Bank", 8).render().contains("<select id=\"connector\" name=\"connector\" required>"));
+
+    let page = consent(&locale, "App").render();
+    assert!(page.contains("name=\"account\" value=\"acc-1\" checked>") && page.contains("name=\"account\" value=\"acc-2\">"), "{page}");
+    assert!(page.contains("name=\"decision\" value=\"allow\"") && page.contains("name=\"decision\" value=\"deny\""), "{page}");
+    assert!(page.contains("Checking account, ending in 1234") && page.contains("last 90 days"), "{page}");
+    let empty = Consent { accounts: vec![], nothing_chosen: true, ..consent(&locale, "App") }.render();
+    assert!(!empty.contains("allow\"") && empty.contains("value=\"deny\"") && !empty.contains("role=\"alert\""), "{empty}");
+
+    let page = connected(&locale, "App").render();
+    assert!(page.contains("name=\"grant\" value=\"grant-2\"") && page.contains("name=\"decision\" value=\"end\""), "{page}");
+    assert_eq!(page.matches("name=\"csrf\" value=\"csrf-1\"").count(), 3);
+}
+
+#[test]
+fn a_logo_is_shown_only_where_there_is_one() {
+    let locale = english();
+    let plain = Party { name: "App", logo_uri: None, registered_entity: None };
+    assert!(consent(&locale, "App").render().contains("src=\"https://app.example/logo.png?a=1&#38;b=&#34;2&#34;\""));
+    assert!(!Consent { client: plain, ..consent(&locale, "App") }.render().contains("<img"));
+}
+
+#[test]
+fn the_texts_are_those_that_are_used() {
+    let in_templates: BTreeSet<&str> = TEMPLATES.iter().map(|(_, text)| *text).chain(SOURCES.iter().copied()).flat_map(named_in).collect();
+    assert_eq!(in_templates.into_iter().collect::<Vec<_>>(), IN_TEMPLATES, "IN_TEMPLATES is to list these");
+
+    let defined = ids_of(ENGLISH);
+    let pairs = |stem: &&str| [format!("{stem}-title"), format!("{stem}-text")];
+    let mut used: BTreeSet<String> = IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()).collect();
+    used.extend(ERRORS.iter().chain(&STEPS).flat_map(pairs));
+    used.extend(CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]));
+    let unused: Vec<&String> = defined.difference(&used).filter(|id| !id.starts_with("kind-")).collect();
+    assert!(unused.is_empty(), "nothing uses {unused:?}");
+    let missing: Vec<&String> = used.difference(&defined).collect();
+    assert!(missing.is_empty(), "en.ftl lacks {missing:?}");
+}
+
+#[test]
+fn a_locale_says_what_is_wrong_with_it() {
+    let lacking = ENGLISH.replace("consent-allow =", "consent-permit =");
+    assert!(Locale::parse("en", &lacking).err().is_some_and(|error| error.contains("consent-allow")));
+    assert!(Locale::parse("en", "a = { $b").is_err());
+    assert!(Locale::parse("en", &format!("{ENGLISH}\nbrand = Twice\n")).is_err());
+    let locale = english();
+    assert_eq!(locale.text("no-such-message"), "no-such-message");
+    assert_eq!(locale.text_with("sign-in-heading", &[("provider", "Sand\u{202e}bank\n")]), "Sign in to Sandbank");
+    assert!(locale.with_days("consent-lookback", &1).ends_with("the last day."));
+    assert_eq!(locale.kind("SOMETHING"), "SOMETHING");
+}
+
+#[test]
+fn a_locale_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Locale>();
+}
+
+#[test]
+fn templates_hold_no_text_of_their_own() {
+    let on_disk = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).expect("the templates are there").count();
+    assert_eq!(on_disk, TEMPLATES.len(), "TEMPLATES is to list every template");
+    for (name, source) in TEMPLATES {
+        let html = without(&without(&without(source, "{#", "#}"), "{{", "}}"), "{%", "%}");
+        let text = without(&html, "<", ">");
+        // The class names of the `kind` block stand outside of a tag in the templates, inside one on the page.
+        let text = text.replace("narrow", "").replace("wide", "");
+        assert!(!text.contains(char::is_alphanumeric), "{name} holds text: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+        for attribute in ["aria-label=\"", "alt=\"", "title=\"", "placeholder=\"", "data-copied=\""] {
+            for value in between(&html, attribute, "\"") {
+                assert!(value.is_empty(), "{name}: {attribute}{value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_stand_at_the_top_of_the_style_sheet() {
+    let names = ["white", "black", "red", "green", "blue", "gray", "grey", "orange", "yellow", "rgb", "hsl", "oklch", "oklab", "color-mix"];
+    for line in STYLE.lines().map(str::trim).filter(|line| !line.starts_with("--")) {
+        let Some((_, value)) = line.split_once(": ").filter(|_| line.ends_with(';')) else { continue };
+        let words: Vec<&str> = value.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '#')).collect();
+        let literal = words.iter().find(|word| word.starts_with('#') || names.contains(word));
+        assert!(literal.is_none(), "{line}");
+    }
+    let declared: BTreeSet<&str> =
+        STYLE.lines().map(str::trim).filter(|line| line.starts_with("--")).filter_map(|line| line.split(':').next()).collect();
+    for used in between(STYLE, "var(", ")") {
+        assert!(declared.contains(used), "{used} is not declared");
+    }
+}
+
+#[test]
+fn text_can_be_read_against_its_ground() {
+    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").expect("there is a dark scheme");
+    for scheme in [light, dark] {
+        let luminance = |name: &str| {
+            let hex = between(scheme, &format!("--{name}: #"), ";").into_iter().next().expect("the colour is declared");
+            let part = |at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).expect("a colour in hexadecimal")) / 255.0;
+            let linear = |c: f64| if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+            0.2126 * linear(part(0)) + 0.7152 * linear(part(2)) + 0.0722 * linear(part(4))
+        };
+        let contrast = |a: &str, b: &str| {
+            let (a, b) = (luminance(a), luminance(b));
+            (a.max(b) + 0.05) / (a.min(b) + 0.05)
+        };
+        for (text, grounds) in [
+            ("ink", ["paper", "stub", "accent-wash", "danger-wash", "code"].as_slice()),
+            ("muted", &["paper", "stub", "guilloche", "accent-wash"]),
+            ("accent", &["paper", "stub"]),
+            ("accent-strong", &["paper", "stub"]),
+            ("danger", &["paper", "danger-wash"]),
+            ("on-accent", &["accent", "accent-strong"]),
+            ("on-danger", &["danger"]),
+        ] {
+            for ground in grounds {
+                assert!(contrast(text, ground) >= 4.5, "{text} on {ground}: {:.2}", contrast(text, ground));
+            }
+        }
+        for (mark, ground) in [("control", "paper"), ("focus", "paper"), ("focus", "page"), ("focus", "stub"), ("accent", "accent-wash")] {
+            assert!(contrast(mark, ground) >= 3.0, "{mark} on {ground}: {:.2}", contrast(mark, ground));
+        }
+    }
+}

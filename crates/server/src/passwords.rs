@@ -1,0 +1,71 @@
+//! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a customer who does not exist.
+
+use crate::app::App;
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::random;
+use counterfoil_core::secret::Secret;
+use counterfoil_store::{Customer, SignIn, StoreError};
+
+/// The longest password, in bytes.
+pub const LONGEST: usize = 1024;
+
+/// A password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The store can't answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The library refused, or the server is stopping.
+    #[error("a password could not be hashed: {0}")]
+    Hash(String),
+}
+
+/// The Argon2id hash of a password, in PHC string format. Takes a while: not for the threads that serve requests.
+///
+/// # Errors
+/// [`PasswordError::Hash`].
+pub fn hash(password: &Secret) -> Result<Secret, PasswordError> {
+    let salt = random::bytes::<16>();
+    let hash = Argon2::default().hash_password_with_salt(password.expose().as_bytes(), &salt);
+    hash.map(|hash| Secret::new(hash.to_string())).map_err(|e| PasswordError::Hash(e.to_string()))
+}
+
+/// A hash that no password meets, of the same cost as a real one.
+static NOBODY: std::sync::LazyLock<Secret> =
+    std::sync::LazyLock::new(|| hash(&Secret::new(format!("{:?}", random::bytes::<32>()))).unwrap_or_else(|_| Secret::new("")));
+
+fn verify(password: &Secret, hash: &Secret) -> bool {
+    PasswordHash::new(hash.expose()).is_ok_and(|parsed| Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok())
+}
+
+/// The customer of this name and password at the provider, unless too many tries failed lately. All refusals look alike.
+///
+/// # Errors
+/// [`PasswordError`].
+pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp) -> Result<Result<Customer, &'static str>, PasswordError> {
+    // Names that nobody has are counted too, so that a closed door does not tell that there is a customer behind it.
+    let key = app.keys.ring().tickets.mac(&[b"sign-in", id.provider.as_bytes(), id.customer.as_bytes()]);
+    let SignIn::Try(number) = app.store.begin_sign_in(key, now).await? else {
+        return Ok(Err("too many tries to sign in failed lately"));
+    };
+    let known = app.store.customer(&id)?;
+    let _permit = app.password_gate.acquire().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
+    let hash = known.as_ref().map(|customer| customer.password.clone());
+    let right = tokio::task::spawn_blocking(move || {
+        let fits = password.expose().len() <= LONGEST;
+        verify(&password, hash.as_ref().unwrap_or(&NOBODY)) && fits && hash.is_some()
+    })
+    .await
+    .map_err(|e| PasswordError::Hash(e.to_string()))?;
+    match known {
+        Some(customer) if right => {
+            app.store.sign_in_succeeded(number).await?;
+            Ok(Ok(customer))
+        }
+        Some(_) => Ok(Err("the password is wrong")),
+        None => Ok(Err("there is no such customer")),
+    }
+}

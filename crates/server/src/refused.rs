@@ -1,0 +1,179 @@
+//! The only way to an error answer: public words and the private reason, apart.
+
+use crate::app::App;
+use crate::observe::Seen;
+use crate::pages::ErrorPage;
+use crate::respond::{json, page};
+use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use counterfoil_core::client::Client;
+use counterfoil_core::dialect::{Dialect, ErrorCode, Refusal, WireError};
+use counterfoil_core::fdx::FdxError;
+use counterfoil_core::grant::GrantId;
+use counterfoil_store::StoreError;
+use serde::Serialize;
+use std::fmt::Display;
+use std::sync::Arc;
+
+/// Seconds after which a client may try again where the store could not answer.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// A refusal: the answer, ready to send, and beside it what the log is told.
+#[derive(Debug)]
+pub struct Refused(Box<Response>);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+#[derive(Serialize)]
+struct OAuthBody {
+    error: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct FdxBody {
+    code: u16,
+    message: &'static str,
+}
+
+/// Which authentication a 401 asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Challenge {
+    /// A client's credentials.
+    Basic,
+    /// A bearer token, where none was sent.
+    Bearer,
+    /// A better bearer token than the one that was sent (RFC 6750 section 3.1).
+    BearerInvalidToken,
+}
+
+impl Challenge {
+    const fn header(self) -> &'static str {
+        match self {
+            Self::Basic => "Basic realm=\"counterfoil\", charset=\"UTF-8\"",
+            Self::Bearer => "Bearer realm=\"counterfoil\"",
+            Self::BearerInvalidToken => "Bearer realm=\"counterfoil\", error=\"invalid_token\"",
+        }
+    }
+}
+
+impl Refused {
+    fn new(response: Response, reason: impl Display) -> Self {
+        let mut refused = Self(Box::new(response));
+        refused.seen().reason = Some(reason.to_string());
+        refused
+    }
+
+    fn seen(&mut self) -> &mut Seen {
+        self.0.extensions_mut().get_or_insert_default()
+    }
+
+    fn with_header(mut self, name: axum::http::HeaderName, value: HeaderValue) -> Self {
+        self.0.headers_mut().insert(name, value);
+        self
+    }
+
+    fn challenge(self, challenge: Option<Challenge>) -> Self {
+        match challenge {
+            Some(challenge) if self.0.status() == StatusCode::UNAUTHORIZED => {
+                self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.header()))
+            }
+            _ => self,
+        }
+    }
+
+    /// A refusal at `/token`, `/revoke` or `/introspect`, in the dialect of the client or, before it is known, of the server.
+    pub fn oauth(refusal: Refusal, dialect: Dialect, reason: impl Display) -> Self {
+        Self::wire(refusal.on_wire(dialect), Some(Challenge::Basic), reason)
+    }
+
+    /// An OAuth-shaped refusal that no dialect spells.
+    pub fn wire(error: WireError, challenge: Option<Challenge>, reason: impl Display) -> Self {
+        let body = OAuthBody { error: error.error.as_str(), error_description: error.description };
+        Self::new(json(status(error.status), &body), reason).challenge(challenge)
+    }
+
+    /// A refusal at a data path.
+    pub fn fdx(error: FdxError, challenge: Option<Challenge>, reason: impl Display) -> Self {
+        let (http, code, message) = error.on_wire();
+        Self::new(json(status(http), &FdxBody { code, message }), reason).challenge(challenge)
+    }
+
+    /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title` and `error-<message>-text`.
+    pub fn page(app: &App, http: StatusCode, message: &str, reason: impl Display) -> Self {
+        let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
+        let html = ErrorPage { locale: &app.locale, title: &title, text: &text, detail: None, reference: None }.render();
+        Self::new(page(http, html, None), reason)
+    }
+
+    /// The store can't answer, at an OAuth path.
+    pub fn unavailable(error: StoreError) -> Self {
+        let wire = WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None };
+        Self::wire(wire, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// The store can't answer, at a data path.
+    pub fn unavailable_fdx(error: StoreError) -> Self {
+        Self::fdx(FdxError::SubsystemUnavailable, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// The store can't answer, to a person.
+    pub fn unavailable_page(app: &App, error: StoreError) -> Self {
+        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, "unavailable", error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// Something that can't happen did: keys that don't sign, values that don't serialise.
+    pub fn internal(reason: impl Display) -> Self {
+        Self::wire(WireError { status: 500, error: ErrorCode::ServerError, description: None }, None, reason)
+    }
+
+    /// The path takes other methods.
+    pub fn method(shape: Shape, app: &App, allow: &'static str) -> Self {
+        let reason = "the path does not take this method";
+        let refused = match shape {
+            Shape::OAuth => Self::wire(WireError { status: 405, error: ErrorCode::MethodNotAllowed, description: None }, None, reason),
+            Shape::Fdx => Self::fdx(FdxError::MethodNotAllowed, None, reason),
+            Shape::Page => Self::page(app, StatusCode::METHOD_NOT_ALLOWED, "method", reason),
+        };
+        refused.with_header(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// There is no such path.
+    pub fn not_found(shape: Shape, app: &App) -> Self {
+        let reason = "there is no such path";
+        match shape {
+            Shape::OAuth => Self::wire(WireError { status: 404, error: ErrorCode::NotFound, description: None }, None, reason),
+            Shape::Fdx => Self::fdx(FdxError::NotFound, None, reason),
+            Shape::Page => Self::page(app, StatusCode::NOT_FOUND, "not-found", reason),
+        }
+    }
+
+    /// Tells the log which client and grant this is about.
+    pub fn of(mut self, client: Option<&Arc<Client>>, grant: Option<GrantId>) -> Self {
+        let seen = self.seen();
+        seen.client = client.map(|client| client.id.clone()).or(seen.client.take());
+        seen.grant = grant.or(seen.grant);
+        self
+    }
+}
+
+/// How bodies look at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// `{"error": "..."}`.
+    OAuth,
+    /// `{"code": ..., "message": "..."}`.
+    Fdx,
+    /// HTML.
+    Page,
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

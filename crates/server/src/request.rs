@@ -1,0 +1,148 @@
+//! Reading requests: bodies of bounded size, in bounded time, as forms; headers that may come once.
+
+use crate::app::App;
+use crate::refused::{Refused, Shape};
+use axum::body::{Body, to_bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
+use std::time::Duration;
+
+/// The largest body, in bytes.
+pub const LARGEST_BODY: usize = 64 * 1024;
+/// How long a body may take to come in.
+const SLOWEST_BODY: Duration = Duration::from_secs(20);
+
+/// Parameters of `/token`, `/revoke` and `/introspect` that must not be in the query: it ends up in logs (RFC 6749 section 2.3.1).
+const OAUTH_PARAMETERS: [&str; 11] = [
+    "client_id",
+    "client_secret",
+    "grant_type",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "refresh_token",
+    "scope",
+    "token",
+    "token_type_hint",
+    "access_token",
+];
+
+/// Why a body can't be read.
+enum BodyError {
+    TooLarge,
+    TooSlow,
+    Broken,
+    NotAForm,
+}
+
+impl BodyError {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken | Self::NotAForm => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "the body is larger than 64 KiB",
+            Self::TooSlow => "the body took too long to come in",
+            Self::Broken => "the body broke off",
+            Self::NotAForm => "the body is not application/x-www-form-urlencoded",
+        }
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, BodyError> {
+    let bytes = match tokio::time::timeout(SLOWEST_BODY, to_bytes(body, LARGEST_BODY)).await {
+        Err(_) => return Err(BodyError::TooSlow),
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+            while let Some(cause) = source {
+                if cause.is::<http_body_util::LengthLimitError>() {
+                    return Err(BodyError::TooLarge);
+                }
+                source = cause.source();
+            }
+            return Err(BodyError::Broken);
+        }
+    };
+    let content_type = one(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    // An empty body needs no type: what is missing from it is said next.
+    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") || (bytes.is_empty() && content_type.is_empty()) {
+        Ok(bytes.into())
+    } else {
+        Err(BodyError::NotAForm)
+    }
+}
+
+/// The body of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none of their parameters.
+///
+/// # Errors
+/// 413, 408 or 400 `invalid_request`.
+pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, body: Body) -> Result<Vec<u8>, Refused> {
+    let bytes = read(headers, body).await.map_err(|error| {
+        let wire = WireError { status: error.status().as_u16(), error: ErrorCode::InvalidRequest, description: None };
+        Refused::wire(wire, None, error.reason())
+    })?;
+    let query = counterfoil_core::form::Form::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
+        return Err(malformed(app, "an OAuth parameter is in the query"));
+    }
+    Ok(bytes)
+}
+
+/// The body of a form that a page posted.
+///
+/// # Errors
+/// A page that says what is wrong.
+pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
+    read(headers, body).await.map_err(|error| {
+        let message = if matches!(error, BodyError::TooLarge) { "too-large" } else { "malformed" };
+        Refused::page(app, error.status(), message, error.reason())
+    })
+}
+
+/// 400 `invalid_request`: the request can't be read.
+pub fn malformed(app: &App, reason: impl std::fmt::Display) -> Refused {
+    Refused::oauth(Refusal::MalformedRequest, app.settings.dialect, reason)
+}
+
+/// A header was sent twice, or is not text.
+#[derive(Debug)]
+pub struct BadHeader;
+
+/// The value of a header that may come once.
+///
+/// # Errors
+/// [`BadHeader`].
+pub fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, BadHeader> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| BadHeader),
+        _ => Err(BadHeader),
+    }
+}
+
+/// How bodies look at a path, known or not: data paths are FDX-shaped, pages are HTML, everything else is OAuth-shaped.
+pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
+    let under = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    const DATA: [&str; 6] = ["/accounts", "/accounts-info", "/balances", "/transactions", "/customers", "/fdx"];
+    const OAUTH: [&str; 9] =
+        ["/token", "/revoke", "/introspect", "/userinfo", "/jwks", "/.well-known", "/openapi.json", "/health", "/metrics"];
+    const PAGES: [&str; 6] = ["/authorize", "/auth", "/sign-in", "/consent", "/connected-apps", "/sign-out"];
+    let wants_html =
+        || headers.get(axum::http::header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    if DATA.into_iter().any(under) {
+        Shape::Fdx
+    } else if PAGES.into_iter().any(under) || (!OAUTH.into_iter().any(under) && wants_html()) {
+        Shape::Page
+    } else {
+        Shape::OAuth
+    }
+}

@@ -1,0 +1,55 @@
+//! What only a sandbox has: codes without a browser, a clock that can be moved, a callback page, a front page, and who lives in it.
+
+pub mod callback;
+pub mod clock;
+pub mod codes;
+pub mod seed;
+pub mod walkthrough;
+
+use crate::app::App;
+use crate::refused::Refused;
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+use counterfoil_core::dialect::{ErrorCode, WireError};
+use std::sync::Arc;
+use url::{Host, Url};
+
+/// The provider that a sandbox has.
+pub const PROVIDER: &str = "sandbank";
+
+/// Lets only requests through that are meant for this machine: a page of another site must not move the clock, be it by a plain form
+/// (foreign `Origin`) or by a name of its own that it makes resolve to loopback (foreign `Host`).
+///
+/// # Errors
+/// 403.
+pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Refused> {
+    if let Some(reason) = foreign(&app, request.headers(), request.uri()) {
+        return Err(Refused::wire(WireError { status: 403, error: ErrorCode::AccessDenied, description: None }, None, reason));
+    }
+    Ok(next.run(request).await)
+}
+
+/// What about a request is not of this machine.
+fn foreign(app: &App, headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let host = text(HOST).or(uri.authority().map(|authority| authority.as_str()));
+    if !host.is_some_and(|host| is_here(app, &format!("http://{host}"))) {
+        return Some("the Host is neither the issuer's nor a loopback one");
+    }
+    text(ORIGIN).is_some_and(|origin| !is_here(app, origin)).then_some("the Origin is a foreign one")
+}
+
+/// Whether an origin is the issuer's host, `localhost` or a loopback address, at any port.
+fn is_here(app: &App, origin: &str) -> bool {
+    let Ok(url) = Url::parse(origin) else { return false };
+    match url.host() {
+        Some(Host::Ipv4(address)) if address.is_loopback() => true,
+        Some(Host::Ipv6(address)) if address.is_loopback() => true,
+        Some(Host::Domain("localhost")) => true,
+        Some(host) => Url::parse(&app.settings.issuer).is_ok_and(|issuer| issuer.host() == Some(host)),
+        None => false,
+    }
+}

@@ -1,0 +1,117 @@
+//! Signing in: `POST /sign-in`, from the page that `/authorize` and `/connected-apps` show to whom they don't know.
+
+use crate::app::App;
+use crate::authorize::answer::redirect_error;
+use crate::cookies::Browser;
+use crate::pages::{Choice, SignIn};
+use crate::passwords::{self, PasswordError};
+use crate::refused::Refused;
+use crate::request::page_form;
+use crate::respond::{page as html_page, see_other};
+use crate::session;
+use crate::ticket::{self, Purpose};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::redirect_uri::csp_source;
+use counterfoil_core::secret::Secret;
+use std::sync::Arc;
+
+/// What the page is filled in with.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    username: &'a str,
+    connector: Option<&'a str>,
+    failed: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// Nothing was tried yet; perhaps the client knows the name.
+    pub fn first(login_hint: Option<&'a str>) -> Self {
+        Self { username: login_hint.unwrap_or_default(), connector: None, failed: false }
+    }
+}
+
+/// The page.
+pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, attempt: Attempt<'_>) -> Response {
+    let (client, connector, target) = match purpose {
+        Purpose::Authorize(request) => (app.client(&request.client), request.connector.as_deref(), csp_source(&request.redirect_uri)),
+        Purpose::ConnectedApps => (None, None, None),
+    };
+    let offered = app.settings.providers.iter().filter(|provider| connector.is_none_or(|id| id == provider.id));
+    let providers = offered
+        .map(|provider| Choice { id: &provider.id, name: &provider.name, selected: attempt.connector == Some(provider.id.as_str()) })
+        .collect();
+    let html = SignIn {
+        locale: &app.locale,
+        action: "/sign-in",
+        ticket: &ticket::write(app, purpose, &browser.id, now),
+        client_name: client.as_ref().map(|client| client.settings.name.as_str()),
+        providers,
+        username: attempt.username,
+        failed: attempt.failed,
+        cancel: matches!(purpose, Purpose::Authorize(_)),
+    }
+    .render();
+    let status = if attempt.failed { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    html_page(status, html, target.as_deref())
+}
+
+/// `POST /sign-in`.
+///
+/// # Errors
+/// A page.
+pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let app = &*app;
+    let now = app.clock.now();
+    let bytes = page_form(app, &headers, body).await?;
+    let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let browser = Browser::of(app, &headers);
+    let Some(purpose) = ticket::read(app, form.get("ticket").unwrap_or_default(), &browser.id, now) else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
+    };
+    let mut connector = form.get("connector");
+    if let Purpose::Authorize(request) = &purpose {
+        if form.get("decision") == Some("deny") {
+            return redirect_error(app, request, ErrorCode::AccessDenied, "the customer went back without signing in");
+        }
+        connector = request.connector.as_deref().or(connector);
+    }
+    // With one provider there is nothing to choose.
+    let only = match app.settings.providers.as_slice() {
+        [only] => Some(only.id.as_str()),
+        _ => None,
+    };
+    let provider = connector.or(only).and_then(|id| app.settings.provider(id));
+    let username = form.get("username").unwrap_or_default();
+    let failed = |reason: &str| {
+        let mut response = page(app, &purpose, &browser, now, Attempt { username, connector, failed: true });
+        response.extensions_mut().insert(crate::observe::Seen { reason: Some(reason.to_owned()), ..Default::default() });
+        Ok(response)
+    };
+    let Some(provider) = provider else { return failed("no provider was chosen") };
+    let id = CustomerId { provider: provider.id.clone(), customer: username.to_owned() };
+    let password = Secret::new(form.get("password").unwrap_or_default());
+    let signed_in = passwords::sign_in(app, id, password, now).await.map_err(|error| match error {
+        PasswordError::Store(error) => Refused::unavailable_page(app, error),
+        PasswordError::Hash(reason) => Refused::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason),
+    })?;
+    let customer = match signed_in {
+        Ok(customer) => customer,
+        Err(reason) => return failed(reason),
+    };
+    let next = match &purpose {
+        Purpose::Authorize(_) => format!("/consent?ticket={}", ticket::write(app, &purpose, &browser.id, now)),
+        Purpose::ConnectedApps => "/connected-apps".to_owned(),
+    };
+    let mut response = see_other(&next);
+    session::begin(app, &headers, customer.id, customer.name, now, &mut response)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
+    Ok(response)
+}

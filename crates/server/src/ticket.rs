@@ -1,0 +1,79 @@
+//! Tickets: what a customer is in the middle of, carried by the page itself, so that no node has to remember it.
+//!
+//! A ticket is authenticated under a key of ours and bound to the browser that it was given to, so a form with one can't be made or
+//! posted by another site (CSRF), and nothing in it can be changed on the way.
+
+use crate::app::App;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::secret::same;
+use serde::{Deserialize, Serialize};
+
+/// Seconds for which a page may be left open before its form is too old.
+const LIFETIME: Seconds = 30 * MINUTE;
+
+/// An authorization request that was checked (OpenID Connect Core section 3.1.2.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// The grant that will be made; set when the request comes in, so that a doubled Allow makes one.
+    pub grant: GrantId,
+    /// The client that asks.
+    pub client: String,
+    /// Where the answer goes.
+    pub redirect_uri: String,
+    /// How: in the query, or by a form that the browser posts.
+    pub form_post: bool,
+    /// Given back as it came.
+    pub state: Option<String>,
+    /// For the first ID token.
+    pub nonce: Option<String>,
+    /// What is asked for, already cut to what the client may ask for.
+    pub scopes: Scopes,
+    /// The PKCE challenge, base64url.
+    pub challenge: Option<String>,
+    /// The provider to sign in at, where the request names one.
+    pub connector: Option<String>,
+    /// The name to fill in.
+    pub login_hint: Option<String>,
+    /// The customer must have proven who they are at this moment or later (`prompt=login`, `max_age`).
+    pub not_before: Option<Timestamp>,
+}
+
+/// What a customer is in the middle of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Answering a client's request.
+    Authorize(Box<AuthorizationRequest>),
+    /// Looking at their connected apps.
+    ConnectedApps,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    expires_at: Timestamp,
+    purpose: Purpose,
+}
+
+/// A ticket for `purpose`, for this browser alone.
+pub fn write(app: &App, purpose: &Purpose, browser: &[u8; 32], now: Timestamp) -> String {
+    let ticket = Ticket { expires_at: now.plus(LIFETIME), purpose: purpose.clone() };
+    // These types always serialise.
+    let body = serde_json::to_vec(&ticket).unwrap_or_default();
+    let mac = app.keys.ring().tickets.mac(&[b"ticket", browser, &body]);
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
+}
+
+/// What a ticket is for; `None` where it is not ours, not this browser's, or too old.
+pub fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Purpose> {
+    let (body, mac) = text.split_once('.')?;
+    let (body, mac) = (URL_SAFE_NO_PAD.decode(body).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
+    if !same(&app.keys.ring().tickets.mac(&[b"ticket", browser, &body]), &mac) {
+        return None;
+    }
+    let ticket: Ticket = serde_json::from_slice(&body).ok()?;
+    (now < ticket.expires_at).then_some(ticket.purpose)
+}

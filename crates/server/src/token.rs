@@ -1,0 +1,81 @@
+//! `POST /token` (RFC 6749 section 3.2): who asks, for which grant type, and on to that grant type's file.
+
+mod authorization_code;
+mod issue;
+mod refresh;
+
+use crate::app::App;
+use crate::client_auth::authenticate;
+use crate::refused::Refused;
+use crate::request::{malformed, oauth_form};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use counterfoil_core::client::{Client, GrantType};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::{Dialect, Refusal};
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::{GrantId, Terms};
+use std::fmt::Display;
+use std::sync::Arc;
+
+/// A request to `/token` of a client that has proven itself.
+pub(crate) struct TokenRequest<'a> {
+    app: &'a App,
+    client: Arc<Client>,
+    form: &'a Form<'a>,
+    headers: &'a HeaderMap,
+    now: Timestamp,
+}
+
+/// The endpoint. The order of checks is the contract's: size, method, form, credentials, client, grant type, may the client use it.
+///
+/// # Errors
+/// As in the table of `counterfoil_core::dialect`.
+pub async fn token(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    let client = authenticate(&app, &headers, &form, now)?
+        .map_err(|unproven| Refused::oauth(Refusal::InvalidClient, app.settings.dialect, unproven.reason()))?;
+    let request = TokenRequest { app: &app, client, form: &form, headers: &headers, now };
+    let Some(grant_type) = form.get("grant_type") else {
+        return Err(request.refuse(Refusal::GrantTypeMissing, "no grant_type"));
+    };
+    let Some(grant_type) = GrantType::parse(grant_type) else {
+        return Err(request.refuse(Refusal::GrantTypeUnknown, "there is no such grant_type"));
+    };
+    if !request.client.settings.grant_types.contains(&grant_type) {
+        return Err(request.refuse(Refusal::GrantTypeNotAllowed, "the client is not registered for this grant_type"));
+    }
+    match grant_type {
+        GrantType::AuthorizationCode => authorization_code::redeem(request).await,
+        GrantType::RefreshToken => refresh::redeem(request).await,
+    }
+}
+
+impl TokenRequest<'_> {
+    fn dialect(&self) -> Dialect {
+        self.client.settings.dialect.unwrap_or(self.app.settings.dialect)
+    }
+
+    fn refuse(&self, refusal: Refusal, reason: impl Display) -> Refused {
+        Refused::oauth(refusal, self.dialect(), reason).of(Some(&self.client), None)
+    }
+
+    /// The terms of the grant that an authentic slip names, if they were given to this client and are not of an earlier era.
+    ///
+    /// # Errors
+    /// `refusal`, or 503.
+    fn terms_of(&self, grant: GrantId, refusal: Refusal) -> Result<Terms, Refused> {
+        let known = self.app.store.terms(grant).map_err(Refused::unavailable)?;
+        let reason = match known {
+            None => "the grant is not known",
+            Some(terms) if terms.client != self.client.id => "the token was issued to another client",
+            Some(terms) if !self.app.store.is_current(&terms) => "the client or customer was removed since the grant was given",
+            Some(terms) => return Ok(terms),
+        };
+        Err(self.refuse(refusal, reason).of(None, Some(grant)))
+    }
+}

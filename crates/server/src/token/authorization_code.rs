@@ -1,0 +1,48 @@
+//! Grant type `authorization_code` (RFC 6749 section 4.1.3): slip 0 for the first tokens of a grant.
+
+use super::TokenRequest;
+use super::issue::{Issue, answer};
+use crate::refused::Refused;
+use axum::response::Response;
+use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::dialect::Refusal;
+use counterfoil_core::random;
+use counterfoil_core::secret::same;
+use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_core::verdict::{OnLostAnswer, Presented};
+use counterfoil_store::Redeemed;
+
+/// Redeems a code.
+///
+/// # Errors
+/// As in the table of `counterfoil_core::dialect`; a refused attempt claims nothing.
+pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refused> {
+    let TokenRequest { app, form, now, .. } = request;
+    let code = form.get("code").ok_or_else(|| request.refuse(Refusal::CodeInvalid, "no code"))?;
+    let redirect_uri = form.get("redirect_uri").ok_or_else(|| request.refuse(Refusal::RedirectUriMismatch, "no redirect_uri"))?;
+    let ring = app.keys.ring();
+    let slip = Slip::read(Kind::Code, code, &ring.slips).map_err(|reason| request.refuse(Refusal::CodeInvalid, reason))?;
+    let terms = request.terms_of(slip.grant, Refusal::CodeInvalid)?;
+    let refuse = |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
+    if !same(redirect_uri.as_bytes(), terms.redirect_uri.as_bytes()) {
+        return Err(refuse(Refusal::RedirectUriMismatch, "the redirect_uri is not that of the authorization request"));
+    }
+    // RFC 7636 section 4.6, and RFC 9700 section 2.1.1: a verifier where no challenge was is a downgrade.
+    match (&terms.challenge, form.get("code_verifier")) {
+        (None, None) => {}
+        (Some(challenge), Some(verifier)) if challenge.is_met_by(verifier) => {}
+        (Some(_), Some(_)) => return Err(refuse(Refusal::PkceMismatch, "the code_verifier is wrong")),
+        (Some(_), None) => return Err(refuse(Refusal::PkceMismatch, "no code_verifier")),
+        (None, Some(_)) => return Err(refuse(Refusal::PkceMismatch, "a code_verifier, but the authorization request had no challenge")),
+    }
+    let claim = Claim::keyless(&ring.claims, random::bytes(), Request { client: &request.client.id, slip: code, scope: None });
+    let presented = Presented { slip, claim, now, on_replay: request.client.settings.on_replay(), on_lost_answer: OnLostAnswer::Strict };
+    let issue = Issue { app, client: &request.client, terms: &terms, scopes: terms.scopes, now, first: true };
+    // The write is under way while the tokens are signed; they are dropped unseen where it is lost.
+    let pending = issue.redeem(presented, &ring);
+    let tokens = issue.sign(&slip.seal, &ring);
+    match pending.await.map_err(|error| Refused::unavailable(error).of(Some(&request.client), Some(terms.grant)))? {
+        Redeemed::Torn(torn) => answer(&issue, tokens?, &torn, &ring),
+        Redeemed::Refused(reason) => Err(refuse(Refusal::CodeInvalid, &reason)),
+    }
+}

@@ -1,0 +1,281 @@
+//! A real server on loopback, with the real router, a real SQLite file, a bank, customers and clients: the sandbox, in this process.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
+
+use counterfoil_core::clock::Clock;
+use counterfoil_core::dialect::Dialect;
+use counterfoil_server::admin::{Command, execute};
+use counterfoil_server::keys::Keys;
+use counterfoil_server::sandbox::seed;
+use counterfoil_server::settings::{Lifetimes, Provider, Settings};
+use counterfoil_server::{App, Listeners, serve};
+use counterfoil_store::{OpenOptions, Store, StoreKind};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+pub const RECIPIENT: (&str, &str) = ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
+pub const OTHER: (&str, &str) = ("sandbox-other", "sandbox-other-secret-for-local-use");
+pub const APP: &str = "sandbox-app";
+/// The example of RFC 7636 appendix B.
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// A running sandbox. It stops when it is dropped.
+pub struct Sandbox {
+    pub issuer: String,
+    pub app: Arc<App>,
+    pub http: Client,
+    pub dir: TempDir,
+    _stop: oneshot::Sender<()>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
+    }
+
+    /// A text member of the body.
+    pub fn member(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text)).to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Holds status and whole body against what is expected.
+    #[track_caller]
+    pub fn is(&self, status: u16, body: Value) {
+        assert_eq!((self.status.as_u16(), self.json()), (status, body), "{:?}", self.headers);
+    }
+}
+
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+/// The tokens of an answer of `/token`.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub id_token: String,
+    pub access_token: String,
+    pub refresh_token: String,
+}
+
+impl Tokens {
+    #[track_caller]
+    pub fn of(answer: &Answer) -> Self {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let json = answer.json();
+        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+        Self { id_token: text("id_token"), access_token: text("access_token"), refresh_token: text("refresh_token") }
+    }
+}
+
+/// Keys are made once for all tests of a process: RSA keys take their time.
+fn keys_directory(into: &Path) {
+    static MADE: OnceLock<TempDir> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        Keys::open(&dir.path().join("keys"), "http://127.0.0.1", Clock::live().now()).unwrap();
+        dir
+    });
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir(into).unwrap();
+    std::fs::set_permissions(into, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::copy(made.path().join("keys/keys.json"), into.join("keys.json")).unwrap();
+}
+
+/// What may differ from one sandbox to another.
+pub struct Setting {
+    pub dialect: Dialect,
+    pub lifetimes: Lifetimes,
+    pub providers: Vec<Provider>,
+    pub kind: StoreKind,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            dialect: Dialect::Network,
+            lifetimes: Lifetimes::default(),
+            providers: vec![Provider { id: "sandbank".into(), name: "Sandbank".into() }],
+            kind: StoreKind::Sandbox,
+        }
+    }
+}
+
+impl Sandbox {
+    pub async fn start() -> Self {
+        Self::with(Setting::default()).await
+    }
+
+    pub async fn speaking(dialect: Dialect) -> Self {
+        Self::with(Setting { dialect, ..Setting::default() }).await
+    }
+
+    pub async fn with(setting: Setting) -> Self {
+        Self::in_directory(tempfile::tempdir().unwrap(), setting).await
+    }
+
+    /// Starts in a directory, perhaps one that an earlier server left.
+    pub async fn in_directory(dir: TempDir, setting: Setting) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let options = OpenOptions {
+            path: dir.path().join("store.db"),
+            kind: setting.kind,
+            issuer: issuer.clone(),
+            endings_log: Some(dir.path().join("endings.log")),
+            holder: "the test".into(),
+        };
+        let store = Store::open(options).unwrap();
+        let clock = match setting.kind {
+            StoreKind::Sandbox => Clock::sandbox(store.clock_offset().unwrap()),
+            StoreKind::Live => Clock::live(),
+        };
+        let keys = dir.path().join("keys");
+        if !Keys::are_at(&keys) {
+            keys_directory(&keys);
+        }
+        let keys = Keys::open(&keys, &issuer, clock.now()).unwrap();
+        let settings =
+            Settings { issuer: issuer.clone(), dialect: setting.dialect, lifetimes: setting.lifetimes, providers: setting.providers };
+        let app = Arc::new(App::new(settings, store, keys, clock).unwrap());
+        seed::seed(&app).await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
+        tokio::spawn(serve(app.clone(), listeners, async {
+            let _ = stopped.await;
+        }));
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { issuer, app, http, dir, _stop: stop }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
+    }
+
+    pub fn callback(&self) -> String {
+        self.url("/sandbox/callback")
+    }
+
+    /// An operator's command.
+    pub async fn admin(&self, command: Command) -> Value {
+        execute(&self.app, command).await.unwrap()
+    }
+
+    /// Changes settings of a client.
+    pub async fn set_client(&self, id: &str, settings: &[(&str, &str)]) {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.admin(Command::ClientSet { id: id.into(), settings }).await;
+    }
+
+    /// A form posted to a path.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        send(self.http.post(self.url(path)).form(form)).await
+    }
+
+    /// A form posted with Basic credentials.
+    pub async fn post_as(&self, (id, secret): (&str, &str), path: &str, form: &[(&str, &str)]) -> Answer {
+        send(self.http.post(self.url(path)).basic_auth(id, Some(secret)).form(form)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.http.get(self.url(path))).await
+    }
+
+    pub async fn bearer(&self, path: &str, token: &str) -> Answer {
+        send(self.http.get(self.url(path)).header(AUTHORIZATION, format!("Bearer {token}"))).await
+    }
+
+    pub async fn accounts(&self, token: &str) -> Answer {
+        self.bearer("/accounts", token).await
+    }
+
+    /// A code for `customer_1`, without a browser.
+    pub async fn code(&self, client: &str) -> String {
+        self.code_with(client, &[]).await
+    }
+
+    /// The same, with further parameters.
+    pub async fn code_with(&self, client: &str, more: &[(&str, &str)]) -> String {
+        let callback = self.callback();
+        let mut form = vec![("client_id", client), ("redirect_uri", callback.as_str())];
+        if !more.iter().any(|(name, _)| *name == "customer") {
+            form.push(("customer", "customer_1"));
+        }
+        form.extend_from_slice(more);
+        let answer = self.post("/sandbox/codes", &form).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        answer.member("code")
+    }
+
+    pub async fn exchange(&self, client: (&str, &str), code: &str) -> Answer {
+        let callback = self.callback();
+        self.post_as(client, "/token", &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &callback)]).await
+    }
+
+    /// First tokens of a new grant of `customer_1`.
+    pub async fn tokens(&self, client: (&str, &str)) -> Tokens {
+        let code = self.code(client.0).await;
+        Tokens::of(&self.exchange(client, &code).await)
+    }
+
+    /// First tokens of a new grant for the public client.
+    pub async fn public_tokens(&self) -> Tokens {
+        let code = self.code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).await;
+        let callback = self.callback();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", APP),
+            ("code", &code),
+            ("redirect_uri", &callback),
+            ("code_verifier", VERIFIER),
+        ];
+        Tokens::of(&self.post("/token", &form).await)
+    }
+
+    pub async fn refresh(&self, client: (&str, &str), token: &str) -> Answer {
+        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+
+    /// A refresh that carries an `Idempotency-Key`.
+    pub async fn refresh_with_key(&self, client: (&str, &str), token: &str, key: &str) -> Answer {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        send(self.http.post(self.url("/token")).basic_auth(client.0, Some(client.1)).header("idempotency-key", key).form(&form)).await
+    }
+
+    pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
+        self.post_as(client, "/revoke", &[("token", token)]).await
+    }
+
+    /// Moves the clock by a duration such as `25h`.
+    pub async fn advance(&self, by: &str) {
+        let answer = self.post("/sandbox/clock", &[("advance", by)]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+}
+
+/// The claims of an ID token, not verified.
+pub fn claims(id_token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = id_token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
