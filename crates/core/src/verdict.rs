@@ -104,6 +104,19 @@ pub enum Refused {
     Ahead,
 }
 
+impl Refused {
+    /// The word for it in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Forged => "forged",
+            Self::Expired => "expired",
+            Self::Claimed { .. } => "claimed",
+            Self::Ahead => "ahead",
+        }
+    }
+}
+
 /// The verdict on `presented` where the grant's counterfoil is `row` and the store's epoch is `epoch`.
 pub fn judge(row: &Counterfoil, presented: &Presented, epoch: u32) -> Verdict {
     let Presented { slip, now, .. } = presented;

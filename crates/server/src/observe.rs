@@ -2,16 +2,22 @@
 //! body, a header or a token.
 
 use crate::app::App;
+use crate::refused::Refused;
+use crate::request::shape_of;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use counterfoil_core::grant::GrantId;
+use counterfoil_store::{Redeemed, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a request may take before it is answered with 503: a disk that hangs must not hang its clients.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a handler tells the log, as an extension of its answer.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +42,12 @@ pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Respon
 pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = request.method().clone();
-    let mut response = next.run(request).await;
+    let shape = shape_of(request.uri().path(), request.headers());
+    let mut response = match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) => response,
+        // What was queued for the store goes on; whether it took effect is not known here.
+        Err(_) => Refused::too_slow(shape, &app).into_response(),
+    };
     let took = start.elapsed();
     let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     let status = response.status();
@@ -63,9 +74,14 @@ pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, req
 pub struct Metrics {
     handle: PrometheusHandle,
     routes: HashMap<&'static str, RouteMetrics>,
+    /// What became of slips, by the word for it.
+    slips: HashMap<&'static str, Counter>,
     wal_bytes: Gauge,
     queued_writes: Gauge,
 }
+
+/// What can become of a slip, as a label.
+const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -96,8 +112,13 @@ impl Metrics {
             let key = Key::from_parts("counterfoil_request_seconds", vec![Label::new("route", path)]);
             (path, RouteMetrics { answers, seconds: recorder.register_histogram(&key, &METADATA) })
         });
+        let slips = OUTCOMES.map(|outcome| {
+            let key = Key::from_parts("counterfoil_slips_total", vec![Label::new("outcome", outcome)]);
+            (outcome, recorder.register_counter(&key, &METADATA))
+        });
         Self {
             routes: routes.collect(),
+            slips: slips.into_iter().collect(),
             wal_bytes: recorder.register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
             queued_writes: recorder.register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
             handle: recorder.handle(),
@@ -110,6 +131,21 @@ impl Metrics {
             if let Some(answers) = metrics.answers.get(usize::from(status.as_u16() / 100).wrapping_sub(1)) {
                 answers.increment(1);
             }
+        }
+    }
+
+    /// Counts what became of a slip. `claimed` counts replays; `forged` and `ahead` are alarms.
+    pub(crate) fn count_slip(&self, redeemed: &Redeemed) {
+        let outcome = match redeemed {
+            Redeemed::Torn(torn) => match torn.how() {
+                Tearing::InTurn => "redeemed",
+                Tearing::Repeated => "repeated",
+                Tearing::AfterLoss => "after_loss",
+            },
+            Redeemed::Refused { refused, .. } => refused.map_or("unknown", |refused| refused.name()),
+        };
+        if let Some(counter) = self.slips.get(outcome) {
+            counter.increment(1);
         }
     }
 

@@ -128,6 +128,16 @@ impl Refused {
         Self::page(app, StatusCode::SERVICE_UNAVAILABLE, "unavailable", error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
+    /// The answer is not known in time.
+    pub fn too_slow(shape: Shape, app: &App) -> Self {
+        let error = StoreError::NotWritten("no answer in time".into());
+        match shape {
+            Shape::OAuth => Self::unavailable(error),
+            Shape::Fdx => Self::unavailable_fdx(error),
+            Shape::Page => Self::unavailable_page(app, error),
+        }
+    }
+
     /// Something that can't happen did: keys that don't sign, values that don't serialise.
     pub fn internal(reason: impl Display) -> Self {
         Self::wire(WireError { status: 500, error: ErrorCode::ServerError, description: None }, None, reason)

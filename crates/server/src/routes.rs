@@ -100,7 +100,7 @@ const ROUTES: [Route; 28] = [
     in_sandbox("/sandbox/clock", "GET, HEAD, POST, DELETE", || {
         get(sandbox::clock::get).post(sandbox::clock::post).delete(sandbox::clock::delete)
     }),
-    in_sandbox("/sandbox/callback", BOTH, || get(sandbox::callback::get).post(sandbox::callback::post)),
+    in_sandbox(sandbox::CALLBACK, BOTH, || get(sandbox::callback::get).post(sandbox::callback::post)),
 ];
 
 /// The paths of all routes.
@@ -121,7 +121,7 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         let mut endpoint = endpoint().fallback(move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
             Refused::method(shape_of(uri.path(), &headers), &app, methods)
         });
-        if *mounted == Mounted::InSandbox && path.starts_with("/sandbox/") && *path != "/sandbox/callback" {
+        if *mounted == Mounted::InSandbox {
             endpoint = endpoint.layer(from_fn_with_state(app.clone(), sandbox::guard));
         }
         endpoint = match cross {

@@ -1,6 +1,6 @@
 //! Hostile input at every endpoint: the answer is a documented one below 500, in time, and tells nothing of our insides.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod setting;
 

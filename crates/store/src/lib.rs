@@ -26,7 +26,7 @@ pub use sqlite::Store;
 pub use sqlite::clients::{AddClient, AddSecret};
 pub use sqlite::customers::AddCustomer;
 pub use sqlite::grants::{CreateGrant, Ending, GrantFilter, NewGrant};
-pub use sqlite::redeem::{Redeem, Redeemed, Torn};
+pub use sqlite::redeem::{Redeem, Redeemed, Tearing, Torn};
 pub use sqlite::sessions::SignIn;
 pub use sqlite::writer::Pending;
 

@@ -14,6 +14,7 @@ use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented, Refused, RefusedReason, Verdict, judge};
 use counterfoil_store::{
     Account, AddCustomer, CreateGrant, Customer, Ending, GrantFilter, NewCustomer, OpenError, Redeem, Redeemed, SignIn, Store, StoreKind,
+    Tearing,
 };
 use proptest::prelude::*;
 use setting::{CODE_LIFETIME, KEY, NOW, customer, grant, options, presented, redeem, store};
@@ -22,14 +23,14 @@ use std::sync::Arc;
 fn torn(redeemed: Redeemed) -> Slip {
     match redeemed {
         Redeemed::Torn(torn) => *torn.successor(),
-        Redeemed::Refused(reason) => panic!("refused: {reason}"),
+        Redeemed::Refused { reason, .. } => panic!("refused: {reason}"),
     }
 }
 
 fn refused(redeemed: Redeemed) -> String {
     match redeemed {
         Redeemed::Torn(torn) => panic!("torn: {torn:?}"),
-        Redeemed::Refused(reason) => reason,
+        Redeemed::Refused { reason, .. } => reason,
     }
 }
 
@@ -296,15 +297,16 @@ proptest! {
                 let after = store.counterfoil(code.grant).unwrap().unwrap();
                 match (verdict, done) {
                     (Verdict::Redeem, Redeemed::Torn(torn)) => {
-                        assert!(!torn.is_repeat());
+                        assert_eq!(torn.how(), Tearing::InTurn);
                         assert_eq!((after.next_slip, after.redeemed_at, after.claim), (number + 1, now, Some(presented.claim)));
                     }
                     (Verdict::Repeat, Redeemed::Torn(torn)) => {
-                        assert!(torn.is_repeat());
+                        assert_eq!(torn.how(), Tearing::Repeated);
                         assert_eq!((torn.successor().number, torn.successor().issued_at), (row.next_slip, row.redeemed_at));
                         assert_eq!(after, row);
                     }
-                    (Verdict::Refuse(refused), Redeemed::Refused(reason)) => {
+                    (Verdict::Refuse(refused), Redeemed::Refused { refused: told, reason }) => {
+                        assert_eq!(told, Some(refused));
                         assert_eq!(reason, RefusedReason { refused, row: &row, presented: &presented }.to_string());
                         assert_eq!(after.ended, row.ended || refused == Refused::Claimed { ends_grant: true });
                         assert_eq!(after.next_slip, row.next_slip);

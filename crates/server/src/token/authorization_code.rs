@@ -1,7 +1,7 @@
 //! Grant type `authorization_code` (RFC 6749 section 4.1.3): slip 0 for the first tokens of a grant.
 
 use super::TokenRequest;
-use super::issue::{Issue, answer};
+use super::issue::Issue;
 use crate::refused::Refused;
 use axum::response::Response;
 use counterfoil_core::claim::{Claim, Request};
@@ -10,7 +10,6 @@ use counterfoil_core::random;
 use counterfoil_core::secret::same;
 use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::verdict::{OnLostAnswer, Presented};
-use counterfoil_store::Redeemed;
 
 /// Redeems a code.
 ///
@@ -38,11 +37,5 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let claim = Claim::keyless(&ring.claims, random::bytes(), Request { client: &request.client.id, slip: code, scope: None });
     let presented = Presented { slip, claim, now, on_replay: request.client.settings.on_replay(), on_lost_answer: OnLostAnswer::Strict };
     let issue = Issue { app, client: &request.client, terms: &terms, scopes: terms.scopes, now, first: true };
-    // The write is under way while the tokens are signed; they are dropped unseen where it is lost.
-    let pending = issue.redeem(presented, &ring);
-    let tokens = issue.sign(&slip.seal, &ring);
-    match pending.await.map_err(|error| Refused::unavailable(error).of(Some(&request.client), Some(terms.grant)))? {
-        Redeemed::Torn(torn) => answer(&issue, tokens?, &torn, &ring),
-        Redeemed::Refused(reason) => Err(refuse(Refusal::CodeInvalid, &reason)),
-    }
+    issue.redeem(presented, &ring, Refusal::CodeInvalid).await
 }

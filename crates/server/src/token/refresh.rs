@@ -1,7 +1,7 @@
 //! Grant type `refresh_token` (RFC 6749 section 6): slip n for the tokens of the day and slip n + 1.
 
 use super::TokenRequest;
-use super::issue::{Issue, answer};
+use super::issue::Issue;
 use crate::refused::Refused;
 use crate::request::one;
 use axum::http::HeaderName;
@@ -12,7 +12,6 @@ use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::verdict::Presented;
-use counterfoil_store::Redeemed;
 
 /// The header that makes a refresh repeatable.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -43,13 +42,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let settings = &request.client.settings;
     let presented = Presented { slip, claim, now, on_replay: settings.on_replay(), on_lost_answer: settings.on_lost_answer };
     let issue = Issue { app, client: &request.client, terms: &terms, scopes, now, first: false };
-    // The write is under way while the tokens are signed; they are dropped unseen where it is lost.
-    let pending = issue.redeem(presented, &ring);
-    let tokens = issue.sign(&slip.seal, &ring);
-    match pending.await.map_err(|error| Refused::unavailable(error).of(Some(&request.client), Some(terms.grant)))? {
-        Redeemed::Torn(torn) => answer(&issue, tokens?, &torn, &ring),
-        Redeemed::Refused(reason) => Err(refuse(Refusal::RefreshTokenInvalid, &reason)),
-    }
+    issue.redeem(presented, &ring, Refusal::RefreshTokenInvalid).await
 }
 
 /// The `Idempotency-Key`: 16 to 255 visible characters.

@@ -29,15 +29,31 @@ pub struct Redeem {
 pub enum Redeemed {
     /// It was torn off.
     Torn(Torn),
-    /// It was refused; nothing was claimed. Says why in plain words, for logs and the sandbox.
-    Refused(String),
+    /// It was refused; nothing was claimed.
+    Refused {
+        /// Why; `None` where its grant is not known.
+        refused: Option<Refused>,
+        /// Why in plain words, for logs and the sandbox.
+        reason: String,
+    },
 }
 
 /// Proof that a slip was redeemed, here and once; only the store makes it. Tokens are handed out against it.
 #[derive(Debug)]
 pub struct Torn {
     successor: Slip,
-    repeated: bool,
+    how: Tearing,
+}
+
+/// How a slip came to be torn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tearing {
+    /// It was the next one.
+    InTurn,
+    /// It had been torn before by the same request (`Idempotency-Key`, `on_lost_answer`).
+    Repeated,
+    /// It was newer than the counterfoil knew, after a declared loss of data.
+    AfterLoss,
 }
 
 impl Torn {
@@ -46,9 +62,9 @@ impl Torn {
         &self.successor
     }
 
-    /// Whether this is the answer to a request that had redeemed the slip before (`Idempotency-Key`, `on_lost_answer`).
-    pub fn is_repeat(&self) -> bool {
-        self.repeated
+    /// How it came to be torn.
+    pub fn how(&self) -> Tearing {
+        self.how
     }
 }
 
@@ -74,18 +90,18 @@ impl Store {
 
 fn tear(batch: &mut Batch<'_>, redeem: &Redeem, epoch: u32) -> rusqlite::Result<Redeemed> {
     let Presented { slip, claim, now, .. } = redeem.presented;
-    let torn = || {
+    let torn = |how| {
         let successor = Slip { key: redeem.slip_key, number: slip.number + 1, issued_at: now, ..slip };
-        Redeemed::Torn(Torn { successor, repeated: false })
+        Redeemed::Torn(Torn { successor, how })
     };
     if pass(batch.db, GATE, redeem, epoch)? {
-        return Ok(torn());
+        return Ok(torn(Tearing::InTurn));
     }
     let Some(row) = counterfoil(batch.db, slip.grant)? else {
-        return Ok(Redeemed::Refused("the grant is not known".into()));
+        return Ok(Redeemed::Refused { refused: None, reason: "the grant is not known".into() });
     };
     if batch.again && is_own_success(&row, &slip, &claim, now) {
-        return Ok(torn());
+        return Ok(torn(Tearing::InTurn));
     }
     match judge(&row, &redeem.presented, epoch) {
         Verdict::Repeat => {
@@ -97,20 +113,22 @@ fn tear(batch: &mut Batch<'_>, redeem: &Redeem, epoch: u32) -> rusqlite::Result<
                 &format!("slip {} was repeated; its successor was given again", slip.number),
             )?;
             let successor = Slip { key: row.slip_key, number: row.next_slip, issued_at: row.redeemed_at, ..slip };
-            Ok(Redeemed::Torn(Torn { successor, repeated: true }))
+            Ok(Redeemed::Torn(Torn { successor, how: Tearing::Repeated }))
         }
         Verdict::RedeemAfterLoss if pass(batch.db, GATE_AFTER_LOSS, redeem, epoch)? => {
             let detail = format!("slip {} was accepted after a loss of data; the counterfoil stood at {}", slip.number, row.next_slip);
             audit(batch.db, slip.grant, Event::AcceptedAfterLoss, now, &detail)?;
-            Ok(torn())
+            Ok(torn(Tearing::AfterLoss))
         }
         Verdict::Refuse(refused) => {
             let reason = RefusedReason { refused, row: &row, presented: &redeem.presented }.to_string();
             record_refusal(batch, slip, refused, now, &reason, epoch)?;
-            Ok(Redeemed::Refused(reason))
+            Ok(Redeemed::Refused { refused: Some(refused), reason })
         }
         // The gate and the verdict are one rule in two languages; a test holds them together.
-        Verdict::Redeem | Verdict::RedeemAfterLoss => Ok(Redeemed::Refused("the row changed under the writer".into())),
+        Verdict::Redeem | Verdict::RedeemAfterLoss => {
+            Ok(Redeemed::Refused { refused: None, reason: "the row changed under the writer".into() })
+        }
     }
 }
 
