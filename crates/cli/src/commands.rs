@@ -16,6 +16,12 @@ use clap::Args;
 use counterfoil_server::admin::{self, Command, SocketError};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long to wait before a server is asked again that has the store but does not listen.
+const MOMENT: Duration = Duration::from_millis(50);
+/// How often it is asked again.
+const PATIENCE: u32 = 60;
 
 /// What every admin command takes.
 #[derive(Debug, Args)]
@@ -33,12 +39,21 @@ impl Common {
     fn ask(&self, command: Command) -> Result<Value, Failure> {
         let config = Config::load(&self.config).map_err(Failure::Usage)?;
         block_on(async move {
-            match admin::ask(&admin::path_beside(&config.store), &command).await {
-                Err(SocketError::NotRunning(_)) => {}
-                answer => return answer.map_err(Failure::failed),
+            let mut patience = PATIENCE;
+            loop {
+                match admin::ask(&admin::path_beside(&config.store), &command).await {
+                    Err(SocketError::NotRunning(_)) => {}
+                    answer => return answer.map_err(Failure::failed),
+                }
+                match open_app(&config, "counterfoil, an admin command") {
+                    // A server that starts or stops, or another command: it will answer, or be gone, in a moment.
+                    Err(Failure::InUse(_)) if patience > 0 => {
+                        patience -= 1;
+                        tokio::time::sleep(MOMENT).await;
+                    }
+                    app => return admin::execute(&*app?, command).await.map_err(Failure::Failed),
+                }
             }
-            let app = open_app(config, "counterfoil, an admin command")?;
-            admin::execute(&app, command).await.map_err(Failure::Failed)
         })
     }
 

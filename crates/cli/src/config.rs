@@ -2,7 +2,7 @@
 
 use counterfoil_core::clock::parse_duration;
 use counterfoil_core::dialect::Dialect;
-use counterfoil_server::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
+use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -159,9 +159,7 @@ impl File {
                 .filter(|value| !value.is_empty())
                 .ok_or_else(|| format!("`{name}` is missing; set it in the file or as {}", variable(name)))
         };
-        let address = |name: &str, text: String| {
-            text.parse::<SocketAddr>().map_err(|_| format!("`{name}` must be an address with a port, such as 127.0.0.1:8080, not `{text}`"))
-        };
+        let address = |name: &str, text: String| listen_address(&text).map_err(|e| format!("`{name}`: {e}"));
         let issuer = needed("issuer", self.issuer)?;
         check_issuer(&issuer)?;
         if self.provider.is_empty() {
@@ -207,6 +205,14 @@ impl File {
             log: self.log.unwrap_or_else(|| "info".into()),
         })
     }
+}
+
+/// Where to listen.
+///
+/// # Errors
+/// What an address is written like.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080"))
 }
 
 /// The path in `sqlite:PATH`.

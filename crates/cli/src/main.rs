@@ -48,6 +48,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// It failed, or the answer is no: exit code 1.
     Failed(String),
+    /// Another process has the store: exit code 1.
+    InUse(String),
 }
 
 impl Failure {
@@ -72,7 +74,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Failed(message)) => {
+        Err(Failure::Failed(message) | Failure::InUse(message)) => {
             output::complain(&message);
             ExitCode::from(1)
         }

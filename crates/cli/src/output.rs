@@ -39,11 +39,15 @@ pub(crate) fn table(rows: &Value, columns: &[&str]) {
     say(&table.to_string());
 }
 
+/// What a thing is, told before everything else about it.
+const FIRST: [&str; 5] = ["kind", "client_id", "client_secret", "provider", "customer"];
+
 /// Prints one thing, a line a member.
 pub(crate) fn record(value: &Value) {
     let Some(members) = value.as_object() else { return json(value) };
     let width = members.keys().map(String::len).max().unwrap_or(0);
-    for (name, member) in members {
+    let leading = FIRST.iter().filter_map(|name| members.get_key_value(*name));
+    for (name, member) in leading.chain(members.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()))) {
         match member {
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 say(&format!("{}:", name.replace('_', " ")));
@@ -53,9 +57,10 @@ pub(crate) fn record(value: &Value) {
                     say(&format!("  {}", parts.collect::<Vec<_>>().join(", ")));
                 }
             }
-            Value::Object(_) => {
+            Value::Object(inner) => {
                 say(&format!("{}:", name.replace('_', " ")));
-                for (name, value) in member.as_object().into_iter().flatten() {
+                let width = inner.keys().map(String::len).max().unwrap_or(0);
+                for (name, value) in inner {
                     say(&format!("  {name:<width$}  {}", cell(value)));
                 }
             }

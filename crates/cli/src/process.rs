@@ -4,6 +4,7 @@ use crate::Failure;
 use std::io::IsTerminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,14 +15,27 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// What the log shows: a level, or a list such as `warn,request=info`, whose misspelt words would otherwise silence it.
+pub(crate) fn check_log(filter: &str) -> Result<EnvFilter, Failure> {
+    let wrong = || {
+        Failure::usage(format!("`log` must be error, warn, info, debug, trace or off, or a list such as warn,request=info, not `{filter}`"))
+    };
+    if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
+        return Err(wrong());
+    }
+    // The migration library tells every step at info; what matters of it reaches us as errors.
+    EnvFilter::try_new(format!("{filter},refinery_core=warn")).map_err(|_| wrong())
+}
+
 /// Starts the log, on stderr.
 pub(crate) fn start_log(format: LogFormat, filter: &str) -> Result<(), Failure> {
-    // The migration library tells every step at info; what matters of it reaches us as errors.
-    let filter = format!("{filter},refinery_core=warn");
-    let filter = EnvFilter::try_new(&filter).map_err(|e| Failure::usage(format!("the log filter `{filter}`: {e}")))?;
+    let filter = check_log(filter)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).init();
+            std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "this is a bug")));
+        }
         LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
     }
     Ok(())

@@ -82,6 +82,8 @@ pub enum FdxError {
     NotFound,
     /// The path does not take this method. FDX has no code for it.
     MethodNotAllowed,
+    /// A body larger than any that is read. FDX has no code for it.
+    PayloadTooLarge,
     /// Something here is broken.
     InternalServerError,
     /// The store can't answer.
@@ -102,6 +104,7 @@ impl FdxError {
             Self::Forbidden => (403, 403, "Forbidden"),
             Self::NotFound => (404, 404, "Not found"),
             Self::MethodNotAllowed => (405, 405, "Method not allowed"),
+            Self::PayloadTooLarge => (413, 413, "Payload too large"),
             Self::InternalServerError => (500, 500, "Internal server error"),
             Self::SubsystemUnavailable => (503, 501, "Subsystem unavailable"),
             Self::CustomerNotAuthorized => (401, 602, "Customer not authorized"),

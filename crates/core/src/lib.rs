@@ -21,6 +21,7 @@ pub mod random;
 pub mod redirect_uri;
 pub mod scope;
 pub mod secret;
+pub mod settings;
 pub mod slip;
 pub mod slip_keys;
 pub mod verdict;

@@ -7,34 +7,39 @@ use crate::refused::{Challenge, Refused};
 use crate::respond::json_bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::form::Form;
 use counterfoil_core::random;
 use std::sync::Arc;
 
-/// Names a request on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
-const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
+/// Names a request to a data path on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
+pub const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 /// The major version of the network's paths.
 const VERSION: &str = "v2";
 
 /// `GET /accounts`.
-pub async fn accounts(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Response {
-    with_interaction_id(&headers, list(&app, &headers, &uri, None))
+///
+/// # Errors
+/// As FDX words them.
+pub async fn accounts(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Refused> {
+    list(&app, &headers, &uri, None)
 }
 
 /// `GET /accounts/{version}/{provider}`.
+///
+/// # Errors
+/// As FDX words them.
 pub async fn accounts_at(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
     headers: HeaderMap,
     uri: Uri,
-) -> Response {
-    let answer = match &path {
+) -> Result<Response, Refused> {
+    match &path {
         Ok(Path((version, provider))) => list(&app, &headers, &uri, Some((version, provider))),
         Err(_) => Err(Refused::fdx(FdxError::InvalidInput, None, "the path is not UTF-8")),
-    };
-    with_interaction_id(&headers, answer)
+    }
 }
 
 fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -> Result<Response, Refused> {
@@ -75,13 +80,8 @@ fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -
     Ok(seen(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))
 }
 
-fn with_interaction_id(headers: &HeaderMap, answer: Result<Response, Refused>) -> Response {
-    let mut response = answer.into_response();
+/// The interaction id for the answer to a request with these headers.
+pub fn interaction_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let sent = headers.get(INTERACTION_ID).filter(|id| id.len() <= 64 && id.as_bytes().iter().all(u8::is_ascii_graphic));
-    let id =
-        sent.cloned().or_else(|| HeaderValue::from_str(&uuid::Builder::from_random_bytes(random::bytes()).into_uuid().to_string()).ok());
-    if let Some(id) = id {
-        response.headers_mut().insert(INTERACTION_ID, id);
-    }
-    response
+    sent.cloned().or_else(|| HeaderValue::from_str(&uuid::Builder::from_random_bytes(random::bytes()).into_uuid().to_string()).ok())
 }

@@ -3,8 +3,8 @@
 
 mod socket;
 
-pub use socket::{SocketError, ask, path_beside};
-pub(crate) use socket::{answer, listen};
+pub(crate) use socket::answer;
+pub use socket::{AdminSocket, SocketError, ask, listen_beside, path_beside};
 
 use crate::app::App;
 use crate::passwords;
@@ -79,7 +79,7 @@ pub async fn execute(app: &App, command: Command) -> Result<Value, String> {
         Command::CustomerSetPassword { id, password } => {
             let hash = hash(password).await?;
             let set = app.store.set_password(id.clone(), hash).await.map_err(failed)?;
-            if set { Ok(json!({ "password_set": id })) } else { Err(no_customer(&id)) }
+            if set { Ok(json!(id)) } else { Err(no_customer(&id)) }
         }
         Command::CustomerRemove { id } => {
             let removed = app.store.remove_customer(id.clone(), now).await.map_err(failed)?;

@@ -3,7 +3,7 @@
 use crate::keys::Keys;
 use crate::observe::Metrics;
 use crate::pages::Locale;
-use crate::settings::Settings;
+use counterfoil_core::settings::Settings;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
 use counterfoil_core::clock::Clock;

@@ -21,7 +21,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::ErrorCode;
-use counterfoil_core::form::Form;
+use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
 use counterfoil_core::scope::Scopes;
 use counterfoil_store::{GrantFilter, Session, StoreError};
@@ -46,7 +46,12 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
 
 async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
     let now = app.clock.now();
-    let form = Form::parse_oauth(parameters).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    // One that was sent twice is answered by redirect, like every error once the client is known.
+    let form = match Form::parse_oauth(parameters) {
+        Err(FormError::Repeated) => Form::parse(parameters),
+        read => read,
+    };
+    let form = form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let (request, prompt_none) = match read(app, &form, now) {
         Ok(request) => request,
         Err(Rejected::Page(message, reason)) => return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason)),
@@ -89,6 +94,7 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         authenticated_at: session.authenticated_at,
         scopes: request.scopes.without(Scopes::OFFLINE_ACCESS),
         clusters: earlier.clusters,
+        lookback_days: earlier.lookback_days,
         ends_no_later_than: Some(earlier.expires_at),
     };
     match consent::approve(app, request, approval, now).await? {

@@ -21,8 +21,8 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_store::{Grant, GrantFilter, Session, StoreError};
 use std::sync::Arc;
 
-/// The most grants that the page looks through.
-const MOST_GRANTS: u32 = 500;
+/// How many grants are read from the store at once.
+const GRANTS_AT_ONCE: u32 = 500;
 
 /// `GET /connected-apps`.
 ///
@@ -40,10 +40,12 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
     let csrf = csrf_token(app, &headers).unwrap_or_default();
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let just_ended = match query.get("ended").and_then(GrantId::parse) {
-        Some(grant) => app.store.terms(grant).map_err(unavailable)?.filter(|terms| terms.customer == session.customer),
+        Some(id) => app.store.grant(id).map_err(unavailable)?,
         None => None,
     };
-    let ended_name = just_ended.map(|terms| name_of(app, &terms.client));
+    // Anybody can write such a link: it may say of no grant that it has ended but of one that has.
+    let just_ended = just_ended.filter(|grant| grant.terms.customer == session.customer && grant.counterfoil.ended);
+    let ended_name = just_ended.map(|grant| name_of(app, &grant.terms.client));
     show(app, &session, &csrf, ended_name.as_deref(), now).map_err(unavailable)
 }
 
@@ -56,11 +58,25 @@ fn is_connected(grant: &Grant, now: Timestamp) -> bool {
     grant.is_living(now) && (grant.counterfoil.next_slip > 0 || now < grant.counterfoil.expires_at)
 }
 
+/// Every connected grant of the customer, however many ended ones came after it.
+fn connected(app: &App, session: &Session, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+    let mut filter = GrantFilter { customer: Some(session.customer.clone()), limit: GRANTS_AT_ONCE, ..GrantFilter::default() };
+    let mut found = Vec::new();
+    loop {
+        let grants = app.store.grants(&filter)?;
+        filter.before = grants.last().map(|grant| grant.terms.grant);
+        let is_last = grants.len() < GRANTS_AT_ONCE as usize;
+        found.extend(grants.into_iter().filter(|grant| is_connected(grant, now)));
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
 fn show(app: &App, session: &Session, csrf: &str, ended: Option<&str>, now: Timestamp) -> Result<Response, StoreError> {
-    let filter = GrantFilter { customer: Some(session.customer.clone()), limit: MOST_GRANTS, ..GrantFilter::default() };
-    let grants: Vec<Grant> = app.store.grants(&filter)?.into_iter().filter(|grant| is_connected(grant, now)).collect();
+    let grants = connected(app, session, now)?;
     let directory: Vec<(String, String)> =
-        app.store.accounts(&session.customer)?.iter().map(|account| (account.id.clone(), Shown::of(account).label())).collect();
+        app.store.accounts(&session.customer)?.iter().map(|account| (account.id.clone(), Shown::of(account).label(&app.locale))).collect();
     let mut rows = Vec::new();
     for grant in &grants {
         let replayed = app.store.audit(grant.terms.grant)?.iter().any(|entry| entry.event.ends_with("_replayed"));

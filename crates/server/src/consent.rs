@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::authorize::answer::{redirect_code, redirect_error};
 use crate::authorize::fits;
 use crate::cookies::Browser;
-use crate::pages::{AccountChoice, Consent, Party};
+use crate::pages::{AccountChoice, Consent, Locale, Party, numbered};
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::respond::page as html_page;
@@ -45,6 +45,8 @@ pub struct Approval {
     pub scopes: Scopes,
     /// The kinds of data that they share.
     pub clusters: DataClusters,
+    /// How many days back the client may look.
+    pub lookback_days: Option<u32>,
     /// An earlier end than that of client and server.
     pub ends_no_later_than: Option<Timestamp>,
 }
@@ -57,7 +59,7 @@ pub struct Approval {
 pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Refused> {
     let unavailable = |error| Refused::unavailable_page(app, error);
     let Some(client) = app.client(&request.client) else { return Ok(None) };
-    let Approval { customer, name, accounts, authenticated_at, scopes, clusters, ends_no_later_than } = approval;
+    let Approval { customer, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } = approval;
     let expires_at = expires_at(app, &client, now);
     let terms = Terms {
         grant: request.grant,
@@ -69,7 +71,7 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         scopes,
         clusters,
         accounts,
-        lookback_days: client.settings.lookback_days,
+        lookback_days,
         created_at: now,
         expires_at: ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
         authenticated_at,
@@ -184,8 +186,8 @@ impl Shown {
     }
 
     /// What to call it where there is little room.
-    pub fn label(&self) -> String {
-        self.number.as_ref().map_or_else(|| self.label.clone(), |number| format!("{} {number}", self.label))
+    pub fn label(&self, locale: &Locale) -> String {
+        numbered(locale, &self.label, self.number.as_deref())
     }
 
     fn choice(&self) -> AccountChoice<'_> {
@@ -252,7 +254,7 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
     };
     match form.get("decision") {
         Some("allow") => {}
-        Some("deny") => return redirect_error(app, &request, ErrorCode::AccessDenied, "the customer said no"),
+        Some("deny") => return deny(app, &request, "the customer said no"),
         _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
     }
     let Some(client) = app.client(&request.client) else {
@@ -274,15 +276,26 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
         authenticated_at: session.authenticated_at,
         scopes: request.scopes,
         clusters: client.settings.data_clusters,
+        lookback_days: client.settings.lookback_days,
         ends_no_later_than: None,
     };
     match approve(app, &request, approval, now).await? {
         Some(code) => redirect_code(app, &request, &code),
-        None => Err(Refused::page(
-            app,
-            StatusCode::BAD_REQUEST,
-            "already-answered",
-            "the request was answered before and its code used or expired",
-        )),
+        None => Err(already_answered(app, "the request was answered before and its code used or expired")),
+    }
+}
+
+fn already_answered(app: &App, reason: &str) -> Refused {
+    Refused::page(app, StatusCode::BAD_REQUEST, "already-answered", reason)
+}
+
+/// Sends the browser back with the customer's no, unless there was a yes before: that one stands, and nobody is told otherwise.
+///
+/// # Errors
+/// A page.
+pub fn deny(app: &App, request: &AuthorizationRequest, reason: &'static str) -> Result<Response, Refused> {
+    match app.store.terms(request.grant).map_err(|error| Refused::unavailable_page(app, error))? {
+        Some(_) => Err(already_answered(app, "the request was allowed before")),
+        None => redirect_error(app, request, ErrorCode::AccessDenied, reason),
     }
 }

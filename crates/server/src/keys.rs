@@ -74,9 +74,9 @@ impl Keys {
         Ok(Self { path, issuer: issuer.to_owned(), file: Mutex::new(file), ring })
     }
 
-    /// Whether there are keys in `directory`.
+    /// Whether there are keys in `directory`, or something that hinders us from seeing whether there are.
     pub fn are_at(directory: &std::path::Path) -> bool {
-        file::path_in(directory).exists()
+        file::path_in(directory).try_exists().unwrap_or(true)
     }
 
     /// The keys as they are now.

@@ -30,7 +30,7 @@ mod routes;
 pub mod sandbox;
 mod serve;
 mod session;
-pub mod settings;
+
 mod sign_in;
 mod ticket;
 mod token;

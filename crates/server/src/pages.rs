@@ -11,7 +11,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Party, SignIn};
+pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Party, SignIn, numbered};
 pub use locale::{CLUSTERS, Locale};
 pub use notices::{ErrorPage, FormPost};
 pub use sandbox::{Callback, Walkthrough};

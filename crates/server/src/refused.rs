@@ -154,6 +154,15 @@ impl Refused {
         refused.with_header(ALLOW, HeaderValue::from_static(allow))
     }
 
+    /// The body is larger than any that is read.
+    pub fn too_large(shape: Shape, app: &App, reason: impl Display) -> Self {
+        match shape {
+            Shape::OAuth => Self::wire(WireError { status: 413, error: ErrorCode::InvalidRequest, description: None }, None, reason),
+            Shape::Fdx => Self::fdx(FdxError::PayloadTooLarge, None, reason),
+            Shape::Page => Self::page(app, StatusCode::PAYLOAD_TOO_LARGE, "too-large", reason),
+        }
+    }
+
     /// There is no such path.
     pub fn not_found(shape: Shape, app: &App) -> Self {
         let reason = "there is no such path";

@@ -2,10 +2,14 @@
 
 use crate::app::App;
 use crate::refused::{Refused, Shape};
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
 use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest body, in bytes.
@@ -89,11 +93,22 @@ pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, bod
         let wire = WireError { status: error.status().as_u16(), error: ErrorCode::InvalidRequest, description: None };
         Refused::wire(wire, None, error.reason())
     })?;
-    let query = counterfoil_core::form::Form::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let query = counterfoil_core::form::Form::parse(query.unwrap_or_default().as_bytes()).map_err(|error| malformed(app, error))?;
     if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
         return Err(malformed(app, "an OAuth parameter is in the query"));
     }
     Ok(bytes)
+}
+
+/// Refuses a body that says itself that it is too large, before all else is looked at. One that does not say is cut off where it is read.
+///
+/// # Errors
+/// 413.
+pub async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Refused> {
+    if request.body().size_hint().lower() > LARGEST_BODY as u64 {
+        return Err(Refused::too_large(shape_of(request.uri().path(), request.headers()), &app, BodyError::TooLarge.reason()));
+    }
+    Ok(next.run(request).await)
 }
 
 /// The body of a form that a page posted.

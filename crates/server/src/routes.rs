@@ -2,8 +2,9 @@
 
 use crate::app::App;
 use crate::observe::observe;
-use crate::refused::Refused;
-use crate::request::shape_of;
+use crate::refused::{Refused, Shape};
+use crate::request::{bounded, shape_of};
+use crate::respond::NO_STORE;
 use crate::{
     accounts, assets, authorize, connected_apps, consent, discovery, health, introspect, jwks, openapi, revoke, sandbox, sign_in, token,
     userinfo,
@@ -12,7 +13,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
@@ -131,7 +132,9 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         };
         router = router.route(path, endpoint);
     }
-    router.fallback(not_found).layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(app.clone(), observe)).with_state(app)
+    let router = router.fallback(not_found).layer(from_fn_with_state(app.clone(), bounded));
+    let router = router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(app.clone(), observe));
+    router.layer(from_fn(every_answer)).with_state(app)
 }
 
 /// `/metrics` alone, for a listener of its own.
@@ -147,6 +150,18 @@ fn cors_for_public_clients(app: Arc<App>) -> CorsLayer {
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")])
         .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, HeaderName::from_static("idempotency-replayed")])
         .max_age(Duration::from_secs(600))
+}
+
+/// What every answer has: nobody may keep it unless it says otherwise, and at data paths it names the request.
+async fn every_answer(request: Request, next: Next) -> Response {
+    let is_data = shape_of(request.uri().path(), request.headers()) == Shape::Fdx;
+    let id = if is_data { accounts::interaction_id(request.headers()) } else { None };
+    let mut response = next.run(request).await;
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    if let Some(id) = id {
+        response.headers_mut().insert(accounts::INTERACTION_ID, id);
+    }
+    response
 }
 
 async fn not_found(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Refused {

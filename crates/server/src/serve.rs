@@ -1,6 +1,6 @@
 //! A server at work: its listeners, its maintenance, and its orderly end.
 
-use crate::admin;
+use crate::admin::{self, AdminSocket};
 use crate::app::App;
 use crate::maintenance;
 use crate::routes::{metrics_router, router};
@@ -9,7 +9,6 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ pub struct Listeners {
     /// For `/metrics` alone, where they are kept apart.
     pub metrics: Option<TcpListener>,
     /// For admin commands, beside the store.
-    pub admin: Option<PathBuf>,
+    pub admin: Option<AdminSocket>,
 }
 
 /// Serves until `stop` is done, then finishes what is in flight.
@@ -38,9 +37,9 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output
     let Listeners { public, tls, metrics, admin } = listeners;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(maintenance::keep_going(app.clone()));
-    if let Some(path) = &admin {
-        let listener = admin::listen(path)?;
-        tasks.spawn(admin::answer(app.clone(), listener, path.clone()));
+    let socket = admin.as_ref().map(|socket| socket.path.clone());
+    if let Some(socket) = admin {
+        tasks.spawn(admin::answer(app.clone(), socket));
     }
     let handle = Handle::new();
     let service = router(app.clone(), metrics.is_some());
@@ -59,12 +58,13 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output
     };
     let stopping = async {
         stop.await;
+        tracing::info!("stopping once the requests in flight are finished");
         handle.graceful_shutdown(Some(GRACE));
     };
     let (served, ()) = tokio::join!(serving, stopping);
     tasks.shutdown().await;
     maintenance::note_secret_uses(&app).await;
-    if let Some(path) = admin {
+    if let Some(path) = socket {
         let _ = std::fs::remove_file(path);
     }
     served

@@ -1,7 +1,7 @@
 //! Signing in: `POST /sign-in`, from the page that `/authorize` and `/connected-apps` show to whom they don't know.
 
 use crate::app::App;
-use crate::authorize::answer::redirect_error;
+use crate::consent;
 use crate::cookies::Browser;
 use crate::pages::{Choice, SignIn};
 use crate::passwords::{self, PasswordError};
@@ -15,7 +15,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Timestamp;
-use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::redirect_uri::csp_source;
@@ -58,7 +57,8 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
         cancel: matches!(purpose, Purpose::Authorize(_)),
     }
     .render();
-    let status = if attempt.failed { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    // Not 401, which would have to name a scheme of HTTP authentication (RFC 9110 section 15.5.2).
+    let status = if attempt.failed { StatusCode::FORBIDDEN } else { StatusCode::OK };
     html_page(status, html, target.as_deref())
 }
 
@@ -78,7 +78,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let mut connector = form.get("connector");
     if let Purpose::Authorize(request) = &purpose {
         if form.get("decision") == Some("deny") {
-            return redirect_error(app, request, ErrorCode::AccessDenied, "the customer went back without signing in");
+            return consent::deny(app, request, "the customer went back without signing in");
         }
         connector = request.connector.as_deref().or(connector);
     }

@@ -9,9 +9,10 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CustomerId, GrantId};
 use serde::Serialize;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// One ending.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +43,21 @@ pub(crate) struct Journal {
     pending: Vec<u8>,
 }
 
+/// Opens the file for appending; a new one is for this user alone.
+fn open_private(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
+    // A new file's name must be on disk too. Where the directory can't be read, the file system sees to it in its time.
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(file)
+}
+
+/// Whether `file` is still what lies at `path`, and was not moved away or removed: lines must be found there after a loss.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |(ours, there): (Metadata, Metadata)| (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+    file.metadata().and_then(|ours| Ok((ours, std::fs::metadata(path)?))).is_ok_and(same)
+}
+
 /// How much of the journal's end is searched for endings that a crash kept out of it, in bytes: far more than one batch writes.
 const TAIL: u64 = 1 << 20;
 
@@ -49,7 +65,7 @@ impl Journal {
     /// Opens the journal, making it where it is missing. Without a path nothing is ever written.
     pub(crate) fn open(path: Option<PathBuf>) -> Result<Self, OpenError> {
         let Some(path) = path else { return Ok(Self::default()) };
-        match File::options().create(true).append(true).read(true).open(&path) {
+        match open_private(&path) {
             Ok(file) => Ok(Self { file: Some((path, file)), pending: Vec::new() }),
             Err(e) => Err(OpenError::EndingsLog { path, problem: e.to_string() }),
         }
@@ -69,7 +85,10 @@ impl Journal {
 
     /// Writes what is pending and waits until it is on disk.
     pub(crate) fn flush(&mut self) -> std::io::Result<()> {
-        let Some((_, file)) = self.file.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
+        let Some((path, file)) = self.file.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
+        if !is_at(file, path) {
+            *file = open_private(path)?;
+        }
         let before = file.metadata()?.len();
         let written = file.write_all(&self.pending).and_then(|()| file.sync_data());
         if written.is_err() {

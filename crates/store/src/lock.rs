@@ -3,6 +3,7 @@
 use crate::error::OpenError;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Held while the store is open; the system frees it with the process, however that ends.
@@ -20,7 +21,8 @@ impl Lock {
     /// Takes the lock of the store at `path` for `holder`.
     pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
         let not_writable = |e: std::io::Error| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() };
-        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(file_of(path)).map_err(not_writable)?;
+        let mut options = File::options();
+        let mut file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(file_of(path)).map_err(not_writable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -19,7 +19,8 @@ use checkpoint::Checkpointer;
 use counterfoil_core::clock::Seconds;
 use era::Eras;
 use refinery::embed_migrations;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,10 @@ const APPLICATION_ID: i32 = 0x4354_464c;
 const PAGE_SIZE: u32 = 1024;
 /// Connections for reading. A read takes microseconds, so few serve many.
 const READERS: usize = 4;
+
+/// A write that changes something each time.
+const PROBE: &str =
+    "INSERT INTO meta VALUES ('probe', '0') ON CONFLICT (key) DO UPDATE SET value = CASE value WHEN '0' THEN '1' ELSE '0' END";
 
 /// The store. All its verbs may be called from many tasks at once; writes are queued at once and answered after the fsync.
 #[derive(Debug)]
@@ -56,10 +61,15 @@ impl Store {
         if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty() && !d.is_dir()) {
             return Err(OpenError::NoDirectory(directory.to_owned()));
         }
+        if path.is_dir() {
+            return Err(OpenError::Foreign { path: path.to_owned(), problem: "it is a directory".into() });
+        }
         let lock = Lock::take(path, &options.holder)?;
+        create_private(path).map_err(|e| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() })?;
         let mut db = create_or_recognise(path)?;
+        check_identity(&db, &options)?;
         migrate(&mut db, path)?;
-        settle_identity(&db, &options)?;
+        write_identity(&db, &options)?;
         let damaged = |e: rusqlite::Error| open_error(path, &e);
         let epoch = meta(&db, "epoch").map_err(damaged)?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
@@ -75,7 +85,8 @@ impl Store {
     pub fn probe(&self) -> Pending<()> {
         self.writer.queue(|batch| {
             batch.acknowledges_ending();
-            batch.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('probe', '')")?.execute([]).map(drop)
+            // A row that stays as it is would be no write: SQLite compares before it touches a page.
+            batch.db.prepare_cached(PROBE)?.execute([]).map(drop)
         })
     }
 
@@ -115,9 +126,17 @@ impl Store {
     }
 }
 
-/// Opens a further connection to the file of an open store.
+/// Makes the file, empty and for this user alone, where there is none. SQLite gives its log the mode of the file.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    match std::fs::File::options().create_new(true).write(true).mode(0o600).open(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a further connection to the file of an open store. Never makes the file: one that went away must not come back empty.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open(path)?;
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
@@ -160,9 +179,7 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |e: rusqlite::Error| open_error(path, &e);
     let known = migrations::runner().get_migrations().iter().map(|m| m.version()).max().unwrap_or(0);
-    let has_history: bool = db
-        .query_row("SELECT count(*) > 0 FROM sqlite_master WHERE name = 'refinery_schema_history'", [], |row| row.get(0))
-        .map_err(failed)?;
+    let has_history = has_table(db, "refinery_schema_history").map_err(failed)?;
     let known = u32::try_from(known).unwrap_or(0);
     if has_history {
         let found: Option<u32> = db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).map_err(failed)?;
@@ -178,29 +195,38 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         .map_err(|e| OpenError::Damaged { path: path.to_owned(), problem: format!("its schema could not be brought up to date: {e}") })
 }
 
-/// Writes down in a new store what it is; compares an old one with what is wanted.
-fn settle_identity(db: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+/// Compares what the store is with what is wanted, before anything of it is changed.
+fn check_identity(db: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
     let path = &options.path;
     let failed = |e: rusqlite::Error| open_error(path, &e);
-    let Some(kind) = meta(db, "kind").map_err(failed)? else {
-        return db
-            .execute("INSERT INTO meta VALUES ('kind', ?1), ('issuer', ?2), ('epoch', '0')", params![options.kind.name(), options.issuer])
-            .map(drop)
-            .map_err(failed);
-    };
-    if kind != options.kind.name() {
+    let is_new = !has_table(db, "meta").map_err(failed)?;
+    let Some(found) = (if is_new { None } else { meta(db, "kind").map_err(failed)? }) else { return Ok(()) };
+    if found != options.kind.name() {
         let (wanted, holder) = (options.kind.name(), options.holder.clone());
-        return Err(OpenError::WrongKind { path: path.clone(), found: kind, wanted, holder });
+        return Err(OpenError::WrongKind { path: path.clone(), found, wanted, holder });
     }
     let found = meta(db, "issuer").map_err(failed)?.unwrap_or_default();
-    if found != options.issuer {
-        if options.kind == StoreKind::Live {
-            return Err(OpenError::OtherIssuer { path: path.clone(), found, wanted: options.issuer.clone() });
-        }
-        // A sandbox may come back on another port. Tokens of the old issuer are worthless from then on.
-        set_meta(db, "issuer", &options.issuer).map_err(failed)?;
+    // A sandbox may come back on another port. Tokens of the old issuer are worthless from then on.
+    if found != options.issuer && options.kind == StoreKind::Live {
+        return Err(OpenError::OtherIssuer { path: path.clone(), found, wanted: options.issuer.clone() });
     }
     Ok(())
+}
+
+/// Writes down what a new store is, and whose a sandbox's is now.
+fn write_identity(db: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+    let write = || match meta(db, "issuer")? {
+        Some(found) if found == options.issuer => Ok(()),
+        Some(_) => set_meta(db, "issuer", &options.issuer),
+        None => db
+            .execute("INSERT INTO meta VALUES ('kind', ?1), ('issuer', ?2), ('epoch', '0')", params![options.kind.name(), options.issuer])
+            .map(drop),
+    };
+    write().map_err(|e: rusqlite::Error| open_error(&options.path, &e))
+}
+
+fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
+    db.query_row("SELECT count(*) > 0 FROM sqlite_master WHERE name = ?1", [name], |row| row.get(0))
 }
 
 fn meta(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
@@ -234,6 +260,7 @@ mod tests {
     fn the_token_path_goes_by_primary_key_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store.db");
+        create_private(&path).unwrap();
         let mut db = create_or_recognise(&path).unwrap();
         migrate(&mut db, &path).unwrap();
         for (statement, table) in [(redeem::GATE, "counterfoil"), (redeem::READ_COUNTERFOIL, "counterfoil"), (grants::READ_TERMS, "terms")]

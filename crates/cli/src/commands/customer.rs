@@ -99,6 +99,9 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
             let id = CustomerId { provider, customer: id };
             let mut set = common.ask(Command::CustomerSetPassword { id, password: password.clone() })?;
             show_password(&common, &mut set, made_up.then_some(password));
+            if !common.json {
+                output::note("The password is set; sessions that began with the old one are ended.");
+            }
         }
         Action::Remove { id, provider, common } => {
             let id = CustomerId { provider, customer: id };

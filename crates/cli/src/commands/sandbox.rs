@@ -1,14 +1,14 @@
 //! `counterfoil sandbox`.
 
-use crate::config::sqlite_path;
+use super::serve::open_keys;
+use crate::config::{listen_address, sqlite_path};
 use crate::process::{LogFormat, Signals, block_on, start_log};
 use crate::{Failure, output};
 use clap::Args;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
-use counterfoil_server::keys::Keys;
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
-use counterfoil_server::settings::{Lifetimes, Provider, Settings, check_issuer};
+use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer};
 use counterfoil_server::{App, Listeners, serve};
 use counterfoil_store::{OpenOptions, Store, StoreKind};
 use std::net::{SocketAddr, TcpListener};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
     /// Keep store and keys in this directory; without it they end with the process
     #[arg(long, value_name = "DIR", conflicts_with = "store")]
@@ -99,7 +99,7 @@ fn open(issuer: String, path: PathBuf, keys: PathBuf) -> Result<Arc<App>, Failur
         OpenOptions { path, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
     let store = Store::open(options).map_err(Failure::failed)?;
     let clock = Clock::sandbox(store.clock_offset().map_err(Failure::failed)?);
-    let keys = Keys::open(&keys, &issuer, clock.now()).map_err(Failure::failed)?;
+    let keys = open_keys(&keys, &store, &issuer, clock.now())?;
     let settings = Settings {
         issuer,
         dialect: Dialect::Network,

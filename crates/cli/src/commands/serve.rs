@@ -1,20 +1,26 @@
 //! `counterfoil serve`.
 
 use crate::config::Config;
-use crate::process::{LogFormat, Signals, block_on, start_log};
+use crate::process::{LogFormat, Signals, block_on, check_log, start_log};
 use crate::{Failure, output};
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
-use counterfoil_core::clock::Clock;
+use counterfoil_core::clock::{Clock, Timestamp};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Listeners, serve};
-use counterfoil_store::{GrantFilter, OpenOptions, Store, StoreKind};
+use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreKind};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+const CONFIG_HELP: &str =
+    "The smallest configuration has issuer, listen, store, keys, endings_log and one [[provider]] with id and name. Any
+setting outside [[provider]] can also come from the environment, as COUNTERFOIL_LISTEN, COUNTERFOIL_LIFETIMES_ID_TOKEN and so
+on, which wins. Once it accepts connections it prints a line `ready ADDRESS as ISSUER`; the log is JSON on stderr.";
+
 #[derive(Debug, Args)]
+#[command(after_help = CONFIG_HELP)]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
@@ -31,6 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "`endings_log` is missing: what was revoked must be known apart from the store, on another disk at best",
         ));
     }
+    check_log(&config.log)?;
     if arguments.check {
         output::say("the settings are good");
         return Ok(());
@@ -39,25 +46,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     block_on(async move {
         let signals = Signals::watch()?;
         let listen = |address| TcpListener::bind(address).map_err(|e| Failure::failed(format!("{address} can't be listened on: {e}")));
-        let (store, tls, metrics) = (config.store.clone(), config.tls.clone(), config.metrics_listen);
         let public = listen(config.listen)?;
         let address = public.local_addr().map_err(Failure::failed)?;
-        let listeners = Listeners {
-            public,
-            tls: match tls {
-                Some((certificate, key)) => Some(tls_config(&certificate, &key).await?),
-                None => None,
-            },
-            metrics: metrics.map(listen).transpose()?,
-            admin: Some(admin::path_beside(&store)),
+        let metrics = config.metrics_listen.map(listen).transpose()?;
+        let tls = match &config.tls {
+            Some((certificate, key)) => Some(tls_config(certificate, key).await?),
+            None => None,
         };
-        let app = open_app(config, "counterfoil serve")?;
+        let app = open_app(&config, "counterfoil serve")?;
+        let admin = Some(admin::listen_beside(&config.store).map_err(Failure::Failed)?);
+        let listeners = Listeners { public, tls, metrics, admin };
+        tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
         output::say(&format!("ready {address} as {}", app.settings.issuer));
         serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
     })
 }
 
-async fn tls_config(certificate: &std::path::Path, key: &std::path::Path) -> Result<RustlsConfig, Failure> {
+async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Failure> {
     // Fails only where a provider was installed before, and none was.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let named =
@@ -66,24 +71,39 @@ async fn tls_config(certificate: &std::path::Path, key: &std::path::Path) -> Res
 }
 
 /// Opens store and keys of a live server, for this process alone.
-pub(crate) fn open_app(config: Config, holder: &str) -> Result<Arc<App>, Failure> {
+pub(crate) fn open_app(config: &Config, holder: &str) -> Result<Arc<App>, Failure> {
     let clock = Clock::live();
     let issuer = config.settings.issuer.clone();
     let options = OpenOptions {
-        path: config.store,
+        path: config.store.clone(),
         kind: StoreKind::Live,
         issuer: issuer.clone(),
-        endings_log: config.endings_log,
+        endings_log: config.endings_log.clone(),
         holder: holder.into(),
     };
-    let store = Store::open(options).map_err(Failure::failed)?;
-    let any_grant = GrantFilter { limit: 1, ..GrantFilter::default() };
-    if !Keys::are_at(&config.keys) && !store.grants(&any_grant).map_err(Failure::failed)?.is_empty() {
-        let keys = config.keys.display();
-        return Err(Failure::failed(format!(
-            "there are no keys in {keys}, but the store holds grants made with some: restore them from a backup"
-        )));
+    let store = Store::open(options).map_err(|error| match &error {
+        OpenError::InUse { .. } => Failure::InUse(error.to_string()),
+        _ => Failure::failed(error),
+    })?;
+    let keys = open_keys(&config.keys, &store, &issuer, clock.now())?;
+    App::new(config.settings.clone(), store, keys, clock).map(Arc::new).map_err(Failure::failed)
+}
+
+/// Opens the keys of a store, making them where the store is new too: with others, every secret and token of it would be refused.
+pub(crate) fn open_keys(directory: &Path, store: &Store, issuer: &str, now: Timestamp) -> Result<Keys, Failure> {
+    if !Keys::are_at(directory) {
+        let any_grant = GrantFilter { limit: 1, ..GrantFilter::default() };
+        let holds = match () {
+            () if !store.grants(&any_grant).map_err(Failure::failed)?.is_empty() => Some("grants"),
+            () if store.clients().map_err(Failure::failed)?.iter().any(|client| !client.secrets.is_empty()) => Some("client secrets"),
+            () => None,
+        };
+        if let Some(what) = holds {
+            return Err(Failure::failed(format!(
+                "there are no keys in {}, but the store holds {what} made with some: restore them from a backup",
+                directory.display()
+            )));
+        }
     }
-    let keys = Keys::open(&config.keys, &issuer, clock.now()).map_err(Failure::failed)?;
-    App::new(config.settings, store, keys, clock).map(Arc::new).map_err(Failure::failed)
+    Keys::open(directory, issuer, now).map_err(Failure::failed)
 }

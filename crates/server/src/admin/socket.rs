@@ -14,6 +14,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// The longest line, in bytes: room for the accounts of a customer.
 const LONGEST_LINE: u64 = 16 << 20;
+/// The longest path that a socket may have, in bytes.
+const LONGEST_PATH: usize = 107;
 /// How long the other side may take to send its line.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -50,22 +52,41 @@ pub fn path_beside(store: &Path) -> PathBuf {
     name.into()
 }
 
-/// Listens at `path`. Whoever calls holds the store's lock, so a socket that is there already is a dead server's.
+/// The socket of a server. Commands that come before it serves wait.
+#[derive(Debug)]
+pub struct AdminSocket {
+    listener: UnixListener,
+    pub(crate) path: PathBuf,
+}
+
+/// Listens beside the store at `store`. Whoever calls holds the store's lock, so a socket that is there already is a dead server's.
 ///
 /// # Errors
-/// What the system says; most often the path is longer than the 107 bytes that a socket may have.
-pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+/// What the system says, in words for the operator; most often the path is longer than a socket's may be.
+pub fn listen_beside(store: &Path) -> Result<AdminSocket, String> {
+    let path = path_beside(store);
+    let bind = || {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    };
+    match bind() {
+        Ok(listener) => Ok(AdminSocket { listener, path }),
+        Err(_) if path.as_os_str().len() > LONGEST_PATH => Err(format!(
+            "the path of the admin socket, {}, is longer than {LONGEST_PATH} bytes: give the store a shorter path",
+            path.display()
+        )),
+        Err(e) => Err(format!("the admin socket {} can't be made: {e}", path.display())),
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 /// Answers commands until it is dropped.
-pub(crate) async fn answer(app: Arc<App>, listener: UnixListener, path: PathBuf) {
+pub(crate) async fn answer(app: Arc<App>, socket: AdminSocket) {
+    let AdminSocket { listener, path } = socket;
     // Between bind and chmod somebody else might have connected; the system says who.
     let Ok(owner) = std::fs::metadata(&path).map(|meta| meta.uid()) else { return };
     loop {
@@ -112,6 +133,9 @@ pub async fn ask(path: &Path, command: &Command) -> Result<Value, SocketError> {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Err(SocketError::NotRunning(path.to_owned()));
+        }
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(broken("this user may not ask it; run the command as the user that the server runs as".into()));
         }
         Err(e) => return Err(broken(e.to_string())),
     };

@@ -33,6 +33,9 @@ pub enum Rejected {
 /// [`Rejected`]. Client, redirect URI and connector come first: until they are known, nothing else may be answered by redirect.
 pub fn read(app: &App, form: &Form<'_>, now: Timestamp) -> Result<(AuthorizationRequest, bool), Rejected> {
     let page = |message, reason| Err(Rejected::Page(message, reason));
+    if ["client_id", "redirect_uri", "connector"].into_iter().any(|name| is_repeated(form, name)) {
+        return page("malformed", "the client_id, redirect_uri or connector was sent twice");
+    }
     let Some(client) = form.get("client_id").and_then(|id| app.client(id)) else {
         return page("unknown-client", "the client_id is missing or unknown");
     };
@@ -48,8 +51,8 @@ pub fn read(app: &App, form: &Form<'_>, now: Timestamp) -> Result<(Authorization
         grant: GrantId::new(now, random::bytes()),
         client: client.id.to_string(),
         redirect_uri: redirect_uri.to_owned(),
-        form_post: response_mode == Some("form_post"),
-        state: form.get("state").filter(|state| state.len() <= LONGEST_STATE).map(str::to_owned),
+        form_post: response_mode == Some("form_post") && !is_repeated(form, "response_mode"),
+        state: form.get("state").filter(|state| state.len() <= LONGEST_STATE && !is_repeated(form, "state")).map(str::to_owned),
         nonce: form.get("nonce").map(str::to_owned),
         scopes: Scopes::NONE,
         challenge: None,
@@ -63,9 +66,16 @@ pub fn read(app: &App, form: &Form<'_>, now: Timestamp) -> Result<(Authorization
     }
 }
 
+fn is_repeated(form: &Form<'_>, name: &str) -> bool {
+    form.all(name).nth(1).is_some()
+}
+
 /// Checks what may be answered by redirect, and fills the rest of the request in. True where it has `prompt=none`.
 fn fill(request: &mut AuthorizationRequest, form: &Form<'_>, client: &Client, now: Timestamp) -> Result<bool, (ErrorCode, &'static str)> {
     let invalid = |reason| Err((ErrorCode::InvalidRequest, reason));
+    if form.names().any(|name| is_repeated(form, name)) {
+        return invalid("a parameter was sent twice");
+    }
     if form.get("request").is_some() {
         return Err((ErrorCode::RequestNotSupported, "request objects are not supported"));
     }

@@ -134,16 +134,20 @@ impl Consent<'_> {
 }
 
 impl AccountChoice<'_> {
-    /// Its kind and the end of its number. Masks are dropped where digits are left: a screen reader would read each star.
+    /// Its kind and the end of its number.
     fn note(&self, locale: &Locale) -> String {
-        let kind = locale.kind(self.kind);
-        let Some(number) = self.number.filter(|number| !number.is_empty()) else { return kind };
-        let end: String = number.chars().skip_while(|c| !c.is_ascii_digit()).collect();
-        if !end.is_empty() && end.chars().all(|c| c.is_ascii_digit()) {
-            locale.text_with("account-ending", &[("kind", &kind), ("digits", &end)])
-        } else {
-            locale.text_with("account-number", &[("kind", &kind), ("number", number)])
-        }
+        numbered(locale, &locale.kind(self.kind), self.number)
+    }
+}
+
+/// An account's kind or name, and the end of its number. Masks are dropped where digits are left: a screen reader would read each star.
+pub fn numbered(locale: &Locale, account: &str, number: Option<&str>) -> String {
+    let Some(number) = number.filter(|number| !number.is_empty()) else { return account.to_owned() };
+    let end: String = number.chars().skip_while(|c| !c.is_ascii_digit()).collect();
+    if !end.is_empty() && end.chars().all(|c| c.is_ascii_digit()) {
+        locale.text_with("account-ending", &[("account", account), ("digits", &end)])
+    } else {
+        locale.text_with("account-number", &[("account", account), ("number", number)])
     }
 }
 

@@ -207,7 +207,7 @@ fn forms_carry_what_a_program_looks_for() {
     let page = consent(&locale, "App").render();
     assert!(page.contains("name=\"account\" value=\"acc-1\" checked>") && page.contains("name=\"account\" value=\"acc-2\">"), "{page}");
     assert!(page.contains("name=\"decision\" value=\"allow\"") && page.contains("name=\"decision\" value=\"deny\""), "{page}");
-    assert!(page.contains("Checking account, ending in 1234") && page.contains("last 90 days"), "{page}");
+    assert!(page.contains("Checking account, ending in\u{a0}1234") && page.contains("last 90 days"), "{page}");
     let empty = Consent { accounts: vec![], nothing_chosen: true, ..consent(&locale, "App") }.render();
     assert!(!empty.contains("allow\"") && empty.contains("value=\"deny\"") && !empty.contains("role=\"alert\""), "{empty}");
 

@@ -38,7 +38,9 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     let refuse = |error, reason: &str| Refused::wire(WireError { status: 400, error, description: None }, None, reason);
-    let mut parameters = bytes.clone();
+    // What is sent without a value counts as not sent, so it must not stand where a default goes.
+    let given = bytes.split(|b| *b == b'&').filter(|pair| pair.contains(&b'=') && !pair.ends_with(b"="));
+    let mut parameters = given.collect::<Vec<_>>().join(&b'&');
     parameters.extend_from_slice(b"&response_type=code");
     if form.get("scope").is_none() {
         parameters.extend_from_slice(format!("&scope={}", SCOPE.replace(' ', "+")).as_bytes());
@@ -61,7 +63,9 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     }
     let is_chosen = |id: &str| chosen.as_ref().is_none_or(|chosen| chosen.contains(&id));
     let accounts: Vec<String> = directory.into_iter().map(|account| account.id).filter(|id| is_chosen(id)).collect();
-    let clusters = app.client(&request.client).map(|client| client.settings.data_clusters).unwrap_or_default();
+    let client = app.client(&request.client);
+    let clusters = client.as_ref().map(|client| client.settings.data_clusters).unwrap_or_default();
+    let lookback_days = client.as_ref().and_then(|client| client.settings.lookback_days);
     let mut code: Option<Secret> = None;
     // Two grants of one second may draw the same id, once in a billion.
     for _ in 0..3 {
@@ -72,6 +76,7 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
             authenticated_at: now,
             scopes: request.scopes,
             clusters,
+            lookback_days,
             ends_no_later_than: None,
         };
         code = approve(&app, &request, approval, now).await?;

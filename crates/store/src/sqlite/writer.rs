@@ -133,14 +133,14 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let Some(queue) = &self.queue else { return Pending(Err(Some(StoreError::Closed))) };
-        match queue.try_send(Box::new(Verb { work, result: None, reply })) {
-            Ok(()) => {
-                self.waiting.fetch_add(1, Ordering::Relaxed);
-                Pending(Ok(answer))
-            }
-            Err(TrySendError::Full(_)) => Pending(Err(Some(StoreError::Overloaded))),
-            Err(TrySendError::Disconnected(_)) => Pending(Err(Some(StoreError::Closed))),
-        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let refused = match queue.try_send(Box::new(Verb { work, result: None, reply })) {
+            Ok(()) => return Pending(Ok(answer)),
+            Err(TrySendError::Full(_)) => StoreError::Overloaded,
+            Err(TrySendError::Disconnected(_)) => StoreError::Closed,
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Pending(Err(Some(refused)))
     }
 
     /// How many writes wait or are under way.

@@ -1,7 +1,7 @@
 //! What an operator decides about a server, checked and ready to use.
 
-use counterfoil_core::clock::{DAY, HOUR, MINUTE, Seconds};
-use counterfoil_core::dialect::Dialect;
+use crate::clock::{DAY, HOUR, MINUTE, Seconds};
+use crate::dialect::Dialect;
 use url::{Host, Url};
 
 /// The settings of a server.

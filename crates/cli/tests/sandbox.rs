@@ -1,0 +1,209 @@
+//! `counterfoil sandbox` as a process: its ready line, its signals, what it keeps, and the walk-through that it prints.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod setting;
+
+use setting::{Live, RECIPIENT, Server, finish, run};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
+#[tokio::test]
+async fn the_ready_line_carries_the_real_port() {
+    let server = Server::sandbox(&[]);
+    assert!(server.stdout().starts_with(&format!("ready {}\n", server.origin)));
+    assert!(!server.origin.ends_with(":0"));
+    assert_eq!(server.get("/.well-known/openid-configuration").await.member("issuer"), server.origin);
+    assert_eq!(server.get("/health/live").await.status, 200);
+    assert_eq!(server.get("/health/ready").await.status, 200);
+}
+
+#[test]
+fn wrong_usage() {
+    run(&["sandbox", "--listen", "0.0.0.0:0"]).refused(2, &["0.0.0.0:0", "--issuer"]);
+    run(&["sandbox", "--listen", "[::]:0"]).refused(2, &["--issuer"]);
+    run(&["sandbox", "--listen", "localhost"]).refused(2, &["`localhost` is not an IP address with a port", "127.0.0.1:8080"]);
+    run(&["sandbox", "--issuer", "http://auth.bank.example"]).refused(2, &["must be https"]);
+    run(&["sandbox", "--data", "d", "--store", "sqlite:s"]).refused(2, &["--data", "--store"]);
+    run(&["sandbox", "--store", "mysql://db"]).refused(2, &["sqlite:PATH"]);
+    run(&["sandbox", "--store", "postgres://db"]).refused(2, &["SQLite"]);
+    run(&["sandbox", "--log", "inof"]).refused(2, &["`inof`", "info"]);
+    run(&["sandbox", "--print-env", "--listen", "127.0.0.1:0"]).refused(2, &["port", "--issuer"]);
+    run(&["sandbox", "--colour"]).refused(2, &["--colour"]);
+}
+
+#[tokio::test]
+async fn a_wildcard_address_works_with_an_issuer() {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let (listen, issuer) = (format!("0.0.0.0:{port}"), format!("http://localhost:{port}"));
+    let server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--issuer", &issuer]));
+    assert_eq!(server.origin, issuer);
+    let tokens = server.tokens().await;
+    assert_eq!(server.accounts(&tokens.id_token).await.status, 200);
+}
+
+#[test]
+fn print_env() {
+    run(&["sandbox", "--print-env"]).says(&[
+        "OIDC_ISSUER=http://127.0.0.1:8080\n",
+        "OIDC_CLIENT_ID=sandbox-recipient\n",
+        "OIDC_CLIENT_SECRET=sandbox-recipient-secret-for-local-use\n",
+        "OIDC_REDIRECT_URI=http://127.0.0.1:8080/sandbox/callback\n",
+        "SANDBOX_CUSTOMER=customer_1\n",
+    ]);
+    run(&["sandbox", "--print-env", "--listen", "127.0.0.1:9"]).says(&["OIDC_ISSUER=http://127.0.0.1:9\n"]);
+}
+
+/// A request of which the body has not come yet is in flight; one that has not begun is not.
+#[test]
+fn a_signal_stops_it_once_requests_in_flight_are_finished() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::sandbox(&[]);
+        let address = server.origin.strip_prefix("http://").unwrap().to_owned();
+        let mut idle = TcpStream::connect(&address).unwrap();
+        idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert!(idle.read(&mut [0; 4096]).unwrap() > 0);
+        let _speculative = TcpStream::connect(&address).unwrap();
+        let mut in_flight = TcpStream::connect(&address).unwrap();
+        let (head, body) = ("POST /sandbox/clock HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n", "advance=1h");
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        write!(in_flight, "{head}{kind}\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+        // Asked for its body, the request is in the hands of its endpoint.
+        let mut go_on = [0; 25];
+        in_flight.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let told = std::time::Instant::now();
+        server.signal(signal);
+        setting::wait_until("the end of listening", || TcpStream::connect(&address).err());
+        in_flight.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        in_flight.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"offset_seconds\":3600"), "{answer}");
+        assert_eq!(server.ended().code(), Some(0), "{}", server.log());
+        assert!(told.elapsed().as_secs() < 10, "idle connections kept it for {:?}", told.elapsed());
+    }
+}
+
+#[test]
+fn without_data_nothing_is_left_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0"]);
+    command.env("TMPDIR", temporary.path());
+    let server = Server::spawn(command);
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1);
+    server.stop();
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn with_data_a_restart_finds_everything_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::sandbox_in(&data);
+    let (listen, keys) = (server.origin.strip_prefix("http://").unwrap().to_owned(), server.get("/jwks").await.json());
+    let (kept, ended) = (server.tokens().await, server.tokens().await);
+    assert_eq!(server.revoke(RECIPIENT, &ended.refresh_token).await.status, 200);
+    server.post("/sandbox/clock", &[("advance", "2h")]).await;
+    server.stop();
+
+    let server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--data", data.to_str().unwrap()]));
+    assert_eq!(server.get("/sandbox/clock").await.json()["offset_seconds"], 7200);
+    assert_eq!(server.get("/jwks").await.json(), keys);
+    assert_eq!(server.accounts(&kept.id_token).await.status, 200);
+    assert_eq!(server.accounts(&ended.id_token).await.status, 401);
+    let next = server.refresh(RECIPIENT, &kept.refresh_token).await.tokens();
+    assert_eq!(server.accounts(&next.access_token).await.status, 200);
+    assert_eq!(server.refresh(RECIPIENT, &kept.refresh_token).await.status, 400);
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::sandbox_in(dir.path());
+    let listen = server.origin.strip_prefix("http://").unwrap().to_owned();
+    let mut tokens = server.tokens().await;
+    let ended = server.tokens().await;
+    for _ in 0..3 {
+        let used = tokens.refresh_token;
+        tokens = server.refresh(RECIPIENT, &used).await.tokens();
+        assert_eq!(server.revoke(RECIPIENT, &ended.id_token).await.status, 200);
+        server.kill();
+        server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--data", dir.path().to_str().unwrap()]));
+        assert_eq!(server.refresh(RECIPIENT, &used).await.status, 400);
+        assert_eq!(server.accounts(&tokens.id_token).await.status, 200);
+        assert_eq!(server.accounts(&ended.id_token).await.status, 401);
+    }
+    server.refresh(RECIPIENT, &tokens.refresh_token).await.tokens();
+}
+
+#[test]
+fn one_process_owns_the_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::sandbox_in(dir.path());
+    let data = dir.path().to_str().unwrap();
+    let holder = format!("counterfoil sandbox, process {}", server.id());
+    run(&["sandbox", "--listen", "127.0.0.1:0", "--data", data]).refused(1, &["in use", &holder]);
+    server.stop();
+    Server::sandbox_in(dir.path()).stop();
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let server = Server::sandbox(&[]);
+    let listen = server.origin.strip_prefix("http://").unwrap();
+    run(&["sandbox", "--listen", listen]).refused(1, &[listen, "can't be listened on", "in use"]);
+}
+
+#[test]
+fn a_store_is_for_one_of_the_two() {
+    let live = Live::new();
+    let store = format!("sqlite:{}", live.path("counterfoil.db").display());
+    Server::sandbox(&["--store", &store]).stop();
+    finish(&mut live.command(), "").refused(1, &["is a sandbox store", "`counterfoil serve` needs a live one"]);
+    live.admin("client list").refused(1, &["is a sandbox store"]);
+
+    let live = Live::new();
+    live.serve().stop();
+    let store = format!("sqlite:{}", live.path("counterfoil.db").display());
+    run(&["sandbox", "--listen", "127.0.0.1:0", "--store", &store])
+        .refused(1, &["is a live store", "`counterfoil sandbox` needs a sandbox one"]);
+}
+
+#[test]
+fn keys_that_went_missing_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    Server::sandbox_in(dir.path()).stop();
+    std::fs::remove_dir_all(dir.path().join("keys")).unwrap();
+    run(&["sandbox", "--listen", "127.0.0.1:0", "--data", dir.path().to_str().unwrap()]).refused(1, &["no keys", "client secrets"]);
+}
+
+/// What is printed, pasted into a shell as it is, with every line that does something shown to succeed.
+#[test]
+fn the_walk_through_works_to_its_end() {
+    let server = Server::sandbox(&[]);
+    let printed = setting::wait_until("the walk-through", || Some(server.stdout()).filter(|text| text.contains("/revoke")));
+    let script = printed.split_once("paste these:\n").unwrap().1;
+    let done = finish(Command::new("bash").arg("-eu"), script);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{}", done.stdout);
+    let mut rest = done.stdout.as_str();
+    for expected in [
+        "cfc_",
+        "\"refresh_token\":\"",
+        "{\"accounts\":[{",
+        "\"refresh_token\":\"",
+        "HTTP/1.1 400 Bad Request",
+        "counterfoil-reason: ",
+        "Refresh token is invalid or has already been claimed by another client.",
+        "\"offset_seconds\":90000",
+        "{\"code\":602,\"message\":\"Customer not authorized\"}",
+        "\"offset_seconds\":0",
+        "HTTP/1.1 200 OK",
+        "{\"code\":602,\"message\":\"Customer not authorized\"}",
+    ] {
+        let at = rest.find(expected).unwrap_or_else(|| panic!("no {expected:?} in {rest} of {}", done.stdout));
+        rest = &rest[at + expected.len()..];
+    }
+}

@@ -1,0 +1,122 @@
+//! A live server's surroundings: a directory with the smallest configuration, a client, a customer, and a walk through the pages.
+
+use super::{Answer, BINARY, Done, Server, Tokens, counterfoil, finish, send};
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+pub const PROVIDER: &str = "examplebank";
+pub const CALLBACK: &str = "http://127.0.0.1/callback";
+
+/// The smallest useful file of the contract, in a directory of its own.
+pub struct Live {
+    pub dir: TempDir,
+}
+
+impl Live {
+    pub fn new() -> Self {
+        let live = Self { dir: tempfile::tempdir().unwrap() };
+        live.configure("");
+        live
+    }
+
+    /// Writes the smallest configuration, with more in front of its tables.
+    pub fn configure(&self, more: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            r#"issuer = "http://127.0.0.1:8080"
+listen = "127.0.0.1:0"
+store = "sqlite:{dir}/counterfoil.db"
+keys = "{dir}/keys"
+endings_log = "{dir}/endings.log"
+{more}
+[[provider]]
+id = "{PROVIDER}"
+name = "Example Bank"
+sign_in = "password"
+accounts = "directory"
+"#
+        );
+        std::fs::write(self.path("counterfoil.toml"), text).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn config(&self) -> String {
+        self.path("counterfoil.toml").to_str().unwrap().to_owned()
+    }
+
+    /// `counterfoil serve`, to be spawned or to fail.
+    pub fn command(&self) -> Command {
+        counterfoil(&["serve", "--config", &self.config()])
+    }
+
+    pub fn serve(&self) -> Server {
+        Server::spawn(self.command())
+    }
+
+    /// An admin command to its end, with what is written in one line and separated by blanks.
+    pub fn admin(&self, words: &str) -> Done {
+        self.admin_with(words, "")
+    }
+
+    /// The same, with input.
+    pub fn admin_with(&self, words: &str, input: &str) -> Done {
+        finish(Command::new(BINARY).args(words.split(' ')).args(["--config", &self.config()]), input)
+    }
+
+    /// Registers a client and gives its secret.
+    #[track_caller]
+    pub fn add_client(&self, id: &str) -> String {
+        let added = self.admin(&format!("client add {id} redirect_uris={CALLBACK} require_pkce=false --json")).json();
+        added["client_secret"].as_str().unwrap().to_owned()
+    }
+
+    /// Adds a customer with two accounts.
+    #[track_caller]
+    pub fn add_customer(&self, id: &str, password: &str) {
+        let accounts = self.path("accounts.json");
+        let entity = |id: &str| format!(r#"{{"depositAccount": {{"accountId": "{id}", "nickname": "{id}"}}}}"#);
+        std::fs::write(&accounts, format!(r#"{{"accounts": [{}, {}]}}"#, entity("a-1"), entity("a-2"))).unwrap();
+        let words = format!("customer add {id} --provider {PROVIDER} --accounts {} --password-stdin --json", accounts.display());
+        assert_eq!(self.admin_with(&words, password).json()["accounts"], 2);
+    }
+}
+
+impl Server {
+    /// Signs a customer in, consents to everything, and exchanges the code: a grant of a live server.
+    pub async fn consent(&self, client: (&str, &str), customer: (&str, &str)) -> Tokens {
+        let mut cookies = Vec::new();
+        let query = format!("response_type=code&client_id={}&redirect_uri={CALLBACK}&scope=openid+offline_access", client.0);
+        let page = self.browse(&mut cookies, &format!("/authorize?{query}"), None).await;
+        let form = [("ticket", &*hidden(&page, "ticket")), ("username", customer.0), ("password", customer.1)];
+        let signed_in = self.browse(&mut cookies, "/sign-in", Some(&form)).await;
+        let page = self.browse(&mut cookies, signed_in.header(LOCATION.as_str()), None).await;
+        let form = [("ticket", &*hidden(&page, "ticket")), ("account", "a-1"), ("account", "a-2"), ("decision", "allow")];
+        let allowed = self.browse(&mut cookies, "/consent", Some(&form)).await;
+        let code = allowed.header(LOCATION.as_str()).split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned();
+        let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK)];
+        self.post_as(client, "/token", &form).await.tokens()
+    }
+
+    async fn browse(&self, cookies: &mut Vec<String>, path: &str, form: Option<&[(&str, &str)]>) -> Answer {
+        let request = match form {
+            None => self.http.get(self.url(path)),
+            Some(form) => self.http.post(self.url(path)).form(form),
+        };
+        let answer = send(request.header(COOKIE, cookies.join("; "))).await;
+        let set = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().unwrap().split(';').next());
+        cookies.extend(set.map(str::to_owned));
+        answer
+    }
+}
+
+/// The value of a hidden field.
+fn hidden(page: &Answer, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    let from = page.text.find(&start).unwrap_or_else(|| panic!("no {name} in {} {}", page.status, page.text)) + start.len();
+    page.text[from..].split('"').next().unwrap().to_owned()
+}

@@ -1,0 +1,313 @@
+//! The binary as a process: started on a port of its own, spoken to over HTTP, stopped by signals, killed when a test is over.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
+
+mod live;
+
+pub use live::Live;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_counterfoil");
+pub const RECIPIENT: (&str, &str) = ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
+/// A client whose ID tokens are quickly signed.
+pub const OTHER: (&str, &str) = ("sandbox-other", "sandbox-other-secret-for-local-use");
+/// How long anything may take that is awaited.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `happened` gives something.
+#[track_caller]
+pub fn wait_until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = happened() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A command that ran to its end.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+
+    /// Holds exit code and words of the message against what is expected. Nothing may be on stdout.
+    #[track_caller]
+    pub fn refused(&self, code: i32, words: &[&str]) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+    }
+
+    /// Holds words on stdout against what is expected.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        for word in words {
+            assert!(self.stdout.contains(word), "no {word:?} in {}", self.stdout);
+        }
+    }
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str]) -> Done {
+    finish(Command::new(BINARY).args(arguments), "")
+}
+
+/// Runs a command to its end with `input` on its stdin. One that goes on is killed.
+#[track_caller]
+pub fn finish(command: &mut Command, input: &str) -> Done {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that needs no input may be gone by now.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let (stdout, stderr) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if start.elapsed() > PATIENCE => {
+                child.kill().unwrap();
+                panic!("{command:?} goes on: {}", stderr.join().unwrap());
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    Done { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The binary with `arguments`, to be spawned.
+pub fn counterfoil(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments);
+    command
+}
+
+/// The same with files of at most `kib` KiB: what a full disk is to one process.
+pub fn with_small_files(kib: u32, arguments: &[&str]) -> Command {
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("ulimit -f {kib}; exec \"$0\" \"$@\""), BINARY]).args(arguments);
+    command
+}
+
+/// A running server. It is killed when this is dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens, as an origin.
+    pub origin: String,
+    pub http: Client,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// A sandbox on a free port.
+    pub fn sandbox(arguments: &[&str]) -> Self {
+        Self::spawn(counterfoil(&[&["sandbox", "--listen", "127.0.0.1:0"], arguments].concat()))
+    }
+
+    /// A sandbox that keeps its state.
+    pub fn sandbox_in(data: &Path) -> Self {
+        Self::sandbox(&["--data", data.to_str().unwrap()])
+    }
+
+    /// Starts a server and waits for its ready line.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (keep(child.stdout.take().unwrap()), keep(child.stderr.take().unwrap()));
+        let ready = wait_until("the ready line", || {
+            let line = stdout.lock().unwrap().lines().find_map(|line| line.strip_prefix("ready ").map(str::to_owned));
+            let over = line.is_none() && child.try_wait().unwrap().is_some();
+            assert!(!over, "{command:?} ended: {}", stderr.lock().unwrap());
+            line
+        });
+        let origin = match ready.split_once(" as ") {
+            None => ready,
+            Some((address, _)) => format!("http://{address}"),
+        };
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { child, origin, http, stdout, stderr }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().clone()
+    }
+
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_until("the end of the server", || child.try_wait().unwrap())
+    }
+
+    /// Stops it in good order.
+    #[track_caller]
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        assert_eq!(self.ended().code(), Some(0), "{}", self.log());
+    }
+
+    /// Ends it without warning, as a loss of power would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    pub fn callback(&self) -> String {
+        self.url("/sandbox/callback")
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.http.get(self.url(path))).await
+    }
+
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        send(self.http.post(self.url(path)).form(form)).await
+    }
+
+    pub async fn post_as(&self, (id, secret): (&str, &str), path: &str, form: &[(&str, &str)]) -> Answer {
+        send(self.http.post(self.url(path)).basic_auth(id, Some(secret)).form(form)).await
+    }
+
+    pub async fn bearer(&self, path: &str, token: &str) -> Answer {
+        send(self.http.get(self.url(path)).header(AUTHORIZATION, format!("Bearer {token}"))).await
+    }
+
+    pub async fn accounts(&self, token: &str) -> Answer {
+        self.bearer("/accounts", token).await
+    }
+
+    pub async fn refresh(&self, client: (&str, &str), token: &str) -> Answer {
+        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+
+    pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
+        self.post_as(client, "/revoke", &[("token", token)]).await
+    }
+
+    /// In a sandbox: first tokens of a new grant of `customer_1`.
+    pub async fn tokens(&self) -> Tokens {
+        let callback = self.callback();
+        let code =
+            self.post("/sandbox/codes", &[("client_id", RECIPIENT.0), ("redirect_uri", &callback), ("customer", "customer_1")]).await;
+        let form = [("grant_type", "authorization_code"), ("code", &*code.member("code")), ("redirect_uri", &callback)];
+        self.post_as(RECIPIENT, "/token", &form).await.tokens()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep(from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let kept = Arc::new(Mutex::new(String::new()));
+    let keeper = kept.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let mut kept = keeper.lock().unwrap();
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    });
+    kept
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
+    }
+
+    /// A text member of the body.
+    #[track_caller]
+    pub fn member(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text)).to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Holds status and whole body against what is expected.
+    #[track_caller]
+    pub fn is(&self, status: u16, body: Value) {
+        assert_eq!((self.status, self.json()), (status, body), "{:?}", self.headers);
+    }
+
+    #[track_caller]
+    pub fn tokens(&self) -> Tokens {
+        assert_eq!(self.status, 200, "{}", self.text);
+        Tokens { id_token: self.member("id_token"), access_token: self.member("access_token"), refresh_token: self.member("refresh_token") }
+    }
+}
+
+/// The tokens of an answer of `/token`.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub id_token: String,
+    pub access_token: String,
+    pub refresh_token: String,
+}
