@@ -59,8 +59,8 @@ consent-back = Go back to { $client }
 
 party-entity = Operated by { $entity }
 
-account-ending = { $kind }, ending in { $digits }
-account-number = { $kind }, { $number }
+account-ending = { $account }, ending in{"\u00A0"}{ $digits }
+account-number = { $account }, { $number }
 
 ## What is shared. The names after "cluster-" are those of the data standard.
 
@@ -173,7 +173,7 @@ error-malformed-text = Something in the request is missing or damaged. Go back t
 error-session-title = This page is too old
 error-session-text = The form has expired, or it was opened in another browser. Nothing has been shared or changed. Go back to where you started, to the app for example, and begin again.
 error-already-answered-title = You have already answered
-error-already-answered-text = Your decision on this request has been received. Go back to the app to go on.
+error-already-answered-text = Your decision on this request has been received, and it stands. Go back to the app to go on. If you allowed access, you can end it at any time on the page of your connected apps.
 error-not-found-title = There is no such page
 error-not-found-text = Check the address, or go back to where you came from.
 error-method-title = This page can’t be used in this way

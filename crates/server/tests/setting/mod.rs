@@ -4,20 +4,22 @@
 
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::settings::{Lifetimes, Provider, Settings};
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
 use counterfoil_server::sandbox::seed;
-use counterfoil_server::settings::{Lifetimes, Provider, Settings};
 use counterfoil_server::{App, Listeners, serve};
 use counterfoil_store::{OpenOptions, Store, StoreKind};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
-use serde_json::Value;
-use std::net::TcpListener;
+use serde_json::{Value, json};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 pub const RECIPIENT: (&str, &str) = ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
 pub const OTHER: (&str, &str) = ("sandbox-other", "sandbox-other-secret-for-local-use");
@@ -32,7 +34,9 @@ pub struct Sandbox {
     pub app: Arc<App>,
     pub http: Client,
     pub dir: TempDir,
-    _stop: oneshot::Sender<()>,
+    address: SocketAddr,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop: oneshot::Sender<()>,
 }
 
 /// An answer, read to its end.
@@ -88,6 +92,41 @@ impl Tokens {
     }
 }
 
+impl Tokens {
+    /// The grant that they belong to.
+    pub fn grant(&self) -> String {
+        claims(&self.id_token)["grant_id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// `{"error": ...}` alone.
+pub fn plain(error: &str) -> Value {
+    json!({ "error": error })
+}
+
+pub fn described(error: &str, description: &str) -> Value {
+    json!({ "error": error, "error_description": description })
+}
+
+/// What the network's dialect answers to a code that is not good.
+pub fn code_refused() -> Value {
+    described("invalid_request", "Invalid or expired code parameter.")
+}
+
+/// What the network's dialect answers to a refresh token that is not good.
+pub fn refresh_refused() -> Value {
+    described("invalid_request", "Refresh token is invalid or has already been claimed by another client.")
+}
+
+pub fn invalid_client() -> Value {
+    described("invalid_client", "Invalid client credentials.")
+}
+
+/// What data paths answer to a token that is not good.
+pub fn not_authorized() -> Value {
+    json!({ "code": 602, "message": "Customer not authorized" })
+}
+
 /// Keys are made once for all tests of a process: RSA keys take their time.
 fn keys_directory(into: &Path) {
     static MADE: OnceLock<TempDir> = OnceLock::new();
@@ -108,6 +147,10 @@ pub struct Setting {
     pub lifetimes: Lifetimes,
     pub providers: Vec<Provider>,
     pub kind: StoreKind,
+    /// Where to listen, so that a server that is started again keeps its issuer.
+    pub listen: SocketAddr,
+    /// Another issuer than the address that it listens on.
+    pub issuer: Option<String>,
 }
 
 impl Default for Setting {
@@ -117,6 +160,8 @@ impl Default for Setting {
             lifetimes: Lifetimes::default(),
             providers: vec![Provider { id: "sandbank".into(), name: "Sandbank".into() }],
             kind: StoreKind::Sandbox,
+            listen: ([127, 0, 0, 1], 0).into(),
+            issuer: None,
         }
     }
 }
@@ -136,8 +181,9 @@ impl Sandbox {
 
     /// Starts in a directory, perhaps one that an earlier server left.
     pub async fn in_directory(dir: TempDir, setting: Setting) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind(setting.listen).unwrap();
+        let address = listener.local_addr().unwrap();
+        let issuer = setting.issuer.unwrap_or_else(|| format!("http://{address}"));
         let options = OpenOptions {
             path: dir.path().join("store.db"),
             kind: setting.kind,
@@ -161,19 +207,29 @@ impl Sandbox {
         seed::seed(&app).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
-        tokio::spawn(serve(app.clone(), listeners, async {
+        let serving = tokio::spawn(serve(app.clone(), listeners, async {
             let _ = stopped.await;
         }));
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { issuer, app, http, dir, _stop: stop }
+        Self { issuer, app, http, dir, address, serving, stop }
+    }
+
+    /// Stops the server in order and starts another one on what it left, at the same address.
+    pub async fn restarted(self) -> Self {
+        let Self { app, http, dir, address, serving, stop, .. } = self;
+        drop(http);
+        drop(stop);
+        serving.await.unwrap().unwrap();
+        drop(app);
+        Self::in_directory(dir, Setting { listen: address, ..Setting::default() }).await
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.issuer)
+        format!("http://{}{path}", self.address)
     }
 
     pub fn callback(&self) -> String {
-        self.url("/sandbox/callback")
+        format!("{}/sandbox/callback", self.issuer)
     }
 
     /// An operator's command.
@@ -264,6 +320,57 @@ impl Sandbox {
 
     pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
         self.post_as(client, "/revoke", &[("token", token)]).await
+    }
+
+    /// A refresh by the public client.
+    pub async fn public_refresh(&self, token: &str) -> Answer {
+        self.post("/token", &[("grant_type", "refresh_token"), ("client_id", APP), ("refresh_token", token)]).await
+    }
+
+    /// A refresh that must succeed.
+    pub async fn refreshed(&self, client: (&str, &str), tokens: &Tokens) -> Tokens {
+        Tokens::of(&self.refresh(client, &tokens.refresh_token).await)
+    }
+
+    pub async fn introspect(&self, client: (&str, &str), token: &str) -> Answer {
+        self.post_as(client, "/introspect", &[("token", token)]).await
+    }
+
+    /// Holds that the ID and access token are taken everywhere they should be.
+    pub async fn assert_good(&self, tokens: &Tokens) {
+        assert_eq!(self.accounts(&tokens.id_token).await.status, 200);
+        assert_eq!(self.accounts(&tokens.access_token).await.status, 200);
+        assert_eq!(self.bearer("/userinfo", &tokens.access_token).await.status, 200);
+    }
+
+    /// Holds that tokens are refused everywhere, the ID and access token as bearers and all three at `/introspect`.
+    pub async fn assert_dead(&self, tokens: &Tokens) {
+        self.accounts(&tokens.id_token).await.is(401, not_authorized());
+        self.accounts(&tokens.access_token).await.is(401, not_authorized());
+        self.bearer("/accounts/v2/sandbank", &tokens.id_token).await.is(401, not_authorized());
+        self.bearer("/userinfo", &tokens.access_token).await.is(401, plain("invalid_token"));
+        self.set_client(RECIPIENT.0, &[("resource_server", "true")]).await;
+        for token in [&tokens.id_token, &tokens.access_token, &tokens.refresh_token] {
+            self.introspect(RECIPIENT, token).await.is(200, json!({ "active": false }));
+        }
+        self.set_client(RECIPIENT.0, &[("resource_server", "false")]).await;
+    }
+
+    /// What the operator sees of the grant of these tokens.
+    pub async fn grant(&self, tokens: &Tokens) -> Value {
+        self.admin(Command::GrantShow { grant: GrantId::parse(&tokens.grant()).unwrap() }).await
+    }
+
+    /// The audit trail of the grant of these tokens: event and count of each row.
+    pub async fn audit(&self, tokens: &Tokens) -> Vec<(String, u64)> {
+        let grant = self.grant(tokens).await;
+        let row = |row: &Value| (row["event"].as_str().unwrap().to_owned(), row["count"].as_u64().unwrap());
+        grant["audit"].as_array().unwrap().iter().map(row).collect()
+    }
+
+    /// How often the audit trail of the grant of these tokens has this event.
+    pub async fn audited(&self, tokens: &Tokens, event: &str) -> u64 {
+        self.audit(tokens).await.iter().filter(|(name, _)| name == event).map(|(_, count)| count).sum()
     }
 
     /// Moves the clock by a duration such as `25h`.
