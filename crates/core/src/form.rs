@@ -57,6 +57,16 @@ impl<'a> Form<'a> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty())
     }
 
+    /// The form with `value` for parameter `name`, where it was not sent.
+    #[must_use]
+    pub fn with_default(mut self, name: &'static str, value: &'static str) -> Self {
+        if self.get(name).is_none() {
+            self.0.retain(|(n, _)| n != name);
+            self.0.push((name.into(), value.into()));
+        }
+        self
+    }
+
     /// Every value of parameter `name`.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_ref())

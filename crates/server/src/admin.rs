@@ -140,7 +140,7 @@ fn client(app: &App, id: &str) -> Result<std::sync::Arc<Client>, String> {
 /// A secret of 256 random bits, and what the server keeps of it.
 fn new_secret(app: &App) -> (String, SecretDigest) {
     let text: String = random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret = format!("cfs_secret_{text}");
+    let secret = format!("cf_secret_{text}");
     let digest = SecretDigest::of(&Secret::new(secret.clone()), &app.keys.ring().pepper);
     (secret, digest)
 }

@@ -7,6 +7,7 @@ use counterfoil_core::settings::Settings;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
 use counterfoil_core::clock::Clock;
+use counterfoil_core::redirect_uri;
 use counterfoil_store::{Store, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -75,7 +76,8 @@ impl App {
 
     /// Whether scripts of this origin may call `/token`, `/revoke` and `/userinfo`.
     pub fn is_origin_of_public_client(&self, origin: &str) -> bool {
-        self.clients.load().public_origins.contains(origin)
+        // As a redirect URI, an origin on a loopback address may have any port (RFC 8252 section 7.3).
+        self.clients.load().public_origins.iter().any(|known| redirect_uri::matches(known, origin))
     }
 
     /// Every client, in the order of their ids.

@@ -97,7 +97,7 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         lookback_days: earlier.lookback_days,
         ends_no_later_than: Some(earlier.expires_at),
     };
-    match consent::approve(app, request, approval, now).await? {
+    match consent::approve(app, request, approval, now).await.map_err(unavailable)? {
         Some(code) => redirect_code(app, request, &code),
         None => refuse(ErrorCode::InteractionRequired, "the grant could not be made without asking"),
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// The credentials do not prove a client. Each endpoint has its own word for it; the private reason is the same.
 #[derive(Debug)]
 pub enum Unproven {
-    /// No client id, or no secret from a client that is not registered `none`, an unknown one too.
+    /// No client id (a header that can't be read holds none), or no secret from a client that is not registered `none`, an unknown one too.
     Missing(&'static str),
     /// An unknown client with a secret, or a wrong secret.
     Wrong(&'static str),
@@ -39,14 +39,14 @@ impl Unproven {
 pub fn authenticate(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Result<Arc<Client>, Unproven>, Refused> {
     let (id, secret) = match one(headers, &AUTHORIZATION) {
         Err(_) if headers.get_all(AUTHORIZATION).iter().count() > 1 => return Err(malformed(app, "two Authorization headers")),
-        Err(_) => return Ok(Err(Unproven::Wrong("the Authorization header is not text"))),
+        Err(_) => return Ok(Err(Unproven::Missing("the Authorization header is not text"))),
         Ok(None) => (form.get("client_id").map(str::to_owned), form.get("client_secret").map(Secret::new)),
         Ok(Some(header)) => {
             if form.get("client_secret").is_some() {
                 return Err(malformed(app, "credentials in the header and in the body"));
             }
             let Ok(basic) = basic::parse(header.as_bytes()) else {
-                return Ok(Err(Unproven::Wrong("the Authorization header holds no readable Basic credentials")));
+                return Ok(Err(Unproven::Missing("the Authorization header holds no readable Basic credentials")));
             };
             if form.get("client_id").is_some_and(|id| id != basic.id) {
                 return Err(malformed(app, "the client_id in the body is not that of the header"));

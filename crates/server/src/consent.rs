@@ -27,7 +27,7 @@ use counterfoil_core::redirect_uri::csp_source;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
-use counterfoil_store::{Account, CreateGrant, NewGrant, Session};
+use counterfoil_store::{Account, CreateGrant, NewGrant, Session, StoreError};
 use std::sync::Arc;
 
 /// What a customer says yes to.
@@ -56,8 +56,7 @@ pub struct Approval {
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Refused> {
-    let unavailable = |error| Refused::unavailable_page(app, error);
+pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, StoreError> {
     let Some(client) = app.client(&request.client) else { return Ok(None) };
     let Approval { customer, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } = approval;
     let expires_at = expires_at(app, &client, now);
@@ -84,7 +83,7 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         Slip { key: ring.slips.current(), grant: terms.grant, number: 0, issued_at: now, seal: Seal::from_bytes(random::bytes()) };
     let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
     let new = NewGrant { terms: terms.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
-    match app.store.create_grant(new).await.map_err(unavailable)? {
+    match app.store.create_grant(new).await? {
         CreateGrant::Created => {}
         CreateGrant::Exists(existing) => {
             // A doubled Allow gets the code that the first one got, as long as that is good for anything.
@@ -279,7 +278,7 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
         lookback_days: client.settings.lookback_days,
         ends_no_later_than: None,
     };
-    match approve(app, &request, approval, now).await? {
+    match approve(app, &request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, &request, &code),
         None => Err(already_answered(app, "the request was answered before and its code used or expired")),
     }

@@ -37,17 +37,9 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     let now = app.clock.now();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    let form = form.with_default("response_type", "code").with_default("scope", SCOPE);
     let refuse = |error, reason: &str| Refused::wire(WireError { status: 400, error, description: None }, None, reason);
-    // What is sent without a value counts as not sent, so it must not stand where a default goes.
-    let given = bytes.split(|b| *b == b'&').filter(|pair| pair.contains(&b'=') && !pair.ends_with(b"="));
-    let mut parameters = given.collect::<Vec<_>>().join(&b'&');
-    parameters.extend_from_slice(b"&response_type=code");
-    if form.get("scope").is_none() {
-        parameters.extend_from_slice(format!("&scope={}", SCOPE.replace(' ', "+")).as_bytes());
-    }
-    // Parameters of the request that /authorize reads in another way, or not at all, are none of this form.
-    let as_sent = Form::parse(&parameters).map_err(|error| malformed(&app, error))?;
-    let (mut request, _) = read(&app, &as_sent, now).map_err(|rejected| match rejected {
+    let (mut request, _) = read(&app, &form, now).map_err(|rejected| match rejected {
         Rejected::Page("unknown-client", reason) => refuse(ErrorCode::InvalidClient, reason),
         Rejected::Page(_, reason) => refuse(ErrorCode::InvalidRequest, reason),
         Rejected::Redirect(_, error, reason) => refuse(error, reason),
@@ -79,7 +71,7 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
             lookback_days,
             ends_no_later_than: None,
         };
-        code = approve(&app, &request, approval, now).await?;
+        code = approve(&app, &request, approval, now).await.map_err(Refused::unavailable)?;
         if code.is_some() {
             break;
         }

@@ -31,8 +31,8 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let scope = form.get("scope");
     let scopes = match scope.map(Scopes::parse) {
         None => terms.scopes,
-        Some(Ok(asked)) if terms.scopes.contains(asked) => asked,
-        Some(_) => return Err(refuse(Refusal::ScopeBeyondGrant, "the scope goes beyond what was granted")),
+        Some(Ok(asked)) if terms.scopes.contains(asked) && !asked.is_empty() => asked,
+        Some(_) => return Err(refuse(Refusal::ScopeBeyondGrant, "the scope is empty or goes beyond what was granted")),
     };
     let claimed = Request { client: &request.client.id, slip: token, scope };
     let claim = match retry_key {
