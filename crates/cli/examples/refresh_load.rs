@@ -21,7 +21,15 @@ async fn main() {
     let warm_up = Duration::from_secs(2);
     let start = Instant::now();
     let chains: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(chain(address.clone(), client.clone(), secret.clone(), start + warm_up, start + warm_up + Duration::from_secs(seconds))))
+        .map(|_| {
+            tokio::spawn(chain(
+                address.clone(),
+                client.clone(),
+                secret.clone(),
+                start + warm_up,
+                start + warm_up + Duration::from_secs(seconds),
+            ))
+        })
         .collect();
     let mut times = Vec::new();
     for chain in chains {

@@ -7,6 +7,10 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+#[cfg(any(test, fuzzing))]
+#[path = "config/fuzzed.rs"]
+pub(crate) mod fuzzed;
+
 /// Where things are and how they are; everything that a server needs to start.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -260,6 +264,14 @@ mod tests {
         let config = parse(SMALLEST, &environment).unwrap();
         assert_eq!(config.listen.port(), 9);
         assert_eq!((config.settings.lifetimes.id_token, config.settings.dialect), (3600, Dialect::Rfc));
+    }
+
+    #[test]
+    fn the_corpus_of_the_fuzz_target_holds() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/configuration");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        files.iter().for_each(|file| fuzzed::holds(&std::fs::read(file).unwrap()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// The data clusters of FDX, in the order of their bits.
-const NAMES: [&str; 14] = [
+pub const CLUSTERS: [&str; 14] = [
     "ACCOUNT_BASIC",
     "ACCOUNT_DETAILED",
     "BALANCES",
@@ -27,7 +27,7 @@ pub struct DataClusters(u16);
 
 /// A data cluster that does not exist was named.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no data cluster `{0}`; they are {list}", list = NAMES.join(", "))]
+#[error("there is no data cluster `{0}`; they are {list}", list = CLUSTERS.join(", "))]
 pub struct UnknownCluster(pub String);
 
 impl DataClusters {
@@ -36,7 +36,7 @@ impl DataClusters {
     /// # Errors
     /// The first name that does not exist.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownCluster> {
-        names.into_iter().try_fold(Self::default(), |set, name| match NAMES.iter().position(|known| *known == name) {
+        names.into_iter().try_fold(Self::default(), |set, name| match CLUSTERS.iter().position(|known| *known == name) {
             Some(bit) => Ok(Self(set.0 | 1 << bit)),
             None => Err(UnknownCluster(name.chars().take(64).collect())),
         })
@@ -44,7 +44,7 @@ impl DataClusters {
 
     /// The set that a stored number stands for, if it stands for one.
     pub fn from_bits(bits: u16) -> Option<Self> {
-        (bits < 1 << NAMES.len()).then_some(Self(bits))
+        (bits < 1 << CLUSTERS.len()).then_some(Self(bits))
     }
 
     /// The number that stands for this set.
@@ -54,7 +54,7 @@ impl DataClusters {
 
     /// The names of the clusters in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+        CLUSTERS.into_iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::keys::Keys;
 use crate::observe::Metrics;
 use crate::pages::Locale;
-use counterfoil_core::settings::Settings;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
 use counterfoil_core::clock::Clock;
 use counterfoil_core::redirect_uri;
+use counterfoil_core::settings::Settings;
 use counterfoil_store::{Store, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -12,7 +12,7 @@ mod sandbox;
 mod tests;
 
 pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Party, SignIn, numbered};
-pub use locale::{CLUSTERS, Locale};
+pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost};
 pub use sandbox::{Callback, Walkthrough};
 

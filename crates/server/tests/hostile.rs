@@ -13,14 +13,45 @@ use tokio::net::TcpStream;
 
 /// Every parameter, header and cookie that any endpoint reads.
 const PARAMETERS: [&str; 36] = [
-    "client_id", "client_secret", "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "token",
-    "token_type_hint", "response_type", "state", "nonce", "code_challenge", "code_challenge_method", "connector", "prompt", "max_age",
-    "login_hint", "response_mode", "request", "request_uri", "ticket", "username", "password", "decision", "account", "csrf", "grant",
-    "ended", "accountIds", "customer", "accounts", "advance", "set", "error",
+    "client_id",
+    "client_secret",
+    "grant_type",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "refresh_token",
+    "scope",
+    "token",
+    "token_type_hint",
+    "response_type",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "connector",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "response_mode",
+    "request",
+    "request_uri",
+    "ticket",
+    "username",
+    "password",
+    "decision",
+    "account",
+    "csrf",
+    "grant",
+    "ended",
+    "accountIds",
+    "customer",
+    "accounts",
+    "advance",
+    "set",
+    "error",
 ];
-const HEADERS: [&str; 9] = [
-    "Authorization", "Cookie", "Idempotency-Key", "Content-Type", "Origin", "Accept", "x-fapi-interaction-id", "Accept-Language", "Range",
-];
+const HEADERS: [&str; 9] =
+    ["Authorization", "Cookie", "Idempotency-Key", "Content-Type", "Origin", "Accept", "x-fapi-interaction-id", "Accept-Language", "Range"];
 
 /// A request as bytes, so that it need not be a good one.
 #[derive(Clone, Debug)]
@@ -55,9 +86,34 @@ impl Request {
 /// Values that are good somewhere, to be used in the wrong place, cut, damaged and repeated.
 fn good_values(tokens: &Tokens, code: &str, issuer: &str) -> Vec<String> {
     let mut values: Vec<String> = [
-        RECIPIENT.0, RECIPIENT.1, APP, VERIFIER, CHALLENGE, "authorization_code", "refresh_token", "code", "openid profile offline_access",
-        "S256", "sandbank", "none", "login", "form_post", "allow", "deny", "end", "customer_1", "c1-checking", "25h", "2026-11-22T10:00:00Z",
-        "application/x-www-form-urlencoded", "application/json", "text/html", "0", "-1", "18446744073709551616", "9999999999999999999d",
+        RECIPIENT.0,
+        RECIPIENT.1,
+        APP,
+        VERIFIER,
+        CHALLENGE,
+        "authorization_code",
+        "refresh_token",
+        "code",
+        "openid profile offline_access",
+        "S256",
+        "sandbank",
+        "none",
+        "login",
+        "form_post",
+        "allow",
+        "deny",
+        "end",
+        "customer_1",
+        "c1-checking",
+        "25h",
+        "2026-11-22T10:00:00Z",
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "text/html",
+        "0",
+        "-1",
+        "18446744073709551616",
+        "9999999999999999999d",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -129,12 +185,14 @@ fn request(good: Vec<String>) -> impl Strategy<Value = Request> {
         query.truncate(20_000);
         query
     });
-    (methods, path, query, prop::collection::vec(header, 0..4), body, any::<bool>()).prop_map(|(method, path, query, mut headers, body, typed)| {
-        if typed {
-            headers.push(("Content-Type", b"application/x-www-form-urlencoded".to_vec()));
-        }
-        Request { method, path, query, headers, body }
-    })
+    (methods, path, query, prop::collection::vec(header, 0..4), body, any::<bool>()).prop_map(
+        |(method, path, query, mut headers, body, typed)| {
+            if typed {
+                headers.push(("Content-Type", b"application/x-www-form-urlencoded".to_vec()));
+            }
+            Request { method, path, query, headers, body }
+        },
+    )
 }
 
 /// Sends bytes; gives the status and the whole answer.

@@ -1,29 +1,11 @@
 //! The texts of the pages, in one language.
 
-use std::fmt::Display;
-
+use counterfoil_core::fdx::CLUSTERS;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
+use std::fmt::Display;
 use unic_langid::LanguageIdentifier;
 
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
-
-/// The FDX data clusters that a page can describe in plain words.
-pub const CLUSTERS: [&str; 14] = [
-    "ACCOUNT_BASIC",
-    "ACCOUNT_DETAILED",
-    "BALANCES",
-    "BILLS",
-    "CUSTOMER_CONTACT",
-    "CUSTOMER_PERSONAL",
-    "IMAGES",
-    "INVESTMENTS",
-    "NOTIFICATIONS",
-    "PAYMENT_SUPPORT",
-    "REWARDS",
-    "STATEMENTS",
-    "TAX",
-    "TRANSACTIONS",
-];
 
 /// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
 pub(super) const ERRORS: [&str; 12] = [

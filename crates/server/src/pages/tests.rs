@@ -1,3 +1,4 @@
+use counterfoil_core::fdx::CLUSTERS;
 use std::collections::BTreeSet;
 
 use super::locale::{ERRORS, IN_TEMPLATES, NAMED, STEPS};

@@ -112,7 +112,8 @@ impl Store {
     /// Writes down when secrets were last used.
     pub fn note_secret_uses(&self, uses: Vec<(SecretDigest, Timestamp)>) -> Pending<()> {
         self.writer.queue(move |batch| {
-            let mut update = batch.db.prepare_cached("UPDATE client_secret SET last_used_at = ?2 WHERE digest = ?1 AND last_used_at < ?2")?;
+            let mut update =
+                batch.db.prepare_cached("UPDATE client_secret SET last_used_at = ?2 WHERE digest = ?1 AND last_used_at < ?2")?;
             uses.iter().try_for_each(|(digest, at)| update.execute(params![digest.0, at.unix()]).map(drop))
         })
     }

@@ -1,0 +1,173 @@
+//! Signing in: failures, tickets, cookies, sessions, and the headers that keep pages apart from other sites.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod setting;
+mod visitor;
+
+use counterfoil_core::grant::CustomerId;
+use counterfoil_server::admin::Command;
+use setting::{Answer, OTHER, Sandbox, Setting};
+use visitor::{Visitor, assert_page, attribute, between, forms, grants};
+
+#[tokio::test]
+async fn five_failures_close_the_door_for_a_while() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let page = visitor.authorize(&[]).await;
+    let but_for_the_ticket = |answer: &Answer, username: &str| {
+        let ticket = forms(answer).pop().unwrap().1["ticket"].clone();
+        answer.text.replace(&ticket, "").replace(username, "")
+    };
+    let mut failed = Vec::new();
+    for username in ["customer_1", "nobody"] {
+        for minute in 0..5 {
+            let answer = visitor.sign_in_with(&page, username, &format!("wrong {minute}")).await;
+            assert_page(&answer, 403, "Sign in to Sandbank");
+            failed.push(but_for_the_ticket(&answer, username));
+            sandbox.advance("1m").await;
+        }
+        // Now the right password is not even looked at.
+        let refused = visitor.sign_in(&page, username).await;
+        assert_eq!(refused.status, 403);
+        failed.push(but_for_the_ticket(&refused, username));
+    }
+    assert!(failed.iter().all(|page| *page == failed[0] && page.contains("wait 15 minutes")), "{failed:?}");
+
+    sandbox.advance("4m").await;
+    let page = visitor.authorize(&[]).await;
+    assert_page(&visitor.sign_in(&page, "customer_1").await, 403, "Sign in to Sandbank");
+    assert_page(&visitor.sign_in(&page, "customer_2").await, 200, "Give Pocket Ledger access to your accounts?");
+    sandbox.advance("1m").await;
+    let mut visitor = Visitor::new(&sandbox);
+    let page = visitor.authorize(&[]).await;
+    assert_page(&visitor.sign_in(&page, "customer_1").await, 200, "Give Pocket Ledger access to your accounts?");
+}
+
+#[tokio::test]
+async fn what_succeeds_is_no_failure() {
+    let sandbox = Sandbox::start().await;
+    for _ in 0..6 {
+        Visitor::new(&sandbox).consent(&[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_for_its_browser_alone_and_not_for_long() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let sign_in = visitor.authorize(&[]).await;
+    let consent = visitor.sign_in(&sign_in, "customer_1").await;
+    let ticket = forms(&consent).pop().unwrap().1["ticket"].clone();
+    let (body, mac) = ticket.split_once('.').unwrap();
+    let another = visitor.authorize(&[("client_id", OTHER.0)]).await;
+    let of_another = forms(&another).pop().unwrap().1["ticket"].clone();
+    let mixed = format!("{}.{mac}", of_another.split_once('.').unwrap().0);
+
+    for bad in ["", ".", "x.y", body, &mixed, &ticket[1..]] {
+        for path in ["/consent", "/sign-in"] {
+            let form = [("ticket", bad), ("account", "c1-card"), ("decision", "allow")];
+            assert_page(&visitor.post(path, &form).await, 400, "This page is too old");
+        }
+        assert_page(&visitor.get(&format!("/consent?ticket={bad}")).await, 400, "This page is too old");
+    }
+    // The session of the customer, but no browser, or another one.
+    let mut stranger = Visitor::new(&sandbox);
+    stranger.cookies.insert("counterfoil-session".into(), visitor.cookies["counterfoil-session"].clone());
+    assert_page(&stranger.allow(&consent, &["c1-card"]).await, 400, "This page is too old");
+    stranger.authorize(&[]).await;
+    assert_ne!(stranger.cookies["counterfoil-browser"], visitor.cookies["counterfoil-browser"]);
+    assert_page(&stranger.allow(&consent, &["c1-card"]).await, 400, "This page is too old");
+    assert_page(&stranger.sign_in(&sign_in, "customer_1").await, 400, "This page is too old");
+    // The browser, but nobody who is signed in.
+    visitor.cookies.remove("counterfoil-session");
+    assert_page(&visitor.allow(&consent, &["c1-card"]).await, 200, "Sign in to Sandbank");
+
+    sandbox.advance("30m").await;
+    assert_page(&visitor.sign_in(&sign_in, "customer_1").await, 400, "This page is too old");
+    assert_eq!(grants(&sandbox).await.len(), 0);
+}
+
+#[tokio::test]
+async fn cookies_are_held_to_this_host() {
+    let cookies = |answer: &Answer| -> Vec<String> {
+        let text = |cookie: &reqwest::header::HeaderValue| {
+            cookie.to_str().unwrap().split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap()
+        };
+        answer
+            .headers
+            .get_all("set-cookie")
+            .iter()
+            .map(text)
+            .map(|(name, value)| format!("{name} {}", value.split_once("; ").unwrap().1))
+            .collect()
+    };
+    let https = Setting { issuer: Some("https://auth.bank.example".into()), ..Setting::default() };
+    for (setting, prefix, secure) in [(Setting::default(), "", ""), (https, "__Host-", "; Secure")] {
+        let sandbox = Sandbox::with(setting).await;
+        let mut visitor = Visitor::new(&sandbox);
+        let page = visitor.authorize(&[]).await;
+        assert_eq!(cookies(&page), [format!("{prefix}counterfoil-browser Path=/; HttpOnly; SameSite=Lax{secure}")]);
+        assert_eq!(cookies(&visitor.authorize(&[]).await), [""; 0], "it has one");
+        let signed_in = visitor.submit(&page, &[("username", "customer_1"), ("password", "customer_1")]).await;
+        assert_eq!(cookies(&signed_in), [format!("{prefix}counterfoil-session Path=/; HttpOnly; SameSite=Lax{secure}")]);
+        let before = visitor.cookies.clone();
+        visitor.sign_in(&page, "customer_1").await;
+        assert_ne!(visitor.cookies, before, "every sign-in begins another session");
+        let mut old = Visitor { sandbox: &sandbox, cookies: before };
+        assert_page(&old.get("/connected-apps").await, 200, "Sign in to Sandbank");
+
+        let page = visitor.get("/connected-apps").await;
+        let (_, hidden) = forms(&page).remove(0);
+        let out = visitor.post("/sign-out", &[("csrf", &hidden["csrf"])]).await;
+        assert_eq!(cookies(&out), [format!("{prefix}counterfoil-session Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age=0")]);
+    }
+}
+
+#[tokio::test]
+async fn every_page_is_kept_apart_from_other_sites() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let elsewhere = ("redirect_uri", "http://localhost:3000/callback");
+    let sign_in = visitor.authorize(&[elsewhere]).await;
+    let failed = visitor.sign_in_with(&sign_in, "customer_1", "wrong").await;
+    let consent = visitor.sign_in(&failed, "customer_1").await;
+    let nothing = visitor.allow(&consent, &[]).await;
+    let form_post = visitor.authorize(&[elsewhere, ("response_mode", "form_post")]).await;
+    let form_post = visitor.allow(&form_post, &["c1-card"]).await;
+    let mut pages: Vec<(Answer, &str)> = [sign_in, failed, consent, nothing, form_post].map(|page| (page, " http://localhost:3000")).into();
+    for path in ["/", "/sandbox/callback?code=x&state=y", "/connected-apps", "/authorize", "/consent", "/sign-out", "/connected-apps/x"] {
+        pages.push((visitor.get(path).await, ""));
+    }
+    for (page, target) in pages {
+        let csp = format!(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:; form-action 'self'{target}; frame-ancestors 'none'; base-uri 'none'"
+        );
+        assert_eq!(page.header("content-security-policy"), csp, "{}", page.text);
+        let headers = ["content-type", "cache-control", "referrer-policy", "x-content-type-options"].map(|name| page.header(name));
+        assert_eq!(headers, ["text/html; charset=utf-8", "no-store", "no-referrer", "nosniff"]);
+        let inline = |tag: &str| tag == "script" || tag == "style" || tag.contains(" style=") || tag.contains(" on");
+        assert!(!between(&page.text, "<", ">").any(inline), "{}", page.text);
+        for script in between(&page.text, "<script", ">") {
+            assert!(attribute(script, "src").unwrap().starts_with("/assets/"));
+        }
+    }
+    for asset in ["style.css", "form-post.js", "copy.js", "logo.svg"] {
+        assert_eq!(sandbox.get(&format!("/assets/{asset}")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_password_and_with_the_customer() {
+    let sandbox = Sandbox::start().await;
+    let id = CustomerId { provider: "sandbank".into(), customer: "customer_1".into() };
+    for command in
+        [Command::CustomerSetPassword { id: id.clone(), password: "customer_1".into() }, Command::CustomerRemove { id: id.clone() }]
+    {
+        let mut visitor = Visitor::new(&sandbox);
+        let consent = visitor.consent(&[]).await;
+        sandbox.admin(command).await;
+        assert_page(&visitor.allow(&consent, &["c1-card"]).await, 200, "Sign in to Sandbank");
+    }
+    assert_eq!(grants(&sandbox).await.len(), 0);
+}
