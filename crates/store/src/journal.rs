@@ -114,7 +114,9 @@ impl Journal {
         if tail.last().is_some_and(|byte| *byte != b'\n') {
             self.pending.push(b'\n');
         }
-        let known: std::collections::HashSet<&[u8]> = tail.split(|byte| *byte == b'\n').collect();
+        let waiting = self.pending.clone();
+        let known: std::collections::HashSet<&[u8]> =
+            tail.split(|byte| *byte == b'\n').chain(waiting.split(|byte| *byte == b'\n')).collect();
         let missing: Vec<Line> =
             recent.into_iter().filter(|line| serde_json::to_vec(line).is_ok_and(|text| !known.contains(text.as_slice()))).collect();
         self.add(missing);

@@ -65,6 +65,7 @@ impl Store {
             return Err(OpenError::Foreign { path: path.to_owned(), problem: "it is a directory".into() });
         }
         let lock = Lock::take(path, &options.holder)?;
+        let mut journal = Journal::open(options.endings_log.clone())?;
         create_private(path).map_err(|e| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() })?;
         let mut db = create_or_recognise(path)?;
         check_identity(&db, &options)?;
@@ -73,11 +74,12 @@ impl Store {
         let damaged = |e: rusqlite::Error| open_error(path, &e);
         let epoch = meta(&db, "epoch").map_err(damaged)?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
-        let mut journal = Journal::open(options.endings_log.clone())?;
         journal.catch_up(grants::recent_endings(&db).map_err(damaged)?)?;
         let readers = (0..READERS).map(|_| connect(path).map(Mutex::new)).collect::<Result<_, _>>().map_err(damaged)?;
-        let checkpointer = Checkpointer::start(path).map_err(damaged)?;
-        let writer = Writer::start(path.clone(), db, journal, checkpointer.nudge());
+        let no_thread =
+            |e: std::io::Error| OpenError::NotWritable { path: path.to_owned(), problem: format!("no thread could be started: {e}") };
+        let checkpointer = Checkpointer::start(connect(path).map_err(damaged)?).map_err(no_thread)?;
+        let writer = Writer::start(path.clone(), db, journal, checkpointer.nudge()).map_err(no_thread)?;
         Ok(Self { writer, readers, eras, epoch, checkpointer, _lock: lock })
     }
 
@@ -139,7 +141,11 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.set_prepared_statement_cache_capacity(64);
-    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {}; \
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+        checkpoint::BOUND
+    ))?;
     Ok(db)
 }
 

@@ -263,22 +263,35 @@ fn foreign_and_damaged_files_are_told_apart_and_left_alone() {
     assert!(matches!(Store::open(nowhere).unwrap_err(), OpenError::NoDirectory(_)));
 }
 
+/// Raises the store's epoch, as whoever restores a backup must.
+fn declare_loss(store: Store, dir: &tempfile::TempDir) -> Store {
+    drop(store);
+    let raise = "UPDATE meta SET value = '1' WHERE key = 'epoch'";
+    rusqlite::Connection::open(options(dir).path).unwrap().execute_batch(raise).unwrap();
+    Store::open(options(dir)).unwrap()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
     /// The gate in SQL and the verdict in Rust are one rule: whatever is presented, the store does what the verdict on its row says.
     #[test]
     fn the_gate_agrees_with_the_verdict(
         tries in prop::collection::vec((0_u64..6, prop::option::of(0_u8..2), prop_oneof![Just(0_i64), Just(9), Just(61), Just(301), Just(40 * DAY)],
-            any::<bool>(), any::<bool>(), prop::bool::weighted(0.05)), 1..25)
+            any::<bool>(), any::<bool>(), prop::bool::weighted(0.05)), 1..25),
+        loss_after in prop::option::of(0_usize..25),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (store, _dir) = store();
+            let (mut store, dir) = store();
             let (code, _) = grant(&store, 1).await;
             let mac = MacKey::new(&[4; 32]);
-            let mut now = NOW;
+            let (mut now, mut epoch) = (NOW, 0);
             for (i, (number, retry_key, wait, revoke, repeat, forged)) in tries.into_iter().enumerate() {
                 now = now.plus(wait);
+                if loss_after == Some(i) {
+                    store = declare_loss(store, &dir);
+                    epoch = 1;
+                }
                 let text = number.to_string();
                 let request = Request { client: "app", slip: &text, scope: None };
                 let slip = Slip { number, seal: if forged { Seal::from_bytes([1; 16]) } else { code.seal }, ..code };
@@ -292,13 +305,17 @@ proptest! {
                     on_lost_answer: if repeat { OnLostAnswer::Repeat } else { OnLostAnswer::Strict },
                 };
                 let row = store.counterfoil(code.grant).unwrap().unwrap();
-                let verdict = judge(&row, &presented, 0);
+                let verdict = judge(&row, &presented, epoch);
                 let done = store.redeem(Redeem { presented, successor_expires_at: now.plus(30 * DAY), slip_key: KEY }).await.unwrap();
                 let after = store.counterfoil(code.grant).unwrap().unwrap();
                 match (verdict, done) {
                     (Verdict::Redeem, Redeemed::Torn(torn)) => {
                         assert_eq!(torn.how(), Tearing::InTurn);
                         assert_eq!((after.next_slip, after.redeemed_at, after.claim), (number + 1, now, Some(presented.claim)));
+                    }
+                    (Verdict::RedeemAfterLoss, Redeemed::Torn(torn)) => {
+                        assert_eq!((torn.how(), torn.successor().number), (Tearing::AfterLoss, number + 1));
+                        assert_eq!((after.next_slip, after.epoch), (number + 1, 1));
                     }
                     (Verdict::Repeat, Redeemed::Torn(torn)) => {
                         assert_eq!(torn.how(), Tearing::Repeated);

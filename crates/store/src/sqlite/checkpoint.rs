@@ -1,7 +1,6 @@
 //! Checkpoints on a connection of their own, in small steps, so that no commit waits for one; and a bound on the write-ahead log.
 
-use super::connect;
-use std::path::Path;
+use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -9,8 +8,8 @@ use std::time::Duration;
 
 /// How often what was committed is copied into the file, while commits come in.
 const EVERY: Duration = Duration::from_millis(100);
-/// Bytes in the log from which it is restarted, for which writers wait a moment.
-const BOUND: u64 = 64 << 20;
+/// Bytes in the log from which it is restarted, for which writers wait a moment. The file shrinks back to them after a burst.
+pub(super) const BOUND: u64 = 64 << 20;
 
 /// The thread that checkpoints.
 #[derive(Debug)]
@@ -28,10 +27,7 @@ struct Shared {
 }
 
 impl Checkpointer {
-    pub(crate) fn start(path: &Path) -> rusqlite::Result<Self> {
-        let db = connect(path)?;
-        // The file shrinks back after a burst.
-        db.execute_batch(&format!("PRAGMA journal_size_limit = {BOUND}"))?;
+    pub(crate) fn start(db: Connection) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { dirty: AtomicBool::new(true), ..Shared::default() });
         let thread = {
             let shared = shared.clone();
@@ -44,9 +40,9 @@ impl Checkpointer {
                     }
                     std::thread::park_timeout(EVERY);
                 }
-            })
+            })?
         };
-        Ok(Self { shared, thread: thread.ok() })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// To be called after each commit.
@@ -60,7 +56,7 @@ impl Checkpointer {
     }
 }
 
-fn step(db: &rusqlite::Connection, shared: &Shared) -> rusqlite::Result<()> {
+fn step(db: &Connection, shared: &Shared) -> rusqlite::Result<()> {
     let pages: i64 = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
     let bytes = u64::try_from(pages).unwrap_or(0) * u64::from(super::PAGE_SIZE);
     shared.wal_bytes.store(bytes, Ordering::Relaxed);

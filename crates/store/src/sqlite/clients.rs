@@ -22,11 +22,8 @@ pub enum AddClient {
 /// What became of a secret to add.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddSecret {
-    /// It was added; as many older ones were dropped.
-    Added {
-        /// How many.
-        dropped: usize,
-    },
+    /// It was added, and older ones were dropped.
+    Added,
     /// There is no such client.
     NoClient,
 }
@@ -66,20 +63,17 @@ impl Store {
     /// Adds a client, with a secret if it is to have one.
     pub fn add_client(&self, id: String, settings: ClientSettings, secret: Option<SecretDigest>, now: Timestamp) -> Pending<AddClient> {
         self.writer.queue(move |batch| {
-            batch.together(|batch| {
-                let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
-                let added =
-                    batch.db.execute("INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![id, text, now.unix()])?;
-                // After a commit of unknown outcome the client that is there may be this call's own.
-                let own = "SELECT 1 FROM client WHERE client_id = ?1 AND settings = ?2 AND created_at = ?3";
-                if added == 0 && !(batch.again && batch.db.prepare(own)?.exists(params![id, text, now.unix()])?) {
-                    return Ok(AddClient::Exists);
-                }
-                if let Some(digest) = &secret {
-                    insert_secret(batch.db, &id, digest, now)?;
-                }
-                Ok(AddClient::Added)
-            })
+            let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
+            let added = batch.db.execute("INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![id, text, now.unix()])?;
+            // After a commit of unknown outcome the client that is there may be this call's own.
+            let own = "SELECT 1 FROM client WHERE client_id = ?1 AND settings = ?2 AND created_at = ?3";
+            if added == 0 && !(batch.again && batch.db.prepare(own)?.exists(params![id, text, now.unix()])?) {
+                return Ok(AddClient::Exists);
+            }
+            if let Some(digest) = &secret {
+                insert_secret(batch.db, &id, digest, now)?;
+            }
+            Ok(AddClient::Added)
         })
     }
 
@@ -94,18 +88,16 @@ impl Store {
     /// Adds a secret to a client and drops the oldest until `keep` older ones are left, at most one less than [`MOST_SECRETS`].
     pub fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
         self.writer.queue(move |batch| {
-            batch.together(|batch| {
-                if !batch.db.prepare_cached("SELECT 1 FROM client WHERE client_id = ?1")?.exists([&id])? {
-                    return Ok(AddSecret::NoClient);
-                }
-                let dropped = batch.db.execute(
-                    "DELETE FROM client_secret WHERE client_id = ?1 AND digest <> ?2 AND digest NOT IN \
-                     (SELECT digest FROM client_secret WHERE client_id = ?1 ORDER BY id DESC LIMIT ?3)",
-                    params![id, digest.0, i64::try_from(keep.min(MOST_SECRETS - 1)).unwrap_or(0)],
-                )?;
-                insert_secret(batch.db, &id, &digest, now)?;
-                Ok(AddSecret::Added { dropped })
-            })
+            if !batch.db.prepare_cached("SELECT 1 FROM client WHERE client_id = ?1")?.exists([&id])? {
+                return Ok(AddSecret::NoClient);
+            }
+            batch.db.execute(
+                "DELETE FROM client_secret WHERE client_id = ?1 AND digest <> ?2 AND digest NOT IN \
+                     (SELECT digest FROM client_secret WHERE client_id = ?1 AND digest <> ?2 ORDER BY id DESC LIMIT ?3)",
+                params![id, digest.0, i64::try_from(keep.min(MOST_SECRETS - 1)).unwrap_or(0)],
+            )?;
+            insert_secret(batch.db, &id, &digest, now)?;
+            Ok(AddSecret::Added)
         })
     }
 
@@ -125,11 +117,9 @@ impl Store {
     pub fn remove_client(&self, id: String, now: Timestamp) -> Pending<bool> {
         let (eras, who) = (self.eras.clone(), Removed::Client(id.clone()));
         self.writer.queue(move |batch| {
-            batch.together(|batch| {
-                remove(batch, &eras, &who, now, |db| {
-                    db.execute("DELETE FROM client_secret WHERE client_id = ?1", [&id])?;
-                    db.execute("DELETE FROM client WHERE client_id = ?1", [&id]).map(|n| n == 1)
-                })
+            remove(batch, &eras, &who, now, |db| {
+                db.execute("DELETE FROM client_secret WHERE client_id = ?1", [&id])?;
+                db.execute("DELETE FROM client WHERE client_id = ?1", [&id]).map(|n| n == 1)
             })
         })
     }

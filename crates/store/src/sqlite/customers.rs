@@ -81,8 +81,7 @@ impl Store {
     /// Adds a customer with their accounts, or nothing.
     pub fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
         self.writer.queue(move |batch| {
-            batch.together(|batch| {
-                let Customer { id, name, password, created_at } = &new.customer;
+            let Customer { id, name, password, created_at } = &new.customer;
                 let added = batch
                     .db
                     .prepare_cached(
@@ -101,24 +100,21 @@ impl Store {
                     insert.execute(params![row, account.id, account.entity])?;
                 }
                 Ok(AddCustomer::Added)
-            })
         })
     }
 
     /// Sets a customer's password and ends their sessions; false where there is no such customer.
     pub fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
         self.writer.queue(move |batch| {
-            batch.together(|batch| {
-                let CustomerId { provider, customer } = &id;
-                batch.db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
-                batch
-                    .db
-                    .execute(
-                        "UPDATE customer SET password = ?3 WHERE provider = ?1 AND customer = ?2",
-                        params![provider, customer, password.expose()],
-                    )
-                    .map(|n| n == 1)
-            })
+            let CustomerId { provider, customer } = &id;
+            batch.db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
+            batch
+                .db
+                .execute(
+                    "UPDATE customer SET password = ?3 WHERE provider = ?1 AND customer = ?2",
+                    params![provider, customer, password.expose()],
+                )
+                .map(|n| n == 1)
         })
     }
 
@@ -129,12 +125,10 @@ impl Store {
     pub fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
         let (eras, who) = (self.eras.clone(), Removed::Customer(id.clone()));
         self.writer.queue(move |batch| {
-            batch.together(|batch| {
-                remove(batch, &eras, &who, now, |db| {
-                    let CustomerId { provider, customer } = &id;
-                    db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
-                    db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", [provider, customer]).map(|n| n == 1)
-                })
+            remove(batch, &eras, &who, now, |db| {
+                let CustomerId { provider, customer } = &id;
+                db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
+                db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", [provider, customer]).map(|n| n == 1)
             })
         })
     }

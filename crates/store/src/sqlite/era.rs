@@ -8,45 +8,58 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, Terms};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Who is removed.
+#[derive(Clone)]
 pub(crate) enum Removed {
     Client(String),
     Customer(CustomerId),
 }
 
 #[derive(Debug)]
-pub(crate) struct Eras(RwLock<HashMap<String, u32>>);
+pub(crate) struct Eras(RwLock<Raised>);
 
-fn subject_of_client(client: &str) -> String {
-    format!("client {client}")
+/// The eras of those that were ever removed; everybody else's is 0.
+#[derive(Debug, Default)]
+struct Raised {
+    clients: HashMap<String, u32>,
+    customers: HashMap<CustomerId, u32>,
 }
 
-fn subject_of_customer(customer: &CustomerId) -> String {
-    // Provider ids hold no spaces, so no two customers share a subject.
-    format!("customer {} {}", customer.provider, customer.customer)
+impl Raised {
+    fn raise(&mut self, who: Removed, era: u32) {
+        match who {
+            Removed::Client(id) => self.clients.insert(id, era),
+            Removed::Customer(id) => self.customers.insert(id, era),
+        };
+    }
 }
 
 impl Eras {
     pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let mut query = db.prepare("SELECT subject, era FROM era")?;
-        let eras = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        Ok(Self(RwLock::new(eras)))
-    }
-
-    fn of(&self, subject: impl FnOnce() -> String) -> u32 {
-        let eras = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // Nothing was ever removed, nearly always: then not even the name is put together.
-        if eras.is_empty() { 0 } else { eras.get(&subject()).copied().unwrap_or(0) }
+        let mut raised = Raised::default();
+        let mut query = db.prepare("SELECT client, provider, customer, era FROM era")?;
+        let eras = query.query_map([], |row| {
+            let who = match row.get_ref(0)?.as_str()? {
+                "" => Removed::Customer(CustomerId { provider: row.get(1)?, customer: row.get(2)? }),
+                client => Removed::Client(client.to_owned()),
+            };
+            Ok((who, row.get(3)?))
+        })?;
+        for era in eras {
+            let (who, era) = era?;
+            raised.raise(who, era);
+        }
+        Ok(Self(RwLock::new(raised)))
     }
 
     pub(crate) fn of_client(&self, client: &str) -> u32 {
-        self.of(|| subject_of_client(client))
+        self.read().clients.get(client).copied().unwrap_or(0)
     }
 
     pub(crate) fn of_customer(&self, customer: &CustomerId) -> u32 {
-        self.of(|| subject_of_customer(customer))
+        self.read().customers.get(customer).copied().unwrap_or(0)
     }
 
     /// Whether neither client nor customer was removed since the grant was given.
@@ -54,17 +67,14 @@ impl Eras {
         terms.client_era == self.of_client(&terms.client) && terms.customer_era == self.of_customer(&terms.customer)
     }
 
-    /// Takes note of a removal that was committed.
-    fn raised(&self, subject: String, era: u32) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(subject, era);
+    fn read(&self) -> RwLockReadGuard<'_, Raised> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Raises the era of `subject` within a transaction; gives the new one.
-fn raise(db: &Connection, subject: &str) -> rusqlite::Result<u32> {
-    db.query_row("INSERT INTO era VALUES (?1, 1) ON CONFLICT (subject) DO UPDATE SET era = era + 1 RETURNING era", [subject], |row| {
-        row.get(0)
-    })
+    /// Takes note of a removal that was committed.
+    fn raised(&self, who: Removed, era: u32) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).raise(who, era);
+    }
 }
 
 /// Removes a client or customer: `delete` takes it and what hangs on it away and says whether it was there. Its era is raised, the work
@@ -76,29 +86,32 @@ pub(crate) fn remove(
     now: Timestamp,
     delete: impl FnOnce(&Connection) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<bool> {
-    let (subject, client, customer) = match who {
-        Removed::Client(id) => (subject_of_client(id), Some(id), None),
-        Removed::Customer(id) => (subject_of_customer(id), None, Some(id)),
+    let (client, provider, customer) = match who {
+        Removed::Client(id) => (id.as_str(), "", ""),
+        Removed::Customer(id) => ("", id.provider.as_str(), id.customer.as_str()),
     };
-    let era = if delete(batch.db)? {
-        let era = raise(batch.db, &subject)?;
+    let name = [client, provider, customer];
+    let era: Option<u32> = if delete(batch.db)? {
+        let raise = "INSERT INTO era VALUES (?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET era = era + 1 RETURNING era";
+        let era: u32 = batch.db.query_row(raise, name, |row| row.get(0))?;
         batch.db.execute(
             "INSERT INTO removal (at, client, provider, customer, era, done_up_to, done) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
-            params![now.unix(), client, customer.map(|id| &id.provider), customer.map(|id| &id.customer), era],
+            params![now.unix(), client, provider, customer, era],
         )?;
         Some(era)
     } else if batch.again {
         // The first run may have been committed after all. Raising nothing and noting what stands is right either way.
-        batch.db.query_row("SELECT era FROM era WHERE subject = ?1", [&subject], |row| row.get(0)).optional()?
+        let stands = "SELECT era FROM era WHERE client = ?1 AND provider = ?2 AND customer = ?3";
+        batch.db.query_row(stands, name, |row| row.get(0)).optional()?
     } else {
         None
     };
     let Some(era) = era else { return Ok(false) };
-    batch.journal(match who {
-        Removed::Client(id) => Line::Client { at: now, client: id.clone(), era },
-        Removed::Customer(id) => Line::Customer { at: now, customer: id.clone(), era },
+    batch.journal(match who.clone() {
+        Removed::Client(client) => Line::Client { at: now, client, era },
+        Removed::Customer(customer) => Line::Customer { at: now, customer, era },
     });
-    let eras = eras.clone();
-    batch.once_committed(move || eras.raised(subject, era));
+    let (eras, who) = (eras.clone(), who.clone());
+    batch.once_committed(move || eras.raised(who, era));
     Ok(true)
 }

@@ -103,7 +103,7 @@ impl Store {
     /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing.
     pub fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
         let epoch = self.epoch;
-        self.writer.queue(move |batch| batch.together(|batch| create(batch.db, &grant, epoch)))
+        self.writer.queue(move |batch| create(batch.db, &grant, epoch))
     }
 
     /// The terms of a grant. They never change, so the answer may be kept for good.
@@ -150,7 +150,7 @@ impl Store {
         self.writer.queue(move |batch| {
             // An ending that an earlier call made may not be in the journal yet; this answer vouches for it.
             batch.acknowledges_ending();
-            batch.together(|batch| end(batch, grant, by, now, epoch))
+            end(batch, grant, by, now, epoch)
         })
     }
 
@@ -278,10 +278,6 @@ pub(crate) fn end(batch: &mut Batch<'_>, grant: GrantId, by: EndedBy, now: Times
         .execute(params![id, epoch])?;
     if ended == 0 {
         let known = batch.db.prepare_cached(READ_COUNTERFOIL)?.exists([id])?;
-        if known && batch.again {
-            // It may be this call's first run that ended it, and then its line is not in the journal.
-            batch.journal(Line::Grant { at: now, grant, by });
-        }
         return Ok(if known { Ending::AlreadyEnded } else { Ending::NotFound });
     }
     batch.db.prepare_cached("INSERT INTO ending VALUES (?1, ?2, ?3)")?.execute(params![id, now.unix(), by.name()])?;
@@ -322,9 +318,9 @@ pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
     let mut removals = db.prepare("SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256")?;
     let removed = removals.query_map([], |row| {
         let (at, era) = (time(row, 0)?, row.get(4)?);
-        Ok(match row.get(1)? {
-            Some(client) => Line::Client { at, client, era },
-            None => Line::Customer { at, customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? }, era },
+        Ok(match row.get_ref(1)?.as_str()? {
+            "" => Line::Customer { at, customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? }, era },
+            client => Line::Client { at, client: client.to_owned(), era },
         })
     })?;
     for removal in removed {

@@ -126,9 +126,7 @@ fn tear(batch: &mut Batch<'_>, redeem: &Redeem, epoch: u32) -> rusqlite::Result<
             Ok(Redeemed::Refused { refused: Some(refused), reason })
         }
         // The gate and the verdict are one rule in two languages; a test holds them together.
-        Verdict::Redeem | Verdict::RedeemAfterLoss => {
-            Ok(Redeemed::Refused { refused: None, reason: "the row changed under the writer".into() })
-        }
+        Verdict::Redeem | Verdict::RedeemAfterLoss => Err(rusqlite::Error::StatementChangedRows(0)),
     }
 }
 
@@ -162,10 +160,8 @@ fn record_refusal(batch: &mut Batch<'_>, slip: Slip, refused: Refused, now: Time
         (Refused::Forged, _) => (Event::SlipForged, None),
         (Refused::Ahead, _) => (Event::SlipAhead, None),
     };
-    batch.together(|batch| {
-        audit(batch.db, slip.grant, event, now, reason)?;
-        ended_by.map_or(Ok(()), |by| end(batch, slip.grant, by, now, epoch).map(drop))
-    })
+    audit(batch.db, slip.grant, event, now, reason)?;
+    ended_by.map_or(Ok(()), |by| end(batch, slip.grant, by, now, epoch).map(drop))
 }
 
 /// By primary key alone, as the gate.

@@ -22,8 +22,10 @@ const AUDIT_KEPT_FOR: Seconds = 3 * 365 * DAY;
 /// A removal that is being worked off.
 struct Removal {
     id: i64,
-    client: Option<String>,
-    customer: Option<(String, String)>,
+    /// Empty where it is a customer's.
+    client: String,
+    provider: String,
+    customer: String,
     era: u32,
     done_up_to: i64,
 }
@@ -59,7 +61,7 @@ impl Store {
     /// Takes one step in giving each grant that a removal ended its own ending, audit entry and notification; true where there is more.
     pub fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
         let epoch = self.epoch;
-        self.writer.queue(move |batch| batch.together(|batch| work_off(batch, now, epoch)))
+        self.writer.queue(move |batch| work_off(batch, now, epoch))
     }
 }
 
@@ -84,8 +86,8 @@ fn sweep_unredeemed(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<bool>
 
 fn work_off(batch: &mut Batch<'_>, now: Timestamp, epoch: u32) -> rusqlite::Result<bool> {
     let removal = |row: &Row<'_>| {
-        let (provider, customer): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
-        Ok(Removal { id: row.get(0)?, client: row.get(1)?, customer: provider.zip(customer), era: row.get(4)?, done_up_to: row.get(5)? })
+        let (client, provider, customer) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Removal { id: row.get(0)?, client, provider, customer, era: row.get(4)?, done_up_to: row.get(5)? })
     };
     let first = batch
         .db
@@ -93,27 +95,19 @@ fn work_off(batch: &mut Batch<'_>, now: Timestamp, epoch: u32) -> rusqlite::Resu
         .query_row([], removal)
         .optional()?;
     let Some(removal) = first else { return Ok(false) };
-    let (grants, by) = match (&removal.client, &removal.customer) {
+    let seen = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let Removal { client, provider, customer, era, done_up_to, .. } = &removal;
+    let (grants, by): (Vec<(i64, bool)>, _) = if client.is_empty() {
+        let next = "SELECT grant_id, customer_era < ?3 FROM terms WHERE provider = ?4 AND customer = ?5 AND grant_id > ?1 ORDER BY grant_id LIMIT ?2";
+        let mut query = batch.db.prepare_cached(next)?;
+        let grants = query.query_map(params![done_up_to, STEP, era, provider, customer], seen)?;
+        (grants.collect::<rusqlite::Result<_>>()?, EndedBy::CustomerRemoved)
+    } else {
         // No index leads from a client to its grants: all are looked at, a step at a time.
-        (Some(client), _) => (
-            batch
-                .db
-                .prepare_cached("SELECT grant_id, client = ?4 AND client_era < ?3 FROM terms WHERE grant_id > ?1 ORDER BY grant_id LIMIT ?2")?
-                .query_map(params![removal.done_up_to, STEP, removal.era, client], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?,
-            EndedBy::ClientRemoved,
-        ),
-        (None, Some((provider, customer))) => (
-            batch
-                .db
-                .prepare_cached(
-                    "SELECT grant_id, customer_era < ?3 FROM terms WHERE provider = ?4 AND customer = ?5 AND grant_id > ?1 ORDER BY grant_id LIMIT ?2",
-                )?
-                .query_map(params![removal.done_up_to, STEP, removal.era, provider, customer], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?,
-            EndedBy::CustomerRemoved,
-        ),
-        (None, None) => (Vec::new(), EndedBy::Operator),
+        let next = "SELECT grant_id, client = ?4 AND client_era < ?3 FROM terms WHERE grant_id > ?1 ORDER BY grant_id LIMIT ?2";
+        let mut query = batch.db.prepare_cached(next)?;
+        let grants = query.query_map(params![done_up_to, STEP, era, client], seen)?;
+        (grants.collect::<rusqlite::Result<_>>()?, EndedBy::ClientRemoved)
     };
     for (grant, _) in grants.iter().filter(|(_, concerned)| *concerned) {
         if let Some(grant) = GrantId::from_number(*grant) {

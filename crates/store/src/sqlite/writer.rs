@@ -1,6 +1,7 @@
 //! The one thread that writes. It takes whatever is queued into one transaction (group commit) and answers after the fsync.
 
 use super::connect;
+use super::grants::recent_endings;
 use crate::error::StoreError;
 use crate::journal::{Journal, Line};
 use rusqlite::Connection;
@@ -59,26 +60,12 @@ impl Batch<'_> {
     pub(crate) fn acknowledges_ending(&mut self) {
         self.acknowledges_ending = true;
     }
-
-    /// Runs several statements that must happen all or not at all, whatever becomes of the rest of the batch.
-    pub(crate) fn together<T>(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        self.db.prepare_cached("SAVEPOINT one")?.execute([])?;
-        let (lines, then) = (self.lines.len(), self.once_committed.len());
-        let result = work(self);
-        if result.is_err() {
-            self.lines.truncate(lines);
-            self.once_committed.truncate(then);
-            // Where SQLite has rolled the whole transaction back already there is no savepoint left; that error is the one to report.
-            let _ = self.db.execute_batch("ROLLBACK TO one");
-        }
-        let released = self.db.prepare_cached("RELEASE one").and_then(|mut release| release.execute([]));
-        result.and_then(|value| released.map(|_| value))
-    }
 }
 
 /// A queued write.
 trait Job: Send {
-    /// Does the work inside the batch's transaction. Runs again after a commit whose outcome is unknown, so it must come to the same
+    /// Does the work inside the batch's transaction, all of it or, by an error, nothing: then the whole batch is rolled back and each of its
+    /// jobs runs again alone. Runs again also after a commit whose outcome is unknown, so it must come to the same
     /// answer where its first run took effect.
     fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()>;
     /// Answers the caller: with the result of the last run, or with why it did not happen.
@@ -114,15 +101,35 @@ pub(crate) struct Writer {
     queue: Option<SyncSender<Box<dyn Job>>>,
     waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
+    /// Makes every commit take effect and be reported as failed.
+    #[cfg(test)]
+    pub(super) in_doubt: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Writer {
-    pub(crate) fn start(path: PathBuf, db: Connection, journal: Journal, committed: impl Fn() + Send + 'static) -> Self {
+    pub(crate) fn start(path: PathBuf, db: Connection, journal: Journal, committed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let work = Work { path, db: Some(db), journal, jobs, waiting: waiting.clone(), committed: Box::new(committed) };
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || work.run()).ok();
-        Self { queue: Some(queue), waiting, thread }
+        #[cfg(test)]
+        let in_doubt = Arc::<std::sync::atomic::AtomicBool>::default();
+        let work = Work {
+            #[cfg(test)]
+            in_doubt: in_doubt.clone(),
+            path,
+            db: Some(db),
+            journal,
+            jobs,
+            waiting: waiting.clone(),
+            committed: Box::new(committed),
+        };
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || work.run())?;
+        Ok(Self {
+            queue: Some(queue),
+            waiting,
+            thread: Some(thread),
+            #[cfg(test)]
+            in_doubt,
+        })
     }
 
     /// Queues `work`, at once.
@@ -166,6 +173,8 @@ struct Work {
     jobs: Receiver<Box<dyn Job>>,
     waiting: Arc<AtomicUsize>,
     committed: Box<dyn Fn() + Send>,
+    #[cfg(test)]
+    in_doubt: Arc<std::sync::atomic::AtomicBool>,
 }
 
 /// What one transaction did beside the rows.
@@ -210,6 +219,10 @@ impl Work {
         }
         let Batch { lines, once_committed, .. } = batch;
         db.prepare_cached("COMMIT")?.execute([])?;
+        #[cfg(test)]
+        if !again && self.in_doubt.load(Ordering::Relaxed) {
+            return Err(rusqlite::Error::StatementChangedRows(0));
+        }
         once_committed.into_iter().for_each(|then| then());
         self.journal.add(lines);
         Ok(Committed { acknowledges_ending })
@@ -230,12 +243,21 @@ impl Work {
         }
     }
 
+    /// Endings that took effect in a commit of unknown outcome are in the store and may not be in the journal.
+    fn catch_up(&mut self) {
+        let found = connect(&self.path).and_then(|db| recent_endings(&db));
+        if let Err(error) = found.map(|endings| self.journal.catch_up(endings)) {
+            tracing::warn!(%error, "the endings log could not be held against the store; the next start will");
+        }
+    }
+
     /// A transaction failed, and whether it took effect is not known. The file is opened anew, and each job runs again alone: it
     /// reads its row and finds out. Nobody is answered before that.
     fn after_failure(&mut self, jobs: &mut Vec<Box<dyn Job>>, error: &rusqlite::Error) {
         tracing::error!(%error, jobs = jobs.len(), "a write failed; the store is reopened and each write of the batch tried alone");
+        self.db = None;
+        self.catch_up();
         for job in jobs.drain(..) {
-            self.db = None;
             let mut alone = [job];
             let outcome = self.commit(&mut alone, true);
             let [job] = alone;
@@ -249,3 +271,6 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 -- The store of Counterfoil on SQLite. Column choices were measured: crates/store/examples/hot_row.rs, docs/decisions/.
 -- Times are unix seconds.
 
--- What the store is: kind (live or sandbox), issuer, epoch, clock_offset.
+-- What the store is: kind (live or sandbox), issuer, epoch; and what it must remember: clock_offset, unredeemed_swept_up_to, probe.
 CREATE TABLE meta (
     key TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
@@ -104,17 +104,21 @@ CREATE TABLE account (
 );
 
 -- How often a client or customer of a name was removed. Grants of an earlier era are dead.
+-- Either `client` or `provider` and `customer` name who it is; the others are empty.
 CREATE TABLE era (
-    subject TEXT NOT NULL PRIMARY KEY,
-    era INTEGER NOT NULL
+    client TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    era INTEGER NOT NULL,
+    PRIMARY KEY (client, provider, customer)
 ) WITHOUT ROWID;
 -- Removals whose grants are being worked off one by one; `done_up_to` is the last grant seen to.
 CREATE TABLE removal (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
-    client TEXT,
-    provider TEXT,
-    customer TEXT,
+    client TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    customer TEXT NOT NULL,
     era INTEGER NOT NULL,
     done_up_to INTEGER NOT NULL,
     done INTEGER NOT NULL

@@ -1,0 +1,167 @@
+//! Commits whose outcome was not known: they took effect, and the writer was told that they failed. Each verb must find that out.
+
+use crate::{
+    AddClient, AddCustomer, AddSecret, CreateGrant, Customer, Ending, NewCustomer, NewGrant, OpenOptions, Redeem, Redeemed, Store,
+    StoreKind, Tearing,
+};
+use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::client::{ClientSettings, SecretDigest};
+use counterfoil_core::clock::{DAY, HOUR, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::fdx::DataClusters;
+use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::mac::MacKey;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::secret::Secret;
+use counterfoil_core::slip::Slip;
+use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use std::sync::atomic::Ordering;
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
+const KEY: SlipKeyId = SlipKeyId(1);
+
+fn store_in_doubt() -> (Store, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(OpenOptions {
+        path: dir.path().join("store.db"),
+        kind: StoreKind::Live,
+        issuer: "https://a.example".into(),
+        endings_log: Some(dir.path().join("endings.log")),
+        holder: "the test".into(),
+    });
+    let store = store.unwrap();
+    store.writer.in_doubt.store(true, Ordering::Relaxed);
+    (store, dir)
+}
+
+fn journal(dir: &TempDir) -> Vec<String> {
+    std::fs::read_to_string(dir.path().join("endings.log")).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn customer() -> CustomerId {
+    CustomerId { provider: "bank".into(), customer: "ada".into() }
+}
+
+async fn grant(store: &Store) -> (Slip, Terms) {
+    let terms = Terms {
+        grant: GrantId::new(NOW, [1; 4]),
+        client: "app".into(),
+        customer: customer(),
+        name: "Ada".into(),
+        scopes: Scopes::ALL,
+        clusters: DataClusters::default(),
+        accounts: vec![],
+        lookback_days: None,
+        created_at: NOW,
+        expires_at: NOW.plus(365 * DAY),
+        authenticated_at: NOW,
+        redirect_uri: "https://app.example/cb".into(),
+        challenge: None,
+        nonce: None,
+        client_era: 0,
+        customer_era: 0,
+    };
+    let new = NewGrant { terms: terms.clone(), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
+    let CreateGrant::Exists(made) = store.create_grant(new.clone()).await.unwrap() else { panic!("the first run was not seen") };
+    assert_eq!((made.0, made.1.next_slip, made.1.seal), (terms.clone(), 0, new.seal));
+    (Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: new.seal }, terms)
+}
+
+async fn redeem(store: &Store, slip: Slip, now: Timestamp, random: u8) -> Redeemed {
+    let request = Request { client: "app", slip: "text", scope: None };
+    let presented = Presented {
+        slip,
+        claim: Claim::keyless(&MacKey::new(&[4; 32]), [random; 8], request),
+        now,
+        on_replay: OnReplay::Revoke,
+        on_lost_answer: OnLostAnswer::Strict,
+    };
+    store.redeem(Redeem { presented, successor_expires_at: now.plus(30 * DAY), slip_key: KEY }).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_redemption_knows_its_own_success_and_a_replay_is_none() {
+    let (store, dir) = store_in_doubt();
+    let (code, terms) = grant(&store).await;
+    let Redeemed::Torn(torn) = redeem(&store, code, NOW, 1).await else { panic!("its own success was taken for a replay") };
+    assert_eq!((torn.how(), torn.successor().number), (Tearing::InTurn, 1));
+    let Redeemed::Torn(torn) = redeem(&store, *torn.successor(), NOW, 2).await else { panic!("refused") };
+    assert_eq!(store.counterfoil(code.grant).unwrap().unwrap().next_slip, 2);
+
+    let first = Slip { number: 1, ..*torn.successor() };
+    assert!(matches!(redeem(&store, first, NOW.plus(HOUR), 3).await, Redeemed::Refused { .. }));
+    assert!(store.living(&terms).unwrap().is_none());
+    assert!(journal(&dir)[0].contains("refresh_token_replay"), "{:?}", journal(&dir));
+}
+
+#[tokio::test]
+async fn an_ending_is_in_the_journal_before_it_is_answered() {
+    let (store, dir) = store_in_doubt();
+    let (code, terms) = grant(&store).await;
+    assert_ne!(store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap(), Ending::NotFound);
+    assert!(store.living(&terms).unwrap().is_none());
+    assert_eq!(journal(&dir).len(), 1);
+    assert_eq!(store.outgoing_events(10).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn clients_are_added_once_keep_their_secret_and_are_removed_for_good() {
+    let (store, dir) = store_in_doubt();
+    let secret = |n: u8| SecretDigest([n; 32]);
+    let add = |digest| store.add_client("app".into(), ClientSettings::new("App"), digest, NOW);
+    assert_eq!(add(Some(secret(1))).await.unwrap(), AddClient::Added);
+    assert_eq!(store.add_client("app".into(), ClientSettings::new("Another"), Some(secret(9)), NOW).await.unwrap(), AddClient::Exists);
+    assert_eq!(store.add_client_secret("app".into(), secret(2), 1, NOW).await.unwrap(), AddSecret::Added);
+    let digests = |store: &Store| store.clients().unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>();
+    assert_eq!(digests(&store), [1, 2]);
+    assert_eq!(store.add_client_secret("app".into(), secret(3), 1, NOW).await.unwrap(), AddSecret::Added);
+    assert_eq!(digests(&store), [2, 3]);
+
+    let (_, terms) = grant(&store).await;
+    assert!(store.remove_client("app".into(), NOW).await.unwrap());
+    assert!(store.living(&terms).unwrap().is_none());
+    assert_eq!((store.client_era("app"), store.clients().unwrap().len()), (1, 0));
+    assert!(journal(&dir)[0].contains("\"client\":\"app\",\"era\":1"));
+}
+
+#[tokio::test]
+async fn customers_are_added_once_and_removed_for_good() {
+    let (store, _dir) = store_in_doubt();
+    let new = |password: &str| NewCustomer {
+        customer: Customer { id: customer(), name: "Ada".into(), password: Secret::new(password), created_at: NOW },
+        accounts: vec![],
+    };
+    assert_eq!(store.add_customer(new("salted hash")).await.unwrap(), AddCustomer::Added);
+    assert_eq!(store.add_customer(new("another")).await.unwrap(), AddCustomer::Exists);
+    let (_, terms) = grant(&store).await;
+    assert!(store.remove_customer(customer(), NOW).await.unwrap());
+    assert!(store.living(&terms).unwrap().is_none());
+    assert_eq!(store.customer_era(&customer()), 1);
+}
+
+/// The log of a burst is restarted at its bound and shrinks back to it.
+#[tokio::test]
+async fn the_write_ahead_log_is_bounded() {
+    let (store, dir) = store_in_doubt();
+    store.writer.in_doubt.store(false, Ordering::Relaxed);
+    let blob = "x".repeat(1 << 20);
+    let write = |n: usize| {
+        let blob = blob.clone();
+        store.writer.queue(move |batch| super::super::set_meta(batch.db, "blob", &format!("{n}{blob}")))
+    };
+    for n in 0..160 {
+        write(n).await.unwrap();
+    }
+    let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
+    // The checkpointer comes round every 100 ms, and the log shrinks with the first commit after it was restarted.
+    for n in 0..600 {
+        if wal() <= super::super::checkpoint::BOUND + (4 << 20) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        write(n).await.unwrap();
+    }
+    panic!("the log has {} bytes", wal());
+}
