@@ -51,7 +51,7 @@ impl Common {
                         patience -= 1;
                         tokio::time::sleep(MOMENT).await;
                     }
-                    app => return admin::execute(&*app?, command).await.map_err(Failure::Failed),
+                    app => return admin::execute(&app?, command).await.map_err(Failure::Failed),
                 }
             }
         })

@@ -36,7 +36,6 @@ pub struct AccessToken {
 }
 
 /// What an access token says, not yet believed: the row that it names must be read first, since its MAC covers the seal.
-#[derive(Debug)]
 pub struct Unproven {
     says: AccessToken,
     bytes: [u8; LENGTH],

@@ -9,7 +9,7 @@ pub const KEYED_RETRY_WINDOW: crate::clock::Seconds = 10 * 60;
 pub const KEYLESS_RETRY_WINDOW: crate::clock::Seconds = 60;
 
 /// What makes two requests to `/token` the same: client, slip and scope as sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The client id.
     pub client: &'a str,

@@ -183,7 +183,8 @@ impl ClientSettings {
             "require_pkce" => self.require_pkce = yes_or_no(name, value)?,
             "resource_server" => self.resource_server = yes_or_no(name, value)?,
             "logo_uri" => self.logo_uri = optional,
-            _ => self.registered_entity = optional,
+            "registered_entity" => self.registered_entity = optional,
+            unknown => return Err(InvalidSetting::Unknown(unknown.to_owned())),
         }
         Ok(())
     }
@@ -299,6 +300,8 @@ pub struct Client {
     pub settings: ClientSettings,
     /// Its live secrets, the oldest first; none for a public client.
     pub secrets: Vec<ClientSecret>,
+    /// The era of clients of this id when this one was read. A grant records it; once the client is removed, the era is a later one.
+    pub era: u32,
     /// When it was registered.
     pub created_at: Timestamp,
 }

@@ -2,13 +2,21 @@
 
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
+use std::fmt;
 
 /// How many parameters an OAuth request may carry. Far more than any needs; it bounds the search for repeated names.
 pub const MOST_PARAMETERS: usize = 100;
 
 /// The parameters of a form or query, in the order sent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl fmt::Debug for Form<'_> {
+    /// The names alone: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
 
 /// Why a form can't be read. The texts are for logs and never quote values.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::grant::{CustomerId, GrantId, Terms};
 use crate::jws::Algorithm;
+use crate::mac::MacKey;
 use crate::secret::Secret;
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -52,6 +53,8 @@ pub struct Verified {
 /// What differs between two ID tokens of one grant.
 #[derive(Debug)]
 pub struct Issue<'a> {
+    /// The key that makes subjects.
+    pub subjects: &'a MacKey,
     /// The issuer.
     pub issuer: &'a str,
     /// When it is issued.
@@ -75,7 +78,7 @@ pub struct Issue<'a> {
 pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Claims {
         iss: issue.issuer,
-        sub: &subject(&terms.customer),
+        sub: &subject(&terms.customer, issue.subjects),
         aud: &terms.client,
         exp: issue.expires_at,
         iat: issue.now,
@@ -91,15 +94,11 @@ pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::E
     })
 }
 
-/// The `sub` of a customer: the same for one customer at one provider for ever, another for the same id at another provider, and not the
-/// name that they sign in with.
-pub fn subject(customer: &CustomerId) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in [&customer.provider, &customer.customer] {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    URL_SAFE_NO_PAD.encode(&context.finish().as_ref()[..16])
+/// The `sub` of a customer: the same for one customer at one provider for ever, another for the same id at another provider, and not to be
+/// told from the name that they sign in with, nor that from it: `key` is the server's alone.
+pub fn subject(customer: &CustomerId, key: &MacKey) -> String {
+    let mac = key.mac(&[b"sub", customer.provider.as_bytes(), customer.customer.as_bytes()]);
+    URL_SAFE_NO_PAD.encode(&mac[..16])
 }
 
 /// OpenID Connect Core section 3.1.3.6: half of the access token's hash, by the hash of the signature. Ed25519's is SHA-512.
@@ -115,7 +114,8 @@ mod tests {
 
     #[test]
     fn subjects_are_stable_and_kept_apart() {
-        let at = |provider: &str, customer: &str| subject(&CustomerId { provider: provider.into(), customer: customer.into() });
+        let key = MacKey::new(&[1; 32]);
+        let at = |provider: &str, customer: &str| subject(&CustomerId { provider: provider.into(), customer: customer.into() }, &key);
         assert_eq!(at("sandbank", "customer_1"), at("sandbank", "customer_1"));
         assert_ne!(at("a", "bc"), at("ab", "c"));
     }

@@ -198,7 +198,7 @@ impl SigningKey {
 }
 
 /// A token in compact form, taken apart and not yet verified.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Compact<'a> {
     signed: &'a str,
     header: &'a str,

@@ -4,6 +4,7 @@ use crate::secret::same;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A code challenge: the SHA-256 of the verifier that will redeem the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +39,19 @@ impl Challenge {
         let well_formed = (43..=128).contains(&verifier.len())
             && verifier.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'));
         well_formed && same(digest::digest(&digest::SHA256, verifier.as_bytes()).as_ref(), &self.0)
+    }
+}
+
+impl Serialize for Challenge {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.encode())
+    }
+}
+
+impl<'de> Deserialize<'de> for Challenge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a code challenge has 43 characters of base64url"))
     }
 }
 

@@ -160,8 +160,6 @@ form-post-continue = Continue
 
 ## Errors
 
-error-detail = Detail
-error-reference = Reference
 error-unknown-client-title = This app is not known here
 error-unknown-client-text = The app that sent you is not registered with us, so we can’t let you go on. Nothing has been shared. Please tell the makers of the app.
 error-redirect-uri-title = This app can’t be answered
@@ -184,8 +182,6 @@ error-internal-title = Something went wrong on our side
 error-internal-text = This is not your fault. Please try again. If it happens again, tell us what you did and when.
 error-too-large-title = This request is too large
 error-too-large-text = More was sent than we accept. Go back to the app and start again.
-error-origin-title = This form came from another site
-error-origin-text = To keep you safe, we only accept forms from our own pages. Nothing has been shared or changed.
 
 ## The sandbox, for developers
 

@@ -19,10 +19,11 @@ use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, En
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Something that an operator wants.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the members are the arguments of the commands, described in their help")]
 pub enum Command {
@@ -52,7 +53,8 @@ fn failed(error: impl Display) -> String {
 ///
 /// # Errors
 /// Why not, in words for the operator.
-pub async fn execute(app: &App, command: Command) -> Result<Value, String> {
+pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> {
+    let _one = app.one_command.lock().await;
     let now = app.clock.now();
     match command {
         Command::ClientAdd { id, settings } => client_add(app, id, &settings, now).await,
@@ -61,9 +63,10 @@ pub async fn execute(app: &App, command: Command) -> Result<Value, String> {
         Command::ClientSet { id, settings } => client_set(app, id, &settings).await,
         Command::ClientRotateSecret { id, drop_old } => client_rotate_secret(app, id, drop_old, now).await,
         Command::ClientRemove { id } => {
-            let removed = app.store.remove_client(id.clone(), now).await.map_err(failed)?;
+            let removed = app.store.remove_client(id.clone(), now).await;
+            // Also where it failed: it may have been committed without its line in the endings log.
             app.reload_clients().map_err(failed)?;
-            if removed { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
+            if removed.map_err(failed)? { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
         }
         Command::CustomerAdd { id, name, password, accounts } => customer_add(app, id, name, password, accounts, now).await,
         Command::CustomerList { provider, after, limit } => {
@@ -112,10 +115,13 @@ pub async fn execute(app: &App, command: Command) -> Result<Value, String> {
         },
         Command::KeysList => Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token))),
         Command::KeysRotate { compromised } => {
-            match &compromised {
-                Some(kid) => app.keys.drop_compromised(kid, now).map_err(failed)?,
-                None => app.keys.rotate(now).map_err(failed)?,
-            }
+            let server = app.clone();
+            // Making RSA keys takes a while.
+            let rotate = move || match compromised {
+                Some(kid) => server.keys.drop_compromised(&kid, now),
+                None => server.keys.rotate(now),
+            };
+            tokio::task::spawn_blocking(rotate).await.map_err(failed)?.map_err(failed)?;
             Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token)))
         }
     }
@@ -133,7 +139,7 @@ fn no_grant(grant: GrantId) -> String {
     format!("there is no grant {grant}")
 }
 
-fn client(app: &App, id: &str) -> Result<std::sync::Arc<Client>, String> {
+fn client(app: &App, id: &str) -> Result<Arc<Client>, String> {
     app.client(id).ok_or_else(|| no_client(id))
 }
 
@@ -172,8 +178,8 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
     let before = client(app, &id)?;
     let mut settings = before.settings.clone();
     apply(&mut settings, changes)?;
-    if !settings.is_public() && before.secrets.is_empty() {
-        return Err(format!("`{id}` is public and has no secret; register a confidential client under another id"));
+    if settings.is_public() != before.settings.is_public() {
+        return Err(format!("`{id}` can't become public or cease to be: its secrets would be wrong; register a client under another id"));
     }
     if !app.store.set_client(id.clone(), settings).await.map_err(failed)? {
         return Err(no_client(&id));
@@ -190,7 +196,7 @@ async fn client_rotate_secret(app: &App, id: String, drop_old: bool, now: Timest
     let keep = if drop_old { 0 } else { 1 };
     match app.store.add_client_secret(id.clone(), digest, keep, now).await.map_err(failed)? {
         AddSecret::NoClient => return Err(no_client(&id)),
-        AddSecret::Added { .. } => app.reload_clients().map_err(failed)?,
+        AddSecret::Added => app.reload_clients().map_err(failed)?,
     }
     let mut shown = client_json(&*client(app, &id)?);
     shown["client_secret"] = secret.into();

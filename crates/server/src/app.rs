@@ -6,6 +6,7 @@ use crate::pages::Locale;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
 use counterfoil_core::clock::Clock;
+use counterfoil_core::dialect::Dialect;
 use counterfoil_core::redirect_uri;
 use counterfoil_core::settings::Settings;
 use counterfoil_store::{Store, StoreError};
@@ -32,7 +33,12 @@ pub struct App {
     /// The texts of the pages.
     pub locale: Locale,
     /// Bounds the memory that password hashes take.
-    pub(crate) password_gate: Semaphore,
+    pub(crate) password_gate: Arc<Semaphore>,
+    /// Tries to sign in as one customer wait for each other, so that a right one under way is not counted as failed. A customer has one of
+    /// these by hash.
+    pub(crate) sign_in_turns: [tokio::sync::Mutex<()>; 64],
+    /// Held while an operator's command is carried out, so that none is decided by what another is changing.
+    pub(crate) one_command: tokio::sync::Mutex<()>,
     clients: ArcSwap<Clients>,
 }
 
@@ -57,7 +63,9 @@ impl App {
             clock,
             metrics: Metrics::new(),
             locale: Locale::english().map_err(AppError::Locale)?,
-            password_gate: Semaphore::new(PASSWORDS_AT_ONCE),
+            password_gate: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
+            sign_in_turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            one_command: tokio::sync::Mutex::default(),
             clients: ArcSwap::default(),
         };
         app.reload_clients()?;
@@ -72,6 +80,11 @@ impl App {
     /// The client of this id, if there is one.
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
         self.clients.load().by_id.get(id).cloned()
+    }
+
+    /// How errors are spelled to a client.
+    pub fn dialect_of(&self, client: &Client) -> Dialect {
+        client.settings.dialect.unwrap_or(self.settings.dialect)
     }
 
     /// Whether scripts of this origin may call `/token`, `/revoke` and `/userinfo`.

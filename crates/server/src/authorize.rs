@@ -7,6 +7,7 @@ mod request;
 pub use request::{Rejected, read};
 
 use crate::app::App;
+use crate::connected_apps::living_grants;
 use crate::consent::{self, Approval};
 use crate::cookies::Browser;
 use crate::refused::Refused;
@@ -24,7 +25,7 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
 use counterfoil_core::scope::Scopes;
-use counterfoil_store::{GrantFilter, Session, StoreError};
+use counterfoil_store::{Session, StoreError};
 use std::sync::Arc;
 
 /// `GET /authorize`.
@@ -58,7 +59,9 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
         Err(Rejected::Redirect(to, error, reason)) => return redirect_error(app, &to, error, reason),
     };
     let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
-    let session = session.filter(|session| fits(session, &request));
+    // A request for a sign-in from this moment on is not met by one of the same second, before it.
+    let asks_afresh = request.not_before == Some(now);
+    let session = session.filter(|session| !asks_afresh && fits(session, &request, now));
     if prompt_none {
         return without_asking(app, &request, session, now).await;
     }
@@ -72,9 +75,9 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
 }
 
 /// Whether a session will do for a request: of the provider asked for, and not older than asked for.
-pub fn fits(session: &Session, request: &AuthorizationRequest) -> bool {
+pub fn fits(session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
     request.connector.as_ref().is_none_or(|connector| *connector == session.customer.provider)
-        && request.not_before.is_none_or(|not_before| session.authenticated_at >= not_before)
+        && request.not_before.is_none_or(|not_before| (not_before..=now).contains(&session.authenticated_at))
 }
 
 /// `prompt=none`: succeeds only where the customer is signed in and has given this client as much before.
@@ -83,11 +86,19 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
     let Some(session) = session else {
         return refuse(ErrorCode::LoginRequired, "nobody is signed in");
     };
+    // RFC 8252 section 8.6: whoever listens on a loopback port or claims a private scheme is not known to be the app that was allowed.
+    let assured =
+        request.redirect_uri.starts_with("https://") || app.client(&request.client).is_some_and(|client| !client.settings.is_public());
+    if !assured {
+        return refuse(ErrorCode::InteractionRequired, "the client's identity is not assured, so the customer must be asked");
+    }
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
     let Some(earlier) = covering_grant(app, request, &session, now).map_err(unavailable)? else {
         return refuse(ErrorCode::ConsentRequired, "no living grant of this client covers the request");
     };
+    let lifetimes = &app.settings.lifetimes;
     let approval = Approval {
+        customer_era: session.customer_era,
         customer: session.customer,
         name: session.name,
         accounts: earlier.accounts,
@@ -95,7 +106,8 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         scopes: request.scopes.without(Scopes::OFFLINE_ACCESS),
         clusters: earlier.clusters,
         lookback_days: earlier.lookback_days,
-        ends_no_later_than: Some(earlier.expires_at),
+        // It can't be refreshed: once its ID token has expired it is of no more use, and must not outlive a consent that was taken back.
+        ends_no_later_than: Some(earlier.expires_at.min(now.plus(lifetimes.code + lifetimes.id_token))),
     };
     match consent::approve(app, request, approval, now).await.map_err(unavailable)? {
         Some(code) => redirect_code(app, request, &code),
@@ -105,10 +117,9 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
 
 /// The terms of the customer's newest living grant of the same client that covers scope and connector.
 fn covering_grant(app: &App, request: &AuthorizationRequest, session: &Session, now: Timestamp) -> Result<Option<Terms>, StoreError> {
-    let filter = GrantFilter { client: Some(request.client.clone()), customer: Some(session.customer.clone()), limit: 100, before: None };
-    let grants = app.store.grants(&filter)?;
+    let grants = living_grants(app, &session.customer, Some(request.client.clone()), now)?;
     // A code that nobody redeemed yet is no sign that the client ever had the customer's data.
     let covers = |scopes: Scopes| scopes.contains(request.scopes.without(Scopes::OFFLINE_ACCESS));
-    let earlier = grants.into_iter().find(|grant| grant.is_living(now) && grant.counterfoil.next_slip > 0 && covers(grant.terms.scopes));
+    let earlier = grants.into_iter().find(|grant| grant.counterfoil.next_slip > 0 && covers(grant.terms.scopes));
     Ok(earlier.map(|grant| grant.terms))
 }

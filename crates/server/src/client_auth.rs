@@ -65,8 +65,8 @@ pub fn authenticate(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timest
         (client, Some(secret)) => {
             let digest = SecretDigest::of(&secret, &app.keys.ring().pepper);
             match client {
-                Some(client) if client.is_proven_by(&digest, now) => Ok(client),
                 Some(client) if client.settings.is_public() => Err(Unproven::Wrong("a secret from a public client")),
+                Some(client) if client.is_proven_by(&digest, now) => Ok(client),
                 Some(_) => Err(Unproven::Wrong("the client secret is wrong")),
                 None => Err(Unproven::Wrong("the client is unknown")),
             }

@@ -17,7 +17,7 @@ use axum::response::Response;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::GrantId;
+use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_store::{Grant, GrantFilter, Session, StoreError};
 use std::sync::Arc;
 
@@ -55,18 +55,21 @@ fn name_of(app: &App, client: &str) -> String {
 
 /// Whether a grant was put to use: a code that nobody redeemed connects nothing.
 fn is_connected(grant: &Grant, now: Timestamp) -> bool {
-    grant.is_living(now) && (grant.counterfoil.next_slip > 0 || now < grant.counterfoil.expires_at)
+    grant.counterfoil.next_slip > 0 || now < grant.counterfoil.expires_at
 }
 
-/// Every connected grant of the customer, however many ended ones came after it.
-fn connected(app: &App, session: &Session, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
-    let mut filter = GrantFilter { customer: Some(session.customer.clone()), limit: GRANTS_AT_ONCE, ..GrantFilter::default() };
+/// Every living grant of the customer, for one client or all, however many ended ones came after it; the newest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn living_grants(app: &App, customer: &CustomerId, client: Option<String>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+    let mut filter = GrantFilter { client, customer: Some(customer.clone()), limit: GRANTS_AT_ONCE, before: None };
     let mut found = Vec::new();
     loop {
         let grants = app.store.grants(&filter)?;
         filter.before = grants.last().map(|grant| grant.terms.grant);
         let is_last = grants.len() < GRANTS_AT_ONCE as usize;
-        found.extend(grants.into_iter().filter(|grant| is_connected(grant, now)));
+        found.extend(grants.into_iter().filter(|grant| grant.is_living(now)));
         if is_last {
             return Ok(found);
         }
@@ -74,7 +77,8 @@ fn connected(app: &App, session: &Session, now: Timestamp) -> Result<Vec<Grant>,
 }
 
 fn show(app: &App, session: &Session, csrf: &str, ended: Option<&str>, now: Timestamp) -> Result<Response, StoreError> {
-    let grants = connected(app, session, now)?;
+    let mut grants = living_grants(app, &session.customer, None, now)?;
+    grants.retain(|grant| is_connected(grant, now));
     let directory: Vec<(String, String)> =
         app.store.accounts(&session.customer)?.iter().map(|account| (account.id.clone(), Shown::of(account).label(&app.locale))).collect();
     let mut rows = Vec::new();

@@ -21,7 +21,6 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CustomerId, Seal, Terms};
-use counterfoil_core::pkce::Challenge;
 use counterfoil_core::random;
 use counterfoil_core::redirect_uri::csp_source;
 use counterfoil_core::scope::Scopes;
@@ -35,6 +34,8 @@ use std::sync::Arc;
 pub struct Approval {
     /// Who says it.
     pub customer: CustomerId,
+    /// Their era when they proved who they are.
+    pub customer_era: u32,
     /// Their name.
     pub name: String,
     /// The accounts that they share; checked against the directory by the caller.
@@ -58,13 +59,14 @@ pub struct Approval {
 /// The store can't answer.
 pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, StoreError> {
     let Some(client) = app.client(&request.client) else { return Ok(None) };
-    let Approval { customer, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } = approval;
+    let Approval { customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } =
+        approval;
     let expires_at = expires_at(app, &client, now);
     let terms = Terms {
         grant: request.grant,
         client: client.id.clone(),
-        client_era: app.store.client_era(&client.id),
-        customer_era: app.store.customer_era(&customer),
+        client_era: client.era,
+        customer_era,
         customer,
         name,
         scopes,
@@ -75,10 +77,10 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         expires_at: ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
         authenticated_at,
         redirect_uri: request.redirect_uri.clone(),
-        challenge: request.challenge.as_deref().and_then(Challenge::parse),
+        challenge: request.challenge,
         nonce: request.nonce.clone(),
     };
-    let ring = app.keys.ring().clone();
+    let ring = app.keys.ring();
     let mut code =
         Slip { key: ring.slips.current(), grant: terms.grant, number: 0, issued_at: now, seal: Seal::from_bytes(random::bytes()) };
     let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
@@ -190,7 +192,7 @@ impl Shown {
     }
 
     fn choice(&self) -> AccountChoice<'_> {
-        AccountChoice { id: &self.id, label: &self.label, kind: &self.kind, number: self.number.as_deref(), checked: false }
+        AccountChoice { id: &self.id, label: &self.label, kind: &self.kind, number: self.number.as_deref() }
     }
 }
 
@@ -223,7 +225,7 @@ fn asked(app: &App, form: &Form<'_>, headers: &HeaderMap, browser: &Browser, now
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
     };
     let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(match session.filter(|session| fits(session, &request)) {
+    Ok(match session.filter(|session| fits(session, &request, now)) {
         Some(session) => Asked::Ready(request, session),
         None => {
             let hint = request.login_hint.clone();
@@ -270,6 +272,7 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
     let approval = Approval {
         // In the order of the directory, each once.
         accounts: directory.into_iter().map(|account| account.id).filter(|id| chosen.contains(&id.as_str())).collect(),
+        customer_era: session.customer_era,
         customer: session.customer,
         name: session.name,
         authenticated_at: session.authenticated_at,

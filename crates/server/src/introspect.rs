@@ -44,6 +44,7 @@ pub async fn introspect(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
 
 /// What an active token allows; `None` where it is not active, or not this client's to ask about.
 fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Result<Option<Value>, StoreError> {
+    let subjects = app.keys.ring().subjects.clone();
     let may_ask = |terms: &Terms| client.settings.resource_server || terms.client == client.id;
     let about = |terms: &Terms, issued: Timestamp, expires: Timestamp, scope: counterfoil_core::scope::Scopes, kind: &str| {
         value!({
@@ -51,7 +52,7 @@ fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Result<O
             "iss": app.settings.issuer,
             "client_id": &*terms.client,
             "aud": &*terms.client,
-            "sub": subject(&terms.customer),
+            "sub": subject(&terms.customer, &subjects),
             "scope": scope,
             "token_type": kind,
             "iat": issued,

@@ -12,6 +12,7 @@ pub use ring::{KeyInfo, KeyState, Ring};
 use arc_swap::ArcSwap;
 use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, KeyError};
+use counterfoil_core::slip_keys::SlipKeyId;
 use file::{KeyFile, SigningEntry, SlipEntry};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,8 +81,8 @@ impl Keys {
     }
 
     /// The keys as they are now.
-    pub fn ring(&self) -> arc_swap::Guard<Arc<Ring>> {
-        self.ring.load()
+    pub fn ring(&self) -> Arc<Ring> {
+        self.ring.load_full()
     }
 
     /// Replaces every key: a new signing key of each algorithm is published now and signs later, a new slip key is used at once.
@@ -99,19 +100,26 @@ impl Keys {
         .map(drop)
     }
 
-    /// Drops a key that others may have: what it signed or authenticated is refused from now on, and a new one takes its place at once.
+    /// Drops a key that others may have: what it signed or authenticated is refused from now on. Where new tokens were made with it, a new
+    /// one takes its place at once.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then.
     pub fn drop_compromised(&self, kid: &str, now: Timestamp) -> Result<(), KeysError> {
+        let ring = self.ring();
+        let in_use = |alg| ring.signing_key(alg, now).is_some_and(|key| key.kid == kid);
         self.change(|file| {
             if let Some(at) = file.signing.iter().position(|key| key.kid == kid) {
                 let dropped = file.signing.remove(at);
-                file.signing.push(SigningEntry::new(dropped.alg, now, now)?);
-            } else if let Some(at) = file.slip.iter().position(|key| counterfoil_core::slip_keys::SlipKeyId(key.id).to_string() == kid) {
+                if in_use(dropped.alg) {
+                    file.signing.push(SigningEntry::new(dropped.alg, now, now)?);
+                }
+            } else if let Some(at) = file.slip.iter().position(|key| SlipKeyId(key.id).to_string() == kid) {
                 let next = file.next_slip_key();
-                file.slip.remove(at);
-                file.slip.push(SlipEntry::new(next, now));
+                let dropped = file.slip.remove(at);
+                if SlipKeyId(dropped.id) == ring.slips.current() {
+                    file.slip.push(SlipEntry::new(next, now));
+                }
             } else {
                 return Err(KeysError::Unknown(kid.chars().take(64).collect()));
             }

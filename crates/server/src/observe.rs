@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::verdict;
 use counterfoil_store::{Redeemed, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a request may take before it is answered with 503: a disk that hangs must not hang its clients.
+/// How long a request may take before it is answered with 503: a write that hangs must not hang its clients.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a handler tells the log, as an extension of its answer.
@@ -29,6 +30,10 @@ pub struct Seen {
     /// Why it was refused, or what was special, in plain words.
     pub reason: Option<String>,
 }
+
+/// Marks the answer of a handler that panicked.
+#[derive(Clone, Copy, Debug)]
+pub struct Panicked;
 
 /// Tells the log which client and grant an answer is about.
 pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Response {
@@ -44,6 +49,7 @@ pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, req
     let method = request.method().clone();
     let shape = shape_of(request.uri().path(), request.headers());
     let mut response = match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) if response.extensions().get::<Panicked>().is_some() => Refused::panicked(shape, &app).into_response(),
         Ok(response) => response,
         // What was queued for the store goes on; whether it took effect is not known here.
         Err(_) => Refused::too_slow(shape, &app).into_response(),
@@ -54,7 +60,7 @@ pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, req
     app.metrics.count(route, status, took.as_secs_f64());
 
     let seen = response.extensions_mut().remove::<Seen>().unwrap_or_default();
-    let (client, grant, reason) = (seen.client.as_deref(), seen.grant.map(|grant| grant.to_string()), seen.reason.as_deref());
+    let (client, grant, reason) = (seen.client.as_deref(), seen.grant.map(tracing::field::display), seen.reason.as_deref());
     let (status_code, micros) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     if status.is_server_error() {
         tracing::error!(target: "request", %method, route, status = status_code, micros, client, grant, reason);
@@ -135,14 +141,19 @@ impl Metrics {
     }
 
     /// Counts what became of a slip. `claimed` counts replays; `forged` and `ahead` are alarms.
-    pub(crate) fn count_slip(&self, redeemed: &Redeemed) {
+    pub(crate) fn count_slip(&self, redeemed: &Redeemed, grant: GrantId) {
         let outcome = match redeemed {
             Redeemed::Torn(torn) => match torn.how() {
                 Tearing::InTurn => "redeemed",
                 Tearing::Repeated => "repeated",
                 Tearing::AfterLoss => "after_loss",
             },
-            Redeemed::Refused { refused, .. } => refused.map_or("unknown", |refused| refused.name()),
+            Redeemed::Refused { refused, reason } => {
+                if matches!(refused, Some(verdict::Refused::Forged | verdict::Refused::Ahead)) {
+                    tracing::error!(%grant, reason, "ALARM: a slip that can't be");
+                }
+                refused.map_or("unknown", |refused| refused.name())
+            }
         };
         if let Some(counter) = self.slips.get(outcome) {
             counter.increment(1);

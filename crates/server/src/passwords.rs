@@ -41,20 +41,33 @@ fn verify(password: &Secret, hash: &Secret) -> bool {
     PasswordHash::new(hash.expose()).is_ok_and(|parsed| Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok())
 }
 
+/// A customer who has proven who they are.
+pub struct SignedIn {
+    /// The customer.
+    pub customer: Customer,
+    /// Their era when they did.
+    pub era: u32,
+}
+
 /// The customer of this name and password at the provider, unless too many tries failed lately. All refusals look alike.
 ///
 /// # Errors
 /// [`PasswordError`].
-pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp) -> Result<Result<Customer, &'static str>, PasswordError> {
+pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp) -> Result<Result<SignedIn, &'static str>, PasswordError> {
     // Names that nobody has are counted too, so that a closed door does not tell that there is a customer behind it.
     let key = app.keys.ring().tickets.mac(&[b"sign-in", id.provider.as_bytes(), id.customer.as_bytes()]);
+    let _turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
+    // Before the customer is looked up: a removal from now on makes what comes of it dead.
+    let era = app.store.customer_era(&id);
     let SignIn::Try(number) = app.store.begin_sign_in(key, now).await? else {
         return Ok(Err("too many tries to sign in failed lately"));
     };
     let known = app.store.customer(&id)?;
-    let _permit = app.password_gate.acquire().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
+    let permit = app.password_gate.clone().acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
     let hash = known.as_ref().map(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
+        // Held until the hash is done: a client that goes away must not make room for another hash.
+        let _permit = permit;
         let fits = password.expose().len() <= LONGEST;
         verify(&password, hash.as_ref().unwrap_or(&NOBODY)) && fits && hash.is_some()
     })
@@ -63,7 +76,7 @@ pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp
     match known {
         Some(customer) if right => {
             app.store.sign_in_succeeded(number).await?;
-            Ok(Ok(customer))
+            Ok(Ok(SignedIn { customer, era }))
         }
         Some(_) => Ok(Err("the password is wrong")),
         None => Ok(Err("there is no such customer")),

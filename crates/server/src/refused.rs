@@ -108,7 +108,7 @@ impl Refused {
     /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title` and `error-<message>-text`.
     pub fn page(app: &App, http: StatusCode, message: &str, reason: impl Display) -> Self {
         let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
-        let html = ErrorPage { locale: &app.locale, title: &title, text: &text, detail: None, reference: None }.render();
+        let html = ErrorPage { locale: &app.locale, title: &title, text: &text }.render();
         Self::new(page(http, html, None), reason)
     }
 
@@ -135,6 +135,16 @@ impl Refused {
             Shape::OAuth => Self::unavailable(error),
             Shape::Fdx => Self::unavailable_fdx(error),
             Shape::Page => Self::unavailable_page(app, error),
+        }
+    }
+
+    /// A handler panicked: a bug. The client learns nothing but that it is ours.
+    pub fn panicked(shape: Shape, app: &App) -> Self {
+        let reason = "a handler panicked";
+        match shape {
+            Shape::OAuth => Self::internal(reason),
+            Shape::Fdx => Self::fdx(FdxError::InternalServerError, None, reason),
+            Shape::Page => Self::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use crate::app::App;
 use crate::refused::{Refused, Shape};
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
+use counterfoil_core::form::Form;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ impl BodyError {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, BodyError> {
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
     let bytes = match tokio::time::timeout(SLOWEST_BODY, to_bytes(body, LARGEST_BODY)).await {
         Err(_) => return Err(BodyError::TooSlow),
         Ok(Ok(bytes)) => bytes,
@@ -78,7 +79,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, BodyError> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     // An empty body needs no type: what is missing from it is said next.
     if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") || (bytes.is_empty() && content_type.is_empty()) {
-        Ok(bytes.into())
+        Ok(bytes)
     } else {
         Err(BodyError::NotAForm)
     }
@@ -88,14 +89,16 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, BodyError> {
 ///
 /// # Errors
 /// 413, 408 or 400 `invalid_request`.
-pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, body: Body) -> Result<Vec<u8>, Refused> {
+pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, body: Body) -> Result<Bytes, Refused> {
     let bytes = read(headers, body).await.map_err(|error| {
         let wire = WireError { status: error.status().as_u16(), error: ErrorCode::InvalidRequest, description: None };
         Refused::wire(wire, None, error.reason())
     })?;
-    let query = counterfoil_core::form::Form::parse(query.unwrap_or_default().as_bytes()).map_err(|error| malformed(app, error))?;
-    if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
-        return Err(malformed(app, "an OAuth parameter is in the query"));
+    if let Some(query) = query {
+        let query = Form::parse(query.as_bytes()).map_err(|error| malformed(app, error))?;
+        if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
+            return Err(malformed(app, "an OAuth parameter is in the query"));
+        }
     }
     Ok(bytes)
 }
@@ -115,7 +118,7 @@ pub async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) 
 ///
 /// # Errors
 /// A page that says what is wrong.
-pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
+pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     read(headers, body).await.map_err(|error| {
         let message = if matches!(error, BodyError::TooLarge) { "too-large" } else { "malformed" };
         Refused::page(app, error.status(), message, error.reason())

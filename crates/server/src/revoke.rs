@@ -37,7 +37,7 @@ pub async fn revoke(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, b
         };
         Refused::oauth(refusal, app.settings.dialect, unproven.reason())
     })?;
-    let dialect = client.settings.dialect.unwrap_or(app.settings.dialect);
+    let dialect = app.dialect_of(&client);
     let refuse = |refusal, reason| Refused::oauth(refusal, dialect, reason).of(Some(&client), None);
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token"))?;
     let known_hint = |hint| matches!(hint, "refresh_token" | "id_token" | "access_token");

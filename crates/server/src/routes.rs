@@ -1,7 +1,7 @@
 //! Every route there is, in one table, and the layers around them.
 
 use crate::app::App;
-use crate::observe::observe;
+use crate::observe::{Panicked, observe};
 use crate::refused::{Refused, Shape};
 use crate::request::{bounded, shape_of};
 use crate::respond::NO_STORE;
@@ -12,7 +12,7 @@ use crate::{
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -168,7 +168,9 @@ async fn not_found(State(app): State<Arc<App>>, uri: Uri, request: Request) -> R
     Refused::not_found(shape_of(uri.path(), request.headers()), &app)
 }
 
-/// A bug. The log has where; the client learns nothing but that it is ours.
+/// A bug. The log has where; `observe`, which knows the path, makes the answer.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    Refused::internal("a handler panicked").into_response()
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(Panicked);
+    response
 }

@@ -56,12 +56,16 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output
             None => run(axum_server::from_tcp(public)?, &handle, service).await,
         }
     };
-    let stopping = async {
-        stop.await;
-        tracing::info!("stopping once the requests in flight are finished");
-        handle.graceful_shutdown(Some(GRACE));
+    tokio::pin!(serving);
+    let served = tokio::select! {
+        // It ends by itself only where it could not go on.
+        failed = &mut serving => failed,
+        () = stop => {
+            tracing::info!("stopping once the requests in flight are finished");
+            handle.graceful_shutdown(Some(GRACE));
+            serving.await
+        }
     };
-    let (served, ()) = tokio::join!(serving, stopping);
     tasks.shutdown().await;
     maintenance::note_secret_uses(&app).await;
     if let Some(path) = socket {
@@ -77,6 +81,8 @@ where
     A::Service: axum_server::service::SendService<axum::http::Request<hyper::body::Incoming>> + Send,
     A::Future: Send,
 {
+    // Without a choice of versions there is no connection whose first bytes are awaited for ever.
+    server = server.http1_only();
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(SLOWEST_HEAD);
     server.handle(handle.clone()).serve(service.into_make_service()).await
 }

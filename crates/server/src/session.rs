@@ -2,12 +2,12 @@
 
 use crate::app::App;
 use crate::cookies::Cookie;
+use crate::passwords::SignedIn;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
-use counterfoil_core::grant::CustomerId;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::random;
 use counterfoil_core::secret::same;
@@ -36,20 +36,14 @@ pub fn current(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn begin(
-    app: &App,
-    headers: &HeaderMap,
-    customer: CustomerId,
-    name: String,
-    now: Timestamp,
-    response: &mut Response,
-) -> Result<(), StoreError> {
+pub async fn begin(app: &App, headers: &HeaderMap, signed_in: SignedIn, now: Timestamp, response: &mut Response) -> Result<(), StoreError> {
     if let Some(before) = Cookie::Session.read(app, headers) {
         app.store.end_session(key_of(&before)).await?;
     }
     let cookie = random::bytes();
-    let customer_era = app.store.customer_era(&customer);
-    let session = Session { customer, name, authenticated_at: now, expires_at: now.plus(LIFETIME), customer_era };
+    let SignedIn { customer, era } = signed_in;
+    let session =
+        Session { customer: customer.id, name: customer.name, authenticated_at: now, expires_at: now.plus(LIFETIME), customer_era: era };
     app.store.create_session(key_of(&cookie), session).await?;
     Cookie::Session.set(app, response, &cookie);
     Ok(())

@@ -101,8 +101,8 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         PasswordError::Store(error) => Refused::unavailable_page(app, error),
         PasswordError::Hash(reason) => Refused::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason),
     })?;
-    let customer = match signed_in {
-        Ok(customer) => customer,
+    let signed_in = match signed_in {
+        Ok(signed_in) => signed_in,
         Err(reason) => return failed(reason),
     };
     let next = match &purpose {
@@ -110,8 +110,6 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Purpose::ConnectedApps => "/connected-apps".to_owned(),
     };
     let mut response = see_other(&next);
-    session::begin(app, &headers, customer.id, customer.name, now, &mut response)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    session::begin(app, &headers, signed_in, now, &mut response).await.map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(response)
 }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::same;
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,8 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// What is asked for, already cut to what the client may ask for.
     pub scopes: Scopes,
-    /// The PKCE challenge, base64url.
-    pub challenge: Option<String>,
+    /// The PKCE challenge.
+    pub challenge: Option<Challenge>,
     /// The provider to sign in at, where the request names one.
     pub connector: Option<String>,
     /// The name to fill in.

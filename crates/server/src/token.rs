@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use counterfoil_core::client::{Client, GrantType};
 use counterfoil_core::clock::Timestamp;
-use counterfoil_core::dialect::{Dialect, Refusal};
+use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{GrantId, Terms};
 use std::fmt::Display;
@@ -56,12 +56,8 @@ pub async fn token(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
 }
 
 impl TokenRequest<'_> {
-    fn dialect(&self) -> Dialect {
-        self.client.settings.dialect.unwrap_or(self.app.settings.dialect)
-    }
-
     fn refuse(&self, refusal: Refusal, reason: impl Display) -> Refused {
-        Refused::oauth(refusal, self.dialect(), reason).of(Some(&self.client), None)
+        Refused::oauth(refusal, self.app.dialect_of(&self.client), reason).of(Some(&self.client), None)
     }
 
     /// The terms of the grant that an authentic slip names, if they were given to this client and are not of an earlier era.

@@ -33,6 +33,6 @@ pub async fn userinfo(State(app): State<Arc<App>>, headers: HeaderMap) -> Result
         Refused::wire(wire, Some(challenge), not_good.reason).of(None, not_good.grant)
     })?;
     let name = bearer.scopes.contains(Scopes::PROFILE).then_some(bearer.terms.name.as_str());
-    let body = UserInfo { sub: subject(&bearer.terms.customer), name };
+    let body = UserInfo { sub: subject(&bearer.terms.customer, &app.keys.ring().subjects), name };
     Ok(seen(json(StatusCode::OK, &body), &bearer.terms.client, bearer.terms.grant))
 }

@@ -6,7 +6,7 @@ mod setting;
 mod visitor;
 
 use counterfoil_core::grant::GrantId;
-use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
+use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, claims, send};
 use visitor::{Visitor, assert_error, assert_page, forms, heading, offered, redirected, two_banks};
 
 #[tokio::test]
@@ -132,7 +132,9 @@ async fn without_a_prompt_the_earlier_consent_counts() {
         assert_eq!(old[claim], new[claim], "{claim}");
     }
     let terms = |tokens: &Tokens| sandbox.app.store.terms(GrantId::parse(&tokens.grant()).unwrap()).unwrap().unwrap();
-    assert_eq!(terms(&second).expires_at, terms(&first).expires_at);
+    // No longer than its tokens can live: it must not outlive a consent that was taken back.
+    let made = terms(&second).created_at;
+    assert_eq!(terms(&second).expires_at, made.plus(24 * 3600 + 300));
     assert_eq!((terms(&first).lookback_days, terms(&second).lookback_days), (Some(30), Some(30)));
 
     // The first grant and the one made from it: none living, none to go by.
@@ -223,4 +225,25 @@ async fn the_customer_chooses_the_bank_unless_the_client_does() {
     assert_page(&page, 200, "Sign in to Sandbank");
     assert_page(&visitor.submit(&page, &[&[("connector", "reef")], &coral[..]].concat()).await, 403, "Sign in to Sandbank");
     assert_page(&visitor.authorize(&[("connector", "reef")]).await, 200, "Give Pocket Ledger access to your accounts?");
+}
+
+/// RFC 8252 section 8.6: another program may listen on the port of a native app.
+#[tokio::test]
+async fn an_app_that_anybody_could_be_is_never_answered_without_asking() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let proof = [("client_id", APP), ("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
+    let consent = visitor.consent(&proof).await;
+    let code = redirected(&visitor.allow(&consent, &["c1-savings"]).await)["code"].clone();
+    let callback = sandbox.callback();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", APP),
+        ("code", &code),
+        ("redirect_uri", &callback),
+        ("code_verifier", VERIFIER),
+    ];
+    Tokens::of(&sandbox.post("/token", &form).await);
+    let quiet = [&proof[..], &[("prompt", "none"), ("scope", "openid")]].concat();
+    assert_error(&sandbox, &visitor.authorize(&quiet).await, "interaction_required");
 }

@@ -270,3 +270,17 @@ async fn broken_heads_hurt_nobody_else() {
     }
     assert_eq!(sandbox.get("/health/live").await.status, 200);
 }
+
+/// Silence is not waited for: whoever says nothing must not keep a place from others.
+#[tokio::test]
+async fn silent_connections_are_closed() {
+    let sandbox = Sandbox::start().await;
+    let address = sandbox.issuer.trim_start_matches("http://").to_owned();
+    let silent = async |bytes: &'static [u8]| {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut answer)).await.expect("still open after 25 seconds").map(drop)
+    };
+    let _ = tokio::join!(silent(b""), silent(b"P"), silent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), silent(b"GET / HTTP/1.1\r\nHo"));
+}

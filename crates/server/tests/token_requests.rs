@@ -290,3 +290,18 @@ async fn an_unknown_client_and_a_wrong_secret_do_not_differ() {
         }
     }
 }
+
+/// Its old secret would go on proving it, or it would have none: neither change is made.
+#[tokio::test]
+async fn a_client_can_not_become_public_or_cease_to_be() {
+    let sandbox = Sandbox::start().await;
+    let set = |id: &str, method: &str| Command::ClientSet {
+        id: id.into(),
+        settings: vec![("token_endpoint_auth_method".into(), method.into()), ("require_pkce".into(), "true".into())],
+    };
+    for (id, method) in [(RECIPIENT.0, "none"), (APP, "client_secret_basic")] {
+        let refused = counterfoil_server::admin::execute(&sandbox.app, set(id, method)).await.unwrap_err();
+        assert!(refused.contains("register a client under another id"), "{refused}");
+    }
+    Tokens::of(&sandbox.exchange(RECIPIENT, &sandbox.code(RECIPIENT.0).await).await);
+}

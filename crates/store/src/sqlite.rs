@@ -55,7 +55,7 @@ impl Store {
     /// Opens the store, making or migrating it where needed, and takes its lock.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the person who started the process. Nothing was changed then, unless a migration failed half-way.
+    /// [`OpenError`], in words for the person who started the process. A store that was there is as it was then, unless a migration failed half-way.
     pub fn open(options: OpenOptions) -> Result<Self, OpenError> {
         let path = &options.path;
         if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty() && !d.is_dir()) {
@@ -65,11 +65,12 @@ impl Store {
             return Err(OpenError::Foreign { path: path.to_owned(), problem: "it is a directory".into() });
         }
         let lock = Lock::take(path, &options.holder)?;
-        let mut journal = Journal::open(options.endings_log.clone())?;
         create_private(path).map_err(|e| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() })?;
         let mut db = create_or_recognise(path)?;
+        let schema = check_schema(&db, path)?;
         check_identity(&db, &options)?;
-        migrate(&mut db, path)?;
+        let mut journal = Journal::open(options.endings_log.clone())?;
+        migrate(&mut db, path, schema)?;
         write_identity(&db, &options)?;
         let damaged = |e: rusqlite::Error| open_error(path, &e);
         let epoch = meta(&db, "epoch").map_err(damaged)?.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -182,18 +183,25 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let failed = |e: rusqlite::Error| open_error(path, &e);
-    let known = migrations::runner().get_migrations().iter().map(|m| m.version()).max().unwrap_or(0);
-    let has_history = has_table(db, "refinery_schema_history").map_err(failed)?;
-    let known = u32::try_from(known).unwrap_or(0);
-    if has_history {
-        let found: Option<u32> = db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).map_err(failed)?;
-        match found {
-            Some(found) if found > known => return Err(OpenError::Newer { path: path.to_owned(), found, known }),
-            Some(found) if found == known => return Ok(()),
-            _ => {}
-        }
+/// The version of the schema that this program knows.
+fn known_schema() -> u32 {
+    let newest = migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
+    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
+}
+
+/// The version of the store's schema; 0 where it has none yet. A newer one than ours is refused.
+fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenError> {
+    let found = || match has_table(db, "refinery_schema_history")? {
+        true => db.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0)),
+        false => Ok(0),
+    };
+    let (found, known) = (found().map_err(|e: rusqlite::Error| open_error(path, &e))?, known_schema());
+    if found > known { Err(OpenError::Newer { path: path.to_owned(), found, known }) } else { Ok(found) }
+}
+
+fn migrate(db: &mut Connection, path: &Path, found: u32) -> Result<(), OpenError> {
+    if found == known_schema() {
+        return Ok(());
     }
     migrations::runner()
         .run(db)
@@ -268,7 +276,7 @@ mod tests {
         let path = dir.path().join("store.db");
         create_private(&path).unwrap();
         let mut db = create_or_recognise(&path).unwrap();
-        migrate(&mut db, &path).unwrap();
+        migrate(&mut db, &path, 0).unwrap();
         for (statement, table) in [(redeem::GATE, "counterfoil"), (redeem::READ_COUNTERFOIL, "counterfoil"), (grants::READ_TERMS, "terms")]
         {
             let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();

@@ -67,7 +67,11 @@ async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Fail
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let named =
         |e: std::io::Error| Failure::failed(format!("the certificate {} with the key {}: {e}", certificate.display(), key.display()));
-    RustlsConfig::from_pem_file(certificate, key).await.map_err(named)
+    let config = RustlsConfig::from_pem_file(certificate, key).await.map_err(named)?;
+    let mut http1 = (*config.get_inner()).clone();
+    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.reload_from_config(Arc::new(http1));
+    Ok(config)
 }
 
 /// Opens store and keys of a live server, for this process alone.

@@ -88,7 +88,10 @@ pub fn listen_beside(store: &Path) -> Result<AdminSocket, String> {
 pub(crate) async fn answer(app: Arc<App>, socket: AdminSocket) {
     let AdminSocket { listener, path } = socket;
     // Between bind and chmod somebody else might have connected; the system says who.
-    let Ok(owner) = std::fs::metadata(&path).map(|meta| meta.uid()) else { return };
+    let owner = match std::fs::metadata(&path) {
+        Ok(meta) => meta.uid(),
+        Err(error) => return tracing::error!(%error, "the admin socket is gone; admin commands can't reach this server"),
+    };
     loop {
         match listener.accept().await {
             Ok((stream, _)) if stream.peer_cred().is_ok_and(|peer| peer.uid() == owner || peer.uid() == 0) => {

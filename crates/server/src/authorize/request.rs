@@ -121,11 +121,11 @@ fn fill(request: &mut AuthorizationRequest, form: &Form<'_>, client: &Client, no
 }
 
 /// RFC 7636 section 4.3, with S256 alone.
-fn challenge(form: &Form<'_>, client: &Client) -> Result<Option<String>, (ErrorCode, &'static str)> {
+fn challenge(form: &Form<'_>, client: &Client) -> Result<Option<Challenge>, (ErrorCode, &'static str)> {
     let invalid = |reason| Err((ErrorCode::InvalidRequest, reason));
     match (form.get("code_challenge"), form.get("code_challenge_method")) {
         (Some(challenge), Some("S256")) => match Challenge::parse(challenge) {
-            Some(_) => Ok(Some(challenge.to_owned())),
+            Some(challenge) => Ok(Some(challenge)),
             None => invalid("the code_challenge is not 43 characters of base64url"),
         },
         (Some(_), _) => invalid("the code_challenge_method is not S256"),

@@ -17,6 +17,8 @@ pub struct Ring {
     pub pepper: MacKey,
     /// What claims are made with.
     pub claims: MacKey,
+    /// What subjects are made with; never changes, so neither does a `sub`.
+    pub subjects: MacKey,
     /// What half-done authorizations and forms are authenticated with.
     pub tickets: MacKey,
     signing: Vec<Dated>,
@@ -80,6 +82,7 @@ impl Ring {
             slips: SlipKeys::new(issuer.to_owned(), current, slip_keys),
             claims: pepper.derive("claims"),
             tickets: pepper.derive("tickets"),
+            subjects: pepper.derive("subjects"),
             pepper,
             signing,
             slip_dates,

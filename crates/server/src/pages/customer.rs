@@ -37,8 +37,6 @@ pub struct AccountChoice<'a> {
     pub kind: &'a str,
     /// Its masked number.
     pub number: Option<&'a str>,
-    /// Whether it is chosen already.
-    pub checked: bool,
 }
 
 /// The page to sign in at. The form posts `ticket`, `connector`, `username` and `password`, or `decision=deny`.

@@ -8,13 +8,12 @@ use unic_langid::LanguageIdentifier;
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
 /// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const ERRORS: [&str; 12] = [
+pub(super) const ERRORS: [&str; 11] = [
     "error-already-answered",
     "error-internal",
     "error-malformed",
     "error-method",
     "error-not-found",
-    "error-origin",
     "error-redirect-uri",
     "error-session",
     "error-too-large",
@@ -89,10 +88,8 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "consent-until",
     "copy",
     "copy-done",
-    "error-detail",
     "error-internal-title",
     "error-prefix",
-    "error-reference",
     "form-post-continue",
     "form-post-heading",
     "form-post-text",

@@ -14,10 +14,6 @@ pub struct ErrorPage<'a> {
     pub title: &'a str,
     /// The id of the text's message, `error-session-text` say.
     pub text: &'a str,
-    /// What a developer needs to know, as it is.
-    pub detail: Option<&'a str>,
-    /// What support can find this answer by.
-    pub reference: Option<&'a str>,
 }
 
 impl ErrorPage<'_> {

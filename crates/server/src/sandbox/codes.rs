@@ -46,6 +46,7 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     })?;
     let provider = request.connector.clone().unwrap_or_else(|| PROVIDER.to_owned());
     let id = CustomerId { provider, customer: form.get("customer").unwrap_or_default().to_owned() };
+    let customer_era = app.store.customer_era(&id);
     let customer = app.store.customer(&id).map_err(Refused::unavailable)?;
     let customer = customer.ok_or_else(|| refuse(ErrorCode::InvalidRequest, "the customer is missing or unknown"))?;
     let directory = app.store.accounts(&id).map_err(Refused::unavailable)?;
@@ -63,6 +64,7 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     for _ in 0..3 {
         let approval = Approval {
             customer: id.clone(),
+            customer_era,
             name: customer.name.clone(),
             accounts: accounts.clone(),
             authenticated_at: now,

@@ -36,6 +36,6 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     }
     let claim = Claim::keyless(&ring.claims, random::bytes(), Request { client: &request.client.id, slip: code, scope: None });
     let presented = Presented { slip, claim, now, on_replay: request.client.settings.on_replay(), on_lost_answer: OnLostAnswer::Strict };
-    let issue = Issue { app, client: &request.client, terms: &terms, scopes: terms.scopes, now, first: true };
-    issue.redeem(presented, &ring, Refusal::CodeInvalid).await
+    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes: terms.scopes };
+    issue.redeem(presented, Refusal::CodeInvalid).await
 }

@@ -1,6 +1,6 @@
 //! The one place where tokens are issued.
 
-use crate::app::App;
+use super::TokenRequest;
 use crate::keys::Ring;
 use crate::observe::seen;
 use crate::refused::Refused;
@@ -8,27 +8,32 @@ use crate::respond::json;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use counterfoil_core::access_token::AccessToken;
-use counterfoil_core::client::{Client, GrantType};
+use counterfoil_core::client::GrantType;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::Refusal;
-use counterfoil_core::grant::{Seal, Terms};
+use counterfoil_core::grant::Terms;
+use counterfoil_core::jws::SigningKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
-use counterfoil_core::verdict::{Presented, Refused as SlipRefused};
+use counterfoil_core::slip::Slip;
+use counterfoil_core::verdict::Presented;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
 use serde::Serialize;
-use std::sync::Arc;
 
 /// What tokens are issued for.
 pub(super) struct Issue<'a> {
-    pub(super) app: &'a App,
-    pub(super) client: &'a Arc<Client>,
+    pub(super) request: &'a TokenRequest<'a>,
+    pub(super) ring: &'a Ring,
     pub(super) terms: &'a Terms,
     pub(super) scopes: Scopes,
-    pub(super) now: Timestamp,
-    /// Whether these are the grant's first tokens.
-    pub(super) first: bool,
+}
+
+/// What of the tokens can be had before the write: everything that could be missing.
+struct Prepared<'a> {
+    access_token: Secret,
+    key: &'a SigningKey,
+    expires_at: Timestamp,
 }
 
 /// An ID token and the access token that it vouches for. Worthless until the write that they are issued for is done.
@@ -52,61 +57,60 @@ struct Answer<'a> {
 impl Issue<'_> {
     /// Redeems the slip, and answers with tokens or with `refusal`.
     ///
-    /// The write is under way while the tokens are signed; where it is lost they are dropped unseen.
-    pub(super) async fn redeem(&self, presented: Presented, ring: &Ring, refusal: Refusal) -> Result<Response, Refused> {
-        let lifetime = self.app.settings.lifetimes.refresh_token;
-        let successor_expires_at = self.now.plus(lifetime).min(self.terms.expires_at);
-        let pending = self.app.store.redeem(Redeem { presented, successor_expires_at, slip_key: ring.slips.current() });
-        let tokens = self.sign(&presented.slip.seal, ring);
-        let about = |refused: Refused| refused.of(Some(self.client), Some(self.terms.grant));
-        let redeemed = pending.await.map_err(|error| about(Refused::unavailable(error)))?;
-        self.app.metrics.count_slip(&redeemed);
-        let refuse = |reason: &str| {
-            let dialect = self.client.settings.dialect.unwrap_or(self.app.settings.dialect);
-            about(Refused::oauth(refusal, dialect, reason))
-        };
+    /// What could be missing is looked for before the write, so that no slip is claimed for an answer that can't be given. The write is
+    /// under way while the ID token is signed; where it is lost, that is dropped unseen.
+    pub(super) async fn redeem(&self, presented: Presented, refusal: Refusal) -> Result<Response, Refused> {
+        let TokenRequest { app, client, now, .. } = self.request;
+        let prepared = self.prepare(&presented.slip)?;
+        let successor_expires_at = now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
+        let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key: self.ring.slips.current() });
+        let tokens = self.sign(prepared, presented.slip.number == 0);
+        let redeemed = pending.await.map_err(|error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant)))?;
+        app.metrics.count_slip(&redeemed, self.terms.grant);
+        let refuse = |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
         match redeemed {
-            Redeemed::Torn(torn) => self.answer(tokens?, &torn, ring).ok_or_else(|| refuse("the key of its successor was dropped")),
-            Redeemed::Refused { refused, reason } => {
-                if matches!(refused, Some(SlipRefused::Forged | SlipRefused::Ahead)) {
-                    tracing::error!(grant = %self.terms.grant, client = &*self.client.id, reason, "ALARM: a slip that can't be");
-                }
-                Err(refuse(&reason))
-            }
+            Redeemed::Torn(torn) => self.answer(tokens?, &torn).ok_or_else(|| refuse("the key of its successor was dropped")),
+            Redeemed::Refused { reason, .. } => Err(refuse(&reason)),
         }
     }
 
-    /// Makes and signs the tokens.
-    fn sign(&self, seal: &Seal, ring: &Ring) -> Result<Tokens, Refused> {
-        let expires_at = self.now.plus(self.app.settings.lifetimes.id_token).min(self.terms.expires_at);
-        let access_token =
-            AccessToken { key: ring.slips.current(), grant: self.terms.grant, issued_at: self.now, expires_at, scopes: self.scopes };
-        let access_token = access_token.write(seal, &ring.slips).ok_or_else(|| Refused::internal("there is no slip key"))?;
-        let alg = self.client.settings.id_token_signed_response_alg;
-        let key = ring.signing_key(alg, self.now).ok_or_else(|| Refused::internal(format!("there is no {alg} key")))?;
-        let claims = id_token::claims(
-            self.terms,
-            &id_token::Issue {
-                issuer: &self.app.settings.issuer,
-                now: self.now,
-                expires_at,
-                first: self.first,
-                access_token: &access_token,
-                alg,
-                random: random::bytes(),
-            },
-        )
-        .map_err(Refused::internal)?;
+    fn prepare(&self, slip: &Slip) -> Result<Prepared<'_>, Refused> {
+        let TokenRequest { app, client, now, .. } = self.request;
+        let expires_at = now.plus(app.settings.lifetimes.id_token).min(self.terms.expires_at);
+        let slips = &self.ring.slips;
+        let says = AccessToken { key: slips.current(), grant: self.terms.grant, issued_at: *now, expires_at, scopes: self.scopes };
+        let access_token = says.write(&slip.seal, slips).ok_or_else(|| Refused::internal("there is no slip key"))?;
+        let alg = client.settings.id_token_signed_response_alg;
+        let key = self.ring.signing_key(alg, *now).ok_or_else(|| Refused::internal(format!("there is no {alg} key")))?;
+        Ok(Prepared { access_token, key, expires_at })
+    }
+
+    /// Signs the ID token; the grant's `first` carries the nonce.
+    fn sign(&self, prepared: Prepared<'_>, first: bool) -> Result<Tokens, Refused> {
+        let TokenRequest { app, now, .. } = self.request;
+        let Prepared { access_token, key, expires_at } = prepared;
+        let issue = id_token::Issue {
+            subjects: &self.ring.subjects,
+            issuer: &app.settings.issuer,
+            now: *now,
+            expires_at,
+            first,
+            access_token: &access_token,
+            alg: key.alg,
+            random: random::bytes(),
+        };
+        let claims = id_token::claims(self.terms, &issue).map_err(Refused::internal)?;
         let id_token = key.sign(&claims).map_err(Refused::internal)?;
-        Ok(Tokens { access_token, id_token, expires_in: expires_at.since(self.now) })
+        Ok(Tokens { access_token, id_token, expires_in: expires_at.since(*now) })
     }
 
     /// Hands the tokens out, against the proof that the slip was torn, with the slip that follows it. `None` where that was made before
     /// with a key that was dropped since: it can't be made again.
-    fn answer(&self, tokens: Tokens, torn: &Torn, ring: &Ring) -> Option<Response> {
-        let settings = &self.client.settings;
-        let may_refresh = self.terms.scopes.contains(Scopes::OFFLINE_ACCESS) && settings.grant_types.contains(&GrantType::RefreshToken);
-        let successor = if may_refresh { Some(torn.successor().write(&ring.slips)?) } else { None };
+    fn answer(&self, tokens: Tokens, torn: &Torn) -> Option<Response> {
+        let client = &self.request.client;
+        let may_refresh =
+            self.terms.scopes.contains(Scopes::OFFLINE_ACCESS) && client.settings.grant_types.contains(&GrantType::RefreshToken);
+        let successor = if may_refresh { Some(torn.successor().write(&self.ring.slips)?) } else { None };
         let body = Answer {
             access_token: tokens.access_token.expose(),
             token_type: "Bearer",
@@ -115,7 +119,7 @@ impl Issue<'_> {
             refresh_token: successor.as_ref().map(Secret::expose),
             scope: self.scopes,
         };
-        let mut response = seen(json(StatusCode::OK, &body), &self.client.id, self.terms.grant);
+        let mut response = seen(json(StatusCode::OK, &body), &client.id, self.terms.grant);
         if torn.how() == Tearing::Repeated {
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
         }

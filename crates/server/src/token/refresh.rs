@@ -41,8 +41,8 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     };
     let settings = &request.client.settings;
     let presented = Presented { slip, claim, now, on_replay: settings.on_replay(), on_lost_answer: settings.on_lost_answer };
-    let issue = Issue { app, client: &request.client, terms: &terms, scopes, now, first: false };
-    issue.redeem(presented, &ring, Refusal::RefreshTokenInvalid).await
+    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes };
+    issue.redeem(presented, Refusal::RefreshTokenInvalid).await
 }
 
 /// The `Idempotency-Key`: 16 to 255 visible characters.

@@ -34,6 +34,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        // Before the rows: a client removed meanwhile has an earlier era than its name has now.
+        let eras = self.eras.of_clients();
         let reader = self.reader();
         let mut query = reader.prepare_cached("SELECT client_id, settings, created_at FROM client ORDER BY client_id")?;
         let mut secrets =
@@ -50,14 +52,9 @@ impl Store {
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            Ok(Client { id: id.into(), settings, secrets, created_at: time(row, 2)? })
+            Ok(Client { era: eras.get(&id).copied().unwrap_or(0), id: id.into(), settings, secrets, created_at: time(row, 2)? })
         })?;
         clients.collect::<rusqlite::Result<_>>().map_err(named("client", "listed"))
-    }
-
-    /// The era of clients of this id, to be recorded in the grants that one gets.
-    pub fn client_era(&self, id: &str) -> u32 {
-        self.eras.of_client(id)
     }
 
     /// Adds a client, with a secret if it is to have one.

@@ -58,6 +58,11 @@ impl Eras {
         self.read().clients.get(client).copied().unwrap_or(0)
     }
 
+    /// Of all clients that were ever removed.
+    pub(crate) fn of_clients(&self) -> HashMap<String, u32> {
+        self.read().clients.clone()
+    }
+
     pub(crate) fn of_customer(&self, customer: &CustomerId) -> u32 {
         self.read().customers.get(customer).copied().unwrap_or(0)
     }

@@ -71,10 +71,11 @@ impl Store {
     /// right.
     pub fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
         self.writer.queue(move |batch| {
+            // Those ahead of a clock that was moved back count too: a step back opens no door.
             let failures: i64 = batch
                 .db
-                .prepare_cached("SELECT count(*) FROM sign_in_failure WHERE customer = ?1 AND at > ?2 AND at <= ?3")?
-                .query_row(params![customer, now.unix() - FAILURE_WINDOW, now.unix()], |row| row.get(0))?;
+                .prepare_cached("SELECT count(*) FROM sign_in_failure WHERE customer = ?1 AND at > ?2 AND at < ?3")?
+                .query_row(params![customer, now.unix() - FAILURE_WINDOW, now.unix() + FAILURE_WINDOW], |row| row.get(0))?;
             if failures >= MOST_FAILURES {
                 return Ok(SignIn::Refused);
             }
