@@ -6,7 +6,7 @@ mod setting;
 mod visitor;
 
 use counterfoil_core::grant::GrantId;
-use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, claims, send};
+use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
 use visitor::{Visitor, assert_error, assert_page, forms, heading, offered, redirected, two_banks};
 
 #[tokio::test]
@@ -235,15 +235,7 @@ async fn an_app_that_anybody_could_be_is_never_answered_without_asking() {
     let proof = [("client_id", APP), ("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
     let consent = visitor.consent(&proof).await;
     let code = redirected(&visitor.allow(&consent, &["c1-savings"]).await)["code"].clone();
-    let callback = sandbox.callback();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("client_id", APP),
-        ("code", &code),
-        ("redirect_uri", &callback),
-        ("code_verifier", VERIFIER),
-    ];
-    Tokens::of(&sandbox.post("/token", &form).await);
+    sandbox.public_exchange(&code).await;
     let quiet = [&proof[..], &[("prompt", "none"), ("scope", "openid")]].concat();
     assert_error(&sandbox, &visitor.authorize(&quiet).await, "interaction_required");
 }

@@ -297,11 +297,16 @@ impl Sandbox {
     /// First tokens of a new grant for the public client.
     pub async fn public_tokens(&self) -> Tokens {
         let code = self.code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).await;
+        self.public_exchange(&code).await
+    }
+
+    /// First tokens of the public client, for a code of the challenge of RFC 7636.
+    pub async fn public_exchange(&self, code: &str) -> Tokens {
         let callback = self.callback();
         let form = [
             ("grant_type", "authorization_code"),
             ("client_id", APP),
-            ("code", &code),
+            ("code", code),
             ("redirect_uri", &callback),
             ("code_verifier", VERIFIER),
         ];
