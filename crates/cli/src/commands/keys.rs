@@ -17,7 +17,7 @@ pub(crate) enum Action {
     /// Replace all keys: new signing keys are published now and sign an hour later, so no token is lost
     Rotate {
         /// Drop this key at once instead: what it signed is refused, clients refresh
-        #[arg(long, value_name = "KID")]
+        #[arg(long, value_name = "KID", allow_hyphen_values = true)]
         compromised: Option<String>,
         #[command(flatten)]
         common: Common,
