@@ -266,7 +266,7 @@ fn keys() {
         assert!(!dropped.to_string().contains(&current[0]));
         live.admin("keys rotate --compromised slip-2").says(&["slip-3"]);
         live.admin("keys rotate --compromised nonsense").refused(1, &["there is no key `nonsense`"]);
-        live.admin("keys rotate --compromised").refused(2, &["<KID>"]);
+        live.admin("keys rotate --compromised").refused(2, &["Usage: counterfoil keys rotate"]);
     }
 }
 
