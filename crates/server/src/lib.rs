@@ -5,6 +5,7 @@
 mod accounts;
 pub mod admin;
 mod app;
+mod around;
 mod assets;
 mod authorize;
 mod bearer;

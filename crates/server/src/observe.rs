@@ -2,12 +2,8 @@
 //! body, a header or a token.
 
 use crate::app::App;
-use crate::refused::Refused;
-use crate::request::shape_of;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::Response;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict;
 use counterfoil_store::{Redeemed, Tearing};
@@ -15,10 +11,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long a request may take before it is answered with 503: a write that hangs must not hang its clients.
-const LONGEST: Duration = Duration::from_secs(30);
+use std::time::Duration;
 
 /// What a handler tells the log, as an extension of its answer.
 #[derive(Clone, Debug, Default)]
@@ -31,10 +24,6 @@ pub struct Seen {
     pub reason: Option<String>,
 }
 
-/// Marks the answer of a handler that panicked.
-#[derive(Clone, Copy, Debug)]
-pub struct Panicked;
-
 /// Tells the log which client and grant an answer is about.
 pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Response {
     let seen: &mut Seen = response.extensions_mut().get_or_insert_default();
@@ -44,21 +33,9 @@ pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Respon
 }
 
 /// Logs and counts one request; in a sandbox tells the reason of a refusal in a header too.
-pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let method = request.method().clone();
-    let shape = shape_of(request.uri().path(), request.headers());
-    let mut response = match tokio::time::timeout(LONGEST, next.run(request)).await {
-        Ok(response) if response.extensions().get::<Panicked>().is_some() => Refused::panicked(shape, &app).into_response(),
-        Ok(response) => response,
-        // What was queued for the store goes on; whether it took effect is not known here.
-        Err(_) => Refused::too_slow(shape, &app).into_response(),
-    };
-    let took = start.elapsed();
-    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
+pub(crate) fn observe(app: &App, method: &Method, route: &str, took: Duration, response: &mut Response) {
     let status = response.status();
     app.metrics.count(route, status, took.as_secs_f64());
-
     let seen = response.extensions_mut().remove::<Seen>().unwrap_or_default();
     let (client, grant, reason) = (seen.client.as_deref(), seen.grant.map(tracing::field::display), seen.reason.as_deref());
     let (status_code, micros) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
@@ -73,7 +50,6 @@ pub async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, req
     {
         response.headers_mut().insert("counterfoil-reason", value);
     }
-    response
 }
 
 /// What is counted, in the format of Prometheus.

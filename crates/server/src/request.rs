@@ -3,14 +3,10 @@
 use crate::app::App;
 use crate::refused::{Refused, Shape};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use axum::middleware::Next;
-use axum::response::Response;
 use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
 use counterfoil_core::form::Form;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest body, in bytes.
@@ -103,15 +99,10 @@ pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, bod
     Ok(bytes)
 }
 
-/// Refuses a body that says itself that it is too large, before all else is looked at. One that does not say is cut off where it is read.
-///
-/// # Errors
-/// 413.
-pub async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Refused> {
-    if request.body().size_hint().lower() > LARGEST_BODY as u64 {
-        return Err(Refused::too_large(shape_of(request.uri().path(), request.headers()), &app, BodyError::TooLarge.reason()));
-    }
-    Ok(next.run(request).await)
+/// Why a request is refused before all else is looked at: its body says itself that it is too large. One that does not say is cut off
+/// where it is read.
+pub fn declared_too_large(body: &Body) -> Option<&'static str> {
+    (body.size_hint().lower() > LARGEST_BODY as u64).then(|| BodyError::TooLarge.reason())
 }
 
 /// The body of a form that a page posted.

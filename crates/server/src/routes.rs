@@ -1,10 +1,9 @@
 //! Every route there is, in one table, and the layers around them.
 
 use crate::app::App;
-use crate::observe::{Panicked, observe};
-use crate::refused::{Refused, Shape};
-use crate::request::{bounded, shape_of};
-use crate::respond::NO_STORE;
+use crate::around::{around, panicked};
+use crate::refused::Refused;
+use crate::request::shape_of;
 use crate::{
     accounts, assets, authorize, connected_apps, consent, discovery, health, introspect, jwks, openapi, revoke, sandbox, sign_in, token,
     userinfo,
@@ -12,9 +11,8 @@ use crate::{
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,9 +130,8 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         };
         router = router.route(path, endpoint);
     }
-    let router = router.fallback(not_found).layer(from_fn_with_state(app.clone(), bounded));
-    let router = router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(app.clone(), observe));
-    router.layer(from_fn(every_answer)).with_state(app)
+    let router = router.fallback(not_found).layer(CatchPanicLayer::custom(panicked));
+    router.layer(from_fn_with_state(app.clone(), around)).with_state(app)
 }
 
 /// `/metrics` alone, for a listener of its own.
@@ -152,25 +149,6 @@ fn cors_for_public_clients(app: Arc<App>) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-/// What every answer has: nobody may keep it unless it says otherwise, and at data paths it names the request.
-async fn every_answer(request: Request, next: Next) -> Response {
-    let is_data = shape_of(request.uri().path(), request.headers()) == Shape::Fdx;
-    let id = if is_data { accounts::interaction_id(request.headers()) } else { None };
-    let mut response = next.run(request).await;
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-    if let Some(id) = id {
-        response.headers_mut().insert(accounts::INTERACTION_ID, id);
-    }
-    response
-}
-
 async fn not_found(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Refused {
     Refused::not_found(shape_of(uri.path(), request.headers()), &app)
-}
-
-/// A bug. The log has where; `observe`, which knows the path, makes the answer.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    response.extensions_mut().insert(Panicked);
-    response
 }

@@ -1,0 +1,55 @@
+//! What is around every handler, in one layer: bounds of size and time, what becomes of a panic, the headers of every answer, and the log.
+
+use crate::accounts;
+use crate::app::App;
+use crate::observe::observe;
+use crate::refused::{Refused, Shape};
+use crate::request::{declared_too_large, shape_of};
+use crate::respond::NO_STORE;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a request may take before it is answered with 503: a write that hangs must not hang its clients.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Marks the answer of a handler that panicked.
+#[derive(Clone, Copy, Debug)]
+struct Panicked;
+
+/// A bug. The log has where; `around`, which knows the path, makes the answer.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(Panicked);
+    response
+}
+
+/// The layer.
+pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = request.method().clone();
+    let shape = shape_of(request.uri().path(), request.headers());
+    let interaction_id = if shape == Shape::Fdx { accounts::interaction_id(request.headers()) } else { None };
+    let mut response = match declared_too_large(request.body()) {
+        Some(reason) => Refused::too_large(shape, &app, reason).into_response(),
+        None => match tokio::time::timeout(LONGEST, next.run(request)).await {
+            Ok(response) if response.extensions().get::<Panicked>().is_some() => Refused::panicked(shape, &app).into_response(),
+            Ok(response) => response,
+            // What was queued for the store goes on; whether it took effect is not known here.
+            Err(_) => Refused::too_slow(shape, &app).into_response(),
+        },
+    };
+    // Nobody may keep an answer unless it says otherwise; at data paths it names the request.
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
+    if let Some(id) = interaction_id {
+        response.headers_mut().insert(accounts::INTERACTION_ID, id);
+    }
+    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
+    observe(&app, &method, route, start.elapsed(), &mut response);
+    response
+}
