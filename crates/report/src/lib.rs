@@ -1,0 +1,131 @@
+//! What a certification run found, be it of a server (`counterfoil verify`) or of a client (`counterfoil sandbox --grade`): plans of cases
+//! of checks, and every request and answer as evidence. Secrets are masked where evidence is made, so nothing here holds one.
+
+mod evidence;
+
+pub use evidence::{Exchange, Mask};
+
+use serde::Serialize;
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What ran: `counterfoil verify` or `counterfoil sandbox --grade`.
+    pub title: String,
+    /// The version of the program that ran it.
+    pub version: String,
+    /// The server.
+    pub issuer: String,
+    /// The client that the requests were made with or, where a client is graded, that made them.
+    pub client_id: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// What was run, in order.
+    pub plans: Vec<Plan>,
+}
+
+/// A plan: cases on one topic.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Its name, as `--plan` takes it.
+    pub plan: String,
+    /// What it is about.
+    pub title: String,
+    /// Its cases, in order.
+    pub cases: Vec<Case>,
+}
+
+/// A case: what one clause asks for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Case {
+    /// Its id, unique in its plan.
+    pub id: String,
+    /// What it is about.
+    pub title: String,
+    /// The clause that it proves.
+    pub clause: String,
+    /// What was observed, in order; at least one.
+    pub checks: Vec<Check>,
+    /// Every request and answer that it took, in order.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// A check: one observable answer or behaviour.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// The situation that it is about.
+    pub given: String,
+    /// How it came out.
+    pub result: Outcome,
+    /// What should be seen.
+    pub expected: String,
+    /// What was seen; empty where it was not run.
+    pub seen: String,
+    /// Why it failed or was not run; empty where it passed.
+    pub reason: String,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As expected.
+    Passed,
+    /// Not as expected.
+    Failed,
+    /// It could not be done here; never counted as passed.
+    NotRun,
+}
+
+/// How many checks came out how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Tally {
+    /// As expected.
+    pub passed: usize,
+    /// Not as expected.
+    pub failed: usize,
+    /// Not done.
+    pub not_run: usize,
+}
+
+impl Report {
+    /// How many checks came out how.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for check in self.plans.iter().flat_map(|plan| &plan.cases).flat_map(|case| &case.checks) {
+            match check.result {
+                Outcome::Passed => tally.passed += 1,
+                Outcome::Failed => tally.failed += 1,
+                Outcome::NotRun => tally.not_run += 1,
+            }
+        }
+        tally
+    }
+
+    /// The report as JSON: its members and, beside them, the tally.
+    ///
+    /// # Errors
+    /// Where it can't be serialised, which none of its values makes happen.
+    pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut json = serde_json::to_value(self)?;
+        let Tally { passed, failed, not_run } = self.tally();
+        for (name, count) in [("passed", passed), ("failed", failed), ("not_run", not_run)] {
+            json[name] = count.into();
+        }
+        Ok(json)
+    }
+}
+
+impl Case {
+    /// The worst of its checks.
+    pub fn result(&self) -> Outcome {
+        let any = |outcome| self.checks.iter().any(|check| check.result == outcome);
+        if any(Outcome::Failed) {
+            Outcome::Failed
+        } else if any(Outcome::NotRun) {
+            Outcome::NotRun
+        } else {
+            Outcome::Passed
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Certifies an OAuth server over HTTP.
