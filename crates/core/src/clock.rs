@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 /// A span of time in whole seconds.
 pub type Seconds = i64;
@@ -83,11 +84,23 @@ pub const FARTHEST_OFFSET: Seconds = 100 * 365 * DAY;
 /// # Errors
 /// Says what is wrong with `text`: calendar units (months, years) have no fixed length and are refused.
 pub fn parse_duration(text: &str) -> Result<Seconds, String> {
+    exact_duration(text).map(|duration| duration.as_secs())
+}
+
+/// Reads a duration that something shall wait for, such as `250ms` or `2s`.
+///
+/// # Errors
+/// Says what is wrong with `text`: nobody waits for a time that is past.
+pub fn parse_wait(text: &str) -> Result<Duration, String> {
+    exact_duration(text)?.try_into().map_err(|_| format!("`{text}` is in the past"))
+}
+
+fn exact_duration(text: &str) -> Result<jiff::SignedDuration, String> {
     let span: jiff::Span = text.parse().map_err(|_| format!("`{text}` is not a duration; write it like 5m, 24h or 90d"))?;
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(format!("`{text}` has no fixed length; write it in days, like 365d"));
     }
-    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map(|d| d.as_secs()).map_err(|e| e.to_string())
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|e| e.to_string())
 }
 
 /// A length of time in words, in its largest fitting unit: `12 seconds`, `3 hours`.
@@ -174,6 +187,14 @@ mod tests {
         for bad in ["", "5", "1y", "2mo", "soon", "5m 1x", "99999999999999999999d"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn waits() {
+        assert_eq!(parse_wait("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_wait("2s"), Ok(Duration::from_secs(2)));
+        assert!(parse_wait("-2s").is_err());
+        assert!(parse_wait("a while").is_err());
     }
 
     #[test]

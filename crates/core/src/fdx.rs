@@ -88,15 +88,52 @@ pub enum FdxError {
     InternalServerError,
     /// The store can't answer.
     SubsystemUnavailable,
+    /// Closed for a planned while.
+    ScheduledMaintenance,
+    /// The customer is not known to the bank's system.
+    CustomerNotFound,
     /// Token missing, invalid or expired, or its grant ended.
     CustomerNotAuthorized,
     /// An account that is not in the consent, or does not exist.
     AccountNotFound,
+    /// A start or end date that is none.
+    InvalidDates,
+    /// A range of dates that is none, or beyond what may be asked for.
+    InvalidDateRange,
+    /// A kind of account that has no such data.
+    AccountTypeNotSupported,
+    /// The account was closed.
+    AccountClosed,
     /// An unknown major version in the path.
     VersionNotSupported,
+    /// More requests than are let through.
+    TooManyRequests,
 }
 
 impl FdxError {
+    /// The errors that FDX has a code for, and that a sandbox can be told to answer with.
+    pub const CODED: [Self; 14] = [
+        Self::InvalidInput,
+        Self::Forbidden,
+        Self::InternalServerError,
+        Self::SubsystemUnavailable,
+        Self::ScheduledMaintenance,
+        Self::CustomerNotFound,
+        Self::CustomerNotAuthorized,
+        Self::AccountNotFound,
+        Self::InvalidDates,
+        Self::InvalidDateRange,
+        Self::AccountTypeNotSupported,
+        Self::AccountClosed,
+        Self::VersionNotSupported,
+        Self::TooManyRequests,
+    ];
+
+    /// The error of an FDX code.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::CODED.into_iter().find(|error| error.on_wire().1 == code)
+    }
+
     /// HTTP status, FDX code and message.
     pub const fn on_wire(self) -> (u16, u16, &'static str) {
         match self {
@@ -107,9 +144,16 @@ impl FdxError {
             Self::PayloadTooLarge => (413, 413, "Payload too large"),
             Self::InternalServerError => (500, 500, "Internal server error"),
             Self::SubsystemUnavailable => (503, 501, "Subsystem unavailable"),
+            Self::ScheduledMaintenance => (503, 503, "Scheduled maintenance"),
+            Self::CustomerNotFound => (404, 601, "Customer not found"),
             Self::CustomerNotAuthorized => (401, 602, "Customer not authorized"),
             Self::AccountNotFound => (404, 701, "Account not found"),
+            Self::InvalidDates => (400, 702, "Invalid start or end date"),
+            Self::InvalidDateRange => (400, 703, "Invalid date range"),
+            Self::AccountTypeNotSupported => (422, 704, "Account type not supported"),
+            Self::AccountClosed => (409, 705, "Account is closed"),
             Self::VersionNotSupported => (501, 1106, "Version not supported"),
+            Self::TooManyRequests => (429, 1207, "Too many requests"),
         }
     }
 }

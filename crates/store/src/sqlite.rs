@@ -117,6 +117,19 @@ impl Store {
         self.writer.queue(move |batch| set_meta(batch.db, "clock_offset", &offset.to_string()))
     }
 
+    /// The faults that are set in a sandbox, as they were remembered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn faults(&self) -> Result<Option<String>, StoreError> {
+        Ok(meta(&self.reader(), "faults")?)
+    }
+
+    /// Remembers the faults that are set in a sandbox.
+    pub fn set_faults(&self, faults: String) -> Pending<()> {
+        self.writer.queue(move |batch| set_meta(batch.db, "faults", &faults))
+    }
+
     /// A connection for one short read.
     fn reader(&self) -> MutexGuard<'_, Connection> {
         for reader in &self.readers {

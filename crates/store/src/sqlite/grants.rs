@@ -154,6 +154,17 @@ impl Store {
         })
     }
 
+    /// Lets the next slip of a living grant expire now: what the user of a sandbox may ask for. True where there was one that had not.
+    ///
+    /// Promise: once answered, that slip is refused as expired.
+    pub fn expire_slip(&self, grant: GrantId, now: Timestamp) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            let mut expire =
+                batch.db.prepare_cached("UPDATE counterfoil SET expires_at = ?2 WHERE grant_id = ?1 AND ended = 0 AND expires_at > ?2")?;
+            Ok(expire.execute(params![grant.number(), now.unix()])? == 1)
+        })
+    }
+
     /// A grant with all that is known of it.
     ///
     /// # Errors
