@@ -2,8 +2,15 @@
 //! of checks, and every request and answer as evidence. Secrets are masked where evidence is made, so nothing here holds one.
 
 mod evidence;
+mod html;
+mod junit;
+#[cfg(test)]
+mod sample;
+pub mod text;
 
 pub use evidence::{Exchange, Mask};
+pub use html::html;
+pub use junit::junit;
 
 use serde::Serialize;
 
@@ -127,5 +134,63 @@ impl Case {
         } else {
             Outcome::Passed
         }
+    }
+}
+
+impl Outcome {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::NotRun => "not run",
+        }
+    }
+
+    /// As a mark beside the words.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Passed => "✓",
+            Self::Failed => "✗",
+            Self::NotRun => "–",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_has_everything_and_the_tally() {
+        let json = sample::report().to_json().unwrap();
+        assert_eq!((&json["passed"], &json["failed"], &json["not_run"]), (&json!(3), &json!(1), &json!(1)));
+        assert_eq!(json["issuer"], "https://auth.bank.example");
+        assert_eq!(json["started_at"], "2026-03-01T10:00:00Z");
+        let plan = &json["plans"][0];
+        assert_eq!(plan["plan"], "token-management");
+        let case = &plan["cases"][1];
+        assert_eq!((&case["id"], &case["title"]), (&json!("refresh-used"), &json!("Refresh with a used refresh token")));
+        assert_eq!(case["clause"], "RFC 6749, section 6");
+        assert_eq!(
+            case["checks"][0],
+            json!({
+                "given": "a used refresh token",
+                "result": "failed",
+                "expected": "400 {\"error\":\"invalid_grant\"}",
+                "seen": "200",
+                "reason": "A token was issued twice.",
+            })
+        );
+        assert_eq!(case["checks"][1]["result"], "passed");
+        assert_eq!(json["plans"][1]["cases"][0]["checks"][0]["result"], "not_run");
+        assert_eq!(case["exchanges"][0]["status"], 200);
+    }
+
+    #[test]
+    fn a_case_is_as_good_as_the_worst_of_its_checks() {
+        let results: Vec<_> = sample::report().plans.iter().flat_map(|plan| &plan.cases).map(Case::result).collect();
+        assert_eq!(results, [Outcome::Passed, Outcome::Failed, Outcome::Passed, Outcome::NotRun]);
     }
 }

@@ -1,0 +1,63 @@
+//! A report for the tests.
+
+use crate::{Case, Check, Exchange, Outcome, Plan, Report};
+
+pub(crate) fn check(given: &str, result: Outcome) -> Check {
+    let of = |wanted: bool, text: &str| if wanted { text.to_owned() } else { String::new() };
+    Check {
+        given: given.into(),
+        result,
+        expected: "400 {\"error\":\"invalid_grant\"}".into(),
+        seen: match result {
+            Outcome::Passed => "400 {\"error\":\"invalid_grant\"}".into(),
+            Outcome::Failed => "200".into(),
+            Outcome::NotRun => String::new(),
+        },
+        reason: of(result == Outcome::Failed, "A token was issued twice.")
+            + &of(result == Outcome::NotRun, "The server publishes no metadata."),
+    }
+}
+
+pub(crate) fn exchange(answer_body: &str) -> Exchange {
+    Exchange {
+        at: "2026-03-01T10:00:01.250Z".into(),
+        note: "set-up".into(),
+        method: "POST".into(),
+        url: "/token?trace=1&lang=en".into(),
+        request_headers: vec![("authorization".into(), "Basic [masked]".into())],
+        request_body: "grant_type=refresh_token&refresh_token=[masked]".into(),
+        status: Some(200),
+        answer_headers: vec![("content-type".into(), "application/json".into())],
+        answer_body: answer_body.into(),
+    }
+}
+
+fn case(id: &str, title: &str, checks: Vec<Check>) -> Case {
+    let exchanges = vec![exchange("{\"token_type\":\"Bearer\",\"expires_in\":900}")];
+    Case { id: id.into(), title: title.into(), clause: "RFC 6749, section 6".into(), checks, exchanges }
+}
+
+/// Three checks that passed, one that failed and one that was not run.
+pub(crate) fn report() -> Report {
+    let cases = vec![
+        case("refresh", "Refresh an ID token", vec![check("a refresh token of this client", Outcome::Passed)]),
+        case(
+            "refresh-used",
+            "Refresh with a used refresh token",
+            vec![check("a used refresh token", Outcome::Failed), check("no refresh token", Outcome::Passed)],
+        ),
+        case("revoke", "Revoke an ID token", vec![check("an ID token", Outcome::Passed)]),
+    ];
+    let metadata = case("metadata", "Publish metadata", vec![check("the well-known URL", Outcome::NotRun)]);
+    Report {
+        title: "counterfoil verify".into(),
+        version: "0.1.0".into(),
+        issuer: "https://auth.bank.example".into(),
+        client_id: "recipient-1".into(),
+        started_at: "2026-03-01T10:00:00Z".into(),
+        plans: vec![
+            Plan { plan: "token-management".into(), title: "Token management".into(), cases },
+            Plan { plan: "discovery".into(), title: "Discovery".into(), cases: vec![metadata] },
+        ],
+    }
+}
