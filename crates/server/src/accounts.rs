@@ -3,8 +3,9 @@
 use crate::app::App;
 use crate::bearer::{Takes, check};
 use crate::observe::seen;
-use crate::refused::{Challenge, Refused};
+use crate::refused::{Challenge, Refused, Shape};
 use crate::respond::json_bytes;
+use crate::sandbox::faults::strike;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
@@ -23,7 +24,7 @@ const VERSION: &str = "v2";
 /// # Errors
 /// As FDX words them.
 pub async fn accounts(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Refused> {
-    list(&app, &headers, &uri, None)
+    list(&app, &headers, &uri, None).await
 }
 
 /// `GET /accounts/{version}/{provider}`.
@@ -37,12 +38,12 @@ pub async fn accounts_at(
     uri: Uri,
 ) -> Result<Response, Refused> {
     match &path {
-        Ok(Path((version, provider))) => list(&app, &headers, &uri, Some((version, provider))),
+        Ok(Path((version, provider))) => list(&app, &headers, &uri, Some((version, provider))).await,
         Err(_) => Err(Refused::fdx(FdxError::InvalidInput, None, "the path is not UTF-8")),
     }
 }
 
-fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -> Result<Response, Refused> {
+async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -> Result<Response, Refused> {
     let now = app.clock.now();
     let bearer = check(app, headers, now, Takes::Either).map_err(Refused::unavailable_fdx)?.map_err(|not_good| {
         let challenge = if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
@@ -50,6 +51,8 @@ fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -
     })?;
     let terms = &bearer.terms;
     let refuse = |error, reason: &str| Refused::fdx(error, None, reason).of(None, Some(terms.grant));
+    let struck = strike(app, "/accounts", Shape::Fdx, &terms.client, Some(&terms.customer)).await;
+    struck.map_err(|refused| refused.of(None, Some(terms.grant)))?;
     if let Some((version, provider)) = path {
         if version != VERSION {
             return Err(refuse(FdxError::VersionNotSupported, "there is no such version"));

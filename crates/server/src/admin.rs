@@ -7,6 +7,7 @@ pub(crate) use socket::answer;
 pub use socket::{AdminSocket, SocketError, ask, listen_beside, path_beside};
 
 use crate::app::App;
+use crate::keys::PUBLISHED_AHEAD;
 use crate::passwords;
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest, is_valid_id};
 use counterfoil_core::clock::Timestamp;
@@ -119,7 +120,7 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
             // Making RSA keys takes a while.
             let rotate = move || match compromised {
                 Some(kid) => server.keys.drop_compromised(&kid, now),
-                None => server.keys.rotate(now),
+                None => server.keys.rotate(now, now.plus(PUBLISHED_AHEAD)),
             };
             tokio::task::spawn_blocking(rotate).await.map_err(failed)?.map_err(failed)?;
             Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token)))

@@ -3,9 +3,11 @@
 use crate::keys::Keys;
 use crate::observe::Metrics;
 use crate::pages::Locale;
+use crate::sandbox::Sandbox;
+use crate::sandbox::grade::ID_TOKEN_WHILE_GRADED;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
-use counterfoil_core::clock::Clock;
+use counterfoil_core::clock::{Clock, Seconds};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::redirect_uri;
 use counterfoil_core::settings::Settings;
@@ -32,6 +34,8 @@ pub struct App {
     pub metrics: Metrics,
     /// The texts of the pages.
     pub locale: Locale,
+    /// What only a sandbox has; its presence makes this server one.
+    pub sandbox: Option<Sandbox>,
     /// Bounds the memory that password hashes take.
     pub(crate) password_gate: Arc<Semaphore>,
     /// Tries to sign in as one customer wait for each other, so that a right one under way is not counted as failed. A customer has one of
@@ -56,7 +60,12 @@ impl App {
     /// # Errors
     /// Where the clients can't be read or the texts are damaged.
     pub fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+        let sandbox = match clock {
+            Clock::Sandbox { .. } => Some(Sandbox::remembered(&store)?),
+            Clock::Live { .. } => None,
+        };
         let app = Self {
+            sandbox,
             settings,
             store,
             keys,
@@ -72,9 +81,15 @@ impl App {
         Ok(app)
     }
 
-    /// Whether this server is a sandbox: its clock can be moved.
+    /// Whether this server is a sandbox.
     pub fn is_sandbox(&self) -> bool {
-        matches!(self.clock, Clock::Sandbox { .. })
+        self.sandbox.is_some()
+    }
+
+    /// How long an ID token of this client lives, in seconds: shorter while it is graded, so that nobody waits for a day.
+    pub fn id_token_lifetime(&self, client: &str) -> Seconds {
+        let graded = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.grades(client));
+        if graded { ID_TOKEN_WHILE_GRADED } else { self.settings.lifetimes.id_token }
     }
 
     /// The client of this id, if there is one.

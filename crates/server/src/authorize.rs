@@ -12,6 +12,7 @@ use crate::consent::{self, Approval};
 use crate::cookies::Browser;
 use crate::refused::Refused;
 use crate::request::page_form;
+use crate::sandbox::grade;
 use crate::session;
 use crate::sign_in;
 use crate::ticket::{AuthorizationRequest, Purpose};
@@ -58,6 +59,9 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
         Err(Rejected::Page(message, reason)) => return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason)),
         Err(Rejected::Redirect(to, error, reason)) => return redirect_error(app, &to, error, reason),
     };
+    if !prompt_none && let Some(answer) = grade::consent(app, &request, now).await? {
+        return Ok(answer);
+    }
     let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);

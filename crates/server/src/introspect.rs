@@ -4,9 +4,10 @@ use crate::app::App;
 use crate::bearer::{Takes, check_token};
 use crate::client_auth::authenticate;
 use crate::observe::Seen;
-use crate::refused::Refused;
+use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::respond::json;
+use crate::sandbox::faults::strike;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -35,6 +36,8 @@ pub async fn introspect(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     if client.settings.is_public() {
         return Err(refuse(Refusal::InvalidClient, "a public client can't introspect").of(Some(&client), None));
     }
+    let struck = strike(&app, "/introspect", Shape::OAuth, &client.id, None).await;
+    struck.map_err(|refused| refused.of(Some(&client), None))?;
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token").of(Some(&client), None))?;
     let active = describe(&app, &client, token, now).map_err(Refused::unavailable)?;
     let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));

@@ -85,14 +85,15 @@ impl Keys {
         self.ring.load_full()
     }
 
-    /// Replaces every key: a new signing key of each algorithm is published now and signs later, a new slip key is used at once.
+    /// Replaces every key: a new signing key of each algorithm is published now and signs from `signs_from` on, which leaves caches the
+    /// time to see it where that is [`PUBLISHED_AHEAD`]; a new slip key is used at once.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then.
-    pub fn rotate(&self, now: Timestamp) -> Result<(), KeysError> {
+    pub fn rotate(&self, now: Timestamp, signs_from: Timestamp) -> Result<(), KeysError> {
         self.change(|file| {
             for alg in Algorithm::ALL {
-                file.signing.push(SigningEntry::new(alg, now, now.plus(PUBLISHED_AHEAD))?);
+                file.signing.push(SigningEntry::new(alg, now, signs_from)?);
             }
             file.slip.push(SlipEntry::new(file.next_slip_key(), now));
             Ok(true)

@@ -5,6 +5,7 @@
 //! img-src 'self' https:` and a `form-action` that names where their forms go.
 
 mod customer;
+mod dashboard;
 mod locale;
 mod notices;
 mod sandbox;
@@ -12,6 +13,7 @@ mod sandbox;
 mod tests;
 
 pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Party, SignIn, numbered};
+pub use dashboard::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
 pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost};
 pub use sandbox::{Callback, Walkthrough};

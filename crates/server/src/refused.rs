@@ -8,6 +8,7 @@ use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use counterfoil_core::client::Client;
+use counterfoil_core::clock::Seconds;
 use counterfoil_core::dialect::{Dialect, ErrorCode, Refusal, WireError};
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::grant::GrantId;
@@ -128,6 +129,24 @@ impl Refused {
         Self::page(app, StatusCode::SERVICE_UNAVAILABLE, "unavailable", error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
+    /// 503 with `Retry-After` in seconds, for a reason that is not the store's.
+    pub fn unavailable_for(shape: Shape, after: Seconds, reason: impl Display) -> Self {
+        let refused = match shape {
+            Shape::Fdx => Self::fdx(FdxError::SubsystemUnavailable, None, reason),
+            _ => Self::wire(WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None }, None, reason),
+        };
+        refused.with_header(RETRY_AFTER, after.into())
+    }
+
+    /// 429 with `Retry-After` in seconds. OAuth has no code of its own for it; the server is overloaded for this client.
+    pub fn too_many_requests(shape: Shape, after: Seconds, reason: impl Display) -> Self {
+        let refused = match shape {
+            Shape::Fdx => Self::fdx(FdxError::TooManyRequests, None, reason),
+            _ => Self::wire(WireError { status: 429, error: ErrorCode::TemporarilyUnavailable, description: None }, None, reason),
+        };
+        refused.with_header(RETRY_AFTER, after.into())
+    }
+
     /// The answer is not known in time.
     pub fn too_slow(shape: Shape, app: &App) -> Self {
         let error = StoreError::NotWritten("no answer in time".into());
@@ -181,6 +200,12 @@ impl Refused {
             Shape::Fdx => Self::fdx(FdxError::NotFound, None, reason),
             Shape::Page => Self::page(app, StatusCode::NOT_FOUND, "not-found", reason),
         }
+    }
+
+    /// Why, in plain words, and the status that says so; for a page that tells it in its own way.
+    pub fn told(&self) -> (StatusCode, &str) {
+        let seen = self.0.extensions().get::<Seen>();
+        (self.0.status(), seen.and_then(|seen| seen.reason.as_deref()).unwrap_or_default())
     }
 
     /// Tells the log which client and grant this is about.

@@ -3,9 +3,10 @@
 use crate::app::App;
 use crate::client_auth::{Unproven, authenticate};
 use crate::observe::seen;
-use crate::refused::Refused;
+use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::respond::empty;
+use crate::sandbox::faults::strike;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -37,6 +38,8 @@ pub async fn revoke(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, b
         };
         Refused::oauth(refusal, app.settings.dialect, unproven.reason())
     })?;
+    let struck = strike(&app, "/revoke", Shape::OAuth, &client.id, None).await;
+    struck.map_err(|refused| refused.of(Some(&client), None))?;
     let dialect = app.dialect_of(&client);
     let refuse = |refusal, reason| Refused::oauth(refusal, dialect, reason).of(Some(&client), None);
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token"))?;

@@ -69,7 +69,7 @@ const POST: &str = "POST";
 const BOTH: &str = "GET, HEAD, POST";
 
 /// The table. A handler is found by its module's name.
-const ROUTES: [Route; 28] = [
+const ROUTES: [Route; 30] = [
     for_public_clients("/token", POST, || post(token::token)),
     for_public_clients("/revoke", POST, || post(revoke::revoke)),
     route("/introspect", POST, || post(introspect::introspect)),
@@ -94,10 +94,16 @@ const ROUTES: [Route; 28] = [
     route("/assets/copy.js", GET, || get(assets::copy)),
     route("/assets/logo.svg", GET, || get(assets::logo)),
     in_sandbox("/", GET, || get(sandbox::walkthrough::walkthrough)),
-    in_sandbox("/sandbox", GET, || get(sandbox::walkthrough::to_front)),
+    in_sandbox("/sandbox", BOTH, || get(sandbox::dashboard::get).post(sandbox::dashboard::post)),
     in_sandbox("/sandbox/codes", POST, || post(sandbox::codes::codes)),
     in_sandbox("/sandbox/clock", "GET, HEAD, POST, DELETE", || {
         get(sandbox::clock::get).post(sandbox::clock::post).delete(sandbox::clock::delete)
+    }),
+    in_sandbox("/sandbox/faults", "GET, HEAD, POST, DELETE", || {
+        get(sandbox::faults::endpoint::get).post(sandbox::faults::endpoint::post).delete(sandbox::faults::endpoint::delete)
+    }),
+    in_sandbox("/sandbox/grade", "GET, HEAD, POST, DELETE", || {
+        get(sandbox::grade::endpoint::get).post(sandbox::grade::endpoint::post).delete(sandbox::grade::endpoint::delete)
     }),
     in_sandbox(sandbox::CALLBACK, BOTH, || get(sandbox::callback::get).post(sandbox::callback::post)),
 ];
@@ -130,7 +136,10 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         };
         router = router.route(path, endpoint);
     }
-    let router = router.fallback(not_found).layer(CatchPanicLayer::custom(panicked));
+    let mut router = router.fallback(not_found).layer(CatchPanicLayer::custom(panicked));
+    if app.is_sandbox() {
+        router = router.layer(from_fn_with_state(app.clone(), sandbox::requests::watch));
+    }
     router.layer(from_fn_with_state(app.clone(), around)).with_state(app)
 }
 

@@ -1,19 +1,28 @@
 //! What only a sandbox has: codes without a browser, a clock that can be moved, a callback page, a front page, and who lives in it.
 
+mod approval;
 pub mod callback;
 pub mod clock;
 pub mod codes;
+pub mod dashboard;
+pub mod faults;
+pub mod grade;
+pub mod requests;
 pub mod seed;
 pub mod walkthrough;
 
 use crate::app::App;
 use crate::refused::Refused;
+use crate::sandbox::faults::Faults;
+use crate::sandbox::grade::Grading;
+use crate::sandbox::requests::Requests;
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_store::{Store, StoreError};
 use std::sync::Arc;
 use url::{Host, Url};
 
@@ -21,6 +30,33 @@ use url::{Host, Url};
 pub const PROVIDER: &str = "sandbank";
 /// Where the sandbox's own clients receive codes.
 pub const CALLBACK: &str = "/sandbox/callback";
+
+/// What a sandbox has that no other server has.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// What is asked to go wrong.
+    pub faults: Faults,
+    /// The last requests, for people to look at.
+    pub requests: Requests,
+    /// The client that is graded, if one is.
+    pub grading: Grading,
+}
+
+impl Sandbox {
+    /// A sandbox as its store remembers it.
+    ///
+    /// # Errors
+    /// The store can't answer.
+    pub fn remembered(store: &Store) -> Result<Self, StoreError> {
+        let faults = Faults::remembered(store.faults()?.as_deref());
+        Ok(Self { faults, requests: Requests::default(), grading: Grading::default() })
+    }
+
+    /// Whether this client is graded now.
+    pub fn grades(&self, client: &str) -> bool {
+        self.grading.is_of(client)
+    }
+}
 
 /// Lets only requests through that are meant for this machine: a page of another site must not move the clock, be it by a plain form
 /// (foreign `Origin`) or by a name of its own that it makes resolve to loopback (foreign `Host`).

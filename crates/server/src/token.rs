@@ -6,8 +6,9 @@ mod refresh;
 
 use crate::app::App;
 use crate::client_auth::authenticate;
-use crate::refused::Refused;
+use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
+use crate::sandbox::faults::strike;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
@@ -39,6 +40,8 @@ pub async fn token(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     let client = authenticate(&app, &headers, &form, now)?
         .map_err(|unproven| Refused::oauth(Refusal::InvalidClient, app.settings.dialect, unproven.reason()))?;
+    let struck = strike(&app, "/token", Shape::OAuth, &client.id, None).await;
+    struck.map_err(|refused| refused.of(Some(&client), None))?;
     let request = TokenRequest { app: &app, client, form: &form, headers: &headers, now };
     let Some(grant_type) = form.get("grant_type") else {
         return Err(request.refuse(Refusal::GrantTypeMissing, "no grant_type"));

@@ -3,8 +3,9 @@
 use crate::app::App;
 use crate::bearer::{Takes, check};
 use crate::observe::seen;
-use crate::refused::{Challenge, Refused};
+use crate::refused::{Challenge, Refused, Shape};
 use crate::respond::json;
+use crate::sandbox::faults::strike;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -32,6 +33,8 @@ pub async fn userinfo(State(app): State<Arc<App>>, headers: HeaderMap) -> Result
         let wire = WireError { status: 401, error: ErrorCode::InvalidToken, description: None };
         Refused::wire(wire, Some(challenge), not_good.reason).of(None, not_good.grant)
     })?;
+    let struck = strike(&app, "/userinfo", Shape::OAuth, &bearer.terms.client, Some(&bearer.terms.customer)).await;
+    struck.map_err(|refused| refused.of(None, Some(bearer.terms.grant)))?;
     let name = bearer.scopes.contains(Scopes::PROFILE).then_some(bearer.terms.name.as_str());
     let body = UserInfo { sub: subject(&bearer.terms.customer, &app.keys.ring().subjects), name };
     Ok(seen(json(StatusCode::OK, &body), &bearer.terms.client, bearer.terms.grant))

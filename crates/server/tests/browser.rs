@@ -3,151 +3,25 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod chromium;
 mod setting;
 
+use chromium::{Browser, PATIENCE};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command as Admin;
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use reqwest::Method;
-use serde_json::{Value, json};
-use setting::{RECIPIENT, Sandbox};
-use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-use tempfile::TempDir;
+use fantoccini::Locator;
+use serde_json::json;
+use setting::{OTHER, RECIPIENT, Sandbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
 use url::Url;
 
-/// How long a page may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 const CODE_ARRIVED: &str = "The code has arrived";
+const CONTROLS: &str = "Sandbox controls";
 const SIGN_IN: &str = "Sign in to Sandbank";
 const CONSENT: &str = "Give Pocket Ledger access to your accounts?";
 
-/// A chromedriver of our own. It ends when it is dropped, and with it its browsers.
-struct Driver {
-    process: Child,
-    address: String,
-    profile: TempDir,
-}
-
-impl Driver {
-    async fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={}", free.port())).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let process =
-            command.spawn().unwrap_or_else(|error| panic!("chromedriver can't be started ({error}); run ./test, which installs it"));
-        let driver = Self { process, address: format!("http://{free}"), profile: tempfile::tempdir().unwrap() };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(free).await.is_err() {
-            assert!(Instant::now() < deadline, "chromedriver does not listen; run ./test, which installs what it needs");
-            sleep(Duration::from_millis(20)).await;
-        }
-        driver
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // The whole process group: the browser is a child of the driver.
-        let group = format!("-{}", self.process.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = self.process.wait();
-    }
-}
-
-/// A command of the Chrome DevTools Protocol.
-#[derive(Debug)]
-struct DevTools(&'static str, Value);
-
-impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
-    }
-}
-
-/// A browser with a fresh profile.
-struct Browser {
-    tab: Client,
-    // After the client, so that its session is ended first.
-    _driver: Driver,
-}
-
 impl Browser {
-    async fn start() -> Self {
-        Self::with_preferences(json!({})).await
-    }
-
-    async fn without_scripts() -> Self {
-        Self::with_preferences(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
-    }
-
-    async fn with_preferences(preferences: Value) -> Self {
-        let driver = Driver::start().await;
-        let mut args: Vec<String> = [
-            "--headless=new",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ]
-        .map(Into::into)
-        .into();
-        args.push(format!("--user-data-dir={}", driver.profile.path().display()));
-        // Chromium's own sandbox refuses to run as root.
-        if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
-            args.push("--no-sandbox".into());
-        }
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": { "args": args, "prefs": preferences } });
-        let tab = ClientBuilder::new(HttpConnector::new()).capabilities(wanted.as_object().unwrap().clone()).connect(&driver.address).await;
-        let tab = tab.unwrap_or_else(|error| panic!("Chromium can't be started ({error}); run ./test, which installs it"));
-        Self { tab, _driver: driver }
-    }
-
-    async fn tools(&self, command: &'static str, parameters: Value) {
-        self.tab.issue_cmd(DevTools(command, parameters)).await.unwrap();
-    }
-
-    async fn of_width(&self, width: u32) {
-        let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500 });
-        self.tools("Emulation.setDeviceMetricsOverride", metrics).await;
-    }
-
-    async fn open(&self, url: &str) {
-        self.tab.goto(url).await.unwrap();
-    }
-
-    /// Waits for the page with this heading.
-    async fn sees(&self, heading: &str) {
-        let found = self.tab.wait().at_most(PATIENCE).for_element(Locator::XPath(&format!("//h1[normalize-space(.)='{heading}']"))).await;
-        if let Err(error) = found {
-            panic!("no page `{heading}` ({error}) but {}: {}", self.tab.current_url().await.unwrap(), self.tab.source().await.unwrap());
-        }
-    }
-
-    async fn click(&self, css: &str) {
-        self.tab.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
-    }
-
-    async fn text(&self, css: &str) -> String {
-        self.tab.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
-    }
-
     async fn sign_in(&self, customer: &str, password: &str) {
         self.sees(SIGN_IN).await;
         for (field, text) in [("username", customer), ("password", password)] {
@@ -165,29 +39,18 @@ impl Browser {
         }
     }
 
+    /// Waits until the page of controls says that this was done; the page before it may still be there.
+    async fn is_told(&self, what: &str) {
+        let said = format!("//*[@role='status'][normalize-space(.)='{what}']");
+        self.tab.wait().at_most(PATIENCE).for_element(Locator::XPath(&said)).await.unwrap();
+    }
+
     /// From the request to the press on "Allow access".
     async fn walk(&self, url: &str) {
         self.open(url).await;
         self.sign_in("customer_1", "customer_1").await;
         self.choose(&["c1-checking", "c1-card"]).await;
         self.click("button[value=allow]").await;
-    }
-
-    /// Fails where the page can be scrolled sideways, or has a barrier that axe-core knows of, in light or in dark.
-    async fn assert_open_to_all(&self, what: &str) {
-        let wider = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        assert_eq!(self.tab.execute(wider, vec![]).await.unwrap(), 0, "{what}: pixels of it are out of sight");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/node_modules/axe-core/axe.min.js");
-        let axe = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; run ./test, which installs it", path.display()));
-        for scheme in ["light", "dark"] {
-            let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-            self.tools("Emulation.setEmulatedMedia", feature).await;
-            self.tab.execute(&axe, vec![]).await.unwrap();
-            let run = "const done = arguments[arguments.length - 1]; \
-                       axe.run().then(found => done([found.passes.length > 0, found.violations]), error => done([false, String(error)]));";
-            let found = self.tab.execute_async(run, vec![]).await.unwrap();
-            assert_eq!(found, json!([true, []]), "{what}, {scheme}: {found:#}");
-        }
     }
 }
 
@@ -320,7 +183,7 @@ async fn enter_signs_in_but_never_allows() {
     browser.choose(&["c1-card"]).await;
     browser.tab.find(Locator::Css("input[value=c1-card]")).await.unwrap().send_keys("\u{e007}").await.unwrap();
     // Long enough for the answer to come, if there were one.
-    sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     browser.sees(CONSENT).await;
 }
 
@@ -387,4 +250,68 @@ async fn long_names_and_many_accounts_find_room() {
     browser.assert_open_to_all("consent").await;
     browser.open(&sandbox.url("/connected-apps")).await;
     browser.assert_open_to_all("connected apps").await;
+}
+
+#[tokio::test]
+async fn the_sandbox_is_controlled_by_hand() {
+    let sandbox = Sandbox::start().await;
+    let tokens = sandbox.tokens(RECIPIENT).await;
+    let browser = Browser::without_scripts().await;
+    browser.open(&sandbox.url("/")).await;
+    browser.click("a[href='/sandbox']").await;
+    browser.sees(CONTROLS).await;
+    // A form's post is let through the guard, which browsers tell the page's origin.
+    browser.click("button[value='25h']").await;
+    browser.is_told("The clock is moved.").await;
+    assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 401);
+    browser.tab.find(Locator::Id("advance")).await.unwrap().send_keys("-1h\u{e007}").await.unwrap();
+    browser.tab.wait().at_most(PATIENCE).for_element(Locator::XPath("//code[.='+1d']")).await.unwrap();
+
+    for (field, text) in [("fault", "unavailable"), ("fault-client", RECIPIENT.0), ("value", "9s"), ("count", "1")] {
+        browser.tab.find(Locator::Id(field)).await.unwrap().send_keys(if field == "fault" { "Unavail" } else { text }).await.unwrap();
+    }
+    browser.click("form[aria-labelledby=set] button").await;
+    browser.is_told("The fault is set.").await;
+    assert_eq!(sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.header("retry-after"), "9");
+    browser.click("button.danger").await;
+    browser.is_told("The grant has ended: everything of it is refused.").await;
+    sandbox.assert_dead(&tokens).await;
+    browser.open(&sandbox.url("/sandbox")).await;
+    browser.click(".log summary").await;
+    assert!(browser.text(".log pre").await.starts_with("POST /introspect"));
+}
+
+#[tokio::test]
+async fn the_controls_are_open_to_all() {
+    let sandbox = Sandbox::start().await;
+    let long = "Überweisungsdienstleistungsgesellschaft Niederösterreich-Süd & Söhne ".repeat(2);
+    sandbox.set_client(OTHER.0, &[("name", long.trim())]).await;
+    let browser = Browser::start().await;
+    browser.of_width(1200).await;
+    browser.open(&sandbox.url("/sandbox")).await;
+    browser.sees(CONTROLS).await;
+    browser.assert_open_to_all("controls of an empty sandbox").await;
+
+    let tokens = sandbox.tokens(RECIPIENT).await;
+    sandbox.code(OTHER.0).await;
+    sandbox.post("/sandbox/faults", &[("fault", "revoke_grant"), ("client_id", OTHER.0)]).await;
+    sandbox.code(OTHER.0).await;
+    sandbox.post("/sandbox/faults", &[("fault", "delay"), ("value", "1ms"), ("path", "/token"), ("client_id", OTHER.0)]).await;
+    sandbox.post("/sandbox/faults", &[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_1")]).await;
+    sandbox.accounts(&tokens.id_token).await;
+    sandbox.accounts(&"x".repeat(300)).await;
+    sandbox.get(&format!("/accounts/{}", "long".repeat(60))).await;
+    sandbox.post("/sandbox/faults", &[("fault", "lose_answer")]).await;
+    sandbox.advance("91d").await;
+    for width in [320, 700, 1200] {
+        browser.of_width(width).await;
+        browser.open(&sandbox.url("/sandbox")).await;
+        browser.sees(CONTROLS).await;
+        let open = "for (const details of document.querySelectorAll('details')) { details.open = true }";
+        browser.tab.execute(open, vec![]).await.unwrap();
+        browser.assert_open_to_all("controls").await;
+        browser.tab.find(Locator::Id("advance")).await.unwrap().send_keys("soon\u{e007}").await.unwrap();
+        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert]")).await.unwrap();
+        browser.assert_open_to_all("controls that refuse").await;
+    }
 }

@@ -17,7 +17,15 @@ use counterfoil_core::secret::Secret;
 /// # Errors
 /// Where the redirect URI is none, which registration rules out.
 pub fn redirect_code(app: &App, request: &AuthorizationRequest, code: &Secret) -> Result<Response, Refused> {
-    send(app, request, &[("code", code.expose())], None)
+    redirect_code_from(app, request, code, &app.settings.issuer)
+}
+
+/// The same, with `issuer` as the server that the answer says it comes from.
+///
+/// # Errors
+/// As [`redirect_code`].
+pub fn redirect_code_from(app: &App, request: &AuthorizationRequest, code: &Secret, issuer: &str) -> Result<Response, Refused> {
+    send(app, request, &[("code", code.expose())], issuer, None)
 }
 
 /// Sends the browser back with an error.
@@ -25,13 +33,19 @@ pub fn redirect_code(app: &App, request: &AuthorizationRequest, code: &Secret) -
 /// # Errors
 /// As [`redirect_code`].
 pub fn redirect_error(app: &App, request: &AuthorizationRequest, error: ErrorCode, reason: &'static str) -> Result<Response, Refused> {
-    send(app, request, &[("error", error.as_str()), ("error_description", reason)], Some(reason))
+    send(app, request, &[("error", error.as_str()), ("error_description", reason)], &app.settings.issuer, Some(reason))
 }
 
-fn send(app: &App, request: &AuthorizationRequest, answer: &[(&str, &str)], reason: Option<&str>) -> Result<Response, Refused> {
+fn send(
+    app: &App,
+    request: &AuthorizationRequest,
+    answer: &[(&str, &str)],
+    issuer: &str,
+    reason: Option<&str>,
+) -> Result<Response, Refused> {
     let mut fields = answer.to_vec();
     fields.extend(request.state.as_deref().map(|state| ("state", state)));
-    fields.push(("iss", &app.settings.issuer));
+    fields.push(("iss", issuer));
     let uri = &request.redirect_uri;
     let mut response = if request.form_post {
         let client = app.client(&request.client);

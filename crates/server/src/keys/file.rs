@@ -91,7 +91,9 @@ impl KeyFile {
 
     /// When the key that follows `key` began to sign, which is when `key` stopped.
     pub(super) fn superseded_at(&self, key: &SigningEntry) -> Option<Timestamp> {
-        let later = |other: &&SigningEntry| other.alg == key.alg && (other.signs_from, &other.kid) > (key.signs_from, &key.kid);
+        // Of two that sign from the same second on, the one that was made later, which stands behind the other.
+        let order = |key: &SigningEntry| (key.signs_from, self.signing.iter().position(|other| other.kid == key.kid));
+        let later = |other: &&SigningEntry| other.alg == key.alg && order(other) > order(key);
         self.signing.iter().filter(later).map(|other| other.signs_from).min()
     }
 

@@ -73,7 +73,9 @@ impl Ring {
                 Ok(Dated { key, created_at, signs_from, superseded_at: file.superseded_at(entry) })
             })
             .collect::<Result<Vec<_>, KeysError>>()?;
-        signing.sort_by(|a, b| (b.signs_from, &b.key.kid).cmp(&(a.signs_from, &a.key.kid)));
+        // The newest first; of two that sign from the same second on, the one that was made later.
+        signing.reverse();
+        signing.sort_by_key(|dated| std::cmp::Reverse(dated.signs_from));
         let slip_keys = file.slip.iter().map(|entry| (SlipKeyId(entry.id), MacKey::new(&entry.key.0))).collect();
         let slip_dates: Vec<_> = file.slip.iter().map(|entry| (SlipKeyId(entry.id), entry.created_at)).collect();
         let current = slip_dates.iter().map(|(id, _)| *id).max().unwrap_or(SlipKeyId(0));

@@ -19,7 +19,7 @@ fn a_rotation_publishes_ahead_and_forgets_late() {
     let (keys, dir) = keys();
     let signs = |now| keys.ring().signing_key(Algorithm::Es256, now).unwrap().kid.clone();
     let old = signs(NOW);
-    keys.rotate(NOW.plus(DAY)).unwrap();
+    keys.rotate(NOW.plus(DAY), NOW.plus(DAY + PUBLISHED_AHEAD)).unwrap();
     let rotated = NOW.plus(DAY);
     assert_eq!(signs(rotated), old);
     let new = signs(rotated.plus(PUBLISHED_AHEAD));
@@ -36,6 +36,22 @@ fn a_rotation_publishes_ahead_and_forgets_late() {
     assert_eq!(again.ring().signing_key(Algorithm::Es256, takeover).unwrap().kid, new);
     assert!(keys.keep_up(takeover.plus(400 * DAY), ID_TOKEN).unwrap());
     assert_eq!(state(&keys, &old, takeover), None);
+}
+
+#[test]
+fn a_rotation_at_once_signs_at_once() {
+    let (keys, _dir) = keys();
+    let signs = || keys.ring().signing_key(Algorithm::Es256, NOW).unwrap().kid.clone();
+    let mut seen = vec![signs()];
+    // In the second of their making, and again: the latest one signs.
+    for _ in 0..3 {
+        keys.rotate(NOW, NOW).unwrap();
+        assert!(!seen.contains(&signs()));
+        seen.push(signs());
+    }
+    for old in &seen[..3] {
+        assert_eq!(state(&keys, old, NOW), Some(KeyState::Retiring));
+    }
 }
 
 #[test]

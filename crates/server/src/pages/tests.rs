@@ -1,7 +1,10 @@
+mod style;
+
 use counterfoil_core::fdx::CLUSTERS;
+use counterfoil_core::form::Form;
 use std::collections::BTreeSet;
 
-use super::locale::{ERRORS, IN_TEMPLATES, NAMED, STEPS};
+use super::locale::{ERRORS, FAULTS, IN_TEMPLATES, NAMED, STEPS};
 use super::*;
 
 const HOSTILE: &str = "<script>alert('1')</script>&\"\u{202e}";
@@ -11,6 +14,11 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("command.html", include_str!("../../templates/command.html")),
     ("connected-apps.html", include_str!("../../templates/connected-apps.html")),
     ("consent.html", include_str!("../../templates/consent.html")),
+    ("dashboard.html", include_str!("../../templates/dashboard.html")),
+    ("dashboard-faults.html", include_str!("../../templates/dashboard-faults.html")),
+    ("dashboard-grants.html", include_str!("../../templates/dashboard-grants.html")),
+    ("dashboard-notice.html", include_str!("../../templates/dashboard-notice.html")),
+    ("dashboard-requests.html", include_str!("../../templates/dashboard-requests.html")),
     ("error.html", include_str!("../../templates/error.html")),
     ("form-post.html", include_str!("../../templates/form-post.html")),
     ("party.html", include_str!("../../templates/party.html")),
@@ -20,6 +28,7 @@ const TEMPLATES: &[(&str, &str)] = &[
 ];
 const SOURCES: &[&str] = &[
     include_str!("customer.rs"),
+    include_str!("dashboard.rs"),
     include_str!("locale.rs"),
     include_str!("notices.rs"),
     include_str!("sandbox.rs"),
@@ -90,6 +99,59 @@ fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
     }
 }
 
+fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
+    let fault = WaitingFault {
+        id: "1",
+        kind: "delay",
+        client: Some(name),
+        customer: Some(name),
+        path: Some("/token"),
+        value: Some(name),
+        remaining: 2,
+    };
+    let grant = GrantShown {
+        id: "g1",
+        client: name,
+        customer: name,
+        since: "2026-11-22T10:00:00Z",
+        next_slip: 0,
+        slip_expired: true,
+        state: "grant-living",
+        living: true,
+    };
+    let request = RequestShown {
+        at: "2026-11-22T10:00:00Z",
+        method: "POST",
+        path: name,
+        client: Some(name),
+        status: 400,
+        reason: Some(name.to_owned()),
+        lost: true,
+        request: name.to_owned(),
+        answer: name.to_owned(),
+    };
+    Dashboard {
+        locale,
+        issuer: "http://127.0.0.1:8080",
+        notice: Some(Notice { section: "faults", text: name, bad: true }),
+        typed: None,
+        now: "2026-11-22T10:00:00Z",
+        moved: Some("+1d"),
+        faults: vec![fault, WaitingFault { id: "2", client: None, customer: None, path: None, value: None, ..fault }],
+        kinds: vec!["lose_answer", "delay"],
+        paths: vec!["/token"],
+        clients: vec![("client-1", name)],
+        grants: vec![grant, GrantShown { next_slip: 3, slip_expired: false, state: "grant-ended-customer", living: false, ..grant }],
+        requests: vec![request.clone(), RequestShown { client: None, status: 200, reason: None, lost: false, ..request }],
+        graded: Some(Graded { client: name, event: Some((name, name)) }),
+    }
+}
+
+fn empty_dashboard(locale: &Locale) -> Dashboard<'_> {
+    let (faults, grants, requests) = (vec![], vec![], vec![]);
+    Dashboard { notice: None, moved: None, faults, grants, requests, graded: None, ..dashboard(locale, "App") }
+}
+
 /// Every page in every one of its states, with `name` wherever somebody else chose the text.
 fn pages(locale: &Locale, name: &str) -> Vec<String> {
     let callback = |code, error| Callback {
@@ -127,6 +189,8 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         callback(None, Some((name, name))).render(),
         callback(None, None).render(),
         walkthrough.render(),
+        dashboard(locale, name).render(),
+        Dashboard { notice: Some(Notice { section: "grading", text: name, bad: false }), graded: None, ..dashboard(locale, name) }.render(),
     ];
     pages
 }
@@ -165,7 +229,7 @@ fn ids_of(ftl: &str) -> BTreeSet<String> {
 #[test]
 fn every_page_is_whole_and_lacks_no_text() {
     let locale = english();
-    for page in pages(&locale, "Budget Buddy").into_iter().chain(error_pages(&locale)) {
+    for page in pages(&locale, "Budget Buddy").into_iter().chain(error_pages(&locale)).chain([empty_dashboard(&locale).render()]) {
         assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"), "{page}");
         assert!(page.contains("<html lang=\"en\">") && page.matches("<h1>").count() == 1 && page.matches("<main").count() == 1, "{page}");
         assert!(!page.contains("{$") && !page.contains("{ $") && !page.contains("{{") && !page.contains("<title></title>"), "{page}");
@@ -224,6 +288,26 @@ fn forms_carry_what_a_program_looks_for() {
 }
 
 #[test]
+fn what_was_typed_is_kept_unless_it_is_a_secret() {
+    let locale = english();
+    let typed =
+        Form::parse(b"fault=delay&client_id=client-1&path=/token&customer=x%22y&value=cfr_secret&count=7&advance=soon").expect("a form");
+    let page = Dashboard { typed: Some(&typed), ..dashboard(&locale, "App") }.render();
+    for part in [
+        "value=\"delay\" selected",
+        "value=\"client-1\" selected",
+        "value=\"/token\" selected",
+        "value=\"x&#34;y\"",
+        "value=\"7\"",
+        "value=\"soon\"",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("cfr_secret"));
+    assert!(page.contains("<title>Error: "), "{page}");
+}
+
+#[test]
 fn a_logo_is_shown_only_where_there_is_one() {
     let locale = english();
     let plain = Party { name: "App", logo_uri: None, registered_entity: None };
@@ -239,7 +323,7 @@ fn the_texts_are_those_that_are_used() {
     let defined = ids_of(ENGLISH);
     let pairs = |stem: &&str| [format!("{stem}-title"), format!("{stem}-text")];
     let mut used: BTreeSet<String> = IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()).collect();
-    used.extend(ERRORS.iter().chain(&STEPS).flat_map(pairs));
+    used.extend(ERRORS.iter().chain(&STEPS).chain(&FAULTS).flat_map(pairs));
     used.extend(CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]));
     let unused: Vec<&String> = defined.difference(&used).filter(|id| !id.starts_with("kind-")).collect();
     assert!(unused.is_empty(), "nothing uses {unused:?}");
@@ -280,55 +364,6 @@ fn templates_hold_no_text_of_their_own() {
             for value in between(&html, attribute, "\"") {
                 assert!(value.is_empty(), "{name}: {attribute}{value}");
             }
-        }
-    }
-}
-
-#[test]
-fn colours_stand_at_the_top_of_the_style_sheet() {
-    let names = ["white", "black", "red", "green", "blue", "gray", "grey", "orange", "yellow", "rgb", "hsl", "oklch", "oklab", "color-mix"];
-    for line in STYLE.lines().map(str::trim).filter(|line| !line.starts_with("--")) {
-        let Some((_, value)) = line.split_once(": ").filter(|_| line.ends_with(';')) else { continue };
-        let words: Vec<&str> = value.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '#')).collect();
-        let literal = words.iter().find(|word| word.starts_with('#') || names.contains(word));
-        assert!(literal.is_none(), "{line}");
-    }
-    let declared: BTreeSet<&str> =
-        STYLE.lines().map(str::trim).filter(|line| line.starts_with("--")).filter_map(|line| line.split(':').next()).collect();
-    for used in between(STYLE, "var(", ")") {
-        assert!(declared.contains(used), "{used} is not declared");
-    }
-}
-
-#[test]
-fn text_can_be_read_against_its_ground() {
-    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").expect("there is a dark scheme");
-    for scheme in [light, dark] {
-        let luminance = |name: &str| {
-            let hex = between(scheme, &format!("--{name}: #"), ";").into_iter().next().expect("the colour is declared");
-            let part = |at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).expect("a colour in hexadecimal")) / 255.0;
-            let linear = |c: f64| if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
-            0.2126 * linear(part(0)) + 0.7152 * linear(part(2)) + 0.0722 * linear(part(4))
-        };
-        let contrast = |a: &str, b: &str| {
-            let (a, b) = (luminance(a), luminance(b));
-            (a.max(b) + 0.05) / (a.min(b) + 0.05)
-        };
-        for (text, grounds) in [
-            ("ink", ["paper", "stub", "accent-wash", "danger-wash", "code"].as_slice()),
-            ("muted", &["paper", "stub", "guilloche", "accent-wash"]),
-            ("accent", &["paper", "stub"]),
-            ("accent-strong", &["paper", "stub"]),
-            ("danger", &["paper", "danger-wash"]),
-            ("on-accent", &["accent", "accent-strong"]),
-            ("on-danger", &["danger"]),
-        ] {
-            for ground in grounds {
-                assert!(contrast(text, ground) >= 4.5, "{text} on {ground}: {:.2}", contrast(text, ground));
-            }
-        }
-        for (mark, ground) in [("control", "paper"), ("focus", "paper"), ("focus", "page"), ("focus", "stub"), ("accent", "accent-wash")] {
-            assert!(contrast(mark, ground) >= 3.0, "{mark} on {ground}: {:.2}", contrast(mark, ground));
         }
     }
 }

@@ -30,22 +30,8 @@ fn told(app: &App) -> Response {
 pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
-    let offset = match (form.get("advance"), form.get("set")) {
-        (Some(advance), None) => {
-            let by = parse_duration(advance).map_err(|problem| malformed(&app, problem))?;
-            app.clock.offset().saturating_add(by)
-        }
-        (None, Some(set)) => {
-            let to = Timestamp::parse_rfc3339(set).map_err(|problem| malformed(&app, problem))?;
-            let machine = app.clock.now().plus(-app.clock.offset());
-            to.since(machine)
-        }
-        _ => return Err(malformed(&app, "send either advance, such as 25h, or set, an RFC 3339 time")),
-    };
-    if offset.abs() > FARTHEST_OFFSET {
-        return Err(malformed(&app, "the clock can be moved by a century at the most"));
-    }
-    move_to(&app, offset).await
+    move_as_asked(&app, &form).await?;
+    Ok(told(&app))
 }
 
 /// Back to the machine's time.
@@ -53,14 +39,42 @@ pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bod
 /// # Errors
 /// 503.
 pub async fn delete(State(app): State<Arc<App>>) -> Result<Response, Refused> {
-    move_to(&app, 0).await
+    move_to(&app, 0).await?;
+    Ok(told(&app))
 }
 
-async fn move_to(app: &Arc<App>, offset: Seconds) -> Result<Response, Refused> {
+/// Moves the clock as a form asks.
+///
+/// # Errors
+/// 400 with what is wrong, 503.
+pub async fn move_as_asked(app: &Arc<App>, form: &Form<'_>) -> Result<(), Refused> {
+    let offset = match (form.get("advance"), form.get("set")) {
+        (Some(advance), None) => {
+            let by = parse_duration(advance).map_err(|problem| malformed(app, problem))?;
+            app.clock.offset().saturating_add(by)
+        }
+        (None, Some(set)) => {
+            let to = Timestamp::parse_rfc3339(set);
+            let to = to.map_err(|_| malformed(app, format!("`{set}` is not an RFC 3339 time; write it like 2026-12-01T00:00:00Z")))?;
+            let machine = app.clock.now().plus(-app.clock.offset());
+            to.since(machine)
+        }
+        _ => return Err(malformed(app, "send either advance, such as 25h, or set, an RFC 3339 time")),
+    };
+    if offset.abs() > FARTHEST_OFFSET {
+        return Err(malformed(app, "the clock can be moved by a century at the most"));
+    }
+    move_to(app, offset).await
+}
+
+/// Moves the clock to so many seconds ahead of the machine's time.
+///
+/// # Errors
+/// 503.
+pub async fn move_to(app: &Arc<App>, offset: Seconds) -> Result<(), Refused> {
     app.store.set_clock_offset(offset).await.map_err(Refused::unavailable)?;
     app.clock.set_offset(offset);
     // Keys whose time has come are replaced before the answer, not at the next round.
     let keys = app.clone();
-    tokio::task::spawn_blocking(move || maintenance::keep_keys(&keys)).await.map_err(Refused::internal)?;
-    Ok(told(app))
+    tokio::task::spawn_blocking(move || maintenance::keep_keys(&keys)).await.map_err(Refused::internal)
 }

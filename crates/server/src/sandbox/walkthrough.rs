@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::pages::Walkthrough;
-use crate::respond::{page, see_other};
+use crate::respond::page;
 use crate::sandbox::PROVIDER;
 use crate::sandbox::seed::CLIENTS;
 use axum::extract::State;
@@ -113,9 +113,4 @@ pub async fn walkthrough(State(app): State<Arc<App>>) -> Response {
     }
     .render();
     page(StatusCode::OK, html, None)
-}
-
-/// `GET /sandbox`, where discovery points: the front page.
-pub async fn to_front() -> Response {
-    see_other("/")
 }

@@ -5,6 +5,7 @@ use crate::keys::Ring;
 use crate::observe::seen;
 use crate::refused::Refused;
 use crate::respond::json;
+use crate::sandbox::faults;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use counterfoil_core::access_token::AccessToken;
@@ -61,11 +62,13 @@ impl Issue<'_> {
     /// under way while the ID token is signed; where it is lost, that is dropped unseen.
     pub(super) async fn redeem(&self, presented: Presented, refusal: Refusal) -> Result<Response, Refused> {
         let TokenRequest { app, client, now, .. } = self.request;
+        let unavailable = |error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant));
+        faults::before_redeeming(app, &client.id, &presented.slip, *now).await.map_err(unavailable)?;
         let prepared = self.prepare(&presented.slip)?;
         let successor_expires_at = now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
         let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key: self.ring.slips.current() });
         let tokens = self.sign(prepared, presented.slip.number == 0);
-        let redeemed = pending.await.map_err(|error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant)))?;
+        let redeemed = pending.await.map_err(unavailable)?;
         app.metrics.count_slip(&redeemed, self.terms.grant);
         let refuse = |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
         match redeemed {
@@ -76,7 +79,7 @@ impl Issue<'_> {
 
     fn prepare(&self, slip: &Slip) -> Result<Prepared<'_>, Refused> {
         let TokenRequest { app, client, now, .. } = self.request;
-        let expires_at = now.plus(app.settings.lifetimes.id_token).min(self.terms.expires_at);
+        let expires_at = now.plus(app.id_token_lifetime(&client.id)).min(self.terms.expires_at);
         let slips = &self.ring.slips;
         let says = AccessToken { key: slips.current(), grant: self.terms.grant, issued_at: *now, expires_at, scopes: self.scopes };
         let access_token = says.write(&slip.seal, slips).ok_or_else(|| Refused::internal("there is no slip key"))?;
@@ -87,13 +90,14 @@ impl Issue<'_> {
 
     /// Signs the ID token; the grant's `first` carries the nonce.
     fn sign(&self, prepared: Prepared<'_>, first: bool) -> Result<Tokens, Refused> {
-        let TokenRequest { app, now, .. } = self.request;
+        let TokenRequest { app, client, now, .. } = self.request;
+        let skew = faults::skew(app, &client.id);
         let Prepared { access_token, key, expires_at } = prepared;
         let issue = id_token::Issue {
             subjects: &self.ring.subjects,
             issuer: &app.settings.issuer,
-            now: *now,
-            expires_at,
+            now: now.plus(skew),
+            expires_at: expires_at.plus(skew),
             first,
             access_token: &access_token,
             alg: key.alg,

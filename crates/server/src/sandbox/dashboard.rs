@@ -1,0 +1,108 @@
+//! `GET, POST /sandbox`: clock, faults, grants and the last requests on one page, which sets all of it by hand.
+
+mod shown;
+
+use crate::app::App;
+use crate::observe::Seen;
+use crate::pages::Notice;
+use crate::refused::Refused;
+use crate::request::page_form;
+use crate::respond::see_other;
+use crate::sandbox::{clock, faults, grade};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::REFERRER_POLICY;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::GrantId;
+use std::sync::Arc;
+
+/// What can be done on the page: the `action` of its forms, what is said of it then, and the section that says it.
+const DONE: [(&str, &str, &str); 9] = [
+    ("advance", "done-advance", "clock"),
+    ("machine_time", "done-machine_time", "clock"),
+    ("fault", "done-fault", "faults"),
+    ("fault_at_once", "done-fault_at_once", "faults"),
+    ("clear_fault", "done-clear_fault", "faults"),
+    ("clear_faults", "done-clear_faults", "faults"),
+    ("revoke_grant", "done-revoke_grant", "grants"),
+    ("grade", "done-grade", "grading"),
+    ("stop_grading", "done-stop_grading", "grading"),
+];
+
+/// The page.
+///
+/// # Errors
+/// A page.
+pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refused> {
+    let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let done = query.get("done").and_then(|done| DONE.iter().find(|(action, ..)| *action == done));
+    let text = done.map(|(_, message, _)| app.locale.text(message)).unwrap_or_default();
+    let notice = done.map(|(_, _, section)| Notice { section, text: &text, bad: false });
+    show(&app, StatusCode::OK, notice, None)
+}
+
+/// Does what a form asks for and leads back to the page; what is refused is said on the page itself.
+///
+/// # Errors
+/// A page.
+pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let bytes = page_form(&app, &headers, body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| Refused::page(&app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let action = form.get("action").unwrap_or_default();
+    match act(&app, action, &form).await {
+        Ok(done) => Ok(see_other(&format!("/sandbox?done={done}"))),
+        Err(refused) => {
+            let (status, reason) = refused.told();
+            let section = DONE.iter().find(|(known, ..)| *known == action).map_or("clock", |(_, _, section)| section);
+            let mut response = show(&app, status, Some(Notice { section, text: reason, bad: true }), Some(&form))?;
+            response.extensions_mut().insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
+            Ok(response)
+        }
+    }
+}
+
+/// Does it, by the functions behind the endpoints that scripts use. Gives the word for what was done.
+async fn act(app: &Arc<App>, action: &str, form: &Form<'_>) -> Result<&'static str, Refused> {
+    match action {
+        "advance" => clock::move_as_asked(app, form).await.map(|()| "advance"),
+        "machine_time" => clock::move_to(app, 0).await.map(|()| "machine_time"),
+        "fault" => {
+            let fault = faults::endpoint::set(app, form).await?;
+            Ok(if fault.remaining == 0 { "fault_at_once" } else { "fault" })
+        }
+        "clear_fault" => {
+            let id = form.get("id");
+            faults::endpoint::clear(app, id).await?;
+            Ok(if id.is_some() { "clear_fault" } else { "clear_faults" })
+        }
+        "revoke_grant" => {
+            let unknown = || refuse(StatusCode::NOT_FOUND, ErrorCode::NotFound, app.locale.text("dashboard-unknown-grant"));
+            let id = form.get("grant").and_then(GrantId::parse).ok_or_else(unknown)?;
+            app.store.terms(id).map_err(Refused::unavailable)?.ok_or_else(unknown)?;
+            app.store.end_grant(id, EndedBy::Customer, app.clock.now()).await.map_err(Refused::unavailable)?;
+            Ok("revoke_grant")
+        }
+        "grade" => grade::start(app, form.get("client_id").unwrap_or_default()).map(|()| "grade"),
+        "stop_grading" => {
+            grade::stop(app);
+            Ok("stop_grading")
+        }
+        _ => Err(refuse(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, app.locale.text("dashboard-unknown-action"))),
+    }
+}
+
+fn refuse(status: StatusCode, error: ErrorCode, reason: String) -> Refused {
+    Refused::wire(WireError { status: status.as_u16(), error, description: None }, None, reason)
+}
+
+fn show(app: &App, status: StatusCode, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<Response, Refused> {
+    let html = shown::html(app, notice, typed).map_err(|error| Refused::unavailable_page(app, error))?;
+    let mut response = crate::respond::page(status, html, None);
+    // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and the guard refuses that.
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    Ok(response)
+}

@@ -1,0 +1,74 @@
+//! Faults that happen at once.
+
+use super::{Effect, Wish};
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::malformed;
+use crate::sandbox::PROVIDER;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_store::{Grant, GrantFilter};
+use std::sync::Arc;
+
+/// How many grants of a client or customer are looked at, the newest first.
+const GRANTS: u32 = 1000;
+
+/// Does what was asked for.
+///
+/// # Errors
+/// 400 where there is nothing to do it to, 503.
+pub(super) async fn happen(app: &Arc<App>, wish: &Wish, effect: Effect, now: Timestamp) -> Result<(), Refused> {
+    match effect {
+        Effect::RotateKeys => {
+            let keys = app.clone();
+            let rotated = tokio::task::spawn_blocking(move || keys.keys.rotate(now, now)).await;
+            rotated.map_err(Refused::internal)?.map_err(Refused::internal)
+        }
+        Effect::RevokeGrant => {
+            for grant in living(app, wish, now, |_| true)? {
+                app.store.end_grant(grant, EndedBy::Customer, now).await.map_err(Refused::unavailable)?;
+            }
+            Ok(())
+        }
+        Effect::ExpireNow(kind) => {
+            let next_is_of_kind = |grant: &Grant| (grant.counterfoil.next_slip == 0) == (kind == Kind::Code);
+            let grants = match wish.slip() {
+                Some(text) => vec![named(app, wish, kind, text)?],
+                None => living(app, wish, now, |grant| next_is_of_kind(grant) && now < grant.counterfoil.expires_at)?,
+            };
+            for grant in grants {
+                app.store.expire_slip(grant, now).await.map_err(Refused::unavailable)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The grant of a code or refresh token that can still be redeemed. One that was redeemed must not expire the one that came for it.
+fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<GrantId, Refused> {
+    let refuse = |problem: &str| malformed(app, format!("{}: the value {problem}", wish.fault.name()));
+    let slip = Slip::read(kind, text, &app.keys.ring().slips).map_err(|_| refuse("is none that this sandbox issued as such"))?;
+    let grant = app.store.grant(slip.grant).map_err(Refused::unavailable)?.ok_or_else(|| refuse("belongs to no grant"))?;
+    if wish.client_id.as_deref().is_some_and(|client| client != &*grant.terms.client) {
+        return Err(refuse("is another client's"));
+    }
+    if slip.number != grant.counterfoil.next_slip {
+        return Err(refuse("was redeemed before"));
+    }
+    Ok(slip.grant)
+}
+
+/// The living grants that a wish is about, at least one.
+fn living(app: &App, wish: &Wish, now: Timestamp, which: impl Fn(&Grant) -> bool) -> Result<Vec<GrantId>, Refused> {
+    let customer = wish.customer().map(|customer| CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() });
+    let filter = GrantFilter { client: wish.client_id.clone(), customer, before: None, limit: GRANTS };
+    let grants = app.store.grants(&filter).map_err(Refused::unavailable)?;
+    let found: Vec<GrantId> = grants.iter().filter(|grant| grant.is_living(now) && which(grant)).map(|grant| grant.terms.grant).collect();
+    if found.is_empty() {
+        return Err(malformed(app, format!("there is nothing for {} to strike: no such grant is living", wish.fault.name())));
+    }
+    Ok(found)
+}

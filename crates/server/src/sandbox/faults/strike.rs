@@ -1,0 +1,81 @@
+//! Where faults strike requests. On a live server there are none, and this is one look at an option.
+
+use super::{Effect, Fault};
+use crate::app::App;
+use crate::refused::{Challenge, Refused, Shape};
+use counterfoil_core::clock::{Seconds, Timestamp};
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_store::StoreError;
+
+/// Why a request was refused that a fault struck.
+const REASON: &str = "a fault that was set in this sandbox";
+
+/// Lets the faults that are set for this client strike its request to `path`: it waits, or is refused.
+///
+/// # Errors
+/// 503, 429 or an FDX error, as was asked for.
+pub async fn strike(app: &App, path: &str, shape: Shape, client: &str, customer: Option<&CustomerId>) -> Result<(), Refused> {
+    let fits = |fault: &Fault| {
+        is_of(fault, client)
+            && fault.wish.path.as_deref().is_none_or(|at| at == path)
+            && fault.wish.customer.as_deref().is_none_or(|asked| customer.is_some_and(|customer| customer.customer == asked))
+    };
+    let delay = take(app, |fault, effect| match effect {
+        Effect::Delay(delay) if fits(fault) => Some(*delay),
+        _ => None,
+    });
+    if let Some(delay) = delay {
+        tokio::time::sleep(delay).await;
+    }
+    let refusal = take(app, |fault, effect| match effect {
+        Effect::Unavailable(_) | Effect::TooManyRequests(_) if fits(fault) => Some(*effect),
+        Effect::Fdx(_) if shape == Shape::Fdx && fits(fault) => Some(*effect),
+        _ => None,
+    });
+    match refusal {
+        Some(Effect::Unavailable(after)) => Err(Refused::unavailable_for(shape, after, REASON)),
+        Some(Effect::TooManyRequests(after)) => Err(Refused::too_many_requests(shape, after, REASON)),
+        Some(Effect::Fdx(error)) => Err(Refused::fdx(error, Some(Challenge::BearerInvalidToken), REASON)),
+        _ => Ok(()),
+    }
+}
+
+/// Lets a code or refresh token expire before it is looked at, where that was asked for.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn before_redeeming(app: &App, client: &str, slip: &Slip, now: Timestamp) -> Result<(), StoreError> {
+    let kind = if slip.number == 0 { Kind::Code } else { Kind::RefreshToken };
+    let expires = take(app, |fault, effect| (is_of(fault, client) && *effect == Effect::ExpireNext(kind)).then_some(()));
+    if expires.is_some() {
+        app.store.expire_slip(slip.grant, now).await?;
+    }
+    Ok(())
+}
+
+/// By how many seconds the times in the next ID token of this client are off.
+pub fn skew(app: &App, client: &str) -> Seconds {
+    let skew = take(app, |fault, effect| match effect {
+        Effect::Skew(by) if is_of(fault, client) => Some(*by),
+        _ => None,
+    });
+    skew.unwrap_or(0)
+}
+
+/// Whether the answer to this client, which says that something was done, shall be lost.
+pub fn loses_answer(app: &App, client: &str) -> bool {
+    take(app, |fault, effect| (is_of(fault, client) && *effect == Effect::LoseAnswer).then_some(())).is_some()
+}
+
+fn is_of(fault: &Fault, client: &str) -> bool {
+    fault.wish.client_id.as_deref().is_none_or(|of| of == client)
+}
+
+fn take<T>(app: &App, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<T> {
+    let sandbox = app.sandbox.as_ref()?;
+    let struck = sandbox.faults.take(strikes)?;
+    // Nothing hangs on when it is written down: a fault that strikes once too often after a crash is one more fault.
+    drop(sandbox.faults.remember(&app.store));
+    Some(struck)
+}

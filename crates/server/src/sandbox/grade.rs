@@ -1,0 +1,179 @@
+//! Grading a live client: a script of what networks and customers really do is played to it, and what it does is watched.
+//!
+//! `script.rs` plays the events in order, `judge.rs` says of what was seen whether it is right, `acts.rs` is what can be seen. While a
+//! client is graded its ID tokens live 20 seconds, and its customer says yes at once: `/authorize` answers without a page.
+
+mod acts;
+mod consent;
+pub mod endpoint;
+mod judge;
+mod script;
+mod stage;
+mod standing;
+
+pub use consent::consent;
+
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::malformed;
+use counterfoil_core::clock::{Seconds, Timestamp};
+use counterfoil_core::grant::GrantId;
+use counterfoil_report::{Case, Plan, Report};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// How long ID tokens live while their client is graded, in seconds.
+pub const ID_TOKEN_WHILE_GRADED: Seconds = 20;
+/// The plan's name in reports.
+const PLAN: &str = "client";
+
+/// The client that is graded, or was last.
+#[derive(Debug)]
+pub struct Grading {
+    graded: Mutex<Option<Graded>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Grading {
+    fn default() -> Self {
+        Self { graded: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+}
+
+#[derive(Debug)]
+struct Graded {
+    client: Arc<str>,
+    started_at: Timestamp,
+    /// What is wrong with the next answers of `/authorize`.
+    spoils: VecDeque<Spoil>,
+    /// Answers of `/authorize` that were spoiled, with the grant that their code is of.
+    spoiled: Vec<(Spoil, GrantId)>,
+    under_way: Option<UnderWay>,
+    cases: Vec<Case>,
+    outcome: Option<Outcome>,
+    task: Option<AbortHandle>,
+}
+
+/// What is wrong with an answer of `/authorize`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Spoil {
+    /// Its `state` is not the client's.
+    State,
+    /// Its `iss` is another server's.
+    Issuer,
+}
+
+/// The event that is played now.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct UnderWay {
+    /// Its id.
+    pub id: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// What the client is expected to do, and by when.
+    pub expected: &'static str,
+}
+
+/// How the playing of the script ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was played to its end.
+    Finished,
+    /// No client came.
+    NobodyCame,
+    /// It was stopped.
+    Stopped,
+}
+
+/// How far a grading is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The event that is played now.
+    pub under_way: Option<UnderWay>,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+    /// The scorecard so far.
+    pub report: Report,
+}
+
+impl Grading {
+    /// Whether this client is graded now.
+    pub fn is_of(&self, client: &str) -> bool {
+        self.graded().as_ref().is_some_and(|graded| graded.outcome.is_none() && *graded.client == *client)
+    }
+
+    /// Changes whenever an event begins or ends.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// How far the grading under way is, or the last one was; `None` where there never was one.
+    pub fn progress(&self, issuer: &str) -> Option<Progress> {
+        let guard = self.graded();
+        let graded = guard.as_ref()?;
+        let report = Report {
+            title: "counterfoil sandbox --grade".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            issuer: issuer.to_owned(),
+            client_id: graded.client.to_string(),
+            started_at: graded.started_at.to_string(),
+            plans: vec![Plan {
+                plan: PLAN.into(),
+                title: "What a client does when networks and customers do what they do".into(),
+                cases: graded.cases.clone(),
+            }],
+        };
+        Some(Progress { under_way: graded.under_way.clone(), outcome: graded.outcome, report })
+    }
+
+    fn graded(&self) -> MutexGuard<'_, Option<Graded>> {
+        self.graded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the grading under way; one that was stopped meanwhile stays as it is.
+    fn change<T>(&self, change: impl FnOnce(&mut Graded) -> T) -> Option<T> {
+        let changed = self.graded().as_mut().filter(|graded| graded.outcome.is_none()).map(change);
+        self.changes.send_modify(|count| *count += 1);
+        changed
+    }
+}
+
+/// Begins to grade a client. One that was graded before is not any more.
+///
+/// # Errors
+/// 400 where there is no such client.
+pub fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
+    let Some(sandbox) = &app.sandbox else { return Err(Refused::internal("this is no sandbox")) };
+    let Some(client) = app.client(client) else { return Err(malformed(app, format!("there is no client `{client}`"))) };
+    stop(app);
+    let graded = Graded {
+        client: client.id.clone(),
+        started_at: app.clock.now(),
+        spoils: VecDeque::from([Spoil::State, Spoil::Issuer]),
+        spoiled: Vec::new(),
+        under_way: None,
+        cases: Vec::new(),
+        outcome: None,
+        task: None,
+    };
+    *sandbox.grading.graded() = Some(graded);
+    let task = tokio::spawn(script::play(app.clone(), client.id.clone())).abort_handle();
+    sandbox.grading.change(|graded| graded.task = Some(task));
+    Ok(())
+}
+
+/// Stops grading; what was found so far stays. Nothing happens where no client is graded.
+pub fn stop(app: &App) {
+    let Some(sandbox) = &app.sandbox else { return };
+    sandbox.grading.change(|graded| {
+        graded.outcome = Some(Outcome::Stopped);
+        graded.under_way = None;
+        if let Some(task) = graded.task.take() {
+            task.abort();
+        }
+    });
+    sandbox.faults.clear_played();
+}

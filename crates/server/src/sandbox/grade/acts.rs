@@ -1,0 +1,102 @@
+//! What a client can be seen to do.
+
+use crate::keys::Ring;
+use crate::sandbox::requests::Observed;
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::slip::{Kind, Slip};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// A request of the client, as far as it matters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Act {
+    /// When it came, since the grading began.
+    pub came: Duration,
+    /// When it was answered.
+    pub answered: Duration,
+    pub what: What,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum What {
+    /// It sent the customer's browser to ask for consent.
+    Authorize,
+    /// It presented a code of this grant.
+    Exchange { grant: Option<GrantId>, gives: Option<Given> },
+    /// It presented this refresh token.
+    Refresh { slip: Option<(GrantId, u64)>, retry_key: Option<String>, status: u16, lost: bool, gives: Option<Given> },
+    /// It asked for data, with this token.
+    Data { token: String, status: u16 },
+    /// It fetched the key set.
+    Keys,
+    /// Anything else.
+    Other,
+}
+
+/// The bearer tokens of an answer that reached the client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Given {
+    pub id_token: String,
+    pub access_token: String,
+}
+
+impl Act {
+    /// What a request was, seen from when the grading `began`.
+    pub(super) fn of(request: &Observed, ring: &Ring, began: Instant) -> Self {
+        Self {
+            came: request.came.saturating_duration_since(began),
+            answered: request.answered.saturating_duration_since(began),
+            what: what(request, ring),
+        }
+    }
+}
+
+fn what(request: &Observed, ring: &Ring) -> What {
+    let path = request.uri.path();
+    match path {
+        "/authorize" | "/auth" => What::Authorize,
+        "/jwks" => What::Keys,
+        "/token" => at_token(request, ring).unwrap_or(What::Other),
+        _ if path == "/userinfo" || path.starts_with("/accounts") => {
+            let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let token = header.split_once(' ').map_or(header, |(_, token)| token).to_owned();
+            What::Data { token, status: request.status.as_u16() }
+        }
+        _ => What::Other,
+    }
+}
+
+fn at_token(request: &Observed, ring: &Ring) -> Option<What> {
+    let form = Form::parse(&request.body).ok()?;
+    let slip = |kind, name| form.get(name).and_then(|text| Slip::read(kind, text, &ring.slips).ok());
+    match form.get("grant_type")? {
+        "authorization_code" => Some(What::Exchange { grant: slip(Kind::Code, "code").map(|slip| slip.grant), gives: given(request) }),
+        "refresh_token" => Some(What::Refresh {
+            slip: slip(Kind::RefreshToken, "refresh_token").map(|slip| (slip.grant, slip.number)),
+            retry_key: request.headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned),
+            status: request.status.as_u16(),
+            lost: request.lost,
+            gives: given(request),
+        }),
+        _ => None,
+    }
+}
+
+fn given(request: &Observed) -> Option<Given> {
+    if request.lost || request.status != StatusCode::OK {
+        return None;
+    }
+    let body: Value = serde_json::from_slice(&request.answer).ok()?;
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    Some(Given { id_token: text("id_token"), access_token: text("access_token") })
+}
+
+impl Given {
+    /// Whether `token` is one of them.
+    pub(super) fn holds(&self, token: &str) -> bool {
+        token == self.id_token || token == self.access_token
+    }
+}

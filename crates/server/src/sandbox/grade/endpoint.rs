@@ -1,0 +1,74 @@
+//! `GET, POST, DELETE /sandbox/grade`: the scorecard, and the buttons for it.
+
+use super::{Progress, start, stop};
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::{malformed, oauth_form};
+use crate::respond::{NO_STORE, json};
+use crate::sandbox::seed::CLIENTS;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::form::Form;
+use serde_json::json as value;
+use std::sync::Arc;
+
+/// A report brings its style with it, and nothing else.
+const REPORT_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+
+/// The scorecard so far: as a report to a browser, as JSON with `state` and `under_way` to everyone else.
+///
+/// # Errors
+/// None that a value of ours makes happen.
+pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refused> {
+    let progress = app.sandbox.as_ref().and_then(|sandbox| sandbox.grading.progress(&app.settings.issuer));
+    let wants_html = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    match progress {
+        Some(progress) if wants_html => Ok(page(&progress)),
+        progress => told(progress),
+    }
+}
+
+fn page(progress: &Progress) -> Response {
+    let mut response = Response::new(Body::from(counterfoil_report::html(&progress.report)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, REPORT_POLICY);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+fn told(progress: Option<Progress>) -> Result<Response, Refused> {
+    let Some(Progress { under_way, outcome, report }) = progress else {
+        return Ok(json(StatusCode::OK, &value!({ "state": "idle" })));
+    };
+    let mut body = report.to_json().map_err(Refused::internal)?;
+    body["state"] = outcome.map_or(value!("playing"), |outcome| value!(outcome));
+    body["under_way"] = value!(under_way);
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// Begins to grade the client of the form, or the sandbox's first.
+///
+/// # Errors
+/// 400 where there is no such client.
+pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    start(&app, form.get("client_id").unwrap_or(CLIENTS[0].id))?;
+    let mut response = get(State(app), HeaderMap::new()).await?;
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// Stops grading; what was found so far stays.
+///
+/// # Errors
+/// As [`get`].
+pub async fn delete(State(app): State<Arc<App>>) -> Result<Response, Refused> {
+    stop(&app);
+    get(State(app), HeaderMap::new()).await
+}

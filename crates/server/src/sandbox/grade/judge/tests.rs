@@ -1,0 +1,112 @@
+use super::super::acts::Given;
+use super::*;
+
+fn grant() -> GrantId {
+    GrantId::from_number(1 << 40).unwrap()
+}
+
+fn at(milliseconds: u64, what: What) -> Act {
+    let came = Duration::from_millis(milliseconds);
+    Act { came, answered: came + Duration::from_millis(5), what }
+}
+
+fn refresh(number: u64, status: u16) -> What {
+    let gives = (status == 200).then(|| Given { id_token: format!("id {}", number + 1), access_token: format!("access {}", number + 1) });
+    What::Refresh { slip: Some((grant(), number)), retry_key: None, status, lost: false, gives }
+}
+
+fn lost(number: u64, key: Option<&str>) -> What {
+    What::Refresh { slip: Some((grant(), number)), retry_key: key.map(str::to_owned), status: 200, lost: true, gives: None }
+}
+
+fn keyed(number: u64, key: &str, status: u16) -> What {
+    match refresh(number, status) {
+        What::Refresh { slip, status, lost, gives, .. } => What::Refresh { slip, retry_key: Some(key.into()), status, lost, gives },
+        other => other,
+    }
+}
+
+fn data(token: &str, status: u16) -> What {
+    What::Data { token: token.into(), status }
+}
+
+#[track_caller]
+fn is(verdict: &Verdict, result: Outcome) {
+    assert_eq!(verdict.result, result, "{verdict:?}");
+    assert_eq!(verdict.reason.is_empty(), result == Outcome::Passed, "{verdict:?}");
+}
+
+#[test]
+fn one_refresh_an_expiry() {
+    is(&expiry(&[at(0, refresh(1, 200))], true), Outcome::Passed);
+    is(&expiry(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))], true), Outcome::Passed);
+    is(&expiry(&[at(0, refresh(1, 200)), at(10, refresh(1, 400))], true), Outcome::Failed);
+    is(&expiry(&[at(0, refresh(1, 200)), at(3000, refresh(2, 200))], true), Outcome::Failed);
+    is(&expiry(&[at(0, refresh(1, 200))], false), Outcome::Failed);
+    is(&expiry(&[at(0, data("id 1", 401))], false), Outcome::Failed);
+}
+
+#[test]
+fn a_lost_answer_is_fetched_with_its_key_or_asked_for_anew() {
+    is(&lost_answer(&[at(0, lost(1, Some("k"))), at(500, keyed(1, "k", 200))]), Outcome::Passed);
+    is(&lost_answer(&[at(0, lost(1, None)), at(500, refresh(1, 400)), at(900, What::Authorize)]), Outcome::Passed);
+    is(&lost_answer(&[at(0, lost(1, None)), at(900, What::Authorize)]), Outcome::Passed);
+    let (first, second, third) = (at(500, refresh(1, 400)), at(900, refresh(1, 400)), at(999, What::Authorize));
+    is(&lost_answer(&[at(0, lost(1, None)), first.clone(), second, third.clone()]), Outcome::Failed);
+    is(&lost_answer(&[at(0, lost(1, None)), first.clone()]), Outcome::Failed);
+    is(&lost_answer(&[at(0, lost(1, None)), first, third.clone(), at(1500, What::Authorize)]), Outcome::Failed);
+    is(&lost_answer(&[third]), Outcome::NotRun);
+}
+
+#[test]
+fn three_requests_after_a_401_are_enough() {
+    let quiet = [at(0, data("id 1", 401)), at(10, refresh(1, 200)), at(20, data("id 2", 401)), at(30, What::Keys)];
+    is(&unauthorized(&quiet), Outcome::Passed);
+    let mut storm = quiet.to_vec();
+    storm.push(at(1000, data("id 2", 401)));
+    is(&unauthorized(&storm), Outcome::Failed);
+}
+
+#[test]
+fn who_is_told_to_come_back_later_comes_back_later() {
+    let told = Duration::from_secs(10);
+    for (next, result) in
+        [(Some(15_000), Outcome::Passed), (Some(14_850), Outcome::Passed), (Some(12_000), Outcome::Failed), (None, Outcome::Failed)]
+    {
+        is(&retry_after(told, next.map(Duration::from_millis)), result);
+    }
+}
+
+#[test]
+fn new_keys_are_fetched_and_the_token_used() {
+    let all = [at(0, refresh(1, 200)), at(10, What::Keys), at(20, data("id 2", 200))];
+    is(&new_keys(&all), Outcome::Passed);
+    is(&new_keys(&[all[0].clone(), all[2].clone()]), Outcome::Failed);
+    is(&new_keys(&all[..2]), Outcome::Failed);
+    is(&new_keys(&all[..1]), Outcome::Failed);
+    is(&new_keys(&all[1..]), Outcome::NotRun);
+    // A token from before is no sign of going on.
+    is(&new_keys(&[all[0].clone(), all[1].clone(), at(20, data("id 1", 200))]), Outcome::Failed);
+}
+
+#[test]
+fn a_revocation_is_heeded() {
+    let all = [at(0, data("id 1", 401)), at(10, refresh(1, 400)), at(2000, What::Authorize)];
+    is(&revocation(&all), Outcome::Passed);
+    is(&revocation(&all[..2]), Outcome::Failed);
+    let on_and_on: Vec<Act> = (0..5).map(|n| at(n * 100, data("id 1", 401))).chain([at(2000, What::Authorize)]).collect();
+    is(&revocation(&on_and_on), Outcome::Failed);
+    let twice: Vec<Act> = all.iter().cloned().chain([at(2500, What::Authorize)]).collect();
+    is(&revocation(&twice), Outcome::Failed);
+}
+
+#[test]
+fn the_newest_refresh_token_alone() {
+    is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
+    // A race is not this mistake: the answer had not come yet.
+    is(&newest_token(&[at(0, refresh(1, 200)), at(100, refresh(1, 400))]), Outcome::Passed);
+    // Nor is the repeat of one whose answer was lost.
+    is(&newest_token(&[at(0, lost(1, Some("k"))), at(900, keyed(1, "k", 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
+    is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(1, 400))]), Outcome::Failed);
+    is(&newest_token(&[]), Outcome::NotRun);
+}

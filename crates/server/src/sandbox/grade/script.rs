@@ -1,0 +1,356 @@
+//! The script: what is played to the client, in this order, and how long each event is waited for.
+
+use super::acts::{Act, What};
+use super::judge::{self, PARALLEL_WINDOW, RETRY_AFTER, STORM_WINDOW, Verdict};
+use super::stage::Stage;
+use super::{Outcome, Spoil, UnderWay, standing};
+use crate::app::App;
+use crate::sandbox::faults::{Effect, Kind};
+use counterfoil_core::fdx::FdxError;
+use counterfoil_report::{Case, Check};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the client is waited for at the beginning.
+const FIRST_CONTACT: Duration = Duration::from_secs(600);
+/// How long the client may take to be at work again between two events, or to ask for consent that it lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a refresh is waited for: the life of an ID token, and as much again for a client that notices late.
+const NEXT_REFRESH: Duration = Duration::from_secs(40);
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+struct Event {
+    id: &'static str,
+    title: &'static str,
+    clause: &'static str,
+    /// What is played.
+    given: &'static str,
+    /// What the client does then, and by when.
+    expected: &'static str,
+    play: for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>,
+}
+
+const EVENTS: [Event; 11] = [
+    Event {
+        id: "state",
+        title: "An answer with a foreign state",
+        clause: "RFC 6749 section 10.12; RFC 9700 section 4.7.1",
+        given: "the customer's browser comes back with a code and a state that the client never sent",
+        expected: "the code never comes to /token, watched for 10 seconds; the client asks for consent again within 60",
+        play: |stage| Box::pin(foreign_answer(stage, Spoil::State)),
+    },
+    Event {
+        id: "issuer",
+        title: "An answer of another issuer",
+        clause: "RFC 9207 section 2.4",
+        given: "the customer's browser comes back with a code, the right state, and the iss of another server",
+        expected: "the code never comes to /token, watched for 10 seconds; the client asks for consent again within 60",
+        play: |stage| Box::pin(foreign_answer(stage, Spoil::Issuer)),
+    },
+    Event {
+        id: "expiry",
+        title: "The ID token expires",
+        clause: "RFC 6749 section 1.5; RFC 9700 section 4.14.2",
+        given: "an ID token lives 20 seconds, and the answer to its refresh takes 2",
+        expected: "one refresh within 40 seconds, none beside it for 5; then data is read with the new token within 15",
+        play: |stage| Box::pin(expiry(stage)),
+    },
+    Event {
+        id: "lost-answer",
+        title: "The answer to a refresh is lost",
+        clause: "RFC 6749 section 6; docs/integrate.md, When an answer is lost",
+        given: "the refresh is done, and the connection ends without an answer",
+        expected: "within 30 seconds the request is repeated with its Idempotency-Key, or after one refusal the customer is asked for consent, once",
+        play: |stage| Box::pin(lost_answer(stage)),
+    },
+    Event {
+        id: "unauthorized",
+        title: "Data is refused, whatever token comes",
+        clause: "RFC 6750 section 3.1",
+        given: "/accounts answers 401 to every token for 10 seconds",
+        expected: "at most 3 requests in these 10 seconds",
+        play: |stage| Box::pin(unauthorized(stage)),
+    },
+    Event {
+        id: "retry-after-token",
+        title: "/token asks to come back later",
+        clause: "RFC 9110 section 10.2.3",
+        given: "a refresh is answered with 503 and Retry-After: 5; nothing is claimed",
+        expected: "no request to /token for 5 seconds, then one within 20",
+        play: |stage| Box::pin(retry_after_at_token(stage)),
+    },
+    Event {
+        id: "retry-after-data",
+        title: "/accounts asks to come back later",
+        clause: "RFC 6585 section 4; RFC 9110 section 10.2.3",
+        given: "/accounts answers 429 with Retry-After: 5",
+        expected: "no request to /accounts for 5 seconds, then one within 20",
+        play: |stage| Box::pin(retry_after_at_data(stage)),
+    },
+    Event {
+        id: "new-keys",
+        title: "New signing keys",
+        clause: "OpenID Connect Core 1.0 section 10.1.1",
+        given: "the server's signing keys are replaced; the next ID token is signed with one that nobody has seen",
+        expected: "within 15 seconds of that token the key set is fetched again and data is read with the token",
+        play: |stage| Box::pin(new_keys(stage)),
+    },
+    Event {
+        id: "revocation",
+        title: "The customer takes the consent back",
+        clause: "FDX API, consent revocation; RFC 7009 section 1",
+        given: "the customer revokes at the bank: /accounts answers 401, a refresh is refused",
+        expected: "at most 3 requests with the tokens that are gone, and within 30 seconds the customer is asked for consent again, once",
+        play: |stage| Box::pin(revocation(stage)),
+    },
+    Event {
+        id: "newest-token",
+        title: "Always the newest refresh token",
+        clause: "RFC 6749 section 6; RFC 9700 section 4.14.2",
+        given: "everything that was played",
+        expected: "no refresh token is presented once a later one has reached the client",
+        play: |stage| Box::pin(async { judge::newest_token(&stage.since(Duration::ZERO)) }),
+    },
+    Event {
+        id: "secret",
+        title: "Secrets go where they belong",
+        clause: "RFC 6749 section 2.3.1; RFC 6750 section 5.3",
+        given: "everything that was played",
+        expected: "the client secret is sent to /token, /revoke and /introspect alone, and neither it nor a token is in a URL",
+        play: |stage| Box::pin(async { secrets(stage) }),
+    },
+];
+
+/// Plays all of it.
+pub(super) async fn play(app: Arc<App>, client: Arc<str>) {
+    let mut stage = Stage::new(app.clone(), client);
+    let Some(sandbox) = &app.sandbox else { return };
+    stage.end_grants().await;
+    let first = stage.until(Duration::ZERO, FIRST_CONTACT, |acts| acts.first().map(|_| ())).await;
+    if first.is_none() {
+        sandbox.grading.change(|graded| graded.outcome = Some(Outcome::NobodyCame));
+        return;
+    }
+    for event in &EVENTS {
+        let Event { id, title, expected, .. } = *event;
+        sandbox.grading.change(|graded| graded.under_way = Some(UnderWay { id, title, expected }));
+        let from = stage.now();
+        let verdict = (event.play)(&mut stage).await;
+        tracing::info!(event = id, result = ?verdict.result, seen = verdict.seen, reason = verdict.reason, "graded");
+        let case = scored(event, verdict, &mut stage, from);
+        sandbox.grading.change(|graded| graded.cases.push(case));
+    }
+    sandbox.grading.change(|graded| {
+        graded.under_way = None;
+        graded.outcome = Some(Outcome::Finished);
+    });
+}
+
+fn scored(event: &Event, verdict: Verdict, stage: &mut Stage, from: Duration) -> Case {
+    let Verdict { result, seen, reason, shown_by } = verdict;
+    Case {
+        id: event.id.into(),
+        title: event.title.into(),
+        clause: event.clause.into(),
+        checks: vec![Check { given: event.given.into(), result, expected: event.expected.into(), seen, reason }],
+        exchanges: stage.evidence(from, shown_by),
+    }
+}
+
+fn not_at_work() -> Verdict {
+    Verdict::not_run("the client was not at work: it read no data within 60 seconds")
+}
+
+fn find(acts: &[Act], is: impl Fn(&What) -> bool) -> Option<Act> {
+    acts.iter().find(|act| is(&act.what)).cloned()
+}
+
+async fn foreign_answer(stage: &mut Stage, spoil: Spoil) -> Verdict {
+    // A client that took the answer before is connected now, and must ask again.
+    if stage.spoiled(spoil).is_none() {
+        stage.end_grants().await;
+    }
+    let from = stage.now();
+    if stage.spoiled(spoil).is_none() {
+        let asked = stage.until(from, from + PATIENCE, |acts| find(acts, |what| *what == What::Authorize)).await;
+        if asked.is_none() {
+            return Verdict::not_run("the client did not ask for consent within 60 seconds");
+        }
+    }
+    let Some(grant) = stage.spoiled(spoil) else { return Verdict::not_run("the answer could not be spoiled") };
+    // A client that asks again has thrown that answer away. Every question so far was answered with a spoil, this one the last.
+    let questions = match spoil {
+        Spoil::State => 1,
+        Spoil::Issuer => 2,
+    };
+    let decided = |acts: &[Act]| {
+        let presents = |act: &Act| matches!(&act.what, What::Exchange { grant: Some(of), .. } if *of == grant);
+        let asked = acts.iter().filter(|act| act.what == What::Authorize).count();
+        if acts.iter().any(presents) { Some(true) } else { (asked > questions).then_some(false) }
+    };
+    let presented = stage.until(Duration::ZERO, stage.now() + s(10), decided).await.unwrap_or(false);
+    let which = match spoil {
+        Spoil::State => "state",
+        Spoil::Issuer => "iss",
+    };
+    let question = stage.since(Duration::ZERO).into_iter().filter(|act| act.what == What::Authorize).nth(questions - 1);
+    let verdict = judge::spoiled_answer(presented, which);
+    match question {
+        Some(question) => verdict.shown_by(question.came),
+        None => verdict,
+    }
+}
+
+async fn expiry(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let from = stage.now();
+    let slow = stage.set_fault(Kind::Delay, Effect::Delay(s(2)), Some("/token"), 100);
+    let is_refresh = |what: &What| matches!(what, What::Refresh { .. });
+    let refresh = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refresh)).await;
+    if let Some(first) = refresh {
+        stage.watch(from, first.came + PARALLEL_WINDOW).await;
+    }
+    stage.clear_fault(slow.as_deref());
+    let uses_new = |acts: &[Act]| {
+        let gives = acts.iter().find_map(|act| match &act.what {
+            What::Refresh { gives: Some(gives), .. } => Some(gives),
+            _ => None,
+        })?;
+        find(acts, |what| matches!(what, What::Data { token, status: 200 } if gives.holds(token)))
+    };
+    let used = stage.until(from, stage.now() + s(15), uses_new).await.is_some();
+    judge::expiry(&stage.since(from), used)
+}
+
+async fn lost_answer(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let from = stage.now();
+    let fault = stage.set_fault(Kind::LoseAnswer, Effect::LoseAnswer, None, 1);
+    let is_lost = |what: &What| matches!(what, What::Refresh { lost: true, .. });
+    let lost = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_lost)).await;
+    stage.clear_fault(fault.as_deref());
+    if let Some(lost) = lost {
+        let What::Refresh { slip: torn, .. } = lost.what else { return not_at_work() };
+        let recovers = |what: &What| match what {
+            What::Refresh { slip, status: 200, lost: false, .. } => *slip == torn,
+            What::Authorize => true,
+            _ => false,
+        };
+        stage.until(lost.came, lost.answered + s(30), |acts| find(acts, recovers)).await;
+        // A second question, or a late repeat, is one too many.
+        stage.watch(from, stage.now() + s(2)).await;
+    }
+    judge::lost_answer(&stage.since(from))
+}
+
+async fn unauthorized(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let from = stage.now();
+    let fault = stage.set_fault(Kind::FdxError, Effect::Fdx(FdxError::CustomerNotAuthorized), Some("/accounts"), 1_000_000);
+    let is_refused = |what: &What| matches!(what, What::Data { status: 401, .. });
+    let first = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await;
+    let verdict = match first {
+        None => not_at_work(),
+        Some(first) => judge::unauthorized(&stage.watch(first.came, first.came + STORM_WINDOW).await),
+    };
+    stage.clear_fault(fault.as_deref());
+    verdict
+}
+
+async fn retry_after_at_token(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let fault = stage.set_fault(Kind::Unavailable, Effect::Unavailable(RETRY_AFTER), Some("/token"), 1_000_000);
+    comes_back(stage, fault, NEXT_REFRESH, |what| match what {
+        What::Refresh { status, .. } => Some(*status),
+        _ => None,
+    })
+    .await
+}
+
+async fn retry_after_at_data(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let fault = stage.set_fault(Kind::TooManyRequests, Effect::TooManyRequests(RETRY_AFTER), Some("/accounts"), 1_000_000);
+    comes_back(stage, fault, PATIENCE, |what| match what {
+        What::Data { status, .. } => Some(*status),
+        _ => None,
+    })
+    .await
+}
+
+/// Waits for a request of a kind, which `status_of` gives the status of, that was told to come back; then for the next one. The fault
+/// lasts as long as it says.
+async fn comes_back(stage: &mut Stage, fault: Option<String>, patience: Duration, status_of: impl Fn(&What) -> Option<u16>) -> Verdict {
+    let from = stage.now();
+    let is_told = |what: &What| matches!(status_of(what), Some(503 | 429));
+    let told = stage.until(from, from + patience, |acts| find(acts, is_told)).await;
+    let verdict = match &told {
+        None => Verdict::not_run("the client sent no such request while it was waited for"),
+        Some(told) => {
+            let comes = |acts: &[Act]| {
+                let mut later = acts.iter().filter(|act| !judge::was_in_flight(act.came, told.answered));
+                later.find(|act| status_of(&act.what).is_some()).map(|act| act.came)
+            };
+            let early = stage.until(told.came, told.answered + judge::SOONEST_BACK, comes).await;
+            stage.clear_fault(fault.as_deref());
+            let next = match early {
+                Some(early) => Some(early),
+                None => stage.until(told.came, told.answered + s(25), comes).await,
+            };
+            judge::retry_after(told.answered, next)
+        }
+    };
+    stage.clear_fault(fault.as_deref());
+    verdict
+}
+
+async fn new_keys(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let from = stage.now();
+    let (app, now) = (stage.app.clone(), stage.app.clock.now());
+    let rotated = tokio::task::spawn_blocking(move || app.keys.rotate(now, now)).await;
+    if !matches!(rotated, Ok(Ok(()))) {
+        return Verdict::not_run("the keys could not be rotated");
+    }
+    let is_refreshed = |what: &What| matches!(what, What::Refresh { gives: Some(_), .. });
+    if let Some(refresh) = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refreshed)).await {
+        let is_right = |acts: &[Act]| (judge::new_keys(acts).result == counterfoil_report::Outcome::Passed).then_some(());
+        stage.until(from, refresh.answered + s(15), is_right).await;
+    }
+    judge::new_keys(&stage.since(from))
+}
+
+async fn revocation(stage: &mut Stage) -> Verdict {
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
+    let from = stage.now();
+    stage.end_grants().await;
+    let is_refused = |what: &What| matches!(what, What::Data { status: 401, .. } | What::Refresh { status: 400, .. });
+    let Some(first) = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await else { return not_at_work() };
+    stage.until(first.came, first.came + s(30), |acts| find(acts, |what| *what == What::Authorize)).await;
+    // A second question is one too many.
+    judge::revocation(&stage.watch(first.came, stage.now() + s(3)).await)
+}
+
+fn secrets(stage: &Stage) -> Verdict {
+    match stage.app.client(&stage.client) {
+        Some(client) => standing::secrets(&stage.app, &client, stage.observed()),
+        None => Verdict::not_run("the client was removed"),
+    }
+}

@@ -1,0 +1,179 @@
+//! The last requests of clients to a sandbox, with their answers: what the page at `/sandbox` shows, and what a client is graded by.
+//!
+//! The whole of a request is kept, secrets too, in memory and for this process alone; whoever shows one masks it (`evidence.rs`).
+
+mod evidence;
+
+pub use evidence::evidence;
+
+use crate::app::App;
+use crate::observe::Seen;
+use crate::sandbox::faults::loses_answer;
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::GrantId;
+use http_body_util::BodyExt;
+use hyper::body::Frame;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// How many requests are kept.
+const KEPT: usize = 500;
+/// How much of a body is kept, in bytes.
+const LARGEST_KEPT: usize = 16 * 1024;
+
+/// A request and its answer.
+#[derive(Debug)]
+pub struct Observed {
+    /// When it came in, as the sandbox's clock had it.
+    pub at: Timestamp,
+    /// When it came in, for measuring how long after another.
+    pub came: Instant,
+    /// When it was answered.
+    pub answered: Instant,
+    /// Its method.
+    pub method: Method,
+    /// Its path and query.
+    pub uri: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, as far as it was read.
+    pub body: Bytes,
+    /// The status of its answer.
+    pub status: StatusCode,
+    /// The headers of its answer.
+    pub answer_headers: HeaderMap,
+    /// The body of its answer.
+    pub answer: Bytes,
+    /// Whether the answer was lost on its way, on purpose.
+    pub lost: bool,
+    /// The client that sent it, where that is known.
+    pub client: Option<Arc<str>>,
+    /// The grant that it was about, where that is known.
+    pub grant: Option<GrantId>,
+    /// Why it was refused, in plain words.
+    pub reason: Option<String>,
+}
+
+/// The last requests.
+#[derive(Debug)]
+pub struct Requests {
+    /// How many there ever were, and the last of them, the oldest first.
+    list: Mutex<(u64, VecDeque<Arc<Observed>>)>,
+    count: watch::Sender<u64>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { list: Mutex::default(), count: watch::Sender::new(0) }
+    }
+}
+
+impl Requests {
+    /// The last requests, the oldest first.
+    pub fn last(&self) -> Vec<Arc<Observed>> {
+        self.list().1.iter().cloned().collect()
+    }
+
+    /// How many requests there ever were; changes with every one.
+    pub fn count(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
+    /// The requests since there were `count` of them, as far as they are kept, and how many there are now.
+    pub fn since(&self, count: u64) -> (u64, Vec<Arc<Observed>>) {
+        let list = self.list();
+        let (now, kept) = (list.0, &list.1);
+        let new = usize::try_from(now.saturating_sub(count)).unwrap_or(usize::MAX).min(kept.len());
+        (now, kept.iter().skip(kept.len() - new).cloned().collect())
+    }
+
+    fn add(&self, request: Observed) {
+        let mut list = self.list();
+        let (count, kept) = &mut *list;
+        *count += 1;
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::new(request));
+        self.count.send_replace(*count);
+    }
+
+    fn list(&self) -> MutexGuard<'_, (u64, VecDeque<Arc<Observed>>)> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which requests are kept: those of clients, and the browser's to `/authorize`. Pages with passwords are not.
+fn is_kept(path: &str) -> bool {
+    const ROOTS: [&str; 8] = ["/token", "/revoke", "/introspect", "/userinfo", "/accounts", "/jwks", "/authorize", "/auth"];
+    ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        || path.starts_with("/.well-known/")
+}
+
+/// The layer that watches, and that loses answers where a fault asks for it.
+pub async fn watch(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Some(sandbox) = app.sandbox.as_ref().filter(|_| is_kept(request.uri().path())) else {
+        return next.run(request).await;
+    };
+    let (at, came) = (app.clock.now(), Instant::now());
+    let (parts, body) = request.into_parts();
+    let (method, uri, headers) = (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
+    // The body is copied while the handler reads it: what the handler leaves unread, or bounds, is so here too.
+    let copy = Arc::new(Mutex::new(Vec::new()));
+    let copied = copy.clone();
+    let body = body.map_frame(move |frame| {
+        if let Some(data) = frame.data_ref() {
+            let mut copied = copied.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = LARGEST_KEPT.saturating_sub(copied.len());
+            copied.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        frame
+    });
+    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    let (parts, body) = response.into_parts();
+    // Every answer of ours is whole in memory, so this neither waits nor fails.
+    let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
+    let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
+    let done = uri.path() == "/token" && parts.status == StatusCode::OK;
+    let lost = done && client.as_deref().is_some_and(|client| loses_answer(&app, client));
+    let body = std::mem::take(&mut *copy.lock().unwrap_or_else(PoisonError::into_inner));
+    sandbox.requests.add(Observed {
+        at,
+        came,
+        answered: Instant::now(),
+        method,
+        uri,
+        headers,
+        body: body.into(),
+        status: parts.status,
+        answer_headers: parts.headers.clone(),
+        answer: answer.slice(..answer.len().min(LARGEST_KEPT)),
+        lost,
+        client,
+        grant: seen.grant,
+        reason: seen.reason,
+    });
+    Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
+}
+
+/// A body that breaks before its first byte. Nothing of the answer has left by then, so the connection ends without one.
+struct Lost;
+
+impl HttpBody for Lost {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(Some(Err(std::io::Error::other("the answer is lost on purpose"))))
+    }
+}

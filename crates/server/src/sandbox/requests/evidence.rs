@@ -1,0 +1,41 @@
+//! A request as it may be shown: with its secrets masked.
+
+use super::Observed;
+use axum::http::HeaderMap;
+use counterfoil_report::{Exchange, Mask};
+
+/// Headers that say nothing of what the client or we do.
+const LEFT_OUT: [&str; 4] = ["accept-encoding", "connection", "content-length", "host"];
+
+/// The request and its answer. What is masked here once is masked by the same `mask` wherever it turns up later.
+pub fn evidence(request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let request_headers = headers(&request.headers, mask);
+    let request_body = mask.form(&text(&request.body));
+    let url = mask.url(&request.uri.to_string());
+    let mut answer_headers = headers(&request.answer_headers, mask);
+    if let Some(reason) = &request.reason {
+        answer_headers.push(("counterfoil-reason".into(), mask.text(reason)));
+    }
+    let answer_body = mask.body(&text(&request.answer));
+    Exchange {
+        at: request.at.to_string(),
+        note: note.to_owned(),
+        method: request.method.to_string(),
+        url,
+        request_headers,
+        request_body,
+        status: (!request.lost).then_some(request.status.as_u16()),
+        answer_headers: if request.lost { Vec::new() } else { answer_headers },
+        answer_body: if request.lost {
+            "the answer was lost on purpose, after what was asked for had been done".into()
+        } else {
+            answer_body
+        },
+    }
+}
+
+fn headers(headers: &HeaderMap, mask: &mut Mask) -> Vec<(String, String)> {
+    let shown = headers.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+    shown.map(|(name, value)| (name.to_string(), mask.header(name.as_str(), &String::from_utf8_lossy(value.as_bytes())))).collect()
+}
