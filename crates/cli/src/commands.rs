@@ -6,7 +6,9 @@ pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod keys;
 pub(crate) mod sandbox;
+pub(crate) mod sandbox_ctl;
 pub(crate) mod serve;
+pub(crate) mod verify;
 
 use crate::config::Config;
 use crate::output;

@@ -6,9 +6,10 @@ mod commands;
 mod config;
 mod output;
 mod process;
+mod reports;
 
 use clap::{Parser, Subcommand};
-use commands::{client, customer, explain, grant, keys, sandbox, serve};
+use commands::{client, customer, explain, grant, keys, sandbox, sandbox_ctl, serve, verify};
 use std::process::ExitCode;
 
 /// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
@@ -23,8 +24,12 @@ struct Cli {
 enum Command {
     /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be moved
     Sandbox(sandbox::Arguments),
+    /// Move a running sandbox's clock, and make things go wrong in it
+    SandboxCtl(sandbox_ctl::Arguments),
     /// Run the server
     Serve(serve::Arguments),
+    /// Certify a server: run test plans against it, ours or somebody else's, and report how each check came out
+    Verify(Box<verify::Arguments>),
     /// Register, look at and change clients
     #[command(subcommand)]
     Client(client::Action),
@@ -65,7 +70,9 @@ impl Failure {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::SandboxCtl(arguments) => sandbox_ctl::run(arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Verify(arguments) => verify::run(*arguments),
         Command::Client(action) => client::run(action),
         Command::Customer(action) => customer::run(action),
         Command::Grant(action) => grant::run(action),

@@ -2,12 +2,17 @@
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// Prints a line of result.
 pub(crate) fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// Whether results may be coloured: to a terminal, unless `NO_COLOR` says no (no-color.org).
+pub(crate) fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Prints why a command failed.

@@ -1,8 +1,11 @@
 //! `counterfoil sandbox`.
 
+mod grade;
+
 use super::serve::open_keys;
 use crate::config::{listen_address, sqlite_path};
 use crate::process::{LogFormat, Signals, block_on, start_log};
+use crate::reports::{self, Wanted};
 use crate::{Failure, output};
 use clap::Args;
 use counterfoil_core::clock::Clock;
@@ -29,6 +32,16 @@ pub(crate) struct Arguments {
     /// The issuer; http://<listen address>, unless told otherwise
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where it passed all of it; every client is
+    /// `sandbox-recipient` unless another id is given
+    #[arg(long, value_name = "CLIENT_ID", num_args = 0..=1, require_equals = true, default_missing_value = seed::CLIENTS[0].id)]
+    grade: Option<String>,
+    /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be given several times
+    #[arg(long, value_name = "FORMAT=FILE", requires = "grade", value_parser = reports::wanted)]
+    report: Vec<Wanted>,
+    /// How errors are spelled to clients: network, or rfc as RFC 6749 and RFC 7009 say
+    #[arg(long, value_name = "DIALECT", default_value = "network", value_parser = dialect)]
+    dialect: Dialect,
     /// Print the values that a CI job needs as NAME=value lines, and do nothing else
     #[arg(long)]
     print_env: bool,
@@ -63,6 +76,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.issuer.is_some() || arguments.listen.ip().is_unspecified() {
         arguments.issuer(arguments.listen)?;
     }
+    reports::prepare(&arguments.report)?;
     start_log(LogFormat::Text, &arguments.log)?;
     block_on(async move {
         let signals = Signals::watch()?;
@@ -86,15 +100,28 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             (None, None, Some(temporary)) => (temporary.path().join("sandbox.db"), temporary.path().join("keys")),
             (None, None, None) => return Err(Failure::failed("there is nowhere to keep the store")),
         };
-        let app = open(issuer, store, keys)?;
+        let app = open(issuer, arguments.dialect, store, keys)?;
         seed::seed(&app).await.map_err(Failure::failed)?;
-        introduce(&app.settings.issuer);
         let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
-        serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
+        match arguments.grade {
+            Some(client) => grade::run(app, listeners, signals, &client, &arguments.report).await,
+            None => {
+                introduce(&app.settings.issuer);
+                serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
+            }
+        }
     })
 }
 
-fn open(issuer: String, path: PathBuf, keys: PathBuf) -> Result<Arc<App>, Failure> {
+fn dialect(name: &str) -> Result<Dialect, String> {
+    match name {
+        "network" => Ok(Dialect::Network),
+        "rfc" => Ok(Dialect::Rfc),
+        _ => Err("the dialects are network and rfc".into()),
+    }
+}
+
+fn open(issuer: String, dialect: Dialect, path: PathBuf, keys: PathBuf) -> Result<Arc<App>, Failure> {
     let options =
         OpenOptions { path, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
     let store = Store::open(options).map_err(Failure::failed)?;
@@ -102,7 +129,7 @@ fn open(issuer: String, path: PathBuf, keys: PathBuf) -> Result<Arc<App>, Failur
     let keys = open_keys(&keys, &store, &issuer, clock.now())?;
     let settings = Settings {
         issuer,
-        dialect: Dialect::Network,
+        dialect,
         lifetimes: Lifetimes::default(),
         providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into() }],
     };

@@ -1,6 +1,6 @@
 //! The binary as a process: started on a port of its own, spoken to over HTTP, stopped by signals, killed when a test is over.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code, unused_imports)]
 
 mod live;
 
@@ -24,13 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `happened` gives something.
 #[track_caller]
-pub fn wait_until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+pub fn wait_until<T>(what: &str, happened: impl FnMut() -> Option<T>) -> T {
+    wait_for(what, PATIENCE, happened)
+}
+
+/// The same for what takes long.
+#[track_caller]
+pub fn wait_for<T>(what: &str, patience: Duration, mut happened: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = happened() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "{what} did not happen");
+        assert!(start.elapsed() < patience, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -178,8 +184,14 @@ impl Server {
     /// Waits for its end.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
+        self.ended_within(PATIENCE)
+    }
+
+    /// Waits for the end of what takes long.
+    #[track_caller]
+    pub fn ended_within(&mut self, patience: Duration) -> ExitStatus {
         let child = &mut self.child;
-        wait_until("the end of the server", || child.try_wait().unwrap())
+        wait_for("the end of the server", patience, || child.try_wait().unwrap())
     }
 
     /// Stops it in good order.

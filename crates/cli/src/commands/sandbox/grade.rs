@@ -1,0 +1,80 @@
+//! `counterfoil sandbox --grade`: plays the script to a live client, tells how each event came out, and ends with the scorecard.
+
+use crate::process::Signals;
+use crate::reports::{self, Wanted};
+use crate::{Failure, output};
+use counterfoil_report::text;
+use counterfoil_server::sandbox::grade::{self, Outcome, Progress};
+use counterfoil_server::{App, Listeners, serve};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Serves until the script was played to its end, nobody came to be graded, or a signal came.
+pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, client: &str, wanted: &[Wanted]) -> Result<(), Failure> {
+    if app.client(client).is_none() {
+        return Err(Failure::usage(format!("there is no client `{client}` to grade")));
+    }
+    // Nobody is told of the address before the client is graded, so its first request counts.
+    grade::start(&app, client).map_err(|_| Failure::failed("the grading could not be started"))?;
+    introduce(&app.settings.issuer, client);
+    let (finished, stop) = oneshot::channel::<()>();
+    let watched = app.clone();
+    let watching = tokio::spawn(async move { watch(&watched, finished).await });
+    let stop = async {
+        tokio::select! {
+            () = signals.stop() => {}
+            _ = stop => {}
+        }
+    };
+    serve(app.clone(), listeners, stop).await.map_err(Failure::failed)?;
+    grade::stop(&app);
+    watching.abort();
+    let Some(Progress { outcome, report, .. }) = progress(&app) else { return Err(Failure::failed("nothing was graded")) };
+    reports::write(wanted, &report)?;
+    output::say(&text::summary(&report, output::colour()));
+    let tally = report.tally();
+    match outcome {
+        Some(Outcome::NobodyCame) => {
+            Err(Failure::usage(format!("no client came within 10 minutes: start yours against {}", report.issuer)))
+        }
+        Some(Outcome::Finished) if tally.failed == 0 && tally.not_run == 0 => Ok(()),
+        Some(Outcome::Finished) => Err(Failure::failed(format!("{} failed, {} could not be played", tally.failed, tally.not_run))),
+        Some(Outcome::Stopped) | None => Err(Failure::failed("stopped before the script was at its end")),
+    }
+}
+
+fn introduce(issuer: &str, client: &str) {
+    output::say(&format!("ready {issuer}"));
+    output::say(&format!("\nGrading {client}. Start it against {issuer}, and let it read {issuer}/accounts about once a second."));
+    output::say("Its customer says yes at once: /authorize answers without a page. Its ID tokens live 20 seconds.\n");
+}
+
+fn progress(app: &App) -> Option<Progress> {
+    app.sandbox.as_ref()?.grading.progress(&app.settings.issuer)
+}
+
+/// Tells what is played and how it came out, until the script is at its end.
+async fn watch(app: &App, finished: oneshot::Sender<()>) {
+    let Some(sandbox) = &app.sandbox else { return };
+    let mut changes = sandbox.grading.changes();
+    let (mut told, mut announced) = (0, "");
+    loop {
+        let Some(Progress { under_way, outcome, report }) = progress(app) else { return };
+        let cases = report.plans.first().map(|plan| plan.cases.as_slice()).unwrap_or_default();
+        for case in cases.iter().skip(told) {
+            output::say(text::case(case, output::colour()).trim_end());
+        }
+        told = cases.len();
+        if let Some(event) = under_way.filter(|event| event.id != announced) {
+            output::note(&format!("… {}: {}", event.title, event.expected));
+            announced = event.id;
+        }
+        if outcome.is_some() {
+            let _ = finished.send(());
+            return;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `--report FORMAT=FILE`, as `verify` and `sandbox --grade` take it.
+
+use crate::Failure;
+use counterfoil_report::Report;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// A report that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    format: Format,
+    path: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Html,
+    Junit,
+    Json,
+}
+
+/// Reads `FORMAT=FILE`.
+pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
+    let (format, path) =
+        text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or("write it as FORMAT=FILE, such as html=report.html")?;
+    let format = match format {
+        "html" => Format::Html,
+        "junit" => Format::Junit,
+        "json" => Format::Json,
+        _ => return Err(format!("there is no format `{format}`: the formats are html, junit and json")),
+    };
+    Ok(Wanted { format, path: path.into() })
+}
+
+/// Sees to it that the files can be written, before anything runs whose result would be lost.
+pub(crate) fn prepare(reports: &[Wanted]) -> Result<(), Failure> {
+    reports.iter().try_for_each(|Wanted { path, .. }| {
+        let opened = File::options().append(true).create(true).open(path);
+        opened.map(drop).map_err(|e| Failure::usage(format!("the report {} can't be written: {e}", path.display())))
+    })
+}
+
+/// Writes the reports.
+pub(crate) fn write(reports: &[Wanted], report: &Report) -> Result<(), Failure> {
+    for Wanted { format, path } in reports {
+        let text = match format {
+            Format::Html => counterfoil_report::html(report),
+            Format::Junit => counterfoil_report::junit(report),
+            Format::Json => {
+                let json = report.to_json().map_err(Failure::failed)?;
+                serde_json::to_string_pretty(&json).map_err(Failure::failed)? + "\n"
+            }
+        };
+        std::fs::write(path, text).map_err(|e| Failure::failed(format!("the report {} can't be written: {e}", path.display())))?;
+    }
+    Ok(())
+}

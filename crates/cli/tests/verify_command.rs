@@ -1,0 +1,131 @@
+//! `counterfoil verify` as a process: exit codes, what it prints, what it writes, and that no secret is in any of it.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod certified;
+#[allow(unused_imports)]
+mod setting;
+
+use certified::{Certified, no_sandbox};
+use serde_json::Value;
+use setting::{Done, RECIPIENT, counterfoil, finish, run};
+use std::sync::{Arc, Mutex};
+
+/// Runs the command while the proxy of this process serves it.
+async fn verify(issuer: &str, arguments: &[&str]) -> Done {
+    let arguments: Vec<String> = ["verify", issuer].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
+    tokio::task::spawn_blocking(move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()
+}
+
+#[tokio::test]
+async fn exit_codes_and_lines() {
+    let certified = Certified::start().await;
+    let good = verify(&certified.issuer, &[]).await;
+    assert_eq!((good.code, good.stderr.as_str()), (Some(0), ""), "{}", good.stdout);
+    assert!(good.stdout.contains("16 passed, 0 failed, 0 not run"), "{}", good.stdout);
+    assert!(!good.stdout.contains('\u{1b}'), "there is no colour where there is no terminal");
+
+    certified.spoil(|asked, given| match asked.case.as_str() {
+        "refresh-token-missing" => given.edited(|json| json["error"] = "invalid_grant".into()),
+        _ => given,
+    });
+    let bad = verify(&certified.issuer, &[]).await;
+    assert_eq!(bad.code, Some(1), "{}", bad.stdout);
+    assert!(bad.stderr.contains("1 check failed"), "{}", bad.stderr);
+    for word in ["15 passed, 1 failed, 0 not run", "`error` is \"invalid_grant\""] {
+        assert!(bad.stdout.contains(word), "no {word:?} in {}", bad.stdout);
+    }
+    let bad = verify(&certified.issuer, &["--json"]).await;
+    let json: Value = serde_json::from_str(&bad.stdout).unwrap();
+    assert_eq!((bad.code, &json["passed"], &json["failed"], &json["not_run"]), (Some(1), &15.into(), &1.into(), &0.into()));
+
+    certified.spoil(no_sandbox);
+    verify(&certified.issuer, &[]).await.refused(2, &["--client-id"]);
+}
+
+#[test]
+fn wrong_usage() {
+    run(&["verify"]).refused(2, &["ISSUER"]);
+    run(&["verify", "http://127.0.0.1:9"]).refused(2, &["does not answer"]);
+    run(&["verify", "http://127.0.0.1:9", "--plan", "no-such"]).refused(2, &["no-such", "token-management"]);
+    run(&["verify", "http://127.0.0.1:9", "--report", "pdf=/dev/null"]).refused(2, &["pdf", "html"]);
+    run(&["verify", "http://127.0.0.1:9", "--report", "json=/no/such/place"]).refused(2, &["/no/such/place"]);
+    run(&["verify", "http://127.0.0.1:9", "--aged-token", "/no/such/file"]).refused(2, &["/no/such/file"]);
+    run(&["verify", "http://127.0.0.1:9", "--authorize-param", "connector"]).refused(2, &["NAME=VALUE"]);
+}
+
+/// Every token and code that came over the wire, and the secret of the client.
+#[tokio::test]
+async fn reports_are_written_and_hold_no_secret() {
+    let certified = Certified::start().await;
+    let secrets = Arc::new(Mutex::new(vec![RECIPIENT.1.to_owned()]));
+    let seen = secrets.clone();
+    certified.spoil(move |asked, given| {
+        if let Ok(json) = serde_json::from_str::<Value>(&given.body) {
+            let members = ["id_token", "access_token", "refresh_token", "code"].iter().filter_map(|name| json[*name].as_str());
+            seen.lock().unwrap().extend(members.map(str::to_owned));
+        }
+        // A server that tells secrets in its errors.
+        match asked.case.as_str() {
+            "refresh-used" if given.status == 400 => {
+                let told = format!("{} of {} is used", asked.form["refresh_token"], RECIPIENT.1);
+                given.edited(|json| json["error_description"] = told.into())
+            }
+            _ => given,
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let report = |format: &str| format!("{format}={}", path(format));
+    let arguments = ["--report", &report("html"), "--report", &report("junit"), "--report", &report("json")];
+    let done = verify(&certified.issuer, &arguments).await;
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let read = |format: &str| std::fs::read_to_string(path(format)).unwrap();
+    let json: Value = serde_json::from_str(&read("json")).unwrap();
+    assert_eq!((&json["issuer"], &json["passed"], &json["failed"]), (&certified.issuer.as_str().into(), &15.into(), &1.into()));
+    assert_eq!(json["plans"][0]["cases"].as_array().unwrap().len(), 11);
+    assert!(read("html").contains("<html") && read("junit").contains("<testsuites"));
+    let secrets = secrets.lock().unwrap();
+    assert!(secrets.len() > 30, "{}", secrets.len());
+    for (what, text) in [("html", read("html")), ("junit", read("junit")), ("json", read("json")), ("stdout", done.stdout + &done.stderr)] {
+        for secret in secrets.iter() {
+            assert!(!text.contains(secret.as_str()), "{what} tells {secret}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupt_puts_the_clock_back() {
+    let certified = Certified::start().await;
+    let mut command = counterfoil(&["verify", &certified.issuer]);
+    let agent = Arc::new(Mutex::new(None::<u32>));
+    let interrupted = agent.clone();
+    certified.spoil(move |asked, given| {
+        if asked.case == "refresh-expired-id-token" && asked.path == "/accounts" {
+            let process = interrupted.lock().unwrap().unwrap().to_string();
+            assert!(std::process::Command::new("kill").args(["-s", "INT", &process]).status().unwrap().success());
+        }
+        given
+    });
+    let child = {
+        let mut process = agent.lock().unwrap();
+        let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        *process = Some(child.id());
+        child
+    };
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert_eq!(certified.clock_offset().await, 0);
+}
+
+/// The secret may come from the environment, where the list of processes does not show it.
+#[tokio::test]
+async fn a_secret_from_the_environment() {
+    let certified = Certified::start().await;
+    let mut command = counterfoil(&["verify", &certified.issuer, "--client-id", RECIPIENT.0]);
+    command.env("COUNTERFOIL_CLIENT_SECRET", RECIPIENT.1);
+    let done = tokio::task::spawn_blocking(move || finish(&mut command, "")).await.unwrap();
+    done.says(&["16 passed, 0 failed, 0 not run"]);
+    assert!(!run(&["verify", "--help"]).stdout.contains(RECIPIENT.1));
+}

@@ -1,0 +1,42 @@
+//! Tokens that are kept for a day: what a run without a sandbox's clock shows a server an expired ID token with.
+
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// An ID token and the refresh token of its grant, kept from an earlier run.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Aged {
+    /// The ID token.
+    pub id_token: String,
+    /// The refresh token that was current with it.
+    pub refresh_token: String,
+}
+
+impl Aged {
+    /// Reads a file that an earlier run kept.
+    ///
+    /// # Errors
+    /// Where it can't be read or is not such a file.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        serde_json::from_slice(&std::fs::read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// Writes the file, for its owner's eyes alone; an earlier one is replaced in one go.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(serde_json::to_string(self)?.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    }
+}

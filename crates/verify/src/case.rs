@@ -1,0 +1,304 @@
+//! A case under way: what plans are written with.
+
+use crate::http::{Answer, Call};
+use crate::id_token;
+use crate::judge::judge;
+use crate::plan::{Case, Grant};
+use crate::session::Session;
+use crate::supply::{Code, Tokens};
+use crate::target::{Endpoint, Target};
+use counterfoil_report::{Check, Outcome};
+use serde_json::Value;
+
+/// Why a case ends before all of its checks were made.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The server did not do what leads to the check: the rest has failed.
+    Failed(String),
+    /// It can't be done here: the rest is not run.
+    NotRun(String),
+}
+
+impl Stopped {
+    /// The server did not do what leads to the check.
+    pub fn set_up(why: impl Into<String>) -> Self {
+        Self::Failed(format!("set-up: {}", why.into()))
+    }
+
+    /// It can't be done here.
+    pub fn not_run(why: impl Into<String>) -> Self {
+        Self::NotRun(why.into())
+    }
+}
+
+/// Who a request says that it comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Client {
+    /// The client, with its secret if it has one.
+    Ours,
+    /// The client, with a secret that is not its own.
+    WrongSecret,
+    /// The client by its id alone.
+    NoSecret,
+    /// A client that does not exist.
+    Unknown,
+    /// Nobody: there are no credentials at all.
+    Nobody,
+}
+
+/// A case under way.
+pub struct CaseRun<'s> {
+    pub(crate) session: &'s mut Session,
+    case: &'static Case,
+    checks: Vec<Check>,
+    made: Vec<bool>,
+}
+
+impl<'s> CaseRun<'s> {
+    pub(crate) fn begin(session: &'s mut Session, plan: &str, case: &'static Case) -> Self {
+        session.http.begin(&format!("{plan}/{}", case.id));
+        Self { session, case, checks: case.checks.iter().map(|check| check.not_run()).collect(), made: vec![false; case.checks.len()] }
+    }
+
+    // What a check says.
+
+    /// Holds an answer against what the check expects.
+    pub fn holds(&mut self, check: usize, answer: &Answer) {
+        let Some(declared) = self.case.checks.get(check) else { return };
+        self.judged(check, answer, judge(&declared.expected, answer));
+    }
+
+    /// Says how a check came out that the case looks at itself: well, or what is wrong in words.
+    pub fn judged(&mut self, check: usize, answer: &Answer, verdict: Result<(), String>) {
+        let seen = self.session.http.seen(answer);
+        self.session.http.note(answer, &format!("check {}", check + 1));
+        self.saw(check, seen, verdict);
+    }
+
+    /// The same for what is no single answer; `seen` says what was seen.
+    pub fn saw(&mut self, check: usize, seen: impl Into<String>, verdict: Result<(), String>) {
+        let (result, reason) = match verdict {
+            Ok(()) => (Outcome::Passed, String::new()),
+            Err(reason) => (Outcome::Failed, reason),
+        };
+        let seen = seen.into();
+        self.conclude(check, result, &seen, &reason);
+    }
+
+    /// Says why a check can't be made here; those after it go on.
+    pub fn not_run(&mut self, check: usize, reason: &str) {
+        self.conclude(check, Outcome::NotRun, "", reason);
+    }
+
+    /// An answer in a line, to be told in a reason.
+    pub fn line(&mut self, answer: &Answer) -> String {
+        self.session.http.seen(answer)
+    }
+
+    fn conclude(&mut self, check: usize, result: Outcome, seen: &str, reason: &str) {
+        let (seen, reason) = (self.session.http.masked(seen), self.session.http.masked(reason));
+        if let (Some(concluded), Some(made)) = (self.checks.get_mut(check), self.made.get_mut(check)) {
+            (concluded.result, concluded.seen, concluded.reason) = (result, seen, reason);
+            *made = true;
+        }
+    }
+
+    /// Ends the case: puts the clock back, and says of the checks that were not made why.
+    pub(crate) async fn end(mut self, done: Result<(), Stopped>) -> counterfoil_report::Case {
+        let (result, reason) = match done {
+            Ok(()) => (Outcome::NotRun, "the plan did not come to it: please report this".to_owned()),
+            Err(Stopped::Failed(reason)) => (Outcome::Failed, reason),
+            Err(Stopped::NotRun(reason)) => (Outcome::NotRun, reason),
+        };
+        for check in 0..self.checks.len() {
+            if !self.made[check] {
+                self.conclude(check, result, "", &reason);
+            }
+        }
+        self.session.put_clock_back().await;
+        if self.case.grant != Grant::Lives {
+            self.session.supply.doubt();
+        }
+        counterfoil_report::Case {
+            id: self.case.id.into(),
+            title: self.case.title.into(),
+            clause: self.case.clause.into(),
+            checks: self.checks,
+            exchanges: self.session.http.evidence(),
+        }
+    }
+
+    // What is certified, and as whom.
+
+    /// The server.
+    pub fn target(&self) -> &Target {
+        &self.session.target
+    }
+
+    /// The client's id.
+    pub fn client_id(&self) -> &str {
+        &self.session.recipient.id
+    }
+
+    /// The redirect URI of the client.
+    pub fn redirect_uri(&self) -> &str {
+        &self.session.redirect_uri
+    }
+
+    /// The URL of an endpoint, or the case is not run.
+    ///
+    /// # Errors
+    /// Where it is not known.
+    pub fn endpoint(&self, endpoint: Endpoint) -> Result<String, Stopped> {
+        self.session.endpoint(endpoint)
+    }
+
+    /// The client's secret, or the case is not run.
+    ///
+    /// # Errors
+    /// Where the client is a public one.
+    pub fn secret(&self) -> Result<String, Stopped> {
+        let public = || Stopped::not_run("the client has no secret, so none can be missing or wrong");
+        self.session.recipient.secret.clone().ok_or_else(public)
+    }
+
+    // Codes and tokens.
+
+    /// A good code that nobody redeemed.
+    ///
+    /// # Errors
+    /// Where there is none to be had.
+    pub async fn code(&mut self) -> Result<Code, Stopped> {
+        self.session.code(&[]).await
+    }
+
+    /// A good code of an authorization request with these parameters; an empty value leaves one out. Only a sandbox gives such.
+    ///
+    /// # Errors
+    /// Where there is none to be had.
+    pub async fn code_with(&mut self, parameters: &[(&str, &str)]) -> Result<Code, Stopped> {
+        self.session.code(parameters).await
+    }
+
+    /// A good code where one is to be had without asking anybody, else a made-up one: for requests that must be refused before their code is looked at.
+    ///
+    /// # Errors
+    /// Where the sandbox gives none.
+    pub async fn any_code(&mut self) -> Result<Code, Stopped> {
+        self.session.any_code().await
+    }
+
+    /// The newest tokens of a grant that lives.
+    ///
+    /// # Errors
+    /// Where there is none to be had.
+    pub async fn tokens(&mut self) -> Result<Tokens, Stopped> {
+        self.session.tokens().await
+    }
+
+    /// The tokens of an answer that leads to a check.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub fn tokens_of(&mut self, answer: &Answer, what: &str) -> Result<Tokens, Stopped> {
+        let seen = self.session.http.seen(answer);
+        Tokens::of(answer).map_err(|problem| Stopped::set_up(format!("{what}: {problem} ({seen})")))
+    }
+
+    /// Redeems a code.
+    pub async fn redeem(&mut self, code: &Code) -> Answer {
+        self.session.post(Endpoint::Token, &code.form()).await
+    }
+
+    /// Redeems a refresh token.
+    pub async fn refresh(&mut self, refresh_token: &str) -> Answer {
+        self.session.post(Endpoint::Token, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
+    }
+
+    // Requests.
+
+    /// Sends any request.
+    pub async fn send(&mut self, call: Call) -> Answer {
+        self.session.http.send(&call).await
+    }
+
+    /// Posts a form to an endpoint of OAuth as `client`.
+    pub async fn post_as(&mut self, client: Client, endpoint: Endpoint, form: &[(&str, &str)]) -> Answer {
+        self.session.post_as(client, endpoint, form).await
+    }
+
+    /// Asks for the accounts with a bearer.
+    ///
+    /// # Errors
+    /// Where it is not known how.
+    pub async fn accounts(&mut self, token: &str) -> Result<Answer, Stopped> {
+        let url = self.endpoint(Endpoint::Accounts)?;
+        Ok(self.send(Call::get(&url).bearer(token)).await)
+    }
+
+    /// Holds that the accounts are given for a bearer, which leads to a check.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub async fn accounts_accept(&mut self, token: &str) -> Result<(), Stopped> {
+        let answer = self.accounts(token).await?;
+        if answer.is(200) {
+            return Ok(());
+        }
+        let seen = self.session.http.seen(&answer);
+        Err(Stopped::set_up(format!("the accounts are not given for a good ID token: {seen}")))
+    }
+
+    /// Verifies the ID token of an answer against the keys that the server publishes now, and against the one before it.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub async fn verify(&mut self, tokens: &Tokens, before: Option<&str>) -> Result<Value, String> {
+        let url = self.endpoint(Endpoint::Jwks).map_err(|_| "it is not known where the keys are published".to_owned())?;
+        let answer = self.send(Call::get(&url)).await;
+        let Some(keys) = answer.json().filter(|_| answer.is(200)) else {
+            return Err(format!("the keys are not published: {}", self.session.http.seen(&answer)));
+        };
+        let supported = self.target().metadata["id_token_signing_alg_values_supported"].as_array();
+        let expected = id_token::Expected {
+            issuer: &self.target().issuer,
+            client_id: self.client_id(),
+            algorithms: supported.into_iter().flatten().filter_map(Value::as_str).collect(),
+            now: self.session.clock.now(),
+            leeway: self.session.clock.leeway(),
+            access_token: tokens.access_token.as_deref(),
+            before,
+        };
+        id_token::verify(&tokens.id_token, &keys, &expected)
+    }
+
+    // Time.
+
+    /// Moves the sandbox's clock; it is put back when the case ends.
+    ///
+    /// # Errors
+    /// Where there is none to be moved.
+    pub async fn advance(&mut self, seconds: i64) -> Result<(), Stopped> {
+        if !self.session.clock.is_movable() {
+            return Err(Stopped::not_run("it needs a clock that can be moved, and the server has none"));
+        }
+        let Session { clock, http, .. } = &mut *self.session;
+        let moved = clock.advance(http, seconds).await;
+        moved.map_err(|seen| Stopped::set_up(format!("the sandbox's clock was not moved: {seen}")))
+    }
+
+    /// Whether the server's clock can be moved.
+    pub fn has_clock(&self) -> bool {
+        self.session.clock.is_movable()
+    }
+
+    /// The server's time in unix seconds; this machine's, where the server has no clock to ask.
+    pub fn now(&self) -> i64 {
+        self.session.clock.now()
+    }
+
+    /// Tokens that were kept for a day, where they were given.
+    pub(crate) fn aged(&self) -> Option<&crate::aged::Aged> {
+        self.session.options.aged_token.as_ref()
+    }
+}

@@ -1,0 +1,326 @@
+//! The one client that sends requests, and the evidence that it keeps of them.
+
+use crate::clock;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use counterfoil_report::{Exchange, Mask};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Request, Url};
+use serde_json::Value;
+use std::error::Error;
+use std::time::Duration;
+use url::form_urlencoded::{Serializer, byte_serialize};
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest body that is read.
+const LONGEST_BODY: usize = 1 << 20;
+/// How much of a body is told in a line.
+const LONGEST_LINE: usize = 400;
+
+/// A request to be sent.
+#[derive(Clone)]
+pub struct Call {
+    method: Method,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+}
+
+impl Call {
+    /// A request of any method.
+    pub fn new(method: Method, url: &str) -> Self {
+        Self { method, url: url.to_owned(), headers: Vec::new(), body: None }
+    }
+
+    /// A GET.
+    pub fn get(url: &str) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// A POST.
+    pub fn post(url: &str) -> Self {
+        Self::new(Method::POST, url)
+    }
+
+    /// With a header; a second one of the same name goes out beside the first.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With an access token or an ID token as bearer (RFC 6750 section 2.1).
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    /// With Basic credentials, each encoded as a form would be (RFC 6749 section 2.3.1).
+    #[must_use]
+    pub fn basic(self, id: &str, secret: &str) -> Self {
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!("{}:{}", encoded(id), encoded(secret));
+        self.header(AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    /// With a form as its body.
+    #[must_use]
+    pub fn form(self, form: &[(&str, &str)]) -> Self {
+        let body = Serializer::new(String::new()).extend_pairs(form).finish();
+        self.body("application/x-www-form-urlencoded", &body)
+    }
+
+    /// With any body.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: &str) -> Self {
+        self.body = Some(body.to_owned());
+        self.header(CONTENT_TYPE.as_str(), content_type)
+    }
+
+    fn build(&self, agent: &str) -> Result<Request, String> {
+        let url = Url::parse(&self.url).map_err(|error| format!("`{}` is not a URL: {error}", self.url))?;
+        let mut request = Request::new(self.method.clone(), url);
+        let own = [(ACCEPT.as_str(), "application/json"), (USER_AGENT.as_str(), agent)];
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.into_iter().chain(headers) {
+            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+            let value = HeaderValue::try_from(value).map_err(|_| format!("the value of {name} can't be sent in a header"))?;
+            request.headers_mut().append(name, value);
+        }
+        *request.body_mut() = self.body.clone().map(Into::into);
+        Ok(request)
+    }
+}
+
+/// An answer, read to its end; or that there was none.
+#[derive(Clone)]
+pub struct Answer {
+    /// The status; `None` where there was no answer.
+    pub status: Option<u16>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as text, or why there was no answer.
+    pub body: String,
+    /// Which of the case's exchanges it is.
+    pub(crate) exchange: usize,
+}
+
+impl Answer {
+    /// Whether the status is this one.
+    pub fn is(&self, status: u16) -> bool {
+        self.status == Some(status)
+    }
+
+    /// The first header of this name; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Whether it is said to be JSON.
+    pub fn is_json(&self) -> bool {
+        let content_type = self.header(CONTENT_TYPE.as_str());
+        content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok()
+    }
+
+    /// A text member of the body.
+    pub fn text(&self, name: &str) -> Option<String> {
+        Some(self.json()?.get(name)?.as_str()?.to_owned())
+    }
+}
+
+/// Sends requests and keeps, secrets masked, what was sent and answered.
+pub(crate) struct Http {
+    client: Client,
+    mask: Mask,
+    agent: String,
+    exchanges: Vec<Exchange>,
+}
+
+impl Http {
+    /// A client that follows no redirects: an answer is what the server said, not what it led to.
+    ///
+    /// # Errors
+    /// Where TLS can't be set up.
+    pub(crate) fn new() -> Result<Self, reqwest::Error> {
+        let builder = || Client::builder().redirect(Policy::none()).timeout(TIMEOUT);
+        // A container may have no certificates at all, which is no matter on loopback; https trusts nobody then.
+        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
+        Ok(Self { client, mask: Mask::default(), agent: String::new(), exchanges: Vec::new() })
+    }
+
+    /// Begins the evidence of a case, whose name the server's operators find in their logs.
+    pub(crate) fn begin(&mut self, case: &str) {
+        self.agent = format!("counterfoil-verify/{} ({case})", env!("CARGO_PKG_VERSION"));
+        self.exchanges.clear();
+    }
+
+    /// Ends the evidence of a case. Secrets that came to light late are masked in what came before, too.
+    pub(crate) fn evidence(&mut self) -> Vec<Exchange> {
+        let mut exchanges = std::mem::take(&mut self.exchanges);
+        for exchange in &mut exchanges {
+            exchange.url = self.mask.text(&exchange.url);
+            exchange.request_body = self.mask.text(&exchange.request_body);
+            exchange.answer_body = self.mask.text(&exchange.answer_body);
+            for (_, value) in exchange.request_headers.iter_mut().chain(&mut exchange.answer_headers) {
+                *value = self.mask.text(value);
+            }
+        }
+        exchanges
+    }
+
+    /// Masks this secret from now on.
+    pub(crate) fn learn(&mut self, secret: &str) {
+        self.mask.learn(secret);
+        self.mask.learn(&byte_serialize(secret.as_bytes()).collect::<String>());
+    }
+
+    /// Any text, without secrets.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        self.mask.text(text)
+    }
+
+    /// An answer in a line, without secrets.
+    pub(crate) fn seen(&mut self, answer: &Answer) -> String {
+        let Some(status) = answer.status else { return format!("no answer: {}", self.mask.text(&answer.body)) };
+        let body = self.mask.body(&answer.body);
+        match body.char_indices().nth(LONGEST_LINE) {
+            _ if body.is_empty() => format!("{status} and an empty body"),
+            Some((end, _)) => format!("{status} {}…", &body[..end]),
+            None => format!("{status} {body}"),
+        }
+    }
+
+    /// Says what an exchange is about.
+    pub(crate) fn note(&mut self, answer: &Answer, note: &str) {
+        if let Some(exchange) = self.exchanges.get_mut(answer.exchange) {
+            exchange.note = note.to_owned();
+        }
+    }
+
+    /// Sends a request and keeps what became of it.
+    pub(crate) async fn send(&mut self, call: &Call) -> Answer {
+        let at = clock::local().round(jiff::Unit::Millisecond).unwrap_or_else(|_| clock::local()).to_string();
+        let mut request_headers = Vec::new();
+        let received = match call.build(&self.agent) {
+            Ok(request) => {
+                request_headers = self.headers(request.headers());
+                self.receive(request).await
+            }
+            Err(problem) => Err(problem),
+        };
+        let (status, headers, body) = match received {
+            Ok((status, headers, body)) => (Some(status), headers, body),
+            Err(problem) => (None, HeaderMap::new(), problem),
+        };
+        let request_body = call.body.as_deref().map(|body| self.mask.form(body)).unwrap_or_default();
+        let exchange = Exchange {
+            at,
+            note: String::new(),
+            method: call.method.to_string(),
+            url: self.mask.url(&call.url),
+            request_headers,
+            request_body,
+            status,
+            answer_headers: self.headers(&headers),
+            answer_body: self.mask.body(&body),
+        };
+        self.exchanges.push(exchange);
+        Answer { status, headers, body, exchange: self.exchanges.len() - 1 }
+    }
+
+    async fn receive(&self, request: Request) -> Result<(u16, HeaderMap, String), String> {
+        let mut response = self.client.execute(request).await.map_err(in_words)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(in_words)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_BODY {
+                return Err(format!("the body of a {status} is longer than {LONGEST_BODY} bytes"));
+            }
+        }
+        Ok((status, headers, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    fn headers(&mut self, headers: &HeaderMap) -> Vec<(String, String)> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        headers.iter().map(|(name, value)| (name.to_string(), self.mask.header(name.as_str(), &text(value)))).collect()
+    }
+}
+
+/// Why there was no answer, down to the cause: the outermost error says hardly more than that there was one.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A server that answers each connection with a text, and with nothing when there are no more.
+    async fn server(answers: &'static [&'static str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut answers = answers.iter();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(answers.next().map_or(b"", |answer| answer.as_bytes())).await;
+            }
+        });
+        origin
+    }
+
+    #[tokio::test]
+    async fn what_comes_back_is_taken_as_it_is() {
+        const REDIRECT: &str =
+            "HTTP/1.1 302 Found\r\nLocation: /elsewhere?code=c0de-c0de\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let origin = server(&[REDIRECT]).await;
+        let mut http = Http::new().unwrap();
+        http.begin("plan/case");
+        let redirected = http.send(&Call::get(&origin)).await;
+        assert!(redirected.is(302), "{:?}", redirected.status);
+        let dropped = http
+            .send(
+                &Call::post(&origin)
+                    .form(&[("client_secret", "a secret/of mine")])
+                    .bearer("a-bearer-of-40-characters-or-even-more-than-that"),
+            )
+            .await;
+        assert_eq!(dropped.status, None);
+        assert!(http.seen(&dropped).starts_with("no answer: "), "{}", dropped.body);
+        let impossible = http.send(&Call::get(&origin).bearer("two\nlines")).await;
+        assert!(impossible.status.is_none() && impossible.body.contains("can't be sent"), "{}", impossible.body);
+        let evidence = http.evidence();
+        assert_eq!(evidence.iter().map(|exchange| exchange.status).collect::<Vec<_>>(), [Some(302), None, None]);
+        let header = |name: &str| &evidence[1].request_headers.iter().find(|(found, _)| found == name).unwrap().1;
+        assert!(header("user-agent").ends_with("(plan/case)"));
+        let told = format!("{evidence:?}");
+        for secret in ["c0de-c0de", "secret/of", "secret%2Fof", "bearer-of-40"] {
+            assert!(!told.contains(secret), "{secret} in {told}");
+        }
+        assert!(http.evidence().is_empty());
+    }
+
+    #[test]
+    fn basic_credentials_are_encoded_as_forms_are() {
+        let call = Call::get("http://x").basic("a b", "c:d%");
+        assert_eq!(call.headers, [("authorization".to_owned(), format!("Basic {}", STANDARD.encode("a+b:c%3Ad%25")))]);
+    }
+}

@@ -1,0 +1,103 @@
+//! Holds answers against what is expected of them.
+
+use crate::http::Answer;
+use crate::plan::Expected;
+use serde_json::{Map, Value};
+
+/// What is expected, as a report says it.
+pub(crate) fn in_words(expected: &Expected) -> String {
+    match expected {
+        Expected::Body(status, body) => format!("{status} {body}"),
+        Expected::Described(status, body) => format!("{status} {body}, with or without the error_description"),
+        Expected::OneOf(errors) => {
+            let each: Vec<String> = errors.iter().map(|(status, error)| format!("{status} {{\"error\":\"{error}\"}}")).collect();
+            format!("{}, described or not", each.join(" or "))
+        }
+        Expected::Fdx(status, body) => format!("{status} {body}, with or without a debugMessage"),
+        Expected::Status(status) => status.to_string(),
+        Expected::Empty(status) => format!("{status} and an empty body"),
+        Expected::Words(words) => (*words).to_owned(),
+    }
+}
+
+/// Holds an answer against what is expected; a check in words is the case's own affair.
+///
+/// # Errors
+/// Everything that is wrong with it, in words.
+pub(crate) fn judge(expected: &Expected, answer: &Answer) -> Result<(), String> {
+    let Some(seen) = answer.status else { return Err(answer.body.clone()) };
+    let (status, body) = match *expected {
+        Expected::Words(_) => return Ok(()),
+        Expected::OneOf(errors) => return one_of(errors, answer),
+        Expected::Fdx(status, body) => (status, compare(answer, &object(body), &[], &["debugMessage"])),
+        Expected::Status(status) => (status, Vec::new()),
+        Expected::Empty(status) if answer.body.is_empty() => (status, Vec::new()),
+        Expected::Empty(status) => (status, vec![format!("the body is not empty, it has {} bytes", answer.body.len())]),
+        Expected::Body(status, body) => (status, compare(answer, &object(body), &[], &[])),
+        Expected::Described(status, body) => (status, compare(answer, &object(body), &["error_description"], &[])),
+    };
+    let mut wrong = body;
+    if seen != status {
+        wrong.insert(0, format!("the status is {seen}, not {status}"));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+/// An error as RFC 6749 section 5.2 describes it; it does not forbid further members.
+fn one_of(errors: &[(u16, &str)], answer: &Answer) -> Result<(), String> {
+    let (status, error) = (answer.status.unwrap_or_default(), answer.text("error").unwrap_or_default());
+    if !errors.iter().any(|(expected, of)| *expected == status && *of == error) {
+        return Err(format!("the status is {status} and the error `{error}`"));
+    }
+    if answer.is_json() { Ok(()) } else { Err(format!("the content type is `{}`, not application/json", answer.header("content-type"))) }
+}
+
+/// A declared body. That each is an object is tested.
+fn object(declared: &str) -> Map<String, Value> {
+    serde_json::from_str(declared).unwrap_or_default()
+}
+
+/// What differs between the members of an answer and those expected. The `optional` ones may be missing, and what is `free` may be there
+/// with any text.
+fn compare(answer: &Answer, expected: &Map<String, Value>, optional: &[&str], free: &[&str]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !answer.is_json() {
+        wrong.push(format!("the content type is `{}`, not application/json", answer.header("content-type")));
+    }
+    let Some(Value::Object(seen)) = answer.json() else {
+        wrong.push("the body is not a JSON object".to_owned());
+        return wrong;
+    };
+    for (name, value) in expected {
+        match seen.get(name) {
+            Some(found) if found == value => {}
+            Some(found) => wrong.push(format!("`{name}` is {found}, not {value}")),
+            None if optional.contains(&name.as_str()) => {}
+            None => wrong.push(format!("`{name}` is missing")),
+        }
+    }
+    for (name, value) in seen.iter().filter(|(name, _)| !expected.contains_key(*name)) {
+        if !(free.contains(&name.as_str()) && value.is_string()) {
+            wrong.push(format!("`{name}` should not be there"));
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::PLANS;
+
+    #[test]
+    fn every_declared_body_is_an_object_and_every_case_has_checks() {
+        for case in PLANS.iter().flat_map(|plan| plan.cases) {
+            assert!(!case.checks.is_empty(), "{}", case.id);
+            for check in case.checks {
+                if let Expected::Body(_, body) | Expected::Described(_, body) | Expected::Fdx(_, body) = check.expected {
+                    assert!(!object(body).is_empty(), "{}: {body}", case.id);
+                }
+            }
+        }
+    }
+}

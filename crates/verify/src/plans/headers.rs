@@ -1,0 +1,47 @@
+//! What the headers of an answer must say, whichever plan asks.
+
+use crate::http::Answer;
+use reqwest::header::{ALLOW, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
+
+/// All values of a header, in one line.
+fn line(answer: &Answer, name: &HeaderName) -> String {
+    let values: Vec<&str> = answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(", ")
+}
+
+/// `Cache-Control: no-store` (RFC 9111 section 5.2.2.5): nobody keeps what is answered.
+///
+/// # Errors
+/// What is said instead.
+pub(super) fn no_store(answer: &Answer) -> Result<(), String> {
+    let said = line(answer, &CACHE_CONTROL);
+    if said.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store")) {
+        return Ok(());
+    }
+    Err(format!("Cache-Control is `{said}`, without no-store"))
+}
+
+/// A 401 with a challenge of this scheme (RFC 9110 section 11.6.1).
+///
+/// # Errors
+/// What is said instead.
+pub(super) fn challenged(answer: &Answer, scheme: &str) -> Result<(), String> {
+    if !answer.is(401) {
+        return Err(format!("the status is {}, not 401", answer.status.unwrap_or_default()));
+    }
+    let said = line(answer, &WWW_AUTHENTICATE);
+    let names_it = |challenge: &str| challenge.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(scheme));
+    if said.split(',').any(names_it) { Ok(()) } else { Err(format!("WWW-Authenticate is `{said}`, without {scheme}")) }
+}
+
+/// A 405 whose `Allow` lists the method that is taken (RFC 9110 section 15.5.6).
+///
+/// # Errors
+/// What is said instead.
+pub(super) fn not_allowed(answer: &Answer, but: &str) -> Result<(), String> {
+    if !answer.is(405) {
+        return Err(format!("the status is {}, not 405", answer.status.unwrap_or_default()));
+    }
+    let said = line(answer, &ALLOW);
+    if said.split(',').any(|method| method.trim() == but) { Ok(()) } else { Err(format!("Allow is `{said}`, without {but}")) }
+}

@@ -1,0 +1,151 @@
+//! Codes: good once, for one client and one redirect URI.
+
+use super::moves::{Another, has_tokens, refreshing};
+use super::{Cases, spelling};
+use crate::case::{CaseRun, Client, Stopped};
+use crate::plan::{Case, Check, Grant};
+use crate::supply::{Code, random};
+use crate::target::Endpoint;
+
+impl<const RFC: bool> Cases<RFC> {
+    pub(super) const CODE_INVALID: Case = Case {
+        id: "code-invalid",
+        title: "What is no good code",
+        clause: "RFC 6749 sections 4.1.2, 4.1.3 and 5.2",
+        grant: Grant::Lives,
+        checks: &[
+            Self::answered("no code", spelling::CODE_MISSING),
+            Self::answered("a code that was never issued", spelling::CODE_INVALID),
+            Self::answered("a refresh token as the code", spelling::CODE_INVALID),
+            Self::answered("a code that has expired", spelling::CODE_INVALID),
+        ],
+        run: |case| Box::pin(invalid(case)),
+    };
+
+    pub(super) const CODE_USED: Case = Case {
+        id: "code-used",
+        title: "A code is redeemed once",
+        clause: "RFC 6749 sections 4.1.2 and 10.5; RFC 9700 section 2.1.1",
+        grant: Grant::Ends,
+        checks: if RFC {
+            &[Self::answered(AGAIN, spelling::CODE_INVALID)]
+        } else {
+            &[
+                Self::answered(AGAIN, spelling::CODE_INVALID),
+                Self::answered("then the refresh token that the code led to", spelling::REFRESH_TOKEN_INVALID),
+            ]
+        },
+        run: |case| Box::pin(used::<RFC>(case)),
+    };
+
+    pub(super) const CODE_REDIRECT_URI: Case = Case {
+        id: "code-redirect-uri",
+        title: "A code is good for the redirect URI of its request",
+        clause: "RFC 6749 sections 4.1.3 and 5.2",
+        grant: Grant::Lives,
+        checks: if RFC {
+            &[
+                Self::answered("no redirect_uri", spelling::REDIRECT_URI_MISSING),
+                Self::answered("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
+            ]
+        } else {
+            &[
+                Self::answered("no redirect_uri", spelling::REDIRECT_URI_MISSING),
+                Self::answered("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
+                Check::words("then the right redirect_uri", "200 with tokens: what was refused claimed nothing"),
+            ]
+        },
+        run: |case| Box::pin(redirect_uri::<RFC>(case)),
+    };
+
+    pub(super) const CODE_OF_ANOTHER: Case = Case {
+        id: "code-of-another-client",
+        title: "A code is good for the client that it was issued to",
+        clause: "RFC 6749 sections 4.1.3 and 10.5",
+        grant: Grant::Lives,
+        checks: if RFC {
+            &[Self::answered("a code of another client", spelling::CODE_INVALID)]
+        } else {
+            &[
+                Self::answered("a code of another client", spelling::CODE_INVALID),
+                Check::words("then the same code from its own client", "200 with tokens: what was refused claimed nothing"),
+            ]
+        },
+        run: |case| Box::pin(of_another::<RFC>(case)),
+    };
+}
+
+const AGAIN: &str = "a code that was redeemed, and whose refresh token was too";
+
+async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let code = case.any_code().await?;
+    let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "code").collect();
+    let answer = case.post_as(Client::Ours, Endpoint::Token, &form).await;
+    case.holds(0, &answer);
+    let answer = case.redeem(&Code { value: random(), ..code.clone() }).await;
+    case.holds(1, &answer);
+    let tokens = case.tokens().await?;
+    let answer = case.redeem(&Code { value: tokens.refresh_token, ..code }).await;
+    case.holds(2, &answer);
+    if !case.has_clock() {
+        return Err(Stopped::not_run("a code expires only as time goes by, and the server has no clock that can be moved"));
+    }
+    let expired = case.code().await?;
+    case.advance(expired.lifetime + 1).await?;
+    let answer = case.redeem(&expired).await;
+    case.holds(3, &answer);
+    Ok(())
+}
+
+async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let code = case.code().await?;
+    let first = case.redeem(&code).await;
+    let tokens = case.tokens_of(&first, "a code was not redeemed")?;
+    // So long as nothing came of the first redemption, a second one may be its repetition; from now on it is a leak.
+    let refreshed = case.refresh(&tokens.refresh_token).await;
+    let tokens = case.tokens_of(&refreshed, "a current refresh_token was not redeemed")?;
+    let again = case.redeem(&code).await;
+    case.holds(0, &again);
+    if !RFC {
+        let ended = case.refresh(&tokens.refresh_token).await;
+        case.holds(1, &ended);
+    }
+    Ok(())
+}
+
+async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let code = case.code().await?;
+    let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
+    let answer = case.post_as(Client::Ours, Endpoint::Token, &form).await;
+    case.holds(0, &answer);
+    // In a sandbox a new one: what is refused first may void a code.
+    let code = if RFC { case.code().await? } else { code };
+    let elsewhere = Code { redirect_uri: format!("{}/elsewhere", code.redirect_uri), ..code.clone() };
+    let answer = case.redeem(&elsewhere).await;
+    case.holds(1, &answer);
+    if !RFC {
+        let answer = case.redeem(&code).await;
+        case.judged(2, &answer, has_tokens(&answer));
+    }
+    Ok(())
+}
+
+async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let another = Another::client(case)?;
+    let code = another.code(case).await?;
+    let answer = case.redeem(&code).await;
+    case.holds(0, &answer);
+    if !RFC {
+        let answer = another.post(case, &code.form()).await?;
+        case.judged(1, &answer, has_tokens(&answer));
+    }
+    Ok(())
+}
+
+/// A refresh token is no code, nor a code a refresh token.
+pub(super) async fn as_refresh_token(case: &mut CaseRun<'_>, check: usize) -> Result<(), Stopped> {
+    let code = case.code().await?;
+    let answer = case.post_as(Client::Ours, Endpoint::Token, &refreshing(&code.value)).await;
+    case.holds(check, &answer);
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Moves that several cases make.
+
+use crate::case::{CaseRun, Stopped};
+use crate::http::{Answer, Call};
+use crate::supply::{Code, Tokens};
+use crate::target::Endpoint;
+
+/// A form that refreshes.
+pub(super) fn refreshing(refresh_token: &str) -> [(&str, &str); 2] {
+    [("grant_type", "refresh_token"), ("refresh_token", refresh_token)]
+}
+
+/// Whether an answer has tokens.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn has_tokens(answer: &Answer) -> Result<(), String> {
+    Tokens::of(answer).map(drop)
+}
+
+/// Whether a request was refused, however.
+///
+/// # Errors
+/// That it was not.
+pub(super) fn refused(answer: &Answer) -> Result<(), String> {
+    match answer.status {
+        Some(400..=499) => Ok(()),
+        Some(status) => Err(format!("the status is {status}, not one of 400 to 499")),
+        None => Err(answer.body.clone()),
+    }
+}
+
+/// Sends a request made by hand, and follows what it did to the grant at hand where grants are scarce.
+pub(super) async fn by_hand(case: &mut CaseRun<'_>, endpoint: Endpoint, call: Call, form: &[(&str, &str)]) -> Answer {
+    let answer = case.send(call).await;
+    if !case.session.supply.is_plentiful() {
+        case.session.supply.saw(endpoint, form, &answer);
+    }
+    answer
+}
+
+/// A request and a form with the client's credentials, put where this client puts them.
+pub(super) fn proven<'f>(case: &CaseRun<'_>, call: Call, form: &[(&'f str, &'f str)]) -> (Call, Vec<(String, String)>) {
+    let mut form: Vec<(String, String)> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let client = &case.session.recipient;
+    match &client.secret {
+        Some(secret) if client.basic => (call.basic(&client.id, secret), form),
+        secret => {
+            form.push(("client_id".to_owned(), client.id.clone()));
+            form.extend(secret.clone().map(|secret| ("client_secret".to_owned(), secret)));
+            (call, form)
+        }
+    }
+}
+
+/// A second client, which a sandbox has.
+pub(super) struct Another {
+    id: &'static str,
+    secret: &'static str,
+    redirect_uri: String,
+}
+
+const SANDBOX_CLIENTS: [(&str, &str); 2] =
+    [("sandbox-recipient", "sandbox-recipient-secret-for-local-use"), ("sandbox-other", "sandbox-other-secret-for-local-use")];
+
+impl Another {
+    /// The sandbox's.
+    ///
+    /// # Errors
+    /// Elsewhere no second client is known.
+    pub(super) fn client(case: &CaseRun<'_>) -> Result<Self, Stopped> {
+        let sandbox = case.target().sandbox.as_deref();
+        let redirect_uri = sandbox.map(|sandbox| format!("{sandbox}/callback"));
+        let other = SANDBOX_CLIENTS.into_iter().find(|(id, _)| *id != case.client_id());
+        match redirect_uri.zip(other) {
+            Some((redirect_uri, (id, secret))) => Ok(Self { id, secret, redirect_uri }),
+            None => Err(Stopped::not_run("it needs a second client, and only a sandbox has one that is known")),
+        }
+    }
+
+    /// A code of its own.
+    pub(super) async fn code(&self, case: &mut CaseRun<'_>) -> Result<Code, Stopped> {
+        case.code_with(&[("client_id", self.id), ("redirect_uri", &self.redirect_uri)]).await
+    }
+
+    /// Tokens of its own.
+    pub(super) async fn tokens(&self, case: &mut CaseRun<'_>) -> Result<Tokens, Stopped> {
+        let code = self.code(case).await?;
+        let answer = self.post(case, &code.form()).await?;
+        case.tokens_of(&answer, "the second client's code was not redeemed")
+    }
+
+    /// Posts a form to `/token` as this client.
+    pub(super) async fn post(&self, case: &mut CaseRun<'_>, form: &[(&str, &str)]) -> Result<Answer, Stopped> {
+        let url = case.endpoint(Endpoint::Token)?;
+        Ok(case.send(Call::post(&url).basic(self.id, self.secret).form(form)).await)
+    }
+}

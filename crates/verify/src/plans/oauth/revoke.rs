@@ -1,0 +1,249 @@
+//! Revocation.
+
+use super::moves::{Another, has_tokens, refreshing};
+use super::{Cases, spelling};
+use crate::case::{CaseRun, Client, Stopped};
+use crate::http::Answer;
+use crate::plan::{Case, Check, Grant};
+use crate::supply::random;
+use crate::target::Endpoint;
+
+impl<const RFC: bool> Cases<RFC> {
+    pub(super) const REVOKE_CLIENT: Case = Case {
+        id: "revoke-client",
+        title: "A revocation by somebody who does not prove to be the client",
+        clause: "RFC 7009 sections 2.1 and 2.2.1; RFC 6749 section 5.2",
+        grant: Grant::Lives,
+        checks: &[
+            Self::answered("neither client_id nor secret", spelling::REVOKE_NOT_PROVEN),
+            Self::answered("an unknown client_id with a secret", spelling::REVOKE_WRONGLY_PROVEN),
+            Self::answered("no secret", spelling::REVOKE_NOT_PROVEN),
+            Self::answered("a wrong secret", spelling::REVOKE_WRONGLY_PROVEN),
+            Check::words("then a refresh", "200 with new tokens: nothing was revoked"),
+        ],
+        run: |case| Box::pin(client(case)),
+    };
+
+    pub(super) const REVOKE_TOKEN_MISSING: Case = Case {
+        id: "revoke-token-missing",
+        title: "A revocation of nothing",
+        clause: "RFC 7009 section 2.1; RFC 6749 section 5.2",
+        grant: Grant::Lives,
+        checks: &[Self::answered("no token", spelling::MALFORMED)],
+        run: |case| Box::pin(token_missing(case)),
+    };
+
+    pub(super) const REVOKE_UNKNOWN: Case = Case {
+        id: "revoke-unknown",
+        title: "A revocation of what is no token, or not any more",
+        clause: "RFC 7009 section 2.2",
+        grant: Grant::Ends,
+        checks: &[
+            Self::answered("a token that was never issued", spelling::REVOKED),
+            Self::answered("a refresh token that was revoked before", spelling::REVOKED),
+        ],
+        run: |case| Box::pin(unknown(case)),
+    };
+
+    pub(super) const REVOKE_OF_ANOTHER: Case = Case {
+        id: "revoke-of-another-client",
+        title: "A revocation of another client's token",
+        clause: "RFC 7009 section 2.1",
+        grant: Grant::Lives,
+        checks: &[
+            Self::answered("a refresh token of another client", spelling::TOKEN_OF_ANOTHER),
+            Check::words("then a refresh with it by its own client", "200 with new tokens: it stays valid"),
+        ],
+        run: |case| Box::pin(of_another(case)),
+    };
+
+    pub(super) const REVOKE_CODE: Case = Case {
+        id: "revoke-code",
+        title: "A code is no token that could be revoked",
+        clause: "RFC 7009 section 2.2; Counterfoil wire contract: POST /revoke",
+        grant: Grant::Lives,
+        checks: &[
+            Self::answered("a code that was not redeemed", spelling::REVOKED),
+            Check::words("then its redemption", "200 with tokens: nothing was revoked"),
+        ],
+        run: |case| Box::pin(code(case)),
+    };
+
+    pub(super) const REVOKE_KINDS: Case = Case {
+        id: "revoke-kinds",
+        title: if RFC { "A refresh token is revoked" } else { "Any token of a grant ends the grant" },
+        clause: if RFC { "RFC 7009 section 2.1" } else { "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke" },
+        grant: Grant::Ends,
+        checks: if RFC {
+            &[Self::answered("a refresh token", spelling::REVOKED), Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID)]
+        } else {
+            &[
+                Self::answered("a refresh token", spelling::REVOKED),
+                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+                Self::answered("an ID token", spelling::REVOKED),
+                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+                Self::answered("an access token", spelling::REVOKED),
+                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+            ]
+        },
+        run: |case| Box::pin(kinds::<RFC>(case)),
+    };
+
+    pub(super) const REVOKE_SUPERSEDED: Case = Case {
+        id: "revoke-superseded",
+        title: "An old refresh token ends the grant too",
+        clause: "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke",
+        grant: Grant::Ends,
+        checks: &[
+            Self::answered("the refresh token before the current one", spelling::REVOKED),
+            Self::answered("then a refresh with the current one", spelling::REFRESH_TOKEN_INVALID),
+        ],
+        run: |case| Box::pin(superseded(case)),
+    };
+
+    pub(super) const REVOKE_HINT: Case = Case {
+        id: "revoke-hint",
+        title: "A token_type_hint that is wrong still finds the token",
+        clause: "RFC 7009 section 2.1",
+        grant: Grant::Ends,
+        checks: &[
+            Self::answered("a refresh token with token_type_hint=access_token", spelling::REVOKED),
+            Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+        ],
+        run: |case| Box::pin(hint(case)),
+    };
+
+    pub(super) const REVOKE_UNKNOWN_HINT: Case = Case {
+        id: "revoke-unknown-hint",
+        title: "A token_type_hint that names no kind of token",
+        clause: if RFC { "RFC 7009 section 2.2" } else { "RFC 7009 section 2.2.1; Counterfoil wire contract: POST /revoke" },
+        grant: Grant::Ends,
+        checks: if RFC {
+            &[
+                Self::answered("a refresh token with token_type_hint=no_such_type", spelling::HINT_UNKNOWN),
+                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+            ]
+        } else {
+            &[
+                Self::answered("a refresh token with token_type_hint=no_such_type", spelling::HINT_UNKNOWN),
+                Check::words(THEN_REFRESH, "200 with new tokens: nothing was revoked"),
+            ]
+        },
+        run: |case| Box::pin(unknown_hint::<RFC>(case)),
+    };
+}
+
+const THEN_REFRESH: &str = "then a refresh of its grant";
+
+/// Revokes as the client.
+async fn revoke(case: &mut CaseRun<'_>, token: &str) -> Answer {
+    case.post_as(Client::Ours, Endpoint::Revocation, &[("token", token)]).await
+}
+
+async fn client(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let tokens = case.tokens().await?;
+    let form = [("token", &*tokens.refresh_token)];
+    for (check, client) in [Client::Nobody, Client::Unknown, Client::NoSecret, Client::WrongSecret].into_iter().enumerate() {
+        if let (Client::Unknown | Client::NoSecret | Client::WrongSecret, Err(Stopped::NotRun(why))) = (client, case.secret()) {
+            case.not_run(check, &why);
+            continue;
+        }
+        let answer = case.post_as(client, Endpoint::Revocation, &form).await;
+        case.holds(check, &answer);
+    }
+    let answer = case.refresh(&tokens.refresh_token).await;
+    case.judged(4, &answer, has_tokens(&answer));
+    Ok(())
+}
+
+async fn token_missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let answer = case.post_as(Client::Ours, Endpoint::Revocation, &[]).await;
+    case.holds(0, &answer);
+    Ok(())
+}
+
+async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let answer = revoke(case, &random()).await;
+    case.holds(0, &answer);
+    let tokens = case.tokens().await?;
+    let first = revoke(case, &tokens.refresh_token).await;
+    if !first.is(200) {
+        return Err(Stopped::set_up(format!("a refresh token was not revoked: {}", case.line(&first))));
+    }
+    let again = revoke(case, &tokens.refresh_token).await;
+    case.holds(1, &again);
+    Ok(())
+}
+
+async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let another = Another::client(case)?;
+    let tokens = another.tokens(case).await?;
+    let answer = revoke(case, &tokens.refresh_token).await;
+    case.holds(0, &answer);
+    let answer = another.post(case, &refreshing(&tokens.refresh_token)).await?;
+    case.judged(1, &answer, has_tokens(&answer));
+    Ok(())
+}
+
+async fn code(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let code = case.code().await?;
+    let answer = revoke(case, &code.value).await;
+    case.holds(0, &answer);
+    let answer = case.redeem(&code).await;
+    case.judged(1, &answer, has_tokens(&answer));
+    Ok(())
+}
+
+async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    for (kind, check) in [0, 2, 4].into_iter().enumerate().take(if RFC { 1 } else { 3 }) {
+        let tokens = case.tokens().await?;
+        let token = match kind {
+            0 => Some(&tokens.refresh_token),
+            1 => Some(&tokens.id_token),
+            _ => tokens.access_token.as_ref(),
+        };
+        let Some(token) = token else { return Err(Stopped::set_up("there is no access_token")) };
+        let answer = revoke(case, token).await;
+        case.holds(check, &answer);
+        let answer = case.refresh(&tokens.refresh_token).await;
+        case.holds(check + 1, &answer);
+    }
+    Ok(())
+}
+
+async fn superseded(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let old = case.tokens().await?;
+    let refreshed = case.refresh(&old.refresh_token).await;
+    let current = case.tokens_of(&refreshed, "a current refresh_token was not redeemed")?;
+    let answer = revoke(case, &old.refresh_token).await;
+    case.holds(0, &answer);
+    let answer = case.refresh(&current.refresh_token).await;
+    case.holds(1, &answer);
+    Ok(())
+}
+
+async fn hinted(case: &mut CaseRun<'_>, hint: &str) -> Result<String, Stopped> {
+    let tokens = case.tokens().await?;
+    let form = [("token", &*tokens.refresh_token), ("token_type_hint", hint)];
+    let answer = case.post_as(Client::Ours, Endpoint::Revocation, &form).await;
+    case.holds(0, &answer);
+    Ok(tokens.refresh_token)
+}
+
+async fn hint(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let refresh_token = hinted(case, "access_token").await?;
+    let answer = case.refresh(&refresh_token).await;
+    case.holds(1, &answer);
+    Ok(())
+}
+
+async fn unknown_hint<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    let refresh_token = hinted(case, "no_such_type").await?;
+    let answer = case.refresh(&refresh_token).await;
+    if RFC {
+        case.holds(1, &answer)
+    } else {
+        case.judged(1, &answer, has_tokens(&answer))
+    }
+    Ok(())
+}
