@@ -1,4 +1,5 @@
-//! What is around every handler, in one layer: bounds of size and time, what becomes of a panic, the headers of every answer, and the log.
+//! What is around every handler, in one layer: bounds of size and time, what becomes of a panic, the headers of every answer, what a sandbox
+//! remembers of it, and the log.
 
 use crate::accounts;
 use crate::app::App;
@@ -6,6 +7,7 @@ use crate::observe::observe;
 use crate::refused::{Refused, Shape};
 use crate::request::{declared_too_large, shape_of};
 use crate::respond::NO_STORE;
+use crate::sandbox::requests::Watched;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
@@ -35,7 +37,9 @@ pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, requ
     let method = request.method().clone();
     let shape = shape_of(request.uri().path(), request.headers());
     let interaction_id = if shape == Shape::Fdx { accounts::interaction_id(request.headers()) } else { None };
-    let mut response = match declared_too_large(request.body()) {
+    let too_large = declared_too_large(request.body());
+    let (request, watched) = Watched::begin(&app, request);
+    let mut response = match too_large {
         Some(reason) => Refused::too_large(shape, &app, reason).into_response(),
         None => match tokio::time::timeout(LONGEST, next.run(request)).await {
             Ok(response) if response.extensions().get::<Panicked>().is_some() => Refused::panicked(shape, &app).into_response(),
@@ -48,6 +52,9 @@ pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, requ
     response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
     if let Some(id) = interaction_id {
         response.headers_mut().insert(accounts::INTERACTION_ID, id);
+    }
+    if let Some(watched) = watched {
+        response = watched.end(&app, response).await;
     }
     let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     observe(&app, &method, route, start.elapsed(), &mut response);

@@ -136,10 +136,7 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         };
         router = router.route(path, endpoint);
     }
-    let mut router = router.fallback(not_found).layer(CatchPanicLayer::custom(panicked));
-    if app.is_sandbox() {
-        router = router.layer(from_fn_with_state(app.clone(), sandbox::requests::watch));
-    }
+    let router = router.fallback(not_found).layer(CatchPanicLayer::custom(panicked));
     router.layer(from_fn_with_state(app.clone(), around)).with_state(app)
 }
 

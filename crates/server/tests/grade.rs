@@ -75,6 +75,9 @@ async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_twice_the_an
     let page = send(sandbox.http.get(sandbox.url("/sandbox/grade")).header("accept", "text/html")).await;
     assert!(page.header("content-type").starts_with("text/html") && page.text.contains(RECIPIENT.0));
     assert!(!page.text.contains(&tokens.refresh_token) && !page.text.contains(RECIPIENT.1));
+    let junit = send(sandbox.http.get(sandbox.url("/sandbox/grade")).header("accept", "application/xml")).await;
+    assert_eq!(junit.header("content-type"), "application/xml");
+    assert!(junit.text.contains("<testsuite name=\"client\""), "{}", junit.text);
 }
 
 #[tokio::test]

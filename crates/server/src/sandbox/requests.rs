@@ -10,9 +10,8 @@ use crate::app::App;
 use crate::observe::Seen;
 use crate::sandbox::faults::loses_answer;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::middleware::Next;
 use axum::response::Response;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
@@ -119,51 +118,68 @@ fn is_kept(path: &str) -> bool {
         || path.starts_with("/.well-known/")
 }
 
-/// The layer that watches, and that loses answers where a fault asks for it.
-pub async fn watch(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let Some(sandbox) = app.sandbox.as_ref().filter(|_| is_kept(request.uri().path())) else {
-        return next.run(request).await;
-    };
-    let (at, came) = (app.clock.now(), Instant::now());
-    let (parts, body) = request.into_parts();
-    let (method, uri, headers) = (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
-    // The body is copied while the handler reads it: what the handler leaves unread, or bounds, is so here too.
-    let copy = Arc::new(Mutex::new(Vec::new()));
-    let copied = copy.clone();
-    let body = body.map_frame(move |frame| {
-        if let Some(data) = frame.data_ref() {
-            let mut copied = copied.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = LARGEST_KEPT.saturating_sub(copied.len());
-            copied.extend_from_slice(&data[..data.len().min(room)]);
+/// A request that is under way.
+pub struct Watched {
+    at: Timestamp,
+    came: Instant,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// Its body, as far as the handler has read it.
+    body: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Watched {
+    /// Watches a request to a sandbox. Its body is copied while the handler reads it: what the handler leaves unread, or bounds, is so
+    /// here too.
+    pub fn begin(app: &App, request: Request) -> (Request, Option<Self>) {
+        if !app.is_sandbox() || !is_kept(request.uri().path()) {
+            return (request, None);
         }
-        frame
-    });
-    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
-    let (parts, body) = response.into_parts();
-    // Every answer of ours is whole in memory, so this neither waits nor fails.
-    let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
-    let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
-    let done = uri.path() == "/token" && parts.status == StatusCode::OK;
-    let lost = done && client.as_deref().is_some_and(|client| loses_answer(&app, client));
-    let body = std::mem::take(&mut *copy.lock().unwrap_or_else(PoisonError::into_inner));
-    sandbox.requests.add(Observed {
-        at,
-        came,
-        answered: Instant::now(),
-        method,
-        uri,
-        headers,
-        body: body.into(),
-        status: parts.status,
-        answer_headers: parts.headers.clone(),
-        answer: answer.slice(..answer.len().min(LARGEST_KEPT)),
-        lost,
-        client,
-        grant: seen.grant,
-        reason: seen.reason,
-    });
-    Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
+        let (parts, body) = request.into_parts();
+        let (method, uri, headers) = (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
+        let watched = Self { at: app.clock.now(), came: Instant::now(), method, uri, headers, body: Arc::default() };
+        let copy = watched.body.clone();
+        let body = body.map_frame(move |frame| {
+            if let Some(data) = frame.data_ref() {
+                let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = LARGEST_KEPT.saturating_sub(copy.len());
+                copy.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            frame
+        });
+        (Request::from_parts(parts, Body::new(body)), Some(watched))
+    }
+
+    /// Keeps the request with its answer, and loses the answer where a fault asks for it.
+    pub async fn end(self, app: &App, response: Response) -> Response {
+        let Some(sandbox) = &app.sandbox else { return response };
+        let (parts, body) = response.into_parts();
+        // Every answer of ours is whole in memory, so this neither waits nor fails.
+        let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
+        let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
+        let done = self.uri.path() == "/token" && parts.status == StatusCode::OK;
+        let lost = done && client.as_deref().is_some_and(|client| loses_answer(app, client));
+        let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
+        sandbox.requests.add(Observed {
+            at: self.at,
+            came: self.came,
+            answered: Instant::now(),
+            method: self.method,
+            uri: self.uri,
+            headers: self.headers,
+            body: body.into(),
+            status: parts.status,
+            answer_headers: parts.headers.clone(),
+            answer: answer.slice(..answer.len().min(LARGEST_KEPT)),
+            lost,
+            client,
+            grant: seen.grant,
+            reason: seen.reason,
+        });
+        Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
+    }
 }
 
 /// A body that breaks before its first byte. Nothing of the answer has left by then, so the connection ends without one.

@@ -19,25 +19,29 @@ use std::sync::Arc;
 const REPORT_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
 
-/// The scorecard so far: as a report to a browser, as JSON with `state` and `under_way` to everyone else.
+/// The scorecard so far: as a report to a browser, as JUnit XML to who asks for XML, as JSON with `state` and `under_way` to everyone else.
 ///
 /// # Errors
 /// None that a value of ours makes happen.
 pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refused> {
     let progress = app.sandbox.as_ref().and_then(|sandbox| sandbox.grading.progress(&app.settings.issuer));
-    let wants_html = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     match progress {
-        Some(progress) if wants_html => Ok(page(&progress)),
+        // Browsers take XML too, and HTML first.
+        Some(progress) if accept.contains("text/html") => {
+            let mut response = text("text/html; charset=utf-8", counterfoil_report::html(&progress.report));
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, REPORT_POLICY);
+            Ok(response)
+        }
+        Some(progress) if accept.contains("application/xml") => Ok(text("application/xml", counterfoil_report::junit(&progress.report))),
         progress => told(progress),
     }
 }
 
-fn page(progress: &Progress) -> Response {
-    let mut response = Response::new(Body::from(counterfoil_report::html(&progress.report)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CONTENT_SECURITY_POLICY, REPORT_POLICY);
-    headers.insert(CACHE_CONTROL, NO_STORE);
+fn text(content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     response
 }
 
