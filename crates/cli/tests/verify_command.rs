@@ -124,7 +124,7 @@ async fn an_interrupt_puts_the_clock_back() {
 async fn a_secret_from_the_environment() {
     let certified = Certified::start().await;
     let mut command = counterfoil(&["verify", &certified.issuer, "--client-id", RECIPIENT.0]);
-    command.env("COUNTERFOIL_CLIENT_SECRET", RECIPIENT.1);
+    command.env("OIDC_CLIENT_SECRET", RECIPIENT.1);
     let done = tokio::task::spawn_blocking(move || finish(&mut command, "")).await.unwrap();
     done.says(&["16 passed, 0 failed, 0 not run"]);
     assert!(!run(&["verify", "--help"]).stdout.contains(RECIPIENT.1));

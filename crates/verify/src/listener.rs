@@ -1,21 +1,23 @@
 //! Listens on a loopback redirect URI for the answer of an authorization request (RFC 8252 section 7.3).
 
 use crate::VerifyError;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY};
+use axum::http::{StatusCode, Uri};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use reqwest::Url;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use url::Host;
-
-/// The longest head of a request that is read, and how long it may take.
-const LONGEST_HEAD: usize = 16 << 10;
-const SLOWEST_HEAD: Duration = Duration::from_secs(10);
 
 /// A loopback redirect URI that is listened on.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     /// The redirect URI with its real port.
     pub(crate) redirect_uri: String,
     path: String,
@@ -40,7 +42,7 @@ impl Listener {
         }
         let port = url.port_or_known_default().unwrap_or(80);
         let bound = TcpListener::bind((ip, port)).await;
-        let listener = bound.map_err(|error| unfit(format!("can't be listened on: {error}")))?;
+        let listener = bound.and_then(TcpListener::into_std).map_err(|error| unfit(format!("can't be listened on: {error}")))?;
         let path = url.path().to_owned();
         let mut redirect_uri = redirect_uri.to_owned();
         if port == 0 {
@@ -51,51 +53,45 @@ impl Listener {
     }
 
     /// Waits for the answer that carries this `state`; anything else is turned away, whoever sent it.
-    pub(crate) async fn answer(&self, state: &str) -> BTreeMap<String, String> {
-        loop {
-            let Ok((mut stream, _)) = self.listener.accept().await else { continue };
-            let Ok(Some(target)) = tokio::time::timeout(SLOWEST_HEAD, target(&mut stream)).await else { continue };
-            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-            let answer: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-            let is_ours = path == self.path && answer.get("state").is_some_and(|seen| seen == state);
-            let (status, words) = match (is_ours, answer.contains_key("error")) {
-                (false, _) => ("404 Not Found", "This is not the answer that counterfoil verify waits for."),
-                (true, true) => ("200 OK", "The bank did not give access. counterfoil verify goes on without it."),
-                (true, false) => ("200 OK", "Thank you. counterfoil verify has what it needs; this page can be closed."),
-            };
-            // The one who waits is the program: a browser that went away has delivered its answer all the same.
-            let _ = stream.write_all(page(status, words).as_bytes()).await;
-            let _ = stream.shutdown().await;
-            if is_ours {
-                return answer;
-            }
+    ///
+    /// # Errors
+    /// Where it can't be listened any more.
+    pub(crate) async fn answer(&self, state: &str) -> std::io::Result<BTreeMap<String, String>> {
+        let (answers, mut answer) = mpsc::channel(1);
+        let expected = Arc::new(Expected { path: self.path.clone(), state: state.to_owned(), answers });
+        let service = Router::new().fallback(get(receive)).with_state(expected);
+        let ended = || std::io::Error::other("the listening has ended");
+        tokio::select! {
+            // The connection that brought the answer is a task of its own: the browser gets its page all the same.
+            taken = answer.recv() => taken.ok_or_else(ended),
+            served = axum::serve(TcpListener::from_std(self.listener.try_clone()?)?, service) => Err(served.err().unwrap_or_else(ended)),
         }
     }
 }
 
-/// The target of a request line.
-async fn target(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > LONGEST_HEAD || stream.read_buf(&mut head).await.ok()? == 0 {
-            return None;
-        }
-    }
-    let head = String::from_utf8(head).ok()?;
-    let mut words = head.lines().next()?.split(' ');
-    (words.next()? == "GET").then(|| words.next().map(str::to_owned))?
+/// The answer that is waited for.
+struct Expected {
+    path: String,
+    state: String,
+    answers: mpsc::Sender<BTreeMap<String, String>>,
 }
 
-fn page(status: &str, words: &str) -> String {
-    let html = format!(
+async fn receive(State(expected): State<Arc<Expected>>, uri: Uri, Query(answer): Query<BTreeMap<String, String>>) -> Response {
+    let is_ours = uri.path() == expected.path && answer.get("state") == Some(&expected.state);
+    let (status, words) = match (is_ours, answer.contains_key("error")) {
+        (false, _) => (StatusCode::NOT_FOUND, "This is not the answer that counterfoil verify waits for."),
+        (true, true) => (StatusCode::OK, "The bank did not give access. counterfoil verify goes on without it."),
+        (true, false) => (StatusCode::OK, "Thank you. counterfoil verify has what it needs; this page can be closed."),
+    };
+    if is_ours {
+        // A second one of the same is the browser's doing; the first was taken.
+        let _ = expected.answers.try_send(answer);
+    }
+    let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>counterfoil verify</title>\
          <body style=\"font:1.1rem system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem\"><p>{words}</p></body></html>\n"
     );
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-         Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n{html}",
-        html.len()
-    )
+    (status, [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")], Html(page)).into_response()
 }
 
 #[cfg(test)]
@@ -116,13 +112,11 @@ mod tests {
         assert_eq!(browse(&at.replace("callback", "favicon.ico")).await.0, 404);
         assert_eq!(browse(&format!("{at}?code=theirs&state=wrong")).await.0, 404);
         assert_eq!(browse(&format!("{at}?code=theirs")).await.0, 404);
-        assert_eq!(
-            reqwest::Client::new().post(format!("{at}?code=theirs&state=right")).send().await.ok().map(|a| a.status().as_u16()),
-            None
-        );
+        let posted = reqwest::Client::new().post(format!("{at}?code=theirs&state=right")).send().await.unwrap();
+        assert_eq!(posted.status(), 405);
         let (status, page) = browse(&format!("{at}?code=a%26b&state=right")).await;
         assert!(status == 200 && page.contains("Thank you"), "{page}");
-        assert_eq!(waiting.await.unwrap()["code"], "a&b");
+        assert_eq!(waiting.await.unwrap().unwrap()["code"], "a&b");
     }
 
     #[tokio::test]

@@ -279,6 +279,7 @@ impl Session {
             self.supply.exhausted = format!("nobody consented within {} minutes", PATIENCE.as_secs() / 60);
             return Err(Stopped::not_run(&*self.supply.exhausted));
         };
+        let answer = answer.map_err(|error| Stopped::not_run(format!("the redirect URI can't be listened on any more: {error}")))?;
         // RFC 9207 section 2.4.
         let iss = answer.get("iss");
         let has_iss = self.target.metadata["authorization_response_iss_parameter_supported"] == Value::Bool(true);

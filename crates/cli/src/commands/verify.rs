@@ -21,10 +21,10 @@ pub(crate) struct Arguments {
     #[arg(value_name = "ISSUER")]
     issuer: String,
     /// The client to make requests with; against a sandbox, unless told otherwise, sandbox-recipient
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", env = "OIDC_CLIENT_ID")]
     client_id: Option<String>,
     /// Its secret; a public client has none. The list of processes shows arguments: the environment variable is more discreet
-    #[arg(long, value_name = "SECRET", env = "COUNTERFOIL_CLIENT_SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "SECRET", env = "OIDC_CLIENT_SECRET", hide_env_values = true)]
     client_secret: Option<String>,
     /// How the secret is sent; as discovery says, unless told otherwise
     #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post"])]
