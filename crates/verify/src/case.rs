@@ -205,6 +205,16 @@ impl<'s> CaseRun<'s> {
         Tokens::of(answer).map_err(|problem| Stopped::set_up(format!("{what}: {problem} ({seen})")))
     }
 
+    /// The tokens that a client holds after a refresh that leads to a check.
+    ///
+    /// # Errors
+    /// Where it was refused.
+    pub fn renewed_by(&mut self, answer: &Answer, before: &Tokens) -> Result<Tokens, Stopped> {
+        let seen = self.session.http.seen(answer);
+        let refused = |problem| Stopped::set_up(format!("a current refresh_token was not redeemed: {problem} ({seen})"));
+        before.renewed_by(answer).map_err(refused)
+    }
+
     /// Redeems a code.
     pub async fn redeem(&mut self, code: &Code) -> Answer {
         self.session.post(Endpoint::Token, &code.form()).await

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn claims_are_those_of_this_client_and_this_moment() {
-        let good: [fn(&mut Value); 5] = [
+        type Change = fn(&mut Value);
+        let good: [Change; 5] = [
             |_| {},
             |claims| claims["aud"] = json!(["other", "app"]),
             |claims| claims["exp"] = (NOW - 59).into(),
@@ -174,7 +175,7 @@ mod tests {
         for change in good {
             assert_eq!(check_claims(&claims(change), &expected()), Ok(()));
         }
-        let bad: [(fn(&mut Value), &str); 9] = [
+        let bad: [(Change, &str); 9] = [
             (|claims| claims["iss"] = "https://elsewhere.example".into(), "iss is"),
             (|claims| claims["aud"] = "other".into(), "aud is"),
             (|claims| claims["aud"] = json!(["other"]), "aud is"),

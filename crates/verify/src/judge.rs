@@ -88,6 +88,7 @@ fn compare(answer: &Answer, expected: &Map<String, Value>, optional: &[&str], fr
 mod tests {
     use super::*;
     use crate::plans::PLANS;
+    use reqwest::header::HeaderMap;
 
     #[test]
     fn every_declared_body_is_an_object_and_every_case_has_checks() {
@@ -98,6 +99,25 @@ mod tests {
                     assert!(!object(body).is_empty(), "{}: {body}", case.id);
                 }
             }
+        }
+    }
+
+    /// RFC 6749 section 5.2 leaves texts and further members to the server.
+    #[test]
+    fn one_of_several_errors() {
+        let answer = |status, content_type: &'static str, body: &str| {
+            let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(content_type))]);
+            Answer { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
+        };
+        let expected = Expected::OneOf(&[(400, "invalid_request"), (401, "invalid_client")]);
+        for (status, content_type, body, fits) in [
+            (400, "application/json", r#"{"error":"invalid_request"}"#, true),
+            (401, "application/json;charset=UTF-8", r#"{"error":"invalid_client","error_description":"any","trace_id":7}"#, true),
+            (401, "application/json", r#"{"error":"invalid_request"}"#, false),
+            (400, "text/html", r#"{"error":"invalid_request"}"#, false),
+            (400, "application/json", "{}", false),
+        ] {
+            assert_eq!(judge(&expected, &answer(status, content_type, body)).is_ok(), fits, "{status} {content_type} {body}");
         }
     }
 }

@@ -67,14 +67,7 @@ impl Tokens {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn of(answer: &Answer) -> Result<Self, String> {
-        match answer.status {
-            None => return Err(format!("no answer: {}", answer.body)),
-            Some(200) => {}
-            Some(status) => return Err(format!("the status is {status}, not 200")),
-        }
-        if !answer.is_json() {
-            return Err(format!("the content type is `{}`, not application/json", answer.header("content-type")));
-        }
+        is_success(answer)?;
         let missing = |name: &str| format!("there is no `{name}` in the answer");
         Ok(Self {
             id_token: answer.text("id_token").ok_or_else(|| missing("id_token"))?,
@@ -83,8 +76,42 @@ impl Tokens {
         })
     }
 
+    /// What a client holds after a refresh. The answer need not have a new refresh token (RFC 6749 section 6) nor an ID token (OpenID Connect
+    /// Core section 12.2): the earlier ones stay.
+    ///
+    /// # Errors
+    /// What is wrong with the answer, in words.
+    pub fn renewed_by(&self, answer: &Answer) -> Result<Self, String> {
+        let access_token = access_token(answer)?;
+        let or_earlier = |name: &str, earlier: &str| answer.text(name).unwrap_or_else(|| earlier.to_owned());
+        Ok(Self {
+            id_token: or_earlier("id_token", &self.id_token),
+            access_token: Some(access_token),
+            refresh_token: or_earlier("refresh_token", &self.refresh_token),
+        })
+    }
+
     fn has(&self, token: &str) -> bool {
         self.id_token == token || self.refresh_token == token || self.access_token.as_deref() == Some(token)
+    }
+}
+
+/// The access token of an answer, which every answer with tokens has (RFC 6749 section 5.1).
+///
+/// # Errors
+/// What is wrong with the answer, in words.
+pub fn access_token(answer: &Answer) -> Result<String, String> {
+    is_success(answer)?;
+    answer.text("access_token").ok_or_else(|| "there is no `access_token` in the answer".to_owned())
+}
+
+/// Whether an answer is 200 and JSON.
+fn is_success(answer: &Answer) -> Result<(), String> {
+    match answer.status {
+        None => Err(format!("no answer: {}", answer.body)),
+        Some(200) if answer.is_json() => Ok(()),
+        Some(200) => Err(format!("the content type is `{}`, not application/json", answer.header("content-type"))),
+        Some(status) => Err(format!("the status is {status}, not 200")),
     }
 }
 

@@ -1,1 +1,44 @@
-pub(crate) const PLAN: crate::plan::Plan = crate::plan::Plan { name: "data", title: "The data API's errors", needs: &[], cases: &[] };
+//! The data API: who is given accounts, which ones, and how everybody else is refused in FDX's words.
+
+mod bearer;
+mod forged;
+mod list;
+mod request;
+
+use crate::plan::Plan;
+use crate::target::Endpoint;
+
+pub(crate) const PLAN: Plan = Plan {
+    name: "data",
+    title: "The data API and its errors",
+    needs: &[Endpoint::Token, Endpoint::Accounts],
+    cases: &[
+        bearer::MISSING,
+        bearer::NO_TOKEN,
+        bearer::EXPIRED,
+        bearer::OTHER_KINDS,
+        bearer::TAMPERED,
+        bearer::UNSIGNED,
+        bearer::STRANGER,
+        bearer::IN_QUERY,
+        bearer::REVOKED,
+        bearer::CHALLENGED,
+        bearer::ACCESS_TOKEN,
+        list::SHAPE,
+        list::CONSENTED,
+        list::NARROWED,
+        list::UNKNOWN,
+        list::OF_ANOTHER,
+        list::EMPTY,
+        request::VERSION,
+        request::PROVIDER,
+        request::INTERACTION_ID,
+        request::NOT_STORED,
+        request::METHOD,
+    ],
+};
+
+/// What is answered to whoever has no good token.
+const NOT_AUTHORIZED: &str = r#"{"code":602,"message":"Customer not authorized"}"#;
+/// What is answered where an account is not in the consent.
+const NOT_FOUND: &str = r#"{"code":701,"message":"Account not found"}"#;

@@ -3,7 +3,7 @@
 //! Each case is declared once. Where the dialects differ the expected answer is a row of the table in `spelling.rs`; cases on what only
 //! the network promises are in its plan alone.
 
-mod authorize;
+pub(super) mod authorize;
 mod client;
 mod code;
 mod moves;
@@ -67,10 +67,10 @@ pub(crate) const NETWORK: Plan = Plan {
         Network::REFUSED_CLAIMS_NOTHING,
         Network::REVOKE_CLIENT,
         Network::REVOKE_TOKEN_MISSING,
-        Network::REVOKE_UNKNOWN,
         Network::REVOKE_OF_ANOTHER,
         Network::REVOKE_CODE,
         Network::REVOKE_KINDS,
+        Network::REVOKE_UNKNOWN,
         Network::REVOKE_SUPERSEDED,
         Network::REVOKE_HINT,
         Network::REVOKE_UNKNOWN_HINT,
@@ -110,9 +110,9 @@ pub(crate) const RFC: Plan = Plan {
         Rfc::REFRESH_OF_ANOTHER,
         Rfc::REVOKE_CLIENT,
         Rfc::REVOKE_TOKEN_MISSING,
-        Rfc::REVOKE_UNKNOWN,
         Rfc::REVOKE_OF_ANOTHER,
         Rfc::REVOKE_KINDS,
+        Rfc::REVOKE_UNKNOWN,
         Rfc::REVOKE_HINT,
         Rfc::REVOKE_UNKNOWN_HINT,
     ],

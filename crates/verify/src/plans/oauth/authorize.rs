@@ -10,7 +10,7 @@ use reqwest::Url;
 use std::collections::BTreeMap;
 
 /// A state that comes back as it was only where it is encoded and decoded well.
-pub(super) const STATE: &str = "a+b c&d=e%20f/~";
+const STATE: &str = "a+b c&d=e%20f/~";
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const AUTHORIZE_ERRORS: Case = Case {
@@ -94,7 +94,7 @@ async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stop
 }
 
 /// An authorization request that is good but for these parameters; an empty value leaves one out.
-pub(super) async fn ask(case: &mut CaseRun<'_>, changed: &[(&str, &str)]) -> Result<Answer, Stopped> {
+pub(in crate::plans) async fn ask(case: &mut CaseRun<'_>, changed: &[(&str, &str)]) -> Result<Answer, Stopped> {
     let endpoint = case.endpoint(Endpoint::Authorization)?;
     let mut url = Url::parse(&endpoint).map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
     let (nonce, challenge) = (random(), challenge(&random()));
@@ -117,7 +117,7 @@ pub(super) async fn ask(case: &mut CaseRun<'_>, changed: &[(&str, &str)]) -> Res
 }
 
 /// What an answer tells the client at its redirect URI, where it does.
-pub(super) fn told(case: &CaseRun<'_>, answer: &Answer) -> Option<BTreeMap<String, String>> {
+pub(in crate::plans) fn told(case: &CaseRun<'_>, answer: &Answer) -> Option<BTreeMap<String, String>> {
     if !matches!(answer.status, Some(302 | 303)) {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Codes: good once, for one client and one redirect URI.
 
-use super::moves::{Another, has_tokens, refreshing};
+use super::moves::{Another, has_tokens, refreshing, still_good};
 use super::{Cases, spelling};
 use crate::case::{CaseRun, Client, Stopped};
 use crate::plan::{Case, Check, Grant};
@@ -100,10 +100,13 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let code = case.code().await?;
     let first = case.redeem(&code).await;
+    if code.tried && has_tokens(&first).is_err() {
+        return Err(Stopped::not_run("the code at hand was sent wrongly before, which may have voided it"));
+    }
     let tokens = case.tokens_of(&first, "a code was not redeemed")?;
     // So long as nothing came of the first redemption, a second one may be its repetition; from now on it is a leak.
     let refreshed = case.refresh(&tokens.refresh_token).await;
-    let tokens = case.tokens_of(&refreshed, "a current refresh_token was not redeemed")?;
+    let tokens = case.renewed_by(&refreshed, &tokens)?;
     let again = case.redeem(&code).await;
     case.holds(0, &again);
     if !RFC {
@@ -124,8 +127,7 @@ async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Sto
     let answer = case.redeem(&elsewhere).await;
     case.holds(1, &answer);
     if !RFC {
-        let answer = case.redeem(&code).await;
-        case.judged(2, &answer, has_tokens(&answer));
+        still_good(case, 2, &code).await;
     }
     Ok(())
 }

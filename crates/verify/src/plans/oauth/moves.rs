@@ -2,7 +2,7 @@
 
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
-use crate::supply::{Code, Tokens};
+use crate::supply::{Code, Tokens, access_token};
 use crate::target::Endpoint;
 
 /// A form that refreshes.
@@ -15,7 +15,16 @@ pub(super) fn refreshing(refresh_token: &str) -> [(&str, &str); 2] {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn has_tokens(answer: &Answer) -> Result<(), String> {
-    Tokens::of(answer).map(drop)
+    access_token(answer).map(drop)
+}
+
+/// Holds that a code is still good, where there are others for the cases that follow.
+pub(super) async fn still_good(case: &mut CaseRun<'_>, check: usize, code: &Code) {
+    if !case.session.supply.is_plentiful() {
+        return case.not_run(check, "it would use up a code, and other cases need the few that the user consents to");
+    }
+    let answer = case.redeem(code).await;
+    case.judged(check, &answer, has_tokens(&answer));
 }
 
 /// Whether a request was refused, however.

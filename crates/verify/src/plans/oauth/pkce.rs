@@ -1,7 +1,7 @@
 //! Proof Key for Code Exchange.
 
 use super::authorize::{ask, tells};
-use super::moves::has_tokens;
+use super::moves::still_good;
 use super::{Cases, spelling};
 use crate::case::{CaseRun, Stopped};
 use crate::plan::{Case, Check, Grant};
@@ -78,8 +78,7 @@ async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped
         case.holds(check, &answer);
     }
     if !RFC {
-        let answer = case.redeem(&code).await;
-        case.judged(3, &answer, has_tokens(&answer));
+        still_good(case, 3, &code).await;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Refresh tokens: of one client, each good once, for no more than was granted.
 
-use super::moves::{Another, has_tokens, refreshing};
+use super::moves::{Another, has_tokens, refreshing, still_good};
 use super::{Cases, code, spelling};
 use crate::case::{CaseRun, Client, Stopped};
 use crate::http::Answer;
@@ -90,7 +90,7 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let first = case.refresh(&tokens.refresh_token).await;
-    let next = case.tokens_of(&first, "a current refresh_token was not redeemed")?;
+    let next = case.renewed_by(&first, &tokens)?;
     if RFC && next.refresh_token == tokens.refresh_token {
         return Err(Stopped::not_run("the server gives the same refresh token again, which RFC 6749 section 6 lets it"));
     }
@@ -102,14 +102,14 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn scope(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let refreshed = case.refresh(&tokens.refresh_token).await;
-    let tokens = case.tokens_of(&refreshed, "a current refresh_token was not redeemed")?;
+    let tokens = case.renewed_by(&refreshed, &tokens)?;
     let granted = refreshed.text("scope");
     let narrowed = with_scope(case, &tokens.refresh_token, "openid").await;
     case.judged(0, &narrowed, has_scope(&narrowed, &Some("openid".to_owned())));
-    let tokens = case.tokens_of(&narrowed, "a refresh with a narrower scope was refused")?;
+    let tokens = case.renewed_by(&narrowed, &tokens)?;
     let whole = case.refresh(&tokens.refresh_token).await;
     case.judged(1, &whole, has_scope(&whole, &granted));
-    let tokens = case.tokens_of(&whole, "a refresh after one with a narrower scope was refused")?;
+    let tokens = case.renewed_by(&whole, &tokens)?;
     let wider = with_scope(case, &tokens.refresh_token, "openid no_such_scope").await;
     case.holds(2, &wider);
     Ok(())
@@ -150,8 +150,7 @@ async fn claims_nothing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let code = case.code().await?;
     unproven(case, &code.form()).await;
     case.post_as(Client::Ours, Endpoint::Token, &[code.form(), vec![("redirect_uri", &*code.redirect_uri)]].concat()).await;
-    let answer = case.redeem(&code).await;
-    case.judged(1, &answer, has_tokens(&answer));
+    still_good(case, 1, &code).await;
     Ok(())
 }
 

@@ -198,7 +198,7 @@ async fn grant_type(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let answer = case.refresh(&tokens.refresh_token).await;
-    case.tokens_of(&answer, "a current refresh_token was not redeemed")?;
+    case.renewed_by(&answer, &tokens)?;
     let body = answer.json().unwrap_or_default();
     let member = |name: &str, fits: bool| match &body[name] {
         _ if fits => Ok(()),
