@@ -3,15 +3,18 @@
 //! The whole of a request is kept, secrets too, in memory and for this process alone; whoever shows one masks it (`evidence.rs`).
 
 mod evidence;
+mod headers;
 
 pub use evidence::evidence;
+pub use headers::Headers;
 
 use crate::app::App;
 use crate::observe::Seen;
 use crate::sandbox::faults::loses_answer;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::uri::PathAndQuery;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
@@ -41,15 +44,15 @@ pub struct Observed {
     /// Its method.
     pub method: Method,
     /// Its path and query.
-    pub uri: Uri,
+    pub target: String,
     /// Its headers.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// Its body, as far as it was read.
     pub body: Bytes,
     /// The status of its answer.
     pub status: StatusCode,
     /// The headers of its answer.
-    pub answer_headers: HeaderMap,
+    pub answer_headers: Headers,
     /// The body of its answer.
     pub answer: Bytes,
     /// Whether the answer was lost on its way, on purpose.
@@ -60,6 +63,18 @@ pub struct Observed {
     pub grant: Option<GrantId>,
     /// Why it was refused, in plain words.
     pub reason: Option<String>,
+}
+
+impl Observed {
+    /// The path that it went to.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
+    }
+
+    /// Its query; empty where it has none.
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
 }
 
 /// The last requests.
@@ -123,8 +138,8 @@ pub struct Watched {
     at: Timestamp,
     came: Instant,
     method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    target: String,
+    headers: Headers,
     /// Its body, as far as the handler has read it.
     body: Arc<Mutex<Vec<u8>>>,
 }
@@ -137,8 +152,9 @@ impl Watched {
             return (request, None);
         }
         let (parts, body) = request.into_parts();
-        let (method, uri, headers) = (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
-        let watched = Self { at: app.clock.now(), came: Instant::now(), method, uri, headers, body: Arc::default() };
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let (method, headers) = (parts.method.clone(), Headers::copied(&parts.headers));
+        let watched = Self { at: app.clock.now(), came: Instant::now(), method, target, headers, body: Arc::default() };
         let copy = watched.body.clone();
         let body = body.map_frame(move |frame| {
             if let Some(data) = frame.data_ref() {
@@ -159,7 +175,7 @@ impl Watched {
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
         let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
-        let done = self.uri.path() == "/token" && parts.status == StatusCode::OK;
+        let done = self.target == "/token" && parts.status == StatusCode::OK;
         let lost = done && client.as_deref().is_some_and(|client| loses_answer(app, client));
         let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         sandbox.requests.add(Observed {
@@ -167,11 +183,11 @@ impl Watched {
             came: self.came,
             answered: Instant::now(),
             method: self.method,
-            uri: self.uri,
+            target: self.target,
             headers: self.headers,
             body: body.into(),
             status: parts.status,
-            answer_headers: parts.headers.clone(),
+            answer_headers: Headers::copied(&parts.headers),
             answer: answer.slice(..answer.len().min(LARGEST_KEPT)),
             lost,
             client,

@@ -91,7 +91,7 @@ fn shown<'a>(app: &App, request: &'a Observed, at: &'a str, mask: &mut Mask) -> 
     RequestShown {
         at,
         method: request.method.as_str(),
-        path: request.uri.path(),
+        path: request.path(),
         client: request.client.as_deref(),
         status: request.status.as_u16(),
         reason: request.reason.as_deref().map(|reason| mask.text(reason)),

@@ -55,13 +55,13 @@ impl Act {
 }
 
 fn what(request: &Observed, ring: &Ring) -> What {
-    let path = request.uri.path();
+    let path = request.path();
     match path {
         "/authorize" | "/auth" => What::Authorize,
         "/jwks" => What::Keys,
         "/token" => at_token(request, ring).unwrap_or(What::Other),
         _ if path == "/userinfo" || path.starts_with("/accounts") => {
-            let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let header = request.headers.get(AUTHORIZATION.as_str()).unwrap_or_default();
             let token = header.split_once(' ').map_or(header, |(_, token)| token).to_owned();
             What::Data { token, status: request.status.as_u16() }
         }
@@ -76,7 +76,7 @@ fn at_token(request: &Observed, ring: &Ring) -> Option<What> {
         "authorization_code" => Some(What::Exchange { grant: slip(Kind::Code, "code").map(|slip| slip.grant), gives: given(request) }),
         "refresh_token" => Some(What::Refresh {
             slip: slip(Kind::RefreshToken, "refresh_token").map(|slip| (slip.grant, slip.number)),
-            retry_key: request.headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned),
+            retry_key: request.headers.get("idempotency-key").map(str::to_owned),
             status: request.status.as_u16(),
             lost: request.lost,
             gives: given(request),

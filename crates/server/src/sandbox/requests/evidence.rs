@@ -1,7 +1,6 @@
 //! A request as it may be shown: with its secrets masked.
 
-use super::Observed;
-use axum::http::HeaderMap;
+use super::{Headers, Observed};
 use counterfoil_report::{Exchange, Mask};
 
 /// Headers that say nothing of what the client or we do.
@@ -12,7 +11,7 @@ pub fn evidence(request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let request_headers = headers(&request.headers, mask);
     let request_body = mask.form(&text(&request.body));
-    let url = mask.url(&request.uri.to_string());
+    let url = mask.url(&request.target);
     let mut answer_headers = headers(&request.answer_headers, mask);
     if let Some(reason) = &request.reason {
         answer_headers.push(("counterfoil-reason".into(), mask.text(reason)));
@@ -35,7 +34,7 @@ pub fn evidence(request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
     }
 }
 
-fn headers(headers: &HeaderMap, mask: &mut Mask) -> Vec<(String, String)> {
-    let shown = headers.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
-    shown.map(|(name, value)| (name.to_string(), mask.header(name.as_str(), &String::from_utf8_lossy(value.as_bytes())))).collect()
+fn headers(headers: &Headers, mask: &mut Mask) -> Vec<(String, String)> {
+    let shown = headers.iter().filter(|(name, _)| !LEFT_OUT.contains(name));
+    shown.map(|(name, value)| (name.to_owned(), mask.header(name, value))).collect()
 }
