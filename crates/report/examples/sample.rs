@@ -35,7 +35,7 @@ fn report() -> Report {
             vec![check(Outcome::Passed, "a refresh token of this client", "200, with a new ID token", "200, with a new ID token", "")],
             vec![
                 exchange(&mut mask, "set-up", "GET", authorize, "", Some(200), page),
-                exchange(&mut mask, "1", "POST", "/token", form, Some(200), tokens),
+                exchange(&mut mask, "check 1", "POST", "/token", form, Some(200), tokens),
             ],
         ),
         case(
@@ -53,8 +53,8 @@ fn report() -> Report {
                 check(Outcome::Passed, "the same again", "400 {\"error\":\"invalid_grant\"}", "400 {\"error\":\"invalid_grant\"}", ""),
             ],
             vec![
-                exchange(&mut mask, "1", "POST", "/token", form, Some(200), tokens),
-                exchange(&mut mask, "2", "POST", "/token", form, Some(400), refused),
+                exchange(&mut mask, "check 1", "POST", "/token", form, Some(200), tokens),
+                exchange(&mut mask, "check 2", "POST", "/token", form, Some(400), refused),
             ],
         ),
         case(
@@ -65,14 +65,14 @@ fn report() -> Report {
             vec![
                 exchange(
                     &mut mask,
-                    "1",
+                    "check 1",
                     "POST",
                     "/revoke",
                     "token=opaque-and-short",
                     None,
                     "connection closed before the answer was complete",
                 ),
-                exchange(&mut mask, "1", "POST", "/revoke", "token=opaque-and-short", Some(200), ""),
+                exchange(&mut mask, "check 1", "POST", "/revoke", "token=opaque-and-short", Some(200), ""),
             ],
         ),
     ];

@@ -19,7 +19,7 @@ use view::View;
 pub struct Exchange {
     /// When the request went out, RFC 3339 with milliseconds.
     pub at: String,
-    /// What it is about, in words: `set-up`, or the check's number; empty where there is nothing to say.
+    /// What it is about, in words: `set-up`, or `check 2`; empty where there is nothing to say.
     pub note: String,
     /// The request's method.
     pub method: String,
