@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod certified;
-#[allow(unused_imports)]
 mod setting;
 
 use certified::{Certified, no_sandbox};
