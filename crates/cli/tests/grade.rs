@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
+mod workflow;
 
 use serde_json::Value;
 use setting::{RECIPIENT, Server, run};
@@ -68,8 +69,7 @@ impl Scorecard {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         let reports = ["html", "junit", "json"].map(|format| format!("{format}={}", path(format)));
-        let options: Vec<&str> =
-            ["--grade", "--log", "error"].into_iter().chain(reports.iter().flat_map(|report| ["--report", report])).collect();
+        let options: Vec<&str> = ["--grade"].into_iter().chain(reports.iter().flat_map(|report| ["--report", report])).collect();
         let mut server = Server::sandbox(&options);
         let client = Sample::start(script, mistakes, &server, dir.path());
         let exit_code = server.ended_within(PATIENCE).code();

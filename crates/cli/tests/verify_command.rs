@@ -7,7 +7,7 @@ mod setting;
 
 use certified::{Certified, no_sandbox};
 use serde_json::Value;
-use setting::{Done, RECIPIENT, counterfoil, finish, run};
+use setting::{Done, Live, RECIPIENT, Server, counterfoil, finish, run};
 use std::sync::{Arc, Mutex};
 
 /// Runs the command while the proxy of this process serves it.
@@ -127,4 +127,35 @@ async fn a_secret_from_the_environment() {
     let done = tokio::task::spawn_blocking(move || finish(&mut command, "")).await.unwrap();
     done.says(&["16 passed, 0 failed, 0 not run"]);
     assert!(!run(&["verify", "--help"]).stdout.contains(RECIPIENT.1));
+}
+
+/// A live server over TLS, whose certificate is trusted where the system's are.
+#[tokio::test]
+async fn a_live_server_over_tls() {
+    let live = Live::new();
+    // Nobody else has this port here: it is held at another loopback address.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("127.0.0.4:{}", held.local_addr().unwrap().port());
+    let issuer = format!("https://{address}");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.4".to_owned()]).unwrap();
+    std::fs::write(live.path("certificate.pem"), made.cert.pem()).unwrap();
+    std::fs::write(live.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let file = |name: &str| live.path(name).display().to_string();
+    live.configure(&format!("[tls]\ncertificate = \"{}\"\nkey = \"{}\"", file("certificate.pem"), file("key.pem")));
+    let text = std::fs::read_to_string(live.config()).unwrap();
+    let text = text.replace("http://127.0.0.1:8080", &issuer).replace("127.0.0.1:0", &address);
+    std::fs::write(live.config(), text).unwrap();
+    let secret = live.add_client("app");
+    let _server = Server::spawn(live.command());
+
+    let verify = || {
+        let mut command = counterfoil(&["verify", &issuer, "--plan", "discovery", "--client-id", "app", "--refresh-token", "none"]);
+        command.env("OIDC_CLIENT_SECRET", &secret);
+        command
+    };
+    let stranger = finish(&mut verify(), "");
+    stranger.refused(2, &[&issuer, "certificate"]);
+    let trusted = finish(verify().env("SSL_CERT_FILE", live.path("certificate.pem")), "");
+    // What needs a grant is not run: the token given is none.
+    trusted.says(&["38 passed, 0 failed, 4 not run"]);
 }

@@ -141,7 +141,10 @@ impl Session {
 fn recipient(options: &Options, target: &Target) -> Result<Recipient, VerifyError> {
     let (id, secret) = match (&options.client_id, &target.sandbox) {
         (Some(id), _) => (id.clone(), options.client_secret.clone()),
-        (None, Some(_)) => (SANDBOX_CLIENT.0.to_owned(), options.client_secret.clone().or_else(|| Some(SANDBOX_CLIENT.1.to_owned()))),
+        (None, _) if options.client_secret.is_some() => {
+            return Err(VerifyError::Usage("there is a client secret, and no client that it is of: give it with --client-id".into()));
+        }
+        (None, Some(_)) => (SANDBOX_CLIENT.0.to_owned(), Some(SANDBOX_CLIENT.1.to_owned())),
         (None, None) => return Err(VerifyError::Usage("the server is no sandbox, so it needs a client: give it with --client-id".into())),
     };
     // RFC 8414 section 2: where nothing is listed it is Basic, which every server takes from clients with a password.

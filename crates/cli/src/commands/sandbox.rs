@@ -45,9 +45,9 @@ pub(crate) struct Arguments {
     /// Print the values that a CI job needs as NAME=value lines, and do nothing else
     #[arg(long)]
     print_env: bool,
-    /// What to log on stderr: error, warn, info, debug
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log: String,
+    /// What to log on stderr: error, warn, info, debug; info, or error with --grade, unless told otherwise
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
 }
 
 impl Arguments {
@@ -77,7 +77,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         arguments.issuer(arguments.listen)?;
     }
     reports::prepare(&arguments.report)?;
-    start_log(LogFormat::Text, &arguments.log)?;
+    let log = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() { "error" } else { "info" });
+    start_log(LogFormat::Text, log)?;
     block_on(async move {
         let signals = Signals::watch()?;
         let listener =

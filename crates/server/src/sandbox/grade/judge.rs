@@ -53,6 +53,18 @@ fn seconds(span: Duration) -> String {
     format!("{:.1} s", span.as_secs_f64())
 }
 
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn times(count: usize) -> String {
+    match count {
+        0 => "never".into(),
+        1 => "once".into(),
+        count => format!("{count} times"),
+    }
+}
+
 fn refreshes(acts: &[Act]) -> impl Iterator<Item = &Act> {
     acts.iter().filter(|act| matches!(act.what, What::Refresh { .. }))
 }
@@ -75,7 +87,7 @@ pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
         return Verdict::failed("no refresh", "the ID token expired, and the client did not refresh it");
     };
     let together = refreshes(acts).filter(|act| act.came - first.came < PARALLEL_WINDOW).count();
-    let seen = format!("{together} refresh{} within {} s", if together == 1 { "" } else { "es" }, PARALLEL_WINDOW.as_secs());
+    let seen = format!("{} within {} s", counted(together, "refresh", "refreshes"), PARALLEL_WINDOW.as_secs());
     if together > 1 {
         return Verdict::failed(seen, "workers refreshed side by side: all but one are refused, and a strict server ends the grant");
     }
@@ -103,7 +115,11 @@ pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
     let asked = acts.iter().filter(later).filter(|act| act.what == What::Authorize).count();
     let repeats: Vec<_> = acts.iter().filter(later).filter_map(again).collect();
     let refused = repeats.iter().filter(|(status, _)| *status == 400).count();
-    let seen = format!("{} repeats of the request, {refused} refused; asked for consent {asked} times", repeats.len());
+    let seen = format!(
+        "{}, {refused} refused; asked for consent {}",
+        counted(repeats.len(), "repeat of the request", "repeats of the request"),
+        times(asked)
+    );
     if repeats.iter().any(|(status, _)| *status == 200) && refused == 0 {
         let with_key =
             if key.is_some() && repeats.iter().any(|(_, retry_key)| *retry_key == key) { " with its Idempotency-Key" } else { "" };
@@ -120,7 +136,7 @@ pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
 /// What the client did from the first 401 on, for [`STORM_WINDOW`].
 pub(super) fn unauthorized(acts: &[Act]) -> Verdict {
     let requests = acts.iter().filter(|act| !matches!(act.what, What::Keys | What::Other)).count();
-    let seen = format!("{requests} requests in {} s", STORM_WINDOW.as_secs());
+    let seen = format!("{} in {} s", counted(requests, "request", "requests"), STORM_WINDOW.as_secs());
     if requests <= MOST_AFTER_401 {
         Verdict::passed(seen)
     } else {
@@ -174,9 +190,10 @@ pub(super) fn revocation(acts: &[Act]) -> Verdict {
     let asked = acts.iter().position(|act| act.what == What::Authorize);
     let before = &acts[..asked.unwrap_or(acts.len())];
     let dead = before.iter().filter(|act| matches!(act.what, What::Data { .. } | What::Refresh { .. })).count();
-    let times = acts.iter().filter(|act| act.what == What::Authorize).count();
-    let seen = format!("{dead} requests with tokens that were revoked, then asked for consent {times} times");
-    match times {
+    let questions = acts.iter().filter(|act| act.what == What::Authorize).count();
+    let seen =
+        format!("{} with tokens that were revoked, then asked for consent {}", counted(dead, "request", "requests"), times(questions));
+    match questions {
         _ if dead > MOST_AFTER_401 => Verdict::failed(seen, "the client went on after the customer had said no"),
         0 => Verdict::failed(seen, "the client stopped, and did not ask for consent again"),
         1 => Verdict::passed(seen),
@@ -209,7 +226,7 @@ pub(super) fn newest_token(acts: &[Act]) -> Verdict {
     }
     match presented {
         0 => Verdict::not_run("the client never refreshed"),
-        count => Verdict::passed(format!("{count} refreshes, each with the newest token")),
+        count => Verdict::passed(format!("{}, each with the newest token", counted(count, "refresh", "refreshes"))),
     }
 }
 
