@@ -2,6 +2,9 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "../src/sample.rs"]
+mod sample;
+
 use counterfoil_report::{Case, Check, Exchange, Mask, Outcome, Plan, Report, html, junit, text};
 
 fn main() -> Result<(), serde_json::Error> {
@@ -90,15 +93,11 @@ fn report() -> Report {
         vec![],
     );
     Report {
-        title: "counterfoil verify".into(),
-        version: "0.1.0".into(),
-        issuer: "https://auth.bank.example".into(),
-        client_id: "recipient-1".into(),
-        started_at: "2026-03-01T10:00:00Z".into(),
         plans: vec![
             Plan { plan: "token-management".into(), title: "Token management".into(), cases },
             Plan { plan: "expiry".into(), title: "Expiry".into(), cases: vec![not_run] },
         ],
+        ..sample::report()
     }
 }
 
@@ -116,7 +115,6 @@ fn exchange(mask: &mut Mask, note: &str, method: &str, url: &str, form: &str, st
     let headers =
         [("content-type", kind), ("cache-control", "no-store"), ("x-fapi-interaction-id", "c770aef3-6784-41f7-8e0e-ff5f97bddb3a")];
     Exchange {
-        at: "2026-03-01T10:00:01.250Z".into(),
         note: note.into(),
         method: method.into(),
         url: mask.url(url),
@@ -124,6 +122,6 @@ fn exchange(mask: &mut Mask, note: &str, method: &str, url: &str, form: &str, st
         request_body: mask.form(form),
         status,
         answer_headers: status.iter().flat_map(|_| headers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        answer_body: mask.body(answer),
+        ..sample::exchange(&mask.body(answer))
     }
 }

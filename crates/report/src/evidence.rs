@@ -5,6 +5,7 @@ mod find;
 mod tests;
 mod view;
 
+use crate::Case;
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -122,6 +123,25 @@ impl Mask {
         self.by_name(url, Ends::of(url))
     }
 
+    /// Masks in a case what came to be known as a secret only after it was written down: in its evidence, and in what its checks saw.
+    pub fn again(&self, case: &mut Case) {
+        for check in &mut case.checks {
+            for text in [&mut check.seen, &mut check.reason] {
+                *text = self.text(text);
+            }
+        }
+        case.exchanges.iter_mut().for_each(|exchange| self.exchange_again(exchange));
+    }
+
+    /// The same in one exchange. What its names tell to be secret is masked already, so only values are looked for.
+    pub fn exchange_again(&self, exchange: &mut Exchange) {
+        let Exchange { at: _, note, method, url, request_headers, request_body, status: _, answer_headers, answer_body } = exchange;
+        let headers = request_headers.iter_mut().chain(answer_headers).flat_map(|(name, value)| [name, value]);
+        for text in [note, method, url, request_body, answer_body].into_iter().chain(headers) {
+            *text = self.masked(text, &view::views(text), Vec::new());
+        }
+    }
+
     fn credentials(&mut self, value: &str) -> String {
         let Some((scheme, credentials)) = value.split_once(' ').filter(|(scheme, _)| is_one_of(scheme, &SCHEMES)) else {
             self.learn(value);
@@ -208,6 +228,10 @@ impl Mask {
         if !self.known.is_empty() {
             spans.extend(views.iter().flat_map(|view| self.places(view)));
         }
+        // Of a secret in other bytes than a text's a span may begin or end within a character, and two of them may share one.
+        for Span { range, .. } in &mut spans {
+            *range = text.floor_char_boundary(range.start)..text.ceil_char_boundary(range.end);
+        }
         spans.sort_by_key(|span| (span.range.start, span.range.end));
         let mut masked = String::with_capacity(text.len());
         let mut done = 0;
@@ -217,10 +241,9 @@ impl Mask {
                 range.end = range.end.max(next.range.end);
                 partly &= next.partly;
             }
-            let (start, end) = (text.floor_char_boundary(range.start), text.ceil_char_boundary(range.end));
-            masked.push_str(&text[done..start]);
-            masked.push_str(&if partly { shown(&text[start..end]) } else { HIDDEN.to_owned() });
-            done = end;
+            masked.push_str(&text[done..range.start]);
+            done = range.end;
+            masked.push_str(&if partly { shown(&text[range]) } else { HIDDEN.to_owned() });
         }
         masked.push_str(&text[done..]);
         masked

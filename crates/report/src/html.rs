@@ -17,7 +17,13 @@ struct Page<'a> {
 pub fn html(report: &Report) -> String {
     let page = Page { report, tally: report.tally() };
     // A template writes to a string and calls nothing that can fail, so the default is never seen.
-    page.render().unwrap_or_default()
+    legible(&page.render().unwrap_or_default())
+}
+
+/// Without control characters: HTML has none but white space, and what a server answered must not be cut off or hidden by one.
+fn legible(page: &str) -> String {
+    let control = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    page.replace("\r\n", "\n").replace(control, "\u{fffd}")
 }
 
 impl Page<'_> {
@@ -163,6 +169,21 @@ mod tests {
         let page = html(&report);
         assert!(!page.contains("<script") && !page.contains("alert('1')"), "{page}");
         assert!(page.contains("&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62;&#38;&#34;"));
+    }
+
+    #[test]
+    fn no_control_character_is_in_the_page() {
+        let mut report = report();
+        let case = &mut report.plans[0].cases[0];
+        let mut seen = check("given", Outcome::Failed);
+        (seen.seen, seen.reason) = ("s\u{1b}[31men".into(), "why\u{9b}\u{7f}".into());
+        case.checks = vec![seen];
+        case.exchanges = vec![exchange("one\r\n\ttwo\0\u{8}")];
+        let page = html(&report);
+        assert!(page.chars().all(|character| matches!(character, '\n' | '\t') || !character.is_control()), "{page:?}");
+        for text in ["s\u{fffd}[31men", "why\u{fffd}\u{fffd}", "one\n\ttwo\u{fffd}\u{fffd}"] {
+            assert!(page.contains(text), "{text:?}");
+        }
     }
 
     #[test]

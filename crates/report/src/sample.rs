@@ -1,4 +1,4 @@
-//! A report for the tests.
+//! A report for the tests, and what the example has of its own around it.
 
 use crate::{Case, Check, Exchange, Outcome, Plan, Report};
 

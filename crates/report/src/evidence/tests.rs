@@ -24,6 +24,16 @@ fn percent(text: &str, upper: bool) -> String {
         .collect()
 }
 
+/// Every byte escaped, whether they are text or not.
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// What becomes of a text by each way of masking it.
+fn every_way(mask: &mut Mask, header: &str, text: &str) -> [String; 5] {
+    [mask.header(header, text), mask.form(text), mask.body(text), mask.url(text), mask.text(text)]
+}
+
 fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -241,6 +251,48 @@ fn masking_again_changes_nothing() {
 }
 
 #[test]
+fn secrets_that_share_a_character_are_masked_with_it() {
+    let mut mask = Mask::default();
+    mask.form("code=abcdef%C3");
+    mask.form("code=%A9ghijklm");
+    assert_eq!(mask.text("x abcdeféghijklm x"), "x [masked] x");
+    assert_eq!(mask.text("abcdefé, éghijklm"), "[masked], [masked]");
+    assert_eq!(mask.text(r"abcdef\u00e9ghijklm"), "[masked]");
+}
+
+#[test]
+fn what_comes_to_light_late_is_masked_in_all_of_a_case() {
+    const LATE: &str = "l4te+s3cret";
+    let mut mask = Mask::default();
+    let mut case = crate::sample::report().plans.remove(0).cases.remove(0);
+    let exchange = &mut case.exchanges[0];
+    (exchange.note, exchange.method) = (format!("check {LATE}"), LATE.into());
+    exchange.url = mask.url("/authorize?client_id=a&key=l4te%2Bs3cret");
+    exchange.request_headers = vec![("x-key".into(), mask.header("x-key", LATE)), (LATE.into(), String::new())];
+    exchange.request_body = mask.form(&format!("key={LATE}&code=c"));
+    exchange.answer_headers = vec![("set-cookie".into(), mask.header("set-cookie", &format!("csrf=1;Path=/{LATE};Secure")))];
+    exchange.answer_body = mask.body(&format!("{{\"seen\":\"{LATE}\"}}"));
+    case.checks[0].seen = format!("200 {LATE}");
+    case.checks[0].reason = format!("There is {LATE} in its URL.");
+    let untouched = serde_json::to_value(&case).unwrap();
+    mask.again(&mut case);
+    assert_eq!(serde_json::to_value(&case).unwrap(), untouched);
+    mask.learn(LATE);
+    for _ in 0..2 {
+        mask.again(&mut case);
+        let exchange = &case.exchanges[0];
+        assert_eq!((exchange.note.as_str(), exchange.method.as_str()), ("check [masked]", "[masked]"));
+        assert_eq!(exchange.url, "/authorize?client_id=a&key=[masked]");
+        assert_eq!(exchange.request_headers, [("x-key".into(), "[masked]".into()), ("[masked]".into(), String::new())]);
+        assert_eq!(exchange.request_body, "key=[masked]&code=[masked]");
+        assert_eq!(exchange.answer_headers[0].1, "csrf=[masked];Path=/[masked];Secure");
+        assert_eq!(exchange.answer_body, "{\"seen\":\"[masked]\"}");
+        assert_eq!(case.checks[0].seen, "200 [masked]");
+        assert_eq!(case.checks[0].reason, "There is [masked] in its URL.");
+    }
+}
+
+#[test]
 fn a_mask_does_not_print_what_it_knows() {
     let mut mask = knowing("s3cret-one");
     mask.learn("s3cret-two");
@@ -261,6 +313,8 @@ proptest! {
         mask.learn(&other);
         // What stands for a secret may be one's password; that can't be helped, and tells nothing.
         prop_assume!(!HIDDEN.contains(&secret) && !HIDDEN.contains(&other));
+        // A percent sign right before a secret that is escaped takes its first two digits for an escape; that can't be told apart.
+        prop_assume!(!before.chars().rev().take(2).any(|character| character == '%'));
         for spelled in [secret.clone(), percent(&secret, true), percent(&secret, false)] {
             let texts = [
                 format!("{before}{spelled}{after}"),
@@ -285,13 +339,45 @@ proptest! {
     }
 
     #[test]
-    fn anything_can_be_masked(text in ".{0,80}", more in "(<input |name=|value=|[\"'=&?#;:%\\\\{}\\[\\]/>]|code|eyJ|\\.|é){0,30}") {
-        for text in [text, more] {
-            let mut mask = Mask::default();
-            for header in ["authorization", "cookie", "set-cookie", "x"] {
-                mask.header(header, &text);
+    fn secrets_that_cut_characters_leave_no_rest(text in "[a-zé☂𝄞]{12,30}", at in any::<prop::sample::Index>(), overlap in 0..4usize) {
+        let (bytes, cut) = (text.as_bytes(), SHORTEST + at.index(text.len() - 2 * SHORTEST + 1));
+        let mut mask = Mask::default();
+        mask.form(&format!("client_secret={}", escaped(&bytes[..cut])));
+        mask.form(&format!("client_secret={}", escaped(&bytes[cut.saturating_sub(overlap)..])));
+        for spelled in [text.clone(), percent(&text, true), json(&text).trim_matches('"').to_owned()] {
+            for output in every_way(&mut mask, "x", &spelled) {
+                prop_assert_eq!(output.replace(HIDDEN, ""), "", "{}", spelled);
             }
-            let _ = [mask.form(&text), mask.body(&text), mask.url(&text), mask.text(&text)];
+        }
+    }
+
+    #[test]
+    fn anything_can_be_masked(
+        text in ".{0,80}",
+        more in "(<input |name=|value=|[\"'=&?#;:%\\\\{}\\[\\]/>]|code|eyJ|\\.|é|☂|%[0-9A-F]{2}|\\\\u[0-9a-f]{4}|&#x?[0-9a-f]{1,6};){0,30}",
+        bytes in prop::collection::vec(any::<u8>(), 0..60),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let mut mask = Mask::default();
+        let lossy = String::from_utf8_lossy(&bytes).into_owned();
+        let mut texts = vec![escaped(&bytes), lossy, format!("{more}{text}"), text, more];
+        for (at, text) in cuts.iter().zip(texts.clone()) {
+            let secret = escaped(&text.as_bytes()[at.index(text.len() + 1)..]);
+            mask.learn(&secret);
+            texts.push(format!("client_secret={secret}&code={secret}"));
+            texts.push(format!("{{\"token\":\"{text}\",\"password\":\"{secret}\"}}"));
+        }
+        for text in &texts {
+            for header in ["authorization", "cookie", "set-cookie"] {
+                mask.header(header, text);
+            }
+            mask.header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(text)));
+            every_way(&mut mask, "x", text);
+        }
+        // And with all of it known.
+        for text in &texts {
+            mask.text(text);
+            mask.exchange_again(&mut crate::sample::exchange(text));
         }
     }
 }
