@@ -216,6 +216,51 @@ async fn what_can_not_run() {
     is(refused(Options { redirect_uri: Some("https://app.example/cb".into()), ..elsewhere(&certified) }).await, "loopback");
 }
 
+/// A user in the issuer would go out as the client's credentials, to whoever asks.
+#[tokio::test]
+async fn an_issuer_with_a_user() {
+    for user in ["app:secret@", "app@", ":secret@"] {
+        let refused = verify(Options::new(&format!("https://{user}auth.bank.example"))).await.unwrap_err();
+        assert!(matches!(&refused, VerifyError::Usage(why) if why.contains("--client-secret") && !why.contains("app:secret")), "{refused}");
+    }
+}
+
+/// A server that sends us to move the clock of another one is no sandbox.
+#[tokio::test]
+async fn a_sandbox_that_is_elsewhere() {
+    let (certified, other) = (Certified::start().await, Server::sandbox(&["--log", "error"]));
+    for elsewhere in [other.url("/sandbox"), format!("{}/sandbox/", certified.issuer), "/sandbox".to_owned()] {
+        certified.spoil(move |asked, given| match asked.path.starts_with("/.well-known/") {
+            true => given.edited(|json| json["counterfoil_sandbox"] = elsewhere.clone().into()),
+            false => given,
+        });
+        let refused = verify(certified.options()).await.unwrap_err();
+        assert!(matches!(&refused, VerifyError::Usage(why) if why.contains("no sandbox")), "{refused}");
+        assert!(!certified.asked().iter().any(|(_, path)| path.starts_with("/sandbox")));
+    }
+}
+
+/// Nobody is told that the clock was put back where it was not.
+#[tokio::test]
+async fn an_interrupted_run_that_can_not_put_the_clock_back() {
+    let certified = Certified::start().await;
+    certified.server.post("/sandbox/clock", &[("advance", "90s")]).await;
+    let moved = Arc::new(Notify::new());
+    let told = moved.clone();
+    certified.spoil(move |asked, given| {
+        let first = asked.case == "discovery" || (asked.case == "refresh-expired-id-token" && asked.nth == 1);
+        if asked.path != "/sandbox/clock" || first {
+            return given;
+        }
+        told.notify_one();
+        Given { status: 503, ..given }
+    });
+    let stop = async move { moved.notified().await };
+    let stopped = counterfoil_verify::run(certified.options(), stop, Box::new(drop)).await.unwrap_err();
+    assert!(matches!(&stopped, VerifyError::Clock { offset: 90, report: None, .. }), "{stopped}");
+    assert!(!stopped.to_string().contains("interrupted"));
+}
+
 #[tokio::test]
 async fn an_interrupted_run_puts_the_clock_back() {
     let certified = Certified::start().await;

@@ -5,9 +5,9 @@
 mod certified;
 mod setting;
 
-use certified::{Certified, no_sandbox};
+use certified::{Certified, Given, no_sandbox};
 use serde_json::Value;
-use setting::{Done, Live, RECIPIENT, Server, counterfoil, finish, run};
+use setting::{BINARY, Done, Live, RECIPIENT, Server, counterfoil, finish, run};
 use std::sync::{Arc, Mutex};
 
 /// Runs the command while the proxy of this process serves it.
@@ -93,16 +93,65 @@ async fn reports_are_written_and_hold_no_secret() {
     }
 }
 
+/// What is asked of a report before anything runs; a run that does not begin leaves no file.
+#[tokio::test]
+async fn reports_that_come_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("report").to_str().unwrap().to_owned();
+    let (html, json) = (format!("html={path}"), format!("json={path}"));
+    run(&["verify", "http://127.0.0.1:9", "--report", &html, "--report", &json]).refused(2, &["one file", &path]);
+    run(&["verify", "http://127.0.0.1:9", "--report", &html]).refused(2, &["does not answer"]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// The report is there all the same, and the exit code does not say that all is well.
+#[tokio::test]
+async fn a_clock_that_can_not_be_put_back() {
+    let certified = Certified::start().await;
+    certified.server.post("/sandbox/clock", &[("advance", "-90s")]).await;
+    certified.spoil(|asked, given| {
+        let back = asked.path == "/sandbox/clock" && asked.form.get("advance").is_some_and(|by| by.starts_with('-'));
+        if back { Given { status: 503, ..given } } else { given }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("report.json").to_str().unwrap().to_owned();
+    // The proxy lets the clock be moved back, and says that it was not: what is read of it afterwards tells better.
+    let done = verify(&certified.issuer, &["--report", &format!("json={path}")]).await;
+    assert_eq!((done.code, certified.clock_offset().await), (Some(0), -90), "{}", done.stderr);
+    assert!(done.stderr.contains("could not be put back yet"), "{}", done.stderr);
+
+    certified.spoil(|asked, given| {
+        let read = asked.path == "/sandbox/clock" && asked.form.is_empty();
+        let first = asked.case == "discovery" || (asked.case == "refresh-expired-id-token" && asked.nth == 1);
+        if read && !first { Given { status: 503, ..given } } else { given }
+    });
+    let done = verify(&certified.issuer, &["--report", &format!("json={path}")]).await;
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    for word in ["could not be put back (503", "offset was -90 seconds", "clock reset", "clock advance -90s"] {
+        assert!(done.stderr.contains(word), "no {word:?} in {}", done.stderr);
+    }
+    assert!(done.stdout.contains("0 not run"), "{}", done.stdout);
+    assert!(std::fs::read_to_string(path).unwrap().contains("\"passed\""));
+}
+
 #[tokio::test]
 async fn an_interrupt_puts_the_clock_back() {
+    for signal in ["INT", "TERM", "HUP"] {
+        interrupted_by(signal).await;
+    }
+}
+
+async fn interrupted_by(signal: &'static str) {
     let certified = Certified::start().await;
-    let mut command = counterfoil(&["verify", &certified.issuer]);
+    // Whoever runs the tests may ignore a closed terminal, which would be handed down.
+    let mut command = std::process::Command::new("env");
+    command.args(["--default-signal=HUP", BINARY, "verify", &certified.issuer]);
     let agent = Arc::new(Mutex::new(None::<u32>));
     let interrupted = agent.clone();
     certified.spoil(move |asked, given| {
         if asked.case == "refresh-expired-id-token" && asked.path == "/accounts" {
             let process = interrupted.lock().unwrap().unwrap().to_string();
-            assert!(std::process::Command::new("kill").args(["-s", "INT", &process]).status().unwrap().success());
+            assert!(std::process::Command::new("kill").args(["-s", signal, &process]).status().unwrap().success());
         }
         given
     });
@@ -113,8 +162,8 @@ async fn an_interrupt_puts_the_clock_back() {
         child
     };
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert_eq!(output.status.code(), Some(2), "{signal}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{signal}");
     assert_eq!(certified.clock_offset().await, 0);
 }
 
@@ -157,5 +206,5 @@ async fn a_live_server_over_tls() {
     stranger.refused(2, &[&issuer, "certificate"]);
     let trusted = finish(verify().env("SSL_CERT_FILE", live.path("certificate.pem")), "");
     // What needs a grant is not run: the token given is none.
-    trusted.says(&["38 passed, 0 failed, 4 not run"]);
+    trusted.says(&["37 passed, 0 failed, 4 not run"]);
 }

@@ -4,7 +4,7 @@ use crate::http::{Answer, Call};
 use crate::id_token;
 use crate::judge::judge;
 use crate::plan::{Case, Grant};
-use crate::session::Session;
+use crate::session::{Event, Session};
 use crate::supply::{Code, Tokens};
 use crate::target::{Endpoint, Target};
 use counterfoil_report::{Check, Outcome};
@@ -115,7 +115,9 @@ impl<'s> CaseRun<'s> {
                 self.conclude(check, result, "", &reason);
             }
         }
-        self.session.put_clock_back().await;
+        if let Err(seen) = self.session.put_clock_back().await {
+            (self.session.progress)(Event::Note(format!("the sandbox's clock could not be put back yet: {seen}")));
+        }
         if self.case.grant != Grant::Lives {
             self.session.supply.doubt();
         }

@@ -28,6 +28,11 @@ impl Clock {
         Self { url: sandbox.map(|sandbox| format!("{sandbox}/clock")), ..Self::default() }
     }
 
+    /// The offset to be put back, where it was moved.
+    pub(crate) fn found(&self) -> Option<i64> {
+        self.found
+    }
+
     /// Whether it can be moved.
     pub(crate) fn is_movable(&self) -> bool {
         self.url.is_some()
@@ -35,7 +40,7 @@ impl Clock {
 
     /// The server's time in unix seconds, as far as it is known.
     pub(crate) fn now(&self) -> i64 {
-        local().as_second() + self.ahead
+        local().as_second().saturating_add(self.ahead)
     }
 
     /// By how much the server's time may differ from `now`.
@@ -73,7 +78,7 @@ impl Clock {
         let Some(found) = self.found else { return Ok(()) };
         let offset = self.read(http).await?;
         if offset != found {
-            self.post(http, found - offset).await?;
+            self.post(http, found.saturating_sub(offset)).await?;
         }
         self.found = None;
         Ok(())
@@ -94,7 +99,7 @@ impl Clock {
             Some((now, clock["offset_seconds"].as_i64()?))
         });
         let (now, offset) = told.ok_or_else(|| http.seen(&answer))?;
-        self.ahead = now.as_second() - local().as_second();
+        self.ahead = now.as_second().saturating_sub(local().as_second());
         Ok(offset)
     }
 }

@@ -155,23 +155,19 @@ impl Http {
         Ok(Self { client, mask: Mask::default(), agent: String::new(), exchanges: Vec::new() })
     }
 
-    /// Begins the evidence of a case, whose name the server's operators find in their logs.
+    /// Begins the evidence of a case, whose name the server's operators find in their logs. What went before any case is evidence of the
+    /// first one.
     pub(crate) fn begin(&mut self, case: &str) {
         self.agent = format!("counterfoil-verify/{} ({case})", env!("CARGO_PKG_VERSION"));
-        self.exchanges.clear();
+        for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.note.is_empty()) {
+            exchange.note = "discovery".to_owned();
+        }
     }
 
     /// Ends the evidence of a case. Secrets that came to light late are masked in what came before, too.
     pub(crate) fn evidence(&mut self) -> Vec<Exchange> {
         let mut exchanges = std::mem::take(&mut self.exchanges);
-        for exchange in &mut exchanges {
-            exchange.url = self.mask.text(&exchange.url);
-            exchange.request_body = self.mask.text(&exchange.request_body);
-            exchange.answer_body = self.mask.text(&exchange.answer_body);
-            for (_, value) in exchange.request_headers.iter_mut().chain(&mut exchange.answer_headers) {
-                *value = self.mask.text(value);
-            }
-        }
+        exchanges.iter_mut().for_each(|exchange| self.mask.exchange_again(exchange));
         exchanges
     }
 
@@ -316,6 +312,28 @@ mod tests {
             assert!(!told.contains(secret), "{secret} in {told}");
         }
         assert!(http.evidence().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_went_before_is_evidence_of_the_first_case() {
+        const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nl4te-s3cret";
+        let origin = server(&[OK, OK, OK, OK]).await;
+        let mut http = Http::new().unwrap();
+        http.begin("discovery");
+        http.send(&Call::get(&origin)).await;
+        let clock = http.send(&Call::get(&origin)).await;
+        http.note(&clock, "clock");
+        http.begin("plan/one");
+        let one = http.send(&Call::get(&origin)).await;
+        http.note(&one, "check 1");
+        http.learn("l4te-s3cret");
+        let evidence = http.evidence();
+        let notes: Vec<_> = evidence.iter().map(|exchange| (exchange.note.as_str(), exchange.answer_body.as_str())).collect();
+        assert_eq!(notes, [("discovery", "[masked]"), ("clock", "[masked]"), ("check 1", "[masked]")]);
+        http.begin("plan/two");
+        http.send(&Call::get(&origin)).await;
+        let evidence = http.evidence();
+        assert_eq!(evidence.iter().map(|exchange| exchange.note.as_str()).collect::<Vec<_>>(), [""]);
     }
 
     #[test]

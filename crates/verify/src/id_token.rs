@@ -91,11 +91,11 @@ fn check_claims(claims: &Value, expected: &Expected<'_>) -> Result<(), String> {
     let (Some(exp), Some(iat)) = (seconds(&claims["exp"]), seconds(&claims["iat"])) else {
         return wrong("exp or iat is missing or not a number".to_owned());
     };
-    if exp <= expected.now - expected.leeway {
-        return wrong(format!("exp is past by {} seconds", expected.now - exp));
+    if exp <= expected.now.saturating_sub(expected.leeway) {
+        return wrong(format!("exp is past by {} seconds", expected.now.saturating_sub(exp)));
     }
-    if iat > expected.now + expected.leeway {
-        return wrong(format!("iat is {} seconds in the future", iat - expected.now));
+    if iat > expected.now.saturating_add(expected.leeway) {
+        return wrong(format!("iat is {} seconds in the future", iat.saturating_sub(expected.now)));
     }
     if let Some(before) = expected.before.and_then(|before| part(before, 1)) {
         if iat < seconds(&before["iat"]).unwrap_or(iat) {
@@ -175,13 +175,15 @@ mod tests {
         for change in good {
             assert_eq!(check_claims(&claims(change), &expected()), Ok(()));
         }
-        let bad: [(Change, &str); 9] = [
+        let bad: [(Change, &str); 11] = [
             (|claims| claims["iss"] = "https://elsewhere.example".into(), "iss is"),
             (|claims| claims["aud"] = "other".into(), "aud is"),
             (|claims| claims["aud"] = json!(["other"]), "aud is"),
             (|claims| claims["sub"] = "".into(), "sub is missing"),
             (|claims| claims["sub"] = "s".repeat(256).into(), "sub is missing"),
             (|claims| claims["exp"] = (NOW - 60).into(), "exp is past by 60 seconds"),
+            (|claims| claims["exp"] = i64::MIN.into(), "exp is past by"),
+            (|claims| claims["iat"] = i64::MAX.into(), "in the future"),
             (|claims| claims["exp"] = "soon".into(), "exp or iat"),
             (|claims| claims["iat"] = Value::Null, "exp or iat"),
             (|claims| claims["iat"] = (NOW + 61).into(), "61 seconds in the future"),

@@ -2,7 +2,11 @@
 
 use crate::http::Answer;
 use crate::plan::Expected;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// What is expected, as a report says it.
 pub(crate) fn in_words(expected: &Expected) -> String {
@@ -20,14 +24,14 @@ pub(crate) fn in_words(expected: &Expected) -> String {
     }
 }
 
-/// Holds an answer against what is expected; a check in words is the case's own affair.
+/// Holds an answer against what is expected. A check in words is the case's own affair: here it can't pass.
 ///
 /// # Errors
 /// Everything that is wrong with it, in words.
 pub(crate) fn judge(expected: &Expected, answer: &Answer) -> Result<(), String> {
     let Some(seen) = answer.status else { return Err(answer.body.clone()) };
     let (status, body) = match *expected {
-        Expected::Words(_) => return Ok(()),
+        Expected::Words(_) => return Err("the plan judges this itself: please report this".to_owned()),
         Expected::OneOf(errors) => return one_of(errors, answer),
         Expected::Fdx(status, body) => (status, compare(answer, &object(body), &[], &["debugMessage"])),
         Expected::Status(status) => (status, Vec::new()),
@@ -68,6 +72,9 @@ fn compare(answer: &Answer, expected: &Map<String, Value>, optional: &[&str], fr
         wrong.push("the body is not a JSON object".to_owned());
         return wrong;
     };
+    for name in serde_json::Deserializer::from_str(&answer.body).deserialize_map(Repeated).unwrap_or_default() {
+        wrong.push(format!("`{name}` is there twice"));
+    }
     for (name, value) in expected {
         match seen.get(name) {
             Some(found) if found == value => {}
@@ -82,6 +89,27 @@ fn compare(answer: &Answer, expected: &Map<String, Value>, optional: &[&str], fr
         }
     }
     wrong
+}
+
+/// Collects the names that an object has more than once, of which a map keeps the last value alone (RFC 8259 section 4).
+struct Repeated;
+
+impl<'de> Visitor<'de> for Repeated {
+    type Value = BTreeSet<String>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let (mut names, mut repeated) = (BTreeSet::new(), BTreeSet::new());
+        while let Some((name, IgnoredAny)) = members.next_entry::<String, _>()? {
+            if !names.insert(name.clone()) {
+                repeated.insert(name);
+            }
+        }
+        Ok(repeated)
+    }
 }
 
 #[cfg(test)]
@@ -102,13 +130,31 @@ mod tests {
         }
     }
 
+    fn answer(status: u16, content_type: &'static str, body: &str) -> Answer {
+        let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(content_type))]);
+        Answer { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
+    }
+
+    #[test]
+    fn what_a_case_judges_itself_does_not_pass_here() {
+        let verdict = judge(&Expected::Words("200 with tokens"), &answer(200, "application/json", "{}"));
+        assert!(verdict.is_err_and(|why| why.contains("please report this")));
+    }
+
+    #[test]
+    fn a_member_that_is_there_twice() {
+        let judged = |body| judge(&Expected::Body(400, r#"{"error":"invalid_request"}"#), &answer(400, "application/json", body));
+        assert_eq!(judged(r#"{"error":"invalid_request"}"#), Ok(()));
+        for body in
+            [r#"{"error":"invalid_grant","error":"invalid_request"}"#, r#"{"error":"invalid_request","\u0065rror":"invalid_request"}"#]
+        {
+            assert_eq!(judged(body), Err("`error` is there twice".to_owned()), "{body}");
+        }
+    }
+
     /// RFC 6749 section 5.2 leaves texts and further members to the server.
     #[test]
     fn one_of_several_errors() {
-        let answer = |status, content_type: &'static str, body: &str| {
-            let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(content_type))]);
-            Answer { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
-        };
         let expected = Expected::OneOf(&[(400, "invalid_request"), (401, "invalid_client")]);
         for (status, content_type, body, fits) in [
             (400, "application/json", r#"{"error":"invalid_request"}"#, true),

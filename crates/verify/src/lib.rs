@@ -18,7 +18,7 @@ mod supply;
 mod target;
 
 pub use aged::Aged;
-pub use plans::{names, titles};
+pub use plans::names;
 pub use session::{Event, Progress};
 pub use target::Endpoint;
 
@@ -47,8 +47,6 @@ pub struct Options {
     pub redirect_uri: Option<String>,
     /// Endpoints that discovery does not tell, or not rightly.
     pub endpoints: BTreeMap<Endpoint, String>,
-    /// The customer whose codes a sandbox gives.
-    pub customer: String,
     /// The scope to ask for.
     pub scope: String,
     /// Further parameters of the authorization request.
@@ -76,7 +74,6 @@ impl Options {
             secret_in_body: None,
             redirect_uri: None,
             endpoints: BTreeMap::new(),
-            customer: "customer_1".to_owned(),
             scope: "openid offline_access".to_owned(),
             authorize_parameters: Vec::new(),
             code: None,
@@ -113,6 +110,21 @@ pub enum VerifyError {
     /// It was told to stop.
     #[error("interrupted; what was moved is put back")]
     Interrupted,
+    /// The sandbox's clock stands where the run moved it to.
+    #[error(
+        "the sandbox's clock was moved and could not be put back ({why}). Its offset was {offset} seconds: \
+         `counterfoil sandbox-ctl {issuer} clock reset`, then `clock advance {offset}s`"
+    )]
+    Clock {
+        /// The sandbox.
+        issuer: String,
+        /// The offset that the clock had before, in seconds.
+        offset: i64,
+        /// What was answered instead.
+        why: String,
+        /// How the checks came out, where the run came to its end.
+        report: Option<Box<Report>>,
+    },
 }
 
 /// Runs plans against a server until they are through or `stop` is.
@@ -138,15 +150,16 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Pro
         let interrupted = result.is_none();
         let ended = run.end(result.unwrap_or_else(|| Err(Stopped::not_run("interrupted")))).await;
         if interrupted {
-            return Err(VerifyError::Interrupted);
+            return Err(moved(&mut session).await.unwrap_or(VerifyError::Interrupted));
         }
         (session.progress)(Event::Ended(ended.clone()));
         done.insert(place, ended);
     }
+    let moved = moved(&mut session).await;
     keep(&mut session).await;
     let mut done = done.into_iter().peekable();
     let mut cases_of = |plan: usize| std::iter::from_fn(|| done.next_if(|((of, _), _)| *of == plan)).map(|(_, case)| case).collect();
-    Ok(Report {
+    let report = Report {
         title: "counterfoil verify".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         issuer: session.target.issuer.clone(),
@@ -157,7 +170,20 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Pro
             .enumerate()
             .map(|(index, plan)| counterfoil_report::Plan { plan: plan.name.into(), title: plan.title.into(), cases: cases_of(index) })
             .collect(),
-    })
+    };
+    match moved {
+        Some(VerifyError::Clock { issuer, offset, why, .. }) => {
+            Err(VerifyError::Clock { issuer, offset, why, report: Some(Box::new(report)) })
+        }
+        _ => Ok(report),
+    }
+}
+
+/// Tries once more to put the clock back, where a case could not; gives the error where it stays moved.
+async fn moved(session: &mut Session) -> Option<VerifyError> {
+    session.http.begin("clock");
+    let why = session.put_clock_back().await.err()?;
+    Some(VerifyError::Clock { issuer: session.target.issuer.clone(), offset: session.clock.found()?, why, report: None })
 }
 
 /// The cases in the order in which they run: as declared or, where grants are shared, those last that may end them.

@@ -17,11 +17,6 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PLANS.iter().map(|plan| plan.name)
 }
 
-/// What each plan is about, beside its name.
-pub fn titles() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PLANS.iter().map(|plan| (plan.name, plan.title))
-}
-
 /// The plans asked for, each once.
 pub(crate) fn chosen(asked: &[String]) -> Result<Vec<&'static Plan>, VerifyError> {
     if asked.is_empty() {

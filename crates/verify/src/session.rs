@@ -56,7 +56,7 @@ pub(crate) struct Session {
     pub(crate) progress: Progress,
 }
 
-/// The sandbox's client that needs no introduction, and its customer.
+/// The sandbox's client that needs no introduction.
 const SANDBOX_CLIENT: (&str, &str) = ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
 
 impl Session {
@@ -131,10 +131,11 @@ impl Session {
     }
 
     /// Leaves the clock as it was found.
-    pub(crate) async fn put_clock_back(&mut self) {
-        if let Err(seen) = self.clock.restore(&mut self.http).await {
-            (self.progress)(Event::Note(format!("the sandbox's clock could not be put back: {seen}")));
-        }
+    ///
+    /// # Errors
+    /// Why it stays moved.
+    pub(crate) async fn put_clock_back(&mut self) -> Result<(), String> {
+        self.clock.restore(&mut self.http).await
     }
 }
 

@@ -12,6 +12,8 @@ use reqwest::Url;
 use serde_json::Value;
 use std::time::Duration;
 
+/// The customer whose codes a sandbox gives.
+pub(crate) const CUSTOMER: &str = "customer_1";
 /// How many consents the user is asked for in a run, at the most.
 const CONSENTS: u32 = 2;
 /// How long the user may take for one.
@@ -266,7 +268,7 @@ impl Session {
         let mut form = vec![
             ("client_id", &*self.recipient.id),
             ("redirect_uri", &self.redirect_uri),
-            ("customer", &self.options.customer),
+            ("customer", CUSTOMER),
             ("nonce", &nonce),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),

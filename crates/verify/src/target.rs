@@ -78,6 +78,11 @@ impl Target {
         let asked = asked.trim_end_matches('/');
         let wrong = |why: String| VerifyError::Usage(format!("the issuer `{asked}` {why}"));
         let url = Url::parse(asked).map_err(|_| wrong("is not a URL, such as https://auth.bank.example".into()))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(VerifyError::Usage(
+                "an issuer has no user and no password: give the client with --client-id and --client-secret".into(),
+            ));
+        }
         if !matches!(url.scheme(), "https" | "http") || !url.has_host() || url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("must be an https URL without query and fragment".into()));
         }
@@ -99,7 +104,8 @@ impl Target {
                 endpoints.insert(endpoint, url);
             }
         }
-        let sandbox = metadata["counterfoil_sandbox"].as_str().map(str::to_owned);
+        // Any other URL would have us move the clock of somebody else.
+        let sandbox = Some(format!("{issuer}/sandbox")).filter(|sandbox| metadata["counterfoil_sandbox"] == **sandbox);
         Ok(Self { issuer, metadata, sandbox, endpoints })
     }
 

@@ -6,11 +6,12 @@ use crate::{Failure, output};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use counterfoil_report::{Report, Tally, text};
-use counterfoil_verify::{Aged, Endpoint, Event, Options, Progress};
+use counterfoil_verify::{Aged, Endpoint, Event, Options, Progress, VerifyError};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(100);
@@ -120,18 +121,48 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     reports::prepare(&reports)?;
     let spinner = spinner();
     let ran = block_on(async {
-        let stop = Signals::watch()?.stop();
-        counterfoil_verify::run(options, stop, progress(spinner.clone(), json)).await.map_err(Failure::usage)
+        let (told, hangup) = (Signals::watch()?.stop(), hangup()?);
+        let stop = async {
+            tokio::select! {
+                () = told => {}
+                () = closed(hangup) => {}
+            }
+        };
+        Ok(counterfoil_verify::run(options, stop, progress(spinner.clone(), json)).await)
     });
     spinner.finish_and_clear();
-    let report = ran?;
-    show(&report, json)?;
-    reports::write(&reports, &report)?;
+    let tell = |report: &Report| show(report, json).and_then(|()| reports::write(&reports, report));
+    let report = match ran? {
+        Ok(report) => report,
+        Err(error) => {
+            if let VerifyError::Clock { report: Some(report), .. } = &error {
+                tell(report).inspect_err(|_| output::complain(&error.to_string()))?;
+            }
+            return Err(Failure::usage(error));
+        }
+    };
+    tell(&report)?;
     match report.tally() {
         Tally { failed: 0, passed: 0, .. } => Err(Failure::usage("no check could be run")),
         Tally { failed: 0, .. } => Ok(()),
         Tally { failed: 1, .. } => Err(Failure::failed("1 check failed")),
         Tally { failed, .. } => Err(Failure::failed(format!("{failed} checks failed"))),
+    }
+}
+
+/// Watches for a terminal that is closed, which must not leave the sandbox's clock moved; not where that is ignored, as below nohup.
+fn hangup() -> Result<Option<Signal>, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let is_ignored = ignored.is_some_and(|signals| signals & 1 == 1);
+    if is_ignored { Ok(None) } else { signal(SignalKind::hangup()).map(Some).map_err(Failure::failed) }
+}
+
+/// Waits until the terminal is closed.
+async fn closed(hangup: Option<Signal>) {
+    match hangup {
+        Some(mut hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::http::Answer;
 use reqwest::header::{ALLOW, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 
 /// All values of a header, in one line.
-fn line(answer: &Answer, name: &HeaderName) -> String {
+pub(super) fn line(answer: &Answer, name: &HeaderName) -> String {
     let values: Vec<&str> = answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(", ")
 }

@@ -210,7 +210,7 @@ async fn code_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         return Err(Stopped::not_run("a code expires only as time goes by, and the server has no clock that can be moved"));
     }
     let expired = case.code().await?;
-    case.advance(expired.lifetime + 1).await?;
+    case.advance(expired.lifetime.saturating_add(1)).await?;
     let answer = case.redeem(&expired).await;
     case.holds(0, &answer);
     Ok(())
@@ -262,7 +262,7 @@ async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), St
         let why = "the server has no clock that can be moved: give tokens of an earlier day with --aged-token (--keep-token keeps some)";
         return Err(Stopped::not_run(why));
     };
-    let age = id_token::issued_at(&aged.id_token).map(|issued_at| case.now() - issued_at);
+    let age = id_token::issued_at(&aged.id_token).map(|issued_at| case.now().saturating_sub(issued_at));
     match age {
         Some(age) if age > DAY => Ok((aged.id_token, aged.refresh_token)),
         Some(age) => Err(Stopped::not_run(format!("the aged ID token is {} hours old, not more than 24", age / 3600))),

@@ -1,7 +1,8 @@
 //! Discovery and keys that are not as they should be.
 
+use super::super::{nothing_is_blamed, plan, verify};
 use super::{drop_member, each_is_found, in_location, with_header, without_header};
-use crate::certified::{Asked, Given};
+use crate::certified::{Asked, Certified, Given};
 use serde_json::{Value, json};
 
 /// Where the two documents are.
@@ -80,6 +81,12 @@ async fn spoiled_documents() {
             ("no openid", of_a_document, |given| with_list(given, "scopes_supported", json!(["profile"])), "scopes-and-subjects 0"),
             ("alg none", of_a_document, |given| with_one_more(given, ALGORITHMS, "none".into()), "id-token-algorithms 1"),
             (
+                "alg none for clients",
+                of_a_document,
+                |given| with_list(given, "revocation_endpoint_auth_signing_alg_values_supported", json!(["ES256", "none"])),
+                "id-token-algorithms 1",
+            ),
+            (
                 "no RS256",
                 of_a_document,
                 |given| with_list(given, ALGORITHMS, json!(["ES256", "PS256", "EdDSA"])),
@@ -97,12 +104,6 @@ async fn spoiled_documents() {
                 of_a_document,
                 |given| with_one_more(given, "token_endpoint_auth_methods_supported", "private_key_jwt".into()),
                 "auth-methods 1",
-            ),
-            (
-                "plain challenges",
-                of_a_document,
-                |given| with_one_more(given, "code_challenge_methods_supported", "plain".into()),
-                "pkce-methods 1",
             ),
             ("no S256", of_a_document, |given| with_list(given, "code_challenge_methods_supported", json!(["S512"])), "pkce-methods 0"),
             (
@@ -131,6 +132,12 @@ async fn what_is_listed_and_does_not_work() {
                 "an endpoint that is broken",
                 |asked, _| asked.case == "endpoints" && asked.path == "/authorize",
                 |given| Given { status: 500, ..given },
+                "endpoints 0",
+            ),
+            (
+                "forms that lead nowhere",
+                |asked, _| asked.case == "endpoints" && asked.path == "/introspect",
+                |given| Given { status: 404, ..given },
                 "endpoints 0",
             ),
             (
@@ -180,12 +187,33 @@ async fn what_is_listed_and_does_not_work() {
     .await;
 }
 
+/// What our own server does not do, and others may.
+#[tokio::test]
+async fn what_is_left_to_servers() {
+    let certified = Certified::start().await;
+    certified.spoil(|asked, given| match asked.path.as_str() {
+        OPENID | OAUTH if asked.case != "discovery" => {
+            // OpenID Connect Discovery 1.0 section 3 asks for it, and RFC 7636 section 4.2 allows it.
+            let given = with_list(given, "request_object_signing_alg_values_supported", json!(["none", "RS256"]));
+            let given = with_list(given, "userinfo_signing_alg_values_supported", json!(["none"]));
+            let given = with_one_more(given, "code_challenge_methods_supported", "plain".into());
+            given.edited(|json| json["registration_endpoint"] = format!("{}/no/such/path", json["issuer"].as_str().unwrap()).into())
+        }
+        "/jwks" => without_header(given, "cache-control"),
+        // Who takes a POST alone need not say so to others.
+        _ if given.status == 405 => Given { status: 404, ..given },
+        _ => given,
+    });
+    nothing_is_blamed(&verify(plan("discovery", certified.options())).await.unwrap(), "keys-published 1");
+}
+
 #[tokio::test]
 async fn spoiled_keys() {
     each_is_found(
         "discovery",
         &[
-            ("no Cache-Control at the keys", of_keys, |given| without_header(given, "cache-control"), "keys-published 1"),
+            ("an age that is none", of_keys, |given| with_header(given, "cache-control", "public, max-age=\"300\""), "keys-published 1"),
+            ("an age of no length", of_keys, |given| with_header(given, "cache-control", "Max-Age, public"), "keys-published 1"),
             (
                 "the keys are gone",
                 of_keys,

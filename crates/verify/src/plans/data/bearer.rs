@@ -141,15 +141,22 @@ async fn with_header(case: &mut CaseRun<'_>, header: &str) -> Result<Answer, Sto
     Ok(case.send(Call::get(&url).header("authorization", header)).await)
 }
 
+/// A bearer, or why there is none.
+type Bearer = Result<String, &'static str>;
+
+const NO_JWS: &str = "the ID token is no JWS, and nothing like it can be made of it";
+const NO_ACCESS_TOKEN: &str = "the tokens at hand have no access token";
+
 /// Holds each bearer against a check of its own, in order.
-async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Option<String>]) -> Result<(), Stopped> {
+async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Bearer]) -> Result<(), Stopped> {
     for (check, bearer) in bearers.iter().enumerate() {
-        let Some(bearer) = bearer else {
-            case.not_run(check, "the ID token is no JWS, and nothing like it can be made of it");
-            continue;
-        };
-        let answer = case.accounts(bearer).await?;
-        case.holds(check, &answer);
+        match bearer {
+            Ok(bearer) => {
+                let answer = case.accounts(bearer).await?;
+                case.holds(check, &answer);
+            }
+            Err(why) => case.not_run(check, why),
+        }
     }
     Ok(())
 }
@@ -176,7 +183,7 @@ async fn missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn no_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = good(case).await?;
     let twice = format!("{0} {0}", tokens.id_token);
-    each_is_refused(case, &[Some(random()), Some("e30.e30.e30".to_owned()), Some(twice)]).await
+    each_is_refused(case, &[Ok(random()), Ok("e30.e30.e30".to_owned()), Ok(twice)]).await
 }
 
 async fn expired(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
@@ -184,15 +191,15 @@ async fn expired(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         let tokens = good(case).await?;
         let exp = part(&tokens.id_token, 1).unwrap_or_default()["exp"].as_i64();
         let Some(exp) = exp else { return Err(Stopped::set_up("the ID token has no exp")) };
-        case.advance(exp - case.now() + LEEWAY).await?;
-        return each_is_refused(case, &[Some(tokens.id_token), tokens.access_token]).await;
+        case.advance(exp.saturating_sub(case.now()).saturating_add(LEEWAY)).await?;
+        return each_is_refused(case, &[Ok(tokens.id_token), tokens.access_token.ok_or(NO_ACCESS_TOKEN)]).await;
     }
     let Some(aged) = case.aged().cloned() else {
         let why = "the server has no clock that can be moved: give tokens of an earlier day with --aged-token (--keep-token keeps some)";
         return Err(Stopped::not_run(why));
     };
     let exp = part(&aged.id_token, 1).unwrap_or_default()["exp"].as_i64();
-    if exp.is_none_or(|exp| exp + LEEWAY > case.now()) {
+    if exp.is_none_or(|exp| exp.saturating_add(LEEWAY) > case.now()) {
         return Err(Stopped::not_run("the aged ID token has not expired yet"));
     }
     case.not_run(1, "the access token of the aged ID token was not kept");
@@ -206,7 +213,7 @@ const LEEWAY: i64 = 60;
 
 async fn other_kinds(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = good(case).await?;
-    each_is_refused(case, &[Some(tokens.refresh_token)]).await?;
+    each_is_refused(case, &[Ok(tokens.refresh_token)]).await?;
     let code = case.code().await?;
     let answer = case.accounts(&code.value).await?;
     case.holds(1, &answer);
@@ -215,13 +222,14 @@ async fn other_kinds(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 async fn tampered(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let Tokens { id_token, access_token, .. } = good(case).await?;
-    let access_token = access_token.map(|token| forged::one_character_changed(&token));
-    each_is_refused(case, &[forged::other_signature(&id_token), forged::other_claims(&id_token), access_token]).await
+    let access_token = access_token.map(|token| forged::one_character_changed(&token)).ok_or(NO_ACCESS_TOKEN);
+    let [signature, claims] = [forged::other_signature(&id_token), forged::other_claims(&id_token)].map(|made| made.ok_or(NO_JWS));
+    each_is_refused(case, &[signature, claims, access_token]).await
 }
 
 async fn unsigned(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = good(case).await?;
-    let [without, with] = forged::unsigned(&tokens.id_token).map_or([None, None], |tokens| tokens.map(Some));
+    let [without, with] = forged::unsigned(&tokens.id_token).map_or([Err(NO_JWS), Err(NO_JWS)], |tokens| tokens.map(Ok));
     each_is_refused(case, &[without, with]).await
 }
 
@@ -232,7 +240,7 @@ async fn stranger(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let named = Stranger::under_the_name_of(&id_token).and_then(|header| key.signs(&id_token, &header, &same));
     let brought = key.signs(&id_token, &key.with_its_key(), &same);
     let of_another = key.signs(&id_token, &key.with_its_key(), &json!({ "iss": "https://another-issuer.example" }));
-    each_is_refused(case, &[named, brought, of_another]).await
+    each_is_refused(case, &[named, brought, of_another].map(|made| made.ok_or(NO_JWS))).await
 }
 
 async fn in_query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
@@ -255,7 +263,7 @@ async fn revoked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     if !answer.is(200) {
         return Err(Stopped::set_up(format!("a refresh token was not revoked: {}", case.line(&answer))));
     }
-    each_is_refused(case, &[Some(now.id_token), Some(before.id_token), now.access_token]).await
+    each_is_refused(case, &[Ok(now.id_token), Ok(before.id_token), now.access_token.ok_or(NO_ACCESS_TOKEN)]).await
 }
 
 async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
@@ -287,7 +295,7 @@ async fn access_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
             let answer = case.accounts(access_token).await?;
             case.judged(1, &answer, same(&answer));
         }
-        None => case.not_run(1, "the tokens at hand have no access token"),
+        None => case.not_run(1, NO_ACCESS_TOKEN),
     }
     let answer = with_header(case, &format!("bearer {}", tokens.id_token)).await?;
     case.judged(2, &answer, same(&answer));

@@ -4,19 +4,21 @@ use super::{document_of, texts, verdict};
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
 use crate::plan::{Case, Check, Grant};
+use crate::plans::headers::line;
 use crate::target::Endpoint;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::header::CACHE_CONTROL;
 use serde_json::Value;
 
 pub(super) const PUBLISHED: Case = Case {
     id: "keys-published",
-    title: "The keys are published, and it is said how long a copy is good",
+    title: "The keys are published, and how long a copy is good can be read",
     clause: "RFC 7517 sections 5 and 5.1; OpenID Connect Core section 10.1.1; RFC 9111 section 5.2",
     grant: Grant::Lives,
     checks: &[
         Check::words("jwks_uri", "200 with a JSON object whose keys is a list of at least one"),
-        Check::words("Cache-Control of jwks_uri", "is there"),
+        Check::words("Cache-Control of jwks_uri, where it is there", "max-age and s-maxage are whole numbers of seconds"),
     ],
     run: |case| Box::pin(published(case)),
 };
@@ -121,14 +123,25 @@ fn all(keys: &[Value], member: &str) -> String {
     format!("{member}: {}", values.join(", "))
 }
 
+/// Whether each age is one (RFC 9111 sections 1.2.2, 5.2.2.1 and 5.2.2.10).
+fn ages(cache_control: &str) -> Result<(), String> {
+    let directives = cache_control.split(',').map(|directive| directive.trim().split_once('=').unwrap_or((directive.trim(), "")));
+    let ages = directives.filter(|(name, _)| ["max-age", "s-maxage"].iter().any(|age| name.eq_ignore_ascii_case(age)));
+    let is_age = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    verdict(ages.filter(|(_, age)| !is_age(age)).map(|(name, age)| format!("{name} is `{age}`")).collect())
+}
+
 async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = fetch(case).await?;
     let set = set_of(&answer);
     let seen = set.as_ref().map_or_else(|problem| problem.clone(), |keys| format!("{} keys", keys.len()));
     case.saw(0, seen, set.map(drop));
-    let said = answer.header("cache-control").to_owned();
-    let verdict = if said.is_empty() { Err("there is no Cache-Control".to_owned()) } else { Ok(()) };
-    case.saw(1, format!("Cache-Control: {said}"), verdict);
+    let said = line(&answer, &CACHE_CONTROL);
+    if said.is_empty() {
+        case.not_run(1, "there is no Cache-Control, which no clause asks for");
+    } else {
+        case.saw(1, format!("Cache-Control: {said}"), ages(&said));
+    }
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! What is listed works.
 
-use super::document::is_endpoint;
 use super::{document, openid_url, verdict};
 use crate::case::{CaseRun, Client, Stopped};
 use crate::http::Call;
@@ -15,7 +14,10 @@ pub(super) const ENDPOINTS: Case = Case {
     title: "Each endpoint that is listed is there",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 8414 section 2",
     grant: Grant::Lives,
-    checks: &[Check::words("a plain GET of each endpoint and of jwks_uri", "an answer that is neither 404 nor 5xx")],
+    checks: &[Check::words(
+        "a plain GET of jwks_uri and the endpoints that take one, an empty form to those that take forms alone",
+        "an answer that is neither 404 nor 5xx",
+    )],
     run: |case| Box::pin(endpoints(case)),
 };
 
@@ -73,11 +75,10 @@ const SITE: &str = "https://app.example";
 async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = document(case).await?;
     let members = document.as_object().into_iter().flatten();
-    let endpoints: Vec<(&String, &str)> =
-        members.filter(|(name, _)| is_endpoint(name)).filter_map(|(name, url)| Some((name, url.as_str()?))).collect();
+    let endpoints: Vec<(&String, Call)> = members.filter_map(|(name, url)| Some((name, asking(name, url.as_str()?)?))).collect();
     let (mut seen, mut wrong) = (Vec::new(), Vec::new());
-    for (name, url) in endpoints {
-        let answer = case.send(Call::get(url)).await;
+    for (name, call) in endpoints {
+        let answer = case.send(call).await;
         let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         seen.push(format!("{name}: {status}"));
         if !matches!(answer.status, Some(200..=403 | 405..=499)) {
@@ -86,6 +87,20 @@ async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     }
     case.saw(0, seen.join(", "), verdict(wrong));
     Ok(())
+}
+
+/// A request that an endpoint has an answer to by its specification; none where it is not known what it takes.
+fn asking(name: &str, url: &str) -> Option<Call> {
+    match name {
+        "authorization_endpoint" | "userinfo_endpoint" | "end_session_endpoint" | "jwks_uri" => Some(Call::get(url)),
+        // RFC 6749 section 3.2, RFC 7009 section 2.1, RFC 7662 section 2.1, RFC 9126 section 2.1, RFC 8628 section 3.1: POST alone.
+        "token_endpoint"
+        | "revocation_endpoint"
+        | "introspection_endpoint"
+        | "pushed_authorization_request_endpoint"
+        | "device_authorization_endpoint" => Some(Call::post(url).form(&[])),
+        _ => None,
+    }
 }
 
 async fn iss(case: &mut CaseRun<'_>) -> Result<(), Stopped> {

@@ -7,6 +7,7 @@ use crate::http::Answer;
 use crate::plan::{Case, Check, Grant};
 use crate::supply::random;
 use crate::target::Endpoint;
+use std::collections::BTreeSet;
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const REFRESH_INVALID: Case = Case {
@@ -123,9 +124,14 @@ async fn with_scope(case: &mut CaseRun<'_>, refresh_token: &str, scope: &str) ->
 fn has_scope(answer: &Answer, expected: &Option<String>) -> Result<(), String> {
     has_tokens(answer)?;
     match (answer.text("scope"), expected) {
-        (Some(told), Some(expected)) if told != *expected => Err(format!("the scope is `{told}`, not `{expected}`")),
+        (Some(told), Some(expected)) if scopes(&told) != scopes(expected) => Err(format!("the scope is `{told}`, not `{expected}`")),
         _ => Ok(()),
     }
+}
+
+/// A scope is a set: the order of its parts does not matter (RFC 6749 section 3.3).
+fn scopes(scope: &str) -> BTreeSet<&str> {
+    scope.split(' ').collect()
 }
 
 async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
@@ -159,4 +165,15 @@ async fn unproven(case: &mut CaseRun<'_>, form: &[(&str, &str)]) {
     case.post_as(Client::WrongSecret, Endpoint::Token, form).await;
     let client = if case.secret().is_ok() { Client::NoSecret } else { Client::Nobody };
     case.post_as(client, Endpoint::Token, form).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_a_set() {
+        assert_eq!(scopes("openid offline_access"), scopes("offline_access openid"));
+        assert_ne!(scopes("openid offline_access"), scopes("openid"));
+    }
 }
