@@ -15,14 +15,19 @@ pub(crate) fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Text of somebody else's without control characters: what a server answers must not steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
 /// Prints why a command failed.
 pub(crate) fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "counterfoil: {message}");
+    let _ = writeln!(std::io::stderr().lock(), "counterfoil: {}", printable(message));
 }
 
 /// Prints a message that is no result.
 pub(crate) fn note(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(message));
 }
 
 /// Prints a result as JSON.
@@ -79,7 +84,7 @@ fn cell(value: &Value) -> String {
         Value::Null => "-".into(),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         Value::Array(items) if items.is_empty() => "-".into(),
         Value::Array(items) if items.iter().all(Value::is_object) => items.len().to_string(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),

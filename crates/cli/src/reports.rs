@@ -32,12 +32,20 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
     Ok(Wanted { format, path: path.into() })
 }
 
-/// Sees to it that the files can be written, before anything runs whose result would be lost.
+/// Sees to it that the files can be written, before anything runs whose result would be lost. Leaves none behind that was not there.
 pub(crate) fn prepare(reports: &[Wanted]) -> Result<(), Failure> {
-    reports.iter().try_for_each(|Wanted { path, .. }| {
+    for (at, Wanted { path, .. }) in reports.iter().enumerate() {
+        if reports[..at].iter().any(|earlier| earlier.path == *path) {
+            return Err(Failure::usage(format!("two reports can't be one file: {}", path.display())));
+        }
+        let is_new = !path.exists();
         let opened = File::options().append(true).create(true).open(path);
-        opened.map(drop).map_err(|e| Failure::usage(format!("the report {} can't be written: {e}", path.display())))
-    })
+        opened.map_err(|e| Failure::usage(format!("the report {} can't be written: {e}", path.display())))?;
+        if is_new {
+            std::fs::remove_file(path).map_err(Failure::usage)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the reports.

@@ -17,9 +17,10 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(400);
 
 /// All events, in the order of the script.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "state",
     "issuer",
+    "issuer-missing",
     "expiry",
     "lost-answer",
     "unauthorized",
@@ -131,7 +132,7 @@ fn each_client_fails_what_it_does_wrong_and_nothing_else() {
     let gradings: [(&str, Option<&str>, &[&str]); 4] = [
         ("good.py", None, &[]),
         ("careless.py", None, &all),
-        ("careless.py", Some("issuer,lost-answer,stale-keys"), &["issuer", "lost-answer", "new-keys"]),
+        ("careless.py", Some("issuer,lost-answer,stale-keys"), &["issuer", "issuer-missing", "lost-answer", "new-keys"]),
         (
             "careless.py",
             Some("state,retry-after,keep-going,secret"),

@@ -52,6 +52,7 @@ async fn faults() {
     assert_eq!(ctl(&sandbox, "fault list --json").json()["faults"].as_array().unwrap().len(), 2);
     ctl(&sandbox, "fault clear 1").says(&["the fault is cleared"]);
     ctl(&sandbox, "fault clear 1").refused(1, &["no fault of this id waits"]);
+    run(&["sandbox-ctl", &sandbox.origin, "fault", "clear", ""]).refused(2, &["[ID]"]);
     ctl(&sandbox, "fault clear").says(&["all faults are cleared"]);
     assert_eq!(ctl(&sandbox, "fault clear --json").json(), json!({ "faults": [] }));
 

@@ -51,6 +51,8 @@ async fn faults_are_listed_and_cleared() {
     assert_eq!((&second["remaining"], &third["remaining"]), (&json!(1), &json!(1)));
     sandbox.get("/sandbox/faults").await.is(200, json!({ "faults": [first, second, third] }));
     delete(&sandbox, "?id=2").await.is(200, json!({ "faults": [first, third] }));
+    // An id that a script failed to fill in is not all of them.
+    assert_eq!(delete(&sandbox, "?id=").await.status, 404);
     let unknown = delete(&sandbox, "?id=2").await;
     assert!(unknown.header("counterfoil-reason").contains("no fault"));
     unknown.is(404, plain("not_found"));
@@ -87,14 +89,14 @@ async fn what_cannot_be_done_is_refused_with_the_reason_and_nothing_is_set() {
         (&[("fault", "fdx_error")], "wants a value"),
         (&[("fault", "fdx_error"), ("value", "999")], "none of the FDX codes 401, 403"),
         (&[("fault", "fdx_error"), ("value", "705"), ("path", "/token")], "/accounts alone"),
-        (&[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_9")], "there is no customer `customer_9`"),
+        (&[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_9")], "there is no such customer"),
         (&[("fault", "skew")], "wants a value"),
         (&[("fault", "skew"), ("value", "1y")], "no fixed length"),
         (&[("fault", "skew"), ("value", "366d")], "365d at the most"),
         (&[("fault", "rotate_keys"), client], "takes no client_id"),
         (&[("fault", "rotate_keys"), ("count", "2")], "its count is 1"),
         (&[("fault", "revoke_grant")], "wants a client_id"),
-        (&[("fault", "revoke_grant"), ("value", "customer_9")], "there is no customer `customer_9`"),
+        (&[("fault", "revoke_grant"), ("value", "customer_9")], "there is no such customer"),
         (&[("fault", "revoke_grant"), ("value", "customer_5")], "nothing for revoke_grant to strike"),
         // A token that was mistaken for another must not end or expire everything that the client has.
         (&[("fault", "revoke_grant"), client, ("value", &tokens.refresh_token)], "takes a customer"),

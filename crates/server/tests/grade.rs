@@ -34,7 +34,7 @@ async fn redeem(sandbox: &Sandbox, client: (&str, &str), code: &str) -> Tokens {
 }
 
 #[tokio::test]
-async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_twice_the_answer_is_spoiled() {
+async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_three_times_the_answer_is_spoiled() {
     let sandbox = Sandbox::start().await;
     assert_eq!(sandbox.get("/sandbox/grade").await.json()["state"], "idle");
     let started = sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
@@ -46,6 +46,8 @@ async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_twice_the_an
     let foreign_issuer = asks(&sandbox, RECIPIENT.0).await;
     assert_eq!(foreign_issuer["state"], "ours");
     assert_ne!(foreign_issuer["iss"], sandbox.issuer);
+    let no_issuer = asks(&sandbox, RECIPIENT.0).await;
+    assert_eq!((no_issuer["state"].as_str(), no_issuer.get("iss")), ("ours", None));
     let right = asks(&sandbox, RECIPIENT.0).await;
     assert_eq!((right["state"].as_str(), &right["iss"]), ("ours", &sandbox.issuer));
 
@@ -109,6 +111,35 @@ async fn only_a_client_that_there_is_can_be_graded() {
     assert!(refused.header("counterfoil-reason").contains("nobody"));
     assert_eq!(sandbox.post("/sandbox/grade", &[("client_id", APP)]).await.status, 201);
     assert_eq!(sandbox.get("/sandbox/grade").await.json()["client_id"], APP);
+    // Nor can another one take its place unasked.
+    let second = sandbox.post("/sandbox/grade", &[("client_id", OTHER.0)]).await;
+    assert_eq!(second.status, 409);
+    assert!(second.header("counterfoil-reason").contains(APP));
+    assert_eq!(sandbox.get("/sandbox/grade").await.json()["client_id"], APP);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_known_for_one_late_is_in_no_scorecard() {
+    let sandbox = Sandbox::start().await;
+    sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
+    let tokens = sandbox.tokens(OTHER).await;
+    let presented = asks(&sandbox, RECIPIENT.0).await;
+    // In a path, where no name tells it, before it ever comes where it belongs; beside it another client's refresh token.
+    for secret in [RECIPIENT.1, &tokens.refresh_token] {
+        sandbox.bearer(&format!("/accounts/v2/{secret}"), "none").await;
+    }
+    redeem(&sandbox, RECIPIENT, &presented["code"]).await;
+    let mut changes = sandbox.app.sandbox.as_ref().unwrap().grading.changes();
+    while sandbox.get("/sandbox/grade").await.json()["failed"] != 1 {
+        changes.changed().await.unwrap();
+    }
+    for (path, accept) in [("/sandbox/grade", "application/json"), ("/sandbox/grade", "text/html"), ("/sandbox", "text/html")] {
+        let shown = send(sandbox.http.get(sandbox.url(path)).header("accept", accept)).await;
+        assert!(shown.text.contains("/accounts/v2/"), "{path} {accept}");
+        for secret in [RECIPIENT.1, &tokens.refresh_token, &presented["code"]] {
+            assert!(!shown.text.contains(secret), "{secret} in {path} as {accept}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -117,7 +148,7 @@ async fn what_a_grading_set_goes_with_it() {
     let faults = || async { sandbox.get("/sandbox/faults").await.json()["faults"].as_array().unwrap().len() };
     sandbox.post("/sandbox/faults", &[("fault", "delay"), ("value", "1ms"), ("client_id", OTHER.0)]).await;
     sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
-    for _ in 0..2 {
+    for _ in 0..3 {
         asks(&sandbox, RECIPIENT.0).await;
     }
     let tokens = redeem(&sandbox, RECIPIENT, &asks(&sandbox, RECIPIENT.0).await["code"]).await;

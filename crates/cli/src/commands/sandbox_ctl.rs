@@ -2,7 +2,7 @@
 
 use crate::process::block_on;
 use crate::{Failure, output};
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand};
 use counterfoil_core::clock::duration_in_words;
 use counterfoil_server::sandbox::faults::{Kind, PATHS};
@@ -86,6 +86,7 @@ enum Fault {
     /// Clear a fault, or all
     Clear {
         /// The fault's id; all of them, where it is left out
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: Option<String>,
     },
 }
@@ -151,8 +152,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }
 
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_default()
+fn text(value: &Value, name: &str) -> String {
+    output::printable(value[name].as_str().unwrap_or_default())
 }
 
 fn tell_time(clock: &Value) {

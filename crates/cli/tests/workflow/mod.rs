@@ -127,7 +127,7 @@ fn the_workflow_certifies_the_bank_and_grades_the_app() {
     }
 
     let reports = workspace.join("reports");
-    assert_eq!((counts(&reports, "bank"), counts(&reports, "app")), ([16, 0, 0], [11, 0, 0]));
+    assert_eq!((counts(&reports, "bank"), counts(&reports, "app")), ([16, 0, 0], [12, 0, 0]));
     let kept = job.steps.last().unwrap();
     assert!(kept.uses.as_ref().is_some_and(|action| action.starts_with("actions/upload-artifact@")));
     assert_eq!((kept.condition.as_deref(), kept.with["path"].as_str()), (Some("always()"), "reports/"));

@@ -17,14 +17,14 @@ use counterfoil_core::secret::Secret;
 /// # Errors
 /// Where the redirect URI is none, which registration rules out.
 pub fn redirect_code(app: &App, request: &AuthorizationRequest, code: &Secret) -> Result<Response, Refused> {
-    redirect_code_from(app, request, code, &app.settings.issuer)
+    redirect_code_from(app, request, code, Some(&app.settings.issuer))
 }
 
-/// The same, with `issuer` as the server that the answer says it comes from.
+/// The same, with `issuer` as the server that the answer says it comes from, if it says that.
 ///
 /// # Errors
 /// As [`redirect_code`].
-pub fn redirect_code_from(app: &App, request: &AuthorizationRequest, code: &Secret, issuer: &str) -> Result<Response, Refused> {
+pub fn redirect_code_from(app: &App, request: &AuthorizationRequest, code: &Secret, issuer: Option<&str>) -> Result<Response, Refused> {
     send(app, request, &[("code", code.expose())], issuer, None)
 }
 
@@ -33,19 +33,19 @@ pub fn redirect_code_from(app: &App, request: &AuthorizationRequest, code: &Secr
 /// # Errors
 /// As [`redirect_code`].
 pub fn redirect_error(app: &App, request: &AuthorizationRequest, error: ErrorCode, reason: &'static str) -> Result<Response, Refused> {
-    send(app, request, &[("error", error.as_str()), ("error_description", reason)], &app.settings.issuer, Some(reason))
+    send(app, request, &[("error", error.as_str()), ("error_description", reason)], Some(&app.settings.issuer), Some(reason))
 }
 
 fn send(
     app: &App,
     request: &AuthorizationRequest,
     answer: &[(&str, &str)],
-    issuer: &str,
+    issuer: Option<&str>,
     reason: Option<&str>,
 ) -> Result<Response, Refused> {
     let mut fields = answer.to_vec();
     fields.extend(request.state.as_deref().map(|state| ("state", state)));
-    fields.push(("iss", issuer));
+    fields.extend(issuer.map(|issuer| ("iss", issuer)));
     let uri = &request.redirect_uri;
     let mut response = if request.form_post {
         let client = app.client(&request.client);

@@ -97,7 +97,7 @@ pub struct RequestShown<'a> {
     /// Its method.
     pub method: &'a str,
     /// Its path, without the query.
-    pub path: &'a str,
+    pub path: String,
     /// The client that sent it, where that is known.
     pub client: Option<&'a str>,
     /// The status of its answer.

@@ -122,7 +122,7 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
     let request = RequestShown {
         at: "2026-11-22T10:00:00Z",
         method: "POST",
-        path: name,
+        path: name.to_owned(),
         client: Some(name),
         status: 400,
         reason: Some(name.to_owned()),

@@ -10,6 +10,7 @@ mod strike;
 pub use effect::{Effect, Kind, PATHS, Wish};
 pub use strike::{before_redeeming, loses_answer, skew, strike};
 
+use crate::sandbox::grade::Run;
 use counterfoil_store::{Pending, Store};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,9 +25,9 @@ pub struct Fault {
     pub wish: Wish,
     /// How many more requests it strikes.
     pub remaining: u32,
-    /// Whether the script of a grading set it: it goes when the grading does, and no store remembers it.
+    /// The grading whose script set it, if one did: it goes when that does, and no store remembers it.
     #[serde(skip)]
-    pub is_played: bool,
+    pub(in crate::sandbox) played_by: Option<Run>,
 }
 
 /// The faults that are set.
@@ -51,17 +52,17 @@ impl Faults {
 
     /// Sets a fault for the next `count` requests that it fits; with none, it has happened at once and is told of alone.
     pub fn set(&self, wish: Wish, effect: Effect, count: u32) -> Fault {
-        self.list().add(wish, effect, count, false)
+        self.list().add(wish, effect, count, None)
     }
 
     /// Sets a fault that a grading plays, and gives its id.
-    pub(in crate::sandbox) fn play(&self, wish: Wish, effect: Effect, count: u32) -> String {
-        self.list().add(wish, effect, count, true).id
+    pub(in crate::sandbox) fn play(&self, run: Run, wish: Wish, effect: Effect, count: u32) -> String {
+        self.list().add(wish, effect, count, Some(run)).id
     }
 
     /// Clears what a grading has set.
-    pub(in crate::sandbox) fn clear_played(&self) {
-        self.list().waiting.retain(|(fault, _)| !fault.is_played);
+    pub(in crate::sandbox) fn clear_played(&self, run: Run) {
+        self.list().waiting.retain(|(fault, _)| fault.played_by != Some(run));
     }
 
     /// The faults that wait, in the order they were set.
@@ -75,6 +76,11 @@ impl Faults {
         let before = list.waiting.len();
         list.waiting.retain(|(fault, _)| id.is_some_and(|id| fault.id != id));
         id.is_none() || list.waiting.len() < before
+    }
+
+    /// Whether there is a fault that `strikes`.
+    fn any(&self, strikes: impl Fn(&Fault, &Effect) -> Option<()>) -> bool {
+        self.list().waiting.iter().any(|(fault, effect)| strikes(fault, effect).is_some())
     }
 
     /// The first fault that `strikes`, one request poorer.
@@ -93,7 +99,7 @@ impl Faults {
     /// Has the store remember the list. The write is queued before the list can change again, so the last one written is the last one.
     fn remember(&self, store: &Store) -> Pending<()> {
         let list = self.list();
-        let kept: Vec<&Fault> = list.waiting.iter().map(|(fault, _)| fault).filter(|fault| !fault.is_played).collect();
+        let kept: Vec<&Fault> = list.waiting.iter().map(|(fault, _)| fault).filter(|fault| fault.played_by.is_none()).collect();
         store.set_faults(serde_json::to_string(&kept).unwrap_or_default())
     }
 
@@ -103,9 +109,9 @@ impl Faults {
 }
 
 impl List {
-    fn add(&mut self, wish: Wish, effect: Effect, count: u32, is_played: bool) -> Fault {
+    fn add(&mut self, wish: Wish, effect: Effect, count: u32, played_by: Option<Run>) -> Fault {
         self.last_id += 1;
-        let fault = Fault { id: self.last_id.to_string(), wish, remaining: count, is_played };
+        let fault = Fault { id: self.last_id.to_string(), wish, remaining: count, played_by };
         if count > 0 {
             self.waiting.push((fault.clone(), effect));
         }

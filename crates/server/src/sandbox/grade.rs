@@ -9,7 +9,6 @@ pub mod endpoint;
 mod judge;
 mod script;
 mod stage;
-mod standing;
 
 pub use consent::consent;
 
@@ -17,6 +16,7 @@ use crate::app::App;
 use crate::refused::Refused;
 use crate::request::malformed;
 use counterfoil_core::clock::{Seconds, Timestamp};
+use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::{Case, Plan, Report};
 use std::collections::VecDeque;
@@ -42,8 +42,13 @@ impl Default for Grading {
     }
 }
 
+/// Which grading it is, of all that there were in this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run(u64);
+
 #[derive(Debug)]
 struct Graded {
+    run: Run,
     client: Arc<str>,
     started_at: Timestamp,
     /// What is wrong with the next answers of `/authorize`.
@@ -53,8 +58,34 @@ struct Graded {
     under_way: Option<UnderWay>,
     cases: Vec<Case>,
     outcome: Option<Outcome>,
-    task: Option<AbortHandle>,
+    task: AbortHandle,
 }
+
+/// Ends a grading when it is dropped, unless it has ended already.
+struct Ends {
+    app: Arc<App>,
+    run: Run,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if let Some(sandbox) = &self.app.sandbox {
+            sandbox.grading.change(self.run, Graded::stop);
+            sandbox.faults.clear_played(self.run);
+        }
+    }
+}
+
+impl Graded {
+    fn stop(&mut self) {
+        self.outcome = Some(Outcome::Stopped);
+        self.under_way = None;
+        self.task.abort();
+    }
+}
+
+/// The first answers of `/authorize`, in their order.
+const SPOILS: [Spoil; 3] = [Spoil::State, Spoil::Issuer, Spoil::NoIssuer];
 
 /// What is wrong with an answer of `/authorize`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +94,8 @@ enum Spoil {
     State,
     /// Its `iss` is another server's.
     Issuer,
+    /// It has no `iss`, though discovery says that every answer has.
+    NoIssuer,
 }
 
 /// The event that is played now.
@@ -133,47 +166,51 @@ impl Grading {
         self.graded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the grading under way; one that was stopped meanwhile stays as it is.
-    fn change<T>(&self, change: impl FnOnce(&mut Graded) -> T) -> Option<T> {
-        let changed = self.graded().as_mut().filter(|graded| graded.outcome.is_none()).map(change);
+    /// Changes this grading; one that has ended meanwhile stays as it is.
+    fn change<T>(&self, run: Run, change: impl FnOnce(&mut Graded) -> T) -> Option<T> {
+        let changed = self.graded().as_mut().filter(|graded| graded.run == run && graded.outcome.is_none()).map(change);
         self.changes.send_modify(|count| *count += 1);
         changed
     }
+
+    /// The grading that is under way.
+    fn playing(&self) -> Option<Run> {
+        self.graded().as_ref().filter(|graded| graded.outcome.is_none()).map(|graded| graded.run)
+    }
 }
 
-/// Begins to grade a client. One that was graded before is not any more.
+/// Begins to grade a client.
 ///
 /// # Errors
-/// 400 where there is no such client.
+/// 400 where there is no such client, 409 while one is graded.
 pub fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
     let Some(sandbox) = &app.sandbox else { return Err(Refused::internal("this is no sandbox")) };
     let Some(client) = app.client(client) else { return Err(malformed(app, format!("there is no client `{client}`"))) };
-    stop(app);
-    let graded = Graded {
+    let mut current = sandbox.grading.graded();
+    if let Some(playing) = current.as_ref().filter(|current| current.outcome.is_none()) {
+        let wire = WireError { status: 409, error: ErrorCode::InvalidRequest, description: None };
+        return Err(Refused::wire(wire, None, format!("{} is graded now: stop that first", playing.client)));
+    }
+    let run = Run(current.as_ref().map_or(0, |earlier| earlier.run.0 + 1));
+    // It finds itself in place: it waits for the lock that is held here.
+    let task = tokio::spawn(script::play(app.clone(), client.id.clone(), run)).abort_handle();
+    *current = Some(Graded {
+        run,
         client: client.id.clone(),
         started_at: app.clock.now(),
-        spoils: VecDeque::from([Spoil::State, Spoil::Issuer]),
+        spoils: VecDeque::from(SPOILS),
         spoiled: Vec::new(),
         under_way: None,
         cases: Vec::new(),
         outcome: None,
-        task: None,
-    };
-    *sandbox.grading.graded() = Some(graded);
-    let task = tokio::spawn(script::play(app.clone(), client.id.clone())).abort_handle();
-    sandbox.grading.change(|graded| graded.task = Some(task));
+        task,
+    });
     Ok(())
 }
 
 /// Stops grading; what was found so far stays. Nothing happens where no client is graded.
 pub fn stop(app: &App) {
-    let Some(sandbox) = &app.sandbox else { return };
-    sandbox.grading.change(|graded| {
-        graded.outcome = Some(Outcome::Stopped);
-        graded.under_way = None;
-        if let Some(task) = graded.task.take() {
-            task.abort();
-        }
-    });
-    sandbox.faults.clear_played();
+    let Some((sandbox, run)) = app.sandbox.as_ref().and_then(|sandbox| Some((sandbox, sandbox.grading.playing()?))) else { return };
+    sandbox.grading.change(run, Graded::stop);
+    sandbox.faults.clear_played(run);
 }

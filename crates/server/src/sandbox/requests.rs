@@ -3,9 +3,11 @@
 //! The whole of a request is kept, secrets too, in memory and for this process alone; whoever shows one masks it (`evidence.rs`).
 
 mod evidence;
+mod exposed;
 mod headers;
 
 pub use evidence::evidence;
+pub use exposed::{Exposed, exposed};
 pub use headers::Headers;
 
 use crate::app::App;
@@ -175,7 +177,8 @@ impl Watched {
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
         let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
-        let done = self.target == "/token" && parts.status == StatusCode::OK;
+        let path = self.target.split('?').next();
+        let done = path == Some("/token") && parts.status == StatusCode::OK;
         let lost = done && client.as_deref().is_some_and(|client| loses_answer(app, client));
         let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         sandbox.requests.add(Observed {

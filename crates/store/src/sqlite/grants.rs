@@ -154,14 +154,15 @@ impl Store {
         })
     }
 
-    /// Lets the next slip of a living grant expire now: what the user of a sandbox may ask for. True where there was one that had not.
+    /// Lets a slip of a living grant expire now, if it is the next: what the user of a sandbox may ask for. True where it had not.
     ///
-    /// Promise: once answered, that slip is refused as expired.
-    pub fn expire_slip(&self, grant: GrantId, now: Timestamp) -> Pending<bool> {
+    /// Promise: once answered, that slip is refused as expired; no other slip of the grant is.
+    pub fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {
         self.writer.queue(move |batch| {
-            let mut expire =
-                batch.db.prepare_cached("UPDATE counterfoil SET expires_at = ?2 WHERE grant_id = ?1 AND ended = 0 AND expires_at > ?2")?;
-            Ok(expire.execute(params![grant.number(), now.unix()])? == 1)
+            let mut expire = batch.db.prepare_cached(
+                "UPDATE counterfoil SET expires_at = ?3 WHERE grant_id = ?1 AND next_slip = ?2 AND ended = 0 AND expires_at > ?3",
+            )?;
+            Ok(expire.execute(params![grant.number(), i64::try_from(number).unwrap_or(i64::MAX), now.unix()])? == 1)
         })
     }
 

@@ -45,7 +45,9 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
 
 fn introduce(issuer: &str, client: &str) {
     output::say(&format!("ready {issuer}"));
-    output::say(&format!("\nGrading {client}. Start it against {issuer}, and let it read {issuer}/accounts about once a second."));
+    output::say(&format!(
+        "\nGrading {client}. Start it against {issuer}, and let it read {issuer}/accounts about once a second, for one customer."
+    ));
     output::say("Its customer says yes at once: /authorize answers without a page. Its ID tokens live 20 seconds.\n");
 }
 

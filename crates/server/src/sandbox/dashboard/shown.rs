@@ -51,8 +51,11 @@ pub(super) fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&Form<'_
     let last = sandbox.requests.last();
     let last = &last[last.len().saturating_sub(REQUESTS)..];
     let times: Vec<String> = last.iter().map(|request| request.at.to_string()).collect();
-    // From the oldest on, so that a secret is known by the time that it turns up in an answer or a reason.
+    // Twice: a secret may turn up before the request by which it is known for one.
     let mut mask = Mask::default();
+    for request in last {
+        evidence(app, request, "", &mut mask);
+    }
     let requests: Vec<_> = last.iter().zip(&times).map(|(request, at)| shown(app, request, at, &mut mask)).collect();
     let graded = clients.iter().find(|client| sandbox.grades(&client.id));
     let progress = graded.and_then(|_| sandbox.grading.progress(&app.settings.issuer));
@@ -87,11 +90,11 @@ fn state(grant: &Grant, now: Timestamp) -> String {
 }
 
 fn shown<'a>(app: &App, request: &'a Observed, at: &'a str, mask: &mut Mask) -> RequestShown<'a> {
-    let exchange = evidence(request, "", mask);
+    let exchange = evidence(app, request, "", mask);
     RequestShown {
         at,
         method: request.method.as_str(),
-        path: request.path(),
+        path: mask.text(request.path()),
         client: request.client.as_deref(),
         status: request.status.as_u16(),
         reason: request.reason.as_deref().map(|reason| mask.text(reason)),

@@ -27,19 +27,19 @@ pub(super) async fn happen(app: &Arc<App>, wish: &Wish, effect: Effect, now: Tim
             rotated.map_err(Refused::internal)?.map_err(Refused::internal)
         }
         Effect::RevokeGrant => {
-            for grant in living(app, wish, now, |_| true)? {
+            for (grant, _) in living(app, wish, now, |_| true)? {
                 app.store.end_grant(grant, EndedBy::Customer, now).await.map_err(Refused::unavailable)?;
             }
             Ok(())
         }
         Effect::ExpireNow(kind) => {
             let next_is_of_kind = |grant: &Grant| (grant.counterfoil.next_slip == 0) == (kind == Kind::Code);
-            let grants = match wish.slip() {
+            let slips = match wish.slip() {
                 Some(text) => vec![named(app, wish, kind, text)?],
                 None => living(app, wish, now, |grant| next_is_of_kind(grant) && now < grant.counterfoil.expires_at)?,
             };
-            for grant in grants {
-                app.store.expire_slip(grant, now).await.map_err(Refused::unavailable)?;
+            for (grant, number) in slips {
+                app.store.expire_slip(grant, number, now).await.map_err(Refused::unavailable)?;
             }
             Ok(())
         }
@@ -47,8 +47,8 @@ pub(super) async fn happen(app: &Arc<App>, wish: &Wish, effect: Effect, now: Tim
     }
 }
 
-/// The grant of a code or refresh token that can still be redeemed. One that was redeemed must not expire the one that came for it.
-fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<GrantId, Refused> {
+/// A code or refresh token that can still be redeemed: its grant and number. One that was redeemed must not expire the one that came for it.
+fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<(GrantId, u64), Refused> {
     let refuse = |problem: &str| malformed(app, format!("{}: the value {problem}", wish.fault.name()));
     let slip = Slip::read(kind, text, &app.keys.ring().slips).map_err(|_| refuse("is none that this sandbox issued as such"))?;
     let grant = app.store.grant(slip.grant).map_err(Refused::unavailable)?.ok_or_else(|| refuse("belongs to no grant"))?;
@@ -58,15 +58,16 @@ fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<GrantId, Refu
     if slip.number != grant.counterfoil.next_slip {
         return Err(refuse("was redeemed before"));
     }
-    Ok(slip.grant)
+    Ok((slip.grant, slip.number))
 }
 
-/// The living grants that a wish is about, at least one.
-fn living(app: &App, wish: &Wish, now: Timestamp, which: impl Fn(&Grant) -> bool) -> Result<Vec<GrantId>, Refused> {
+/// The living grants that a wish is about, each with the number of its next slip; at least one.
+fn living(app: &App, wish: &Wish, now: Timestamp, which: impl Fn(&Grant) -> bool) -> Result<Vec<(GrantId, u64)>, Refused> {
     let customer = wish.customer().map(|customer| CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() });
     let filter = GrantFilter { client: wish.client_id.clone(), customer, before: None, limit: GRANTS };
     let grants = app.store.grants(&filter).map_err(Refused::unavailable)?;
-    let found: Vec<GrantId> = grants.iter().filter(|grant| grant.is_living(now) && which(grant)).map(|grant| grant.terms.grant).collect();
+    let which = grants.iter().filter(|grant| grant.is_living(now) && which(grant));
+    let found: Vec<_> = which.map(|grant| (grant.terms.grant, grant.counterfoil.next_slip)).collect();
     if found.is_empty() {
         return Err(malformed(app, format!("there is nothing for {} to strike: no such grant is living", wish.fault.name())));
     }

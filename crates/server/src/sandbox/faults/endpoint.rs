@@ -40,7 +40,9 @@ pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bod
 /// 404 where there is no such fault, 503.
 pub async fn delete(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refused> {
     let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes()).map_err(|error| malformed(&app, error))?;
-    clear(&app, query.get("id")).await?;
+    // An empty id is one that a script failed to fill in, and not all of them.
+    let id = query.names().any(|name| name == "id").then(|| query.get("id").unwrap_or_default());
+    clear(&app, id).await?;
     Ok(get(State(app)).await)
 }
 
@@ -62,7 +64,8 @@ pub async fn set(app: &Arc<App>, form: &Form<'_>) -> Result<Fault, Refused> {
     if let Some(customer) = wish.customer() {
         let id = CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() };
         if app.store.customer(&id).map_err(Refused::unavailable)?.is_none() {
-            return Err(refuse(format!("there is no customer `{customer}`")));
+            // Not told again: what was meant to be a customer may be a token.
+            return Err(refuse("there is no such customer".into()));
         }
     }
     let effect = wish.effect().map_err(refuse)?;

@@ -3,11 +3,12 @@
 use crate::keys::Ring;
 use crate::sandbox::requests::Observed;
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, LOCATION};
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip::{Kind, Slip};
 use serde_json::Value;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// A request of the client, as far as it matters.
@@ -22,14 +23,14 @@ pub(super) struct Act {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum What {
-    /// It sent the customer's browser to ask for consent.
+    /// It sent the customer's browser to ask for consent, and was given a code.
     Authorize,
     /// It presented a code of this grant.
     Exchange { grant: Option<GrantId>, gives: Option<Given> },
     /// It presented this refresh token.
     Refresh { slip: Option<(GrantId, u64)>, retry_key: Option<String>, status: u16, lost: bool, gives: Option<Given> },
     /// It asked for data, with this token.
-    Data { token: String, status: u16 },
+    Data { token: Fingerprint, status: u16 },
     /// It fetched the key set.
     Keys,
     /// Anything else.
@@ -39,8 +40,20 @@ pub(super) enum What {
 /// The bearer tokens of an answer that reached the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Given {
-    pub id_token: String,
-    pub access_token: String,
+    pub id_token: Fingerprint,
+    pub access_token: Fingerprint,
+}
+
+/// What tells one token from another: a whole one is a kilobyte, and a storm is many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub(super) fn of(token: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        token.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 impl Act {
@@ -57,16 +70,24 @@ impl Act {
 fn what(request: &Observed, ring: &Ring) -> What {
     let path = request.path();
     match path {
-        "/authorize" | "/auth" => What::Authorize,
+        "/authorize" | "/auth" if gives_code(request) => What::Authorize,
         "/jwks" => What::Keys,
         "/token" => at_token(request, ring).unwrap_or(What::Other),
-        _ if path == "/userinfo" || path.starts_with("/accounts") => {
+        _ if path.starts_with("/accounts") => {
             let header = request.headers.get(AUTHORIZATION.as_str()).unwrap_or_default();
-            let token = header.split_once(' ').map_or(header, |(_, token)| token).to_owned();
-            What::Data { token, status: request.status.as_u16() }
+            let token = header.split_once(' ').map_or(header, |(_, token)| token);
+            What::Data { token: Fingerprint::of(token), status: request.status.as_u16() }
         }
         _ => What::Other,
     }
+}
+
+/// Whether the browser was sent back with a code, be it in the query or by a page that posts it.
+fn gives_code(request: &Observed) -> bool {
+    let location = request.answer_headers.get(LOCATION.as_str()).and_then(|location| location.split_once('?'));
+    let in_query = |(_, query): (&str, &str)| Form::parse(query.as_bytes()).is_ok_and(|query| query.get("code").is_some());
+    let posts = || request.status == StatusCode::OK && request.answer.windows(11).any(|text| text == b"name=\"code\"");
+    location.is_some_and(in_query) || posts()
 }
 
 fn at_token(request: &Observed, ring: &Ring) -> Option<What> {
@@ -90,13 +111,13 @@ fn given(request: &Observed) -> Option<Given> {
         return None;
     }
     let body: Value = serde_json::from_slice(&request.answer).ok()?;
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    Some(Given { id_token: text("id_token"), access_token: text("access_token") })
+    let token = |name: &str| Fingerprint::of(body[name].as_str().unwrap_or_default());
+    Some(Given { id_token: token("id_token"), access_token: token("access_token") })
 }
 
 impl Given {
     /// Whether `token` is one of them.
-    pub(super) fn holds(&self, token: &str) -> bool {
+    pub(super) fn holds(&self, token: Fingerprint) -> bool {
         token == self.id_token || token == self.access_token
     }
 }

@@ -29,7 +29,8 @@ pub async fn consent(app: &App, request: &AuthorizationRequest, now: Timestamp) 
     let provider = request.connector.clone().unwrap_or_else(|| PROVIDER.to_owned());
     let customer = CustomerId { provider, customer: CUSTOMER.to_owned() };
     let code = approve_at_once(app, &mut request, &customer, None, now).await.map_err(|why| why.unexpected())?;
-    let spoil = sandbox.grading.change(|graded| {
+    let Some(run) = sandbox.grading.playing() else { return Ok(None) };
+    let spoil = sandbox.grading.change(run, |graded| {
         let spoil = graded.spoils.pop_front()?;
         graded.spoiled.push((spoil, request.grant));
         Some(spoil)
@@ -40,6 +41,7 @@ pub async fn consent(app: &App, request: &AuthorizationRequest, now: Timestamp) 
             request.state = Some(URL_SAFE_NO_PAD.encode(random::bytes::<16>()));
             redirect_code(app, &request, &code).map(Some)
         }
-        Some(Spoil::Issuer) => redirect_code_from(app, &request, &code, ANOTHER_ISSUER).map(Some),
+        Some(Spoil::Issuer) => redirect_code_from(app, &request, &code, Some(ANOTHER_ISSUER)).map(Some),
+        Some(Spoil::NoIssuer) => redirect_code_from(app, &request, &code, None).map(Some),
     }
 }

@@ -58,7 +58,7 @@ fn told(progress: Option<Progress>) -> Result<Response, Refused> {
 /// Begins to grade the client of the form, or the sandbox's first.
 ///
 /// # Errors
-/// 400 where there is no such client.
+/// 400 where there is no such client, 409 while one is graded.
 pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;

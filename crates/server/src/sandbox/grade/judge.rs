@@ -1,6 +1,6 @@
 //! Of what a client was seen to do, whether it is right: pure functions, one an event.
 
-use super::acts::{Act, What};
+use super::acts::{Act, Fingerprint, Given, What};
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::Outcome;
 use std::time::Duration;
@@ -15,15 +15,17 @@ pub(super) struct Verdict {
     pub reason: String,
     /// When the request came that shows it, where it is not among those of the event.
     pub shown_by: Option<Duration>,
+    /// When what it is about began, where that was before the event did.
+    pub began: Option<Duration>,
 }
 
 impl Verdict {
     pub(super) fn passed(seen: impl Into<String>) -> Self {
-        Self { result: Outcome::Passed, seen: seen.into(), reason: String::new(), shown_by: None }
+        Self { result: Outcome::Passed, seen: seen.into(), reason: String::new(), shown_by: None, began: None }
     }
 
     pub(super) fn failed(seen: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { result: Outcome::Failed, seen: seen.into(), reason: reason.into(), shown_by: None }
+        Self { result: Outcome::Failed, seen: seen.into(), reason: reason.into(), shown_by: None, began: None }
     }
 
     /// With the request that shows it.
@@ -31,13 +33,20 @@ impl Verdict {
         Self { shown_by: Some(came), ..self }
     }
 
+    /// With all that came from then on.
+    pub(super) fn since(self, began: Duration) -> Self {
+        Self { began: Some(began), ..self }
+    }
+
     pub(super) fn not_run(reason: impl Into<String>) -> Self {
-        Self { result: Outcome::NotRun, seen: String::new(), reason: reason.into(), shown_by: None }
+        Self { result: Outcome::NotRun, seen: String::new(), reason: reason.into(), shown_by: None, began: None }
     }
 }
 
-/// The most requests in [`STORM_WINDOW`] after a 401, or after a revocation: data, refresh, and data once more.
-pub(super) const MOST_AFTER_401: usize = 3;
+/// The most requests for data in [`STORM_WINDOW`] after a 401, and the most with tokens that were revoked.
+const MOST_AFTER_401: usize = 3;
+/// The most refreshes in that time: the one that the 401 asks for, and one that fell due.
+const MOST_REFRESHES_AFTER_401: usize = 2;
 /// How long a client that was told 401 must hold back.
 pub(super) const STORM_WINDOW: Duration = Duration::from_secs(10);
 /// Refreshes that come within this time of each other are one expiry's.
@@ -47,7 +56,7 @@ pub(super) const RETRY_AFTER: i64 = 5;
 /// When a client that was told [`RETRY_AFTER`] may be back: timers and connections may be early by a little.
 pub(super) const SOONEST_BACK: Duration = Duration::from_millis(RETRY_AFTER.unsigned_abs() * 1000 - 200);
 /// What was on its way already when the answer went out.
-const IN_FLIGHT: Duration = Duration::from_millis(250);
+pub(super) const IN_FLIGHT: Duration = Duration::from_millis(250);
 
 fn seconds(span: Duration) -> String {
     format!("{:.1} s", span.as_secs_f64())
@@ -69,15 +78,18 @@ fn refreshes(acts: &[Act]) -> impl Iterator<Item = &Act> {
     acts.iter().filter(|act| matches!(act.what, What::Refresh { .. }))
 }
 
-/// `presented`: whether the code of the spoiled answer came to `/token`.
-pub(super) fn spoiled_answer(presented: bool, which: &str) -> Verdict {
-    if presented {
-        Verdict::failed(
+/// `presented`: whether the code of the spoiled answer came to `/token`, or the client asked for consent again; `None` where neither.
+pub(super) fn spoiled_answer(presented: Option<bool>, which: &str) -> Verdict {
+    match presented {
+        Some(true) => Verdict::failed(
             "the code of that answer came to /token",
             format!("the {which} was not checked: a code from an attacker's session would be taken for the customer's"),
-        )
-    } else {
-        Verdict::passed("the code of that answer never came to /token")
+        ),
+        Some(false) => Verdict::passed("the code of that answer never came to /token; the client asked again"),
+        None => Verdict::failed(
+            "the code never came to /token, and the client did not ask again",
+            "the client is stuck: nobody can connect any more",
+        ),
     }
 }
 
@@ -86,7 +98,10 @@ pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
     let Some(first) = refreshes(acts).next() else {
         return Verdict::failed("no refresh", "the ID token expired, and the client did not refresh it");
     };
-    let together = refreshes(acts).filter(|act| act.came - first.came < PARALLEL_WINDOW).count();
+    let within: Vec<&Act> = refreshes(acts).filter(|act| act.came - first.came < PARALLEL_WINDOW && is_of_one_grant(act, first)).collect();
+    // One that is repeated with its key is the same refresh still: its answer had not come.
+    let is_new = |(at, act): &(usize, &&Act)| !within[..*at].iter().any(|earlier| is_repeat(act, earlier));
+    let together = within.iter().enumerate().filter(is_new).count();
     let seen = format!("{} within {} s", counted(together, "refresh", "refreshes"), PARALLEL_WINDOW.as_secs());
     if together > 1 {
         return Verdict::failed(seen, "workers refreshed side by side: all but one are refused, and a strict server ends the grant");
@@ -95,6 +110,37 @@ pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
         Verdict::passed(format!("{seen}, then data was read with the new token"))
     } else {
         Verdict::failed(seen, "the new token was not used to read data")
+    }
+}
+
+/// What a refresh gave the client.
+fn given(act: &Act) -> Option<&Given> {
+    match &act.what {
+        What::Refresh { gives, .. } => gives.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether data was read with a token that one of these refreshes gave.
+pub(super) fn reads_with_new_token(acts: &[Act]) -> bool {
+    let is_new = |token: Fingerprint| acts.iter().filter_map(given).any(|gives| gives.holds(token));
+    acts.iter().any(|act| matches!(act.what, What::Data { token, status: 200 } if is_new(token)))
+}
+
+fn is_of_one_grant(one: &Act, other: &Act) -> bool {
+    match (&one.what, &other.what) {
+        (What::Refresh { slip: Some((one, _)), .. }, What::Refresh { slip: Some((other, _)), .. }) => one == other,
+        _ => true,
+    }
+}
+
+/// Whether a refresh is an earlier one again, with the same `Idempotency-Key`.
+fn is_repeat(act: &Act, earlier: &Act) -> bool {
+    match (&act.what, &earlier.what) {
+        (What::Refresh { slip, retry_key: Some(key), .. }, What::Refresh { slip: before, retry_key: Some(key_before), .. }) => {
+            (slip, key) == (before, key_before)
+        }
+        _ => false,
     }
 }
 
@@ -133,14 +179,24 @@ pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
     }
 }
 
+/// The first of these, and of the others those that were not on their way when it was answered: workers read side by side.
+fn not_in_flight(acts: &[Act]) -> impl Iterator<Item = &Act> {
+    let first = acts.first().map(|first| first.answered).unwrap_or_default();
+    acts.iter().enumerate().filter(move |(at, act)| *at == 0 || act.came >= first).map(|(_, act)| act)
+}
+
 /// What the client did from the first 401 on, for [`STORM_WINDOW`].
 pub(super) fn unauthorized(acts: &[Act]) -> Verdict {
-    let requests = acts.iter().filter(|act| !matches!(act.what, What::Keys | What::Other)).count();
-    let seen = format!("{} in {} s", counted(requests, "request", "requests"), STORM_WINDOW.as_secs());
-    if requests <= MOST_AFTER_401 {
-        Verdict::passed(seen)
-    } else {
+    let requests = not_in_flight(acts).filter(|act| matches!(act.what, What::Data { status: 401, .. })).count();
+    let refreshes = refreshes(acts).count();
+    let (requests_seen, refreshes_seen) = (counted(requests, "request", "requests"), counted(refreshes, "refresh", "refreshes"));
+    let seen = format!("{requests_seen} and {refreshes_seen} in {} s", STORM_WINDOW.as_secs());
+    if requests > MOST_AFTER_401 {
         Verdict::failed(seen, format!("after a 401 that a refresh does not mend, more than {MOST_AFTER_401} requests are a storm"))
+    } else if refreshes > MOST_REFRESHES_AFTER_401 {
+        Verdict::failed(seen, "a token that is refused as soon as it is new is not mended by the next refresh")
+    } else {
+        Verdict::passed(seen)
     }
 }
 
@@ -157,21 +213,17 @@ pub(super) fn retry_after(told: Duration, next: Option<Duration>) -> Verdict {
 }
 
 /// Whether a request that came at `came` was on its way before the answer at `told` could be known.
-pub(super) fn was_in_flight(came: Duration, told: Duration) -> bool {
+fn was_in_flight(came: Duration, told: Duration) -> bool {
     came < told + IN_FLIGHT
 }
 
 /// What the client did from the rotation on: a refresh, the key set, and data with the new token.
 pub(super) fn new_keys(acts: &[Act]) -> Verdict {
-    let refreshed = refreshes(acts).find_map(|act| match &act.what {
-        What::Refresh { gives: Some(gives), .. } => Some((act.answered, gives)),
-        _ => None,
-    });
-    let Some((answered, gives)) = refreshed else {
+    if !acts.iter().any(|act| given(act).is_some()) {
         return Verdict::not_run("the client did not refresh, so it saw no token of a new key");
-    };
+    }
     let fetched = acts.iter().any(|act| act.what == What::Keys);
-    let used = acts.iter().any(|act| act.came >= answered && matches!(&act.what, What::Data { token, .. } if gives.holds(token)));
+    let used = reads_with_new_token(acts);
     match (fetched, used) {
         (true, true) => Verdict::passed("the key set was fetched again, and the new token used"),
         (false, true) => Verdict::failed(
@@ -189,7 +241,7 @@ pub(super) fn new_keys(acts: &[Act]) -> Verdict {
 pub(super) fn revocation(acts: &[Act]) -> Verdict {
     let asked = acts.iter().position(|act| act.what == What::Authorize);
     let before = &acts[..asked.unwrap_or(acts.len())];
-    let dead = before.iter().filter(|act| matches!(act.what, What::Data { .. } | What::Refresh { .. })).count();
+    let dead = not_in_flight(before).filter(|act| matches!(act.what, What::Data { .. } | What::Refresh { .. })).count();
     let questions = acts.iter().filter(|act| act.what == What::Authorize).count();
     let seen =
         format!("{} with tokens that were revoked, then asked for consent {}", counted(dead, "request", "requests"), times(questions));
@@ -212,8 +264,12 @@ pub(super) fn newest_token(acts: &[Act]) -> Verdict {
         .collect();
     let mut presented = 0;
     for act in refreshes(acts) {
-        let What::Refresh { slip: Some((grant, number)), .. } = &act.what else { continue };
+        let What::Refresh { slip: Some((grant, number)), status, .. } = &act.what else { continue };
         presented += 1;
+        // What the server answers with tokens is a repeat with its key: a client that crashed before it could keep the answer.
+        if *status == 200 {
+            continue;
+        }
         let newest =
             given.iter().filter(|(answered, of, _)| of == grant && !was_in_flight(act.came, *answered)).map(|(.., next)| *next).max();
         if let Some(newest) = newest.filter(|newest| number < newest) {
@@ -227,6 +283,17 @@ pub(super) fn newest_token(acts: &[Act]) -> Verdict {
     match presented {
         0 => Verdict::not_run("the client never refreshed"),
         count => Verdict::passed(format!("{}, each with the newest token", counted(count, "refresh", "refreshes"))),
+    }
+}
+
+/// How many requests there were, and the first secret in them where none belongs: when it came, and what and where it was.
+pub(super) fn secrets((requests, exposed): (usize, Option<(Duration, String)>)) -> Verdict {
+    match exposed {
+        Some((came, seen)) => {
+            Verdict::failed(seen, "URLs end up in logs and histories, and other paths may be served by others").shown_by(came)
+        }
+        None if requests == 0 => Verdict::not_run("there were no requests"),
+        None => Verdict::passed(format!("{}, none with a secret where it does not belong", counted(requests, "request", "requests"))),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::acts::{Act, What};
 use super::judge::{self, PARALLEL_WINDOW, RETRY_AFTER, STORM_WINDOW, Verdict};
 use super::stage::Stage;
-use super::{Outcome, Spoil, UnderWay, standing};
+use super::{Ends, Outcome, Run, SPOILS, Spoil, UnderWay};
 use crate::app::App;
 use crate::sandbox::faults::{Effect, Kind};
 use counterfoil_core::fdx::FdxError;
@@ -18,6 +18,10 @@ const FIRST_CONTACT: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a refresh is waited for: the life of an ID token, and as much again for a client that notices late.
 const NEXT_REFRESH: Duration = Duration::from_secs(40);
+
+/// How long ago the client must have fetched the key set before it is expected to fetch it again: libraries hold back for up to a minute,
+/// so that nobody can make them storm by unknown key ids.
+const KEYS_AT_REST: Duration = Duration::from_secs(61);
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -34,13 +38,13 @@ struct Event {
     play: for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>,
 }
 
-const EVENTS: [Event; 11] = [
+const EVENTS: [Event; 12] = [
     Event {
         id: "state",
         title: "An answer with a foreign state",
         clause: "RFC 6749 section 10.12; RFC 9700 section 4.7.1",
         given: "the customer's browser comes back with a code and a state that the client never sent",
-        expected: "the code never comes to /token, watched for 10 seconds; the client asks for consent again within 60",
+        expected: "the code never comes to /token; the client asks for consent again within 60 seconds",
         play: |stage| Box::pin(foreign_answer(stage, Spoil::State)),
     },
     Event {
@@ -48,8 +52,16 @@ const EVENTS: [Event; 11] = [
         title: "An answer of another issuer",
         clause: "RFC 9207 section 2.4",
         given: "the customer's browser comes back with a code, the right state, and the iss of another server",
-        expected: "the code never comes to /token, watched for 10 seconds; the client asks for consent again within 60",
+        expected: "the code never comes to /token; the client asks for consent again within 60 seconds",
         play: |stage| Box::pin(foreign_answer(stage, Spoil::Issuer)),
+    },
+    Event {
+        id: "issuer-missing",
+        title: "An answer without an issuer",
+        clause: "RFC 9207 section 2.4",
+        given: "the customer's browser comes back with a code, the right state, and no iss, which discovery says every answer has",
+        expected: "the code never comes to /token; the client asks for consent again within 60 seconds",
+        play: |stage| Box::pin(foreign_answer(stage, Spoil::NoIssuer)),
     },
     Event {
         id: "expiry",
@@ -64,7 +76,7 @@ const EVENTS: [Event; 11] = [
         title: "The answer to a refresh is lost",
         clause: "RFC 6749 section 6; docs/integrate.md, When an answer is lost",
         given: "the refresh is done, and the connection ends without an answer",
-        expected: "within 30 seconds the request is repeated with its Idempotency-Key, or after one refusal the customer is asked for consent, once",
+        expected: "within 30 seconds the request is repeated with its Idempotency-Key, or after one refusal at the most the customer is asked for consent, once",
         play: |stage| Box::pin(lost_answer(stage)),
     },
     Event {
@@ -72,7 +84,7 @@ const EVENTS: [Event; 11] = [
         title: "Data is refused, whatever token comes",
         clause: "RFC 6750 section 3.1",
         given: "/accounts answers 401 to every token for 10 seconds",
-        expected: "at most 3 requests in these 10 seconds",
+        expected: "at most 3 requests to /accounts in these 10 seconds, and at most 2 to /token",
         play: |stage| Box::pin(unauthorized(stage)),
     },
     Event {
@@ -121,43 +133,72 @@ const EVENTS: [Event; 11] = [
         clause: "RFC 6749 section 2.3.1; RFC 6750 section 5.3",
         given: "everything that was played",
         expected: "the client secret is sent to /token, /revoke and /introspect alone, and neither it nor a token is in a URL",
-        play: |stage| Box::pin(async { secrets(stage) }),
+        play: |stage| Box::pin(async { judge::secrets(stage.exposed()) }),
     },
 ];
 
 /// Plays all of it.
-pub(super) async fn play(app: Arc<App>, client: Arc<str>) {
-    let mut stage = Stage::new(app.clone(), client);
+pub(super) async fn play(app: Arc<App>, client: Arc<str>, run: Run) {
+    // However this ends, by its end, by being stopped or by a panic: it ends the grading.
+    let _ends = Ends { app: app.clone(), run };
+    let mut stage = Stage::new(app.clone(), client, run);
     let Some(sandbox) = &app.sandbox else { return };
     stage.end_grants().await;
     let first = stage.until(Duration::ZERO, FIRST_CONTACT, |acts| acts.first().map(|_| ())).await;
     if first.is_none() {
-        sandbox.grading.change(|graded| graded.outcome = Some(Outcome::NobodyCame));
+        sandbox.grading.change(run, |graded| graded.outcome = Some(Outcome::NobodyCame));
         return;
     }
     for event in &EVENTS {
         let Event { id, title, expected, .. } = *event;
-        sandbox.grading.change(|graded| graded.under_way = Some(UnderWay { id, title, expected }));
+        sandbox.grading.change(run, |graded| graded.under_way = Some(UnderWay { id, title, expected }));
         let from = stage.now();
         let verdict = (event.play)(&mut stage).await;
         tracing::info!(event = id, result = ?verdict.result, seen = verdict.seen, reason = verdict.reason, "graded");
         let case = scored(event, verdict, &mut stage, from);
-        sandbox.grading.change(|graded| graded.cases.push(case));
+        sandbox.grading.change(run, |graded| graded.cases.push(case));
     }
-    sandbox.grading.change(|graded| {
+    let late: Vec<Spoil> =
+        SPOILS.into_iter().filter(|spoil| stage.spoiled(*spoil).is_some_and(|grant| stage.was_presented(grant))).collect();
+    sandbox.grading.change(stage.run, |graded| {
+        for spoil in late {
+            if let Some(check) = graded.cases.iter_mut().find(|case| case.id == event_of(spoil)).and_then(|case| case.checks.first_mut()) {
+                let Verdict { result, seen, reason, .. } = judge::spoiled_answer(Some(true), parameter(spoil));
+                (check.result, check.seen, check.reason) = (result, seen, reason);
+            }
+        }
+        // What turned out to be a secret late is masked in what came before, too.
+        graded.cases.iter_mut().for_each(|case| stage.mask_again(case));
         graded.under_way = None;
         graded.outcome = Some(Outcome::Finished);
     });
 }
 
+/// The event that an answer is spoiled in.
+const fn event_of(spoil: Spoil) -> &'static str {
+    match spoil {
+        Spoil::State => "state",
+        Spoil::Issuer => "issuer",
+        Spoil::NoIssuer => "issuer-missing",
+    }
+}
+
+/// What of an answer is spoiled.
+const fn parameter(spoil: Spoil) -> &'static str {
+    match spoil {
+        Spoil::State => "state",
+        Spoil::Issuer | Spoil::NoIssuer => "iss",
+    }
+}
+
 fn scored(event: &Event, verdict: Verdict, stage: &mut Stage, from: Duration) -> Case {
-    let Verdict { result, seen, reason, shown_by } = verdict;
+    let Verdict { result, seen, reason, shown_by, began } = verdict;
     Case {
         id: event.id.into(),
         title: event.title.into(),
         clause: event.clause.into(),
         checks: vec![Check { given: event.given.into(), result, expected: event.expected.into(), seen, reason }],
-        exchanges: stage.evidence(from, shown_by),
+        exchanges: stage.evidence(began.unwrap_or(from), shown_by),
     }
 }
 
@@ -182,25 +223,19 @@ async fn foreign_answer(stage: &mut Stage, spoil: Spoil) -> Verdict {
         }
     }
     let Some(grant) = stage.spoiled(spoil) else { return Verdict::not_run("the answer could not be spoiled") };
+    let answered = stage.now();
     // A client that asks again has thrown that answer away. Every question so far was answered with a spoil, this one the last.
-    let questions = match spoil {
-        Spoil::State => 1,
-        Spoil::Issuer => 2,
-    };
+    let questions = SPOILS.iter().take_while(|earlier| **earlier != spoil).count() + 1;
     let decided = |acts: &[Act]| {
         let presents = |act: &Act| matches!(&act.what, What::Exchange { grant: Some(of), .. } if *of == grant);
         let asked = acts.iter().filter(|act| act.what == What::Authorize).count();
         if acts.iter().any(presents) { Some(true) } else { (asked > questions).then_some(false) }
     };
-    let presented = stage.until(Duration::ZERO, stage.now() + s(10), decided).await.unwrap_or(false);
-    let which = match spoil {
-        Spoil::State => "state",
-        Spoil::Issuer => "iss",
-    };
+    let presented = stage.until(Duration::ZERO, answered + PATIENCE, decided).await;
     let question = stage.since(Duration::ZERO).into_iter().filter(|act| act.what == What::Authorize).nth(questions - 1);
-    let verdict = judge::spoiled_answer(presented, which);
+    let verdict = judge::spoiled_answer(presented, parameter(spoil));
     match question {
-        Some(question) => verdict.shown_by(question.came),
+        Some(question) => verdict.since(question.came),
         None => verdict,
     }
 }
@@ -210,21 +245,14 @@ async fn expiry(stage: &mut Stage) -> Verdict {
         return not_at_work();
     }
     let from = stage.now();
-    let slow = stage.set_fault(Kind::Delay, Effect::Delay(s(2)), Some("/token"), 100);
+    let slow = stage.set_fault(Kind::Delay, Effect::Delay(s(2)), Some("/token"), 1);
     let is_refresh = |what: &What| matches!(what, What::Refresh { .. });
     let refresh = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refresh)).await;
     if let Some(first) = refresh {
         stage.watch(from, first.came + PARALLEL_WINDOW).await;
     }
     stage.clear_fault(slow.as_deref());
-    let uses_new = |acts: &[Act]| {
-        let gives = acts.iter().find_map(|act| match &act.what {
-            What::Refresh { gives: Some(gives), .. } => Some(gives),
-            _ => None,
-        })?;
-        find(acts, |what| matches!(what, What::Data { token, status: 200 } if gives.holds(token)))
-    };
-    let used = stage.until(from, stage.now() + s(15), uses_new).await.is_some();
+    let used = stage.until(from, stage.now() + s(15), |acts| judge::reads_with_new_token(acts).then_some(())).await.is_some();
     judge::expiry(&stage.since(from), used)
 }
 
@@ -272,7 +300,8 @@ async fn retry_after_at_token(stage: &mut Stage) -> Verdict {
         return not_at_work();
     }
     let fault = stage.set_fault(Kind::Unavailable, Effect::Unavailable(RETRY_AFTER), Some("/token"), 1_000_000);
-    comes_back(stage, fault, NEXT_REFRESH, |what| match what {
+    // Refreshes are made one at a time, so none is on its way already.
+    comes_back(stage, fault, NEXT_REFRESH, Duration::ZERO, |what| match what {
         What::Refresh { status, .. } => Some(*status),
         _ => None,
     })
@@ -284,16 +313,22 @@ async fn retry_after_at_data(stage: &mut Stage) -> Verdict {
         return not_at_work();
     }
     let fault = stage.set_fault(Kind::TooManyRequests, Effect::TooManyRequests(RETRY_AFTER), Some("/accounts"), 1_000_000);
-    comes_back(stage, fault, PATIENCE, |what| match what {
+    comes_back(stage, fault, PATIENCE, judge::IN_FLIGHT, |what| match what {
         What::Data { status, .. } => Some(*status),
         _ => None,
     })
     .await
 }
 
-/// Waits for a request of a kind, which `status_of` gives the status of, that was told to come back; then for the next one. The fault
-/// lasts as long as it says.
-async fn comes_back(stage: &mut Stage, fault: Option<String>, patience: Duration, status_of: impl Fn(&What) -> Option<u16>) -> Verdict {
+/// Waits for a request of a kind, which `status_of` gives the status of, that was told to come back; then for the next one that was not
+/// `in_flight`. The fault lasts as long as it says.
+async fn comes_back(
+    stage: &mut Stage,
+    fault: Option<String>,
+    patience: Duration,
+    in_flight: Duration,
+    status_of: impl Fn(&What) -> Option<u16>,
+) -> Verdict {
     let from = stage.now();
     let is_told = |what: &What| matches!(status_of(what), Some(503 | 429));
     let told = stage.until(from, from + patience, |acts| find(acts, is_told)).await;
@@ -301,7 +336,7 @@ async fn comes_back(stage: &mut Stage, fault: Option<String>, patience: Duration
         None => Verdict::not_run("the client sent no such request while it was waited for"),
         Some(told) => {
             let comes = |acts: &[Act]| {
-                let mut later = acts.iter().filter(|act| !judge::was_in_flight(act.came, told.answered));
+                let mut later = acts.iter().filter(|act| act.came >= told.answered + in_flight);
                 later.find(|act| status_of(&act.what).is_some()).map(|act| act.came)
             };
             let early = stage.until(told.came, told.answered + judge::SOONEST_BACK, comes).await;
@@ -321,12 +356,17 @@ async fn new_keys(stage: &mut Stage) -> Verdict {
     if !stage.at_work(PATIENCE).await {
         return not_at_work();
     }
-    let from = stage.now();
+    stage.keys_at_rest(KEYS_AT_REST).await;
+    if !stage.at_work(PATIENCE).await {
+        return not_at_work();
+    }
     let (app, now) = (stage.app.clone(), stage.app.clock.now());
     let rotated = tokio::task::spawn_blocking(move || app.keys.rotate(now, now)).await;
     if !matches!(rotated, Ok(Ok(()))) {
         return Verdict::not_run("the keys could not be rotated");
     }
+    // What came before is signed with the old keys still.
+    let from = stage.now();
     let is_refreshed = |what: &What| matches!(what, What::Refresh { gives: Some(_), .. });
     if let Some(refresh) = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refreshed)).await {
         let is_right = |acts: &[Act]| (judge::new_keys(acts).result == counterfoil_report::Outcome::Passed).then_some(());
@@ -346,11 +386,4 @@ async fn revocation(stage: &mut Stage) -> Verdict {
     stage.until(first.came, first.came + s(30), |acts| find(acts, |what| *what == What::Authorize)).await;
     // A second question is one too many.
     judge::revocation(&stage.watch(first.came, stage.now() + s(3)).await)
-}
-
-fn secrets(stage: &Stage) -> Verdict {
-    match stage.app.client(&stage.client) {
-        Some(client) => standing::secrets(&stage.app, &client, stage.observed()),
-        None => Verdict::not_run("the client was removed"),
-    }
 }

@@ -1,38 +1,63 @@
 //! What the script plays with: the sandbox, its faults, and eyes on the client.
 
-use super::Spoil;
 use super::acts::{Act, What};
+use super::{Run, Spoil};
 use crate::app::App;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::{Effect, Kind, Wish};
-use crate::sandbox::requests::{Observed, evidence};
+use crate::sandbox::requests::{Observed, evidence, exposed};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
-use counterfoil_report::{Exchange, Mask};
+use counterfoil_report::{Case, Exchange, Mask};
 use counterfoil_store::GrantFilter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many requests are shown as evidence of one event.
-const MOST_EVIDENCE: usize = 60;
+/// How many requests are shown as evidence of one event: of data that was read as ever, and of all the rest.
+const MOST_EVIDENCE: usize = 40;
+/// How many acts are remembered: a storm that goes on has long been seen for what it is.
+const MOST_ACTS: usize = 100_000;
+/// How long more requests are waited for before they are looked at.
+const MOMENT: Duration = Duration::from_millis(20);
 /// How many grants of the client are ended at the most.
 const GRANTS: u32 = 100;
 
 pub(super) struct Stage {
     pub(super) app: Arc<App>,
     pub(super) client: Arc<str>,
+    pub(super) run: Run,
     began: Instant,
     /// How many requests of the sandbox were looked at.
     looked_at: u64,
-    /// What the client did, in the order that it was answered, with what it was seen by.
-    acts: Vec<(Act, Arc<Observed>)>,
+    /// What the client did, in the order that it was answered.
+    acts: Vec<Act>,
+    /// The requests of the event under way, and the few of earlier ones that may be needed again, as evidence.
+    kept: Vec<(Duration, Arc<Observed>)>,
+    /// How many of them are of the event under way, data as ever and the rest, and how many of its requests were not kept.
+    kept_of_event: [usize; 2],
+    left_out: usize,
+    /// The first secret where none belongs: when it came, and what and where it was.
+    exposed: Option<(Duration, String)>,
     mask: Mask,
 }
 
 impl Stage {
-    pub(super) fn new(app: Arc<App>, client: Arc<str>) -> Self {
+    pub(super) fn new(app: Arc<App>, client: Arc<str>, run: Run) -> Self {
         let looked_at = app.sandbox.as_ref().map_or(0, |sandbox| *sandbox.requests.count().borrow());
-        Self { app, client, began: Instant::now(), looked_at, acts: Vec::new(), mask: Mask::default() }
+        let (acts, kept) = (Vec::new(), Vec::new());
+        Self {
+            app,
+            client,
+            run,
+            began: Instant::now(),
+            looked_at,
+            acts,
+            kept,
+            kept_of_event: [0; 2],
+            left_out: 0,
+            exposed: None,
+            mask: Mask::default(),
+        }
     }
 
     /// The present moment, since the grading began.
@@ -52,6 +77,8 @@ impl Stage {
             let left = deadline.checked_sub(self.now())?;
             // Its end is the process's.
             tokio::time::timeout(left, count.changed()).await.ok()?.ok()?;
+            // A storm is looked at in gusts.
+            tokio::time::sleep(MOMENT).await;
         }
     }
 
@@ -64,30 +91,30 @@ impl Stage {
 
     /// Everything that the client did since `from`, in the order that it came.
     pub(super) fn since(&self, from: Duration) -> Vec<Act> {
-        let mut acts: Vec<Act> = self.acts.iter().map(|(act, _)| act).filter(|act| act.came >= from).cloned().collect();
+        let mut acts: Vec<Act> = self.acts.iter().filter(|act| act.came >= from).cloned().collect();
         acts.sort_by_key(|act| act.came);
         acts
     }
 
-    /// Every request of the client, with when it came, as it was observed.
-    pub(super) fn observed(&self) -> impl Iterator<Item = (Duration, &Observed)> {
-        self.acts.iter().map(|(act, observed)| (act.came, &**observed))
+    /// How many requests there were, and the first secret in them where none belongs.
+    pub(super) fn exposed(&self) -> (usize, Option<(Duration, String)>) {
+        (self.acts.len(), self.exposed.clone())
     }
 
-    /// The requests since `from`, to be shown, with the time of each since then; before them the one that came at `also`.
+    /// The requests since `from`, to be shown, with the time of each since then; before them the one that came at `also`. Ends the event.
     pub(super) fn evidence(&mut self, from: Duration, also: Option<Duration>) -> Vec<Exchange> {
-        let is_shown = |act: &Act| act.came >= from || also == Some(act.came);
-        let mut shown: Vec<_> = self.acts.iter().filter(|(act, _)| is_shown(act)).cloned().collect();
-        shown.sort_by_key(|(act, _)| act.came);
-        let left_out = shown.len().saturating_sub(MOST_EVIDENCE);
-        shown.truncate(MOST_EVIDENCE);
+        let is_shown = |came: Duration| came >= from || also == Some(came);
+        let mut shown: Vec<_> = self.kept.iter().filter(|(came, _)| is_shown(*came)).cloned().collect();
+        shown.sort_by_key(|(came, _)| *came);
         let last = shown.len().saturating_sub(1);
+        let left_out = std::mem::take(&mut self.left_out);
         let mut exchanges = Vec::new();
-        for (at, (act, observed)) in shown.iter().enumerate() {
-            let after = act.came.as_secs_f64() - from.as_secs_f64();
+        for (at, (came, observed)) in shown.iter().enumerate() {
+            let after = came.as_secs_f64() - from.as_secs_f64();
             let more = if left_out > 0 && at == last { format!("; {left_out} more requests are left out") } else { String::new() };
-            exchanges.push(evidence(observed, &format!("{after:+.1} s{more}"), &mut self.mask));
+            exchanges.push(evidence(&self.app, observed, &format!("{after:+.1} s{more}"), &mut self.mask));
         }
+        self.kept_of_event = [0; 2];
         exchanges
     }
 
@@ -98,7 +125,27 @@ impl Stage {
         let ring = self.app.keys.ring();
         // A request whose client can't be told, for its token is nobody's, is this client's: nobody else is here while it is graded.
         for request in new.into_iter().filter(|request| request.client.as_ref().is_none_or(|client| *client == self.client)) {
-            self.acts.push((Act::of(&request, &ring, self.began), request));
+            let act = Act::of(&request, &ring, self.began);
+            // Data that is read as ever must not push out what decides.
+            let kind = usize::from(!matches!(act.what, What::Data { status: 200, .. }));
+            let mut keep = self.kept_of_event[kind] < MOST_EVIDENCE;
+            if self.exposed.is_none()
+                && let Some(found) = exposed(&self.app, &request).into_iter().next()
+            {
+                self.mask.learn(&found.secret);
+                let place = self.mask.text(request.path());
+                self.exposed = Some((act.came, format!("{} of {} {place}", found.what, request.method)));
+                keep = true;
+            }
+            if keep {
+                self.kept_of_event[kind] += 1;
+                self.kept.push((act.came, request));
+            } else {
+                self.left_out += 1;
+            }
+            if self.acts.len() < MOST_ACTS {
+                self.acts.push(act);
+            }
         }
     }
 
@@ -110,7 +157,7 @@ impl Stage {
     pub(super) fn set_fault(&self, kind: Kind, effect: Effect, path: Option<&str>, count: u32) -> Option<String> {
         let wish =
             Wish { fault: kind, client_id: Some(self.client.to_string()), customer: None, path: path.map(str::to_owned), value: None };
-        Some(self.sandbox()?.faults.play(wish, effect, count))
+        Some(self.sandbox()?.faults.play(self.run, wish, effect, count))
     }
 
     /// Clears a fault, where requests have not used it up.
@@ -135,8 +182,27 @@ impl Stage {
     /// The grant whose code was in the answer that was spoiled in this way, once there was one.
     pub(super) fn spoiled(&self, spoil: Spoil) -> Option<GrantId> {
         let sandbox = self.sandbox()?;
-        let spoiled = sandbox.grading.change(|graded| graded.spoiled.iter().find(|(how, _)| *how == spoil).map(|(_, grant)| *grant));
+        let spoiled =
+            sandbox.grading.change(self.run, |graded| graded.spoiled.iter().find(|(how, _)| *how == spoil).map(|(_, grant)| *grant));
         spoiled.flatten()
+    }
+
+    /// Whether the code of a grant ever came to `/token`.
+    pub(super) fn was_presented(&self, grant: GrantId) -> bool {
+        self.acts.iter().any(|act| matches!(act.what, What::Exchange { grant: Some(of), .. } if of == grant))
+    }
+
+    /// Masks in a case what turned out to be a secret since.
+    pub(super) fn mask_again(&self, case: &mut Case) {
+        self.mask.again(case);
+    }
+
+    /// Waits until the client has not fetched the key set for as long; no longer than that.
+    pub(super) async fn keys_at_rest(&mut self, rest: Duration) {
+        let (now, acts) = (self.now(), self.since(Duration::ZERO));
+        if let Some(last) = acts.iter().rfind(|act| act.what == What::Keys) {
+            self.watch(now, last.came + rest).await;
+        }
     }
 
     /// Waits until the client reads data and is answered, from now on.

@@ -1,13 +1,16 @@
 //! A request as it may be shown: with its secrets masked.
 
-use super::{Headers, Observed};
+use super::{Headers, Observed, exposed};
+use crate::app::App;
 use counterfoil_report::{Exchange, Mask};
 
 /// Headers that say nothing of what the client or we do.
 const LEFT_OUT: [&str; 4] = ["accept-encoding", "connection", "content-length", "host"];
 
 /// The request and its answer. What is masked here once is masked by the same `mask` wherever it turns up later.
-pub fn evidence(request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
+pub fn evidence(app: &App, request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
+    // By its name nothing tells a secret that is where none belongs.
+    exposed(app, request).iter().for_each(|found| mask.learn(&found.secret));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let request_headers = headers(&request.headers, mask);
     let request_body = mask.form(&text(&request.body));

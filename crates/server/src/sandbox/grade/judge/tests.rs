@@ -1,4 +1,3 @@
-use super::super::acts::Given;
 use super::*;
 
 fn grant() -> GrantId {
@@ -11,7 +10,10 @@ fn at(milliseconds: u64, what: What) -> Act {
 }
 
 fn refresh(number: u64, status: u16) -> What {
-    let gives = (status == 200).then(|| Given { id_token: format!("id {}", number + 1), access_token: format!("access {}", number + 1) });
+    let gives = (status == 200).then(|| Given {
+        id_token: Fingerprint::of(&format!("id {}", number + 1)),
+        access_token: Fingerprint::of(&format!("access {}", number + 1)),
+    });
     What::Refresh { slip: Some((grant(), number)), retry_key: None, status, lost: false, gives }
 }
 
@@ -27,7 +29,7 @@ fn keyed(number: u64, key: &str, status: u16) -> What {
 }
 
 fn data(token: &str, status: u16) -> What {
-    What::Data { token: token.into(), status }
+    What::Data { token: Fingerprint::of(token), status }
 }
 
 #[track_caller]
@@ -41,6 +43,9 @@ fn one_refresh_an_expiry() {
     is(&expiry(&[at(0, refresh(1, 200))], true), Outcome::Passed);
     is(&expiry(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))], true), Outcome::Passed);
     is(&expiry(&[at(0, refresh(1, 200)), at(10, refresh(1, 400))], true), Outcome::Failed);
+    // Repeated with its key it is one.
+    is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "k", 200))], true), Outcome::Passed);
+    is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "other", 400))], true), Outcome::Failed);
     is(&expiry(&[at(0, refresh(1, 200)), at(3000, refresh(2, 200))], true), Outcome::Failed);
     is(&expiry(&[at(0, refresh(1, 200))], false), Outcome::Failed);
     is(&expiry(&[at(0, data("id 1", 401))], false), Outcome::Failed);
@@ -60,11 +65,29 @@ fn a_lost_answer_is_fetched_with_its_key_or_asked_for_anew() {
 
 #[test]
 fn three_requests_after_a_401_are_enough() {
-    let quiet = [at(0, data("id 1", 401)), at(10, refresh(1, 200)), at(20, data("id 2", 401)), at(30, What::Keys)];
-    is(&unauthorized(&quiet), Outcome::Passed);
-    let mut storm = quiet.to_vec();
-    storm.push(at(1000, data("id 2", 401)));
-    is(&unauthorized(&storm), Outcome::Failed);
+    let mut acts = vec![at(0, data("id 1", 401)), at(10, refresh(1, 200)), at(20, data("id 2", 401)), at(30, What::Keys)];
+    is(&unauthorized(&acts), Outcome::Passed);
+    acts.extend([at(5000, data("id 2", 401)), at(5010, data("access 2", 200)), at(6000, refresh(2, 200))]);
+    is(&unauthorized(&acts), Outcome::Passed);
+    is(&unauthorized(&[&acts[..], &[at(9000, data("id 3", 401))]].concat()), Outcome::Failed);
+    is(&unauthorized(&[&acts[..], &[at(9000, refresh(3, 200))]].concat()), Outcome::Failed);
+}
+
+#[test]
+fn workers_that_read_side_by_side_are_no_storm() {
+    let together = |ms| Act { answered: Duration::from_millis(20), ..at(ms, data("id 1", 401)) };
+    let side_by_side = [together(0), together(2), together(4), together(6), at(900, refresh(1, 200)), at(910, data("id 2", 401))];
+    is(&unauthorized(&side_by_side), Outcome::Passed);
+    let revoked = [together(0), together(2), together(4), together(6), at(900, refresh(1, 400)), at(2000, What::Authorize)];
+    is(&revocation(&revoked), Outcome::Passed);
+}
+
+#[test]
+fn a_code_that_is_not_the_customers() {
+    is(&spoiled_answer(Some(false), "state"), Outcome::Passed);
+    is(&spoiled_answer(Some(true), "state"), Outcome::Failed);
+    // Nor is it right to give up.
+    is(&spoiled_answer(None, "iss"), Outcome::Failed);
 }
 
 #[test]
@@ -108,5 +131,7 @@ fn the_newest_refresh_token_alone() {
     // Nor is the repeat of one whose answer was lost.
     is(&newest_token(&[at(0, lost(1, Some("k"))), at(900, keyed(1, "k", 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
     is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(1, 400))]), Outcome::Failed);
+    // Nor one that was answered, and crashed before it was kept.
+    is(&newest_token(&[at(0, keyed(1, "k", 200)), at(9000, keyed(1, "k", 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
     is(&newest_token(&[]), Outcome::NotRun);
 }
