@@ -134,7 +134,7 @@ impl Mask {
     }
 
     /// The same in one exchange. What its names tell to be secret is masked already, so only values are looked for.
-    pub fn exchange_again(&self, exchange: &mut Exchange) {
+    fn exchange_again(&self, exchange: &mut Exchange) {
         let Exchange { at: _, note, method, url, request_headers, request_body, status: _, answer_headers, answer_body } = exchange;
         let headers = request_headers.iter_mut().chain(answer_headers).flat_map(|(name, value)| [name, value]);
         for text in [note, method, url, request_body, answer_body].into_iter().chain(headers) {

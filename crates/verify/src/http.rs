@@ -3,7 +3,7 @@
 use crate::clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use counterfoil_report::{Exchange, Mask};
+use counterfoil_report::{Case, Exchange, Mask};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Request, Url};
@@ -164,11 +164,11 @@ impl Http {
         }
     }
 
-    /// Ends the evidence of a case. Secrets that came to light late are masked in what came before, too.
-    pub(crate) fn evidence(&mut self) -> Vec<Exchange> {
-        let mut exchanges = std::mem::take(&mut self.exchanges);
-        exchanges.iter_mut().for_each(|exchange| self.mask.exchange_again(exchange));
-        exchanges
+    /// Gives a case that has ended its evidence. Secrets that came to light late are masked in what came before, too.
+    pub(crate) fn with_evidence(&mut self, mut case: Case) -> Case {
+        case.exchanges = std::mem::take(&mut self.exchanges);
+        self.mask.again(&mut case);
+        case
     }
 
     /// Masks this secret from now on.
@@ -265,6 +265,12 @@ fn in_words(error: reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn taken(http: &mut Http) -> Vec<Exchange> {
+        let case = Case { id: String::new(), title: String::new(), clause: String::new(), checks: Vec::new(), exchanges: Vec::new() };
+        http.with_evidence(case).exchanges
+    }
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -303,7 +309,7 @@ mod tests {
         assert!(http.seen(&dropped).starts_with("no answer: "), "{}", dropped.body);
         let impossible = http.send(&Call::get(&origin).bearer("two\nlines")).await;
         assert!(impossible.status.is_none() && impossible.body.contains("can't be sent"), "{}", impossible.body);
-        let evidence = http.evidence();
+        let evidence = taken(&mut http);
         assert_eq!(evidence.iter().map(|exchange| exchange.status).collect::<Vec<_>>(), [Some(302), None, None]);
         let header = |name: &str| &evidence[1].request_headers.iter().find(|(found, _)| found == name).unwrap().1;
         assert!(header("user-agent").ends_with("(plan/case)"));
@@ -311,7 +317,7 @@ mod tests {
         for secret in ["c0de-c0de", "secret/of", "secret%2Fof", "bearer-of-40"] {
             assert!(!told.contains(secret), "{secret} in {told}");
         }
-        assert!(http.evidence().is_empty());
+        assert!(taken(&mut http).is_empty());
     }
 
     #[tokio::test]
@@ -327,12 +333,12 @@ mod tests {
         let one = http.send(&Call::get(&origin)).await;
         http.note(&one, "check 1");
         http.learn("l4te-s3cret");
-        let evidence = http.evidence();
+        let evidence = taken(&mut http);
         let notes: Vec<_> = evidence.iter().map(|exchange| (exchange.note.as_str(), exchange.answer_body.as_str())).collect();
         assert_eq!(notes, [("discovery", "[masked]"), ("clock", "[masked]"), ("check 1", "[masked]")]);
         http.begin("plan/two");
         http.send(&Call::get(&origin)).await;
-        let evidence = http.evidence();
+        let evidence = taken(&mut http);
         assert_eq!(evidence.iter().map(|exchange| exchange.note.as_str()).collect::<Vec<_>>(), [""]);
     }
 
