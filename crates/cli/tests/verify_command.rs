@@ -198,13 +198,29 @@ async fn a_live_server_over_tls() {
     let _server = Server::spawn(live.command());
 
     let verify = || {
-        let mut command = counterfoil(&["verify", &issuer, "--plan", "discovery", "--client-id", "app", "--refresh-token", "none"]);
+        let mut command = counterfoil(&[
+            "verify",
+            &issuer,
+            "--plan",
+            "discovery",
+            "--client-id",
+            "app",
+            "--code",
+            "none",
+            "--redirect-uri",
+            "http://127.0.0.1/callback",
+        ]);
         command.env("OIDC_CLIENT_SECRET", &secret);
         command
     };
     let stranger = finish(&mut verify(), "");
     stranger.refused(2, &[&issuer, "certificate"]);
     let trusted = finish(verify().env("SSL_CERT_FILE", live.path("certificate.pem")), "");
-    // What needs a grant is not run: the token given is none.
-    trusted.says(&["37 passed, 0 failed, 4 not run"]);
+    // What needs a grant has failed, since the code that was given is none.
+    assert_eq!(trusted.code, Some(1), "{}", trusted.stderr);
+    assert!(trusted.stdout.contains("37 passed"), "{}", trusted.stdout);
+    // A refresh token that is none is no way to certify anything.
+    let mut dead = counterfoil(&["verify", &issuer, "--client-id", "app", "--refresh-token", "none"]);
+    dead.envs([("OIDC_CLIENT_SECRET", secret.as_str()), ("SSL_CERT_FILE", live.path("certificate.pem").to_str().unwrap())]);
+    finish(&mut dead, "").refused(2, &["the refresh token that was given is no good", "already been claimed"]);
 }

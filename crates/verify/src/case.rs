@@ -245,7 +245,12 @@ impl<'s> CaseRun<'s> {
     /// Where it is not known how.
     pub async fn accounts(&mut self, token: &str) -> Result<Answer, Stopped> {
         let url = self.endpoint(Endpoint::Accounts)?;
-        Ok(self.send(Call::get(&url).bearer(token)).await)
+        let answer = self.send(Call::get(&url).bearer(token)).await;
+        let is_fdx = answer.json().is_some_and(|body| body["code"].is_number());
+        if answer.is(404) && !is_fdx && !self.target().accounts_given && self.target().sandbox.is_none() {
+            return Err(Stopped::not_run(format!("there are no accounts at {url}: say where they are with --accounts-url")));
+        }
+        Ok(answer)
     }
 
     /// Holds that the accounts are given for a bearer, which leads to a check.

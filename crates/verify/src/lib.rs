@@ -23,7 +23,7 @@ pub use session::{Event, Progress};
 pub use target::Endpoint;
 
 use case::{CaseRun, Stopped};
-use counterfoil_report::Report;
+use counterfoil_report::{Outcome, Report};
 use plan::{Case, Plan};
 use session::Session;
 use std::collections::BTreeMap;
@@ -157,6 +157,12 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Pro
     }
     let moved = moved(&mut session).await;
     keep(&mut session).await;
+    let holds_to_dialect = |place: &(usize, usize)| matches!(plans[place.0].name, "token-management" | "oauth");
+    if session.target.sandbox.is_none() && done.iter().any(|(place, case)| holds_to_dialect(place) && case.result() == Outcome::Failed) {
+        let hint =
+            "token-management and oauth want errors spelled as the network spells them; --plan oauth-rfc holds a server to the RFCs alone";
+        (session.progress)(Event::Note(hint.to_owned()));
+    }
     let mut done = done.into_iter().peekable();
     let mut cases_of = |plan: usize| std::iter::from_fn(|| done.next_if(|((of, _), _)| *of == plan)).map(|(_, case)| case).collect();
     let report = Report {

@@ -87,7 +87,15 @@ impl Session {
         if let Err(why) = clock.read(&mut http).await {
             return Err(VerifyError::Unreachable { url: format!("{}/clock", target.sandbox.unwrap_or_default()), why });
         }
-        Ok(Self { options, target, recipient, redirect_uri, http, clock, supply, progress })
+        let mut session = Self { options, target, recipient, redirect_uri, http, clock, supply, progress };
+        // A token that is good for nothing would leave nearly everything not run, and the run green.
+        if session.options.refresh_token.is_some()
+            && session.target.endpoint(Endpoint::Token).is_some()
+            && let Err(Stopped::Failed(why) | Stopped::NotRun(why)) = session.tokens().await
+        {
+            return Err(VerifyError::Usage(format!("the refresh token that was given is no good: {}", session.http.masked(&why))));
+        }
+        Ok(session)
     }
 
     pub(crate) fn endpoint(&self, endpoint: Endpoint) -> Result<String, Stopped> {

@@ -243,7 +243,8 @@ impl Session {
             }
             self.supply.grants.remove(0);
             let seen = self.http.seen(&answer);
-            self.supply.exhausted = format!("{}; the grant at hand can't be refreshed any more: {seen}", self.supply.exhausted);
+            let further = self.supply.exhausted.split(';').next().unwrap_or_default();
+            self.supply.exhausted = format!("{further}; the grant at hand can't be refreshed any more: {seen}");
         }
         loop {
             let code = self.code(&[]).await?;
@@ -330,6 +331,10 @@ impl Session {
     fn authorization_url(&self, state: &str, verifier: &str, nonce: &str) -> Result<String, Stopped> {
         let endpoint = self.endpoint(Endpoint::Authorization)?;
         let mut url = Url::parse(&endpoint).map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
+        // OpenID Connect Core section 11: without it a server may give no refresh token.
+        let asks_offline = self.options.scope.split(' ').any(|scope| scope == "offline_access");
+        let has_prompt = self.options.authorize_parameters.iter().any(|(name, _)| name == "prompt");
+        let prompt = (asks_offline && !has_prompt).then_some(("prompt", "consent"));
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.recipient.id)
@@ -339,6 +344,7 @@ impl Session {
             .append_pair("nonce", nonce)
             .append_pair("code_challenge", &challenge(verifier))
             .append_pair("code_challenge_method", "S256")
+            .extend_pairs(prompt)
             .extend_pairs(&self.options.authorize_parameters);
         Ok(url.into())
     }

@@ -66,6 +66,8 @@ pub struct Target {
     pub metadata: Value,
     /// Where the paths of a sandbox start, where it is one.
     pub sandbox: Option<String>,
+    /// Whether it was said where the accounts are, and not only supposed.
+    pub accounts_given: bool,
     endpoints: BTreeMap<Endpoint, String>,
 }
 
@@ -106,7 +108,7 @@ impl Target {
         }
         // Any other URL would have us move the clock of somebody else.
         let sandbox = Some(format!("{issuer}/sandbox")).filter(|sandbox| metadata["counterfoil_sandbox"] == **sandbox);
-        Ok(Self { issuer, metadata, sandbox, endpoints })
+        Ok(Self { issuer, metadata, sandbox, accounts_given: given.contains_key(&Endpoint::Accounts), endpoints })
     }
 
     /// The URL of an endpoint, where it is known.

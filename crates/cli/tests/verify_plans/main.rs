@@ -69,7 +69,7 @@ async fn each_dialect_is_told_from_the_other() {
     let report = run(&rfc, "oauth").await;
     assert_eq!(
         came_out(&report, Outcome::Failed),
-        "grant-type 0 1, code-invalid 0 1 2 3, code-used 0 1, code-redirect-uri 0 1, code-of-another-client 0, refresh-invalid 1 2 3, \
+        "grant-type 0 1, code-invalid 0 1 2 3, code-used 0 1, code-of-another-client 0, code-redirect-uri 0 1, refresh-invalid 1 2 3, \
          refresh-used 0, refresh-of-another-client 0, revoke-client 0 1 2 3, revoke-of-another-client 0, revoke-kinds 1 3 5, \
          revoke-superseded 1, revoke-hint 1, revoke-unknown-hint 0 1"
     );
@@ -77,8 +77,8 @@ async fn each_dialect_is_told_from_the_other() {
     let report = run(&network, "oauth-rfc").await;
     assert_eq!(
         came_out(&report, Outcome::Failed),
-        "grant-type 0 1, code-invalid 1 2 3, code-used 0, code-redirect-uri 1, code-of-another-client 0, refresh-invalid 1 2 3, \
-         refresh-used 0, refresh-of-another-client 0, revoke-client 0 1 2 3, revoke-kinds 1, revoke-hint 1, revoke-unknown-hint 0 1"
+        "grant-type 0 1, code-invalid 1 2 3, code-used 0, code-of-another-client 0, code-redirect-uri 1, refresh-invalid 1 2 3, \
+         refresh-used 0, refresh-of-another-client 0, revoke-client 1 2 3, revoke-kinds 1, revoke-hint 1, revoke-unknown-hint 0 1"
     );
 }
 
@@ -115,8 +115,8 @@ async fn elsewhere_nothing_is_blamed_that_can_not_be_seen() {
         ("discovery", ""),
         (
             "oauth",
-            "code-invalid 3, code-redirect-uri 2, code-of-another-client 0 1, pkce-verifier 3, pkce-unasked 0, pkce-public 0, \
-             refresh-of-another-client 0 1, refused-claims-nothing 1, revoke-of-another-client 0 1, revoke-code 1, revoke-kinds 2 3 4 5, \
+            "request-query 0 1, code-invalid 3, code-of-another-client 0 1, pkce-verifier 3, pkce-unasked 0, pkce-public 0, \
+             code-redirect-uri 2, refresh-of-another-client 0 1, refused-claims-nothing 1, revoke-of-another-client 0 1, revoke-code 1, revoke-kinds 2 3 4 5, \
              revoke-unknown 1, revoke-superseded 0 1, revoke-hint 0 1",
         ),
         ("data", "bearer-expired 0 1, accounts-consented 1 2, account-of-another-customer 0 1, accounts-empty 0"),

@@ -145,6 +145,8 @@ const PAST_A_DAY: i64 = 25 * 60 * 60;
 
 async fn refresh(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
+    // Where they are not, the check can't be made.
+    case.accounts(&tokens.id_token).await?;
     let answer = case.refresh(&tokens.refresh_token).await;
     let verdict = renewed(case, &tokens.id_token, &tokens.refresh_token, &answer).await;
     case.judged(0, &answer, verdict);

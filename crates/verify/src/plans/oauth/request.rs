@@ -159,6 +159,11 @@ fn with_query(url: &str, query: &[(&str, &str)]) -> Result<String, Stopped> {
 }
 
 async fn query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+    if !case.session.supply.is_plentiful() {
+        return Err(Stopped::not_run(
+            "it would put a live secret and a live token into the server's access log: only a sandbox is asked this",
+        ));
+    }
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Token)?);
     let form = refreshing(&tokens.refresh_token);
     // The token first: what comes after ends the case for a public client.

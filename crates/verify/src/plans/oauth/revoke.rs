@@ -15,7 +15,7 @@ impl<const RFC: bool> Cases<RFC> {
         clause: "RFC 7009 sections 2.1 and 2.2.1; RFC 6749 section 5.2",
         grant: Grant::Lives,
         checks: &[
-            Self::answered("neither client_id nor secret", spelling::REVOKE_NOT_PROVEN),
+            Self::answered("neither client_id nor secret", spelling::REVOKE_NOBODY),
             Self::answered("an unknown client_id with a secret", spelling::REVOKE_WRONGLY_PROVEN),
             Self::answered("no secret", spelling::REVOKE_NOT_PROVEN),
             Self::answered("a wrong secret", spelling::REVOKE_WRONGLY_PROVEN),

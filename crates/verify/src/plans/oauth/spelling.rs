@@ -63,6 +63,9 @@ pub(super) const SCOPE_BEYOND: Row = row(Body(400, r#"{"error":"invalid_scope"}"
 
 /// There are no credentials.
 pub(super) const REVOKE_NOT_PROVEN: Row = row(INVALID_REQUEST, NOT_PROVEN);
+/// There are no credentials at all, so a parameter is missing, too.
+pub(super) const REVOKE_NOBODY: Row =
+    row(INVALID_REQUEST, OneOf(&[(401, "invalid_client"), (400, "invalid_client"), (400, "invalid_request")]));
 /// The credentials are wrong.
 pub(super) const REVOKE_WRONGLY_PROVEN: Row = row(Body(401, r#"{"error":"unauthorized_client"}"#), NOT_PROVEN);
 /// The token was issued to another client. RFC 7009 says that this is an error, not which one.
