@@ -54,7 +54,7 @@ pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, requ
         response.headers_mut().insert(accounts::INTERACTION_ID, id);
     }
     if let Some(watched) = watched {
-        response = watched.end(&app, response).await;
+        response = watched.end(response).await;
     }
     let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     observe(&app, &method, route, start.elapsed(), &mut response);

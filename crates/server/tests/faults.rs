@@ -6,6 +6,7 @@
 mod at_once;
 mod setting;
 
+use counterfoil_server::sandbox::requests::HUNG_UP;
 use counterfoil_store::StoreKind;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -214,6 +215,25 @@ async fn only_answers_that_say_yes_are_lost() {
 }
 
 // delay, unavailable, too_many_requests
+
+/// Whoever looks for what went wrong sees that the client did not wait.
+#[tokio::test]
+async fn a_client_that_hangs_up_is_seen() {
+    let sandbox = Sandbox::start().await;
+    let tokens = sandbox.tokens(RECIPIENT).await;
+    set_for_recipient(&sandbox, "delay", &[("value", "20s")]).await;
+    let requests = &sandbox.app.sandbox.as_ref().unwrap().requests;
+    let mut count = requests.count();
+    count.mark_unchanged();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token)];
+    let impatient = sandbox.http.post(sandbox.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)).form(&form);
+    assert!(impatient.timeout(std::time::Duration::from_millis(200)).send().await.unwrap_err().is_timeout());
+    count.changed().await.unwrap();
+    let last = requests.last().pop().unwrap();
+    assert_eq!((last.path(), last.status.as_u16()), ("/token", HUNG_UP));
+    assert!(last.body.starts_with(b"grant_type=refresh_token"));
+    assert_eq!(sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.status, 200);
+}
 
 #[tokio::test]
 async fn a_delay_delays() {

@@ -20,17 +20,20 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use std::sync::Arc;
 
-/// What can be done on the page: the `action` of its forms, what is said of it then, and the section that says it.
-const DONE: [(&str, &str, &str); 9] = [
-    ("advance", "done-advance", "clock"),
-    ("machine_time", "done-machine_time", "clock"),
-    ("fault", "done-fault", "faults"),
-    ("fault_at_once", "done-fault_at_once", "faults"),
-    ("clear_fault", "done-clear_fault", "faults"),
-    ("clear_faults", "done-clear_faults", "faults"),
-    ("revoke_grant", "done-revoke_grant", "grants"),
-    ("grade", "done-grade", "grading"),
-    ("stop_grading", "done-stop_grading", "grading"),
+/// What can have been done on the page, and the section that says so, by the message `done-<word>`. Where nothing else is said the word is the
+/// `action` of the form.
+const DONE: [(&str, &str); 9] = [
+    ("advance", "clock"),
+    ("machine_time", "clock"),
+    ("fault", "faults"),
+    // A `fault` that has happened.
+    ("fault_at_once", "faults"),
+    ("clear_fault", "faults"),
+    // A `clear_fault` without an id.
+    ("clear_faults", "faults"),
+    ("revoke_grant", "grants"),
+    ("grade", "grading"),
+    ("stop_grading", "grading"),
 ];
 
 /// The page.
@@ -39,9 +42,9 @@ const DONE: [(&str, &str, &str); 9] = [
 /// A page.
 pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refused> {
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
-    let done = query.get("done").and_then(|done| DONE.iter().find(|(action, ..)| *action == done));
-    let text = done.map(|(_, message, _)| app.locale.text(message)).unwrap_or_default();
-    let notice = done.map(|(_, _, section)| Notice { section, text: &text, bad: false });
+    let done = query.get("done").and_then(|done| DONE.iter().find(|(word, _)| *word == done));
+    let text = done.map(|(word, _)| app.locale.text(&format!("done-{word}"))).unwrap_or_default();
+    let notice = done.map(|(_, section)| Notice { section, text: &text, bad: false });
     show(&app, StatusCode::OK, notice, None)
 }
 
@@ -57,7 +60,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Ok(done) => Ok(see_other(&format!("/sandbox?done={done}"))),
         Err(refused) => {
             let (status, reason) = refused.told();
-            let section = DONE.iter().find(|(known, ..)| *known == action).map_or("clock", |(_, _, section)| section);
+            let section = DONE.iter().find(|(known, _)| *known == action).map_or("clock", |(_, section)| section);
             let mut response = show(&app, status, Some(Notice { section, text: reason, bad: true }), Some(&form))?;
             response.extensions_mut().insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
             Ok(response)

@@ -83,17 +83,18 @@ impl Faults {
         self.list().waiting.iter().any(|(fault, effect)| strikes(fault, effect).is_some())
     }
 
-    /// The first fault that `strikes`, one request poorer.
-    fn take<T>(&self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<T> {
+    /// The first fault that `strikes`, one request poorer, and who played it.
+    fn take<T>(&self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<(T, Option<Run>)> {
         let mut list = self.list();
         let (at, struck) =
             list.waiting.iter().enumerate().find_map(|(at, (fault, effect))| strikes(fault, effect).map(|struck| (at, struck)))?;
         let (fault, _) = &mut list.waiting[at];
+        let played_by = fault.played_by;
         fault.remaining -= 1;
         if fault.remaining == 0 {
             list.waiting.remove(at);
         }
-        Some(struck)
+        Some((struck, played_by))
     }
 
     /// Has the store remember the list. The write is queued before the list can change again, so the last one written is the last one.

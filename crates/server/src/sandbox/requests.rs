@@ -34,6 +34,9 @@ const KEPT: usize = 500;
 /// How much of a body is kept, in bytes.
 const LARGEST_KEPT: usize = 16 * 1024;
 
+/// What stands for the status of a request that its client gave up before it was answered. No answer of ours has it.
+pub const HUNG_UP: u16 = 499;
+
 /// A request and its answer.
 #[derive(Debug)]
 pub struct Observed {
@@ -51,7 +54,7 @@ pub struct Observed {
     pub headers: Headers,
     /// Its body, as far as it was read.
     pub body: Bytes,
-    /// The status of its answer.
+    /// The status of its answer; [`HUNG_UP`] where the client did not wait for one.
     pub status: StatusCode,
     /// The headers of its answer.
     pub answer_headers: Headers,
@@ -135,8 +138,11 @@ fn is_kept(path: &str) -> bool {
         || path.starts_with("/.well-known/")
 }
 
-/// A request that is under way.
-pub struct Watched {
+/// A request that is under way. One that is dropped before its end is one whose client hung up.
+pub struct Watched(Option<UnderWay>);
+
+struct UnderWay {
+    app: Arc<App>,
     at: Timestamp,
     came: Instant,
     method: Method,
@@ -149,18 +155,19 @@ pub struct Watched {
 impl Watched {
     /// Watches a request to a sandbox. Its body is copied while the handler reads it: what the handler leaves unread, or bounds, is so
     /// here too.
-    pub fn begin(app: &App, request: Request) -> (Request, Option<Self>) {
+    pub fn begin(app: &Arc<App>, request: Request) -> (Request, Option<Self>) {
         if !app.is_sandbox() || !is_kept(request.uri().path()) {
             return (request, None);
         }
         let (parts, body) = request.into_parts();
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
         let (method, headers) = (parts.method.clone(), Headers::copied(&parts.headers));
-        let watched = Self { at: app.clock.now(), came: Instant::now(), method, target, headers, body: Arc::default() };
-        let copy = watched.body.clone();
+        let copy = Arc::new(Mutex::default());
+        let (app, at, body_copied) = (app.clone(), app.clock.now(), Arc::clone(&copy));
+        let watched = Self(Some(UnderWay { app, at, came: Instant::now(), method, target, headers, body: body_copied }));
         let body = body.map_frame(move |frame| {
             if let Some(data) = frame.data_ref() {
-                let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut copy: MutexGuard<'_, Vec<u8>> = copy.lock().unwrap_or_else(PoisonError::into_inner);
                 let room = LARGEST_KEPT.saturating_sub(copy.len());
                 copy.extend_from_slice(&data[..data.len().min(room)]);
             }
@@ -170,16 +177,34 @@ impl Watched {
     }
 
     /// Keeps the request with its answer, and loses the answer where a fault asks for it.
-    pub async fn end(self, app: &App, response: Response) -> Response {
-        let Some(sandbox) = &app.sandbox else { return response };
+    pub async fn end(mut self, response: Response) -> Response {
+        let Some(request) = self.0.take() else { return response };
+        let app = request.app.clone();
         let (parts, body) = response.into_parts();
         // Every answer of ours is whole in memory, so this neither waits nor fails.
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
         let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
-        let path = self.target.split('?').next();
-        let done = path == Some("/token") && parts.status == StatusCode::OK;
-        let lost = done && client.as_deref().is_some_and(|client| loses_answer(app, client));
+        let done = request.target.split('?').next() == Some("/token") && parts.status == StatusCode::OK;
+        let lost = done && client.as_deref().is_some_and(|client| loses_answer(&app, client));
+        let kept = answer.slice(..answer.len().min(LARGEST_KEPT));
+        let seen = Seen { client, ..seen };
+        request.keep(parts.status, Headers::copied(&parts.headers), kept, lost, seen);
+        Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let (Some(request), Ok(status)) = (self.0.take(), StatusCode::from_u16(HUNG_UP)) {
+            request.keep(status, Headers::default(), Bytes::new(), false, Seen::default());
+        }
+    }
+}
+
+impl UnderWay {
+    fn keep(self, status: StatusCode, answer_headers: Headers, answer: Bytes, lost: bool, seen: Seen) {
+        let Some(sandbox) = &self.app.sandbox else { return };
         let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         sandbox.requests.add(Observed {
             at: self.at,
@@ -189,15 +214,14 @@ impl Watched {
             target: self.target,
             headers: self.headers,
             body: body.into(),
-            status: parts.status,
-            answer_headers: Headers::copied(&parts.headers),
-            answer: answer.slice(..answer.len().min(LARGEST_KEPT)),
+            status,
+            answer_headers,
+            answer,
             lost,
-            client,
+            client: seen.client,
             grant: seen.grant,
             reason: seen.reason,
         });
-        Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
     }
 }
 

@@ -79,8 +79,10 @@ fn is_of(fault: &Fault, client: &str) -> bool {
 
 fn take<T>(app: &App, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<T> {
     let sandbox = app.sandbox.as_ref()?;
-    let struck = sandbox.faults.take(strikes)?;
-    // Nothing hangs on when it is written down: a fault that strikes once too often after a crash is one more fault.
-    drop(sandbox.faults.remember(&app.store));
+    let (struck, played_by) = sandbox.faults.take(strikes)?;
+    if played_by.is_none() {
+        // Nothing hangs on when it is written down: a fault that strikes once too often after a crash is one more fault.
+        drop(sandbox.faults.remember(&app.store));
+    }
     Some(struck)
 }

@@ -1,6 +1,7 @@
 //! Of what a client was seen to do, whether it is right: pure functions, one an event.
 
 use super::acts::{Act, Fingerprint, Given, What};
+use crate::sandbox::requests::HUNG_UP;
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::Outcome;
 use std::time::Duration;
@@ -98,7 +99,9 @@ pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
     let Some(first) = refreshes(acts).next() else {
         return Verdict::failed("no refresh", "the ID token expired, and the client did not refresh it");
     };
-    let within: Vec<&Act> = refreshes(acts).filter(|act| act.came - first.came < PARALLEL_WINDOW && is_of_one_grant(act, first)).collect();
+    // One that the client gave up is followed by another, which is not beside it.
+    let within = refreshes(acts).filter(|act| act.came - first.came < PARALLEL_WINDOW && is_of_one_grant(act, first) && !was_given_up(act));
+    let within: Vec<&Act> = within.collect();
     // One that is repeated with its key is the same refresh still: its answer had not come.
     let is_new = |(at, act): &(usize, &&Act)| !within[..*at].iter().any(|earlier| is_repeat(act, earlier));
     let together = within.iter().enumerate().filter(is_new).count();
@@ -125,6 +128,10 @@ fn given(act: &Act) -> Option<&Given> {
 pub(super) fn reads_with_new_token(acts: &[Act]) -> bool {
     let is_new = |token: Fingerprint| acts.iter().filter_map(given).any(|gives| gives.holds(token));
     acts.iter().any(|act| matches!(act.what, What::Data { token, status: 200 } if is_new(token)))
+}
+
+fn was_given_up(act: &Act) -> bool {
+    matches!(act.what, What::Refresh { status: HUNG_UP, .. })
 }
 
 fn is_of_one_grant(one: &Act, other: &Act) -> bool {

@@ -1,6 +1,6 @@
 //! A request as it may be shown: with its secrets masked.
 
-use super::{Headers, Observed, exposed};
+use super::{HUNG_UP, Headers, Observed, exposed};
 use crate::app::App;
 use counterfoil_report::{Exchange, Mask};
 
@@ -20,6 +20,13 @@ pub fn evidence(app: &App, request: &Observed, note: &str, mask: &mut Mask) -> E
         answer_headers.push(("counterfoil-reason".into(), mask.text(reason)));
     }
     let answer_body = mask.body(&text(&request.answer));
+    let no_answer = if request.lost {
+        Some("the answer was lost on purpose, after what was asked for had been done")
+    } else if request.status == HUNG_UP {
+        Some("the client hung up before it was answered")
+    } else {
+        None
+    };
     Exchange {
         at: request.at.to_string(),
         note: note.to_owned(),
@@ -27,13 +34,9 @@ pub fn evidence(app: &App, request: &Observed, note: &str, mask: &mut Mask) -> E
         url,
         request_headers,
         request_body,
-        status: (!request.lost).then_some(request.status.as_u16()),
-        answer_headers: if request.lost { Vec::new() } else { answer_headers },
-        answer_body: if request.lost {
-            "the answer was lost on purpose, after what was asked for had been done".into()
-        } else {
-            answer_body
-        },
+        status: no_answer.is_none().then_some(request.status.as_u16()),
+        answer_headers: if no_answer.is_some() { Vec::new() } else { answer_headers },
+        answer_body: no_answer.map_or(answer_body, str::to_owned),
     }
 }
 

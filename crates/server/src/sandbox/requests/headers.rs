@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// Headers as one text. The server's own are slices of the buffer that a connection is read into: keeping them would keep that, and cost
 /// every request a new one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Headers(String);
 
 impl Headers {

@@ -43,6 +43,8 @@ fn one_refresh_an_expiry() {
     is(&expiry(&[at(0, refresh(1, 200))], true), Outcome::Passed);
     is(&expiry(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))], true), Outcome::Passed);
     is(&expiry(&[at(0, refresh(1, 200)), at(10, refresh(1, 400))], true), Outcome::Failed);
+    // One that was given up, and made again, is no second one beside it.
+    is(&expiry(&[at(0, refresh(1, HUNG_UP)), at(1500, refresh(1, 200))], true), Outcome::Passed);
     // Repeated with its key it is one.
     is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "k", 200))], true), Outcome::Passed);
     is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "other", 400))], true), Outcome::Failed);
