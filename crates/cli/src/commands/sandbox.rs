@@ -32,8 +32,8 @@ pub(crate) struct Arguments {
     /// The issuer; http://<listen address>, unless told otherwise
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where it passed all of it; every client is
-    /// `sandbox-recipient` unless another id is given
+    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where it passed all of it; the client is
+    /// sandbox-recipient unless another id is given
     #[arg(long, value_name = "CLIENT_ID", num_args = 0..=1, require_equals = true, default_missing_value = seed::CLIENTS[0].id)]
     grade: Option<String>,
     /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be given several times
