@@ -174,7 +174,7 @@ impl Grading {
     }
 
     /// The grading that is under way.
-    fn playing(&self) -> Option<Run> {
+    pub(super) fn playing(&self) -> Option<Run> {
         self.graded().as_ref().filter(|graded| graded.outcome.is_none()).map(|graded| graded.run)
     }
 }
