@@ -226,7 +226,8 @@ async fn redirect_uri_mismatch(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn grant_type_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+/// No grant type, then one that does not exist.
+pub(super) async fn grant_type_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let code = case.any_code().await?;
     let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "grant_type").collect();
     let missing = case.post_as(Client::Ours, Endpoint::Token, &form).await;
@@ -237,7 +238,8 @@ async fn grant_type_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn client_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+/// An unknown client, then a wrong secret.
+pub(super) async fn client_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let code = case.any_code().await?;
     let answer = case.post_as(Client::Unknown, Endpoint::Token, &code.form()).await;
     case.holds(0, &answer);

@@ -2,10 +2,11 @@
 
 use super::moves::{by_hand, has_tokens, refreshing};
 use super::{Cases, spelling};
-use crate::case::{CaseRun, Client, Stopped};
+use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
 use crate::plan::{Case, Check, Grant};
 use crate::plans::headers::challenged;
+use crate::plans::token_management::client_invalid;
 use crate::supply::random;
 use crate::target::Endpoint;
 use base64::Engine as _;
@@ -34,7 +35,7 @@ impl<const RFC: bool> Cases<RFC> {
             Self::answered("an unknown client_id", spelling::CLIENT_UNKNOWN),
             Self::answered("a wrong client_secret", spelling::SECRET_WRONG),
         ],
-        run: |case| Box::pin(invalid(case)),
+        run: |case| Box::pin(client_invalid(case)),
     };
 
     pub(super) const CLIENT_CHALLENGED: Case = Case {
@@ -90,16 +91,6 @@ async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stop
 /// Every character as its percent-encoding, which decodes to the same (the appendix B of RFC 6749).
 fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
-    let code = case.any_code().await?;
-    let answer = case.post_as(Client::Unknown, Endpoint::Token, &code.form()).await;
-    case.holds(0, &answer);
-    case.secret()?;
-    let answer = case.post_as(Client::WrongSecret, Endpoint::Token, &code.form()).await;
-    case.holds(1, &answer);
-    Ok(())
 }
 
 async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {

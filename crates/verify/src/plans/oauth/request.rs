@@ -6,6 +6,7 @@ use crate::case::{CaseRun, Client, Stopped};
 use crate::http::{Answer, Call};
 use crate::plan::{Case, Check, Grant};
 use crate::plans::headers::{no_store, not_allowed};
+use crate::plans::token_management::grant_type_invalid;
 use crate::supply::random;
 use crate::target::Endpoint;
 use reqwest::Url;
@@ -82,7 +83,7 @@ impl<const RFC: bool> Cases<RFC> {
             Self::answered("no grant_type", spelling::GRANT_TYPE_MISSING),
             Self::answered("a grant_type that does not exist", spelling::GRANT_TYPE_UNKNOWN),
         ],
-        run: |case| Box::pin(grant_type(case)),
+        run: |case| Box::pin(grant_type_invalid(case)),
     };
 
     pub(super) const TOKEN_ANSWER: Case = Case {
@@ -187,16 +188,6 @@ async fn ignored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     }
     let answer = case.post_as(Client::Ours, Endpoint::Token, &refreshing("")).await;
     case.holds(2, &answer);
-    Ok(())
-}
-
-async fn grant_type(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
-    let code = case.any_code().await?;
-    let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "grant_type").collect();
-    let answer = case.post_as(Client::Ours, Endpoint::Token, &form).await;
-    case.holds(0, &answer);
-    let answer = case.post_as(Client::Ours, Endpoint::Token, &[&form[..], &[("grant_type", "no_such_grant_type")]].concat()).await;
-    case.holds(1, &answer);
     Ok(())
 }
 
