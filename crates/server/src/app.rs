@@ -88,7 +88,7 @@ impl App {
 
     /// How long an ID token of this client lives, in seconds: shorter while it is graded, so that nobody waits for a day.
     pub fn id_token_lifetime(&self, client: &str) -> Seconds {
-        let graded = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.grades(client));
+        let graded = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.grading.is_of(client));
         if graded { ID_TOKEN_WHILE_GRADED } else { self.settings.lifetimes.id_token }
     }
 

@@ -51,11 +51,6 @@ impl Sandbox {
         let faults = Faults::remembered(store.faults()?.as_deref());
         Ok(Self { faults, requests: Requests::default(), grading: Grading::default() })
     }
-
-    /// Whether this client is graded now.
-    pub fn grades(&self, client: &str) -> bool {
-        self.grading.is_of(client)
-    }
 }
 
 /// Lets only requests through that are meant for this machine: a page of another site must not move the clock, be it by a plain form

@@ -7,6 +7,7 @@ mod effect;
 pub mod endpoint;
 mod strike;
 
+pub(in crate::sandbox) use at_once::happen;
 pub use effect::{Effect, Kind, PATHS, Wish};
 pub use strike::{before_redeeming, loses_answer, skew, strike};
 

@@ -57,7 +57,7 @@ pub(super) fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&Form<'_
         evidence(app, request, "", &mut mask);
     }
     let requests: Vec<_> = last.iter().zip(&times).map(|(request, at)| shown(app, request, at, &mut mask)).collect();
-    let graded = clients.iter().find(|client| sandbox.grades(&client.id));
+    let graded = clients.iter().find(|client| sandbox.grading.is_of(&client.id));
     let progress = graded.and_then(|_| sandbox.grading.progress(&app.settings.issuer));
     let event = progress.as_ref().and_then(|progress| progress.under_way.as_ref()).map(|event| (event.title, event.expected));
     let page = Dashboard {

@@ -19,7 +19,7 @@ const GRANTS: u32 = 1000;
 ///
 /// # Errors
 /// 400 where there is nothing to do it to, 503.
-pub(super) async fn happen(app: &Arc<App>, wish: &Wish, effect: Effect, now: Timestamp) -> Result<(), Refused> {
+pub(in crate::sandbox) async fn happen(app: &Arc<App>, wish: &Wish, effect: Effect, now: Timestamp) -> Result<(), Refused> {
     match effect {
         Effect::RotateKeys => {
             let keys = app.clone();

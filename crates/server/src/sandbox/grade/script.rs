@@ -360,9 +360,7 @@ async fn new_keys(stage: &mut Stage) -> Verdict {
     if !stage.at_work(PATIENCE).await {
         return not_at_work();
     }
-    let (app, now) = (stage.app.clone(), stage.app.clock.now());
-    let rotated = tokio::task::spawn_blocking(move || app.keys.rotate(now, now)).await;
-    if !matches!(rotated, Ok(Ok(()))) {
+    if !stage.happens(Kind::RotateKeys, Effect::RotateKeys).await {
         return Verdict::not_run("the keys could not be rotated");
     }
     // What came before is signed with the old keys still.

@@ -4,12 +4,10 @@ use super::acts::{Act, What};
 use super::{Run, Spoil};
 use crate::app::App;
 use crate::sandbox::Sandbox;
-use crate::sandbox::faults::{Effect, Kind, Wish};
+use crate::sandbox::faults::{Effect, Kind, Wish, happen};
 use crate::sandbox::requests::{Observed, evidence, exposed};
-use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::{Case, Exchange, Mask};
-use counterfoil_store::GrantFilter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +17,6 @@ const MOST_EVIDENCE: usize = 40;
 const MOST_ACTS: usize = 100_000;
 /// How long more requests are waited for before they are looked at.
 const MOMENT: Duration = Duration::from_millis(20);
-/// How many grants of the client are ended at the most.
-const GRANTS: u32 = 100;
 
 pub(super) struct Stage {
     pub(super) app: Arc<App>,
@@ -155,9 +151,11 @@ impl Stage {
 
     /// Sets a fault for the client's next `count` requests to `path`, and gives its id.
     pub(super) fn set_fault(&self, kind: Kind, effect: Effect, path: Option<&str>, count: u32) -> Option<String> {
-        let wish =
-            Wish { fault: kind, client_id: Some(self.client.to_string()), customer: None, path: path.map(str::to_owned), value: None };
-        Some(self.sandbox()?.faults.play(self.run, wish, effect, count))
+        Some(self.sandbox()?.faults.play(self.run, self.wish(kind, path), effect, count))
+    }
+
+    fn wish(&self, fault: Kind, path: Option<&str>) -> Wish {
+        Wish { fault, client_id: Some(self.client.to_string()), customer: None, path: path.map(str::to_owned), value: None }
     }
 
     /// Clears a fault, where requests have not used it up.
@@ -167,16 +165,14 @@ impl Stage {
         }
     }
 
-    /// Lets the customer take every consent of the client back at the bank. False where there was none.
-    pub(super) async fn end_grants(&self) -> bool {
-        let filter = GrantFilter { client: Some(self.client.to_string()), customer: None, before: None, limit: GRANTS };
-        let grants = self.app.store.grants(&filter).unwrap_or_default();
-        let mut ended = false;
-        for grant in grants.iter().filter(|grant| grant.ended.is_none()) {
-            let ending = self.app.store.end_grant(grant.terms.grant, EndedBy::Customer, self.app.clock.now());
-            ended |= ending.await.is_ok();
-        }
-        ended
+    /// Has a fault of the client happen at once. False where there was nothing for it to happen to.
+    pub(super) async fn happens(&self, fault: Kind, effect: Effect) -> bool {
+        happen(&self.app, &self.wish(fault, None), effect, self.app.clock.now()).await.is_ok()
+    }
+
+    /// Lets the customer take every consent of the client back at the bank, if there is one.
+    pub(super) async fn end_grants(&self) {
+        self.happens(Kind::RevokeGrant, Effect::RevokeGrant).await;
     }
 
     /// The grant whose code was in the answer that was spoiled in this way, once there was one.
