@@ -16,6 +16,7 @@ use crate::process::block_on;
 use crate::{Failure, commands::serve::open_app};
 use clap::Args;
 use counterfoil_server::admin::{self, Command, SocketError};
+use counterfoil_store::StoreAddress;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,17 +38,20 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Has the running server carry a command out or, where none runs, takes the store's lock and does it here.
+    /// Has the running server carry a command out or, where none runs, takes the store's lock and does it here. A database is everybody's:
+    /// there it is always done here.
     fn ask(&self, command: Command) -> Result<Value, Failure> {
         let config = Config::load(&self.config).map_err(Failure::Usage)?;
         block_on(async move {
             let mut patience = PATIENCE;
             loop {
-                match admin::ask(&admin::path_beside(&config.store), &command).await {
-                    Err(SocketError::NotRunning(_)) => {}
-                    answer => return answer.map_err(Failure::failed),
+                if let StoreAddress::Sqlite(path) = &config.store {
+                    match admin::ask(&admin::path_beside(path), &command).await {
+                        Err(SocketError::NotRunning(_)) => {}
+                        answer => return answer.map_err(Failure::failed),
+                    }
                 }
-                match open_app(&config, "counterfoil, an admin command") {
+                match open_app(&config, "counterfoil, an admin command").await {
                     // A server that starts or stops, or another command: it will answer, or be gone, in a moment.
                     Err(Failure::InUse(_)) if patience > 0 => {
                         patience -= 1;

@@ -3,6 +3,7 @@
 use counterfoil_core::clock::parse_duration;
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
+use counterfoil_store::StoreAddress;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_listen: Option<SocketAddr>,
-    pub(crate) store: PathBuf,
+    pub(crate) store: StoreAddress,
+    /// A directory: for the keys of a SQLite store, for the one that encrypts those in a PostgreSQL store.
     pub(crate) keys: PathBuf,
     pub(crate) endings_log: Option<PathBuf>,
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
@@ -202,7 +204,7 @@ impl File {
             settings: Settings { issuer, dialect, lifetimes, providers },
             listen: address("listen", needed("listen", self.listen)?)?,
             metrics_listen: self.metrics_listen.map(|text| address("metrics_listen", text)).transpose()?,
-            store: sqlite_path(&needed("store", self.store)?)?,
+            store: StoreAddress::parse(&needed("store", self.store)?).map_err(|e| format!("`store`: {e}"))?,
             keys: needed("keys", self.keys)?.into(),
             endings_log: self.endings_log.filter(|path| !path.is_empty()).map(PathBuf::from),
             tls,
@@ -217,20 +219,6 @@ impl File {
 /// What an address is written like.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080"))
-}
-
-/// The path in `sqlite:PATH`.
-///
-/// # Errors
-/// What a store is written like.
-pub(crate) fn sqlite_path(store: &str) -> Result<PathBuf, String> {
-    match store.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Ok(path.into()),
-        _ if store.starts_with("postgres://") || store.starts_with("postgresql://") => {
-            Err("this version keeps its store in SQLite alone; write it as sqlite:PATH".into())
-        }
-        _ => Err(format!("the store must be written as sqlite:PATH, not `{store}`")),
-    }
 }
 
 #[cfg(test)]
@@ -258,12 +246,17 @@ mod tests {
     fn the_smallest_file_and_the_environment() {
         let config = parse(SMALLEST, &[]).unwrap();
         assert_eq!(config.settings.lifetimes.id_token, 86_400);
-        assert_eq!(config.store, Path::new("/var/lib/counterfoil/counterfoil.db"));
-        let environment =
-            [("COUNTERFOIL_LISTEN", "127.0.0.1:9"), ("COUNTERFOIL_LIFETIMES_ID_TOKEN", "1h"), ("COUNTERFOIL_ERRORS_DIALECT", "rfc")];
+        assert_eq!(config.store.to_string(), "/var/lib/counterfoil/counterfoil.db");
+        let environment = [
+            ("COUNTERFOIL_LISTEN", "127.0.0.1:9"),
+            ("COUNTERFOIL_LIFETIMES_ID_TOKEN", "1h"),
+            ("COUNTERFOIL_ERRORS_DIALECT", "rfc"),
+            ("COUNTERFOIL_STORE", "postgres://counterfoil:secret@db.bank.example/tokens"),
+        ];
         let config = parse(SMALLEST, &environment).unwrap();
         assert_eq!(config.listen.port(), 9);
         assert_eq!((config.settings.lifetimes.id_token, config.settings.dialect), (3600, Dialect::Rfc));
+        assert_eq!(config.store.to_string(), "postgres://db.bank.example:5432/tokens");
     }
 
     #[test]
@@ -283,7 +276,8 @@ mod tests {
         for (from, to, word) in [
             ("https://auth.bank.example", "http://auth.bank.example", "https"),
             ("127.0.0.1:8080", "8080", "address"),
-            ("sqlite:/var", "postgres://db/var", "SQLite"),
+            ("sqlite:/var", "mysql://db/var", "`store`: the store must be written as"),
+            ("sqlite:/var", "postgres:///var", "`store`: the store's postgres:// address names no host"),
             ("id = \"examplebank\"", "id = \"a b\"", "provider id"),
             ("sign_in = \"password\"", "sign_in = \"magic\"", "magic"),
             ("issuer =", "#", "issuer"),

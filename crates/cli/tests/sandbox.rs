@@ -27,7 +27,7 @@ fn wrong_usage() {
     run(&["sandbox", "--issuer", "http://auth.bank.example"]).refused(2, &["must be https"]);
     run(&["sandbox", "--data", "d", "--store", "sqlite:s"]).refused(2, &["--data", "--store"]);
     run(&["sandbox", "--store", "mysql://db"]).refused(2, &["sqlite:PATH"]);
-    run(&["sandbox", "--store", "postgres://db"]).refused(2, &["SQLite"]);
+    run(&["sandbox", "--store", "postgres:///db"]).refused(2, &["names no host"]);
     run(&["sandbox", "--log", "inof"]).refused(2, &["`inof`", "info"]);
     run(&["sandbox", "--print-env", "--listen", "127.0.0.1:0"]).refused(2, &["port", "--issuer"]);
     run(&["sandbox", "--colour"]).refused(2, &["--colour"]);

@@ -242,7 +242,7 @@ async fn an_ending_is_in_its_log_before_it_is_acknowledged() {
     server.kill();
     std::fs::write(live.path("endings.log"), "{\"half a li").unwrap();
     let server = live.serve();
-    assert!(log().starts_with("{\"half a li\n{\"") && log().contains("\"grant\":"), "{}", log());
+    assert!(!log().contains("half") && log().contains("\"grant\":"), "{}", log());
     server.stop();
 }
 

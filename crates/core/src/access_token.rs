@@ -86,6 +86,11 @@ impl Unproven {
         self.says.grant
     }
 
+    /// The key that the token names.
+    pub fn key(&self) -> SlipKeyId {
+        self.says.key
+    }
+
     /// The token, if its MAC is right under the seal of the grant that it names.
     pub fn prove(self, seal: &Seal, keys: &SlipKeys) -> Option<AccessToken> {
         let (payload, mac) = self.bytes.split_at(PAYLOAD_LENGTH);

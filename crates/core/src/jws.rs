@@ -185,10 +185,15 @@ impl SigningKey {
         Ok(token)
     }
 
+    /// Whether `token` names this key: its header is this key's own.
+    pub fn is_named_by(&self, token: &Compact<'_>) -> bool {
+        token.header == self.header
+    }
+
     /// The payload of `token`, if this key signed it. The header must be this key's own, byte for byte: we verify nothing but our own
     /// tokens, so no header is ever parsed and none can choose an algorithm.
     pub fn verify(&self, token: &Compact<'_>) -> Option<Vec<u8>> {
-        if token.header != self.header {
+        if !self.is_named_by(token) {
             return None;
         }
         let signature = URL_SAFE_NO_PAD.decode(token.signature).ok()?;

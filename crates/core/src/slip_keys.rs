@@ -34,6 +34,11 @@ impl SlipKeys {
         self.current
     }
 
+    /// Whether `id` is one of them.
+    pub fn know(&self, id: SlipKeyId) -> bool {
+        self.keys.iter().any(|(known, _)| *known == id)
+    }
+
     /// The MAC of a token of `kind` under key `id`, or `None` where that key is not (or no longer) ours.
     pub(crate) fn mac(&self, id: SlipKeyId, kind: &str, payload: &[u8], seal: &[u8]) -> Option<[u8; MAC_LENGTH]> {
         let (_, key) = self.keys.iter().find(|(known, _)| *known == id)?;

@@ -45,7 +45,7 @@ pub async fn accounts_at(
 
 async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -> Result<Response, Refused> {
     let now = app.clock.now();
-    let bearer = check(app, headers, now, Takes::Either).map_err(Refused::unavailable_fdx)?.map_err(|not_good| {
+    let bearer = check(app, headers, now, Takes::Either).await.map_err(Refused::unavailable_fdx)?.map_err(|not_good| {
         let challenge = if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
         Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), not_good.reason).of(None, not_good.grant)
     })?;
@@ -69,7 +69,7 @@ async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &st
     {
         return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not in the consent"));
     }
-    let directory = app.store.accounts(&terms.customer).map_err(Refused::unavailable_fdx)?;
+    let directory = app.store.accounts(&terms.customer).await.map_err(Refused::unavailable_fdx)?;
     let shown = |id: &str| match &asked {
         Some(asked) => asked.contains(&id),
         None => terms.accounts.iter().any(|consented| consented == id),

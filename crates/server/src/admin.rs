@@ -1,12 +1,14 @@
 //! What an operator can do: the same commands whether the server runs (they come through its socket) or not (the command line has the
 //! store itself).
 
+mod recovery;
 mod socket;
 
 pub(crate) use socket::answer;
 pub use socket::{AdminSocket, SocketError, ask, listen_beside, path_beside};
 
 use crate::app::App;
+use crate::follow::REACHES_ALL_WITHIN;
 use crate::keys::PUBLISHED_AHEAD;
 use crate::passwords;
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest, is_valid_id};
@@ -20,6 +22,7 @@ use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, En
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -43,6 +46,8 @@ pub enum Command {
     GrantEnd { grant: GrantId },
     KeysList,
     KeysRotate { compromised: Option<String> },
+    Backup { to: PathBuf },
+    DeclareLoss { endings: Vec<PathBuf>, accept_lost_endings: bool },
 }
 
 /// Why a command was not carried out, in words for the operator.
@@ -55,7 +60,34 @@ fn failed(error: impl Display) -> String {
 /// # Errors
 /// Why not, in words for the operator.
 pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> {
-    let _one = app.one_command.lock().await;
+    // A sandbox's nodes look at the start of every request.
+    let waits = app.store.is_shared() && !app.is_sandbox() && command.changes_what_nodes_keep();
+    let done = carry_out(app, command).await?;
+    if waits {
+        tokio::time::sleep(REACHES_ALL_WITHIN).await;
+    }
+    Ok(done)
+}
+
+impl Command {
+    /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
+    /// not: every node meets a key of it that it does not know.
+    fn changes_what_nodes_keep(&self) -> bool {
+        use Command::{ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, DeclareLoss, KeysRotate};
+        matches!(
+            self,
+            ClientAdd { .. }
+                | ClientSet { .. }
+                | ClientRotateSecret { .. }
+                | ClientRemove { .. }
+                | KeysRotate { compromised: Some(_) }
+                | DeclareLoss { .. }
+        )
+    }
+}
+
+async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
+    let one = app.one_command.lock().await;
     let now = app.clock.now();
     match command {
         Command::ClientAdd { id, settings } => client_add(app, id, &settings, now).await,
@@ -66,19 +98,22 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
         Command::ClientRemove { id } => {
             let removed = app.store.remove_client(id.clone(), now).await;
             // Also where it failed: it may have been committed without its line in the endings log.
-            app.reload_clients().map_err(failed)?;
+            app.reload_clients().await.map_err(failed)?;
             if removed.map_err(failed)? { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
         }
         Command::CustomerAdd { id, name, password, accounts } => customer_add(app, id, name, password, accounts, now).await,
         Command::CustomerList { provider, after, limit } => {
-            let customers = app.store.customers(provider.as_deref(), after.as_ref(), limit).map_err(failed)?;
-            let shown = |c: &Customer| {
-                let accounts = app.store.accounts(&c.id).map_err(failed)?.len();
-                Ok(
-                    json!({ "provider": c.id.provider, "customer": c.id.customer, "name": c.name, "accounts": accounts, "created_at": c.created_at.to_string() }),
-                )
-            };
-            customers.iter().map(shown).collect()
+            let customers = app.store.customers(provider.as_deref(), after.as_ref(), limit).await.map_err(failed)?;
+            let mut shown = Vec::new();
+            for Customer { id, name, created_at, .. } in customers {
+                let accounts = app.store.accounts(&id).await.map_err(failed)?.len();
+                let CustomerId { provider, customer } = id;
+                let created_at = created_at.to_string();
+                shown.push(
+                    json!({ "provider": provider, "customer": customer, "name": name, "accounts": accounts, "created_at": created_at }),
+                );
+            }
+            Ok(shown.into())
         }
         Command::CustomerSetPassword { id, password } => {
             let hash = hash(password).await?;
@@ -90,15 +125,16 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
             if removed { Ok(json!({ "removed": id })) } else { Err(no_customer(&id)) }
         }
         Command::GrantList { client, customer, before, limit } => {
-            let grants = app.store.grants(&GrantFilter { client, customer, before, limit }).map_err(failed)?;
+            let grants = app.store.grants(&GrantFilter { client, customer, before, limit }).await.map_err(failed)?;
             Ok(grants.iter().map(|grant| grant_json(grant, now)).collect())
         }
         Command::GrantShow { grant } => {
-            let found = app.store.grant(grant).map_err(failed)?.ok_or_else(|| no_grant(grant))?;
+            let found = app.store.grant(grant).await.map_err(failed)?.ok_or_else(|| no_grant(grant))?;
             let mut shown = grant_json(&found, now);
             shown["audit"] = json!(
                 app.store
                     .audit(grant)
+                    .await
                     .map_err(failed)?
                     .iter()
                     .map(|entry| json!({
@@ -116,15 +152,19 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
         },
         Command::KeysList => Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token))),
         Command::KeysRotate { compromised } => {
-            let server = app.clone();
-            // Making RSA keys takes a while.
-            let rotate = move || match compromised {
-                Some(kid) => server.keys.drop_compromised(&kid, now),
-                None => server.keys.rotate(now, now.plus(PUBLISHED_AHEAD)),
-            };
-            tokio::task::spawn_blocking(rotate).await.map_err(failed)?.map_err(failed)?;
+            match compromised {
+                Some(kid) => app.keys.drop_compromised(&app.store, &kid, now).await,
+                None => app.keys.rotate(&app.store, now, now.plus(PUBLISHED_AHEAD)).await,
+            }
+            .map_err(failed)?;
             Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token)))
         }
+        Command::Backup { to } => {
+            // It takes long and changes nothing, and a grant must be ended meanwhile.
+            drop(one);
+            recovery::back_up(app, &to).await
+        }
+        Command::DeclareLoss { endings, accept_lost_endings } => recovery::declare_loss(app, endings, accept_lost_endings, now).await,
     }
 }
 
@@ -166,7 +206,7 @@ async fn client_add(app: &App, id: String, changes: &[(String, String)], now: Ti
     let digest = secret.as_ref().map(|(_, digest)| *digest);
     match app.store.add_client(id.clone(), settings, digest, now).await.map_err(failed)? {
         AddClient::Exists => return Err(format!("there is a client `{id}` already")),
-        AddClient::Added => app.reload_clients().map_err(failed)?,
+        AddClient::Added => app.reload_clients().await.map_err(failed)?,
     }
     let mut shown = client_json(&*client(app, &id)?);
     if let Some((secret, _)) = secret {
@@ -185,7 +225,7 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
     if !app.store.set_client(id.clone(), settings).await.map_err(failed)? {
         return Err(no_client(&id));
     }
-    app.reload_clients().map_err(failed)?;
+    app.reload_clients().await.map_err(failed)?;
     client(app, &id).map(|client| client_json(&client))
 }
 
@@ -197,7 +237,7 @@ async fn client_rotate_secret(app: &App, id: String, drop_old: bool, now: Timest
     let keep = if drop_old { 0 } else { 1 };
     match app.store.add_client_secret(id.clone(), digest, keep, now).await.map_err(failed)? {
         AddSecret::NoClient => return Err(no_client(&id)),
-        AddSecret::Added => app.reload_clients().map_err(failed)?,
+        AddSecret::Added => app.reload_clients().await.map_err(failed)?,
     }
     let mut shown = client_json(&*client(app, &id)?);
     shown["client_secret"] = secret.into();

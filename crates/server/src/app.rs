@@ -1,5 +1,6 @@
 //! The one value that every endpoint is given.
 
+use crate::follow::{Follow, Unavailable};
 use crate::keys::Keys;
 use crate::observe::Metrics;
 use crate::pages::Locale;
@@ -7,7 +8,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::grade::ID_TOKEN_WHILE_GRADED;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
-use counterfoil_core::clock::{Clock, Seconds};
+use counterfoil_core::clock::{Clock, Seconds, Timestamp};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::redirect_uri;
 use counterfoil_core::settings::Settings;
@@ -34,6 +35,8 @@ pub struct App {
     pub metrics: Metrics,
     /// The texts of the pages.
     pub locale: Locale,
+    /// What it knows of changes that others make to the store.
+    pub(crate) follow: Follow,
     /// What only a sandbox has; its presence makes this server one.
     pub sandbox: Option<Sandbox>,
     /// Bounds the memory that password hashes take.
@@ -43,7 +46,11 @@ pub struct App {
     pub(crate) sign_in_turns: [tokio::sync::Mutex<()>; 64],
     /// Held while an operator's command is carried out, so that none is decided by what another is changing.
     pub(crate) one_command: tokio::sync::Mutex<()>,
+    /// Held while the clients are read anew, so that what was read earlier never replaces what was read later.
+    one_reload: tokio::sync::Mutex<()>,
     clients: ArcSwap<Clients>,
+    /// [`App::bearers_from`], in unix seconds; `i64::MIN` where there is no such moment.
+    bearers_from: AtomicI64,
 }
 
 /// Every registered client, in memory.
@@ -58,26 +65,25 @@ impl App {
     /// Puts a server together.
     ///
     /// # Errors
-    /// Where the clients can't be read or the texts are damaged.
-    pub fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
-        let sandbox = match clock {
-            Clock::Sandbox { .. } => Some(Sandbox::remembered(&store)?),
-            Clock::Live { .. } => None,
-        };
+    /// Where what is kept in memory can't be read or the texts are damaged.
+    pub async fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
         let app = Self {
-            sandbox,
+            sandbox: matches!(clock, Clock::Sandbox { .. }).then(Sandbox::default),
             settings,
             store,
             keys,
             clock,
             metrics: Metrics::new(),
+            follow: Follow::default(),
             locale: Locale::english().map_err(AppError::Locale)?,
             password_gate: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
             sign_in_turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             one_command: tokio::sync::Mutex::default(),
+            one_reload: tokio::sync::Mutex::default(),
             clients: ArcSwap::default(),
+            bearers_from: AtomicI64::new(i64::MIN),
         };
-        app.reload_clients()?;
+        app.follow.begin(&app).await?;
         Ok(app)
     }
 
@@ -115,14 +121,32 @@ impl App {
         all
     }
 
+    /// Before when ID and access tokens were issued that are refused: data was lost since, and nobody knows which of them had been revoked.
+    pub fn bearers_from(&self) -> Timestamp {
+        Timestamp::from_unix(self.bearers_from.load(Ordering::SeqCst))
+    }
+
+    /// Reads that moment from the store anew, after a loss was declared.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is in memory stays as it was.
+    pub async fn reload_bearers_from(&self) -> Result<(), StoreError> {
+        let from = self.store.bearers_from().await?;
+        // The store never moves it back.
+        self.bearers_from.fetch_max(from.map_or(i64::MIN, Timestamp::unix), Ordering::SeqCst);
+        Ok(())
+    }
+
     /// Reads the clients from the store anew, after one was changed.
     ///
     /// # Errors
     /// [`StoreError`]; the clients in memory stay as they were.
-    pub fn reload_clients(&self) -> Result<(), StoreError> {
+    pub async fn reload_clients(&self) -> Result<(), StoreError> {
+        let _turn = self.one_reload.lock().await;
+        let stored = self.store.clients().await?;
         let before = self.clients.load();
         let mut clients = Clients::default();
-        for client in self.store.clients()? {
+        for client in stored {
             if client.settings.is_public() {
                 clients.public_origins.extend(origins(&client.settings));
             }
@@ -152,9 +176,9 @@ fn origins(settings: &ClientSettings) -> impl Iterator<Item = String> {
 /// Why a server can't be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The clients can't be read.
+    /// What is kept in memory can't be read.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Unavailable(#[from] Unavailable),
     /// The texts are damaged, which a test rules out.
     #[error("the texts of the pages: {0}")]
     Locale(String),

@@ -1,8 +1,9 @@
-//! What is around every handler, in one layer: bounds of size and time, what becomes of a panic, the headers of every answer, what a sandbox
-//! remembers of it, and the log.
+//! What is around every handler, in one layer: bounds of size and time, what becomes of a panic, the headers of every answer, what a
+//! sandbox remembers of it, and the log.
 
 use crate::accounts;
 use crate::app::App;
+use crate::follow;
 use crate::observe::observe;
 use crate::refused::{Refused, Shape};
 use crate::request::{declared_too_large, shape_of};
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// How long a request may take before it is answered with 503: a write that hangs must not hang its clients.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// What stands for the route of a request to a path that there is none for.
+pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Marks the answer of a handler that panicked.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +41,15 @@ pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, requ
     let method = request.method().clone();
     let shape = shape_of(request.uri().path(), request.headers());
     let interaction_id = if shape == Shape::Fdx { accounts::interaction_id(request.headers()) } else { None };
+    let route = path.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let too_large = declared_too_large(request.body());
+    // Before the clock is read for anything: another node may have moved it.
+    let followed = follow::check(&app, route).await;
     let (request, watched) = Watched::begin(&app, request);
-    let mut response = match too_large {
-        Some(reason) => Refused::too_large(shape, &app, reason).into_response(),
-        None => match tokio::time::timeout(LONGEST, next.run(request)).await {
+    let mut response = match (too_large, followed) {
+        (Some(reason), _) => Refused::too_large(shape, &app, reason).into_response(),
+        (None, Err(error)) => Refused::behind(shape, &app, error).into_response(),
+        (None, Ok(())) => match tokio::time::timeout(LONGEST, next.run(request)).await {
             Ok(response) if response.extensions().get::<Panicked>().is_some() => Refused::panicked(shape, &app).into_response(),
             Ok(response) => response,
             // What was queued for the store goes on; whether it took effect is not known here.
@@ -56,7 +64,6 @@ pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, requ
     if let Some(watched) = watched {
         response = watched.end(response).await;
     }
-    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     observe(&app, &method, route, start.elapsed(), &mut response);
     response
 }

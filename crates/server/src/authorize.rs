@@ -62,7 +62,7 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     if !prompt_none && let Some(answer) = grade::consent(app, &request, now).await? {
         return Ok(answer);
     }
-    let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
+    let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
     let session = session.filter(|session| !asks_afresh && fits(session, &request, now));
@@ -72,7 +72,7 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     let browser = Browser::of(app, headers);
     let purpose = Purpose::Authorize(Box::new(request.clone()));
     let response = match session {
-        Some(session) => consent::page(app, &request, &session, &browser, now, false)?,
+        Some(session) => consent::page(app, &request, &session, &browser, now, false).await?,
         None => sign_in::page(app, &purpose, &browser, now, sign_in::Attempt::first(request.login_hint.as_deref())),
     };
     Ok(browser.remember(app, response))
@@ -97,7 +97,7 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         return refuse(ErrorCode::InteractionRequired, "the client's identity is not assured, so the customer must be asked");
     }
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let Some(earlier) = covering_grant(app, request, &session, now).map_err(unavailable)? else {
+    let Some(earlier) = covering_grant(app, request, &session, now).await.map_err(unavailable)? else {
         return refuse(ErrorCode::ConsentRequired, "no living grant of this client covers the request");
     };
     let lifetimes = &app.settings.lifetimes;
@@ -113,15 +113,15 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         // It can't be refreshed: once its ID token has expired it is of no more use, and must not outlive a consent that was taken back.
         ends_no_later_than: Some(earlier.expires_at.min(now.plus(lifetimes.code + lifetimes.id_token))),
     };
-    match consent::approve(app, request, approval, now).await.map_err(unavailable)? {
+    match consent::approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, request, &code),
         None => refuse(ErrorCode::InteractionRequired, "the grant could not be made without asking"),
     }
 }
 
 /// The terms of the customer's newest living grant of the same client that covers scope and connector.
-fn covering_grant(app: &App, request: &AuthorizationRequest, session: &Session, now: Timestamp) -> Result<Option<Terms>, StoreError> {
-    let grants = living_grants(app, &session.customer, Some(request.client.clone()), now)?;
+async fn covering_grant(app: &App, request: &AuthorizationRequest, session: &Session, now: Timestamp) -> Result<Option<Terms>, StoreError> {
+    let grants = living_grants(app, &session.customer, Some(request.client.clone()), now).await?;
     // A code that nobody redeemed yet is no sign that the client ever had the customer's data.
     let covers = |scopes: Scopes| scopes.contains(request.scopes.without(Scopes::OFFLINE_ACCESS));
     let earlier = grants.into_iter().find(|grant| grant.counterfoil.next_slip > 0 && covers(grant.terms.scopes));

@@ -1,7 +1,9 @@
 //! The resource check: is this bearer token good now? Ends with one primary-key read of the counterfoil, every time.
 
 use crate::app::App;
+use crate::follow::Unavailable;
 use crate::request::one;
+use crate::unknown_key::{ring_with, verify};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::access_token::{self, AccessToken};
@@ -12,12 +14,16 @@ use counterfoil_core::jws::Compact;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::verdict::Counterfoil;
 use counterfoil_store::StoreError;
+use std::sync::Arc;
+
+/// Why a token is refused that may have been revoked: nobody knows any more.
+const LOST: &str = "it was issued before data was lost; refresh it";
 
 /// A bearer token that is good.
 #[derive(Debug)]
 pub struct Bearer {
     /// What its grant allows.
-    pub terms: Terms,
+    pub terms: Arc<Terms>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -50,7 +56,7 @@ pub enum Takes {
 ///
 /// # Errors
 /// The outer error is that the store can't answer; the inner one that the token is missing or not good.
-pub fn check(app: &App, headers: &HeaderMap, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, StoreError> {
+pub async fn check(app: &App, headers: &HeaderMap, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, Unavailable> {
     let missing = |reason| Ok(Err(NotGood { reason, grant: None, sent: false }));
     let header = match one(headers, &AUTHORIZATION) {
         Ok(Some(header)) => header,
@@ -61,19 +67,19 @@ pub fn check(app: &App, headers: &HeaderMap, now: Timestamp, takes: Takes) -> Re
     if !scheme.eq_ignore_ascii_case("bearer") {
         return missing("the Authorization header holds no bearer token");
     }
-    check_token(app, token.trim(), now, takes)
+    check_token(app, token.trim(), now, takes).await
 }
 
 /// Checks a token.
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, StoreError> {
+pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, Unavailable> {
     let not_good = |reason, grant| Ok(Err(NotGood { reason, grant, sent: true }));
-    let ring = app.keys.ring();
     if token.starts_with(access_token::PREFIX) {
         let Some(unproven) = AccessToken::read(token) else { return not_good("it is not shaped like an access token", None) };
-        let (terms, row) = match living(app, unproven.grant())? {
+        let ring = ring_with(app, unproven.key()).await?;
+        let (terms, row) = match living(app, unproven.grant()).await? {
             Ok(found) => found,
             Err(reason) => return not_good(reason, None),
         };
@@ -81,14 +87,19 @@ pub fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Resu
         if now >= token.expires_at {
             return not_good("the access token has expired", Some(token.grant));
         }
+        if token.issued_at < app.bearers_from() {
+            return not_good(LOST, Some(token.grant));
+        }
         return Ok(Ok(Bearer { terms, issued_at: token.issued_at, expires_at: token.expires_at, scopes: token.scopes }));
     }
     if takes == Takes::AccessToken {
         return not_good("it is not an access token", None);
     }
-    let Some(payload) = Compact::parse(token).and_then(|compact| ring.verify(&compact)) else {
-        return not_good("it is not a token that a key of ours signed", None);
+    let payload = match Compact::parse(token) {
+        Some(compact) => verify(app, &compact).await?,
+        None => None,
     };
+    let Some(payload) = payload else { return not_good("it is not a token that a key of ours signed", None) };
     let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else { return not_good("its claims are not those of an ID token", None) };
     let grant = Some(claims.grant_id);
     if claims.iss != app.settings.issuer {
@@ -97,7 +108,10 @@ pub fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Resu
     if now >= claims.exp {
         return not_good("the ID token has expired", grant);
     }
-    let (terms, _) = match living(app, claims.grant_id)? {
+    if claims.iat < app.bearers_from() {
+        return not_good(LOST, grant);
+    }
+    let (terms, _) = match living(app, claims.grant_id).await? {
         Ok(found) => found,
         Err(reason) => return not_good(reason, grant),
     };
@@ -109,9 +123,9 @@ pub fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Resu
 }
 
 /// The terms and the counterfoil of a living grant, or why there are none.
-fn living(app: &App, grant: GrantId) -> Result<Result<(Terms, Counterfoil), &'static str>, StoreError> {
-    let Some(terms) = app.store.terms(grant)? else { return Ok(Err("the grant is not known")) };
-    Ok(match app.store.living(&terms)? {
+async fn living(app: &App, grant: GrantId) -> Result<Result<(Arc<Terms>, Counterfoil), &'static str>, StoreError> {
+    let Some(terms) = app.store.terms(grant).await? else { return Ok(Err("the grant is not known")) };
+    Ok(match app.store.living(&terms).await? {
         Some(row) => Ok((terms, row)),
         None => Err("the grant was ended"),
     })

@@ -32,7 +32,7 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
     let app = &*app;
     let now = app.clock.now();
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let Some(session) = session::current(app, &headers, now).map_err(unavailable)? else {
+    let Some(session) = session::current(app, &headers, now).await.map_err(unavailable)? else {
         let browser = Browser::of(app, &headers);
         let response = sign_in::page(app, &Purpose::ConnectedApps, &browser, now, sign_in::Attempt::first(None));
         return Ok(browser.remember(app, response));
@@ -40,13 +40,13 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
     let csrf = csrf_token(app, &headers).unwrap_or_default();
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let just_ended = match query.get("ended").and_then(GrantId::parse) {
-        Some(id) => app.store.grant(id).map_err(unavailable)?,
+        Some(id) => app.store.grant(id).await.map_err(unavailable)?,
         None => None,
     };
     // Anybody can write such a link: it may say of no grant that it has ended but of one that has.
     let just_ended = just_ended.filter(|grant| grant.terms.customer == session.customer && grant.counterfoil.ended);
     let ended_name = just_ended.map(|grant| name_of(app, &grant.terms.client));
-    show(app, &session, &csrf, ended_name.as_deref(), now).map_err(unavailable)
+    show(app, &session, &csrf, ended_name.as_deref(), now).await.map_err(unavailable)
 }
 
 fn name_of(app: &App, client: &str) -> String {
@@ -62,11 +62,11 @@ fn is_connected(grant: &Grant, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn living_grants(app: &App, customer: &CustomerId, client: Option<String>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+pub async fn living_grants(app: &App, customer: &CustomerId, client: Option<String>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
     let mut filter = GrantFilter { client, customer: Some(customer.clone()), limit: GRANTS_AT_ONCE, before: None };
     let mut found = Vec::new();
     loop {
-        let grants = app.store.grants(&filter)?;
+        let grants = app.store.grants(&filter).await?;
         filter.before = grants.last().map(|grant| grant.terms.grant);
         let is_last = grants.len() < GRANTS_AT_ONCE as usize;
         found.extend(grants.into_iter().filter(|grant| grant.is_living(now)));
@@ -76,14 +76,15 @@ pub fn living_grants(app: &App, customer: &CustomerId, client: Option<String>, n
     }
 }
 
-fn show(app: &App, session: &Session, csrf: &str, ended: Option<&str>, now: Timestamp) -> Result<Response, StoreError> {
-    let mut grants = living_grants(app, &session.customer, None, now)?;
+async fn show(app: &App, session: &Session, csrf: &str, ended: Option<&str>, now: Timestamp) -> Result<Response, StoreError> {
+    let mut grants = living_grants(app, &session.customer, None, now).await?;
     grants.retain(|grant| is_connected(grant, now));
+    let directory = app.store.accounts(&session.customer).await?;
     let directory: Vec<(String, String)> =
-        app.store.accounts(&session.customer)?.iter().map(|account| (account.id.clone(), Shown::of(account).label(&app.locale))).collect();
+        directory.iter().map(|account| (account.id.clone(), Shown::of(account).label(&app.locale))).collect();
     let mut rows = Vec::new();
     for grant in &grants {
-        let replayed = app.store.audit(grant.terms.grant)?.iter().any(|entry| entry.event.ends_with("_replayed"));
+        let replayed = app.store.audit(grant.terms.grant).await?.iter().any(|entry| entry.event.ends_with("_replayed"));
         let label = |id: &String| directory.iter().find(|(known, _)| known == id).map_or_else(|| id.clone(), |(_, label)| label.clone());
         rows.push((
             grant.terms.grant.to_string(),
@@ -126,8 +127,8 @@ fn show(app: &App, session: &Session, csrf: &str, ended: Option<&str>, now: Time
 }
 
 /// Checks a form posted from the page; gives the session that it belongs to.
-fn session_of_form(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Session, Refused> {
-    let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
+async fn session_of_form(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Session, Refused> {
+    let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     session
         .filter(|_| is_csrf_token(app, headers, form.get("csrf")))
         .ok_or_else(|| Refused::page(app, StatusCode::BAD_REQUEST, "session", "no session, or the form is not of this session"))
@@ -142,13 +143,13 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let now = app.clock.now();
     let bytes = page_form(app, &headers, body).await?;
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
-    let session = session_of_form(app, &headers, &form, now)?;
+    let session = session_of_form(app, &headers, &form, now).await?;
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
     let named = form.get("grant").and_then(GrantId::parse).filter(|_| form.get("decision") == Some("end"));
     let Some(grant) = named else {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "no grant to end"));
     };
-    let terms = app.store.terms(grant).map_err(unavailable)?;
+    let terms = app.store.terms(grant).await.map_err(unavailable)?;
     if !terms.is_some_and(|terms| terms.customer == session.customer) {
         return Err(Refused::page(app, StatusCode::NOT_FOUND, "not-found", "the grant is not the customer's"));
     }
@@ -165,7 +166,7 @@ pub async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap, body: Bod
     let now = app.clock.now();
     let bytes = page_form(app, &headers, body).await?;
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
-    session_of_form(app, &headers, &form, now)?;
+    session_of_form(app, &headers, &form, now).await?;
     let mut response = see_other("/connected-apps");
     session::end(app, &headers, &mut response).await.map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(response)

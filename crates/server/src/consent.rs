@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::authorize::answer::{redirect_code, redirect_error};
 use crate::authorize::fits;
 use crate::cookies::Browser;
+use crate::follow::Unavailable;
 use crate::pages::{AccountChoice, Consent, Locale, Party, numbered};
 use crate::refused::Refused;
 use crate::request::page_form;
@@ -11,6 +12,7 @@ use crate::respond::page as html_page;
 use crate::session;
 use crate::sign_in;
 use crate::ticket::{self, AuthorizationRequest, Purpose};
+use crate::unknown_key::ring_with;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -26,7 +28,7 @@ use counterfoil_core::redirect_uri::csp_source;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
-use counterfoil_store::{Account, CreateGrant, NewGrant, Session, StoreError};
+use counterfoil_store::{Account, CreateGrant, NewGrant, Session};
 use std::sync::Arc;
 
 /// What a customer says yes to.
@@ -57,7 +59,7 @@ pub struct Approval {
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, StoreError> {
+pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Unavailable> {
     let Some(client) = app.client(&request.client) else { return Ok(None) };
     let Approval { customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } =
         approval;
@@ -80,9 +82,13 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         challenge: request.challenge,
         nonce: request.nonce.clone(),
     };
-    let ring = app.keys.ring();
-    let mut code =
-        Slip { key: ring.slips.current(), grant: terms.grant, number: 0, issued_at: now, seal: Seal::from_bytes(random::bytes()) };
+    let mut code = Slip {
+        key: app.keys.ring().slips.current(),
+        grant: terms.grant,
+        number: 0,
+        issued_at: now,
+        seal: Seal::from_bytes(random::bytes()),
+    };
     let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
     let new = NewGrant { terms: terms.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
     match app.store.create_grant(new).await? {
@@ -101,7 +107,8 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
             code = Slip { key: row.slip_key, issued_at: earlier.created_at, seal: row.seal, ..code };
         }
     }
-    Ok(code.write(&ring.slips))
+    // That of the first Allow may have been made by another node.
+    Ok(code.write(&ring_with(app, code.key).await?.slips))
 }
 
 /// When a grant that is given now ends by itself.
@@ -114,7 +121,7 @@ fn expires_at(app: &App, client: &Client, now: Timestamp) -> Timestamp {
 ///
 /// # Errors
 /// A page that says why not.
-pub fn page(
+pub async fn page(
     app: &App,
     request: &AuthorizationRequest,
     session: &Session,
@@ -125,7 +132,7 @@ pub fn page(
     let Some(client) = app.client(&request.client) else {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
     };
-    let directory = app.store.accounts(&session.customer).map_err(|error| Refused::unavailable_page(app, error))?;
+    let directory = app.store.accounts(&session.customer).await.map_err(|error| Refused::unavailable_page(app, error))?;
     let shown: Vec<Shown> = directory.iter().map(Shown::of).collect();
     let target = csp_source(&request.redirect_uri);
     let purpose = Purpose::Authorize(Box::new(request.clone()));
@@ -219,12 +226,12 @@ enum Asked {
     Instead(Response),
 }
 
-fn asked(app: &App, form: &Form<'_>, headers: &HeaderMap, browser: &Browser, now: Timestamp) -> Result<Asked, Refused> {
+async fn asked(app: &App, form: &Form<'_>, headers: &HeaderMap, browser: &Browser, now: Timestamp) -> Result<Asked, Refused> {
     let purpose = form.get("ticket").and_then(|text| ticket::read(app, text, &browser.id, now));
     let Some(Purpose::Authorize(request)) = purpose else {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
     };
-    let session = session::current(app, headers, now).map_err(|error| Refused::unavailable_page(app, error))?;
+    let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(match session.filter(|session| fits(session, &request, now)) {
         Some(session) => Asked::Ready(request, session),
         None => {
@@ -239,8 +246,8 @@ async fn answer(app: &App, query: &[u8], headers: &HeaderMap) -> Result<Response
     let now = app.clock.now();
     let form = Form::parse(query).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, headers);
-    match asked(app, &form, headers, &browser, now)? {
-        Asked::Ready(request, session) => page(app, &request, &session, &browser, now, false),
+    match asked(app, &form, headers, &browser, now).await? {
+        Asked::Ready(request, session) => page(app, &request, &session, &browser, now, false).await,
         Asked::Instead(response) => Ok(response),
     }
 }
@@ -249,25 +256,25 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
     let now = app.clock.now();
     let form = Form::parse(body).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, headers);
-    let (request, session) = match asked(app, &form, headers, &browser, now)? {
+    let (request, session) = match asked(app, &form, headers, &browser, now).await? {
         Asked::Ready(request, session) => (request, session),
         Asked::Instead(response) => return Ok(response),
     };
     match form.get("decision") {
         Some("allow") => {}
-        Some("deny") => return deny(app, &request, "the customer said no"),
+        Some("deny") => return deny(app, &request, "the customer said no").await,
         _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
     }
     let Some(client) = app.client(&request.client) else {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
     };
-    let directory = app.store.accounts(&session.customer).map_err(|error| Refused::unavailable_page(app, error))?;
+    let directory = app.store.accounts(&session.customer).await.map_err(|error| Refused::unavailable_page(app, error))?;
     let chosen: Vec<&str> = form.all("account").collect();
     if chosen.iter().any(|id| !directory.iter().any(|account| account.id == *id)) {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
     }
     if chosen.is_empty() {
-        return page(app, &request, &session, &browser, now, true);
+        return page(app, &request, &session, &browser, now, true).await;
     }
     let approval = Approval {
         // In the order of the directory, each once.
@@ -295,8 +302,8 @@ fn already_answered(app: &App, reason: &str) -> Refused {
 ///
 /// # Errors
 /// A page.
-pub fn deny(app: &App, request: &AuthorizationRequest, reason: &'static str) -> Result<Response, Refused> {
-    match app.store.terms(request.grant).map_err(|error| Refused::unavailable_page(app, error))? {
+pub async fn deny(app: &App, request: &AuthorizationRequest, reason: &'static str) -> Result<Response, Refused> {
+    match app.store.terms(request.grant).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(_) => Err(already_answered(app, "the request was allowed before")),
         None => redirect_error(app, request, ErrorCode::AccessDenied, reason),
     }

@@ -3,11 +3,13 @@
 use crate::app::App;
 use crate::bearer::{Takes, check_token};
 use crate::client_auth::authenticate;
+use crate::follow::Unavailable;
 use crate::observe::Seen;
 use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::respond::json;
 use crate::sandbox::faults::strike;
+use crate::unknown_key::read_slip;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -18,8 +20,7 @@ use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::id_token::subject;
-use counterfoil_core::slip::{Kind, Slip};
-use counterfoil_store::StoreError;
+use counterfoil_core::slip::Kind;
 use serde_json::{Value, json as value};
 use std::sync::Arc;
 
@@ -39,14 +40,14 @@ pub async fn introspect(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     let struck = strike(&app, "/introspect", Shape::OAuth, &client.id, None).await;
     struck.map_err(|refused| refused.of(Some(&client), None))?;
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token").of(Some(&client), None))?;
-    let active = describe(&app, &client, token, now).map_err(Refused::unavailable)?;
+    let active = describe(&app, &client, token, now).await.map_err(Refused::unavailable)?;
     let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));
     response.extensions_mut().insert(Seen { client: Some(client.id.clone()), ..Seen::default() });
     Ok(response)
 }
 
 /// What an active token allows; `None` where it is not active, or not this client's to ask about.
-fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Result<Option<Value>, StoreError> {
+async fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Result<Option<Value>, Unavailable> {
     let subjects = app.keys.ring().subjects.clone();
     let may_ask = |terms: &Terms| client.settings.resource_server || terms.client == client.id;
     let about = |terms: &Terms, issued: Timestamp, expires: Timestamp, scope: counterfoil_core::scope::Scopes, kind: &str| {
@@ -65,13 +66,13 @@ fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Result<O
         })
     };
     if token.starts_with(Kind::RefreshToken.prefix()) {
-        let ring = app.keys.ring();
-        let Ok(slip) = Slip::read(Kind::RefreshToken, token, &ring.slips) else { return Ok(None) };
-        let Some(terms) = app.store.terms(slip.grant)?.filter(may_ask) else { return Ok(None) };
-        let current = app.store.living(&terms)?.filter(|row| row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at);
+        let (_, Ok(slip)) = read_slip(app, Kind::RefreshToken, token).await? else { return Ok(None) };
+        let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms)) else { return Ok(None) };
+        let current =
+            app.store.living(&terms).await?.filter(|row| row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at);
         return Ok(current.map(|row| about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")));
     }
-    let bearer = check_token(app, token, now, Takes::Either)?;
+    let bearer = check_token(app, token, now, Takes::Either).await?;
     let good = bearer.ok().filter(|bearer| may_ask(&bearer.terms));
     Ok(good.map(|bearer| about(&bearer.terms, bearer.issued_at, bearer.expires_at, bearer.scopes, "Bearer")))
 }

@@ -1,21 +1,27 @@
-//! The keys of a server: signing keys, slip keys and the pepper, in a directory apart from the store.
+//! The keys of a server: signing keys, slip keys and the pepper, in a directory apart from a SQLite store, or in the store that nodes
+//! share.
 //!
 //! A signing key is *published* from its making, *signs* from a moment on that every cache of the key set has seen it by, is *published
 //! still* until the last ID token that it signed has expired, is *kept* for `/revoke` until the longest grant has ended, and is then
 //! forgotten. Which of these it is follows from its dates and `now` alone, so the sandbox's clock moves keys too.
 
 mod file;
+mod in_store;
 mod ring;
+mod travel;
 
 pub use ring::{KeyInfo, KeyState, Ring};
+pub use travel::{can_travel, travel};
 
 use arc_swap::ArcSwap;
 use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, KeyError};
 use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_store::{Store, StoreError, StoredKeys};
 use file::{KeyFile, SigningEntry, SlipEntry};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use in_store::Sealing;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Seconds for which clients may keep a copy of the key set (`Cache-Control: max-age` of `/jwks`).
 pub const KEY_SET_MAX_AGE: Seconds = 15 * 60;
@@ -35,9 +41,18 @@ pub enum KeysError {
         /// What is wrong.
         problem: String,
     },
+    /// The keys in the store can't be used.
+    #[error("the keys in the store: {0}")]
+    InStore(String),
+    /// The store can't answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A key can't be made or read.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The server is stopping.
+    #[error("the keys were not made: {0}")]
+    Stopping(#[from] tokio::task::JoinError),
     /// There is no key of that id.
     #[error("there is no key `{0}`")]
     Unknown(String),
@@ -46,10 +61,34 @@ pub enum KeysError {
 /// The keys of a server, read once and then kept; changes are written first.
 #[derive(Debug)]
 pub struct Keys {
-    path: PathBuf,
+    home: Home,
     issuer: String,
-    file: Mutex<KeyFile>,
+    /// Held while keys are changed, which takes a while: one change after the other.
+    one_change: tokio::sync::Mutex<()>,
+    /// Held while the store's keys are read or replaced, so that what was read earlier never takes the place of what was read later.
+    one_access: tokio::sync::Mutex<()>,
+    held: Mutex<Held>,
     ring: ArcSwap<Ring>,
+}
+
+/// Where the keys are kept.
+#[derive(Debug)]
+enum Home {
+    File(PathBuf),
+    Store(Sealing),
+}
+
+/// The keys as they are kept.
+struct Held {
+    /// As the store keeps them; version 0 where a file does.
+    stored: StoredKeys,
+    file: KeyFile,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 impl Keys {
@@ -57,26 +96,51 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeysError`]; a directory or file that others may read is refused.
-    pub fn open(directory: &std::path::Path, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
-        let path = file::prepare_directory(directory)?;
+    pub fn open(directory: &Path, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
+        file::prepare_directory(directory)?;
+        let path = file::path_in(directory);
         let file = match KeyFile::read(&path)? {
             Some(file) => file,
             None => {
-                let mut new = KeyFile::with_pepper();
-                for alg in Algorithm::ALL {
-                    new.signing.push(SigningEntry::new(alg, now, now)?);
-                }
-                new.slip.push(SlipEntry::new(1, now));
+                let new = KeyFile::new(now)?;
                 new.write(&path)?;
                 new
             }
         };
-        let ring = ArcSwap::from_pointee(Ring::new(&file, issuer)?);
-        Ok(Self { path, issuer: issuer.to_owned(), file: Mutex::new(file), ring })
+        let stored = StoredKeys { version: 0, document: Vec::new() };
+        Self::held_in(Home::File(path), issuer, Held { stored, file })
+    }
+
+    /// Opens the keys in the store, making them where there are none. They are sealed under the key in `directory`, which must be the same
+    /// at every node and is made with them; in the clear where there is no `directory`, which is for sandboxes alone.
+    ///
+    /// # Errors
+    /// [`KeysError`]; a directory or file that others may read is refused, and a `directory` without the key of the store.
+    pub async fn in_store(store: &Store, directory: Option<&Path>, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
+        let mut stored = store.keys().await?;
+        let sealing = match directory {
+            Some(directory) => Sealing::under(directory, stored.is_none())?,
+            None => Sealing::InTheClear,
+        };
+        if stored.is_none() {
+            let new = tokio::task::spawn_blocking(move || KeyFile::new(now)).await??;
+            // Of nodes that start at once, all go on with the keys of the first.
+            store.swap_keys(0, sealing.seal(&new, issuer, 1)?).await?;
+            stored = store.keys().await?;
+        }
+        let stored = stored.ok_or_else(gone)?;
+        let file = sealing.open(&stored, issuer)?;
+        Self::held_in(Home::Store(sealing), issuer, Held { stored, file })
+    }
+
+    fn held_in(home: Home, issuer: &str, held: Held) -> Result<Self, KeysError> {
+        let ring = ArcSwap::from_pointee(Ring::new(&held.file, issuer)?);
+        let (one_change, one_access) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { home, issuer: issuer.to_owned(), one_change, one_access, held: Mutex::new(held), ring })
     }
 
     /// Whether there are keys in `directory`, or something that hinders us from seeing whether there are.
-    pub fn are_at(directory: &std::path::Path) -> bool {
+    pub fn are_at(directory: &Path) -> bool {
         file::path_in(directory).try_exists().unwrap_or(true)
     }
 
@@ -89,30 +153,30 @@ impl Keys {
     /// time to see it where that is [`PUBLISHED_AHEAD`]; a new slip key is used at once.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then.
-    pub fn rotate(&self, now: Timestamp, signs_from: Timestamp) -> Result<(), KeysError> {
-        self.change(|file| {
+    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    pub async fn rotate(&self, store: &Store, now: Timestamp, signs_from: Timestamp) -> Result<(), KeysError> {
+        let rotate = move |file: &mut KeyFile| {
             for alg in Algorithm::ALL {
                 file.signing.push(SigningEntry::new(alg, now, signs_from)?);
             }
             file.slip.push(SlipEntry::new(file.next_slip_key(), now));
             Ok(true)
-        })
-        .map(drop)
+        };
+        self.change(store, rotate).await.map(drop)
     }
 
     /// Drops a key that others may have: what it signed or authenticated is refused from now on. Where new tokens were made with it, a new
     /// one takes its place at once.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then.
-    pub fn drop_compromised(&self, kid: &str, now: Timestamp) -> Result<(), KeysError> {
-        let ring = self.ring();
-        let in_use = |alg| ring.signing_key(alg, now).is_some_and(|key| key.kid == kid);
-        self.change(|file| {
+    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    pub async fn drop_compromised(&self, store: &Store, kid: &str, now: Timestamp) -> Result<(), KeysError> {
+        let (kid, issuer) = (kid.to_owned(), self.issuer.clone());
+        let replace = move |file: &mut KeyFile| {
+            let ring = Ring::new(file, &issuer)?;
             if let Some(at) = file.signing.iter().position(|key| key.kid == kid) {
                 let dropped = file.signing.remove(at);
-                if in_use(dropped.alg) {
+                if ring.signing_key(dropped.alg, now).is_some_and(|key| key.kid == kid) {
                     file.signing.push(SigningEntry::new(dropped.alg, now, now)?);
                 }
             } else if let Some(at) = file.slip.iter().position(|key| SlipKeyId(key.id).to_string() == kid) {
@@ -125,16 +189,17 @@ impl Keys {
                 return Err(KeysError::Unknown(kid.chars().take(64).collect()));
             }
             Ok(true)
-        })
-        .map(drop)
+        };
+        self.change(store, replace).await.map(drop)
     }
 
-    /// Does what the dates ask for: replaces keys that are old, forgets those that nothing needs. True where anything changed.
+    /// Does what the dates ask for: replaces keys that are old, forgets those that nothing needs. True where anything changed. Nodes may do
+    /// so at once: one of them changes something.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then.
-    pub fn keep_up(&self, now: Timestamp, id_token: Seconds) -> Result<bool, KeysError> {
-        self.change(|file| {
+    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    pub async fn keep_up(&self, store: &Store, now: Timestamp, id_token: Seconds) -> Result<bool, KeysError> {
+        let keep_up = move |file: &mut KeyFile| {
             let mut changed = false;
             for alg in Algorithm::ALL {
                 let newest = file.signing.iter().filter(|key| key.alg == alg).map(|key| key.signs_from).max();
@@ -148,22 +213,93 @@ impl Keys {
                 changed = true;
             }
             Ok(file.forget(now, id_token) || changed)
-        })
+        };
+        self.change(store, keep_up).await
     }
 
-    /// Changes a copy of the file, writes it, and only then uses it.
-    fn change(&self, change: impl FnOnce(&mut KeyFile) -> Result<bool, KeysError>) -> Result<bool, KeysError> {
-        let mut current = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = current.clone();
-        if !change(&mut next)? {
-            return Ok(false);
+    /// Reads the keys of a shared store anew, where another node has changed them.
+    ///
+    /// # Errors
+    /// [`KeysError`]; the keys stay as they were.
+    pub async fn reload(&self, store: &Store) -> Result<(), KeysError> {
+        let Home::Store(sealing) = &self.home else { return Ok(()) };
+        let _one = self.one_access.lock().await;
+        let stored = store.keys().await?.ok_or_else(gone)?;
+        // By the document too: a database that lost its last writes comes to the same version a second time.
+        let is_held = |held: &Held| held.stored.version == stored.version && held.stored.document == stored.document;
+        if is_held(&self.held()) {
+            return Ok(());
         }
-        let ring = Ring::new(&next, &self.issuer)?;
-        next.write(&self.path)?;
-        *current = next;
-        self.ring.store(Arc::new(ring));
+        let file = sealing.open(&stored, &self.issuer)?;
+        let ring = Ring::new(&file, &self.issuer)?;
+        let before = self.held().stored.version;
+        if stored.version <= before {
+            let now = stored.version;
+            tracing::error!(before, now, "ALARM: the keys in the store are older than they were: its last writes were lost");
+        }
+        self.hold(Held { stored, file }, ring);
+        Ok(())
+    }
+
+    /// Changes a copy of the newest keys, writes it, and only then uses it; and again from the start where another node came first.
+    async fn change<C>(&self, store: &Store, change: C) -> Result<bool, KeysError>
+    where
+        C: Fn(&mut KeyFile) -> Result<bool, KeysError> + Clone + Send + 'static,
+    {
+        let _one = self.one_change.lock().await;
+        loop {
+            self.reload(store).await?;
+            let (before, mut file) = {
+                let held = self.held();
+                (held.stored.version, held.file.clone())
+            };
+            let change = change.clone();
+            // Making an RSA key takes a while.
+            let (file, changed) = tokio::task::spawn_blocking(move || change(&mut file).map(|changed| (file, changed))).await??;
+            if !changed {
+                return Ok(false);
+            }
+            if self.replace(store, before, file).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Puts `file` in the place of the `before`-th keys. False where another node came first.
+    async fn replace(&self, store: &Store, before: i64, file: KeyFile) -> Result<bool, KeysError> {
+        let ring = Ring::new(&file, &self.issuer)?;
+        let _one = self.one_access.lock().await;
+        let stored = match &self.home {
+            Home::File(path) => {
+                file.write(path)?;
+                StoredKeys { version: 0, document: Vec::new() }
+            }
+            Home::Store(sealing) => {
+                let stored = StoredKeys { version: before + 1, document: sealing.seal(&file, &self.issuer, before + 1)? };
+                let swapped = store.swap_keys(before, stored.document.clone()).await?;
+                // Where the answer to the write was lost, what came first may be this very document.
+                if !swapped && store.keys().await?.is_none_or(|found| found.document != stored.document) {
+                    return Ok(false);
+                }
+                stored
+            }
+        };
+        self.hold(Held { stored, file }, ring);
         Ok(true)
     }
+
+    fn hold(&self, held: Held, ring: Ring) {
+        *self.held() = held;
+        self.ring.store(Arc::new(ring));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn gone() -> KeysError {
+    KeysError::InStore("they are gone; restore the database from a backup that holds them".into())
 }
 
 #[cfg(test)]

@@ -23,16 +23,14 @@ pub async fn keep_going(app: Arc<App>) {
         if round % SELDOM == SELDOM - 1 {
             note_secret_uses(&app).await;
             sweep(&app, now).await;
-            let keys = app.clone();
-            // Making an RSA key takes a while.
-            let _ = tokio::task::spawn_blocking(move || keep_keys(&keys)).await;
+            keep_keys(&app).await;
         }
     }
 }
 
 /// Replaces keys whose time has come and forgets those that nothing needs.
-pub fn keep_keys(app: &App) {
-    match app.keys.keep_up(app.clock.now(), app.settings.lifetimes.id_token) {
+pub async fn keep_keys(app: &App) {
+    match app.keys.keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token).await {
         Ok(true) => tracing::info!("keys were rotated on schedule"),
         Ok(false) => {}
         Err(error) => tracing::error!(%error, "keys could not be rotated; the old ones stay in use"),

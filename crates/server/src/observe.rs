@@ -2,6 +2,7 @@
 //! body, a header or a token.
 
 use crate::app::App;
+use crate::around::UNMATCHED;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::grant::GrantId;
@@ -85,7 +86,7 @@ impl Metrics {
         let buckets = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
         // Only an empty list of buckets is refused.
         let recorder = builder.set_buckets(&buckets).unwrap_or_default().build_recorder();
-        let paths = crate::routes::paths().chain(["unmatched"]);
+        let paths = crate::routes::paths().chain([UNMATCHED]);
         let routes = paths.map(|path| {
             let answers = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| {
                 let labels = vec![Label::new("route", path), Label::new("status", class)];

@@ -58,11 +58,11 @@ pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp
     let key = app.keys.ring().tickets.mac(&[b"sign-in", id.provider.as_bytes(), id.customer.as_bytes()]);
     let _turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
     // Before the customer is looked up: a removal from now on makes what comes of it dead.
-    let era = app.store.customer_era(&id);
+    let era = app.store.customer_era(&id).await?;
     let SignIn::Try(number) = app.store.begin_sign_in(key, now).await? else {
         return Ok(Err("too many tries to sign in failed lately"));
     };
-    let known = app.store.customer(&id)?;
+    let known = app.store.customer(&id).await?;
     let permit = app.password_gate.clone().acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
     let hash = known.as_ref().map(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {

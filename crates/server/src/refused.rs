@@ -114,18 +114,18 @@ impl Refused {
     }
 
     /// The store can't answer, at an OAuth path.
-    pub fn unavailable(error: StoreError) -> Self {
+    pub fn unavailable(error: impl Display) -> Self {
         let wire = WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None };
         Self::wire(wire, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// The store can't answer, at a data path.
-    pub fn unavailable_fdx(error: StoreError) -> Self {
+    pub fn unavailable_fdx(error: impl Display) -> Self {
         Self::fdx(FdxError::SubsystemUnavailable, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// The store can't answer, to a person.
-    pub fn unavailable_page(app: &App, error: StoreError) -> Self {
+    pub fn unavailable_page(app: &App, error: impl Display) -> Self {
         Self::page(app, StatusCode::SERVICE_UNAVAILABLE, "unavailable", error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
@@ -147,14 +147,23 @@ impl Refused {
         refused.with_header(RETRY_AFTER, after.into())
     }
 
-    /// The answer is not known in time.
-    pub fn too_slow(shape: Shape, app: &App) -> Self {
-        let error = StoreError::NotWritten("no answer in time".into());
+    /// The store can't answer, at a path of this shape.
+    pub fn unavailable_at(shape: Shape, app: &App, error: impl Display) -> Self {
         match shape {
             Shape::OAuth => Self::unavailable(error),
             Shape::Fdx => Self::unavailable_fdx(error),
             Shape::Page => Self::unavailable_page(app, error),
         }
+    }
+
+    /// This node may not know what has changed; another one may, or this one in a moment.
+    pub fn behind(shape: Shape, app: &App, error: impl Display) -> Self {
+        Self::unavailable_at(shape, app, error).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The answer is not known in time.
+    pub fn too_slow(shape: Shape, app: &App) -> Self {
+        Self::unavailable_at(shape, app, StoreError::NotWritten("no answer in time".into()))
     }
 
     /// A handler panicked: a bug. The client learns nothing but that it is ours.

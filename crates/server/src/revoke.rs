@@ -2,11 +2,13 @@
 
 use crate::app::App;
 use crate::client_auth::{Unproven, authenticate};
+use crate::follow::Unavailable;
 use crate::observe::seen;
 use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::respond::empty;
 use crate::sandbox::faults::strike;
+use crate::unknown_key::{read_slip, ring_with, verify};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -19,7 +21,7 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::id_token::Verified;
 use counterfoil_core::jws::Compact;
-use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_core::slip::Kind;
 use counterfoil_store::StoreError;
 use std::sync::Arc;
 
@@ -48,7 +50,7 @@ pub async fn revoke(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, b
         return Err(refuse(Refusal::TokenTypeHintUnknown, "the token_type_hint names no kind of token"));
     }
     // A hint would only speed up a search, and the token's own shape says more.
-    match named_grant(&app, &client, token).map_err(Refused::unavailable)? {
+    match named_grant(&app, &client, token).await.map_err(Refused::unavailable)? {
         Named::Grant(grant) => {
             let ending = app.store.end_grant(grant, EndedBy::Client, now);
             ending.await.map_err(|error| Refused::unavailable(error).of(Some(&client), Some(grant)))?;
@@ -71,32 +73,35 @@ enum Named {
     Nothing,
 }
 
-fn named_grant(app: &App, client: &Client, token: &str) -> Result<Named, StoreError> {
-    let ring = app.keys.ring();
+async fn named_grant(app: &App, client: &Client, token: &str) -> Result<Named, Unavailable> {
     if token.starts_with(Kind::RefreshToken.prefix()) {
-        let Ok(slip) = Slip::read(Kind::RefreshToken, token, &ring.slips) else { return Ok(Named::Nothing) };
-        let Some(row) = app.store.counterfoil(slip.grant)?.filter(|row| row.seal == slip.seal) else { return Ok(Named::Nothing) };
+        let (_, Ok(slip)) = read_slip(app, Kind::RefreshToken, token).await? else { return Ok(Named::Nothing) };
+        let Some(row) = app.store.counterfoil(slip.grant).await?.filter(|row| row.seal == slip.seal) else { return Ok(Named::Nothing) };
         // Whoever finds an old token of a public client needs no secret to present it; it must not end what is long past it.
         let too_old = client.settings.is_public() && slip.number.saturating_add(1) < row.next_slip;
-        return of_client(app, client, slip.grant).map(|named| match named {
+        return Ok(match of_client(app, client, slip.grant).await? {
             Named::Grant(_) if too_old => Named::Nothing,
             named => named,
         });
     }
     if let Some(unproven) = AccessToken::read(token) {
-        let Some(row) = app.store.counterfoil(unproven.grant())? else { return Ok(Named::Nothing) };
+        let ring = ring_with(app, unproven.key()).await?;
+        let Some(row) = app.store.counterfoil(unproven.grant()).await? else { return Ok(Named::Nothing) };
         let Some(token) = unproven.prove(&row.seal, &ring.slips) else { return Ok(Named::Nothing) };
-        return of_client(app, client, token.grant);
+        return Ok(of_client(app, client, token.grant).await?);
     }
-    let claims = Compact::parse(token).and_then(|compact| ring.verify(&compact));
+    let claims = match Compact::parse(token) {
+        Some(compact) => verify(app, &compact).await?,
+        None => None,
+    };
     match claims.and_then(|payload| serde_json::from_slice::<Verified>(&payload).ok()) {
-        Some(claims) if claims.iss == app.settings.issuer => of_client(app, client, claims.grant_id),
+        Some(claims) if claims.iss == app.settings.issuer => Ok(of_client(app, client, claims.grant_id).await?),
         _ => Ok(Named::Nothing),
     }
 }
 
-fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Named, StoreError> {
-    Ok(match app.store.terms(grant)? {
+async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Named, StoreError> {
+    Ok(match app.store.terms(grant).await? {
         None => Named::Nothing,
         Some(terms) if terms.client == client.id => Named::Grant(grant),
         Some(_) => Named::AnotherClients(grant),

@@ -22,7 +22,6 @@ use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use counterfoil_core::dialect::{ErrorCode, WireError};
-use counterfoil_store::{Store, StoreError};
 use std::sync::Arc;
 use url::{Host, Url};
 
@@ -32,7 +31,7 @@ pub const PROVIDER: &str = "sandbank";
 pub const CALLBACK: &str = "/sandbox/callback";
 
 /// What a sandbox has that no other server has.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sandbox {
     /// What is asked to go wrong.
     pub faults: Faults,
@@ -40,17 +39,6 @@ pub struct Sandbox {
     pub requests: Requests,
     /// The client that is graded, if one is.
     pub grading: Grading,
-}
-
-impl Sandbox {
-    /// A sandbox as its store remembers it.
-    ///
-    /// # Errors
-    /// The store can't answer.
-    pub fn remembered(store: &Store) -> Result<Self, StoreError> {
-        let faults = Faults::remembered(store.faults()?.as_deref());
-        Ok(Self { faults, requests: Requests::default(), grading: Grading::default() })
-    }
 }
 
 /// Lets only requests through that are meant for this machine: a page of another site must not move the clock, be it by a plain form

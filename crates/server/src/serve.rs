@@ -2,6 +2,7 @@
 
 use crate::admin::{self, AdminSocket};
 use crate::app::App;
+use crate::follow;
 use crate::maintenance;
 use crate::routes::{metrics_router, router};
 use axum_server::Handle;
@@ -37,6 +38,9 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output
     let Listeners { public, tls, metrics, admin } = listeners;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(maintenance::keep_going(app.clone()));
+    if app.store.is_shared() {
+        tasks.spawn(follow::keep_following(app.clone()));
+    }
     let socket = admin.as_ref().map(|socket| socket.path.clone());
     if let Some(socket) = admin {
         tasks.spawn(admin::answer(app.clone(), socket));

@@ -25,9 +25,9 @@ fn key_of(cookie: &[u8; 32]) -> [u8; 32] {
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn current(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, StoreError> {
+pub async fn current(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, StoreError> {
     match Cookie::Session.read(app, headers) {
-        Some(cookie) => app.store.session(&key_of(&cookie), now),
+        Some(cookie) => app.store.session(&key_of(&cookie), now).await,
         None => Ok(None),
     }
 }

@@ -78,7 +78,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let mut connector = form.get("connector");
     if let Purpose::Authorize(request) = &purpose {
         if form.get("decision") == Some("deny") {
-            return consent::deny(app, request, "the customer went back without signing in");
+            return consent::deny(app, request, "the customer went back without signing in").await;
         }
         connector = request.connector.as_deref().or(connector);
     }

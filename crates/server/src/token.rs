@@ -63,16 +63,15 @@ impl TokenRequest<'_> {
         Refused::oauth(refusal, self.app.dialect_of(&self.client), reason).of(Some(&self.client), None)
     }
 
-    /// The terms of the grant that an authentic slip names, if they were given to this client and are not of an earlier era.
+    /// The terms of the grant that an authentic slip names, if they were given to this client.
     ///
     /// # Errors
     /// `refusal`, or 503.
-    fn terms_of(&self, grant: GrantId, refusal: Refusal) -> Result<Terms, Refused> {
-        let known = self.app.store.terms(grant).map_err(Refused::unavailable)?;
+    async fn terms_of(&self, grant: GrantId, refusal: Refusal) -> Result<Arc<Terms>, Refused> {
+        let known = self.app.store.terms(grant).await.map_err(Refused::unavailable)?;
         let reason = match known {
             None => "the grant is not known",
             Some(terms) if terms.client != self.client.id => "the token was issued to another client",
-            Some(terms) if !self.app.store.is_current(&terms) => "the client or customer was removed since the grant was given",
             Some(terms) => return Ok(terms),
         };
         Err(self.refuse(refusal, reason).of(None, Some(grant)))

@@ -28,7 +28,7 @@ struct UserInfo<'a> {
 /// 401 `invalid_token` (RFC 6750 section 3.1).
 pub async fn userinfo(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refused> {
     let now = app.clock.now();
-    let bearer = check(&app, &headers, now, Takes::AccessToken).map_err(Refused::unavailable)?.map_err(|not_good| {
+    let bearer = check(&app, &headers, now, Takes::AccessToken).await.map_err(Refused::unavailable)?.map_err(|not_good| {
         let challenge = if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
         let wire = WireError { status: 401, error: ErrorCode::InvalidToken, description: None };
         Refused::wire(wire, Some(challenge), not_good.reason).of(None, not_good.grant)

@@ -131,11 +131,11 @@ async fn without_a_prompt_the_earlier_consent_counts() {
     for claim in ["sub", "accounts", "products", "auth_time", "connectorId"] {
         assert_eq!(old[claim], new[claim], "{claim}");
     }
-    let terms = |tokens: &Tokens| sandbox.app.store.terms(GrantId::parse(&tokens.grant()).unwrap()).unwrap().unwrap();
+    let terms = async |tokens: &Tokens| sandbox.app.store.terms(GrantId::parse(&tokens.grant()).unwrap()).await.unwrap().unwrap();
+    let (before, after) = (terms(&first).await, terms(&second).await);
     // No longer than its tokens can live: it must not outlive a consent that was taken back.
-    let made = terms(&second).created_at;
-    assert_eq!(terms(&second).expires_at, made.plus(24 * 3600 + 300));
-    assert_eq!((terms(&first).lookback_days, terms(&second).lookback_days), (Some(30), Some(30)));
+    assert_eq!(after.expires_at, after.created_at.plus(24 * 3600 + 300));
+    assert_eq!((before.lookback_days, after.lookback_days), (Some(30), Some(30)));
 
     // The first grant and the one made from it: none living, none to go by.
     for tokens in [&first, &second] {

@@ -241,9 +241,13 @@ async fn a_flood_is_one_row_an_hour_with_a_count() {
     assert_eq!(sandbox.audit(&tokens).await, [replayed(1), replayed(40)]);
 }
 
-/// The slip keys, as a thief of the key directory has them.
-fn stolen_keys(sandbox: &Sandbox) -> SlipKeys {
-    let file: Value = serde_json::from_slice(&std::fs::read(sandbox.dir.path().join("keys/keys.json")).unwrap()).unwrap();
+/// The slip keys, as a thief of the key directory has them, or of a shared store that keeps them in the clear.
+async fn stolen_keys(sandbox: &Sandbox) -> SlipKeys {
+    let document = match sandbox.app.store.keys().await.unwrap() {
+        Some(keys) => keys.document,
+        None => std::fs::read(sandbox.dir.path().join("keys/keys.json")).unwrap(),
+    };
+    let file: Value = serde_json::from_slice(&document).unwrap();
     let keys = file["slip"].as_array().unwrap().iter().map(|key| {
         let id = SlipKeyId(u16::try_from(key["id"].as_u64().unwrap()).unwrap());
         (id, MacKey::new(&base64::engine::general_purpose::STANDARD.decode(key["key"].as_str().unwrap()).unwrap()))
@@ -257,7 +261,7 @@ fn stolen_keys(sandbox: &Sandbox) -> SlipKeys {
 async fn who_has_the_key_but_not_the_seal_makes_no_slip() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let keys = stolen_keys(&sandbox);
+    let keys = stolen_keys(&sandbox).await;
     let own = Slip::read(Kind::RefreshToken, &tokens.refresh_token, &keys).unwrap();
     assert_eq!(own.write(&keys).unwrap().expose(), tokens.refresh_token);
     let seal = Seal::from_bytes([7; 16]);
@@ -279,7 +283,7 @@ async fn who_has_the_key_but_not_the_seal_makes_no_slip() {
 async fn who_has_the_key_but_not_the_seal_makes_no_access_token() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let keys = stolen_keys(&sandbox);
+    let keys = stolen_keys(&sandbox).await;
     let own = AccessToken::read(&tokens.access_token).unwrap().unauthenticated();
     let forged = own.write(&Seal::from_bytes([7; 16]), &keys).unwrap();
     sandbox.accounts(forged.expose()).await.is(401, not_authorized());
@@ -292,7 +296,7 @@ async fn who_has_the_key_but_not_the_seal_makes_no_access_token() {
 async fn a_slip_ahead_of_its_counterfoil_is_refused() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let keys = stolen_keys(&sandbox);
+    let keys = stolen_keys(&sandbox).await;
     let own = Slip::read(Kind::RefreshToken, &tokens.refresh_token, &keys).unwrap();
     for number in [2, 3, u64::MAX] {
         let ahead = Slip { number, ..own }.write(&keys).unwrap();

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The database failed: disk full, read-only, an I/O error.
     #[error("the store failed: {0}")]
     Failed(#[from] rusqlite::Error),
+    /// The database did not answer as it should, or not in time.
+    #[error("the database failed: {0}")]
+    Database(String),
     /// More writes are waiting than can be served in time.
     #[error("the store's queue is full")]
     Overloaded,
@@ -17,6 +20,9 @@ pub enum StoreError {
     /// It is being closed.
     #[error("the store is closed")]
     Closed,
+    /// It was copied elsewhere while this process used it.
+    #[error("the store was moved to {0}; stop this server")]
+    Moved(String),
     /// A row holds what can't be: damage from outside.
     #[error("the row {id} of {table} holds what can't be: {problem}")]
     Corrupt {
@@ -24,7 +30,7 @@ pub enum StoreError {
         table: &'static str,
         /// The row.
         id: String,
-        /// The column, in SQLite's words.
+        /// The column, in the engine's words.
         problem: String,
     },
 }
@@ -44,46 +50,46 @@ pub enum OpenError {
         holder: String,
     },
     /// The file, its lock or its directory can't be written or read.
-    #[error("the store {path} can't be opened for writing: {problem}")]
+    #[error("the store {store} can't be opened for writing: {problem}")]
     NotWritable {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// What the system said.
         problem: String,
     },
     /// Something else lies at that path.
-    #[error("{path} is not a Counterfoil store: {problem}")]
+    #[error("{store} is not a Counterfoil store: {problem}")]
     Foreign {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// What it is instead.
         problem: String,
     },
     /// The file is damaged.
-    #[error("the store {path} is damaged: {problem}; restore it from a backup")]
+    #[error("the store {store} is damaged: {problem}; restore it from a backup")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// What SQLite said.
         problem: String,
     },
     /// A newer Counterfoil wrote it.
     #[error(
-        "the store {path} has schema {found}, and this version knows schemas up to {known}; use the version that wrote it or a newer one"
+        "the store {store} has schema {found}, and this version knows schemas up to {known}; use the version that wrote it or a newer one"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// Its schema.
         found: u32,
         /// The newest that we know.
         known: u32,
     },
     /// It is for something else.
-    #[error("the store {path} is a {found} store; `{holder}` needs a {wanted} one")]
+    #[error("the store {store} is a {found} store; `{holder}` needs a {wanted} one")]
     WrongKind {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// What it is.
         found: String,
         /// What was asked for.
@@ -92,14 +98,47 @@ pub enum OpenError {
         holder: String,
     },
     /// It belongs to another issuer.
-    #[error("the store {path} belongs to the issuer {found}, not to {wanted}; tokens of one are worthless at the other")]
+    #[error("the store {store} belongs to the issuer {found}, not to {wanted}; tokens of one are worthless at the other")]
     OtherIssuer {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// Whose it is.
         found: String,
         /// Who asked.
         wanted: String,
+    },
+    /// There is none.
+    #[error("there is no store at {0}")]
+    NoStore(String),
+    /// It is a copy that was not finished.
+    #[error("the store {0} is an unfinished copy of another; run `counterfoil copy` again, which starts it over")]
+    Unfinished(String),
+    /// It was copied elsewhere, and is not to be used beside its copy.
+    #[error(
+        "the store {store} was moved to {to}, which is to be served in its place: set `store` to it. Were both served, every refresh token would be good \
+         twice. If the copy was cut short, run `counterfoil copy` once more from and to the same; to come back from {to}, copy it to a new place"
+    )]
+    Moved {
+        /// Where it is.
+        store: String,
+        /// Where its copy is.
+        to: String,
+    },
+    /// The database does not answer.
+    #[error("the database {store} can't be reached: {problem}")]
+    Unreachable {
+        /// Where it is.
+        store: String,
+        /// What the system or the database said.
+        problem: String,
+    },
+    /// What was acknowledged could be lost.
+    #[error("the database {store} could lose what was acknowledged: {problem}")]
+    NotDurable {
+        /// Where it is.
+        store: String,
+        /// Which setting, and what it must be.
+        problem: String,
     },
     /// The endings log can't be written.
     #[error("the endings log {path} can't be written: {problem}")]

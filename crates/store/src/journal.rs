@@ -1,21 +1,22 @@
 //! The endings journal: every acknowledged ending, apart from the store, so that a restored backup can be told what was revoked.
 //!
 //! One JSON object a line: `{"at": ..., "grant": "...", "by": "..."}` for a grant, `{"at": ..., "client": "...", "era": 1}` or
-//! `{"at": ..., "provider": "...", "customer": "...", "era": 1}` for a removal. Appended with fsync after the commit and before the
-//! answer. Lines may repeat; applying one twice does nothing.
+//! `{"at": ..., "provider": "...", "customer": "...", "era": 1}` for a removal, `{"bearers_from": ...}` where endings were lost. Appended
+//! with fsync after the commit and before the answer. Lines may repeat; applying one twice does nothing.
 
 use crate::error::OpenError;
+use crate::files::sync_directory_of;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CustomerId, GrantId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// One ending.
-#[derive(Clone, Debug, Serialize)]
+/// One ending. [`Endings`](crate::Endings) reads them back.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Line {
     Grant {
@@ -34,6 +35,20 @@ pub(crate) enum Line {
         customer: CustomerId,
         era: u32,
     },
+    /// The operator accepted that endings before this moment are lost; bearers issued before it are refused.
+    Lost {
+        bearers_from: Timestamp,
+    },
+}
+
+impl Line {
+    /// The grant that ended, where it was one alone.
+    pub(crate) fn grant(&self) -> Option<GrantId> {
+        match self {
+            Self::Grant { grant, .. } => Some(*grant),
+            Self::Client { .. } | Self::Customer { .. } | Self::Lost { .. } => None,
+        }
+    }
 }
 
 /// The journal, with the lines that could not be written yet.
@@ -47,8 +62,7 @@ pub(crate) struct Journal {
 fn open_private(path: &Path) -> std::io::Result<File> {
     let file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
     // A new file's name must be on disk too. Where the directory can't be read, the file system sees to it in its time.
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    let _ = sync_directory_of(path);
     Ok(file)
 }
 
@@ -111,7 +125,14 @@ impl Journal {
         });
         let failed = |e: std::io::Error| OpenError::EndingsLog { path: path.clone(), problem: e.to_string() };
         read.map_err(failed)?;
-        if tail.last().is_some_and(|byte| *byte != b'\n') {
+        // What a crash left of a line is of no ending that was acknowledged, and must not look like damage among those that follow.
+        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if tail[whole..].starts_with(b"{") {
+            let torn = u64::try_from(tail.len() - whole).unwrap_or(0);
+            file.metadata().and_then(|meta| file.set_len(meta.len().saturating_sub(torn))).map_err(failed)?;
+            tail.truncate(whole);
+        } else if whole < tail.len() {
+            // This is nothing of ours, and is kept for the operator to look at.
             self.pending.push(b'\n');
         }
         let waiting = self.pending.clone();

@@ -1,34 +1,58 @@
 //! Counterfoil's store, in the domain's words: no SQL above it, no HTTP below it.
 //!
-//! [`Store`] is the embedded engine, SQLite. Its verbs are grouped by what they are about:
+//! [`Store`] is one of two engines, SQLite or PostgreSQL; what its verbs promise is said there, once, and holds for both. Each engine has a
+//! folder, and in it a file for every group of verbs:
 //!
 //! | verbs | file |
 //! | --- | --- |
-//! | open, what the store is, is it writable | `sqlite.rs` |
-//! | redeem a slip | `sqlite/redeem.rs` |
-//! | grants: create, read, list, end | `sqlite/grants.rs` |
-//! | clients and their secrets | `sqlite/clients.rs` |
-//! | customers and their accounts | `sqlite/customers.rs` |
-//! | browser sessions, failed sign-ins | `sqlite/sessions.rs` |
-//! | removals worked off, old rows swept | `sqlite/sweep.rs` |
+//! | redeem a slip | `redeem.rs` |
+//! | grants: create, read, list, end | `grants.rs` |
+//! | clients and their secrets | `clients.rs` |
+//! | customers and their accounts | `customers.rs` |
+//! | browser sessions, failed sign-ins | `sessions.rs` |
+//! | removals worked off, old rows swept | `sweep.rs` |
+//! | a loss of data declared | `loss.rs` |
+//! | backups and restoring them (SQLite) | `backup.rs`, `restore.rs` |
+//! | one side of a copy to the other engine | `copy.rs` |
 //!
-//! Writes are queued at once and answered after the fsync of the transaction that carried them; see `sqlite/writer.rs`.
+//! Writes are under way when a verb returns and answered once they are durable: `sqlite/writer.rs`, `postgres/batch.rs`.
 
+mod address;
+mod audit;
+mod backup;
+mod copy;
+mod counts;
+mod endings;
 mod error;
+mod files;
 mod journal;
+mod limits;
 mod lock;
+mod loss;
+mod pending;
+mod postgres;
 mod record;
+mod redeem;
+mod restore;
 mod sqlite;
+mod store;
 
+pub use address::StoreAddress;
+pub use backup::{Backup, BackupError};
+pub use copy::{CopyError, CopyProgress, StoreCopy};
+pub use counts::StoreCounts;
+pub use endings::{Endings, EndingsError};
 pub use error::{OpenError, StoreError};
-pub use record::{Account, AuditEntry, Customer, EndedAt, Grant, NewCustomer, Session};
-pub use sqlite::Store;
-pub use sqlite::clients::{AddClient, AddSecret};
-pub use sqlite::customers::AddCustomer;
-pub use sqlite::grants::{CreateGrant, Ending, GrantFilter, NewGrant};
-pub use sqlite::redeem::{Redeem, Redeemed, Tearing, Torn};
-pub use sqlite::sessions::SignIn;
-pub use sqlite::writer::Pending;
+pub use loss::LossDeclared;
+pub use pending::Pending;
+pub use postgres::PostgresAddress;
+pub use record::{
+    Account, AddClient, AddCustomer, AddSecret, AuditEntry, CreateGrant, Customer, EndedAt, Ending, Grant, GrantFilter, NewCustomer,
+    NewGrant, Session, SignIn, StoredKeys,
+};
+pub use redeem::{Redeem, Redeemed, Tearing, Torn};
+pub use restore::{RestoreError, Restored};
+pub use store::Store;
 
 use std::path::PathBuf;
 
@@ -53,8 +77,8 @@ impl StoreKind {
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// The SQLite file. It is made where it does not exist; its directory is not.
-    pub path: PathBuf,
+    /// Where it is. It is made where it does not exist; the directory of a file and the database of a server are not.
+    pub address: StoreAddress,
     /// What the store must be for.
     pub kind: StoreKind,
     /// The issuer whose grants it holds. A live store belongs to one issuer for good.

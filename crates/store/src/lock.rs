@@ -1,6 +1,7 @@
 //! One process owns a SQLite store: an exclusive lock on a file beside it, which names its holder.
 
 use crate::error::OpenError;
+use crate::files::beside;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,15 +13,13 @@ pub(crate) struct Lock(#[allow(dead_code, reason = "held, never read")] File);
 
 /// The lock file of the store at `path`.
 pub(crate) fn file_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
+    beside(path, ".lock")
 }
 
 impl Lock {
     /// Takes the lock of the store at `path` for `holder`.
     pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
-        let not_writable = |e: std::io::Error| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() };
+        let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
         let mut options = File::options();
         let mut file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(file_of(path)).map_err(not_writable)?;
         match file.try_lock() {

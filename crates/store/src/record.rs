@@ -1,9 +1,10 @@
-//! What the verbs give back that core has no type for.
+//! What the verbs take and give that core has no type for.
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, Terms};
+use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::secret::Secret;
+use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
 use serde::Serialize;
 
@@ -95,4 +96,95 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The era of the customer when it began.
     pub customer_era: u32,
+}
+
+/// A grant to make, with slip 0 as its next.
+#[derive(Clone, Debug)]
+pub struct NewGrant {
+    /// What the customer allowed.
+    pub terms: Terms,
+    /// 128 random bits.
+    pub seal: Seal,
+    /// When the code expires.
+    pub code_expires_at: Timestamp,
+    /// The key that the code is made with.
+    pub slip_key: SlipKeyId,
+}
+
+/// What became of a grant to make.
+#[derive(Debug)]
+pub enum CreateGrant {
+    /// It was made.
+    Created,
+    /// A grant of this id is there already: a doubled consent, or (once in a long while) another one of the same second.
+    Exists(Box<(Terms, Counterfoil)>),
+}
+
+/// What became of a grant to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It was living and is ended now.
+    Ended,
+    /// It was ended before; how stays as it was.
+    AlreadyEnded,
+    /// There is no such grant.
+    NotFound,
+}
+
+/// Which grants to list.
+#[derive(Clone, Debug, Default)]
+pub struct GrantFilter {
+    /// Of this client alone.
+    pub client: Option<String>,
+    /// Of this customer alone.
+    pub customer: Option<CustomerId>,
+    /// Older than this one alone: to go on where a page ended.
+    pub before: Option<GrantId>,
+    /// How many at the most.
+    pub limit: u32,
+}
+
+/// What became of a client to add.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddClient {
+    /// It was added.
+    Added,
+    /// The id is taken.
+    Exists,
+}
+
+/// What became of a secret to add.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddSecret {
+    /// It was added, and older ones were dropped.
+    Added,
+    /// There is no such client.
+    NoClient,
+}
+
+/// What became of a customer to add.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddCustomer {
+    /// They were added.
+    Added,
+    /// The provider has a customer of that id.
+    Exists,
+}
+
+/// Whether the password of a try to sign in may be looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignIn {
+    /// It may. The try counts as a failure until [`Store::sign_in_succeeded`](crate::Store::sign_in_succeeded) is told of this number.
+    Try(i64),
+    /// Too many failed; the password must not be looked at.
+    Refused,
+}
+
+/// The keys of a server that are kept in its store, as one document.
+#[derive(Clone, Debug)]
+pub struct StoredKeys {
+    /// How often they were written; each time they are replaced it is one more.
+    pub version: i64,
+    /// The document, encrypted unless the store is a sandbox's.
+    pub document: Vec<u8>,
 }

@@ -1,30 +1,39 @@
 //! The embedded engine: one process owns the file, one thread writes, readers are many and short.
 
+mod backup;
 mod checkpoint;
 pub(crate) mod clients;
+pub(crate) mod copy;
 pub(crate) mod customers;
 mod era;
 pub(crate) mod grants;
+mod loss;
 pub(crate) mod redeem;
+pub(crate) mod restore;
 mod row;
 pub(crate) mod sessions;
 mod sweep;
 pub(crate) mod writer;
 
+use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
+use crate::files::directory_of;
 use crate::journal::Journal;
 use crate::lock::Lock;
+use crate::pending::Pending;
+use crate::record::StoredKeys;
 use crate::{OpenOptions, StoreKind};
 use checkpoint::Checkpointer;
 use counterfoil_core::clock::Seconds;
 use era::Eras;
+use loss::Epoch;
 use refinery::embed_migrations;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use writer::{Pending, Writer};
+use writer::Writer;
 
 embed_migrations!("src/migrations/sqlite");
 
@@ -39,53 +48,54 @@ const READERS: usize = 4;
 const PROBE: &str =
     "INSERT INTO meta VALUES ('probe', '0') ON CONFLICT (key) DO UPDATE SET value = CASE value WHEN '0' THEN '1' ELSE '0' END";
 
-/// The store. All its verbs may be called from many tasks at once; writes are queued at once and answered after the fsync.
+/// The engine. Writes are queued at once and answered after the fsync.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Sqlite {
     writer: Writer,
     readers: Vec<Mutex<Connection>>,
     eras: Arc<Eras>,
-    /// Raised by a declared loss of data, so at an opening of the file alone.
-    epoch: u32,
+    epoch: Epoch,
     checkpointer: Checkpointer,
+    counts: Arc<Counts>,
     _lock: Lock,
 }
 
-impl Store {
-    /// Opens the store, making or migrating it where needed, and takes its lock.
-    ///
-    /// # Errors
-    /// [`OpenError`], in words for the person who started the process. A store that was there is as it was then, unless a migration failed half-way.
-    pub fn open(options: OpenOptions) -> Result<Self, OpenError> {
-        let path = &options.path;
-        if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty() && !d.is_dir()) {
-            return Err(OpenError::NoDirectory(directory.to_owned()));
-        }
-        if path.is_dir() {
-            return Err(OpenError::Foreign { path: path.to_owned(), problem: "it is a directory".into() });
-        }
-        let lock = Lock::take(path, &options.holder)?;
-        create_private(path).map_err(|e| OpenError::NotWritable { path: path.to_owned(), problem: e.to_string() })?;
+impl Sqlite {
+    pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
+        let lock = own(path, options)?;
+        create_private(path).map_err(|e| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() })?;
         let mut db = create_or_recognise(path)?;
         let schema = check_schema(&db, path)?;
-        check_identity(&db, &options)?;
+        check_identity(&db, path, options)?;
         let mut journal = Journal::open(options.endings_log.clone())?;
         migrate(&mut db, path, schema)?;
-        write_identity(&db, &options)?;
+        write_identity(&db, path, options)?;
         let damaged = |e: rusqlite::Error| open_error(path, &e);
-        let epoch = meta(&db, "epoch").map_err(damaged)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let epoch = Epoch::load(&db).map_err(damaged)?;
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
         journal.catch_up(grants::recent_endings(&db).map_err(damaged)?)?;
         let readers = (0..READERS).map(|_| connect(path).map(Mutex::new)).collect::<Result<_, _>>().map_err(damaged)?;
-        let no_thread =
-            |e: std::io::Error| OpenError::NotWritable { path: path.to_owned(), problem: format!("no thread could be started: {e}") };
+        let no_thread = |e: std::io::Error| OpenError::NotWritable {
+            store: path.display().to_string(),
+            problem: format!("no thread could be started: {e}"),
+        };
         let checkpointer = Checkpointer::start(connect(path).map_err(damaged)?).map_err(no_thread)?;
-        let writer = Writer::start(path.clone(), db, journal, checkpointer.nudge()).map_err(no_thread)?;
-        Ok(Self { writer, readers, eras, epoch, checkpointer, _lock: lock })
+        let counts = Arc::<Counts>::default();
+        counts.connections.add(READERS + 2);
+        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), checkpointer.nudge()).map_err(no_thread)?;
+        Ok(Self { writer, readers, eras, epoch, checkpointer, counts, _lock: lock })
     }
 
-    /// Whether the store can be written now, found out by writing.
-    pub fn probe(&self) -> Pending<()> {
+    /// Brings the schema of a store up to date; gives it as it was, and as it is.
+    pub(crate) fn migrate(path: &Path, options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+        let _lock = own(path, options)?;
+        let (mut db, found) = existing(path)?;
+        check_identity(&db, path, options)?;
+        migrate(&mut db, path, found)?;
+        Ok((found, known_schema()))
+    }
+
+    pub(crate) fn probe(&self) -> Pending<()> {
         self.writer.queue(|batch| {
             batch.acknowledges_ending();
             // A row that stays as it is would be no write: SQLite compares before it touches a page.
@@ -93,41 +103,55 @@ impl Store {
         })
     }
 
-    /// Bytes in the write-ahead log when it was last looked at.
-    pub fn wal_bytes(&self) -> u64 {
+    /// One process owns the file, so nobody else changes anything.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "a verb of both engines")]
+    pub(crate) fn changes(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "a verb of both engines")]
+    pub(crate) fn keys(&self) -> Result<Option<StoredKeys>, StoreError> {
+        Ok(None)
+    }
+
+    #[allow(clippy::unused_self, reason = "a verb of both engines")]
+    pub(crate) fn swap_keys(&self, _before: i64, _document: Vec<u8>) -> Pending<bool> {
+        Pending::refused(StoreError::NotWritten("keys are kept apart from a SQLite store".into()))
+    }
+
+    pub(crate) fn wal_bytes(&self) -> u64 {
         self.checkpointer.wal_bytes()
     }
 
-    /// Writes that are waiting for their turn.
-    pub fn queued_writes(&self) -> usize {
+    pub(crate) fn counts(&self) -> StoreCounts {
+        self.counts.read()
+    }
+
+    pub(crate) fn queued_writes(&self) -> usize {
         self.writer.waiting()
     }
 
-    /// How far the sandbox's clock is ahead of the machine's, in seconds.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn clock_offset(&self) -> Result<Seconds, StoreError> {
+    pub(crate) fn clock_offset(&self) -> Result<Seconds, StoreError> {
         let text = meta(&self.reader(), "clock_offset")?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
-    /// Remembers how far the sandbox's clock is ahead.
-    pub fn set_clock_offset(&self, offset: Seconds) -> Pending<()> {
+    pub(crate) fn set_clock_offset(&self, offset: Seconds) -> Pending<()> {
         self.writer.queue(move |batch| set_meta(batch.db, "clock_offset", &offset.to_string()))
     }
 
-    /// The faults that are set in a sandbox, as they were remembered.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn faults(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) fn faults(&self) -> Result<Option<String>, StoreError> {
         Ok(meta(&self.reader(), "faults")?)
     }
 
-    /// Remembers the faults that are set in a sandbox.
-    pub fn set_faults(&self, faults: String) -> Pending<()> {
-        self.writer.queue(move |batch| set_meta(batch.db, "faults", &faults))
+    pub(crate) fn swap_faults(&self, before: Option<String>, after: String) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            let found = meta(batch.db, "faults")?;
+            if found == before {
+                set_meta(batch.db, "faults", &after)?;
+            }
+            Ok(found == before || (batch.again && found.as_ref() == Some(&after)))
+        })
     }
 
     /// A connection for one short read.
@@ -140,6 +164,29 @@ impl Store {
         // All are busy for some microseconds. A panic while one was held can't have left it in a transaction.
         self.readers[0].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes the lock of the store at `path`, and completes a restore that was cut short.
+fn own(path: &Path, options: &OpenOptions) -> Result<Lock, OpenError> {
+    let directory = directory_of(path);
+    if !directory.is_dir() {
+        return Err(OpenError::NoDirectory(directory.to_owned()));
+    }
+    if path.is_dir() {
+        return Err(OpenError::Foreign { store: path.display().to_string(), problem: "it is a directory".into() });
+    }
+    let lock = Lock::take(path, &options.holder)?;
+    match restore::complete(path) {
+        Ok(None) => {}
+        Ok(Some(old)) => {
+            tracing::warn!(old = %old.display(), "a restore had been cut short and was completed; the store before it lies apart")
+        }
+        Err(e) => {
+            let problem = format!("a restore was cut short and can't be completed: {e}");
+            return Err(OpenError::NotWritable { store: path.display().to_string(), problem });
+        }
+    }
+    Ok(lock)
 }
 
 /// Makes the file, empty and for this user alone, where there is none. SQLite gives its log the mode of the file.
@@ -174,7 +221,7 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
     let (db, id, tables) = open().map_err(|e| open_error(path, &e))?;
     let failed = |e: rusqlite::Error| open_error(path, &e);
     if db.is_readonly("main").map_err(failed)? {
-        return Err(OpenError::NotWritable { path: path.to_owned(), problem: "this user may only read it".into() });
+        return Err(OpenError::NotWritable { store: path.display().to_string(), problem: "this user may only read it".into() });
     }
     match (id, tables) {
         (APPLICATION_ID, _) => {}
@@ -186,7 +233,7 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
         }
         _ => {
             let problem = "it is the SQLite database of another program".into();
-            return Err(OpenError::Foreign { path: path.to_owned(), problem });
+            return Err(OpenError::Foreign { store: path.display().to_string(), problem });
         }
     }
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(failed)?;
@@ -194,6 +241,20 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
         db.execute_batch("PRAGMA journal_mode = WAL").map_err(failed)?;
     }
     Ok(db)
+}
+
+/// Opens the file of a store that must be there already; also gives its schema.
+fn existing(path: &Path) -> Result<(Connection, u32), OpenError> {
+    let none = || OpenError::NoStore(path.display().to_string());
+    // An empty file would be made a store of.
+    if std::fs::metadata(path).map_or(true, |meta| meta.len() == 0) {
+        return Err(none());
+    }
+    let db = create_or_recognise(path)?;
+    match check_schema(&db, path)? {
+        0 => Err(none()),
+        found => Ok((db, found)),
+    }
 }
 
 /// The version of the schema that this program knows.
@@ -209,39 +270,44 @@ fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenError> {
         false => Ok(0),
     };
     let (found, known) = (found().map_err(|e: rusqlite::Error| open_error(path, &e))?, known_schema());
-    if found > known { Err(OpenError::Newer { path: path.to_owned(), found, known }) } else { Ok(found) }
+    if found > known { Err(OpenError::Newer { store: path.display().to_string(), found, known }) } else { Ok(found) }
 }
 
 fn migrate(db: &mut Connection, path: &Path, found: u32) -> Result<(), OpenError> {
     if found == known_schema() {
         return Ok(());
     }
-    migrations::runner()
-        .run(db)
-        .map(drop)
-        .map_err(|e| OpenError::Damaged { path: path.to_owned(), problem: format!("its schema could not be brought up to date: {e}") })
+    migrations::runner().run(db).map(drop).map_err(|e| OpenError::Damaged {
+        store: path.display().to_string(),
+        problem: format!("its schema could not be brought up to date: {e}"),
+    })
 }
 
 /// Compares what the store is with what is wanted, before anything of it is changed.
-fn check_identity(db: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
-    let path = &options.path;
+fn check_identity(db: &Connection, path: &Path, options: &OpenOptions) -> Result<(), OpenError> {
     let failed = |e: rusqlite::Error| open_error(path, &e);
-    let is_new = !has_table(db, "meta").map_err(failed)?;
-    let Some(found) = (if is_new { None } else { meta(db, "kind").map_err(failed)? }) else { return Ok(()) };
+    if !has_table(db, "meta").map_err(failed)? {
+        return Ok(());
+    }
+    if meta(db, "copying").map_err(failed)?.is_some() {
+        return Err(OpenError::Unfinished(path.display().to_string()));
+    }
+    let Some(found) = meta(db, "kind").map_err(failed)? else { return Ok(()) };
     if found != options.kind.name() {
         let (wanted, holder) = (options.kind.name(), options.holder.clone());
-        return Err(OpenError::WrongKind { path: path.clone(), found, wanted, holder });
+        return Err(OpenError::WrongKind { store: path.display().to_string(), found, wanted, holder });
     }
     let found = meta(db, "issuer").map_err(failed)?.unwrap_or_default();
     // A sandbox may come back on another port. Tokens of the old issuer are worthless from then on.
     if found != options.issuer && options.kind == StoreKind::Live {
-        return Err(OpenError::OtherIssuer { path: path.clone(), found, wanted: options.issuer.clone() });
+        return Err(OpenError::OtherIssuer { store: path.display().to_string(), found, wanted: options.issuer.clone() });
     }
-    Ok(())
+    let moved_to = meta(db, "moved_to").map_err(failed)?;
+    moved_to.map_or(Ok(()), |to| Err(OpenError::Moved { store: path.display().to_string(), to }))
 }
 
 /// Writes down what a new store is, and whose a sandbox's is now.
-fn write_identity(db: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+fn write_identity(db: &Connection, path: &Path, options: &OpenOptions) -> Result<(), OpenError> {
     let write = || match meta(db, "issuer")? {
         Some(found) if found == options.issuer => Ok(()),
         Some(_) => set_meta(db, "issuer", &options.issuer),
@@ -249,7 +315,7 @@ fn write_identity(db: &Connection, options: &OpenOptions) -> Result<(), OpenErro
             .execute("INSERT INTO meta VALUES ('kind', ?1), ('issuer', ?2), ('epoch', '0')", params![options.kind.name(), options.issuer])
             .map(drop),
     };
-    write().map_err(|e: rusqlite::Error| open_error(&options.path, &e))
+    write().map_err(|e: rusqlite::Error| open_error(path, &e))
 }
 
 fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
@@ -266,15 +332,21 @@ fn set_meta(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
         .map(drop)
 }
 
+/// Has SQLite look through the file; says what is wrong first.
+fn check_pages(db: &Connection, check: &str) -> rusqlite::Result<Result<(), String>> {
+    let found: String = db.query_row(&format!("PRAGMA {check}(1)"), [], |row| row.get(0))?;
+    Ok(if found == "ok" { Ok(()) } else { Err(found) })
+}
+
 /// What SQLite said at start, in words for the person who started the process.
 fn open_error(path: &Path, e: &rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode;
-    let (path, problem) = (path.to_owned(), e.to_string());
+    let (store, problem) = (path.display().to_string(), e.to_string());
     match e.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::Foreign { path, problem: "it is not a SQLite file, or an encrypted one".into() },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, problem },
-        Some(_) => OpenError::NotWritable { path, problem },
-        None => OpenError::Damaged { path, problem },
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign { store, problem: "it is not a SQLite file, or an encrypted one".into() },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { store, problem },
+        Some(_) => OpenError::NotWritable { store, problem },
+        None => OpenError::Damaged { store, problem },
     }
 }
 

@@ -3,7 +3,7 @@
 mod grade;
 
 use super::serve::open_keys;
-use crate::config::{listen_address, sqlite_path};
+use crate::config::listen_address;
 use crate::process::{LogFormat, Signals, block_on, start_log};
 use crate::reports::{self, Wanted};
 use crate::{Failure, output};
@@ -13,7 +13,7 @@ use counterfoil_core::dialect::Dialect;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer};
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
 use counterfoil_server::{App, Listeners, serve};
-use counterfoil_store::{OpenOptions, Store, StoreKind};
+use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
     /// Keep store and keys in this directory; without it they end with the process
     #[arg(long, value_name = "DIR", conflicts_with = "store")]
     data: Option<PathBuf>,
-    /// Keep the store here, written as sqlite:PATH, and the keys in PATH-keys beside it
+    /// Keep the store here: sqlite:PATH, and the keys in PATH-keys beside it; or postgres://USER@HOST/DATABASE with the keys in it, where
+    /// several sandboxes with one --issuer are the nodes of one system
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
     /// The issuer; http://<listen address>, unless told otherwise
@@ -71,8 +72,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_env {
         return print_env(&arguments);
     }
-    // Refused before anything is made.
-    let store = arguments.store.as_deref().map(sqlite_path).transpose().map_err(Failure::Usage)?;
+    // Refused before anything is made. Not read by clap, which says wrong values again: there may be a password in it.
+    let store = arguments.store.as_deref().map(StoreAddress::parse).transpose().map_err(Failure::Usage)?;
     if arguments.issuer.is_some() || arguments.listen.ip().is_unspecified() {
         arguments.issuer(arguments.listen)?;
     }
@@ -89,19 +90,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             _ => None,
         };
         let (store, keys) = match (store, &arguments.data, &temporary) {
-            (Some(store), _, _) => {
-                let mut keys = store.clone().into_os_string();
+            (Some(StoreAddress::Sqlite(path)), _, _) => {
+                let mut keys = path.clone().into_os_string();
                 keys.push("-keys");
-                (store, keys.into())
+                (StoreAddress::Sqlite(path), Some(keys.into()))
             }
+            (Some(store), _, _) => (store, None),
             (None, Some(data), _) => {
                 std::fs::create_dir_all(data).map_err(|e| Failure::failed(format!("{} can't be made: {e}", data.display())))?;
-                (data.join("sandbox.db"), data.join("keys"))
+                (StoreAddress::Sqlite(data.join("sandbox.db")), Some(data.join("keys")))
             }
-            (None, None, Some(temporary)) => (temporary.path().join("sandbox.db"), temporary.path().join("keys")),
+            (None, None, Some(temporary)) => {
+                (StoreAddress::Sqlite(temporary.path().join("sandbox.db")), Some(temporary.path().join("keys")))
+            }
             (None, None, None) => return Err(Failure::failed("there is nowhere to keep the store")),
         };
-        let app = open(issuer, arguments.dialect, store, keys)?;
+        let app = open(issuer, arguments.dialect, store, keys).await?;
         seed::seed(&app).await.map_err(Failure::failed)?;
         let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
         match arguments.grade {
@@ -122,19 +126,22 @@ fn dialect(name: &str) -> Result<Dialect, String> {
     }
 }
 
-fn open(issuer: String, dialect: Dialect, path: PathBuf, keys: PathBuf) -> Result<Arc<App>, Failure> {
+async fn open(issuer: String, dialect: Dialect, address: StoreAddress, keys: Option<PathBuf>) -> Result<Arc<App>, Failure> {
     let options =
-        OpenOptions { path, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
-    let store = Store::open(options).map_err(Failure::failed)?;
-    let clock = Clock::sandbox(store.clock_offset().map_err(Failure::failed)?);
-    let keys = open_keys(&keys, &store, &issuer, clock.now())?;
+        OpenOptions { address, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
+    let store = Store::open(options).await.map_err(Failure::failed)?;
+    let clock = Clock::sandbox(store.clock_offset().await.map_err(Failure::failed)?);
+    let keys = open_keys(keys.as_deref(), &store, &issuer, clock.now()).await?;
+    if store.is_shared() {
+        output::note("the keys of this sandbox are in its database, in the clear: good enough for tests, and for nothing else");
+    }
     let settings = Settings {
         issuer,
         dialect,
         lifetimes: Lifetimes::default(),
         providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into() }],
     };
-    App::new(settings, store, keys, clock).map(Arc::new).map_err(Failure::failed)
+    App::new(settings, store, keys, clock).await.map(Arc::new).map_err(Failure::failed)
 }
 
 /// The ready line that scripts wait for, then the walk-through.

@@ -9,7 +9,7 @@ use counterfoil_core::clock::{Clock, Timestamp};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Listeners, serve};
-use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreKind};
+use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreAddress, StoreKind};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,8 +53,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Some((certificate, key)) => Some(tls_config(certificate, key).await?),
             None => None,
         };
-        let app = open_app(&config, "counterfoil serve")?;
-        let admin = Some(admin::listen_beside(&config.store).map_err(Failure::Failed)?);
+        let app = open_app(&config, "counterfoil serve").await?;
+        let admin = match &config.store {
+            StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
+            StoreAddress::Postgres(_) => None,
+        };
         let listeners = Listeners { public, tls, metrics, admin };
         tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
         output::say(&format!("ready {address} as {}", app.settings.issuer));
@@ -74,40 +77,55 @@ async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Fail
     Ok(config)
 }
 
-/// Opens store and keys of a live server, for this process alone.
-pub(crate) fn open_app(config: &Config, holder: &str) -> Result<Arc<App>, Failure> {
+/// Opens store and keys of a live server; a file for this process alone.
+pub(crate) async fn open_app(config: &Config, holder: &str) -> Result<Arc<App>, Failure> {
     let clock = Clock::live();
     let issuer = config.settings.issuer.clone();
     let options = OpenOptions {
-        path: config.store.clone(),
+        address: config.store.clone(),
         kind: StoreKind::Live,
         issuer: issuer.clone(),
         endings_log: config.endings_log.clone(),
         holder: holder.into(),
     };
-    let store = Store::open(options).map_err(|error| match &error {
+    let store = Store::open(options).await.map_err(|error| match &error {
         OpenError::InUse { .. } => Failure::InUse(error.to_string()),
         _ => Failure::failed(error),
     })?;
-    let keys = open_keys(&config.keys, &store, &issuer, clock.now())?;
-    App::new(config.settings.clone(), store, keys, clock).map(Arc::new).map_err(Failure::failed)
+    let keys = open_keys(Some(&config.keys), &store, &issuer, clock.now()).await?;
+    App::new(config.settings.clone(), store, keys, clock).await.map(Arc::new).map_err(Failure::failed)
 }
 
-/// Opens the keys of a store, making them where the store is new too: with others, every secret and token of it would be refused.
-pub(crate) fn open_keys(directory: &Path, store: &Store, issuer: &str, now: Timestamp) -> Result<Keys, Failure> {
-    if !Keys::are_at(directory) {
+/// Opens the keys of a store, making them where the store is new too: with others, every secret and token of it would be refused. Those of
+/// a shared store are in it, sealed under the one in `directory`; in the clear where there is none.
+pub(crate) async fn open_keys(directory: Option<&Path>, store: &Store, issuer: &str, now: Timestamp) -> Result<Keys, Failure> {
+    let apart = directory.filter(|_| !store.is_shared());
+    let are_there = match apart {
+        Some(directory) => Keys::are_at(directory),
+        None => store.keys().await.map_err(Failure::failed)?.is_some(),
+    };
+    if !are_there {
         let any_grant = GrantFilter { limit: 1, ..GrantFilter::default() };
         let holds = match () {
-            () if !store.grants(&any_grant).map_err(Failure::failed)?.is_empty() => Some("grants"),
-            () if store.clients().map_err(Failure::failed)?.iter().any(|client| !client.secrets.is_empty()) => Some("client secrets"),
+            () if !store.grants(&any_grant).await.map_err(Failure::failed)?.is_empty() => Some("grants"),
+            () if store.clients().await.map_err(Failure::failed)?.iter().any(|client| !client.secrets.is_empty()) => Some("client secrets"),
             () => None,
         };
         if let Some(what) = holds {
-            return Err(Failure::failed(format!(
-                "there are no keys in {}, but the store holds {what} made with some: restore them from a backup",
-                directory.display()
-            )));
+            return Err(Failure::failed(match apart {
+                Some(directory) => format!(
+                    "there are no keys in {}, but the store holds {what} made with some: restore them from a backup",
+                    directory.display()
+                ),
+                None => {
+                    format!("there are no keys in the store, but {what} made with some: restore the database from a backup that holds both")
+                }
+            }));
         }
     }
-    Keys::open(directory, issuer, now).map_err(Failure::failed)
+    match apart {
+        Some(directory) => Keys::open(directory, issuer, now),
+        None => Keys::in_store(store, directory, issuer, now).await,
+    }
+    .map_err(Failure::failed)
 }

@@ -12,22 +12,40 @@ pub const CALLBACK: &str = "http://127.0.0.1/callback";
 /// The smallest useful file of the contract, in a directory of its own.
 pub struct Live {
     pub dir: TempDir,
+    store: String,
+}
+
+/// The browser of a customer who has signed in.
+#[derive(Clone)]
+pub struct SignedIn {
+    cookies: Vec<String>,
 }
 
 impl Live {
     pub fn new() -> Self {
-        let live = Self { dir: tempfile::tempdir().unwrap() };
+        let dir = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}/counterfoil.db", dir.path().display());
+        Self::with(dir, store)
+    }
+
+    /// On a store elsewhere, which may have many nodes.
+    pub fn on(store: &str) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), store.to_owned())
+    }
+
+    fn with(dir: TempDir, store: String) -> Self {
+        let live = Self { dir, store };
         live.configure("");
         live
     }
 
     /// Writes the smallest configuration, with more in front of its tables.
     pub fn configure(&self, more: &str) {
-        let dir = self.dir.path().display();
+        let (dir, store) = (self.dir.path().display(), &self.store);
         let text = format!(
             r#"issuer = "http://127.0.0.1:8080"
 listen = "127.0.0.1:0"
-store = "sqlite:{dir}/counterfoil.db"
+store = "{store}"
 keys = "{dir}/keys"
 endings_log = "{dir}/endings.log"
 {more}
@@ -58,6 +76,17 @@ accounts = "directory"
         Server::spawn(self.command())
     }
 
+    /// `counterfoil serve` as one of many nodes, with an endings log of its own.
+    pub fn node(&self, number: usize) -> Command {
+        let mut command = self.command();
+        command.env("COUNTERFOIL_ENDINGS_LOG", self.endings_log(number));
+        command
+    }
+
+    pub fn endings_log(&self, number: usize) -> PathBuf {
+        self.path(&format!("endings-{number}.log"))
+    }
+
     /// An admin command to its end, with what is written in one line and separated by blanks.
     pub fn admin(&self, words: &str) -> Done {
         self.admin_with(words, "")
@@ -78,7 +107,7 @@ accounts = "directory"
     /// Adds a customer with two accounts.
     #[track_caller]
     pub fn add_customer(&self, id: &str, password: &str) {
-        let accounts = self.path("accounts.json");
+        let accounts = self.path(&format!("accounts-{id}.json"));
         let entity = |id: &str| format!(r#"{{"depositAccount": {{"accountId": "{id}", "nickname": "{id}"}}}}"#);
         std::fs::write(&accounts, format!(r#"{{"accounts": [{}, {}]}}"#, entity("a-1"), entity("a-2"))).unwrap();
         let words = format!("customer add {id} --provider {PROVIDER} --accounts {} --password-stdin --json", accounts.display());
@@ -89,17 +118,39 @@ accounts = "directory"
 impl Server {
     /// Signs a customer in, consents to everything, and exchanges the code: a grant of a live server.
     pub async fn consent(&self, client: (&str, &str), customer: (&str, &str)) -> Tokens {
+        let browser = self.sign_in(client.0, customer).await;
+        self.allow(&browser, client).await
+    }
+
+    /// Signs a customer in at the request of a client.
+    pub async fn sign_in(&self, client: &str, customer: (&str, &str)) -> SignedIn {
         let mut cookies = Vec::new();
-        let query = format!("response_type=code&client_id={}&redirect_uri={CALLBACK}&scope=openid+offline_access", client.0);
-        let page = self.browse(&mut cookies, &format!("/authorize?{query}"), None).await;
+        let page = self.browse(&mut cookies, &asked_by(client), None).await;
         let form = [("ticket", &*hidden(&page, "ticket")), ("username", customer.0), ("password", customer.1)];
         let signed_in = self.browse(&mut cookies, "/sign-in", Some(&form)).await;
-        let page = self.browse(&mut cookies, signed_in.header(LOCATION.as_str()), None).await;
+        assert_eq!(signed_in.status, 303, "{}", signed_in.text);
+        SignedIn { cookies }
+    }
+
+    /// A customer who has signed in, at whichever node, consents to everything at this one, where the code is exchanged too.
+    pub async fn allow(&self, browser: &SignedIn, client: (&str, &str)) -> Tokens {
+        let code = self.code(browser, client.0).await;
+        self.exchange(client, &code).await.tokens()
+    }
+
+    /// The code of a new grant.
+    pub async fn code(&self, browser: &SignedIn, client: &str) -> String {
+        let mut cookies = browser.cookies.clone();
+        let page = self.browse(&mut cookies, &asked_by(client), None).await;
         let form = [("ticket", &*hidden(&page, "ticket")), ("account", "a-1"), ("account", "a-2"), ("decision", "allow")];
         let allowed = self.browse(&mut cookies, "/consent", Some(&form)).await;
-        let code = allowed.header(LOCATION.as_str()).split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned();
-        let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK)];
-        self.post_as(client, "/token", &form).await.tokens()
+        let code = allowed.header(LOCATION.as_str()).split(['?', '&']).find_map(|part| part.strip_prefix("code="));
+        code.unwrap_or_else(|| panic!("no code in {} {}", allowed.status, allowed.text)).to_owned()
+    }
+
+    pub async fn exchange(&self, client: (&str, &str), code: &str) -> Answer {
+        let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
+        self.post_as(client, "/token", &form).await
     }
 
     async fn browse(&self, cookies: &mut Vec<String>, path: &str, form: Option<&[(&str, &str)]>) -> Answer {
@@ -112,6 +163,10 @@ impl Server {
         cookies.extend(set.map(str::to_owned));
         answer
     }
+}
+
+fn asked_by(client: &str) -> String {
+    format!("/authorize?response_type=code&client_id={client}&redirect_uri={CALLBACK}&scope=openid+offline_access")
 }
 
 /// The value of a hidden field.

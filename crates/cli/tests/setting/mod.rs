@@ -4,7 +4,7 @@
 
 mod live;
 
-pub use live::Live;
+pub use live::{CALLBACK, Live, PROVIDER, SignedIn};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, RequestBuilder};
@@ -282,9 +282,14 @@ pub struct Answer {
 }
 
 pub async fn send(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    try_send(request).await.unwrap()
+}
+
+/// The answer of a server that may be gone before it is read.
+pub async fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.unwrap() }
+    Ok(Answer { status, headers, text: response.text().await? })
 }
 
 impl Answer {

@@ -1,4 +1,5 @@
-//! The key file: every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen.
+//! Every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen; and the file that it is for a SQLite
+//! store.
 
 use super::KeysError;
 use base64::Engine as _;
@@ -8,6 +9,7 @@ use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
 use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -79,9 +81,11 @@ pub(super) struct KeyFile {
 }
 
 impl KeyFile {
-    pub(super) fn with_pepper() -> Self {
+    /// The keys of a new server. Making RSA keys takes a while.
+    pub(super) fn new(now: Timestamp) -> Result<Self, KeysError> {
         let pepper = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
-        Self { pepper, signing: Vec::new(), slip: Vec::new() }
+        let signing = Algorithm::ALL.into_iter().map(|alg| SigningEntry::new(alg, now, now)).collect::<Result<_, _>>()?;
+        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)] })
     }
 
     /// A number that no slip key had before.
@@ -109,48 +113,75 @@ impl KeyFile {
         (signing, slip) != (self.signing.len(), self.slip.len())
     }
 
+    /// The document as JSON.
+    ///
+    /// # Errors
+    /// Where it can't be serialised, which none of our values makes happen.
+    pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        serde_json::to_vec_pretty(self).map(Zeroizing::new).map_err(|e| e.to_string())
+    }
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// What is wrong with it: line and column, never the text.
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, String> {
+        let file: Self = serde_json::from_slice(json)
+            .map_err(|e| format!("it is not readable at line {}, column {}; restore it from a backup", e.line(), e.column()))?;
+        if file.slip.is_empty() || file.pepper.0.len() < 32 {
+            return Err("it holds no slip key or no pepper; restore it from a backup".into());
+        }
+        Ok(file)
+    }
+
     /// Reads the file; `None` where there is none yet.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, KeysError> {
-        let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
-        match std::fs::read(path) {
-            Ok(bytes) => {
-                check_mode(path, 0o600)?;
-                let bytes = Zeroizing::new(bytes);
-                // The error names line and column, never the text.
-                let file: Self = serde_json::from_slice(&bytes).map_err(|e| {
-                    failed(format!("it is not readable at line {}, column {}; restore it from a backup", e.line(), e.column()))
-                })?;
-                if file.slip.is_empty() || file.pepper.0.len() < 32 {
-                    return Err(failed("it holds no slip key or no pepper; restore it from a backup".into()));
-                }
-                Ok(Some(file))
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(failed(e.to_string())),
-        }
+        let Some(json) = read_private(path)? else { return Ok(None) };
+        Self::from_json(&json).map(Some).map_err(|problem| KeysError::File { path: path.to_owned(), problem })
     }
 
     /// Writes the file beside the old one and puts it in its place, so that a crash leaves one or the other.
     pub(super) fn write(&self, path: &Path) -> Result<(), KeysError> {
-        let failed = |e: std::io::Error| KeysError::File { path: path.to_owned(), problem: e.to_string() };
-        let bytes = Zeroizing::new(serde_json::to_vec_pretty(self).map_err(|e| failed(e.into()))?);
+        let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
+        let json = self.to_json().map_err(failed)?;
         let new = path.with_extension("new");
-        let mut file = std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&new).map_err(failed)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&new, path).map_err(failed)?;
-        let directory = path.parent().unwrap_or(Path::new("."));
-        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+        write_private(File::options().create(true).truncate(true), &new, &json)
+            .and_then(|()| std::fs::rename(&new, path))
+            .and_then(|()| sync_directory_of(path))
+            .map_err(|e| failed(e.to_string()))
     }
 }
 
-/// Makes the directory of the keys, or checks that nobody else may look into it. Gives the path of the key file.
-pub(super) fn prepare_directory(directory: &Path) -> Result<PathBuf, KeysError> {
-    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700)?,
-        Err(e) => return Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),
+/// What a file holds that nobody else may read; `None` where there is none.
+pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeysError> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let bytes = Zeroizing::new(bytes);
+            check_mode(path, 0o600).map(|()| Some(bytes))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(KeysError::File { path: path.to_owned(), problem: e.to_string() }),
     }
-    Ok(path_in(directory))
+}
+
+/// Writes a file for this user alone, to the disk.
+pub(super) fn write_private(how: &mut std::fs::OpenOptions, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = how.write(true).mode(0o600).open(path)?;
+    file.write_all(bytes).and_then(|()| file.sync_all())
+}
+
+/// Writes to the disk which files the directory of `path` has.
+pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all())
+}
+
+/// Makes the directory of the keys, or checks that nobody else may look into it.
+pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
+    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700),
+        Err(e) => Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),
+    }
 }
 
 /// The key file in `directory`.

@@ -103,6 +103,11 @@ impl Ring {
         self.signing.iter().filter(move |dated| dated.state(now, id_token) != KeyState::Kept).map(|dated| &dated.key)
     }
 
+    /// Whether a token names a key that is not forgotten.
+    pub fn is_named_by(&self, token: &Compact<'_>) -> bool {
+        self.signing.iter().any(|dated| dated.key.is_named_by(token))
+    }
+
     /// The payload of a token, if any key that is not forgotten signed it.
     pub fn verify(&self, token: &Compact<'_>) -> Option<Vec<u8>> {
         self.signing.iter().find_map(|dated| dated.key.verify(token))

@@ -1,28 +1,41 @@
 use super::*;
 use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_store::{OpenOptions, StoreAddress, StoreKind};
 use std::os::unix::fs::PermissionsExt;
 
 const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 const ID_TOKEN: Seconds = 24 * HOUR;
+const ISSUER: &str = "https://a.example";
 
-fn keys() -> (Keys, tempfile::TempDir) {
+/// Keys in a directory, and the store beside which it is.
+async fn keys() -> (Keys, Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    (Keys::open(&dir.path().join("keys"), "https://a.example", NOW).unwrap(), dir)
+    let store = Store::open(OpenOptions {
+        address: StoreAddress::Sqlite(dir.path().join("store.db")),
+        kind: StoreKind::Live,
+        issuer: ISSUER.into(),
+        endings_log: None,
+        holder: "the test".into(),
+    });
+    (Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap(), store.await.unwrap(), dir)
 }
 
 fn state(keys: &Keys, kid: &str, now: Timestamp) -> Option<KeyState> {
     keys.ring().list(now, ID_TOKEN).into_iter().find(|key| key.kid == kid).map(|key| key.state)
 }
 
-#[test]
-fn a_rotation_publishes_ahead_and_forgets_late() {
-    let (keys, dir) = keys();
-    let signs = |now| keys.ring().signing_key(Algorithm::Es256, now).unwrap().kid.clone();
-    let old = signs(NOW);
-    keys.rotate(NOW.plus(DAY), NOW.plus(DAY + PUBLISHED_AHEAD)).unwrap();
+fn signs(keys: &Keys, now: Timestamp) -> String {
+    keys.ring().signing_key(Algorithm::Es256, now).unwrap().kid.clone()
+}
+
+#[tokio::test]
+async fn a_rotation_publishes_ahead_and_forgets_late() {
+    let (keys, store, dir) = keys().await;
+    let old = signs(&keys, NOW);
+    keys.rotate(&store, NOW.plus(DAY), NOW.plus(DAY + PUBLISHED_AHEAD)).await.unwrap();
     let rotated = NOW.plus(DAY);
-    assert_eq!(signs(rotated), old);
-    let new = signs(rotated.plus(PUBLISHED_AHEAD));
+    assert_eq!(signs(&keys, rotated), old);
+    let new = signs(&keys, rotated.plus(PUBLISHED_AHEAD));
     assert_ne!(new, old);
     assert_eq!(state(&keys, &new, rotated), Some(KeyState::Ahead));
     assert_eq!(state(&keys, &old, rotated), Some(KeyState::Current));
@@ -32,54 +45,53 @@ fn a_rotation_publishes_ahead_and_forgets_late() {
     assert_eq!(state(&keys, &old, takeover.plus(ID_TOKEN + PUBLISHED_AHEAD)), Some(KeyState::Kept));
     assert_eq!(keys.ring().published(takeover.plus(3 * DAY), ID_TOKEN).count(), 4);
 
-    let again = Keys::open(&dir.path().join("keys"), "https://a.example", takeover).unwrap();
-    assert_eq!(again.ring().signing_key(Algorithm::Es256, takeover).unwrap().kid, new);
-    assert!(keys.keep_up(takeover.plus(400 * DAY), ID_TOKEN).unwrap());
+    let again = Keys::open(&dir.path().join("keys"), ISSUER, takeover).unwrap();
+    assert_eq!(signs(&again, takeover), new);
+    assert!(keys.keep_up(&store, takeover.plus(400 * DAY), ID_TOKEN).await.unwrap());
     assert_eq!(state(&keys, &old, takeover), None);
 }
 
-#[test]
-fn a_rotation_at_once_signs_at_once() {
-    let (keys, _dir) = keys();
-    let signs = || keys.ring().signing_key(Algorithm::Es256, NOW).unwrap().kid.clone();
-    let mut seen = vec![signs()];
+#[tokio::test]
+async fn a_rotation_at_once_signs_at_once() {
+    let (keys, store, _dir) = keys().await;
+    let mut seen = vec![signs(&keys, NOW)];
     // In the second of their making, and again: the latest one signs.
     for _ in 0..3 {
-        keys.rotate(NOW, NOW).unwrap();
-        assert!(!seen.contains(&signs()));
-        seen.push(signs());
+        keys.rotate(&store, NOW, NOW).await.unwrap();
+        assert!(!seen.contains(&signs(&keys, NOW)));
+        seen.push(signs(&keys, NOW));
     }
     for old in &seen[..3] {
         assert_eq!(state(&keys, old, NOW), Some(KeyState::Retiring));
     }
 }
 
-#[test]
-fn keys_are_replaced_without_anyones_help() {
-    let (keys, _dir) = keys();
-    assert!(!keys.keep_up(NOW.plus(ROTATED_AFTER - 1), ID_TOKEN).unwrap());
-    assert!(keys.keep_up(NOW.plus(ROTATED_AFTER), ID_TOKEN).unwrap());
-    assert!(!keys.keep_up(NOW.plus(ROTATED_AFTER), ID_TOKEN).unwrap());
+#[tokio::test]
+async fn keys_are_replaced_without_anyones_help() {
+    let (keys, store, _dir) = keys().await;
+    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN).await.unwrap());
+    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN).await.unwrap());
     assert_eq!(keys.ring().list(NOW, ID_TOKEN).len(), 10);
 }
 
-#[test]
-fn a_compromised_key_is_gone_at_once_and_replaced() {
-    let (keys, _dir) = keys();
+#[tokio::test]
+async fn a_compromised_key_is_gone_at_once_and_replaced() {
+    let (keys, store, _dir) = keys().await;
     let kid = keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid.clone();
-    keys.drop_compromised(&kid, NOW).unwrap();
+    keys.drop_compromised(&store, &kid, NOW).await.unwrap();
     assert_eq!(state(&keys, &kid, NOW), None);
     assert_ne!(keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid, kid);
-    keys.drop_compromised("slip-1", NOW).unwrap();
+    keys.drop_compromised(&store, "slip-1", NOW).await.unwrap();
     assert_eq!(keys.ring().slips.current().0, 2);
-    assert!(matches!(keys.drop_compromised("nonsense", NOW), Err(KeysError::Unknown(_))));
+    assert!(matches!(keys.drop_compromised(&store, "nonsense", NOW).await, Err(KeysError::Unknown(_))));
 }
 
-#[test]
-fn keys_that_others_may_read_are_refused() {
-    let (_, dir) = keys();
+#[tokio::test]
+async fn keys_that_others_may_read_are_refused() {
+    let (_, _, dir) = keys().await;
     let path = dir.path().join("keys");
-    let open = || Keys::open(&path, "https://a.example", NOW).map(drop).map_err(|e| e.to_string());
+    let open = || Keys::open(&path, ISSUER, NOW).map(drop).map_err(|e| e.to_string());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(open().unwrap_err().contains("chmod 700"));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();

@@ -2,13 +2,13 @@
 
 use crate::app::App;
 use crate::consent::{Approval, approve};
+use crate::follow::Unavailable;
 use crate::refused::Refused;
 use crate::ticket::AuthorizationRequest;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
-use counterfoil_store::StoreError;
 
 /// Why there is no code.
 #[derive(Debug)]
@@ -18,14 +18,14 @@ pub enum NoCode {
     /// The customer has no such account.
     UnknownAccount,
     /// The store can't answer.
-    Store(StoreError),
+    Store(Unavailable),
     /// No free grant id was found.
     NoFreeId,
 }
 
-impl From<StoreError> for NoCode {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
+impl<E: Into<Unavailable>> From<E> for NoCode {
+    fn from(error: E) -> Self {
+        Self::Store(error.into())
     }
 }
 
@@ -50,9 +50,9 @@ pub async fn approve_at_once(
     chosen: Option<&[&str]>,
     now: Timestamp,
 ) -> Result<Secret, NoCode> {
-    let customer_era = app.store.customer_era(customer);
-    let name = app.store.customer(customer)?.ok_or(NoCode::UnknownCustomer)?.name;
-    let directory = app.store.accounts(customer)?;
+    let customer_era = app.store.customer_era(customer).await?;
+    let name = app.store.customer(customer).await?.ok_or(NoCode::UnknownCustomer)?.name;
+    let directory = app.store.accounts(customer).await?;
     if chosen.is_some_and(|chosen| !chosen.iter().all(|id| directory.iter().any(|account| account.id == *id))) {
         return Err(NoCode::UnknownAccount);
     }

@@ -45,7 +45,7 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refu
     let done = query.get("done").and_then(|done| DONE.iter().find(|(word, _)| *word == done));
     let text = done.map(|(word, _)| app.locale.text(&format!("done-{word}"))).unwrap_or_default();
     let notice = done.map(|(_, section)| Notice { section, text: &text, bad: false });
-    show(&app, StatusCode::OK, notice, None)
+    show(&app, StatusCode::OK, notice, None).await
 }
 
 /// Does what a form asks for and leads back to the page; what is refused is said on the page itself.
@@ -61,7 +61,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Err(refused) => {
             let (status, reason) = refused.told();
             let section = DONE.iter().find(|(known, _)| *known == action).map_or("clock", |(_, section)| section);
-            let mut response = show(&app, status, Some(Notice { section, text: reason, bad: true }), Some(&form))?;
+            let mut response = show(&app, status, Some(Notice { section, text: reason, bad: true }), Some(&form)).await?;
             response.extensions_mut().insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
             Ok(response)
         }
@@ -85,7 +85,7 @@ async fn act(app: &Arc<App>, action: &str, form: &Form<'_>) -> Result<&'static s
         "revoke_grant" => {
             let unknown = || refuse(StatusCode::NOT_FOUND, ErrorCode::NotFound, app.locale.text("dashboard-unknown-grant"));
             let id = form.get("grant").and_then(GrantId::parse).ok_or_else(unknown)?;
-            app.store.terms(id).map_err(Refused::unavailable)?.ok_or_else(unknown)?;
+            app.store.terms(id).await.map_err(Refused::unavailable)?.ok_or_else(unknown)?;
             app.store.end_grant(id, EndedBy::Customer, app.clock.now()).await.map_err(Refused::unavailable)?;
             Ok("revoke_grant")
         }
@@ -102,8 +102,8 @@ fn refuse(status: StatusCode, error: ErrorCode, reason: String) -> Refused {
     Refused::wire(WireError { status: status.as_u16(), error, description: None }, None, reason)
 }
 
-fn show(app: &App, status: StatusCode, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<Response, Refused> {
-    let html = shown::html(app, notice, typed).map_err(|error| Refused::unavailable_page(app, error))?;
+async fn show(app: &App, status: StatusCode, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<Response, Refused> {
+    let html = shown::html(app, notice, typed).await.map_err(|error| Refused::unavailable_page(app, error))?;
     let mut response = crate::respond::page(status, html, None);
     // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and the guard refuses that.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));

@@ -12,7 +12,7 @@ pub use effect::{Effect, Kind, PATHS, Wish};
 pub use strike::{before_redeeming, loses_answer, skew, strike};
 
 use crate::sandbox::grade::Run;
-use counterfoil_store::{Pending, Store};
+use counterfoil_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -31,92 +31,185 @@ pub struct Fault {
     pub(in crate::sandbox) played_by: Option<Run>,
 }
 
-/// The faults that are set.
-#[derive(Debug)]
-pub struct Faults(Mutex<List>);
+/// The faults that are set. Those of the sandbox's user are in the store, for all its nodes, and known here as they were when last looked
+/// at; those that a grading plays are this process's alone.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Held while the user's are changed or read, so that what was read earlier never replaces what was read later.
+    turn: tokio::sync::Mutex<()>,
+    known: Mutex<Known>,
+}
 
 #[derive(Debug, Default)]
-struct List {
+struct Known {
+    /// What the store has.
+    text: Option<String>,
+    set: Waiting,
+    played: Waiting,
+}
+
+/// Faults that wait.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
     last_id: u64,
     /// Each with what it does, in the order they were set; none is spent.
-    waiting: Vec<(Fault, Effect)>,
+    faults: Vec<(Fault, Effect)>,
+}
+
+/// How the store keeps them.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    last_id: u64,
+    faults: Vec<Fault>,
 }
 
 impl Faults {
-    /// The faults that a store remembers. One that can't be read any more is left out.
-    pub fn remembered(text: Option<&str>) -> Self {
-        let faults: Vec<Fault> = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let last_id = faults.iter().filter_map(|fault| fault.id.parse().ok()).max().unwrap_or(0);
-        let waiting = faults.into_iter().filter_map(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
-        Self(Mutex::new(List { last_id, waiting: waiting.collect() }))
+    /// Reads the faults that the store has. One that can't be read any more is left out.
+    ///
+    /// # Errors
+    /// The store can't answer.
+    pub async fn read(&self, store: &Store) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        let text = store.faults().await?;
+        self.found(text);
+        Ok(())
     }
 
     /// Sets a fault for the next `count` requests that it fits; with none, it has happened at once and is told of alone.
-    pub fn set(&self, wish: Wish, effect: Effect, count: u32) -> Fault {
-        self.list().add(wish, effect, count, None)
+    ///
+    /// # Errors
+    /// The store can't answer.
+    pub async fn set(&self, store: &Store, wish: Wish, effect: Effect, count: u32) -> Result<Fault, StoreError> {
+        loop {
+            if let Some(fault) = self.change(store, |set| Some(set.add(wish.clone(), effect, count, None))).await? {
+                return Ok(fault);
+            }
+        }
     }
 
     /// Sets a fault that a grading plays, and gives its id.
     pub(in crate::sandbox) fn play(&self, run: Run, wish: Wish, effect: Effect, count: u32) -> String {
-        self.list().add(wish, effect, count, Some(run)).id
+        self.known().played.add(wish, effect, count, Some(run)).id
     }
 
     /// Clears what a grading has set.
     pub(in crate::sandbox) fn clear_played(&self, run: Run) {
-        self.list().waiting.retain(|(fault, _)| fault.played_by != Some(run));
+        self.known().played.faults.retain(|(fault, _)| fault.played_by != Some(run));
+    }
+
+    /// Clears one that a grading has set, if it still waits.
+    pub(in crate::sandbox) fn clear_one_played(&self, id: &str) -> bool {
+        self.known().played.clear(Some(id))
     }
 
     /// The faults that wait, in the order they were set.
     pub fn waiting(&self) -> Vec<Fault> {
-        self.list().waiting.iter().map(|(fault, _)| fault.clone()).collect()
+        let known = self.known();
+        known.set.faults.iter().chain(&known.played.faults).map(|(fault, _)| fault.clone()).collect()
     }
 
     /// Clears the fault of this id, or all of them. False where there is no such fault.
-    pub fn clear(&self, id: Option<&str>) -> bool {
-        let mut list = self.list();
-        let before = list.waiting.len();
-        list.waiting.retain(|(fault, _)| id.is_some_and(|id| fault.id != id));
-        id.is_none() || list.waiting.len() < before
+    ///
+    /// # Errors
+    /// The store can't answer.
+    pub async fn clear(&self, store: &Store, id: Option<&str>) -> Result<bool, StoreError> {
+        let played = self.known().played.clear(id);
+        let set = self.change(store, |set| set.clear(id).then_some(())).await?.is_some();
+        Ok(played || set || id.is_none())
     }
 
     /// Whether there is a fault that `strikes`.
-    fn any(&self, strikes: impl Fn(&Fault, &Effect) -> Option<()>) -> bool {
-        self.list().waiting.iter().any(|(fault, effect)| strikes(fault, effect).is_some())
+    fn any<T>(&self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> bool {
+        let known = self.known();
+        known.set.faults.iter().chain(&known.played.faults).any(|(fault, effect)| strikes(fault, effect).is_some())
     }
 
-    /// The first fault that `strikes`, one request poorer, and who played it.
-    fn take<T>(&self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<(T, Option<Run>)> {
-        let mut list = self.list();
-        let (at, struck) =
-            list.waiting.iter().enumerate().find_map(|(at, (fault, effect))| strikes(fault, effect).map(|struck| (at, struck)))?;
-        let (fault, _) = &mut list.waiting[at];
-        let played_by = fault.played_by;
-        fault.remaining -= 1;
-        if fault.remaining == 0 {
-            list.waiting.remove(at);
+    /// The first fault that `strikes`, one request poorer. Where none does, the store is not asked.
+    ///
+    /// # Errors
+    /// The store can't answer.
+    async fn take<T>(&self, store: &Store, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Result<Option<T>, StoreError> {
+        if !self.any(&strikes) {
+            return Ok(None);
         }
-        Some((struck, played_by))
+        let played = self.known().played.take(&strikes);
+        match played {
+            Some(struck) => Ok(Some(struck)),
+            None => self.change(store, |set| set.take(&strikes)).await,
+        }
     }
 
-    /// Has the store remember the list. The write is queued before the list can change again, so the last one written is the last one.
-    fn remember(&self, store: &Store) -> Pending<()> {
-        let list = self.list();
-        let kept: Vec<&Fault> = list.waiting.iter().map(|(fault, _)| fault).filter(|fault| fault.played_by.is_none()).collect();
-        store.set_faults(serde_json::to_string(&kept).unwrap_or_default())
+    /// Changes the user's faults, in the store first: of all nodes that change the same ones, each changes what the one before it left.
+    /// `None` where there is nothing to change.
+    async fn change<T>(&self, store: &Store, change: impl Fn(&mut Waiting) -> Option<T>) -> Result<Option<T>, StoreError> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let (before, mut set) = self.known().copied();
+            let Some(changed) = change(&mut set) else { return Ok(None) };
+            let after = set.text();
+            if store.swap_faults(before, after.clone()).await? {
+                self.found(Some(after));
+                return Ok(Some(changed));
+            }
+            let text = store.faults().await?;
+            self.found(text);
+        }
     }
 
-    fn list(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn found(&self, text: Option<String>) {
+        let set = Waiting::read(text.as_deref());
+        let mut known = self.known();
+        (known.text, known.set) = (text, set);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl List {
+impl Known {
+    fn copied(&self) -> (Option<String>, Waiting) {
+        (self.text.clone(), self.set.clone())
+    }
+}
+
+impl Waiting {
+    fn read(text: Option<&str>) -> Self {
+        let Some(Document { last_id, faults }) = text.and_then(|text| serde_json::from_str(text).ok()) else { return Self::default() };
+        let faults = faults.into_iter().filter_map(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
+        Self { last_id, faults: faults.collect() }
+    }
+
+    fn text(&self) -> String {
+        let faults = self.faults.iter().map(|(fault, _)| fault.clone()).collect();
+        serde_json::to_string(&Document { last_id: self.last_id, faults }).unwrap_or_default()
+    }
+
     fn add(&mut self, wish: Wish, effect: Effect, count: u32, played_by: Option<Run>) -> Fault {
         self.last_id += 1;
-        let fault = Fault { id: self.last_id.to_string(), wish, remaining: count, played_by };
+        let id = if played_by.is_some() { format!("played-{}", self.last_id) } else { self.last_id.to_string() };
+        let fault = Fault { id, wish, remaining: count, played_by };
         if count > 0 {
-            self.waiting.push((fault.clone(), effect));
+            self.faults.push((fault.clone(), effect));
         }
         fault
+    }
+
+    fn take<T>(&mut self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<T> {
+        let (at, struck) =
+            self.faults.iter().enumerate().find_map(|(at, (fault, effect))| strikes(fault, effect).map(|struck| (at, struck)))?;
+        let (fault, _) = &mut self.faults[at];
+        fault.remaining -= 1;
+        if fault.remaining == 0 {
+            self.faults.remove(at);
+        }
+        Some(struck)
+    }
+
+    /// Clears the one of this id, or all. False where there was none.
+    fn clear(&mut self, id: Option<&str>) -> bool {
+        let before = self.faults.len();
+        self.faults.retain(|(fault, _)| id.is_some_and(|id| fault.id != id));
+        self.faults.len() < before
     }
 }

@@ -184,9 +184,15 @@ impl Watched {
         // Every answer of ours is whole in memory, so this neither waits nor fails.
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
-        let client = seen.client.or_else(|| app.store.terms(seen.grant?).ok().flatten().map(|terms| terms.client));
+        let client = match (&seen.client, seen.grant) {
+            (None, Some(grant)) => app.store.terms(grant).await.ok().flatten().map(|terms| terms.client.clone()),
+            (known, _) => known.clone(),
+        };
         let done = request.target.split('?').next() == Some("/token") && parts.status == StatusCode::OK;
-        let lost = done && client.as_deref().is_some_and(|client| loses_answer(&app, client));
+        let lost = match client.as_deref().filter(|_| done) {
+            Some(client) => loses_answer(&app, client).await,
+            None => false,
+        };
         let kept = answer.slice(..answer.len().min(LARGEST_KEPT));
         let seen = Seen { client, ..seen };
         request.keep(parts.status, Headers::copied(&parts.headers), kept, lost, seen);

@@ -78,7 +78,7 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
     let customers: Vec<SeedCustomer> = serde_json::from_str(CUSTOMERS).map_err(|e| SeedError::BuiltIn(e.to_string()))?;
     for customer in customers {
         let id = CustomerId { provider: super::PROVIDER.into(), customer: customer.id };
-        if app.store.customer(&id)?.is_some() {
+        if app.store.customer(&id).await?.is_some() {
             continue;
         }
         let password = Secret::new(id.customer.clone());
@@ -88,7 +88,7 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
         let customer = Customer { id, name: customer.name, password, created_at: now };
         app.store.add_customer(NewCustomer { customer, accounts }).await?;
     }
-    app.reload_clients()?;
+    app.reload_clients().await?;
     Ok(())
 }
 

@@ -3,12 +3,13 @@
 use super::TokenRequest;
 use super::issue::Issue;
 use crate::refused::Refused;
+use crate::unknown_key::read_slip;
 use axum::response::Response;
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::random;
 use counterfoil_core::secret::same;
-use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_core::slip::Kind;
 use counterfoil_core::verdict::{OnLostAnswer, Presented};
 
 /// Redeems a code.
@@ -19,9 +20,9 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let TokenRequest { app, form, now, .. } = request;
     let code = form.get("code").ok_or_else(|| request.refuse(Refusal::CodeInvalid, "no code"))?;
     let redirect_uri = form.get("redirect_uri").ok_or_else(|| request.refuse(Refusal::RedirectUriMismatch, "no redirect_uri"))?;
-    let ring = app.keys.ring();
-    let slip = Slip::read(Kind::Code, code, &ring.slips).map_err(|reason| request.refuse(Refusal::CodeInvalid, reason))?;
-    let terms = request.terms_of(slip.grant, Refusal::CodeInvalid)?;
+    let (ring, slip) = read_slip(app, Kind::Code, code).await.map_err(Refused::unavailable)?;
+    let slip = slip.map_err(|reason| request.refuse(Refusal::CodeInvalid, reason))?;
+    let terms = request.terms_of(slip.grant, Refusal::CodeInvalid).await?;
     let refuse = |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
     if !same(redirect_uri.as_bytes(), terms.redirect_uri.as_bytes()) {
         return Err(refuse(Refusal::RedirectUriMismatch, "the redirect_uri is not that of the authorization request"));

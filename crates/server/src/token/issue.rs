@@ -6,11 +6,12 @@ use crate::observe::seen;
 use crate::refused::Refused;
 use crate::respond::json;
 use crate::sandbox::faults;
+use crate::unknown_key::ring_with;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use counterfoil_core::access_token::AccessToken;
 use counterfoil_core::client::GrantType;
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::jws::SigningKey;
@@ -21,12 +22,13 @@ use counterfoil_core::verdict::Presented;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What tokens are issued for.
 pub(super) struct Issue<'a> {
     pub(super) request: &'a TokenRequest<'a>,
     pub(super) ring: &'a Ring,
-    pub(super) terms: &'a Terms,
+    pub(super) terms: &'a Arc<Terms>,
     pub(super) scopes: Scopes,
 }
 
@@ -64,15 +66,22 @@ impl Issue<'_> {
         let TokenRequest { app, client, now, .. } = self.request;
         let unavailable = |error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant));
         faults::before_redeeming(app, &client.id, &presented.slip, *now).await.map_err(unavailable)?;
+        let skew = faults::skew(app, &client.id).await.map_err(unavailable)?;
         let prepared = self.prepare(&presented.slip)?;
         let successor_expires_at = now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
-        let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key: self.ring.slips.current() });
-        let tokens = self.sign(prepared, presented.slip.number == 0);
+        let (slip_key, terms) = (self.ring.slips.current(), self.terms.clone());
+        let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key, terms });
+        let tokens = self.sign(prepared, skew, presented.slip.number == 0);
         let redeemed = pending.await.map_err(unavailable)?;
         app.metrics.count_slip(&redeemed, self.terms.grant);
         let refuse = |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
         match redeemed {
-            Redeemed::Torn(torn) => self.answer(tokens?, &torn).ok_or_else(|| refuse("the key of its successor was dropped")),
+            Redeemed::Torn(torn) => {
+                // That of a repeat may have been made by another node.
+                let ring = ring_with(app, torn.successor().key).await;
+                let ring = ring.map_err(|error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant)))?;
+                self.answer(tokens?, &torn, &ring).ok_or_else(|| refuse("the key of its successor was dropped"))
+            }
             Redeemed::Refused { reason, .. } => Err(refuse(&reason)),
         }
     }
@@ -88,10 +97,9 @@ impl Issue<'_> {
         Ok(Prepared { access_token, key, expires_at })
     }
 
-    /// Signs the ID token; the grant's `first` carries the nonce.
-    fn sign(&self, prepared: Prepared<'_>, first: bool) -> Result<Tokens, Refused> {
-        let TokenRequest { app, client, now, .. } = self.request;
-        let skew = faults::skew(app, &client.id);
+    /// Signs the ID token, its times off by `skew`; the grant's `first` carries the nonce.
+    fn sign(&self, prepared: Prepared<'_>, skew: Seconds, first: bool) -> Result<Tokens, Refused> {
+        let TokenRequest { app, now, .. } = self.request;
         let Prepared { access_token, key, expires_at } = prepared;
         let issue = id_token::Issue {
             subjects: &self.ring.subjects,
@@ -110,11 +118,11 @@ impl Issue<'_> {
 
     /// Hands the tokens out, against the proof that the slip was torn, with the slip that follows it. `None` where that was made before
     /// with a key that was dropped since: it can't be made again.
-    fn answer(&self, tokens: Tokens, torn: &Torn) -> Option<Response> {
+    fn answer(&self, tokens: Tokens, torn: &Torn, ring: &Ring) -> Option<Response> {
         let client = &self.request.client;
         let may_refresh =
             self.terms.scopes.contains(Scopes::OFFLINE_ACCESS) && client.settings.grant_types.contains(&GrantType::RefreshToken);
-        let successor = if may_refresh { Some(torn.successor().write(&self.ring.slips)?) } else { None };
+        let successor = if may_refresh { Some(torn.successor().write(&ring.slips)?) } else { None };
         let body = Answer {
             access_token: tokens.access_token.expose(),
             token_type: "Bearer",

@@ -4,13 +4,14 @@ use super::TokenRequest;
 use super::issue::Issue;
 use crate::refused::Refused;
 use crate::request::one;
+use crate::unknown_key::read_slip;
 use axum::http::HeaderName;
 use axum::response::Response;
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
-use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_core::slip::Kind;
 use counterfoil_core::verdict::Presented;
 
 /// The header that makes a refresh repeatable.
@@ -24,9 +25,9 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let TokenRequest { app, form, now, .. } = request;
     let retry_key = retry_key(&request)?;
     let token = form.get("refresh_token").ok_or_else(|| request.refuse(Refusal::RefreshTokenMissing, "no refresh_token"))?;
-    let ring = app.keys.ring();
-    let slip = Slip::read(Kind::RefreshToken, token, &ring.slips).map_err(|reason| request.refuse(Refusal::RefreshTokenInvalid, reason))?;
-    let terms = request.terms_of(slip.grant, Refusal::RefreshTokenInvalid)?;
+    let (ring, slip) = read_slip(app, Kind::RefreshToken, token).await.map_err(Refused::unavailable)?;
+    let slip = slip.map_err(|reason| request.refuse(Refusal::RefreshTokenInvalid, reason))?;
+    let terms = request.terms_of(slip.grant, Refusal::RefreshTokenInvalid).await?;
     let refuse = |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
     let scope = form.get("scope");
     let scopes = match scope.map(Scopes::parse) {

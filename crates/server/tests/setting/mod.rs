@@ -10,7 +10,7 @@ use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
 use counterfoil_server::sandbox::seed;
 use counterfoil_server::{App, Listeners, serve};
-use counterfoil_store::{OpenOptions, Store, StoreKind};
+use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -128,17 +128,20 @@ pub fn not_authorized() -> Value {
 }
 
 /// Keys are made once for all tests of a process: RSA keys take their time.
-fn keys_directory(into: &Path) {
+fn made_keys() -> &'static TempDir {
     static MADE: OnceLock<TempDir> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
+    MADE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         Keys::open(&dir.path().join("keys"), "http://127.0.0.1", Clock::live().now()).unwrap();
         dir
-    });
+    })
+}
+
+fn keys_directory(into: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir(into).unwrap();
     std::fs::set_permissions(into, std::fs::Permissions::from_mode(0o700)).unwrap();
-    std::fs::copy(made.path().join("keys/keys.json"), into.join("keys.json")).unwrap();
+    std::fs::copy(made_keys().path().join("keys/keys.json"), into.join("keys.json")).unwrap();
 }
 
 /// What may differ from one sandbox to another.
@@ -151,6 +154,22 @@ pub struct Setting {
     pub listen: SocketAddr,
     /// Another issuer than the address that it listens on.
     pub issuer: Option<String>,
+    /// A store that may be shared with others; without it one of its own, see [`own_store`].
+    pub store: Option<StoreAddress>,
+}
+
+/// The store that belongs to a directory: a file in it, or, where the environment says `TEST_STORE=postgres`, a database whose URL is in it.
+fn own_store(dir: &Path) -> StoreAddress {
+    if std::env::var_os("TEST_STORE").is_none_or(|engine| engine != "postgres") {
+        return StoreAddress::Sqlite(dir.join("store.db"));
+    }
+    let file = dir.join("store.url");
+    let url = std::fs::read_to_string(&file).unwrap_or_else(|_| {
+        let url = counterfoil_testing::fresh_database();
+        std::fs::write(&file, &url).unwrap();
+        url
+    });
+    StoreAddress::parse(&url).unwrap()
 }
 
 impl Default for Setting {
@@ -162,6 +181,7 @@ impl Default for Setting {
             kind: StoreKind::Sandbox,
             listen: ([127, 0, 0, 1], 0).into(),
             issuer: None,
+            store: None,
         }
     }
 }
@@ -185,25 +205,35 @@ impl Sandbox {
         let address = listener.local_addr().unwrap();
         let issuer = setting.issuer.unwrap_or_else(|| format!("http://{address}"));
         let options = OpenOptions {
-            path: dir.path().join("store.db"),
+            address: setting.store.unwrap_or_else(|| own_store(dir.path())),
             kind: setting.kind,
             issuer: issuer.clone(),
             endings_log: Some(dir.path().join("endings.log")),
             holder: "the test".into(),
         };
-        let store = Store::open(options).unwrap();
+        let store = Store::open(options).await.unwrap();
         let clock = match setting.kind {
-            StoreKind::Sandbox => Clock::sandbox(store.clock_offset().unwrap()),
+            StoreKind::Sandbox => Clock::sandbox(store.clock_offset().await.unwrap()),
             StoreKind::Live => Clock::live(),
         };
-        let keys = dir.path().join("keys");
-        if !Keys::are_at(&keys) {
-            keys_directory(&keys);
-        }
-        let keys = Keys::open(&keys, &issuer, clock.now()).unwrap();
+        let directory = dir.path().join("keys");
+        let keys = match (store.is_shared(), setting.kind) {
+            (true, StoreKind::Live) => Keys::in_store(&store, Some(&directory), &issuer, clock.now()).await.unwrap(),
+            (true, StoreKind::Sandbox) => {
+                let made = std::fs::read(made_keys().path().join("keys/keys.json")).unwrap();
+                store.swap_keys(0, made).await.unwrap();
+                Keys::in_store(&store, None, &issuer, clock.now()).await.unwrap()
+            }
+            (false, _) => {
+                if !Keys::are_at(&directory) {
+                    keys_directory(&directory);
+                }
+                Keys::open(&directory, &issuer, clock.now()).unwrap()
+            }
+        };
         let settings =
             Settings { issuer: issuer.clone(), dialect: setting.dialect, lifetimes: setting.lifetimes, providers: setting.providers };
-        let app = Arc::new(App::new(settings, store, keys, clock).unwrap());
+        let app = Arc::new(App::new(settings, store, keys, clock).await.unwrap());
         seed::seed(&app).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
@@ -348,12 +378,17 @@ impl Sandbox {
         assert_eq!(self.bearer("/userinfo", &tokens.access_token).await.status, 200);
     }
 
-    /// Holds that tokens are refused everywhere, the ID and access token as bearers and all three at `/introspect`.
-    pub async fn assert_dead(&self, tokens: &Tokens) {
+    /// Holds that the ID and access token are refused everywhere as bearers.
+    pub async fn assert_dead_bearers(&self, tokens: &Tokens) {
         self.accounts(&tokens.id_token).await.is(401, not_authorized());
         self.accounts(&tokens.access_token).await.is(401, not_authorized());
         self.bearer("/accounts/v2/sandbank", &tokens.id_token).await.is(401, not_authorized());
         self.bearer("/userinfo", &tokens.access_token).await.is(401, plain("invalid_token"));
+    }
+
+    /// Holds that tokens are refused everywhere, the ID and access token as bearers and all three at `/introspect`.
+    pub async fn assert_dead(&self, tokens: &Tokens) {
+        self.assert_dead_bearers(tokens).await;
         self.set_client(RECIPIENT.0, &[("resource_server", "true")]).await;
         for token in [&tokens.id_token, &tokens.access_token, &tokens.refresh_token] {
             self.introspect(RECIPIENT, token).await.is(200, json!({ "active": false }));

@@ -1,39 +1,18 @@
 //! Clients and their secrets. They are few and kept in memory by the server; the store is where they survive.
 
-use super::Store;
+use super::Sqlite;
 use super::era::{Removed, remove};
 use super::row::{column, impossible, named, time};
-use super::writer::Pending;
 use crate::error::StoreError;
+use crate::pending::Pending;
+use crate::record::{AddClient, AddSecret};
 use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
 use counterfoil_core::clock::Timestamp;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use std::sync::atomic::AtomicI64;
 
-/// What became of a client to add.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AddClient {
-    /// It was added.
-    Added,
-    /// The id is taken.
-    Exists,
-}
-
-/// What became of a secret to add.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AddSecret {
-    /// It was added, and older ones were dropped.
-    Added,
-    /// There is no such client.
-    NoClient,
-}
-
-impl Store {
-    /// Every client, with its live secrets.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
+impl Sqlite {
+    pub(crate) fn clients(&self) -> Result<Vec<Client>, StoreError> {
         // Before the rows: a client removed meanwhile has an earlier era than its name has now.
         let eras = self.eras.of_clients();
         let reader = self.reader();
@@ -57,8 +36,13 @@ impl Store {
         clients.collect::<rusqlite::Result<_>>().map_err(named("client", "listed"))
     }
 
-    /// Adds a client, with a secret if it is to have one.
-    pub fn add_client(&self, id: String, settings: ClientSettings, secret: Option<SecretDigest>, now: Timestamp) -> Pending<AddClient> {
+    pub(crate) fn add_client(
+        &self,
+        id: String,
+        settings: ClientSettings,
+        secret: Option<SecretDigest>,
+        now: Timestamp,
+    ) -> Pending<AddClient> {
         self.writer.queue(move |batch| {
             let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
             let added = batch.db.execute("INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![id, text, now.unix()])?;
@@ -74,16 +58,14 @@ impl Store {
         })
     }
 
-    /// Sets the settings of a client; false where there is no such client.
-    pub fn set_client(&self, id: String, settings: ClientSettings) -> Pending<bool> {
+    pub(crate) fn set_client(&self, id: String, settings: ClientSettings) -> Pending<bool> {
         self.writer.queue(move |batch| {
             let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
             batch.db.execute("UPDATE client SET settings = ?2 WHERE client_id = ?1", params![id, text]).map(|n| n == 1)
         })
     }
 
-    /// Adds a secret to a client and drops the oldest until `keep` older ones are left, at most one less than [`MOST_SECRETS`].
-    pub fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
+    pub(crate) fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
         self.writer.queue(move |batch| {
             if !batch.db.prepare_cached("SELECT 1 FROM client WHERE client_id = ?1")?.exists([&id])? {
                 return Ok(AddSecret::NoClient);
@@ -98,8 +80,7 @@ impl Store {
         })
     }
 
-    /// Writes down when secrets were last used.
-    pub fn note_secret_uses(&self, uses: Vec<(SecretDigest, Timestamp)>) -> Pending<()> {
+    pub(crate) fn note_secret_uses(&self, uses: Vec<(SecretDigest, Timestamp)>) -> Pending<()> {
         self.writer.queue(move |batch| {
             let mut update =
                 batch.db.prepare_cached("UPDATE client_secret SET last_used_at = ?2 WHERE digest = ?1 AND last_used_at < ?2")?;
@@ -107,22 +88,19 @@ impl Store {
         })
     }
 
-    /// Removes a client and ends all its grants at once, by raising its era. Audit and notifications are written as
-    /// [`Store::work_off_removals`] comes to them. False where there is no such client.
-    ///
-    /// Promise: once answered, no check finds a grant of it living.
-    pub fn remove_client(&self, id: String, now: Timestamp) -> Pending<bool> {
-        let (eras, who) = (self.eras.clone(), Removed::Client(id.clone()));
-        self.writer.queue(move |batch| {
-            remove(batch, &eras, &who, now, |db| {
-                db.execute("DELETE FROM client_secret WHERE client_id = ?1", [&id])?;
-                db.execute("DELETE FROM client WHERE client_id = ?1", [&id]).map(|n| n == 1)
-            })
-        })
+    pub(crate) fn remove_client(&self, id: String, now: Timestamp) -> Pending<bool> {
+        let (eras, who) = (self.eras.clone(), Removed::Client(id));
+        self.writer.queue(move |batch| remove(batch, &eras, &who, now))
     }
 }
 
-fn insert_secret(db: &rusqlite::Connection, id: &str, digest: &SecretDigest, now: Timestamp) -> rusqlite::Result<()> {
+/// Takes a client and its secrets away; true where it was there.
+pub(super) fn delete(db: &Connection, id: &str) -> rusqlite::Result<bool> {
+    db.execute("DELETE FROM client_secret WHERE client_id = ?1", [id])?;
+    db.execute("DELETE FROM client WHERE client_id = ?1", [id]).map(|n| n == 1)
+}
+
+fn insert_secret(db: &Connection, id: &str, digest: &SecretDigest, now: Timestamp) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO client_secret (client_id, digest, created_at, last_used_at) VALUES (?1, ?2, ?3, 0) ON CONFLICT DO NOTHING",
         params![id, digest.0, now.unix()],

@@ -1,24 +1,15 @@
 //! Local customers of providers, and the directory of their accounts.
 
-use super::Store;
+use super::Sqlite;
 use super::era::{Removed, remove};
 use super::row::{named, time};
-use super::writer::Pending;
 use crate::error::StoreError;
-use crate::record::{Account, Customer, NewCustomer};
+use crate::pending::Pending;
+use crate::record::{Account, AddCustomer, Customer, NewCustomer};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::secret::Secret;
-use rusqlite::{OptionalExtension, Row, params};
-
-/// What became of a customer to add.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AddCustomer {
-    /// They were added.
-    Added,
-    /// The provider has a customer of that id.
-    Exists,
-}
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const CUSTOMER: &str = "provider, customer, name, password, created_at";
 
@@ -31,12 +22,8 @@ fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
     })
 }
 
-impl Store {
-    /// The customer of this id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
+impl Sqlite {
+    pub(crate) fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
         self.reader()
             .prepare_cached(&format!("SELECT {CUSTOMER} FROM customer WHERE provider = ?1 AND customer = ?2"))?
             .query_row([&id.provider, &id.customer], customer)
@@ -44,11 +31,7 @@ impl Store {
             .map_err(named("customer", id))
     }
 
-    /// Customers in the order of their ids, after `after`, of one provider or of all.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn customers(&self, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Vec<Customer>, StoreError> {
+    pub(crate) fn customers(&self, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Vec<Customer>, StoreError> {
         let reader = self.reader();
         let (after_provider, after_customer) = after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
         let mut query = reader.prepare_cached(&format!(
@@ -59,11 +42,7 @@ impl Store {
         found.collect::<rusqlite::Result<_>>().map_err(named("customer", "listed"))
     }
 
-    /// The accounts of a customer, in the order in which they were given.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
+    pub(crate) fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
         let reader = self.reader();
         let mut query = reader.prepare_cached(
             "SELECT account_id, entity FROM account JOIN customer ON customer.id = account.customer \
@@ -73,13 +52,12 @@ impl Store {
         found.collect::<rusqlite::Result<_>>().map_err(named("account", id))
     }
 
-    /// The era of customers of this id, to be recorded in the grants and sessions that one gets.
-    pub fn customer_era(&self, id: &CustomerId) -> u32 {
-        self.eras.of_customer(id)
+    #[allow(clippy::unnecessary_wraps, reason = "a verb of both engines")]
+    pub(crate) fn customer_era(&self, id: &CustomerId) -> Result<u32, StoreError> {
+        Ok(self.eras.of_customer(id))
     }
 
-    /// Adds a customer with their accounts, or nothing.
-    pub fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
+    pub(crate) fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
         self.writer.queue(move |batch| {
             let Customer { id, name, password, created_at } = &new.customer;
                 let added = batch
@@ -103,8 +81,7 @@ impl Store {
         })
     }
 
-    /// Sets a customer's password and ends their sessions; false where there is no such customer.
-    pub fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
+    pub(crate) fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
         self.writer.queue(move |batch| {
             let CustomerId { provider, customer } = &id;
             batch.db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
@@ -118,18 +95,14 @@ impl Store {
         })
     }
 
-    /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit and
-    /// notifications are written as [`Store::work_off_removals`] comes to them. False where there is no such customer.
-    ///
-    /// Promise: once answered, no check finds a grant of theirs living.
-    pub fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
-        let (eras, who) = (self.eras.clone(), Removed::Customer(id.clone()));
-        self.writer.queue(move |batch| {
-            remove(batch, &eras, &who, now, |db| {
-                let CustomerId { provider, customer } = &id;
-                db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
-                db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", [provider, customer]).map(|n| n == 1)
-            })
-        })
+    pub(crate) fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
+        let (eras, who) = (self.eras.clone(), Removed::Customer(id));
+        self.writer.queue(move |batch| remove(batch, &eras, &who, now))
     }
+}
+
+/// Takes a customer away, with their accounts and sessions; true where they were there.
+pub(super) fn delete(db: &Connection, CustomerId { provider, customer }: &CustomerId) -> rusqlite::Result<bool> {
+    db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
+    db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", [provider, customer]).map(|n| n == 1)
 }

@@ -3,18 +3,43 @@
 //! One process owns the file, so the eras are kept in memory: only those of names that were ever removed, which are few.
 
 use super::writer::Batch;
+use super::{clients, customers};
 use crate::journal::Line;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, Terms};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Who is removed.
 #[derive(Clone)]
 pub(crate) enum Removed {
     Client(String),
     Customer(CustomerId),
+}
+
+impl Removed {
+    /// How the tables name it: client, provider, customer.
+    fn name(&self) -> [&str; 3] {
+        match self {
+            Self::Client(id) => [id, "", ""],
+            Self::Customer(id) => ["", &id.provider, &id.customer],
+        }
+    }
+
+    fn line(&self, era: u32, at: Timestamp) -> Line {
+        match self.clone() {
+            Self::Client(client) => Line::Client { at, client, era },
+            Self::Customer(customer) => Line::Customer { at, customer, era },
+        }
+    }
+
+    fn delete(&self, db: &Connection) -> rusqlite::Result<bool> {
+        match self {
+            Self::Client(id) => clients::delete(db, id),
+            Self::Customer(id) => customers::delete(db, id),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -28,17 +53,8 @@ struct Raised {
 }
 
 impl Raised {
-    fn raise(&mut self, who: Removed, era: u32) {
-        match who {
-            Removed::Client(id) => self.clients.insert(id, era),
-            Removed::Customer(id) => self.customers.insert(id, era),
-        };
-    }
-}
-
-impl Eras {
-    pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let mut raised = Raised::default();
+    fn load(db: &Connection) -> rusqlite::Result<Self> {
+        let mut raised = Self::default();
         let mut query = db.prepare("SELECT client, provider, customer, era FROM era")?;
         let eras = query.query_map([], |row| {
             let who = match row.get_ref(0)?.as_str()? {
@@ -51,7 +67,27 @@ impl Eras {
             let (who, era) = era?;
             raised.raise(who, era);
         }
-        Ok(Self(RwLock::new(raised)))
+        Ok(raised)
+    }
+
+    fn raise(&mut self, who: Removed, era: u32) {
+        match who {
+            Removed::Client(id) => self.clients.insert(id, era),
+            Removed::Customer(id) => self.customers.insert(id, era),
+        };
+    }
+}
+
+impl Eras {
+    pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
+        Raised::load(db).map(|raised| Self(RwLock::new(raised)))
+    }
+
+    /// Has what stands in the database now known once it is committed.
+    pub(crate) fn load_anew(self: &Arc<Self>, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
+        let (eras, raised) = (self.clone(), Raised::load(batch.db)?);
+        batch.once_committed(move || *eras.write() = raised);
+        Ok(())
     }
 
     pub(crate) fn of_client(&self, client: &str) -> u32 {
@@ -76,47 +112,62 @@ impl Eras {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a removal that was committed.
-    fn raised(&self, who: Removed, era: u32) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).raise(who, era);
+    fn write(&self) -> RwLockWriteGuard<'_, Raised> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Removes a client or customer: `delete` takes it and what hangs on it away and says whether it was there. Its era is raised, the work
-/// of ending its grants one by one is written down, and all checks refuse them once this is committed.
-pub(crate) fn remove(
-    batch: &mut Batch<'_>,
-    eras: &Arc<Eras>,
-    who: &Removed,
-    now: Timestamp,
-    delete: impl FnOnce(&Connection) -> rusqlite::Result<bool>,
-) -> rusqlite::Result<bool> {
-    let (client, provider, customer) = match who {
-        Removed::Client(id) => (id.as_str(), "", ""),
-        Removed::Customer(id) => ("", id.provider.as_str(), id.customer.as_str()),
+/// Removes a client or customer with what hangs on it; false where it was not there. Its era is raised, the work of ending its grants one by one
+/// is written down, and all checks refuse them once this is committed.
+pub(crate) fn remove(batch: &mut Batch<'_>, eras: &Arc<Eras>, who: &Removed, now: Timestamp) -> rusqlite::Result<bool> {
+    let era = match era_in(batch.db, who)? {
+        before if who.delete(batch.db)? => before + 1,
+        // The first run may have been committed after all: what stands is noted once more. Without an era it was not.
+        stands if batch.again && stands > 0 => {
+            note(batch, eras, who, stands, now);
+            return Ok(true);
+        }
+        _ => return Ok(false),
     };
-    let name = [client, provider, customer];
-    let era: Option<u32> = if delete(batch.db)? {
-        let raise = "INSERT INTO era VALUES (?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET era = era + 1 RETURNING era";
-        let era: u32 = batch.db.query_row(raise, name, |row| row.get(0))?;
-        batch.db.execute(
-            "INSERT INTO removal (at, client, provider, customer, era, done_up_to, done) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
-            params![now.unix(), client, provider, customer, era],
-        )?;
-        Some(era)
-    } else if batch.again {
-        // The first run may have been committed after all. Raising nothing and noting what stands is right either way.
-        let stands = "SELECT era FROM era WHERE client = ?1 AND provider = ?2 AND customer = ?3";
-        batch.db.query_row(stands, name, |row| row.get(0)).optional()?
-    } else {
-        None
-    };
-    let Some(era) = era else { return Ok(false) };
-    batch.journal(match who.clone() {
-        Removed::Client(client) => Line::Client { at: now, client, era },
-        Removed::Customer(customer) => Line::Customer { at: now, customer, era },
-    });
-    let (eras, who) = (eras.clone(), who.clone());
-    batch.once_committed(move || eras.raised(who, era));
+    write(batch.db, who, era, now)?;
+    note(batch, eras, who, era, now);
     Ok(true)
+}
+
+/// Removes whoever is still there of an earlier era than a removal that was forgotten made it. False where the removal is known.
+///
+/// Whoever keeps eras in memory has to load them anew.
+pub(crate) fn remove_again(batch: &mut Batch<'_>, who: &Removed, era: u32, at: Timestamp) -> rusqlite::Result<bool> {
+    if era_in(batch.db, who)? >= era {
+        return Ok(false);
+    }
+    who.delete(batch.db)?;
+    write(batch.db, who, era, at)?;
+    batch.journal(who.line(era, at));
+    Ok(true)
+}
+
+fn era_in(db: &Connection, who: &Removed) -> rusqlite::Result<u32> {
+    let stands = "SELECT era FROM era WHERE client = ?1 AND provider = ?2 AND customer = ?3";
+    Ok(db.query_row(stands, who.name(), |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn write(db: &Connection, who: &Removed, era: u32, at: Timestamp) -> rusqlite::Result<()> {
+    let [client, provider, customer] = who.name();
+    db.execute(
+        "INSERT INTO era VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET era = excluded.era",
+        params![client, provider, customer, era],
+    )?;
+    db.execute(
+        "INSERT INTO removal (at, client, provider, customer, era, done_up_to, done) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
+        params![at.unix(), client, provider, customer, era],
+    )
+    .map(drop)
+}
+
+/// Has a removal known in the journal and, once it is committed, to the checks.
+fn note(batch: &mut Batch<'_>, eras: &Arc<Eras>, who: &Removed, era: u32, at: Timestamp) {
+    batch.journal(who.line(era, at));
+    let (eras, who) = (eras.clone(), who.clone());
+    batch.once_committed(move || eras.write().raise(who, era));
 }

@@ -1,18 +1,21 @@
 //! Grants: made at consent, read on every request, ended in one way.
 
-use super::Store;
+use super::Sqlite;
+use super::loss::bearers_from;
 use super::redeem::{READ_COUNTERFOIL, counterfoil};
 use super::row::{self, TERMS_COLUMNS, column, named, time};
-use super::writer::{Batch, Pending};
+use super::writer::Batch;
+use crate::audit::Event;
 use crate::error::StoreError;
 use crate::journal::Line;
-use crate::record::{AuditEntry, EndedAt, Grant};
+use crate::pending::Pending;
+use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
 use counterfoil_core::clock::{HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_core::grant::{CustomerId, GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::sync::Arc;
 
 /// A grant with its counterfoil and, where it was ended, how. A macro, since `concat!` takes literals alone.
 macro_rules! select_grant {
@@ -27,101 +30,18 @@ macro_rules! select_grant {
         )
     };
 }
-/// A grant to make, with slip 0 as its next.
-#[derive(Clone, Debug)]
-pub struct NewGrant {
-    /// What the customer allowed.
-    pub terms: Terms,
-    /// 128 random bits.
-    pub seal: Seal,
-    /// When the code expires.
-    pub code_expires_at: Timestamp,
-    /// The key that the code is made with.
-    pub slip_key: SlipKeyId,
-}
 
-/// What became of a grant to make.
-#[derive(Debug)]
-pub enum CreateGrant {
-    /// It was made.
-    Created,
-    /// A grant of this id is there already: a doubled consent, or (once in a long while) another one of the same second.
-    Exists(Box<(Terms, Counterfoil)>),
-}
-
-/// What became of a grant to end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It was living and is ended now.
-    Ended,
-    /// It was ended before; how stays as it was.
-    AlreadyEnded,
-    /// There is no such grant.
-    NotFound,
-}
-
-/// Which grants to list.
-#[derive(Clone, Debug, Default)]
-pub struct GrantFilter {
-    /// Of this client alone.
-    pub client: Option<String>,
-    /// Of this customer alone.
-    pub customer: Option<CustomerId>,
-    /// Older than this one alone: to go on where a page ended.
-    pub before: Option<GrantId>,
-    /// How many at the most.
-    pub limit: u32,
-}
-
-/// What the audit trail records.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
-    GrantEnded,
-    CodeReplayed,
-    RefreshTokenReplayed,
-    RefreshRepeated,
-    AcceptedAfterLoss,
-    SlipForged,
-    SlipAhead,
-}
-
-impl Event {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::GrantEnded => "grant_ended",
-            Self::CodeReplayed => "code_replayed",
-            Self::RefreshTokenReplayed => "refresh_token_replayed",
-            Self::RefreshRepeated => "refresh_repeated",
-            Self::AcceptedAfterLoss => "accepted_after_loss",
-            Self::SlipForged => "slip_forged",
-            Self::SlipAhead => "slip_ahead",
-        }
-    }
-}
-
-impl Store {
-    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing.
-    pub fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
-        let epoch = self.epoch;
-        self.writer.queue(move |batch| create(batch.db, &grant, epoch))
+impl Sqlite {
+    pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
+        let epoch = self.epoch.clone();
+        self.writer.queue(move |batch| create(batch.db, &grant, epoch.now()))
     }
 
-    /// The terms of a grant. They never change, so the answer may be kept for good.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn terms(&self, grant: GrantId) -> Result<Option<Terms>, StoreError> {
-        terms(&self.reader(), grant).map_err(named("terms", grant))
+    pub(crate) fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
+        terms(&self.reader(), grant).map(|found| found.map(Arc::new)).map_err(named("terms", grant))
     }
 
-    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer: one read by primary
-    /// key, every time.
-    ///
-    /// Promise: once an ending or removal was answered, this gives `None`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn living(&self, terms: &Terms) -> Result<Option<Counterfoil>, StoreError> {
+    pub(crate) fn living(&self, terms: &Terms) -> Result<Option<Counterfoil>, StoreError> {
         if !self.eras.are_current(terms) {
             return Ok(None);
         }
@@ -129,35 +49,20 @@ impl Store {
         Ok(found.filter(|row| !row.ended))
     }
 
-    /// The counterfoil of a grant, ended or not, by primary key.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
+    pub(crate) fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
         counterfoil(&self.reader(), grant).map_err(named("counterfoil", grant))
     }
 
-    /// Whether neither client nor customer was removed since the grant was given.
-    pub fn is_current(&self, terms: &Terms) -> bool {
-        self.eras.are_current(terms)
-    }
-
-    /// Ends a grant: flag, who and why, audit and outgoing notification in one transaction; in the endings journal before the answer.
-    ///
-    /// Promise: once answered, no check finds the grant living, now or after any loss of process or power.
-    pub fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
-        let epoch = self.epoch;
+    pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
+        let epoch = self.epoch.clone();
         self.writer.queue(move |batch| {
             // An ending that an earlier call made may not be in the journal yet; this answer vouches for it.
             batch.acknowledges_ending();
-            end(batch, grant, by, now, epoch)
+            end(batch, grant, by, now, epoch.now())
         })
     }
 
-    /// Lets a slip of a living grant expire now, if it is the next: what the user of a sandbox may ask for. True where it had not.
-    ///
-    /// Promise: once answered, that slip is refused as expired; no other slip of the grant is.
-    pub fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {
+    pub(crate) fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {
         self.writer.queue(move |batch| {
             let mut expire = batch.db.prepare_cached(
                 "UPDATE counterfoil SET expires_at = ?3 WHERE grant_id = ?1 AND next_slip = ?2 AND ended = 0 AND expires_at > ?3",
@@ -166,22 +71,14 @@ impl Store {
         })
     }
 
-    /// A grant with all that is known of it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
+    pub(crate) fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
         let reader = self.reader();
         let mut query = reader.prepare_cached(select_grant!("WHERE terms.grant_id = ?1"))?;
         let found = query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
         Ok(found.map(|grant| self.with_currency(grant)))
     }
 
-    /// Grants, the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
+    pub(crate) fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
         let reader = self.reader();
         let before = filter.before.map_or(i64::MAX, GrantId::number);
         let found: rusqlite::Result<Vec<Grant>> = match &filter.customer {
@@ -202,11 +99,7 @@ impl Store {
         Ok(found.map_err(named("terms", "listed"))?.into_iter().map(|grant| self.with_currency(grant)).collect())
     }
 
-    /// What happened to a grant, the latest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
+    pub(crate) fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
         let reader = self.reader();
         let mut query = reader
             .prepare_cached("SELECT event, first_at, last_at, count, detail FROM audit WHERE grant_id = ?1 ORDER BY last_at DESC, event")?;
@@ -216,11 +109,7 @@ impl Store {
         query.query_map([grant.number()], entry)?.collect::<rusqlite::Result<_>>().map_err(named("audit", grant))
     }
 
-    /// Notifications of endings that wait to be delivered: type, grant and initiator, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
+    pub(crate) fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
         let reader = self.reader();
         let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM event ORDER BY id LIMIT ?1")?;
         let events = query.query_map([limit], |row| Ok((row.get(0)?, column(row, 1, GrantId::from_number)?, row.get(2)?)))?;
@@ -338,6 +227,7 @@ pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
     for removal in removed {
         lines.push(removal?);
     }
+    lines.extend(bearers_from(db)?.map(|bearers_from| Line::Lost { bearers_from }));
     lines.reverse();
     Ok(lines)
 }

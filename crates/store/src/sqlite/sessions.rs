@@ -1,31 +1,17 @@
 //! Browser sessions of customers, and the counting of failed sign-ins.
 
-use super::Store;
+use super::Sqlite;
 use super::row::{named, time};
-use super::writer::Pending;
 use crate::error::StoreError;
-use crate::record::Session;
-use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use crate::limits::{FAILURE_WINDOW, MOST_FAILURES};
+use crate::pending::Pending;
+use crate::record::{Session, SignIn};
+use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use rusqlite::{OptionalExtension, params};
 
-/// Failures after which further tries to sign in are refused.
-pub(crate) const MOST_FAILURES: i64 = 5;
-/// Seconds for which a failure counts.
-pub(crate) const FAILURE_WINDOW: Seconds = 15 * MINUTE;
-
-/// Whether the password of a try to sign in may be looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SignIn {
-    /// It may. The try counts as a failure until [`Store::sign_in_succeeded`] is told of this number.
-    Try(i64),
-    /// Too many failed; the password must not be looked at.
-    Refused,
-}
-
-impl Store {
-    /// Keeps a session under the hash of its cookie.
-    pub fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
+impl Sqlite {
+    pub(crate) fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
         self.writer.queue(move |batch| {
             let Session { customer: CustomerId { provider, customer }, name, authenticated_at, expires_at, customer_era } = &session;
             batch
@@ -36,11 +22,7 @@ impl Store {
         })
     }
 
-    /// The session under this hash, if it is good at `now` and its customer was not removed since it began.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub(crate) fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
         let found = self
             .reader()
             .prepare_cached(
@@ -57,19 +39,14 @@ impl Store {
             })
             .optional()
             .map_err(named("session", "of a cookie"))?;
-        Ok(found.filter(|session| session.customer_era == self.customer_era(&session.customer)))
+        Ok(found.filter(|session| session.customer_era == self.eras.of_customer(&session.customer)))
     }
 
-    /// Ends a session.
-    pub fn end_session(&self, id: [u8; 32]) -> Pending<()> {
+    pub(crate) fn end_session(&self, id: [u8; 32]) -> Pending<()> {
         self.writer.queue(move |batch| batch.db.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id]).map(drop))
     }
 
-    /// Asks whether a try to sign in as `customer` (a hash of provider and name) may go on, and counts it as failed until it succeeds.
-    ///
-    /// Promise: however many tries run at once, no more passwords are looked at in any 15 minutes than may fail, beside those that were
-    /// right.
-    pub fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
+    pub(crate) fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
         self.writer.queue(move |batch| {
             // Those ahead of a clock that was moved back count too: a step back opens no door.
             let failures: i64 = batch
@@ -87,8 +64,7 @@ impl Store {
         })
     }
 
-    /// Takes back the failure that a try was counted as: the password was right.
-    pub fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
+    pub(crate) fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
         self.writer.queue(move |batch| batch.db.prepare_cached("DELETE FROM sign_in_failure WHERE id = ?1")?.execute([number]).map(drop))
     }
 }

@@ -1,23 +1,14 @@
 //! What is swept, by age and in small steps, and what is worked off: never on the way of a token.
 
-use super::Store;
+use super::Sqlite;
 use super::grants::end;
-use super::sessions::FAILURE_WINDOW;
-use super::writer::{Batch, Pending};
-use counterfoil_core::client::LONGEST_GRANT_DAYS;
-use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use super::writer::Batch;
+use crate::limits::{AUDIT_KEPT_FOR, FAILURE_WINDOW, GRANTS_KEPT_FOR, STEP, UNREDEEMED_KEPT_FOR};
+use crate::pending::Pending;
+use counterfoil_core::clock::{HOUR, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
 use rusqlite::{OptionalExtension, Row, params};
-
-/// Rows that one step looks at or removes.
-const STEP: u32 = 200;
-/// Age in seconds from which a consent whose code was never redeemed is removed. A code replayed within a day is still known.
-const UNREDEEMED_KEPT_FOR: Seconds = 2 * DAY;
-/// Age in seconds from which a grant is removed: it ended at the latest after a year, and is shown for another.
-const GRANTS_KEPT_FOR: Seconds = 2 * LONGEST_GRANT_DAYS as Seconds * DAY;
-/// Age in seconds from which audit entries are removed.
-const AUDIT_KEPT_FOR: Seconds = 3 * 365 * DAY;
 
 /// A removal that is being worked off.
 struct Removal {
@@ -30,9 +21,8 @@ struct Removal {
     done_up_to: i64,
 }
 
-impl Store {
-    /// Takes one step in removing what is old; true where there is more to do at once.
-    pub fn sweep(&self, now: Timestamp) -> Pending<bool> {
+impl Sqlite {
+    pub(crate) fn sweep(&self, now: Timestamp) -> Pending<bool> {
         self.writer.queue(move |batch| {
             let mut removed = 0;
             let before = |age: Seconds| now.plus(-age).unix();
@@ -58,10 +48,9 @@ impl Store {
         })
     }
 
-    /// Takes one step in giving each grant that a removal ended its own ending, audit entry and notification; true where there is more.
-    pub fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
-        let epoch = self.epoch;
-        self.writer.queue(move |batch| work_off(batch, now, epoch))
+    pub(crate) fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
+        let epoch = self.epoch.clone();
+        self.writer.queue(move |batch| work_off(batch, now, epoch.now()))
     }
 }
 

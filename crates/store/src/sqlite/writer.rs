@@ -1,38 +1,29 @@
 //! The one thread that writes. It takes whatever is queued into one transaction (group commit) and answers after the fsync.
 
+use super::backup::{Copied, Copying, MOMENT};
 use super::connect;
 use super::grants::recent_endings;
+use crate::backup::BackupError;
+use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::journal::{Journal, Line};
+use crate::pending::Pending;
 use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::task::{Context, Poll};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// The most writes in one transaction.
 const BATCH: usize = 256;
 /// The most writes that wait; further ones are refused, since they could not be served in time.
 const QUEUE: usize = 4096;
-
-/// The answer to a queued write. It is under way whether or not it is awaited.
-#[derive(Debug)]
-pub struct Pending<T>(Result<oneshot::Receiver<Result<T, StoreError>>, Option<StoreError>>);
-
-impl<T> Future for Pending<T> {
-    type Output = Result<T, StoreError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Ok(receiver) => Pin::new(receiver).poll(context).map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
-            Err(refused) => Poll::Ready(Err(refused.take().unwrap_or(StoreError::Closed))),
-        }
-    }
-}
+/// Pages that are copied at once while writes wait.
+const STEP: i32 = 256;
 
 /// What a write works with.
 pub(crate) struct Batch<'a> {
@@ -42,9 +33,20 @@ pub(crate) struct Batch<'a> {
     lines: Vec<Line>,
     once_committed: Vec<Box<dyn FnOnce()>>,
     acknowledges_ending: bool,
+    /// Slips that were to be redeemed.
+    pub(crate) redeemed: usize,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    pub(crate) fn new(db: &'a Connection, again: bool) -> Self {
+        Self { db, again, lines: Vec::new(), once_committed: Vec::new(), acknowledges_ending: false, redeemed: 0 }
+    }
+
+    /// What is to be written into the journal.
+    pub(crate) fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+
     /// Does something in memory that must follow the commit and come before the answer, whether or not the caller still waits.
     pub(crate) fn once_committed(&mut self, then: impl FnOnce() + 'static) {
         self.once_committed.push(Box::new(then));
@@ -70,6 +72,12 @@ trait Job: Send {
     fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()>;
     /// Answers the caller: with the result of the last run, or with why it did not happen.
     fn answer(self: Box<Self>, failed: Option<StoreError>);
+}
+
+/// What the writer is asked for.
+enum Task {
+    Write(Box<dyn Job>),
+    Copy(Box<Copying>),
 }
 
 struct Verb<T, W> {
@@ -98,7 +106,7 @@ impl<T: Send, W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send> Job for Ve
 /// The queue's end that the verbs use. Dropping it ends the thread, after what is queued.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    queue: Option<SyncSender<Box<dyn Job>>>,
+    queue: Option<SyncSender<Task>>,
     waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
     /// Makes every commit take effect and be reported as failed.
@@ -107,8 +115,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(path: PathBuf, db: Connection, journal: Journal, committed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel(QUEUE);
+    pub(crate) fn start(
+        path: PathBuf,
+        db: Connection,
+        journal: Journal,
+        counts: Arc<Counts>,
+        committed: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (queue, tasks) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         #[cfg(test)]
         let in_doubt = Arc::<std::sync::atomic::AtomicBool>::default();
@@ -118,7 +132,8 @@ impl Writer {
             path,
             db: Some(db),
             journal,
-            jobs,
+            counts,
+            tasks,
             waiting: waiting.clone(),
             committed: Box::new(committed),
         };
@@ -138,16 +153,24 @@ impl Writer {
         T: Send + 'static,
         W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let Some(queue) = &self.queue else { return Pending(Err(Some(StoreError::Closed))) };
+        let (reply, pending) = Pending::open();
+        let Some(queue) = &self.queue else { return Pending::refused(StoreError::Closed) };
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let refused = match queue.try_send(Box::new(Verb { work, result: None, reply })) {
-            Ok(()) => return Pending(Ok(answer)),
+        let refused = match queue.try_send(Task::Write(Box::new(Verb { work, result: None, reply }))) {
+            Ok(()) => return pending,
             Err(TrySendError::Full(_)) => StoreError::Overloaded,
             Err(TrySendError::Disconnected(_)) => StoreError::Closed,
         };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Pending(Err(Some(refused)))
+        Pending::refused(refused)
+    }
+
+    /// Queues the copying of the store.
+    pub(super) fn copy(&self, copying: Copying) {
+        // Where the queue is full or closed, the copy is dropped, and its asker learns of that.
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(Task::Copy(Box::new(copying)));
+        }
     }
 
     /// How many writes wait or are under way.
@@ -170,7 +193,8 @@ struct Work {
     /// None while the file could not be reopened.
     db: Option<Connection>,
     journal: Journal,
-    jobs: Receiver<Box<dyn Job>>,
+    counts: Arc<Counts>,
+    tasks: Receiver<Task>,
     waiting: Arc<AtomicUsize>,
     committed: Box<dyn Fn() + Send>,
     #[cfg(test)]
@@ -185,47 +209,143 @@ struct Committed {
 impl Work {
     fn run(mut self) {
         let mut jobs = Vec::with_capacity(BATCH);
-        while let Ok(first) = self.jobs.recv() {
-            jobs.push(first);
-            while jobs.len() < BATCH {
-                match self.jobs.try_recv() {
-                    Ok(job) => jobs.push(job),
-                    Err(_) => break,
-                }
+        while let Ok(first) = self.tasks.recv() {
+            let copy = self.gather(first, &mut jobs);
+            if !jobs.is_empty() {
+                self.write(&mut jobs);
             }
-            let count = jobs.len();
-            match self.commit(&mut jobs, false) {
-                Ok(done) => self.answer(jobs.drain(..).zip(done.acknowledges_ending)),
-                Err(error) => self.after_failure(&mut jobs, &error),
+            if let Some(copy) = copy {
+                self.copy(*copy);
             }
-            self.waiting.fetch_sub(count, Ordering::Relaxed);
-            (self.committed)();
         }
     }
 
-    /// One transaction around all of `jobs`.
-    fn commit(&mut self, jobs: &mut [Box<dyn Job>], again: bool) -> rusqlite::Result<Committed> {
-        let db = match &self.db {
-            Some(db) => db,
-            None => self.db.insert(connect(&self.path)?),
+    /// Takes what is queued, `first` and on, up to a whole batch, or up to a copy that is to be made after it.
+    fn gather(&self, first: Task, jobs: &mut Vec<Box<dyn Job>>) -> Option<Box<Copying>> {
+        let mut next = Some(first);
+        while let Some(task) = next {
+            match task {
+                Task::Write(job) => jobs.push(job),
+                Task::Copy(copy) => return Some(copy),
+            }
+            next = if jobs.len() < BATCH { self.tasks.try_recv().ok() } else { None };
+        }
+        None
+    }
+
+    /// Has the connection, opening the file anew where it could not be before.
+    fn connection(&mut self) -> rusqlite::Result<Connection> {
+        self.db.take().map_or_else(
+            || {
+                self.counts.connections.add(1);
+                connect(&self.path)
+            },
+            Ok,
+        )
+    }
+
+    fn write(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        let written = self.connection().and_then(|db| {
+            let done = self.commit(&db, jobs, false)?;
+            self.db = Some(db);
+            Ok(done)
+        });
+        match written {
+            Ok(done) => self.answer_all(jobs, done),
+            Err(error) => self.after_failure(jobs, &error),
+        }
+    }
+
+    /// Copies the store a few pages at a time, and after each step writes what is queued.
+    fn copy(&mut self, copying: Copying) {
+        let Copying { mut into, mut flusher, reply } = copying;
+        let db = match self.connection() {
+            Ok(db) => db,
+            Err(error) => return drop(reply.send(Err(error.into()))),
         };
+        let (mut jobs, mut failure) = (Vec::with_capacity(BATCH), None);
+        let mut longest_stall = Duration::ZERO;
+        let copied = Backup::new(&db, &mut into).map_err(BackupError::from).and_then(|backup| {
+            loop {
+                let behind = flusher.is_behind();
+                if !behind {
+                    let began = Instant::now();
+                    let step = backup.step(STEP)?;
+                    longest_stall = longest_stall.max(began.elapsed());
+                    if step == StepResult::Done {
+                        return Ok(());
+                    }
+                    flusher.wrote(STEP);
+                }
+                // One that nobody waits for any more is given up.
+                if reply.is_closed() {
+                    return Err(BackupError::Closed);
+                }
+                match self.tasks.recv_timeout(if behind { MOMENT } else { Duration::ZERO }) {
+                    Ok(first) => {
+                        if let Some(another) = self.gather(first, &mut jobs) {
+                            let _ = another.reply.send(Err(BackupError::UnderWay));
+                        }
+                        if jobs.is_empty() {
+                            continue;
+                        }
+                        match self.commit(&db, &mut jobs, false) {
+                            Ok(done) => self.answer_all(&mut jobs, done),
+                            Err(error) => {
+                                let problem = error.to_string();
+                                failure = Some(error);
+                                return Err(BackupError::Interrupted(problem));
+                            }
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return Err(BackupError::Closed),
+                }
+            }
+        });
+        match failure {
+            None => self.db = Some(db),
+            Some(error) => {
+                drop(db);
+                self.after_failure(&mut jobs, &error);
+            }
+        }
+        let _ = reply.send(copied.map(|()| Copied { into, flusher, longest_stall }));
+    }
+
+    /// One transaction around all of `jobs`.
+    fn commit(&mut self, db: &Connection, jobs: &mut [Box<dyn Job>], again: bool) -> rusqlite::Result<Committed> {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut batch = Batch { db, again, lines: Vec::new(), once_committed: Vec::new(), acknowledges_ending: false };
+        let mut batch = Batch::new(db, again);
         let mut acknowledges_ending = Vec::with_capacity(jobs.len());
         for job in jobs.iter_mut() {
             batch.acknowledges_ending = false;
             job.run(&mut batch)?;
             acknowledges_ending.push(batch.acknowledges_ending);
         }
-        let Batch { lines, once_committed, .. } = batch;
+        let Batch { lines, once_committed, redeemed, .. } = batch;
         db.prepare_cached("COMMIT")?.execute([])?;
         #[cfg(test)]
         if !again && self.in_doubt.load(Ordering::Relaxed) {
             return Err(rusqlite::Error::StatementChangedRows(0));
         }
+        self.counts.commits.add(1);
+        self.counts.redeem_batches.add(usize::from(redeemed > 0));
+        self.counts.redeem_batched.add(redeemed);
         once_committed.into_iter().for_each(|then| then());
         self.journal.add(lines);
         Ok(Committed { acknowledges_ending })
+    }
+
+    fn answer_all(&mut self, jobs: &mut Vec<Box<dyn Job>>, done: Committed) {
+        let count = jobs.len();
+        self.answer(jobs.drain(..).zip(done.acknowledges_ending));
+        self.finished(count);
+    }
+
+    fn finished(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+        (self.committed)();
     }
 
     /// Answers jobs that are committed. Endings are acknowledged only once they are in the journal too.
@@ -255,20 +375,23 @@ impl Work {
     /// reads its row and finds out. Nobody is answered before that.
     fn after_failure(&mut self, jobs: &mut Vec<Box<dyn Job>>, error: &rusqlite::Error) {
         tracing::error!(%error, jobs = jobs.len(), "a write failed; the store is reopened and each write of the batch tried alone");
-        self.db = None;
         self.catch_up();
+        let count = jobs.len();
+        self.counts.unknown_outcomes.add(count);
         for job in jobs.drain(..) {
             let mut alone = [job];
-            let outcome = self.commit(&mut alone, true);
+            let outcome = self.connection().and_then(|db| {
+                let done = self.commit(&db, &mut alone, true)?;
+                self.db = Some(db);
+                Ok(done)
+            });
             let [job] = alone;
             match outcome {
                 Ok(done) => self.answer(std::iter::once(job).zip(done.acknowledges_ending)),
-                Err(error) => {
-                    self.db = None;
-                    job.answer(Some(StoreError::NotWritten(error.to_string())));
-                }
+                Err(error) => job.answer(Some(StoreError::NotWritten(error.to_string()))),
             }
         }
+        self.finished(count);
     }
 }
 

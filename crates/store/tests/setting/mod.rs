@@ -1,6 +1,6 @@
 //! A store in a fresh directory, and grants to put into it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
 
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
@@ -11,16 +11,22 @@ use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
-use counterfoil_store::{NewGrant, OpenOptions, Redeem, Redeemed, Store, StoreKind};
+use counterfoil_store::{NewGrant, OpenOptions, Pending, Redeem, Redeemed, Store, StoreAddress, StoreKind};
+use std::path::PathBuf;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 pub const KEY: SlipKeyId = SlipKeyId(1);
 pub const CODE_LIFETIME: Seconds = 300;
 
+pub fn path(dir: &TempDir) -> PathBuf {
+    dir.path().join("store.db")
+}
+
 pub fn options(dir: &TempDir) -> OpenOptions {
     OpenOptions {
-        path: dir.path().join("store.db"),
+        address: StoreAddress::Sqlite(path(dir)),
         kind: StoreKind::Live,
         issuer: "https://a.example".into(),
         endings_log: Some(dir.path().join("endings.log")),
@@ -28,9 +34,9 @@ pub fn options(dir: &TempDir) -> OpenOptions {
     }
 }
 
-pub fn store() -> (Store, TempDir) {
+pub async fn store() -> (Store, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    (Store::open(options(&dir)).unwrap(), dir)
+    (Store::open(options(&dir)).await.unwrap(), dir)
 }
 
 pub fn customer() -> CustomerId {
@@ -60,11 +66,11 @@ pub fn new_grant(n: u32) -> NewGrant {
 }
 
 /// Makes a grant; gives its code and its terms.
-pub async fn grant(store: &Store, n: u32) -> (Slip, Terms) {
+pub async fn grant(store: &Store, n: u32) -> (Slip, Arc<Terms>) {
     let new = new_grant(n);
     store.create_grant(new.clone()).await.unwrap();
     let code = Slip { key: KEY, grant: new.terms.grant, number: 0, issued_at: NOW, seal: new.seal };
-    (code, new.terms)
+    (code, Arc::new(new.terms))
 }
 
 pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presented {
@@ -78,7 +84,39 @@ pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presented {
     }
 }
 
-pub async fn redeem(store: &Store, presented: Presented) -> Redeemed {
+/// The same request with an `Idempotency-Key`.
+pub fn keyed(slip: Slip, now: Timestamp) -> Presented {
+    let text = slip.number.to_string();
+    let request = Request { client: "app", slip: &text, scope: None };
+    Presented { claim: Claim::keyed(&MacKey::new(&[4; 32]), "key", request), ..presented(slip, now, 0) }
+}
+
+/// Begins to redeem a slip of a grant that was made with [`grant`].
+pub fn begin(store: &Store, presented: Presented) -> Pending<Redeemed> {
+    begin_for(store, presented, Arc::new(Terms { grant: presented.slip.grant, ..new_grant(0).terms }))
+}
+
+pub fn begin_for(store: &Store, presented: Presented, terms: Arc<Terms>) -> Pending<Redeemed> {
     let successor_expires_at = presented.now.plus(30 * DAY);
-    store.redeem(Redeem { presented, successor_expires_at, slip_key: KEY }).await.unwrap()
+    store.redeem(Redeem { presented, successor_expires_at, slip_key: KEY, terms })
+}
+
+pub async fn redeem(store: &Store, presented: Presented) -> Redeemed {
+    begin(store, presented).await.unwrap()
+}
+
+#[track_caller]
+pub fn torn(redeemed: Redeemed) -> Slip {
+    match redeemed {
+        Redeemed::Torn(torn) => *torn.successor(),
+        Redeemed::Refused { reason, .. } => panic!("refused: {reason}"),
+    }
+}
+
+#[track_caller]
+pub fn refused(redeemed: Redeemed) -> String {
+    match redeemed {
+        Redeemed::Torn(torn) => panic!("torn: {torn:?}"),
+        Redeemed::Refused { reason, .. } => reason,
+    }
 }

@@ -19,7 +19,7 @@ const REQUESTS: usize = 50;
 ///
 /// # Errors
 /// The store can't answer.
-pub(super) fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<String, StoreError> {
+pub(super) async fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<String, StoreError> {
     let Some(sandbox) = &app.sandbox else { return Ok(String::new()) };
     let clients = app.clients();
     let now = app.clock.now();
@@ -35,7 +35,7 @@ pub(super) fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&Form<'_
         remaining: fault.remaining,
     });
     let filter = GrantFilter { client: None, customer: None, before: None, limit: GRANTS };
-    let grants = app.store.grants(&filter)?;
+    let grants = app.store.grants(&filter).await?;
     let grant_texts: Vec<_> = grants.iter().map(|grant| (grant.terms.grant.to_string(), grant.terms.created_at.to_string())).collect();
     let states: Vec<_> = grants.iter().map(|grant| state(grant, now)).collect();
     let grants = grants.iter().zip(&grant_texts).zip(&states).map(|((grant, (id, since)), state)| GrantShown {

@@ -63,7 +63,7 @@ pub async fn set(app: &Arc<App>, form: &Form<'_>) -> Result<Fault, Refused> {
     }
     if let Some(customer) = wish.customer() {
         let id = CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() };
-        if app.store.customer(&id).map_err(Refused::unavailable)?.is_none() {
+        if app.store.customer(&id).await.map_err(Refused::unavailable)?.is_none() {
             // Not told again: what was meant to be a customer may be a token.
             return Err(refuse("there is no such customer".into()));
         }
@@ -82,9 +82,8 @@ pub async fn set(app: &Arc<App>, form: &Form<'_>) -> Result<Fault, Refused> {
         at_once::happen(app, &wish, effect, now).await?;
     }
     let sandbox = sandbox(app)?;
-    let fault = sandbox.faults.set(wish, effect, if effect.is_at_once() { 0 } else { count });
-    remember(app, sandbox).await?;
-    Ok(fault)
+    let fault = sandbox.faults.set(&app.store, wish, effect, if effect.is_at_once() { 0 } else { count });
+    fault.await.map_err(Refused::unavailable)
 }
 
 /// Clears a fault, or all.
@@ -93,17 +92,13 @@ pub async fn set(app: &Arc<App>, form: &Form<'_>) -> Result<Fault, Refused> {
 /// 404 where there is no such fault, 503.
 pub async fn clear(app: &App, id: Option<&str>) -> Result<(), Refused> {
     let sandbox = sandbox(app)?;
-    if !sandbox.faults.clear(id) {
+    if !sandbox.faults.clear(&app.store, id).await.map_err(Refused::unavailable)? {
         let wire = WireError { status: 404, error: ErrorCode::NotFound, description: None };
         return Err(Refused::wire(wire, None, "no fault of this id waits"));
     }
-    remember(app, sandbox).await
+    Ok(())
 }
 
 fn sandbox(app: &App) -> Result<&Sandbox, Refused> {
     app.sandbox.as_ref().ok_or_else(|| Refused::internal("this is no sandbox"))
-}
-
-async fn remember(app: &App, sandbox: &Sandbox) -> Result<(), Refused> {
-    sandbox.faults.remember(&app.store).await.map_err(Refused::unavailable)
 }

@@ -161,7 +161,7 @@ impl Stage {
     /// Clears a fault, where requests have not used it up.
     pub(super) fn clear_fault(&self, id: Option<&str>) {
         if let (Some(sandbox), Some(id)) = (self.sandbox(), id) {
-            sandbox.faults.clear(Some(id));
+            sandbox.faults.clear_one_played(id);
         }
     }
 

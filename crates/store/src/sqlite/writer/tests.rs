@@ -1,7 +1,9 @@
 //! Commits whose outcome was not known: they took effect, and the writer was told that they failed. Each verb must find that out.
 
+use super::super::Sqlite;
+use crate::journal::Line;
 use crate::{
-    AddClient, AddCustomer, AddSecret, CreateGrant, Customer, Ending, NewCustomer, NewGrant, OpenOptions, Redeem, Redeemed, Store,
+    AddClient, AddCustomer, AddSecret, CreateGrant, Customer, Ending, NewCustomer, NewGrant, OpenOptions, Redeem, Redeemed, StoreAddress,
     StoreKind, Tearing,
 };
 use counterfoil_core::claim::{Claim, Request};
@@ -16,22 +18,24 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 const KEY: SlipKeyId = SlipKeyId(1);
 
-fn store_in_doubt() -> (Store, TempDir) {
+fn store_in_doubt() -> (Sqlite, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(OpenOptions {
-        path: dir.path().join("store.db"),
+    let path = dir.path().join("store.db");
+    let options = OpenOptions {
+        address: StoreAddress::Sqlite(path.clone()),
         kind: StoreKind::Live,
         issuer: "https://a.example".into(),
         endings_log: Some(dir.path().join("endings.log")),
         holder: "the test".into(),
-    });
-    let store = store.unwrap();
+    };
+    let store = Sqlite::open(&path, &options).unwrap();
     store.writer.in_doubt.store(true, Ordering::Relaxed);
     (store, dir)
 }
@@ -44,7 +48,7 @@ fn customer() -> CustomerId {
     CustomerId { provider: "bank".into(), customer: "ada".into() }
 }
 
-async fn grant(store: &Store) -> (Slip, Terms) {
+async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
     let terms = Terms {
         grant: GrantId::new(NOW, [1; 4]),
         client: "app".into(),
@@ -66,10 +70,10 @@ async fn grant(store: &Store) -> (Slip, Terms) {
     let new = NewGrant { terms: terms.clone(), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
     let CreateGrant::Exists(made) = store.create_grant(new.clone()).await.unwrap() else { panic!("the first run was not seen") };
     assert_eq!((made.0, made.1.next_slip, made.1.seal), (terms.clone(), 0, new.seal));
-    (Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: new.seal }, terms)
+    (Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: new.seal }, Arc::new(terms))
 }
 
-async fn redeem(store: &Store, slip: Slip, now: Timestamp, random: u8) -> Redeemed {
+async fn redeem(store: &Sqlite, slip: Slip, now: Timestamp, random: u8) -> Redeemed {
     let request = Request { client: "app", slip: "text", scope: None };
     let presented = Presented {
         slip,
@@ -78,7 +82,8 @@ async fn redeem(store: &Store, slip: Slip, now: Timestamp, random: u8) -> Redeem
         on_replay: OnReplay::Revoke,
         on_lost_answer: OnLostAnswer::Strict,
     };
-    store.redeem(Redeem { presented, successor_expires_at: now.plus(30 * DAY), slip_key: KEY }).await.unwrap()
+    let terms = store.terms(slip.grant).unwrap().unwrap();
+    store.redeem(Redeem { presented, successor_expires_at: now.plus(30 * DAY), slip_key: KEY, terms }).await.unwrap()
 }
 
 #[tokio::test]
@@ -114,7 +119,7 @@ async fn clients_are_added_once_keep_their_secret_and_are_removed_for_good() {
     assert_eq!(add(Some(secret(1))).await.unwrap(), AddClient::Added);
     assert_eq!(store.add_client("app".into(), ClientSettings::new("Another"), Some(secret(9)), NOW).await.unwrap(), AddClient::Exists);
     assert_eq!(store.add_client_secret("app".into(), secret(2), 1, NOW).await.unwrap(), AddSecret::Added);
-    let digests = |store: &Store| store.clients().unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>();
+    let digests = |store: &Sqlite| store.clients().unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>();
     assert_eq!(digests(&store), [1, 2]);
     assert_eq!(store.add_client_secret("app".into(), secret(3), 1, NOW).await.unwrap(), AddSecret::Added);
     assert_eq!(digests(&store), [2, 3]);
@@ -130,6 +135,25 @@ async fn clients_are_added_once_keep_their_secret_and_are_removed_for_good() {
 }
 
 #[tokio::test]
+async fn a_declared_loss_is_known_in_memory_too() {
+    let (store, dir) = store_in_doubt();
+    store.add_client("app".into(), ClientSettings::new("App"), None, NOW).await.unwrap();
+    let (code, terms) = grant(&store).await;
+    let removal = Line::Client { at: NOW, client: "app".into(), era: 3 };
+    store.apply_endings(vec![removal]).await.unwrap();
+    assert!(store.living(&terms).unwrap().is_none() && store.clients().unwrap().is_empty());
+    let (epoch, from) = store.raise_epoch(Some(NOW)).await.unwrap();
+    assert_eq!((from, store.bearers_from().unwrap()), (Some(NOW), Some(NOW)));
+
+    // A grant of the new era is written in the epoch that was answered.
+    store.writer.in_doubt.store(false, Ordering::Relaxed);
+    let anew = Terms { grant: GrantId::new(NOW, [9; 4]), client_era: 3, ..(*terms).clone() };
+    store.create_grant(NewGrant { terms: anew.clone(), seal: code.seal, code_expires_at: NOW.plus(300), slip_key: KEY }).await.unwrap();
+    assert_eq!(store.living(&anew).unwrap().unwrap().epoch, epoch);
+    assert!(journal(&dir).iter().any(|line| line.contains("bearers_from")), "{:?}", journal(&dir));
+}
+
+#[tokio::test]
 async fn customers_are_added_once_and_removed_for_good() {
     let (store, _dir) = store_in_doubt();
     let new = |password: &str| NewCustomer {
@@ -141,7 +165,7 @@ async fn customers_are_added_once_and_removed_for_good() {
     let (_, terms) = grant(&store).await;
     assert!(store.remove_customer(customer(), NOW).await.unwrap());
     assert!(store.living(&terms).unwrap().is_none());
-    assert_eq!(store.customer_era(&customer()), 1);
+    assert_eq!(store.customer_era(&customer()).unwrap(), 1);
 }
 
 /// The log of a burst is restarted at its bound and shrinks back to it.

@@ -1,0 +1,164 @@
+//! What the nodes of one system share and each keeps in memory: clients, keys and a declared loss, in a sandbox clock and faults too. A
+//! node looks whether any of it changed, twice a second, and a sandbox's at the start of every request.
+//!
+//! (S) A node that has not looked for 2 seconds answers nothing that depends on what it keeps. So whoever changes something and waits for 2
+//! seconds knows that no node goes by what was before, also where one hangs or can't reach the database.
+
+use crate::app::App;
+use crate::around::UNMATCHED;
+use crate::keys::KeysError;
+use counterfoil_store::StoreError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How long after a change no node goes by what was before.
+pub(crate) const REACHES_ALL_WITHIN: Duration = Duration::from_secs(2);
+/// How long what a look found is gone by; the rest of the 2 seconds is for the requests that were let in until then.
+const TRUSTED_FOR: Duration = Duration::from_millis(1750);
+/// How often a node looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long a look may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why nothing can be said now.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// The store can't answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys in it can't be used here.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The look that a request waited for failed.
+    #[error("this node could not look for changes in time")]
+    NotInTime,
+    /// A look that was shared with other requests failed.
+    #[error(transparent)]
+    Shared(Arc<Unavailable>),
+    /// None succeeded lately.
+    #[error("this node has not looked for changes lately: it can't reach the database, or is overloaded")]
+    Behind,
+}
+
+/// What a node knows of changes.
+#[derive(Debug, Default)]
+pub struct Follow {
+    /// How many looks have begun.
+    begun: AtomicU64,
+    last: tokio::sync::Mutex<Last>,
+    /// When the last look began that succeeded.
+    looked_at: Mutex<Option<Instant>>,
+}
+
+/// The last look that came to its end.
+#[derive(Debug)]
+struct Last {
+    number: u64,
+    outcome: Result<(), Arc<Unavailable>>,
+    /// The store's number of changes that is in memory here.
+    changes: Option<i64>,
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self { number: 0, outcome: Ok(()), changes: None }
+    }
+}
+
+impl Follow {
+    /// Looks once, and reads what has changed. Whoever comes while a look is under way shares the next one: what began before they came
+    /// can't be trusted to have seen what they ask about. So a flood of callers costs one look at a time.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; what is in memory may be older than what is in the store.
+    pub async fn look(&self, app: &App) -> Result<(), Unavailable> {
+        // Boxed, so that requests do not carry the room for what they seldom wait for.
+        let look = async |known| timeout(PATIENCE, Box::pin(changes(app, known))).await.unwrap_or(Err(Unavailable::NotInTime));
+        self.joined(look).await
+    }
+
+    /// The first look of a node, which reads everything and may take longer.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn begin(&self, app: &App) -> Result<(), Unavailable> {
+        self.joined(async |known| Box::pin(changes(app, known)).await).await
+    }
+
+    async fn joined(&self, look: impl AsyncFnOnce(Option<i64>) -> Result<i64, Unavailable>) -> Result<(), Unavailable> {
+        let needed = self.begun.load(Ordering::SeqCst) + 1;
+        let mut last = self.last.lock().await;
+        if last.number < needed {
+            // A look that is dropped half-way leaves the last one as it was, and its number to nobody.
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let began = Instant::now();
+            let outcome = look(last.changes).await.map(|changes| {
+                last.changes = Some(changes);
+                *self.looked_at() = Some(began);
+            });
+            (last.number, last.outcome) = (number, outcome.map_err(Arc::new));
+        }
+        last.outcome.clone().map_err(Unavailable::Shared)
+    }
+
+    fn is_behind(&self) -> bool {
+        self.looked_at().is_none_or(|at| at.elapsed() > TRUSTED_FOR)
+    }
+
+    fn looked_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads what has changed since the store's number of changes was `known`; gives what it is now.
+async fn changes(app: &App, known: Option<i64>) -> Result<i64, Unavailable> {
+    // The number comes first: a change in between is read twice, and none is missed.
+    let changes = app.store.changes().await?;
+    if known != Some(changes) {
+        app.reload_clients().await?;
+        app.keys.reload(&app.store).await?;
+        app.reload_bearers_from().await?;
+        if let Some(sandbox) = &app.sandbox {
+            app.clock.set_offset(app.store.clock_offset().await?);
+            sandbox.faults.read(&app.store).await?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Whether a request to `route` may be answered by what this node has in memory.
+///
+/// # Errors
+/// [`Unavailable`].
+pub(crate) async fn check(app: &App, route: &str) -> Result<(), Unavailable> {
+    let depends = !matches!(route, "/health/live" | "/metrics" | UNMATCHED) && !route.starts_with("/assets/");
+    match depends && app.store.is_shared() {
+        false => Ok(()),
+        // What was set on one node holds on the others from the next request on.
+        true if app.is_sandbox() => app.follow.look(app).await,
+        true if app.follow.is_behind() => Err(Unavailable::Behind),
+        true => Ok(()),
+    }
+}
+
+/// Looks until it is dropped.
+pub(crate) async fn keep_following(app: Arc<App>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut behind = false;
+    loop {
+        ticks.tick().await;
+        let looked = app.follow.look(&app).await;
+        let was_behind = std::mem::replace(&mut behind, app.follow.is_behind());
+        match looked {
+            Err(error) if behind && !was_behind => tracing::error!(%error, "changes are not seen; requests are refused until they are"),
+            Ok(()) if was_behind => tracing::info!("changes are seen again; requests are answered"),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! Tokens that name a key which is not known here: another node may have made it a moment ago. Before one is refused for that, this node
+//! looks for changes, once.
+
+use crate::app::App;
+use crate::follow::Unavailable;
+use crate::keys::Ring;
+use counterfoil_core::jws::Compact;
+use counterfoil_core::slip::{Kind, NotASlip, Slip};
+use counterfoil_core::slip_keys::SlipKeyId;
+use std::sync::Arc;
+
+/// The keys as they are after a look for changes. Where nobody else makes keys there is nothing to look for.
+async fn after_a_look(app: &App) -> Result<Arc<Ring>, Unavailable> {
+    if app.store.is_shared() {
+        app.follow.look(app).await?;
+    }
+    Ok(app.keys.ring())
+}
+
+/// Reads a slip; gives the keys that it was read with, too.
+///
+/// # Errors
+/// The outer error is that the store can't answer, the inner one that it is no slip of ours.
+pub async fn read_slip(app: &App, kind: Kind, text: &str) -> Result<(Arc<Ring>, Result<Slip, NotASlip>), Unavailable> {
+    let mut ring = app.keys.ring();
+    let mut slip = Slip::read(kind, text, &ring.slips);
+    if matches!(slip, Err(NotASlip::UnknownKey(_))) {
+        ring = after_a_look(app).await?;
+        slip = Slip::read(kind, text, &ring.slips);
+    }
+    Ok((ring, slip))
+}
+
+/// The keys, where they hold this slip key or not even another node's do.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn ring_with(app: &App, key: SlipKeyId) -> Result<Arc<Ring>, Unavailable> {
+    let ring = app.keys.ring();
+    if ring.slips.know(key) { Ok(ring) } else { after_a_look(app).await }
+}
+
+/// The payload of a token, if a key of ours signed it.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn verify(app: &App, token: &Compact<'_>) -> Result<Option<Vec<u8>>, Unavailable> {
+    let ring = app.keys.ring();
+    let ring = if ring.is_named_by(token) { ring } else { after_a_look(app).await? };
+    Ok(ring.verify(token))
+}

@@ -1,0 +1,139 @@
+//! The engine for many machines: nodes keep nothing that another could contradict, the database is the one place where grants are. All connections are to
+//! the primary. Slips are redeemed, and the rows of the token path read, in batches on a connection each; everything else borrows one from a pool.
+
+mod address;
+mod batch;
+mod clients;
+mod connection;
+pub(crate) mod copy;
+mod customers;
+mod durability;
+mod grants;
+mod identity;
+mod loss;
+mod pool;
+mod reads;
+mod redeem;
+mod remembered;
+mod row;
+mod sessions;
+mod shared;
+mod sweep;
+mod trouble;
+mod write;
+
+pub use address::PostgresAddress;
+
+use crate::OpenOptions;
+use crate::counts::{Counts, StoreCounts};
+use crate::error::{OpenError, StoreError};
+use crate::journal::Journal;
+use connection::Connector;
+use pool::{Lent, Pool, lend};
+use reads::Read;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use trouble::Trouble;
+
+/// How long a read off the token path may take, with all its tries.
+const READ: Duration = Duration::from_secs(10);
+
+/// The engine.
+pub(crate) struct Postgres {
+    inner: Arc<Inner>,
+    redeemer: Sender<redeem::Job>,
+    reader: Sender<Read>,
+}
+
+/// What the tasks of the engine share.
+struct Inner {
+    connector: Arc<Connector>,
+    pool: Pool,
+    journal: Mutex<Journal>,
+    /// Writes that wait or are under way.
+    waiting: AtomicUsize,
+    counts: Arc<Counts>,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres({})", self.inner.connector.address())
+    }
+}
+
+impl Postgres {
+    pub(crate) async fn open(address: PostgresAddress, options: &OpenOptions) -> Result<Self, OpenError> {
+        let store = address.to_string();
+        let counts = Arc::<Counts>::default();
+        let connector = Arc::new(Connector::new(address, options.kind, counts.clone())?);
+        // A first look, which says in words what is wrong.
+        let mut connection = connector.connect().await.map_err(|trouble| trouble.at_start(&store))?;
+        let unreachable = |trouble: Trouble| OpenError::Unreachable { store: store.clone(), problem: trouble.to_string() };
+        for weakness in durability::check(&connection.client).await.map_err(unreachable)? {
+            tracing::warn!(store, "{weakness}");
+        }
+        let mut journal = Journal::open(options.endings_log.clone())?;
+        identity::take(&mut connection, &store, options).await?;
+        journal.catch_up(grants::recent_endings(&mut connection).await.map_err(unreachable)?)?;
+        drop(connection);
+        let pool = pool::new(connector.clone());
+        let inner = Arc::new(Inner { connector, pool, journal: Mutex::new(journal), waiting: AtomicUsize::new(0), counts });
+        Ok(Self { redeemer: batch::start(inner.clone()), reader: batch::start(inner.clone()), inner })
+    }
+
+    /// Brings the schema of a store up to date; gives it as it was, and as it is.
+    pub(crate) async fn migrate(address: PostgresAddress, options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+        let store = address.to_string();
+        let client = &mut copy::connect(address, &store).await?.client;
+        let found = identity::found_schema(client, &store).await?;
+        identity::check(client, &store, options).await?;
+        identity::migrate(client, &store).await?;
+        Ok((found, identity::known_schema()))
+    }
+
+    pub(crate) fn queued_writes(&self) -> usize {
+        self.inner.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counts(&self) -> StoreCounts {
+        self.inner.counts.read()
+    }
+
+    /// Asks for rows outside of the token path. A read changes nothing, so it is asked again where its connection was lost.
+    async fn rows(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+        let asking = async {
+            loop {
+                let trouble = match lend(&self.inner.pool).await {
+                    Ok(mut connection) => match batch::in_time(connection.rows(sql, parameters)).await {
+                        Ok(rows) => return Ok(rows),
+                        Err(trouble) => {
+                            if trouble.is_loss() {
+                                drop(Lent::take(connection));
+                            }
+                            trouble
+                        }
+                    },
+                    Err(trouble) => trouble,
+                };
+                if !trouble.is_loss() && !trouble.is_conflict() {
+                    return Err(trouble.into());
+                }
+                tracing::debug!(%trouble, "a read is tried again");
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        // The time that is left is not worth more than the reason.
+        let give_up = Instant::now() + READ;
+        // Boxed, or the futures of requests, which await this in many places, would be too deep for the compiler.
+        timeout(give_up - Instant::now(), Box::pin(asking)).await.unwrap_or(Err(StoreError::Database("no answer in time".into())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! `postgres://...`: hosts, credentials, and whether the way there is encrypted.
+
+use std::fmt;
+use std::path::PathBuf;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+/// Where a database is, and how to get there.
+#[derive(Clone)]
+pub struct PostgresAddress {
+    pub(super) config: Config,
+    /// Whether the connection is encrypted and the server's certificate checked.
+    pub(super) tls: bool,
+    /// The certificates to trust, in PEM; without it those of the system.
+    pub(super) root: Option<PathBuf>,
+    /// The most slips that are redeemed in one statement.
+    pub(super) batch: usize,
+}
+
+/// The most slips in one statement, unless the address says otherwise.
+const BATCH: usize = 128;
+
+impl PostgresAddress {
+    /// Reads `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?sslmode=...&sslrootcert=...&batch=...`. TLS is on, and certificates are checked, unless
+    /// all hosts are this machine or `sslmode=disable` says otherwise. On an engine that spreads its rows over machines, `batch=1` redeems each slip
+    /// in a statement of its own.
+    ///
+    /// # Errors
+    /// What is wrong with it. The text itself, which may hold a password, is not in it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (base, query) = text.split_once('?').unwrap_or((text, ""));
+        let (mut mode, mut root, mut batch, mut others) = (None, None, BATCH, Vec::new());
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = percent_encoding::percent_decode_str(value);
+            match name {
+                "sslmode" => mode = Some(value.decode_utf8_lossy().into_owned()),
+                "batch" => {
+                    let number = value.decode_utf8_lossy().parse().ok().filter(|number| (1..=BATCH).contains(number));
+                    batch = number.ok_or_else(|| format!("the store's batch may be from 1 to {BATCH}"))?;
+                }
+                "sslrootcert" => root = Some(PathBuf::from(value.decode_utf8_lossy().into_owned())),
+                _ => others.push(parameter),
+            }
+        }
+        let text = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+        let mut config: Config = text.parse().map_err(|e: tokio_postgres::Error| {
+            let cause = std::error::Error::source(&e).map_or_else(|| e.to_string(), |cause| format!("{e}: {cause}"));
+            format!("the store's postgres:// address can't be read: {cause}")
+        })?;
+        if config.get_hosts().is_empty() {
+            return Err("the store's postgres:// address names no host".into());
+        }
+        let tls = match mode.as_deref() {
+            None => !config.get_hosts().iter().all(is_here),
+            Some("disable") => false,
+            Some("require" | "verify-full") => true,
+            Some(_) => {
+                return Err("the store's sslmode may be verify-full (or require, which here means the same) or disable: \
+                            anything between would only look safe"
+                    .into());
+            }
+        };
+        config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
+        if root.is_some() && !tls {
+            return Err(
+                "the store's sslrootcert is of no use with sslmode=disable or hosts on this machine; add sslmode=verify-full".into()
+            );
+        }
+        Ok(Self { config, tls, root, batch })
+    }
+}
+
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Host::Unix(_) => true,
+    }
+}
+
+impl fmt::Display for PostgresAddress {
+    /// Without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.config.get_ports();
+        let port = |at: usize| ports.get(at).copied().unwrap_or(5432);
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(at, host)| match host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", port(at)),
+            Host::Tcp(name) => format!("{name}:{}", port(at)),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or("postgres");
+        write!(f, "postgres://{}/{database}", hosts.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> PostgresAddress {
+        PostgresAddress::parse(text).unwrap()
+    }
+
+    #[test]
+    fn several_hosts_are_read_and_no_password_is_told() {
+        let address = parse("postgres://counterfoil:very%20secret@db1.example:5433,db2.example/tokens?connect_timeout=3");
+        assert_eq!(address.to_string(), "postgres://db1.example:5433,db2.example:5432/tokens");
+        assert!(!format!("{address:?}").contains("secret"));
+        let error = PostgresAddress::parse("postgres://u:secret@h/d?nonsense=1").unwrap_err();
+        assert!(error.contains("nonsense") && !error.contains("secret"), "{error}");
+        assert_eq!((address.batch, parse("postgres://u@h/d?batch=1").batch), (BATCH, 1));
+        assert!(PostgresAddress::parse("postgres://u@h/d?batch=0").unwrap_err().contains("from 1"));
+        assert!(PostgresAddress::parse("postgres:///tokens").unwrap_err().contains("no host"));
+    }
+
+    #[test]
+    fn the_way_is_encrypted_unless_it_is_within_this_machine() {
+        assert!(!parse("postgres://u@127.0.0.1:5432/d").tls);
+        assert!(!parse("postgres://u@localhost,[::1]/d").tls);
+        assert!(!parse("postgres://u@%2Frun%2Fpostgresql/d").tls);
+        assert!(parse("postgres://u@127.0.0.1,db.example/d").tls);
+        assert!(!parse("postgres://u@db.example/d?sslmode=disable").tls);
+        let address = parse("postgres://u@127.0.0.1/d?sslmode=verify-full&sslrootcert=%2Fetc%2Fa%20ca.pem");
+        assert_eq!((address.tls, address.root.as_deref()), (true, Some(std::path::Path::new("/etc/a ca.pem"))));
+        for half_way in ["prefer", "allow", "verify-ca"] {
+            assert!(PostgresAddress::parse(&format!("postgres://u@h/d?sslmode={half_way}")).is_err());
+        }
+        assert!(PostgresAddress::parse("postgres://u@127.0.0.1/d?sslrootcert=x").is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Local customers of providers, and the directory of their accounts.
+
+use super::Postgres;
+use super::loss::{Removed, remove};
+use super::row::Columns;
+use super::trouble::Trouble;
+use crate::error::StoreError;
+use crate::pending::Pending;
+use crate::record::{Account, AddCustomer, Customer, NewCustomer};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::secret::Secret;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+
+fn customer(row: &Row) -> Result<Customer, Trouble> {
+    let columns = Columns::of(row, "customer");
+    Ok(Customer {
+        id: CustomerId { provider: columns.get(0)?, customer: columns.get(1)? },
+        name: columns.get(2)?,
+        password: Secret::new(columns.get::<String>(3)?),
+        created_at: columns.time(4)?,
+    })
+}
+
+impl Postgres {
+    pub(crate) async fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
+        let sql = "SELECT provider, customer, name, password, created_at FROM customer WHERE provider = $1 AND customer = $2";
+        let rows = self.rows(sql, &[&id.provider, &id.customer]).await?;
+        rows.first().map(|row| customer(row).map_err(StoreError::from)).transpose()
+    }
+
+    pub(crate) async fn customers(
+        &self,
+        provider: Option<&str>,
+        after: Option<&CustomerId>,
+        limit: u32,
+    ) -> Result<Vec<Customer>, StoreError> {
+        let (after_provider, after_customer) = after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
+        let sql = "SELECT provider, customer, name, password, created_at FROM customer \
+            WHERE (provider, customer) > ($1, $2) AND ($3::text IS NULL OR provider = $3) ORDER BY provider, customer LIMIT $4";
+        let rows = self.rows(sql, &[&after_provider, &after_customer, &provider, &i64::from(limit)]).await?;
+        Ok(rows.iter().map(customer).collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) async fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT account_id, entity FROM account JOIN customer ON customer.id = account.customer \
+            WHERE provider = $1 AND customer.customer = $2 ORDER BY account.id";
+        let rows = self.rows(sql, &[&id.provider, &id.customer]).await?;
+        let account = |row: &Row| {
+            let columns = Columns::of(row, "account");
+            Ok(Account { id: columns.get(0)?, entity: columns.get(1)? })
+        };
+        Ok(rows.iter().map(account).collect::<Result<_, Trouble>>()?)
+    }
+
+    pub(crate) async fn customer_era(&self, id: &CustomerId) -> Result<u32, StoreError> {
+        let sql = "SELECT era FROM era WHERE client = '' AND provider = $1 AND customer = $2";
+        let rows = self.rows(sql, &[&id.provider, &id.customer]).await?;
+        rows.first().map_or(Ok(0), |row| Columns::of(row, "era").number(0).map_err(StoreError::from))
+    }
+
+    pub(crate) fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
+        self.write(new, |write, new| {
+            async move {
+                let Customer { id, name, password, created_at } = &new.customer;
+                let insert = "INSERT INTO customer (provider, customer, name, password, created_at) VALUES ($1, $2, $3, $4, $5) \
+                    ON CONFLICT DO NOTHING RETURNING id";
+                let added = write.row(insert, &[&id.provider, &id.customer, name, &password.expose(), &created_at.unix()]).await?;
+                let Some(added) = added else {
+                    // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
+                    let own = "SELECT FROM customer WHERE provider = $1 AND customer = $2 AND password = $3";
+                    let own = write.again && write.row(own, &[&id.provider, &id.customer, &password.expose()]).await?.is_some();
+                    return Ok(if own { AddCustomer::Added } else { AddCustomer::Exists });
+                };
+                let row: i64 = Columns::of(&added, "customer").get(0)?;
+                for account in &new.accounts {
+                    let insert = "INSERT INTO account (customer, account_id, entity) VALUES ($1, $2, $3)";
+                    write.execute(insert, &[&row, &account.id, &account.entity]).await?;
+                }
+                Ok(AddCustomer::Added)
+            }
+            .boxed()
+        })
+    }
+
+    pub(crate) fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
+        self.write((id, password), |write, (CustomerId { provider, customer }, password)| {
+            async move {
+                let set = "UPDATE customer SET password = $3 WHERE provider = $1 AND customer = $2";
+                let set = write.execute(set, &[provider, customer, &password.expose()]).await?;
+                write.execute("DELETE FROM session WHERE provider = $1 AND customer = $2", &[provider, customer]).await?;
+                Ok(set == 1)
+            }
+            .boxed()
+        })
+    }
+
+    pub(crate) fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
+        self.write((Removed::Customer(id), now), |write, (who, now)| remove(write, who, *now).boxed())
+    }
+}

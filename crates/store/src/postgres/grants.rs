@@ -1,0 +1,247 @@
+//! Grants: made at consent, ended in one way, looked at by people. What the token path reads of them is in `reads.rs`.
+
+use super::Postgres;
+use super::connection::Connection;
+use super::row::{COUNTERFOIL_COLUMNS, Columns, TERMS_COLUMNS, counterfoil_columns, terms_columns};
+use super::trouble::Trouble;
+use super::write::Write;
+use crate::audit::Event;
+use crate::error::StoreError;
+use crate::journal::Line;
+use crate::pending::Pending;
+use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
+use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId, Terms};
+use counterfoil_core::verdict::Counterfoil;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+
+/// A grant with its counterfoil, how it was ended, and whether it is of the era of its client and customer. A macro, since `concat!` takes literals alone.
+macro_rules! select_grant {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            terms_columns!(),
+            ", ",
+            counterfoil_columns!(),
+            ", ending.at, ended_by, \
+             client_era = coalesce((SELECT era FROM era WHERE era.client = terms.client AND era.provider = '' AND era.customer = ''), 0) \
+             AND customer_era = coalesce((SELECT era FROM era WHERE era.client = '' AND era.provider = terms.provider \
+                AND era.customer = terms.customer), 0) \
+             FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
+            $condition
+        )
+    };
+}
+
+/// The place of the ending in the columns of `select_grant`.
+const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
+
+impl Postgres {
+    pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
+        self.write(grant, |write, grant| create(write, grant).boxed())
+    }
+
+    pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
+        let (reply, pending) = Pending::open();
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            let ended = inner.write(&(grant, by, now), |write, (grant, by, now)| end(write, *grant, *by, *now).boxed(), false).await;
+            let _ = reply.send(match ended {
+                // An ending that an earlier call made may not be in the journal yet; this answer vouches for it.
+                Ok(ending) => inner.flush_journal(Vec::new()).await.map(|()| ending),
+                Err(error) => Err(error),
+            });
+        });
+        pending
+    }
+
+    pub(crate) fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        self.write((grant, number, now), |write, (grant, number, now)| {
+            async move {
+                let expire =
+                    "UPDATE counterfoil SET expires_at = $3 WHERE grant_id = $1 AND next_slip = $2 AND NOT ended AND expires_at > $3";
+                Ok(write.execute(expire, &[&grant.number(), number, &now.unix()]).await? == 1)
+            }
+            .boxed()
+        })
+    }
+
+    pub(crate) async fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
+        let rows = self.rows(select_grant!("WHERE terms.grant_id = $1"), &[&grant.number()]).await?;
+        rows.first().map(|row| whole(row).map_err(StoreError::from)).transpose()
+    }
+
+    pub(crate) async fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
+        let (before, limit) = (filter.before.map_or(i64::MAX, GrantId::number), i64::from(filter.limit));
+        let rows = match &filter.customer {
+            Some(CustomerId { provider, customer }) => {
+                let of_customer = select_grant!(
+                    "WHERE provider = $1 AND customer = $2 AND terms.grant_id < $3 AND ($4::text IS NULL OR client = $4) \
+                     ORDER BY terms.grant_id DESC LIMIT $5"
+                );
+                self.rows(of_customer, &[provider, customer, &before, &filter.client, &limit]).await?
+            }
+            None => {
+                let of_all =
+                    select_grant!("WHERE terms.grant_id < $1 AND ($2::text IS NULL OR client = $2) ORDER BY terms.grant_id DESC LIMIT $3");
+                self.rows(of_all, &[&before, &filter.client, &limit]).await?
+            }
+        };
+        Ok(rows.iter().map(whole).collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) async fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
+        let sql = "SELECT event, first_at, last_at, count, detail FROM audit WHERE grant_id = $1 ORDER BY last_at DESC, event";
+        let rows = self.rows(sql, &[&grant.number()]).await?;
+        let entry = |row: &Row| {
+            let columns = Columns::of(row, "audit");
+            Ok(AuditEntry {
+                event: columns.get(0)?,
+                first_at: columns.time(1)?,
+                last_at: columns.time(2)?,
+                count: columns.get(3)?,
+                detail: columns.get(4)?,
+            })
+        };
+        Ok(rows.iter().map(entry).collect::<Result<_, Trouble>>()?)
+    }
+
+    pub(crate) async fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
+        let rows = self.rows("SELECT type, grant_id, initiator FROM event ORDER BY id LIMIT $1", &[&i64::from(limit)]).await?;
+        let event = |row: &Row| {
+            let columns = Columns::of(row, "event");
+            Ok((columns.get(0)?, columns.make(1, GrantId::from_number)?, columns.get(2)?))
+        };
+        Ok(rows.iter().map(event).collect::<Result<_, Trouble>>()?)
+    }
+}
+
+async fn create(write: &mut Write<'_>, grant: &NewGrant) -> Result<CreateGrant, Trouble> {
+    let NewGrant { terms, seal, code_expires_at, slip_key } = grant;
+    let id = terms.grant.number();
+    let accounts = serde_json::to_string(&terms.accounts).unwrap_or_default();
+    let made = write
+        .execute(
+            "INSERT INTO terms VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
+            &[
+                &id,
+                &&*terms.client,
+                &terms.customer.provider,
+                &terms.customer.customer,
+                &terms.name,
+                &i64::from(terms.scopes.bits()),
+                &i64::from(terms.clusters.bits()),
+                &accounts,
+                &terms.lookback_days.map(i64::from),
+                &terms.created_at.unix(),
+                &terms.expires_at.unix(),
+                &terms.authenticated_at.unix(),
+                &terms.redirect_uri,
+                &terms.challenge.as_ref().map(|challenge| challenge.as_bytes().as_slice()),
+                &terms.nonce,
+                &i64::from(terms.client_era),
+                &i64::from(terms.customer_era),
+            ],
+        )
+        .await?;
+    if made == 0
+        && let Some(existing) = existing(write, id).await?
+    {
+        return Ok(CreateGrant::Exists(Box::new(existing)));
+    }
+    write
+        .execute(
+            "INSERT INTO counterfoil (grant_id, seal, next_slip, expires_at, claim, redeemed_at, slip_key, epoch, ended) \
+             VALUES ($1, $2, 0, $3, NULL, $4, $5, (SELECT value::integer FROM meta WHERE key = 'epoch'), false)",
+            &[&id, &seal.expose().as_slice(), &code_expires_at.unix(), &terms.created_at.unix(), &i32::from(slip_key.0)],
+        )
+        .await?;
+    Ok(CreateGrant::Created)
+}
+
+async fn existing(write: &mut Write<'_>, grant: i64) -> Result<Option<(Terms, Counterfoil)>, Trouble> {
+    let sql = concat!(
+        "SELECT ",
+        terms_columns!(),
+        ", ",
+        counterfoil_columns!(),
+        " FROM terms JOIN counterfoil USING (grant_id) WHERE terms.grant_id = $1"
+    );
+    let Some(row) = write.row(sql, &[&grant]).await? else { return Ok(None) };
+    let columns = Columns::of(&row, "terms");
+    Ok(Some((columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?)))
+}
+
+/// The one way in which a grant ends.
+pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now: Timestamp) -> Result<Ending, Trouble> {
+    let id = grant.number();
+    let end = "UPDATE counterfoil SET ended = true, epoch = (SELECT value::integer FROM meta WHERE key = 'epoch') \
+        WHERE grant_id = $1 AND NOT ended";
+    if write.execute(end, &[&id]).await? == 0 {
+        let known = write.row("SELECT at, ended_by FROM counterfoil LEFT JOIN ending USING (grant_id) WHERE grant_id = $1", &[&id]).await?;
+        let Some(row) = known else { return Ok(Ending::NotFound) };
+        if write.again {
+            // It may be this very call's, and its line not yet in the journal. A line that repeats does no harm.
+            let columns = Columns::of(&row, "ending");
+            let ended: (Option<i64>, Option<&str>) = (columns.get(0)?, columns.get(1)?);
+            if let (Some(at), Some(by)) = (ended.0, ended.1.and_then(EndedBy::from_name)) {
+                write.lines.push(Line::Grant { at: Timestamp::from_unix(at), grant, by });
+            }
+        }
+        return Ok(Ending::AlreadyEnded);
+    }
+    write.execute("INSERT INTO ending VALUES ($1, $2, $3)", &[&id, &now.unix(), &by.name()]).await?;
+    audit(write, grant, Event::GrantEnded, now, &format!("ended by {by}")).await?;
+    let notify = "INSERT INTO event (at, type, grant_id, initiator) VALUES ($1, 'CONSENT_REVOKED', $2, $3)";
+    write.execute(notify, &[&now.unix(), &id, &by.initiator()]).await?;
+    write.lines.push(Line::Grant { at: now, grant, by });
+    Ok(Ending::Ended)
+}
+
+/// Records that something happened to a grant. The same again within the hour is counted.
+pub(super) async fn audit(write: &mut Write<'_>, grant: GrantId, event: Event, now: Timestamp, detail: &str) -> Result<(), Trouble> {
+    let record = "INSERT INTO audit VALUES ($1, $2, $3, $4, $4, 1, $5) \
+        ON CONFLICT (grant_id, event, hour) DO UPDATE SET last_at = excluded.last_at, count = audit.count + 1, detail = excluded.detail";
+    let (hour, now) = (now.unix().div_euclid(HOUR), now.unix());
+    write.execute(record, &[&grant.number(), &event.name(), &hour, &now, &detail]).await.map(drop)
+}
+
+/// The endings that a crash may have kept out of the journal: the latest.
+pub(super) async fn recent_endings(connection: &mut Connection) -> Result<Vec<Line>, Trouble> {
+    let grants = "SELECT ending.at, ending.grant_id, ended_by FROM event JOIN ending USING (grant_id) \
+        WHERE type = 'CONSENT_REVOKED' ORDER BY event.id DESC LIMIT 1024";
+    let mut lines = Vec::new();
+    for row in connection.rows(grants, &[]).await? {
+        let columns = Columns::of(&row, "ending");
+        let (at, grant) = (columns.time(0)?, columns.make(1, GrantId::from_number)?);
+        lines.push(Line::Grant { at, grant, by: columns.make(2, EndedBy::from_name)? });
+    }
+    for row in connection.rows("SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256", &[]).await? {
+        let columns = Columns::of(&row, "removal");
+        let (at, era) = (columns.time(0)?, columns.number(4)?);
+        lines.push(match columns.get::<String>(1)? {
+            client if client.is_empty() => {
+                Line::Customer { at, customer: CustomerId { provider: columns.get(2)?, customer: columns.get(3)? }, era }
+            }
+            client => Line::Client { at, client, era },
+        });
+    }
+    for row in connection.rows("SELECT value::bigint FROM meta WHERE key = 'bearers_from'", &[]).await? {
+        lines.push(Line::Lost { bearers_from: Columns::of(&row, "meta").time(0)? });
+    }
+    lines.reverse();
+    Ok(lines)
+}
+
+fn whole(row: &Row) -> Result<Grant, Trouble> {
+    let columns = Columns::of(row, "terms");
+    let ended = match columns.get::<Option<&str>>(ENDING_COLUMN + 1)? {
+        None => None,
+        Some(_) => Some(EndedAt { at: columns.time(ENDING_COLUMN)?, by: columns.make(ENDING_COLUMN + 1, EndedBy::from_name)? }),
+    };
+    let (terms, counterfoil) = (columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?);
+    Ok(Grant { terms, counterfoil, ended, current: columns.get(ENDING_COLUMN + 2)? })
+}

@@ -1,0 +1,202 @@
+//! The reads of the token path, in batches: requests that wait together share a round trip, and none joins one that was sent before it asked.
+
+use super::batch::{Batched, Lost, enqueue, in_time};
+use super::connection::{Connection, Prepared};
+use super::row::{COUNTERFOIL_COLUMNS, Columns, counterfoil_columns, terms_columns};
+use super::trouble::Trouble;
+use super::{Inner, Postgres};
+use crate::error::StoreError;
+use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::verdict::Counterfoil;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
+
+/// The most reads in one round trip.
+const MOST: usize = 256;
+/// How long a read waits for a connection that can't be made.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// By primary key alone.
+pub(super) const READ_TERMS: &str = concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ANY($1)");
+/// By primary key alone.
+pub(super) const READ_COUNTERFOILS: &str =
+    concat!("SELECT ", counterfoil_columns!(), ", grant_id FROM counterfoil WHERE grant_id = ANY($1)");
+/// Those that are neither ended nor of an earlier era than their client or customer. By primary keys alone.
+pub(super) const READ_LIVING: &str = concat!(
+    "SELECT ",
+    counterfoil_columns!(),
+    ", asked.place FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[]) WITH ORDINALITY \
+        AS asked (grant_id, client, client_era, provider, customer, customer_era, place) \
+     JOIN counterfoil ON counterfoil.grant_id = asked.grant_id \
+     WHERE NOT counterfoil.ended \
+        AND NOT EXISTS (SELECT FROM era WHERE era.client = asked.client AND era.provider = '' AND era.customer = '' \
+            AND era.era <> asked.client_era) \
+        AND NOT EXISTS (SELECT FROM era WHERE era.client = '' AND era.provider = asked.provider AND era.customer = asked.customer \
+            AND era.era <> asked.customer_era)"
+);
+
+/// A read that waits, and until when it may.
+pub(super) struct Read {
+    asks: Asks,
+    until: Instant,
+}
+
+enum Asks {
+    Terms(GrantId, Answer<Arc<Terms>>),
+    Counterfoil(GrantId, Answer<Counterfoil>),
+    Living(Arc<Terms>, Answer<Counterfoil>),
+}
+
+type Answer<T> = oneshot::Sender<Result<Option<T>, StoreError>>;
+
+impl Postgres {
+    pub(crate) async fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
+        self.read(|answer| Asks::Terms(grant, answer)).await
+    }
+
+    pub(crate) async fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
+        self.read(|answer| Asks::Counterfoil(grant, answer)).await
+    }
+
+    pub(crate) async fn living(&self, terms: &Arc<Terms>) -> Result<Option<Counterfoil>, StoreError> {
+        self.read(|answer| Asks::Living(terms.clone(), answer)).await
+    }
+
+    async fn read<T>(&self, asks: impl FnOnce(Answer<T>) -> Asks) -> Result<Option<T>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let read = Read { asks: asks(answer), until: Instant::now() + PATIENCE };
+        enqueue(&self.reader, read).map_err(|(_, error)| error)?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl Batched for Read {
+    fn choose(_: &Inner, waiting: &mut Vec<Self>) -> Vec<Self> {
+        let later = waiting.split_off(waiting.len().min(MOST));
+        std::mem::replace(waiting, later)
+    }
+
+    fn send<'a>(inner: &'a Arc<Inner>, connection: &'a mut Connection, batch: Vec<Self>) -> BoxFuture<'a, Result<(), Lost<Self>>> {
+        async move {
+            inner.counts.read_batches.add(1);
+            inner.counts.reads.add(batch.len());
+            let found = loop {
+                match in_time(Found::read(connection, &batch)).await {
+                    Ok(found) => break found,
+                    Err(trouble) if trouble.is_conflict() => inner.counts.retries.add(1),
+                    Err(trouble) => return Err(Lost { jobs: batch, trouble, sent: true }),
+                }
+            };
+            found.answer(batch);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    /// A read changes nothing, so it is asked again, for as long as it may wait.
+    fn after_loss(_: &Arc<Inner>, lost: Lost<Self>) -> Vec<Self> {
+        let (again, late): (Vec<_>, Vec<_>) = lost.jobs.into_iter().partition(|read| Instant::now() < read.until);
+        late.into_iter().for_each(|read| read.fail(lost.trouble.to_string()));
+        again
+    }
+}
+
+impl Read {
+    fn fail(self, problem: String) {
+        let error = StoreError::Database(problem);
+        // The caller may have gone away.
+        match self.asks {
+            Asks::Terms(_, answer) => drop(answer.send(Err(error))),
+            Asks::Counterfoil(_, answer) | Asks::Living(_, answer) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// What a batch of reads found. A row that holds what can't be fails nobody but those who asked for it.
+#[derive(Default)]
+struct Found {
+    terms: HashMap<i64, Result<Arc<Terms>, Trouble>>,
+    counterfoils: HashMap<i64, Result<Counterfoil, Trouble>>,
+    /// By their place among those asked for.
+    living: HashMap<i64, Result<Counterfoil, Trouble>>,
+}
+
+impl Found {
+    /// Up to three statements, sent at once.
+    async fn read(connection: &mut Connection, batch: &[Read]) -> Result<Self, Trouble> {
+        let (mut terms, mut counterfoils, mut living) = (Vec::new(), Vec::new(), Vec::new());
+        for read in batch {
+            match &read.asks {
+                Asks::Terms(grant, _) => terms.push(grant.number()),
+                Asks::Counterfoil(grant, _) => counterfoils.push(grant.number()),
+                Asks::Living(asked, _) => living.push(asked),
+            }
+        }
+        let mut found = Self::default();
+        let Connection { client, prepared } = connection;
+        if !terms.is_empty() {
+            for row in query(client, prepared, READ_TERMS, &[&terms]).await? {
+                let columns = Columns::of(&row, "terms");
+                found.terms.insert(columns.get(0)?, columns.terms().map(Arc::new));
+            }
+        }
+        if !counterfoils.is_empty() {
+            for row in query(client, prepared, READ_COUNTERFOILS, &[&counterfoils]).await? {
+                let columns = Columns::of(&row, "counterfoil");
+                found.counterfoils.insert(columns.get(COUNTERFOIL_COLUMNS)?, columns.counterfoil(0));
+            }
+        }
+        if !living.is_empty() {
+            let grants: Vec<i64> = living.iter().map(|asked| asked.grant.number()).collect();
+            let clients: Vec<&str> = living.iter().map(|asked| &*asked.client).collect();
+            let client_eras: Vec<i64> = living.iter().map(|asked| asked.client_era.into()).collect();
+            let providers: Vec<&str> = living.iter().map(|asked| asked.customer.provider.as_str()).collect();
+            let customers: Vec<&str> = living.iter().map(|asked| asked.customer.customer.as_str()).collect();
+            let customer_eras: Vec<i64> = living.iter().map(|asked| asked.customer_era.into()).collect();
+            let parameters: [&(dyn ToSql + Sync); 6] = [&grants, &clients, &client_eras, &providers, &customers, &customer_eras];
+            for row in query(client, prepared, READ_LIVING, &parameters).await? {
+                let columns = Columns::of(&row, "counterfoil");
+                found.living.insert(columns.get(COUNTERFOIL_COLUMNS)?, columns.counterfoil(0));
+            }
+        }
+        Ok(found)
+    }
+
+    fn answer(mut self, batch: Vec<Read>) {
+        let mut place = 0;
+        for read in batch {
+            // The callers may have gone away.
+            match read.asks {
+                Asks::Terms(grant, answer) => {
+                    let found = self.terms.get(&grant.number());
+                    drop(answer.send(found.map(|found| found.as_ref().map(Arc::clone).map_err(StoreError::from)).transpose()));
+                }
+                Asks::Counterfoil(grant, answer) => {
+                    let found = self.counterfoils.get(&grant.number());
+                    drop(answer.send(found.map(|found| found.as_ref().map(|row| *row).map_err(StoreError::from)).transpose()));
+                }
+                Asks::Living(_, answer) => {
+                    place += 1;
+                    drop(answer.send(self.living.remove(&place).transpose().map_err(|trouble| StoreError::from(&trouble))));
+                }
+            }
+        }
+    }
+}
+
+async fn query(
+    client: &Client,
+    prepared: &mut Prepared,
+    sql: &'static str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<tokio_postgres::Row>, Trouble> {
+    let statement = prepared.statement(client, sql).await?;
+    Ok(client.query(&statement, parameters).await?)
+}

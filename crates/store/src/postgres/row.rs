@@ -1,0 +1,119 @@
+//! Rows become types here; what can't be is a named error, not a default.
+
+use super::trouble::Trouble;
+use counterfoil_core::claim::Claim;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::fdx::DataClusters;
+use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::pkce::Challenge;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_core::verdict::Counterfoil;
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+
+/// The columns that [`Columns::counterfoil`] reads, in order.
+macro_rules! counterfoil_columns {
+    () => {
+        "seal, next_slip, counterfoil.expires_at, claim, redeemed_at, slip_key, epoch, ended"
+    };
+}
+/// The columns that [`Columns::terms`] reads, in order.
+macro_rules! terms_columns {
+    () => {
+        "terms.grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, \
+         terms.expires_at, authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era"
+    };
+}
+pub(super) use {counterfoil_columns, terms_columns};
+/// How many columns [`Columns::counterfoil`] reads.
+pub(super) const COUNTERFOIL_COLUMNS: usize = 8;
+/// How many columns [`Columns::terms`] reads.
+pub(super) const TERMS_COLUMNS: usize = 17;
+
+/// The columns of a row of `table`, to be read by their place.
+pub(super) struct Columns<'a> {
+    row: &'a Row,
+    table: &'static str,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(row: &'a Row, table: &'static str) -> Self {
+        Self { row, table }
+    }
+
+    pub(super) fn get<T: FromSql<'a>>(&self, at: usize) -> Result<T, Trouble> {
+        self.row.try_get(at).map_err(|e| self.corrupt(&e.to_string()))
+    }
+
+    /// Reads column `at` and makes it what it stands for.
+    pub(super) fn make<S: FromSql<'a>, T>(&self, at: usize, make: impl FnOnce(S) -> Option<T>) -> Result<T, Trouble> {
+        let name = self.row.columns().get(at).map_or("?", |column| column.name());
+        make(self.get(at)?).ok_or_else(|| self.corrupt(&format!("an impossible value in {name}")))
+    }
+
+    pub(super) fn number<T: TryFrom<i64>>(&self, at: usize) -> Result<T, Trouble> {
+        self.make(at, |number: i64| T::try_from(number).ok())
+    }
+
+    pub(super) fn small<T: TryFrom<i32>>(&self, at: usize) -> Result<T, Trouble> {
+        self.make(at, |number: i32| T::try_from(number).ok())
+    }
+
+    pub(super) fn time(&self, at: usize) -> Result<Timestamp, Trouble> {
+        self.get(at).map(Timestamp::from_unix)
+    }
+
+    pub(super) fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], Trouble> {
+        self.make(at, |bytes: &[u8]| bytes.try_into().ok())
+    }
+
+    /// A counterfoil from the columns from `at` on.
+    pub(super) fn counterfoil(&self, at: usize) -> Result<Counterfoil, Trouble> {
+        Ok(Counterfoil {
+            seal: Seal::from_bytes(self.bytes(at)?),
+            next_slip: self.number(at + 1)?,
+            expires_at: self.time(at + 2)?,
+            claim: self.make(at + 3, |claim: Option<&[u8]>| match claim {
+                None => Some(None),
+                Some(bytes) => bytes.try_into().ok().map(Claim::from_bytes).map(Some),
+            })?,
+            redeemed_at: self.time(at + 4)?,
+            slip_key: SlipKeyId(self.small(at + 5)?),
+            epoch: self.small(at + 6)?,
+            ended: self.get(at + 7)?,
+        })
+    }
+
+    /// The terms of a grant from the first columns.
+    pub(super) fn terms(&self) -> Result<Terms, Trouble> {
+        let text = |at| self.get::<String>(at);
+        Ok(Terms {
+            grant: self.make(0, GrantId::from_number)?,
+            client: text(1)?.into(),
+            customer: CustomerId { provider: text(2)?, customer: text(3)? },
+            name: text(4)?,
+            scopes: self.make(5, |bits: i64| u8::try_from(bits).ok().and_then(Scopes::from_bits))?,
+            clusters: self.make(6, |bits: i64| u16::try_from(bits).ok().and_then(DataClusters::from_bits))?,
+            accounts: self.make(7, |text: &str| serde_json::from_str(text).ok())?,
+            lookback_days: self.make(8, |days: Option<i64>| days.map(u32::try_from).transpose().ok())?,
+            created_at: self.time(9)?,
+            expires_at: self.time(10)?,
+            authenticated_at: self.time(11)?,
+            redirect_uri: text(12)?,
+            challenge: self.make(13, |challenge: Option<&[u8]>| match challenge {
+                None => Some(None),
+                Some(bytes) => bytes.try_into().ok().map(Challenge::from_bytes).map(Some),
+            })?,
+            nonce: self.get(14)?,
+            client_era: self.number(15)?,
+            customer_era: self.number(16)?,
+        })
+    }
+
+    fn corrupt(&self, problem: &str) -> Trouble {
+        // Every row of ours is known by its first column, where that is a number or a text.
+        let id = self.row.try_get::<_, i64>(0).map(|id| id.to_string()).or_else(|_| self.row.try_get::<_, String>(0));
+        Trouble::Corrupt { table: self.table, id: id.unwrap_or_default(), problem: problem.to_owned() }
+    }
+}

@@ -1,0 +1,179 @@
+//! A write that is not redeemed in a batch: one transaction, tried again where another was in the way or its outcome is not known.
+
+use super::connection::{Connection, Prepared};
+use super::pool::lend;
+use super::trouble::Trouble;
+use super::{Inner, Postgres};
+use crate::error::StoreError;
+use crate::journal::Line;
+use crate::pending::Pending;
+use deadpool::managed::Object;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Transaction};
+
+/// The most writes that wait; further ones are refused, since they could not be served in time.
+pub(super) const MOST_WAITING: usize = 4096;
+/// How long a write is tried before its caller is told that its outcome is not known.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one try may take. A server that hangs must not use up the time that its successor needs.
+const ONE_TRY: Duration = Duration::from_secs(6);
+
+/// What a write works with: a transaction.
+pub(super) struct Write<'a> {
+    transaction: Transaction<'a>,
+    prepared: &'a mut Prepared,
+    /// Whether an earlier try may have taken effect: the verb must come to the answer that it had then.
+    pub(super) again: bool,
+    /// Endings, for the journal and to be remembered before the answer.
+    pub(super) lines: Vec<Line>,
+}
+
+/// What a verb does within a transaction. It may be run again, so it changes nothing outside of it.
+pub(super) type Verb<A, T> = for<'a> fn(&'a mut Write<'_>, &'a A) -> BoxFuture<'a, Result<T, Trouble>>;
+
+impl<'a> Write<'a> {
+    pub(super) async fn begin(connection: &'a mut Connection, again: bool) -> Result<Self, Trouble> {
+        let Connection { client, prepared } = connection;
+        Ok(Self { transaction: client.transaction().await?, prepared, again, lines: Vec::new() })
+    }
+
+    pub(super) async fn commit(self) -> Result<Vec<Line>, Trouble> {
+        self.transaction.commit().await?;
+        Ok(self.lines)
+    }
+
+    /// Changes rows, and gives how many.
+    pub(super) async fn execute(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Trouble> {
+        let statement = self.prepared.statement(&self.transaction, sql).await?;
+        Ok(self.transaction.execute(&statement, parameters).await?)
+    }
+
+    /// Asks for rows.
+    pub(super) async fn rows(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+        let statement = self.prepared.statement(&self.transaction, sql).await?;
+        Ok(self.transaction.query(&statement, parameters).await?)
+    }
+
+    /// Asks for a row that may be there.
+    pub(super) async fn row(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Trouble> {
+        let statement = self.prepared.statement(&self.transaction, sql).await?;
+        Ok(self.transaction.query_opt(&statement, parameters).await?)
+    }
+}
+
+impl Postgres {
+    /// Runs `verb` with `arguments`; it is under way when this returns.
+    pub(super) fn write<A, T>(&self, arguments: A, verb: Verb<A, T>) -> Pending<T>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let inner = self.inner.clone();
+        if inner.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+            inner.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Pending::refused(StoreError::Overloaded);
+        }
+        let (reply, pending) = Pending::open();
+        tokio::spawn(async move {
+            let answer = inner.write(&arguments, verb, false).await;
+            inner.waiting.fetch_sub(1, Ordering::Relaxed);
+            // The caller may have gone away; the write stands all the same.
+            let _ = reply.send(answer);
+        });
+        pending
+    }
+}
+
+impl Inner {
+    /// Runs `verb` until its outcome is known. `again` says that it may have taken effect already.
+    pub(super) async fn write<A: Sync, T>(self: &Arc<Self>, arguments: &A, verb: Verb<A, T>, mut again: bool) -> Result<T, StoreError> {
+        let give_up = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let one_try = (Instant::now() + ONE_TRY).min(give_up);
+            let trouble = match timeout_at(one_try, lend(&self.pool)).await.unwrap_or(Err(Trouble::Late)) {
+                Err(trouble) => trouble,
+                Ok(mut connection) => {
+                    let tried = timeout_at(one_try, self.once(&mut connection, arguments, verb, again)).await;
+                    match tried.unwrap_or(Err(Trouble::Late)) {
+                        Ok((answer, lines)) => {
+                            self.acknowledge(lines).await?;
+                            return Ok(answer);
+                        }
+                        Err(trouble) => {
+                            if trouble.is_loss() {
+                                // It must not be lent again.
+                                drop(Object::take(connection));
+                                again = true;
+                                self.counts.unknown_outcomes.add(1);
+                            }
+                            trouble
+                        }
+                    }
+                }
+            };
+            if !(trouble.is_loss() || trouble.is_conflict()) || Instant::now() + pause >= give_up {
+                return Err(trouble.into());
+            }
+            if trouble.is_conflict() {
+                self.counts.retries.add(1);
+            } else {
+                tracing::warn!(%trouble, "a write is tried again");
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+
+    async fn once<A: Sync, T>(
+        &self,
+        connection: &mut Connection,
+        arguments: &A,
+        verb: Verb<A, T>,
+        again: bool,
+    ) -> Result<(T, Vec<Line>), Trouble> {
+        let mut write = Write::begin(connection, again).await?;
+        let answer = verb(&mut write, arguments).await?;
+        let lines = write.lines.clone();
+        self.connector.remembered.add(&lines);
+        match write.commit().await {
+            Ok(_) => {
+                self.counts.commits.add(1);
+                Ok((answer, lines))
+            }
+            Err(trouble) => {
+                if !trouble.is_loss() {
+                    self.connector.remembered.take_back(&lines);
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Endings are acknowledged only once they are in the journal.
+    pub(super) async fn acknowledge(self: &Arc<Self>, lines: Vec<Line>) -> Result<(), StoreError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.flush_journal(lines).await
+    }
+
+    /// Writes endings to the journal, with those that could not be written before.
+    pub(super) async fn flush_journal(self: &Arc<Self>, lines: Vec<Line>) -> Result<(), StoreError> {
+        let inner = self.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let mut journal = inner.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            journal.add(lines);
+            journal.flush()
+        });
+        written.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|error| {
+            tracing::error!(%error, "the endings log can't be written; endings are not acknowledged until it can");
+            StoreError::NotWritten(format!("the endings log: {error}"))
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! Restoring a backup: the new store is made wholly beside the old one, and then takes its place.
+//!
+//! A store at `NAME` is prepared as `NAME.restoring`. Once it is whole and on disk it is renamed to `NAME.restored-TIME`, and from then on it is the
+//! store: whoever takes the lock next completes what is left, however often that is cut short. `NAME` with its log and index becomes
+//! `NAME.before-restore-TIME`, then the new one becomes `NAME`. So no start in between finds nothing, or one store with the log of another.
+
+use super::writer::Batch;
+use super::{check_identity, check_pages, check_schema, create_private, grants, loss, meta, migrate, own};
+use crate::OpenOptions;
+use crate::endings::Endings;
+use crate::error::OpenError;
+use crate::files::{beside, directory_of, sync_directory_of};
+use crate::journal::{Journal, Line};
+use crate::loss::LossDeclared;
+use crate::restore::{RestoreError, Restored};
+use counterfoil_core::clock::Timestamp;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What SQLite may have beside a file.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Restores the backup at `from` as the store at `path`.
+pub(crate) fn restore(
+    path: &Path,
+    options: &OpenOptions,
+    from: &Path,
+    endings: &Endings,
+    accept_lost_endings: bool,
+    now: Timestamp,
+) -> Result<Restored, RestoreError> {
+    let _lock = own(path, options)?;
+    let no_backup = |problem: String| RestoreError::Backup { path: from.to_owned(), problem };
+    if from.canonicalize().is_ok_and(|from| path.canonicalize().is_ok_and(|path| path == from)) {
+        return Err(no_backup("it is the store itself".into()));
+    }
+    let backup = look_at(from, options)?;
+    let recent = grants::recent_endings(&backup).map_err(|e| no_backup(e.to_string()))?;
+    if !accept_lost_endings && !endings.know_any_of(&recent) {
+        return Err(RestoreError::OtherEndings(recent.len()));
+    }
+    let new = beside(path, ".restoring");
+    let written = |problem: String| RestoreError::Written { path: new.clone(), problem };
+    remove(&new).map_err(|e| written(e.to_string()))?;
+    let prepared = prepare(&new, &backup, endings, accept_lost_endings, now).and_then(|(loss, lines)| {
+        // The store's own journal knows from now on what was learnt from others.
+        let mut journal = Journal::open(options.endings_log.clone()).map_err(|e| e.to_string())?;
+        journal.add(lines);
+        journal.flush().map_err(|e| e.to_string())?;
+        let ready = beside(path, &format!("{RESTORED}{}", free_time(path, now)));
+        std::fs::rename(&new, ready).and_then(|()| sync_directory_of(path)).map_err(|e| e.to_string())?;
+        Ok(loss)
+    });
+    let loss = match prepared {
+        Ok(loss) => loss,
+        Err(problem) => {
+            let _ = remove(&new);
+            return Err(written(problem));
+        }
+    };
+    let old = complete(path).map_err(|e| RestoreError::HalfDone(e.to_string()))?;
+    Ok(Restored { loss, old: old.filter(|old| old.exists()) })
+}
+
+/// Opens the backup and holds it against what the store must be, before anything is touched.
+fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreError> {
+    let unusable = |problem: String| RestoreError::Backup { path: from.to_owned(), problem };
+    let failed = |e: rusqlite::Error| unusable(e.to_string());
+    File::open(from).map_err(|e| unusable(e.to_string()))?;
+    let backup = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    let id: i32 = backup.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    if id != super::APPLICATION_ID || check_schema(&backup, from)? == 0 || meta(&backup, "kind").map_err(failed)?.is_none() {
+        let problem = "it is empty, or the SQLite database of another program".into();
+        return Err(OpenError::Foreign { store: from.display().to_string(), problem }.into());
+    }
+    check_identity(&backup, from, options)?;
+    check_pages(&backup, "integrity_check").map_err(failed)?.map_err(|problem| unusable(format!("it is damaged: {problem}")))?;
+    Ok(backup)
+}
+
+/// Makes the restored store as a file of its own; gives what the declared loss came to, and what endings were new to the backup.
+fn prepare(
+    new: &Path,
+    backup: &Connection,
+    endings: &Endings,
+    accept_lost_endings: bool,
+    now: Timestamp,
+) -> Result<(LossDeclared, Vec<Line>), String> {
+    create_private(new).map_err(|e| e.to_string())?;
+    let make = || -> rusqlite::Result<Connection> {
+        let mut db = Connection::open_with_flags(new, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        while Backup::new(backup, &mut db)?.step(-1)? != StepResult::Done {
+            std::thread::yield_now();
+        }
+        db.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+        Ok(db)
+    };
+    let mut db = make().map_err(|e| e.to_string())?;
+    let schema = check_schema(&db, new).map_err(|e| e.to_string())?;
+    migrate(&mut db, new, schema).map_err(|e| e.to_string())?;
+    let declare = || -> rusqlite::Result<(LossDeclared, Vec<Line>)> {
+        let transaction = db.unchecked_transaction()?;
+        let mut batch = Batch::new(&db, false);
+        let counted = loss::apply(&mut batch, &endings.lines)?;
+        let (epoch, bearers_from) = loss::raise(&mut batch, accept_lost_endings.then_some(now))?;
+        let lines = batch.into_lines();
+        transaction.commit()?;
+        Ok((LossDeclared { epoch, bearers_from, ..counted }, lines))
+    };
+    let declared = declare().map_err(|e| e.to_string())?;
+    db.close().map_err(|(_, e)| e.to_string())?;
+    File::open(new).and_then(|file| file.sync_all()).map_err(|e| e.to_string())?;
+    Ok(declared)
+}
+
+/// What stands between the name of a store and the time of its restore, while it waits to take its place.
+const RESTORED: &str = ".restored-";
+
+/// The time as it goes into a file's name, moved on while something of that name is there.
+fn free_time(path: &Path, now: Timestamp) -> String {
+    let name = |at: Timestamp| at.to_string().replace(['-', ':'], "");
+    let is_free = |at: &Timestamp| beside(path, &before(&name(*at))).symlink_metadata().is_err();
+    (0..).map(|seconds| now.plus(seconds)).find(is_free).map_or_else(|| name(now), name)
+}
+
+fn before(time: &str) -> String {
+    format!(".before-restore-{time}")
+}
+
+/// Has the restored store that waits beside `path`, if one does, take its place. Gives where the one before it lies, if there was one.
+pub(super) fn complete(path: &Path) -> io::Result<Option<PathBuf>> {
+    let Some((new, time)) = waiting(path)? else { return Ok(None) };
+    let old = beside(path, &before(&time));
+    for suffix in ["", "-wal", "-shm"] {
+        match std::fs::rename(beside(path, suffix), beside(&old, suffix)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    // Else a loss of power could leave the new store with the old one's log.
+    sync_directory_of(path)?;
+    std::fs::rename(new, path)?;
+    sync_directory_of(path)?;
+    Ok(Some(old))
+}
+
+/// The restored store that waits to take its place, and its time.
+fn waiting(path: &Path) -> io::Result<Option<(PathBuf, String)>> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
+    for entry in std::fs::read_dir(directory_of(path))? {
+        let entry = entry?;
+        let time = entry.file_name().to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix(RESTORED).map(str::to_owned));
+        if let Some(time) = time {
+            return Ok(Some((entry.path(), time)));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes what an earlier try left.
+fn remove(path: &Path) -> io::Result<()> {
+    for path in BESIDE.iter().map(|suffix| beside(path, suffix)).chain([path.to_owned()]) {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}

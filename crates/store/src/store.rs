@@ -1,0 +1,459 @@
+//! The store: what each verb promises, and which engine keeps the promise.
+
+use crate::backup::{Backup, BackupError};
+use crate::counts::StoreCounts;
+use crate::endings::Endings;
+use crate::error::{OpenError, StoreError};
+use crate::loss::LossDeclared;
+use crate::pending::Pending;
+use crate::postgres::Postgres;
+use crate::record::{
+    Account, AddClient, AddCustomer, AddSecret, AuditEntry, CreateGrant, Customer, Ending, Grant, GrantFilter, NewCustomer, NewGrant,
+    Session, SignIn, StoredKeys,
+};
+use crate::redeem::{Redeem, Redeemed};
+use crate::restore::{RestoreError, Restored};
+use crate::sqlite::Sqlite;
+use crate::{OpenOptions, StoreAddress};
+use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
+use counterfoil_core::clock::{Seconds, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId, Terms};
+use counterfoil_core::secret::Secret;
+use counterfoil_core::verdict::Counterfoil;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The store. All its verbs may be called from many tasks at once; it is opened and used within a tokio runtime.
+///
+/// A write is under way when its verb returns, whether or not the answer is awaited, and is answered once it is durable. One that is answered with
+/// an error may have taken effect all the same; asking again is safe. Reads see every write that was answered before they were asked, also by another node.
+#[derive(Debug)]
+pub struct Store(Engine);
+
+#[derive(Debug)]
+enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// Endings that are applied in one transaction.
+const AT_ONCE: usize = 500;
+
+/// Hands a verb to the engine: one answers at once, the other is awaited.
+macro_rules! read {
+    ($self:ident, $verb:ident($($argument:expr),*)) => {
+        match &$self.0 {
+            Engine::Sqlite(engine) => engine.$verb($($argument),*),
+            // Boxed: what waits for a database is large, and must not be part of every handler.
+            Engine::Postgres(engine) => Box::pin(engine.$verb($($argument),*)).await,
+        }
+    };
+}
+macro_rules! write {
+    ($self:ident, $verb:ident($($argument:expr),*)) => {
+        match &$self.0 {
+            Engine::Sqlite(engine) => engine.$verb($($argument),*),
+            Engine::Postgres(engine) => engine.$verb($($argument),*),
+        }
+    };
+}
+
+/// What the store is, and how it is.
+impl Store {
+    /// Opens the store, making or migrating it where needed. Several processes may do so at once: one of them owns a file, all share a database.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the person who started the process. A store that was there is as it was then, unless a migration failed half-way.
+    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        Ok(Self(match options.address.clone() {
+            StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options)?),
+            StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options).await?),
+        }))
+    }
+
+    /// Brings the schema of the store at `options.address` up to date, which must be there, and does nothing else; gives its schema before and after.
+    /// A file must not be in use; nodes on a database may go on.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the person who started the process.
+    pub async fn migrate(options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+        match &options.address {
+            StoreAddress::Sqlite(path) => Sqlite::migrate(path, options),
+            StoreAddress::Postgres(address) => Postgres::migrate((**address).clone(), options).await,
+        }
+    }
+
+    /// Whether other processes may use the store at the same time, and so change what this one keeps in memory.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Engine::Postgres(_))
+    }
+
+    /// Whether the store can be written now, found out by writing, and whether all endings so far are in the journal.
+    pub fn probe(&self) -> Pending<()> {
+        write!(self, probe())
+    }
+
+    /// A number that is another one whenever something was changed that processes keep in memory: clients, keys, clock, faults, a declared loss.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn changes(&self) -> Result<i64, StoreError> {
+        read!(self, changes())
+    }
+
+    /// Bytes in the write-ahead log when it was last looked at; 0 where a database server keeps its own.
+    pub fn wal_bytes(&self) -> u64 {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.wal_bytes(),
+            Engine::Postgres(_) => 0,
+        }
+    }
+
+    /// What happened since the store was opened, by this process.
+    pub fn counts(&self) -> StoreCounts {
+        write!(self, counts())
+    }
+
+    /// Writes that wait or are under way.
+    pub fn queued_writes(&self) -> usize {
+        write!(self, queued_writes())
+    }
+}
+
+/// Slips and grants.
+impl Store {
+    /// Redeems a slip, if it is the next one of a living grant and in time; else refuses it, records what that means, and ends the
+    /// grant where the verdict says so.
+    ///
+    /// Promise: of any number of concurrent calls for one slip, at any number of nodes, exactly one tears it; a refused call changes no counterfoil but to end
+    /// the grant; once answered `Torn`, that survives the loss of the process and of power. A call whose commit had an unknown outcome finds out whether
+    /// it was its own that took effect, and is never refused for its own success.
+    pub fn redeem(&self, redeem: Redeem) -> Pending<Redeemed> {
+        write!(self, redeem(redeem))
+    }
+
+    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing.
+    pub fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
+        write!(self, create_grant(grant))
+    }
+
+    /// The terms of a grant. They never change, so the answer may be kept for good.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
+        read!(self, terms(grant))
+    }
+
+    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer: one read by primary
+    /// key, every time.
+    ///
+    /// Promise: once an ending or removal was answered, by whatever node, this gives `None`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn living(&self, terms: &Arc<Terms>) -> Result<Option<Counterfoil>, StoreError> {
+        read!(self, living(terms))
+    }
+
+    /// The counterfoil of a grant, ended or not, by primary key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
+        read!(self, counterfoil(grant))
+    }
+
+    /// Ends a grant: flag, who and why, audit and outgoing notification in one transaction; in the endings journal before the answer.
+    ///
+    /// Promise: once answered, no check finds the grant living, at no node, now or after any loss of process or power.
+    pub fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
+        write!(self, end_grant(grant, by, now))
+    }
+
+    /// Lets a slip of a living grant expire now, if it is the next: what the user of a sandbox may ask for. True where it had not.
+    ///
+    /// Promise: once answered, that slip is refused as expired; no other slip of the grant is.
+    pub fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {
+        write!(self, expire_slip(grant, number, now))
+    }
+
+    /// A grant with all that is known of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
+        read!(self, grant(grant))
+    }
+
+    /// Grants, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
+        read!(self, grants(filter))
+    }
+
+    /// What happened to a grant, the latest first. The same thing again within an hour is one entry with a count.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
+        read!(self, audit(grant))
+    }
+
+    /// Notifications of endings that wait to be delivered: type, grant and initiator, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
+        read!(self, outgoing_events(limit))
+    }
+}
+
+/// Clients. They are few and kept in memory by the server; the store is where they survive.
+impl Store {
+    /// Every client, with its live secrets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        read!(self, clients())
+    }
+
+    /// Adds a client, with a secret if it is to have one, or nothing.
+    pub fn add_client(&self, id: String, settings: ClientSettings, secret: Option<SecretDigest>, now: Timestamp) -> Pending<AddClient> {
+        write!(self, add_client(id, settings, secret, now))
+    }
+
+    /// Sets the settings of a client; false where there is no such client.
+    pub fn set_client(&self, id: String, settings: ClientSettings) -> Pending<bool> {
+        write!(self, set_client(id, settings))
+    }
+
+    /// Adds a secret to a client and drops the oldest until `keep` older ones are left, at most one less than
+    /// [`MOST_SECRETS`](counterfoil_core::client::MOST_SECRETS).
+    pub fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
+        write!(self, add_client_secret(id, digest, keep, now))
+    }
+
+    /// Writes down when secrets were last used; a later use that is known already stays.
+    pub fn note_secret_uses(&self, uses: Vec<(SecretDigest, Timestamp)>) -> Pending<()> {
+        write!(self, note_secret_uses(uses))
+    }
+
+    /// Removes a client and ends all its grants at once, by raising its era. Audit and notifications are written as
+    /// [`Store::work_off_removals`] comes to them. False where there is no such client.
+    ///
+    /// Promise: once answered, no check finds a grant of it living, at no node.
+    pub fn remove_client(&self, id: String, now: Timestamp) -> Pending<bool> {
+        write!(self, remove_client(id, now))
+    }
+}
+
+/// Local customers of providers, and the directory of their accounts.
+impl Store {
+    /// The customer of this id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
+        read!(self, customer(id))
+    }
+
+    /// Customers in the order of their ids, after `after`, of one provider or of all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn customers(&self, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Vec<Customer>, StoreError> {
+        read!(self, customers(provider, after, limit))
+    }
+
+    /// The accounts of a customer, in the order in which they were given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
+        read!(self, accounts(id))
+    }
+
+    /// The era of customers of this id, to be recorded in the grants and sessions that one gets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn customer_era(&self, id: &CustomerId) -> Result<u32, StoreError> {
+        read!(self, customer_era(id))
+    }
+
+    /// Adds a customer with their accounts, or nothing.
+    pub fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
+        write!(self, add_customer(new))
+    }
+
+    /// Sets a customer's password and ends their sessions; false where there is no such customer.
+    pub fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
+        write!(self, set_password(id, password))
+    }
+
+    /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit and
+    /// notifications are written as [`Store::work_off_removals`] comes to them. False where there is no such customer.
+    ///
+    /// Promise: once answered, no check finds a grant of theirs living, at no node.
+    pub fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
+        write!(self, remove_customer(id, now))
+    }
+}
+
+/// Browser sessions of customers, and the counting of failed sign-ins.
+impl Store {
+    /// Keeps a session under the hash of its cookie.
+    pub fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
+        write!(self, create_session(id, session))
+    }
+
+    /// The session under this hash, if it is good at `now` and its customer was not removed since it began.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+        read!(self, session(id, now))
+    }
+
+    /// Ends a session.
+    pub fn end_session(&self, id: [u8; 32]) -> Pending<()> {
+        write!(self, end_session(id))
+    }
+
+    /// Asks whether a try to sign in as `customer` (a hash of provider and name) may go on, and counts it as failed until it succeeds.
+    ///
+    /// Promise: however many tries run at once, at any number of nodes, no more passwords are looked at in any 15 minutes than may fail, beside those that
+    /// were right.
+    pub fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
+        write!(self, begin_sign_in(customer, now))
+    }
+
+    /// Takes back the failure that a try was counted as: the password was right.
+    pub fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
+        write!(self, sign_in_succeeded(number))
+    }
+}
+
+/// What is done in the background.
+impl Store {
+    /// Takes one step in removing what is old; true where there is more to do at once.
+    pub fn sweep(&self, now: Timestamp) -> Pending<bool> {
+        write!(self, sweep(now))
+    }
+
+    /// Takes one step in giving each grant that a removal ended its own ending, audit entry and notification; true where there is more.
+    pub fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
+        write!(self, work_off_removals(now))
+    }
+}
+
+/// What servers on one store share beside its rows.
+impl Store {
+    /// How far the sandbox's clock is ahead of the machine's, in seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn clock_offset(&self) -> Result<Seconds, StoreError> {
+        read!(self, clock_offset())
+    }
+
+    /// Sets how far the sandbox's clock is ahead.
+    pub fn set_clock_offset(&self, offset: Seconds) -> Pending<()> {
+        write!(self, set_clock_offset(offset))
+    }
+
+    /// The faults that are set in a sandbox, as they were written.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn faults(&self) -> Result<Option<String>, StoreError> {
+        read!(self, faults())
+    }
+
+    /// Replaces the faults that are set in a sandbox, if they are still `before`. False where another node came first.
+    pub fn swap_faults(&self, before: Option<String>, after: String) -> Pending<bool> {
+        write!(self, swap_faults(before, after))
+    }
+
+    /// The keys that are kept in the store. A file keeps none: they are in a directory apart from it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keys(&self) -> Result<Option<StoredKeys>, StoreError> {
+        read!(self, keys())
+    }
+
+    /// Replaces the keys in the store, if the `before`-th are still there (0: there are none). False where another node came first.
+    pub fn swap_keys(&self, before: i64, document: Vec<u8>) -> Pending<bool> {
+        write!(self, swap_keys(before, document))
+    }
+}
+
+/// Backups, and what follows a loss of data.
+impl Store {
+    /// Copies the store, while it is used, to a new file at `to`, an absolute path.
+    ///
+    /// Promise: the copy is what the store was at one moment after the call, so with everything that was answered before it; whole, checked and on disk once
+    /// this is answered, and otherwise not there. No write waits for more than one small step of it at a time.
+    ///
+    /// # Errors
+    /// [`BackupError`], in words for the operator; a store in a database is not copied so.
+    pub async fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.backup(to).await,
+            Engine::Postgres(_) => Err(BackupError::OfDatabase),
+        }
+    }
+
+    /// Puts the backup `from` in the place of the store at `options.address`, which no process may have open, and declares the loss of what
+    /// came after it. Takes a while and blocks.
+    ///
+    /// Promise: the backup is held against kind, issuer and schema and is checked before anything is touched; from any moment on there is either the old store or the
+    /// restored one with the loss declared, whenever this is cut short; the old one is kept.
+    ///
+    /// # Errors
+    /// [`RestoreError`], in words for the operator.
+    pub fn restore(
+        options: &OpenOptions,
+        from: &Path,
+        endings: &Endings,
+        accept_lost_endings: bool,
+        now: Timestamp,
+    ) -> Result<Restored, RestoreError> {
+        match &options.address {
+            StoreAddress::Sqlite(path) => crate::sqlite::restore::restore(path, options, from, endings, accept_lost_endings, now),
+            StoreAddress::Postgres(_) => Err(RestoreError::OfDatabase),
+        }
+    }
+
+    /// Declares that data was lost: the store came back from a backup or a standby and has forgotten what came after. Raises the epoch, so that each
+    /// grant accepts once a refresh token that is newer than its counterfoil knows; has `endings` take effect that it has forgotten; ends all browser sessions.
+    ///
+    /// Promise: once answered, it is so at every node; doing it again is safe, and needed where it failed. The epoch is raised last, at once. Grants are ended as
+    /// the endings say, when and by whom; a client or customer of an earlier era than a removal made is removed. Where endings are accepted as lost,
+    /// [`Store::bearers_from`] is `now`, and is never moved back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn declare_loss(&self, endings: &Endings, accept_lost_endings: bool, now: Timestamp) -> Result<LossDeclared, StoreError> {
+        let mut declared = LossDeclared::default();
+        for lines in endings.lines.chunks(AT_ONCE) {
+            declared.count(write!(self, apply_endings(lines.to_vec())).await?);
+        }
+        (declared.epoch, declared.bearers_from) = write!(self, raise_epoch(accept_lost_endings.then_some(now))).await?;
+        Ok(declared)
+    }
+
+    /// Before when bearers were issued that must be refused: endings were lost, and any of them may have been revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        read!(self, bearers_from())
+    }
+}

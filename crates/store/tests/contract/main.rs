@@ -1,0 +1,85 @@
+//! What every verb of the store promises, on every engine.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod bench;
+mod grants;
+mod loss;
+mod model;
+mod redeem;
+mod removals;
+#[path = "../setting/mod.rs"]
+mod setting;
+mod shared;
+mod sign_in;
+mod sweep;
+
+/// Runs every case on an engine.
+macro_rules! on {
+    ($module:ident, $engine:ident) => {
+        on! { $module, $engine:
+            redeem {
+                a_slip_is_torn_once_and_names_its_successor,
+                of_a_hundred_concurrent_redemptions_one_wins,
+                slips_of_many_grants_are_torn_together,
+                a_slip_and_its_successor_that_wait_together_are_torn_in_turn,
+                an_expired_slip_and_an_unknown_grant_are_refused,
+                a_slip_ahead_of_its_counterfoil_is_refused_and_recorded,
+                a_slip_whose_client_was_removed_is_refused_and_not_claimed,
+                a_repeat_with_its_key_gets_the_same_successor,
+                a_slip_that_was_let_expire_is_refused_and_no_other,
+            }
+            grants {
+                an_ended_grant_is_dead_at_once_and_for_good,
+                an_ending_that_a_crash_kept_out_of_the_journal_is_added_at_the_next_start,
+                a_doubled_consent_makes_one_grant,
+                grants_are_listed_by_page_and_filter,
+            }
+            removals {
+                removing_a_customer_ends_their_grants_with_one_write,
+                clients_keep_their_settings_and_two_secrets_and_are_removed_for_good,
+                customers_are_listed_with_their_accounts_and_signed_out_by_a_new_password,
+            }
+            sign_in {
+                five_failures_close_the_door_for_fifteen_minutes_from_the_first,
+                no_more_passwords_are_looked_at_at_once_than_may_fail,
+                sessions_end_by_age_by_sign_out_and_with_their_customer,
+            }
+            sweep {
+                old_consents_that_were_never_completed_are_swept,
+            }
+            shared {
+                a_store_knows_what_it_is_and_whose,
+                the_clock_and_the_faults_are_remembered,
+                changes_are_told_where_others_must_learn_of_them,
+                keys_in_a_shared_store_are_replaced_by_whoever_saw_the_last,
+            }
+            loss {
+                after_a_loss_each_grant_accepts_once_what_is_newer_than_it_knows,
+                endings_that_were_forgotten_take_effect_as_they_were_recorded,
+                removals_that_were_forgotten_end_what_is_of_an_earlier_era,
+                that_endings_were_lost_is_in_the_journal_and_never_taken_back,
+                half_a_line_that_a_crash_left_in_the_journal_is_cut_off,
+            }
+            model {
+                the_gate_agrees_with_the_verdict,
+            }
+        }
+    };
+    ($module:ident, $engine:ident: $($group:ident { $($case:ident,)* })*) => {
+        mod $module {
+            use crate::bench::{Bench, Engine};
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    crate::$group::$case(Bench::new(Engine::$engine)).await;
+                }
+            )*)*
+        }
+    };
+}
+
+on!(sqlite, Sqlite);
+on!(postgres, Postgres);
+on!(postgres_serializable, Serializable);
+on!(postgres_with_tls, Tls);
