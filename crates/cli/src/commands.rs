@@ -1,10 +1,14 @@
 //! The commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod client;
 pub(crate) mod customer;
+pub(crate) mod declare_loss;
+mod endings;
 pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod keys;
+pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod sandbox_ctl;
 pub(crate) mod serve;

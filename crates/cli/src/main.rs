@@ -9,7 +9,7 @@ mod process;
 mod reports;
 
 use clap::{Parser, Subcommand};
-use commands::{client, customer, explain, grant, keys, sandbox, sandbox_ctl, serve, verify};
+use commands::{backup, client, customer, declare_loss, explain, grant, keys, restore, sandbox, sandbox_ctl, serve, verify};
 use std::process::ExitCode;
 
 /// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
@@ -42,6 +42,12 @@ enum Command {
     /// Look at and rotate keys
     #[command(subcommand)]
     Keys(keys::Action),
+    /// Copy the store to a file, also while the server runs
+    Backup(backup::Arguments),
+    /// Put a backup in the place of the store; what was revoked since stays revoked, and clients go on
+    Restore(restore::Arguments),
+    /// Say that the store has forgotten what came last, after it was restored by other means or a standby was promoted
+    DeclareLoss(declare_loss::Arguments),
     /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is verified
     Explain(explain::Arguments),
 }
@@ -77,6 +83,9 @@ fn main() -> ExitCode {
         Command::Customer(action) => customer::run(action),
         Command::Grant(action) => grant::run(action),
         Command::Keys(action) => keys::run(action),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
+        Command::DeclareLoss(arguments) => declare_loss::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
     match done {

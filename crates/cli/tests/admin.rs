@@ -356,7 +356,7 @@ async fn explain() {
 
 #[test]
 fn help_is_there_for_everything() {
-    let commands = ["sandbox", "serve", "client", "customer", "grant", "keys", "explain"];
+    let commands = ["sandbox", "serve", "client", "customer", "grant", "keys", "backup", "restore", "declare-loss", "explain"];
     run(&["--help"]).says(&commands);
     run(&[]).refused(2, &["Usage: counterfoil <COMMAND>"]);
     run(&["--version"]).says(&["counterfoil "]);

@@ -1,0 +1,54 @@
+//! `counterfoil backup`.
+
+use super::Common;
+use super::restore::open_existing_keys;
+use crate::config::Config;
+use crate::{Failure, output};
+use clap::Args;
+use counterfoil_server::admin::Command;
+use counterfoil_store::{BackupError, StoreAddress};
+use std::path::PathBuf;
+
+const BACKUP_HELP: &str =
+    "The server may run: writes go on meanwhile and wait for milliseconds. The file appears once it is whole, checked and on
+disk. The keys are not in it: they are backed up apart, since either without the other makes no token. Keep the endings
+log too, which tells `counterfoil restore` what was revoked after the backup. A store in PostgreSQL is backed up with
+the means of the database.";
+
+#[derive(Debug, Args)]
+#[command(after_help = BACKUP_HELP)]
+pub(crate) struct Arguments {
+    /// The file to make; none is written over
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn run(Arguments { to, common }: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(&common.config).map_err(Failure::Usage)?;
+    let StoreAddress::Sqlite(store) = &config.store else { return Err(Failure::failed(BackupError::OfDatabase)) };
+    // Else one would be made, to be backed up.
+    if !store.exists() {
+        return Err(Failure::failed(format!("there is no store at {}", store.display())));
+    }
+    open_existing_keys(&config)?;
+    // The server may run in another directory.
+    let to = std::path::absolute(to).map_err(|e| Failure::failed(format!("{}: {e}", to.display())))?;
+    let made = common.ask(Command::Backup { to })?;
+    output::note(&format!(
+        "The keys are not in it. They lie in {}: back them up apart from it; without them it is worth nothing.",
+        config.keys.display()
+    ));
+    common.show(&made, |made| {
+        let number = |name: &str| made[name].as_f64().unwrap_or_default();
+        output::say(&format!(
+            "backed up to {}: {:.1} MB in {:.1} s; no write waited for more than {:.1} ms",
+            made["to"].as_str().unwrap_or_default(),
+            number("bytes") / 1e6,
+            number("seconds"),
+            number("longest_stall_ms"),
+        ));
+    });
+    Ok(())
+}
