@@ -2,12 +2,14 @@
 
 pub(crate) mod backup;
 pub(crate) mod client;
+pub(crate) mod copy;
 pub(crate) mod customer;
 pub(crate) mod declare_loss;
 mod endings;
 pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod keys;
+pub(crate) mod migrate;
 pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod sandbox_ctl;

@@ -9,7 +9,7 @@ mod process;
 mod reports;
 
 use clap::{Parser, Subcommand};
-use commands::{backup, client, customer, declare_loss, explain, grant, keys, restore, sandbox, sandbox_ctl, serve, verify};
+use commands::{backup, client, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve, verify};
 use std::process::ExitCode;
 
 /// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
@@ -46,6 +46,10 @@ enum Command {
     Backup(backup::Arguments),
     /// Put a backup in the place of the store; what was revoked since stays revoked, and clients go on
     Restore(restore::Arguments),
+    /// Bring the store's schema up to date, and do nothing else
+    Migrate(migrate::Arguments),
+    /// Copy the store from SQLite to PostgreSQL, or back
+    Copy(copy::Arguments),
     /// Say that the store has forgotten what came last, after it was restored by other means or a standby was promoted
     DeclareLoss(declare_loss::Arguments),
     /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is verified
@@ -85,6 +89,8 @@ fn main() -> ExitCode {
         Command::Keys(action) => keys::run(action),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Copy(arguments) => copy::run(&arguments),
         Command::DeclareLoss(arguments) => declare_loss::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
