@@ -14,6 +14,7 @@ pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod sandbox_ctl;
 pub(crate) mod serve;
+pub(crate) mod torture;
 pub(crate) mod verify;
 
 use crate::config::Config;

@@ -9,7 +9,9 @@ mod process;
 mod reports;
 
 use clap::{Parser, Subcommand};
-use commands::{backup, client, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve, verify};
+use commands::{
+    backup, client, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve, torture, verify,
+};
 use std::process::ExitCode;
 
 /// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
@@ -52,6 +54,8 @@ enum Command {
     Copy(copy::Arguments),
     /// Say that the store has forgotten what came last, after it was restored by other means or a standby was promoted
     DeclareLoss(declare_loss::Arguments),
+    /// Kill servers of a store without pause while clients use them, and hold every answer against what the system says afterwards
+    Torture(torture::Arguments),
     /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is verified
     Explain(explain::Arguments),
 }
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::DeclareLoss(arguments) => declare_loss::run(&arguments),
+        Command::Torture(arguments) => torture::run(arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
     match done {

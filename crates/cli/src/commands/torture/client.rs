@@ -1,0 +1,77 @@
+//! A client: grants, refreshes, reads and endings without pause.
+
+use super::chance::Chance;
+use super::grant::Grant;
+use super::run::{Phase, Run};
+use counterfoil_server::sandbox::seed::{CLIENTS, SeedClient};
+
+/// Grants are refreshed fewer times than 2 to the power of this.
+const DOUBLINGS: usize = 8;
+
+/// The client that the task of this number plays: one in four the one whose ID tokens are signed RS256, which takes the server long.
+pub(super) const fn of(task: usize) -> &'static SeedClient {
+    let [recipient, other, ..] = &CLIENTS;
+    if task.is_multiple_of(4) { recipient } else { other }
+}
+
+/// Works until the run is closing, and gives back the grant that it has then.
+pub(super) async fn work(run: &Run, mut chance: Chance, client: &'static SeedClient) -> Option<Grant> {
+    while run.phase() == Phase::Torture {
+        let Some(mut grant) = Grant::obtain(run, &mut chance, client).await else { continue };
+        // As many short lives as long ones: of short ones more end, of long ones more is left to lose.
+        let last = 1 << chance.below(DOUBLINGS);
+        let sound = loop {
+            if run.phase() != Phase::Torture {
+                return Some(grant);
+            }
+            if grant.number() > last {
+                break grant.end(run, &mut chance).await;
+            }
+            if !step(run, &mut chance, &mut grant).await {
+                break false;
+            }
+        };
+        // A grant that something is wrong with would only be found again and again.
+        if sound {
+            bury(run, &mut chance, grant).await;
+        }
+    }
+    None
+}
+
+async fn step(run: &Run, chance: &mut Chance, grant: &mut Grant) -> bool {
+    match chance.below(100) {
+        0..64 => grant.refresh(run, chance).await,
+        64..72 => grant.repeat(run, chance).await,
+        72..80 => grant.replay(run, chance).await,
+        80..85 => grant.race(run, chance).await,
+        85..98 => grant.read(run, chance).await,
+        _ => {
+            if let Some(mut ended) = run.dig(chance)
+                && ended.check_ended(run, chance, None).await
+            {
+                bury(run, chance, ended).await;
+            }
+            true
+        }
+    }
+}
+
+/// Keeps an ended grant, and tries the one once more that must make room for it.
+async fn bury(run: &Run, chance: &mut Chance, grant: Grant) {
+    if let Some(mut oldest) = run.bury(grant) {
+        oldest.check_ended(run, chance, None).await;
+    }
+}
+
+/// Once nobody is killed any more: tries everything that the living grants have, then everything that the ended ones had.
+pub(super) async fn close(run: &Run, mut chance: Chance, living: Option<Grant>) {
+    if let Some(mut grant) = living {
+        grant.check_living(run, &mut chance).await;
+    }
+    while run.phase() < Phase::Over
+        && let Some(mut ended) = run.dig(&mut chance)
+    {
+        ended.check_ended(run, &mut chance, None).await;
+    }
+}

@@ -1,0 +1,152 @@
+//! What was asked about one grant and what came back: the evidence that the checker judges.
+
+use counterfoil_core::grant::GrantId;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A token of a grant, told without its text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Token {
+    /// The authorization code: slip 0.
+    Code,
+    /// The refresh token that is the slip of this number.
+    Refresh(u64),
+    /// The ID token that came with the slip of this number.
+    Id(u64),
+    /// The access token that came with the slip of this number.
+    Access(u64),
+}
+
+/// A request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    /// `POST /token` with a slip and, where a key is named, its `Idempotency-Key`. Two requests without a key are never the same.
+    Redeem { slip: u64, key: Option<u64> },
+    /// `GET /accounts`.
+    Accounts(Token),
+    /// `POST /introspect`.
+    Introspect(Token),
+    /// `POST /revoke`.
+    Revoke(Token),
+}
+
+/// The refresh token of an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Successor {
+    /// The whole token, for comparison alone: it is never shown.
+    pub(super) text: Arc<str>,
+    /// The grant that it names.
+    pub(super) grant: GrantId,
+    /// Its number.
+    pub(super) number: u64,
+}
+
+/// What came back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Answer {
+    /// 200 with tokens; `replayed` is `Idempotency-Replayed: true`.
+    Tokens { successor: Successor, replayed: bool },
+    /// Accounts, an active token, or the acknowledgement of an ending.
+    Yes,
+    /// The refusal that the documentation names, with the sandbox's reason for it.
+    No(String),
+    /// No answer or a 503: nobody knows whether it was done.
+    Lost(String),
+    /// The same, and so often that the client gave up.
+    Never(String),
+    /// Anything else.
+    Wrong(String),
+}
+
+/// A request with its answer. Times are from the beginning of the run.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    /// The moment before the request was sent.
+    pub(super) sent: Duration,
+    /// The moment after the answer was read to its end.
+    pub(super) answered: Duration,
+    /// The number of the node that was asked, from 1.
+    pub(super) node: usize,
+    pub(super) asked: Asked,
+    pub(super) answer: Answer,
+}
+
+impl Event {
+    /// The slip and the key, if this asked to redeem one.
+    pub(super) const fn redeems(&self) -> Option<(u64, Option<u64>)> {
+        match self.asked {
+            Asked::Redeem { slip, key } => Some((slip, key)),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody knows what became of the request.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.answer, Answer::Lost(_) | Answer::Never(_))
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code => f.write_str("the code"),
+            Self::Refresh(slip) => write!(f, "refresh token {slip}"),
+            Self::Id(slip) => write!(f, "ID token {slip}"),
+            Self::Access(slip) => write!(f, "access token {slip}"),
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redeem { slip: 0, .. } => f.write_str("exchange of the code"),
+            Self::Redeem { slip, key: Some(key) } => write!(f, "refresh with slip {slip}, {}", Key(*key)),
+            Self::Redeem { slip, key: None } => write!(f, "refresh with slip {slip}, no key"),
+            Self::Accounts(token) => write!(f, "accounts with {token}"),
+            Self::Introspect(token) => write!(f, "introspection of {token}"),
+            Self::Revoke(token) => write!(f, "revocation with {token}"),
+        }
+    }
+}
+
+/// A retry key by the little of it that tells it from others.
+pub(super) struct Key(pub(super) u64);
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {:04x}", self.0 & 0xffff)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens { successor, replayed } => {
+                write!(f, "slip {}{}", successor.number, if *replayed { ", replayed" } else { "" })
+            }
+            Self::Yes => f.write_str("yes"),
+            Self::No(reason) => write!(f, "refused: {reason}"),
+            Self::Lost(why) => write!(f, "lost: {why}"),
+            Self::Never(why) => write!(f, "lost, and given up: {why}"),
+            Self::Wrong(what) => write!(f, "unexpected: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, answered, node, asked, answer } = self;
+        write!(f, "{}..{} node {node}: {asked} -> {answer}", Moment(*sent), Moment(*answered))
+    }
+}
+
+/// A moment of the run, in seconds from its beginning.
+pub(super) struct Moment(pub(super) Duration);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4}", self.0.as_secs_f64())
+    }
+}

@@ -1,0 +1,167 @@
+//! Kills servers and the database at random moments, and starts them again.
+
+use super::chance::Chance;
+use super::checker::{Fault, Finding};
+use super::node::{Node, NotStarted};
+use super::run::{Phase, Run};
+use crate::Failure;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The longest time from a start to the next kill, and the longest of the short ones, which come while clients are still at their retries.
+const LONGEST_LIFE_MS: usize = 1_200;
+const SHORT_LIFE_MS: usize = 40;
+/// The longest time for which a server is let start that is killed before it is ready.
+const LONGEST_START_MS: usize = 150;
+
+/// What is done to whom.
+pub(super) struct Killer {
+    pub(super) nodes: Vec<Node>,
+    /// Ends the torture after so many.
+    pub(super) kills: Option<u64>,
+    /// A shell command that kills the database and starts it again.
+    pub(super) restart_database: Option<String>,
+    /// A shell command for the time that a server is dead.
+    pub(super) while_down: Option<String>,
+    pub(super) chance: Chance,
+}
+
+impl Killer {
+    /// Kills until the run is closing or there were enough kills, and leaves all servers running.
+    ///
+    /// # Errors
+    /// A server can't be killed, or a command of the user's failed.
+    pub(super) async fn work(&mut self, run: &Run) -> Result<(), Failure> {
+        while run.phase() == Phase::Torture {
+            let longest = if self.chance.one_in(6) { SHORT_LIFE_MS } else { LONGEST_LIFE_MS };
+            tokio::select! {
+                () = tokio::time::sleep(self.millis_below(longest)) => self.strike(run).await?,
+                () = run.reaches(Phase::Closing) => {}
+            }
+            let kills = run.tally().kills();
+            if self.kills.is_some_and(|enough| kills >= enough) {
+                run.enter(Phase::Closing);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all servers, once nobody needs them any more.
+    ///
+    /// # Errors
+    /// One can't be killed.
+    pub(super) fn finish(mut self, run: &Run) -> Result<(), Failure> {
+        // Of a run that was broken off, one may be in the middle of its start.
+        if run.phase() < Phase::Over {
+            self.look_after(run);
+        }
+        self.nodes.iter_mut().try_for_each(|node| stop(run, node))
+    }
+
+    async fn strike(&mut self, run: &Run) -> Result<(), Failure> {
+        self.look_after(run);
+        let with_database = self.restart_database.clone().filter(|_| self.chance.one_in(3));
+        let struck = match (&with_database, self.chance.below(4)) {
+            // The database alone, or together with a server.
+            (Some(_), 1..) => 0..0,
+            (None, 0) => 0..self.nodes.len(),
+            _ => {
+                let node = self.chance.below(self.nodes.len());
+                node..node + 1
+            }
+        };
+        for node in &mut self.nodes[struck.clone()] {
+            kill(run, node)?;
+        }
+        if let Some(command) = with_database {
+            run.tally().kills_of_the_database += 1;
+            run.incident("the database is killed".into());
+            shell(run, "--restart-database", command).await?;
+            run.incident("the database is back".into());
+        }
+        for at in struck {
+            self.revive(run, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a server again, now and then with a kill in the middle of its start.
+    async fn revive(&mut self, run: &Run, at: usize) -> Result<(), Failure> {
+        self.use_the_pause(run).await?;
+        if self.chance.one_in(8) {
+            let pause = self.millis_below(LONGEST_START_MS);
+            self.nodes[at].spawn().map_err(Failure::failed)?;
+            tokio::time::sleep(pause).await;
+            kill(run, &mut self.nodes[at])?;
+            self.use_the_pause(run).await?;
+        }
+        let node = &mut self.nodes[at];
+        let started = tokio::select! {
+            started = node.start_again(&run.http) => started,
+            () = run.reaches(Phase::Over) => return Ok(()),
+        };
+        match started {
+            Ok(()) => run.incident(format!("node {} is back", node.number)),
+            Err(NotStarted { message, .. }) => {
+                let what = format!("node {} does not start again: {message}", node.number);
+                run.report(Finding { fault: Fault::ServerFailed, what }, None);
+                run.enter(Phase::Over);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the command that is meant for the time when a server is dead.
+    async fn use_the_pause(&self, run: &Run) -> Result<(), Failure> {
+        match &self.while_down {
+            Some(command) => shell(run, "--while-down", command.clone()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Notices servers that ended without being killed.
+    fn look_after(&mut self, run: &Run) {
+        for node in &mut self.nodes {
+            if let Some(status) = node.ended() {
+                let what = format!("node {} ended by itself, {status}: {}", node.number, node.last_words());
+                run.report(Finding { fault: Fault::ServerFailed, what }, None);
+                run.enter(Phase::Over);
+            }
+        }
+    }
+
+    fn millis_below(&mut self, limit: usize) -> Duration {
+        Duration::from_millis(self.chance.below(limit).try_into().unwrap_or_default())
+    }
+}
+
+fn kill(run: &Run, node: &mut Node) -> Result<(), Failure> {
+    stop(run, node)?;
+    run.tally().kills_of_nodes += 1;
+    run.incident(format!("node {} is killed", node.number));
+    Ok(())
+}
+
+fn stop(run: &Run, node: &mut Node) -> Result<(), Failure> {
+    node.kill().map_err(|e| Failure::failed(format!("node {} can't be killed: {e}", node.number)))?;
+    if let Some(line) = node.panicked() {
+        run.report(Finding { fault: Fault::ServerFailed, what: format!("node {} had a bug: {line}", node.number) }, None);
+    }
+    Ok(())
+}
+
+/// Runs a command of the user's to its end.
+async fn shell(run: &Run, option: &str, command: String) -> Result<(), Failure> {
+    let told = command.clone();
+    // Its output is not read to the end: what it starts may live on and hold on to it.
+    let to_its_end = tokio::task::spawn_blocking(move || {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &told]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).status()
+    });
+    let status = tokio::select! {
+        status = to_its_end => status.map_err(Failure::failed)?.map_err(Failure::failed)?,
+        () = run.reaches(Phase::Over) => return Err(Failure::failed(format!("{option} `{command}` was still running"))),
+    };
+    if status.success() { Ok(()) } else { Err(Failure::failed(format!("{option} `{command}` failed, {status}"))) }
+}

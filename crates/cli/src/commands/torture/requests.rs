@@ -1,0 +1,192 @@
+//! The requests of a client, as the documentation tells them, and what their answers are.
+
+use super::history::{Answer, Asked, Successor};
+use counterfoil_core::slip::{Kind, Slip};
+use counterfoil_server::sandbox::seed::SeedClient;
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use std::error::Error;
+use std::sync::Arc;
+
+/// A redirect URI that every client of a sandbox has.
+const CALLBACK: &str = "http://127.0.0.1/callback";
+/// Characters of an answer that a finding shows.
+const SHOWN: usize = 200;
+
+/// A request about a grant.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) asked: Asked,
+    /// The text of the token that `asked` names.
+    pub(super) token: &'a str,
+    pub(super) client: &'static SeedClient,
+}
+
+/// The tokens of one answer.
+#[derive(Debug)]
+pub(super) struct Issued {
+    /// The number of the refresh token.
+    pub(super) number: u64,
+    /// The key of the request that they answer.
+    pub(super) key: Option<u64>,
+    pub(super) refresh_token: Arc<str>,
+    pub(super) id_token: Box<str>,
+    pub(super) access_token: Box<str>,
+}
+
+/// Asks a node, and reads the answer to its end.
+pub(super) async fn send(http: &Client, origin: &str, request: &Request<'_>) -> (Answer, Option<Issued>) {
+    let Request { asked, token, client } = request;
+    let post = |path: &str, form: &[(&str, &str)]| http.post(format!("{origin}{path}")).basic_auth(client.id, client.secret).form(form);
+    let received = receive(match asked {
+        Asked::Redeem { slip: 0, .. } => {
+            post("/token", &[("grant_type", "authorization_code"), ("code", token), ("redirect_uri", CALLBACK)])
+        }
+        Asked::Redeem { key, .. } => {
+            let refresh = post("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]);
+            match key {
+                Some(key) => refresh.header("Idempotency-Key", format!("torture-{key:016x}")),
+                None => refresh,
+            }
+        }
+        Asked::Accounts(_) => http.get(format!("{origin}/accounts")).bearer_auth(token),
+        Asked::Introspect(_) => post("/introspect", &[("token", token)]),
+        Asked::Revoke(_) => post("/revoke", &[("token", token)]),
+    });
+    match received.await {
+        Err(lost) => (Answer::Lost(lost), None),
+        Ok(received) => {
+            let (answer, issued) = received.answer(*asked);
+            (answer.unwrap_or_else(|| Answer::Wrong(received.in_words())), issued)
+        }
+    }
+}
+
+/// A code of a new grant, without a browser: 201 and a code, an answer that was lost, or one that is wrong.
+pub(super) async fn code(http: &Client, origin: &str, client: &SeedClient, customer: &str) -> Result<String, Answer> {
+    let form = [("client_id", client.id), ("redirect_uri", CALLBACK), ("customer", customer)];
+    let received = receive(http.post(format!("{origin}/sandbox/codes")).form(&form)).await.map_err(Answer::Lost)?;
+    match (received.status, received.member("code")) {
+        (201, Some(code)) => Ok(code.to_owned()),
+        _ => Err(Answer::Wrong(received.in_words())),
+    }
+}
+
+/// An answer, read to its end.
+struct Received {
+    status: u16,
+    body: Value,
+    text: String,
+    replayed: bool,
+    reason: String,
+}
+
+/// # Errors
+/// Why there is no answer, or none that says what was done.
+async fn receive(request: RequestBuilder) -> Result<Received, String> {
+    let lost = |error: reqwest::Error| {
+        let mut cause: &dyn Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        cause.to_string()
+    };
+    let response = request.send().await.map_err(lost)?;
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (status, replayed, reason) = (response.status().as_u16(), header("idempotency-replayed") == "true", header("counterfoil-reason"));
+    let text = response.text().await.map_err(lost)?;
+    if status == 503 {
+        return Err(format!("503, {reason}"));
+    }
+    Ok(Received { status, body: serde_json::from_str(&text).unwrap_or_default(), text, replayed, reason })
+}
+
+impl Received {
+    fn member(&self, name: &str) -> Option<&str> {
+        self.body.get(name)?.as_str()
+    }
+
+    /// What the documentation calls this answer; `None` where it doesn't know it.
+    fn answer(&self, asked: Asked) -> (Option<Answer>, Option<Issued>) {
+        let no = || Answer::No(self.reason.clone());
+        let yes_or_no = match (asked, self.status) {
+            (Asked::Redeem { key, .. }, 200) => {
+                let Some((successor, issued)) = self.tokens(key) else { return (None, None) };
+                return (Some(Answer::Tokens { successor, replayed: self.replayed }), Some(issued));
+            }
+            (Asked::Redeem { slip, .. }, 400) => (self.body == refusal(slip)).then(no),
+            (Asked::Accounts(_), 200) => {
+                self.body.get("accounts").and_then(Value::as_array).is_some_and(|list| !list.is_empty()).then_some(Answer::Yes)
+            }
+            (Asked::Accounts(_), 401) => (self.body == json!({"code": 602, "message": "Customer not authorized"})).then(no),
+            (Asked::Introspect(_), 200) if self.body == json!({"active": false}) => Some(no()),
+            (Asked::Introspect(_), 200) => (self.body.get("active") == Some(&Value::Bool(true))).then_some(Answer::Yes),
+            (Asked::Revoke(_), 200) => self.text.is_empty().then_some(Answer::Yes),
+            _ => None,
+        };
+        (yes_or_no, None)
+    }
+
+    fn tokens(&self, key: Option<u64>) -> Option<(Successor, Issued)> {
+        let refresh_token: Arc<str> = self.member("refresh_token")?.into();
+        let slip = Slip::read_unauthenticated(Kind::RefreshToken, &refresh_token)?;
+        let (id_token, access_token) = (self.member("id_token")?.into(), self.member("access_token")?.into());
+        let good = self.member("token_type") == Some("Bearer") && self.body.get("expires_in").and_then(Value::as_i64)? > 0;
+        let successor = Successor { text: refresh_token.clone(), grant: slip.grant, number: slip.number };
+        good.then_some((successor, Issued { number: slip.number, key, refresh_token, id_token, access_token }))
+    }
+
+    /// Status and body, without what an answer of 200 or 201 may hold: tokens.
+    fn in_words(&self) -> String {
+        let shown = match (self.status, self.body.as_object()) {
+            (200 | 201, Some(members)) => format!("with {}", members.keys().map(String::as_str).collect::<Vec<_>>().join(", ")),
+            (200 | 201, None) => format!("with a body of {} bytes", self.text.len()),
+            _ => self.text.chars().take(SHOWN).collect(),
+        };
+        let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
+        format!("{} {shown}{reason}", self.status)
+    }
+}
+
+/// How a code or a refresh token is refused.
+fn refusal(slip: u64) -> Value {
+    let description = match slip {
+        0 => "Invalid or expired code parameter.",
+        _ => "Refresh token is invalid or has already been claimed by another client.",
+    };
+    json!({"error": "invalid_request", "error_description": description})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::Token;
+    use super::*;
+
+    fn received(status: u16, body: &Value) -> Received {
+        Received { status, body: body.clone(), text: body.to_string(), replayed: false, reason: "why".into() }
+    }
+
+    #[test]
+    fn only_what_is_documented_is_an_answer() {
+        let asked = Asked::Redeem { slip: 3, key: None };
+        let is_known = |asked, status, body: &Value| received(status, body).answer(asked).0.is_some();
+        assert!(is_known(asked, 400, &refusal(3)));
+        assert!(!is_known(asked, 400, &refusal(0)));
+        assert!(!is_known(asked, 400, &json!({"error": "invalid_grant"})));
+        assert!(!is_known(asked, 500, &refusal(3)));
+        assert!(!is_known(asked, 200, &json!({"refresh_token": "cfr_short", "id_token": "i", "access_token": "a"})));
+        let accounts = Asked::Accounts(Token::Id(1));
+        assert!(is_known(accounts, 200, &json!({"accounts": [{}]})));
+        assert!(!is_known(accounts, 200, &json!({"accounts": []})));
+        assert!(!is_known(accounts, 401, &json!({"code": 602})));
+        assert!(!is_known(Asked::Revoke(Token::Code), 200, &json!({"active": true})));
+        assert!(!is_known(Asked::Introspect(Token::Id(1)), 200, &json!({})));
+    }
+
+    #[test]
+    fn no_token_is_shown() {
+        let wrong = received(200, &json!({"refresh_token": "cfr_secret", "id_token": "eyJsecret"}));
+        assert_eq!(wrong.in_words(), "200 with id_token, refresh_token (why)");
+        assert!(!received(200, &Value::String("cfr_secret".into())).in_words().contains("secret"));
+    }
+}

@@ -1,0 +1,249 @@
+//! One run: where the nodes are, what was done to them, and what was found.
+
+use super::chance::Chance;
+use super::checker::{Fault, Finding};
+use super::grant::Grant;
+use super::history::{Answer, Event, Moment};
+use super::requests::{self, Issued, Request};
+use super::tally::Tally;
+use crate::output;
+use counterfoil_server::sandbox::seed::SeedClient;
+use indicatif::ProgressBar;
+use reqwest::Client;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How long a client goes on asking.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The pauses of a client that is not answered grow up to this.
+const LONGEST_PAUSE_MS: usize = 250;
+/// Ended grants that are remembered.
+const GRAVES: usize = 10_000;
+/// Findings after which nothing new is to be learnt.
+const ENOUGH: usize = 100;
+
+/// How far a run is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
+pub(super) enum Phase {
+    /// Clients work and servers are killed.
+    Torture,
+    /// Clients finish what they are at, and no server is killed any more.
+    Closing,
+    /// Nobody asks anything any more.
+    Over,
+}
+
+/// Something wrong, with its evidence.
+#[derive(Serialize)]
+pub(super) struct Found {
+    fault: &'static str,
+    what: String,
+    /// The grant and its client, if it is about one.
+    about: Option<String>,
+    /// Requests and kills in the order of time.
+    history: Vec<String>,
+}
+
+/// What everybody in a run shares.
+pub(super) struct Run {
+    pub(super) http: Client,
+    pub(super) origins: Vec<String>,
+    pub(super) progress: ProgressBar,
+    /// Whether findings wait for the end.
+    json: bool,
+    began: Instant,
+    phase: watch::Sender<Phase>,
+    tally: Mutex<Tally>,
+    incidents: Mutex<Vec<(Duration, String)>>,
+    found: Mutex<Vec<Found>>,
+    graves: Mutex<VecDeque<Grant>>,
+}
+
+/// A request that was sent until it was answered: every try, and the tokens that came.
+pub(super) struct Asking {
+    pub(super) tries: Vec<Event>,
+    pub(super) issued: Option<Issued>,
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Run {
+    pub(super) fn new(http: Client, origins: Vec<String>, progress: ProgressBar, json: bool) -> Self {
+        Self {
+            http,
+            origins,
+            progress,
+            json,
+            began: Instant::now(),
+            phase: watch::Sender::new(Phase::Torture),
+            tally: Mutex::default(),
+            incidents: Mutex::default(),
+            found: Mutex::default(),
+            graves: Mutex::default(),
+        }
+    }
+
+    /// Time since the beginning.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Goes on to `phase`; never back.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = if later { phase } else { *now };
+            later
+        });
+    }
+
+    /// Waits until the run is at `phase` or past it.
+    pub(super) async fn reaches(&self, phase: Phase) {
+        // Fails only once the sender is gone, which is in `self`.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
+    }
+
+    /// Remembers what was done to the servers, for the histories of findings.
+    pub(super) fn incident(&self, what: String) {
+        lock(&self.incidents).push((self.now(), what));
+    }
+
+    /// Sends a request once.
+    pub(super) async fn ask_once(&self, request: Request<'_>, node: usize) -> Asking {
+        let sent = self.now();
+        let (answer, issued) = requests::send(&self.http, &self.origins[node], &request).await;
+        Asking { tries: vec![Event { sent, answered: self.now(), node: node + 1, asked: request.asked, answer }], issued }
+    }
+
+    /// Sends a request until it is answered, with the same key as documented, to this node or each time to another.
+    pub(super) async fn ask(&self, chance: &mut Chance, request: Request<'_>, node: Option<usize>) -> Asking {
+        let began = self.now();
+        let mut asking = Asking { tries: Vec::new(), issued: None };
+        while self.phase() < Phase::Over {
+            let Asking { tries, issued } = self.ask_once(request, node.unwrap_or_else(|| chance.below(self.origins.len()))).await;
+            asking.tries.extend(tries);
+            let Some(last) = asking.tries.last_mut() else { break };
+            let waited = last.answered.saturating_sub(began);
+            match &last.answer {
+                Answer::Lost(why) if waited > PATIENCE => last.answer = Answer::Never(why.clone()),
+                Answer::Lost(_) => {
+                    self.tally().retries += 1;
+                    pause(chance, asking.tries.len()).await;
+                    continue;
+                }
+                _ => asking.issued = issued,
+            }
+            self.tally().waited(waited);
+            break;
+        }
+        asking
+    }
+
+    /// A new code, or `None` where there is none to be had.
+    pub(super) async fn code(&self, chance: &mut Chance, client: &SeedClient, customer: &str) -> Option<String> {
+        let (began, mut tries) = (self.now(), 0);
+        while self.phase() < Phase::Over {
+            let origin = &self.origins[chance.below(self.origins.len())];
+            let answer = requests::code(&self.http, origin, client, customer).await;
+            let waited = self.now().saturating_sub(began);
+            match answer {
+                Ok(code) => {
+                    self.tally().waited(waited);
+                    return Some(code);
+                }
+                Err(Answer::Lost(_)) if waited <= PATIENCE => {
+                    self.tally().retries += 1;
+                    tries += 1;
+                    pause(chance, tries).await;
+                }
+                Err(answer) => {
+                    let fault = if matches!(answer, Answer::Lost(_)) { Fault::NoAnswer } else { Fault::Unexpected };
+                    self.report(Finding { fault, what: format!("a code for {customer}: {answer}") }, None);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Keeps an ended grant, so that it can be tried again. Gives one back that there is no more room for.
+    pub(super) fn bury(&self, grant: Grant) -> Option<Grant> {
+        let mut graves = lock(&self.graves);
+        graves.push_back(grant);
+        if graves.len() > GRAVES { graves.pop_front() } else { None }
+    }
+
+    /// Takes out one of the ended grants.
+    pub(super) fn dig(&self, chance: &mut Chance) -> Option<Grant> {
+        let mut graves = lock(&self.graves);
+        let at = chance.below(graves.len());
+        graves.swap_remove_back(at)
+    }
+
+    /// Tells what is wrong, and keeps it for the summary.
+    pub(super) fn report(&self, finding: Finding, grant: Option<&Grant>) {
+        let Finding { fault, what } = finding;
+        let found = Found {
+            fault: fault.name(),
+            what,
+            about: grant.map(Grant::in_words),
+            history: grant.map_or_else(Vec::new, |grant| self.history(grant.history())),
+        };
+        let mut all = lock(&self.found);
+        if all.len() == ENOUGH {
+            return;
+        }
+        if !self.json {
+            let about = found.about.as_ref().map(|about| format!("\n  {about}")).unwrap_or_default();
+            let lines: String = found.history.iter().map(|line| format!("\n    {line}")).collect();
+            let text = format!("finding {}: {}: {}{about}{lines}\n", all.len() + 1, found.fault, found.what);
+            self.progress.suspend(|| output::say(&output::printable(&text)));
+        }
+        all.push(found);
+        if all.len() == ENOUGH {
+            self.enter(Phase::Over);
+        }
+    }
+
+    /// The requests about a grant and what was done to the servers meanwhile.
+    fn history(&self, events: &[Event]) -> Vec<String> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Vec::new() };
+        let incidents = lock(&self.incidents);
+        let meanwhile = incidents.iter().filter(|(when, _)| *when >= first.sent && *when <= last.answered);
+        let mut lines: Vec<_> = meanwhile.map(|(when, what)| (*when, format!("{} {what}", Moment(*when)))).collect();
+        lines.extend(events.iter().map(|event| (event.answered, event.to_string())));
+        lines.sort_by_key(|(when, _)| *when);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// Everything that was found, and whether the run was broken off because it was enough.
+    pub(super) fn take_found(&self) -> (Vec<Found>, bool) {
+        let found = std::mem::take(&mut *lock(&self.found));
+        let enough = found.len() == ENOUGH;
+        (found, enough)
+    }
+
+    pub(super) fn findings(&self) -> usize {
+        lock(&self.found).len()
+    }
+}
+
+/// What a client waits before its next try: longer from try to try, and not in step with other clients.
+async fn pause(chance: &mut Chance, tries: usize) {
+    let longest = (10_usize << tries.min(10)).min(LONGEST_PAUSE_MS);
+    let millis = longest / 2 + chance.below(longest / 2);
+    tokio::time::sleep(Duration::from_millis(millis.try_into().unwrap_or_default())).await;
+}

@@ -1,0 +1,44 @@
+//! What was done, in numbers.
+
+use serde::Serialize;
+use std::time::Duration;
+
+#[derive(Default, Clone, Serialize)]
+pub(super) struct Tally {
+    /// Grants that were given.
+    pub(super) grants: u64,
+    /// Refreshes that were answered with tokens, repeats not among them.
+    pub(super) refreshes: u64,
+    /// Requests that were sent again because their answer was lost.
+    pub(super) retries: u64,
+    /// Refreshes that were answered and repeated with their key all the same.
+    pub(super) repeats: u64,
+    /// Those of them that were not marked with `Idempotency-Replayed`: right for a server whose database died under it, and for no other.
+    pub(super) unmarked_repeats: u64,
+    /// Slips that were presented twice at once, with two keys.
+    pub(super) races: u64,
+    /// Old slips that were presented without a key.
+    pub(super) replays: u64,
+    /// Bearer tokens shown at `/accounts` and `/introspect`, and answered.
+    pub(super) reads: u64,
+    /// Endings that were acknowledged.
+    pub(super) revocations: u64,
+    /// Ended grants of which every token was tried again.
+    pub(super) ended_grants_checked: u64,
+    /// SIGKILLs of servers.
+    pub(super) kills_of_nodes: u64,
+    /// SIGKILLs of the database.
+    pub(super) kills_of_the_database: u64,
+    /// The longest time from a client's first try to its answer, in milliseconds.
+    pub(super) longest_wait_ms: u64,
+}
+
+impl Tally {
+    pub(super) const fn kills(&self) -> u64 {
+        self.kills_of_nodes + self.kills_of_the_database
+    }
+
+    pub(super) fn waited(&mut self, wait: Duration) {
+        self.longest_wait_ms = self.longest_wait_ms.max(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    }
+}
