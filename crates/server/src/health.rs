@@ -7,8 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use counterfoil_store::StoreError;
 use serde_json::json as value;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the store may take to be written; whoever asks waits no longer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// 200 while the process serves.
 pub async fn live() -> Response {
@@ -20,7 +26,8 @@ pub async fn live() -> Response {
 /// # Errors
 /// 503.
 pub async fn ready(State(app): State<Arc<App>>) -> Result<Response, Refused> {
-    app.store.probe().await.map_err(Refused::unavailable)?;
+    let written = timeout(PATIENCE, app.store.probe()).await;
+    written.unwrap_or_else(|_| Err(StoreError::NotWritten("no answer in time".into()))).map_err(Refused::unavailable)?;
     Ok(json(StatusCode::OK, &value!({ "ready": true })))
 }
 

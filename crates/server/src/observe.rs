@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict;
-use counterfoil_store::{Redeemed, Tearing};
+use counterfoil_store::{Redeemed, StoreCounts, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
@@ -61,7 +61,22 @@ pub struct Metrics {
     slips: HashMap<&'static str, Counter>,
     wal_bytes: Gauge,
     queued_writes: Gauge,
+    /// What the store counts, in the order of [`STORE`].
+    store: Vec<Counter>,
 }
+
+/// What the store counts, by the name of its metric.
+const STORE: [(&str, fn(&StoreCounts) -> u64); 9] = [
+    ("counterfoil_store_commits_total", |counts| counts.commits),
+    ("counterfoil_store_redeem_batches_total", |counts| counts.redeem_batches),
+    ("counterfoil_store_redeem_batched_total", |counts| counts.redeem_batched),
+    ("counterfoil_store_read_batches_total", |counts| counts.read_batches),
+    ("counterfoil_store_reads_total", |counts| counts.reads),
+    ("counterfoil_store_retries_total", |counts| counts.retries),
+    ("counterfoil_store_unknown_outcomes_total", |counts| counts.unknown_outcomes),
+    ("counterfoil_store_connections_total", |counts| counts.connections),
+    ("counterfoil_store_endings_forgotten_total", |counts| counts.endings_forgotten),
+];
 
 /// What can become of a slip, as a label.
 const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
@@ -103,6 +118,7 @@ impl Metrics {
             routes: routes.collect(),
             slips: slips.into_iter().collect(),
             wal_bytes: recorder.register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
+            store: STORE.iter().map(|(name, _)| recorder.register_counter(&Key::from_name(*name), &METADATA)).collect(),
             queued_writes: recorder.register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
             handle: recorder.handle(),
         }
@@ -143,6 +159,10 @@ impl Metrics {
         {
             self.wal_bytes.set(app.store.wal_bytes() as f64);
             self.queued_writes.set(app.store.queued_writes() as f64);
+        }
+        let counts = app.store.counts();
+        for (counter, (_, count)) in self.store.iter().zip(STORE) {
+            counter.absolute(count(&counts));
         }
         self.handle.render()
     }

@@ -54,6 +54,10 @@ async fn a_confidential_clients_replay_is_refused_and_nothing_else() {
     assert_eq!(sandbox.audited(&latest, "refresh_token_replayed").await, 6);
     let metrics = sandbox.get("/metrics").await.text;
     assert!(metrics.lines().any(|line| line == r#"counterfoil_slips_total{outcome="claimed"} 6"#), "{metrics}");
+    let counted = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap();
+    assert!(counted("counterfoil_store_commits_total") > 0, "{metrics}");
+    assert!(counted("counterfoil_store_redeem_batched_total") >= counted("counterfoil_store_redeem_batches_total"), "{metrics}");
+    assert_eq!(counted("counterfoil_store_endings_forgotten_total"), 0);
     sandbox.refreshed(RECIPIENT, &latest).await;
 }
 

@@ -103,6 +103,8 @@ impl Journal {
         if !is_at(file, path) {
             *file = open_private(path)?;
         }
+        // An admin command beside a node on PostgreSQL writes to the same file.
+        file.lock()?;
         let before = file.metadata()?.len();
         let written = file.write_all(&self.pending).and_then(|()| file.sync_data());
         if written.is_err() {
@@ -111,6 +113,8 @@ impl Journal {
         } else {
             self.pending.clear();
         }
+        // It is freed with the file at the latest.
+        let _ = file.unlock();
         written
     }
 
@@ -119,7 +123,7 @@ impl Journal {
         let Some((path, file)) = self.file.as_mut() else { return Ok(()) };
         let path = path.clone();
         let mut tail = Vec::new();
-        let read = file.metadata().and_then(|meta| {
+        let read = file.lock().and_then(|()| file.metadata()).and_then(|meta| {
             file.seek(SeekFrom::Start(meta.len().saturating_sub(TAIL)))?;
             file.read_to_end(&mut tail)
         });
@@ -135,6 +139,7 @@ impl Journal {
             // This is nothing of ours, and is kept for the operator to look at.
             self.pending.push(b'\n');
         }
+        let _ = file.unlock();
         let waiting = self.pending.clone();
         let known: std::collections::HashSet<&[u8]> =
             tail.split(|byte| *byte == b'\n').chain(waiting.split(|byte| *byte == b'\n')).collect();

@@ -33,6 +33,7 @@ mod pending;
 mod postgres;
 mod record;
 mod redeem;
+mod removed;
 mod restore;
 mod sqlite;
 mod store;

@@ -1,7 +1,7 @@
 //! Clients and their secrets.
 
 use super::Postgres;
-use super::loss::{Removed, remove};
+use super::loss::remove;
 use super::row::Columns;
 use super::shared::changed;
 use super::trouble::Trouble;
@@ -9,6 +9,7 @@ use super::write::Write;
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{AddClient, AddSecret};
+use crate::removed::Removed;
 use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
 use counterfoil_core::clock::Timestamp;
 use futures_util::FutureExt as _;

@@ -1,12 +1,13 @@
 //! Local customers of providers, and the directory of their accounts.
 
 use super::Postgres;
-use super::loss::{Removed, remove};
+use super::loss::remove;
 use super::row::Columns;
 use super::trouble::Trouble;
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{Account, AddCustomer, Customer, NewCustomer};
+use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::secret::Secret;

@@ -11,32 +11,10 @@ use crate::journal::Line;
 use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::record::Ending;
+use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use futures_util::FutureExt as _;
-
-/// Who is removed.
-pub(super) enum Removed {
-    Client(String),
-    Customer(CustomerId),
-}
-
-impl Removed {
-    /// What it is found by among the eras.
-    fn name(&self) -> [&str; 3] {
-        match self {
-            Self::Client(id) => [id, "", ""],
-            Self::Customer(id) => ["", &id.provider, &id.customer],
-        }
-    }
-
-    fn line(&self, at: Timestamp, era: u32) -> Line {
-        match self {
-            Self::Client(client) => Line::Client { at, client: client.clone(), era },
-            Self::Customer(customer) => Line::Customer { at, customer: customer.clone(), era },
-        }
-    }
-}
 
 /// Removes a client or customer with what hangs on it. Its era is raised, the work of ending its grants one by one is written down, and all checks at all
 /// nodes refuse them once this is committed.

@@ -1,11 +1,12 @@
 //! Clients and their secrets. They are few and kept in memory by the server; the store is where they survive.
 
 use super::Sqlite;
-use super::era::{Removed, remove};
+use super::era::remove;
 use super::row::{column, impossible, named, time};
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{AddClient, AddSecret};
+use crate::removed::Removed;
 use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
 use counterfoil_core::clock::Timestamp;
 use rusqlite::{Connection, params};

@@ -1,11 +1,12 @@
 //! Local customers of providers, and the directory of their accounts.
 
 use super::Sqlite;
-use super::era::{Removed, remove};
+use super::era::remove;
 use super::row::{named, time};
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{Account, AddCustomer, Customer, NewCustomer};
+use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::secret::Secret;

@@ -4,43 +4,12 @@
 
 use super::writer::Batch;
 use super::{clients, customers};
-use crate::journal::Line;
+use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, Terms};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Who is removed.
-#[derive(Clone)]
-pub(crate) enum Removed {
-    Client(String),
-    Customer(CustomerId),
-}
-
-impl Removed {
-    /// How the tables name it: client, provider, customer.
-    fn name(&self) -> [&str; 3] {
-        match self {
-            Self::Client(id) => [id, "", ""],
-            Self::Customer(id) => ["", &id.provider, &id.customer],
-        }
-    }
-
-    fn line(&self, era: u32, at: Timestamp) -> Line {
-        match self.clone() {
-            Self::Client(client) => Line::Client { at, client, era },
-            Self::Customer(customer) => Line::Customer { at, customer, era },
-        }
-    }
-
-    fn delete(&self, db: &Connection) -> rusqlite::Result<bool> {
-        match self {
-            Self::Client(id) => clients::delete(db, id),
-            Self::Customer(id) => customers::delete(db, id),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Eras(RwLock<Raised>);
@@ -121,7 +90,7 @@ impl Eras {
 /// is written down, and all checks refuse them once this is committed.
 pub(crate) fn remove(batch: &mut Batch<'_>, eras: &Arc<Eras>, who: &Removed, now: Timestamp) -> rusqlite::Result<bool> {
     let era = match era_in(batch.db, who)? {
-        before if who.delete(batch.db)? => before + 1,
+        before if delete(batch.db, who)? => before + 1,
         // The first run may have been committed after all: what stands is noted once more. Without an era it was not.
         stands if batch.again && stands > 0 => {
             note(batch, eras, who, stands, now);
@@ -141,10 +110,18 @@ pub(crate) fn remove_again(batch: &mut Batch<'_>, who: &Removed, era: u32, at: T
     if era_in(batch.db, who)? >= era {
         return Ok(false);
     }
-    who.delete(batch.db)?;
+    delete(batch.db, who)?;
     write(batch.db, who, era, at)?;
-    batch.journal(who.line(era, at));
+    batch.journal(who.line(at, era));
     Ok(true)
+}
+
+/// Takes a client or customer away with what hangs on it; false where there is none.
+fn delete(db: &Connection, who: &Removed) -> rusqlite::Result<bool> {
+    match who {
+        Removed::Client(id) => clients::delete(db, id),
+        Removed::Customer(id) => customers::delete(db, id),
+    }
 }
 
 fn era_in(db: &Connection, who: &Removed) -> rusqlite::Result<u32> {
@@ -167,7 +144,7 @@ fn write(db: &Connection, who: &Removed, era: u32, at: Timestamp) -> rusqlite::R
 
 /// Has a removal known in the journal and, once it is committed, to the checks.
 fn note(batch: &mut Batch<'_>, eras: &Arc<Eras>, who: &Removed, era: u32, at: Timestamp) {
-    batch.journal(who.line(era, at));
+    batch.journal(who.line(at, era));
     let (eras, who) = (eras.clone(), who.clone());
     batch.once_committed(move || eras.write().raise(who, era));
 }

@@ -1,7 +1,7 @@
 //! After a loss of data: the epoch is raised, and endings that were forgotten take effect again.
 
 use super::Sqlite;
-use super::era::{Removed, remove_again};
+use super::era::remove_again;
 use super::grants::end;
 use super::writer::Batch;
 use crate::error::StoreError;
@@ -9,6 +9,7 @@ use crate::journal::Line;
 use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::record::Ending;
+use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use rusqlite::Connection;
 use std::sync::Arc;
