@@ -65,8 +65,11 @@ pub struct Metrics {
     store: Vec<Counter>,
 }
 
+/// Reads one of what the store counts.
+type Read = fn(&StoreCounts) -> u64;
+
 /// What the store counts, by the name of its metric.
-const STORE: [(&str, fn(&StoreCounts) -> u64); 9] = [
+const STORE: [(&str, Read); 9] = [
     ("counterfoil_store_commits_total", |counts| counts.commits),
     ("counterfoil_store_redeem_batches_total", |counts| counts.redeem_batches),
     ("counterfoil_store_redeem_batched_total", |counts| counts.redeem_batched),

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::journal::Line;
 use crate::pending::Pending;
 use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
-use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_core::clock::{HOUR, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CustomerId, GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
@@ -34,6 +34,9 @@ macro_rules! select_grant {
         )
     };
 }
+
+/// Seconds for which an ending may still lack its line in any journal: its node was killed in between, and starts again or is replaced within them.
+const VOUCHED_FOR: Seconds = 15 * MINUTE;
 
 /// The place of the ending in the columns of `select_grant`.
 const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
@@ -183,13 +186,13 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
     if write.execute(end, &[&id]).await? == 0 {
         let known = write.row("SELECT at, ended_by FROM counterfoil LEFT JOIN ending USING (grant_id) WHERE grant_id = $1", &[&id]).await?;
         let Some(row) = known else { return Ok(Ending::NotFound) };
-        if write.again {
-            // It may be this very call's, and its line not yet in the journal. A line that repeats does no harm.
-            let columns = Columns::of(&row, "ending");
-            let ended: (Option<i64>, Option<&str>) = (columns.get(0)?, columns.get(1)?);
-            if let (Some(at), Some(by)) = (ended.0, ended.1.and_then(EndedBy::from_name)) {
-                write.lines.push(Line::Grant { at: Timestamp::from_unix(at), grant, by });
-            }
+        // It may be this very call's, or that of a node that was killed before it wrote its line: this answer vouches for it. Lines may repeat.
+        let columns = Columns::of(&row, "ending");
+        let ended: (Option<i64>, Option<&str>) = (columns.get(0)?, columns.get(1)?);
+        if let (Some(at), Some(by)) = (ended.0.map(Timestamp::from_unix), ended.1.and_then(EndedBy::from_name))
+            && (write.again || now.since(at) < VOUCHED_FOR)
+        {
+            write.lines.push(Line::Grant { at, grant, by });
         }
         return Ok(Ending::AlreadyEnded);
     }

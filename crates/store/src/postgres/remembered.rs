@@ -1,5 +1,5 @@
-//! The endings that this node has acknowledged of late. A standby that was promoted may have missed some; they are applied again on every new
-//! connection before it is used, so that what was revoked stays revoked.
+//! The endings that this node has acknowledged of late, or is about to. A standby that was promoted may have missed some; they are applied again
+//! on every new connection before it is used, so that what was revoked stays revoked.
 
 use super::connection::Connection;
 use super::loss::apply;
@@ -18,7 +18,16 @@ const LIVING: &str = "SELECT grant_id FROM counterfoil WHERE grant_id = ANY($1) 
 
 /// The endings, the oldest first.
 #[derive(Default)]
-pub(super) struct Remembered(Mutex<VecDeque<(Instant, Line)>>);
+pub(super) struct Remembered(Mutex<VecDeque<Kept>>);
+
+/// An ending that is remembered.
+#[derive(Clone)]
+struct Kept {
+    since: Instant,
+    line: Line,
+    /// Whether its commit was answered. Until then a crash may undo it, which nobody need be called for.
+    committed: bool,
+}
 
 impl Remembered {
     /// Remembers endings whose commit is about to be sent. Were it done later, a connection to a standby that has just been promoted could be made in between.
@@ -27,43 +36,53 @@ impl Remembered {
             return;
         }
         let (now, mut kept) = (Instant::now(), self.kept());
-        while kept.front().is_some_and(|(at, _)| now.duration_since(*at) > FOR) {
+        while kept.front().is_some_and(|ending| now.duration_since(ending.since) > FOR) {
             kept.pop_front();
         }
-        kept.extend(lines.iter().map(|line| (now, line.clone())));
+        kept.extend(lines.iter().map(|line| Kept { since: now, line: line.clone(), committed: false }));
+    }
+
+    /// The commit of these was answered: from now on they may be acknowledged, and the database has lost something where it does not know them.
+    pub(super) fn committed(&self, lines: &[Line]) {
+        // They were added a moment ago, and so are near the end.
+        let mut kept = self.kept();
+        let added = kept.iter_mut().rev().filter(|ending| !ending.committed && lines.contains(&ending.line));
+        added.take(lines.len()).for_each(|ending| ending.committed = true);
     }
 
     /// Forgets endings whose transaction did not take effect.
     pub(super) fn take_back(&self, lines: &[Line]) {
         if !lines.is_empty() {
-            self.kept().retain(|(_, line)| !lines.contains(line));
+            self.kept().retain(|ending| ending.committed || !lines.contains(&ending.line));
         }
     }
 
-    /// Applies on a new connection what the database does not know, and gives how many endings that were.
+    /// Applies on a new connection what the database does not know, and gives how many endings that were of those it had committed.
     pub(super) async fn apply_again(&self, connection: &mut Connection) -> Result<usize, Trouble> {
-        let lines: Vec<Line> = self.kept().iter().map(|(_, line)| line.clone()).collect();
-        if lines.is_empty() {
+        let endings: Vec<Kept> = self.kept().iter().cloned().collect();
+        if endings.is_empty() {
             return Ok(0);
         }
-        let grants: Vec<i64> = lines.iter().filter_map(|line| line.grant().map(|grant| grant.number())).collect();
+        let grants: Vec<i64> = endings.iter().filter_map(|ending| ending.line.grant().map(|grant| grant.number())).collect();
         let mut living = HashSet::new();
         for row in connection.rows(LIVING, &[&grants]).await? {
             living.insert(row.try_get::<_, i64>(0)?);
         }
         let mut forgotten = 0;
-        for line in lines.iter().filter(|line| line.grant().is_none_or(|grant| living.contains(&grant.number()))) {
+        for Kept { line, committed, .. } in &endings {
+            if line.grant().is_some_and(|grant| !living.contains(&grant.number())) {
+                continue;
+            }
             // Each in a transaction of its own: what one meets is no other's business.
             let mut write = Write::begin(connection, false).await?;
-            if apply(&mut write, line).await?.took_effect() {
-                forgotten += 1;
-            }
+            let was_forgotten = apply(&mut write, line).await?.took_effect() && *committed;
             write.commit().await?;
+            forgotten += usize::from(was_forgotten);
         }
         Ok(forgotten)
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<(Instant, Line)>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -144,6 +144,7 @@ impl Inner {
         match write.commit().await {
             Ok(_) => {
                 self.counts.commits.add(1);
+                self.connector.remembered.committed(&lines);
                 Ok((answer, lines))
             }
             Err(trouble) => {

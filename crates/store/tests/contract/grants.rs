@@ -22,8 +22,9 @@ pub async fn an_ended_grant_is_dead_at_once_and_for_good(bench: Bench) {
     let whole = store.grant(code.grant).await.unwrap().unwrap();
     assert_eq!(whole.ended.unwrap().by, EndedBy::Client);
     assert_eq!(store.outgoing_events(10).await.unwrap(), [("CONSENT_REVOKED".to_owned(), code.grant, "DATA_RECIPIENT".to_owned())]);
-    let journal = bench.journal();
-    assert_eq!(journal, format!("{{\"at\":{},\"grant\":\"{}\",\"by\":\"client\"}}\n", NOW.unix(), code.grant));
+    // Another answer may vouch for it with a line of its own.
+    let line = format!("{{\"at\":{},\"grant\":\"{}\",\"by\":\"client\"}}", NOW.unix(), code.grant);
+    assert!(bench.journal().lines().all(|written| written == line) && !bench.journal().is_empty());
 
     drop(store);
     let store = bench.open().await;

@@ -1,0 +1,18 @@
+//! Many nodes on one PostgreSQL are one system: real processes, spoken to over HTTP, stopped and killed, also with the database under them.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod bank;
+mod clients;
+mod endings;
+mod failover;
+mod first_start;
+mod keys;
+mod load;
+mod outage;
+mod rolling_restart;
+mod sandboxes;
+#[path = "../setting/mod.rs"]
+mod setting;
+mod slips;
+mod stale_standby;
