@@ -3,44 +3,23 @@
 //! `cargo run --release -p counterfoil-store --example copy postgres://USER@HOST/EMPTY_DATABASE [grants] [directory]`
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::panic, clippy::cast_precision_loss)]
 
+mod setting;
+
 use counterfoil_core::claim::{Claim, Request};
-use counterfoil_core::clock::{DAY, Timestamp};
-use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::clock::DAY;
+use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
-use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
 use counterfoil_store::{NewGrant, OpenOptions, Redeem, Store, StoreAddress, StoreCopy, StoreKind};
+use setting::{NOW, terms};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ISSUER: &str = "https://a.example";
-const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 const KEY: SlipKeyId = SlipKeyId(1);
-
-fn terms(n: u32) -> Terms {
-    Terms {
-        grant: GrantId::new(NOW.plus(i64::from(n >> 20)), (n << 2).to_be_bytes()),
-        client: "app".into(),
-        customer: CustomerId { provider: "examplebank".into(), customer: format!("customer-{:08x}", n.wrapping_mul(0x9e37_79b9)) },
-        name: "Ada Lovelace".into(),
-        scopes: Scopes::ALL,
-        clusters: DataClusters::from_names(["BALANCES", "TRANSACTIONS"]).unwrap(),
-        accounts: vec![format!("account-{n}"), format!("savings-{n}")],
-        lookback_days: None,
-        created_at: NOW,
-        expires_at: NOW.plus(365 * DAY),
-        authenticated_at: NOW,
-        redirect_uri: "https://app.example/callback".into(),
-        challenge: None,
-        nonce: None,
-        client_era: 0,
-        customer_era: 0,
-    }
-}
 
 fn redeem(n: u32) -> Redeem {
     let terms = Arc::new(terms(n));

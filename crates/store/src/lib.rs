@@ -20,6 +20,7 @@
 mod address;
 mod audit;
 mod backup;
+mod columns;
 mod copy;
 mod counts;
 mod endings;

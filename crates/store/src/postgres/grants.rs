@@ -2,10 +2,11 @@
 
 use super::Postgres;
 use super::connection::Connection;
-use super::row::{COUNTERFOIL_COLUMNS, Columns, TERMS_COLUMNS, counterfoil_columns, terms_columns};
+use super::row::Columns;
 use super::trouble::Trouble;
 use super::write::Write;
 use crate::audit::Event;
+use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, terms_columns};
 use crate::error::StoreError;
 use crate::journal::Line;
 use crate::pending::Pending;

@@ -2,9 +2,10 @@
 
 use super::batch::{Batched, Lost, enqueue, in_time};
 use super::connection::{Connection, Prepared};
-use super::row::{COUNTERFOIL_COLUMNS, Columns, counterfoil_columns, terms_columns};
+use super::row::Columns;
 use super::trouble::Trouble;
 use super::{Inner, Postgres};
+use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns, terms_columns};
 use crate::error::StoreError;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;

@@ -4,11 +4,12 @@
 use super::batch::{Batched, Lost, enqueue, in_time};
 use super::connection::Connection;
 use super::grants::{audit, end};
-use super::row::{COUNTERFOIL_COLUMNS, Columns, counterfoil_columns};
+use super::row::Columns;
 use super::trouble::Trouble;
 use super::write::Write;
 use super::{Inner, Postgres};
 use crate::audit::Event;
+use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};

@@ -12,25 +12,6 @@ use counterfoil_core::verdict::Counterfoil;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
-/// The columns that [`Columns::counterfoil`] reads, in order.
-macro_rules! counterfoil_columns {
-    () => {
-        "seal, next_slip, counterfoil.expires_at, claim, redeemed_at, slip_key, epoch, ended"
-    };
-}
-/// The columns that [`Columns::terms`] reads, in order.
-macro_rules! terms_columns {
-    () => {
-        "terms.grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, \
-         terms.expires_at, authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era"
-    };
-}
-pub(super) use {counterfoil_columns, terms_columns};
-/// How many columns [`Columns::counterfoil`] reads.
-pub(super) const COUNTERFOIL_COLUMNS: usize = 8;
-/// How many columns [`Columns::terms`] reads.
-pub(super) const TERMS_COLUMNS: usize = 17;
-
 /// The columns of a row of `table`, to be read by their place.
 pub(super) struct Columns<'a> {
     row: &'a Row,

@@ -3,9 +3,10 @@
 use super::Sqlite;
 use super::loss::bearers_from;
 use super::redeem::{READ_COUNTERFOIL, counterfoil};
-use super::row::{self, TERMS_COLUMNS, column, named, time};
+use super::row::{self, column, named, time};
 use super::writer::Batch;
 use crate::audit::Event;
+use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, terms_columns};
 use crate::error::StoreError;
 use crate::journal::Line;
 use crate::pending::Pending;
@@ -22,9 +23,9 @@ macro_rules! select_grant {
     ($condition:literal) => {
         concat!(
             "SELECT ",
-            row::terms_columns!(),
+            terms_columns!(),
             ", ",
-            row::counterfoil_columns!(),
+            counterfoil_columns!(),
             ", ending.at, ended_by FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
             $condition
         )
@@ -164,7 +165,7 @@ fn create(db: &Connection, grant: &NewGrant, epoch: u32) -> rusqlite::Result<Cre
 }
 
 /// By primary key alone.
-pub(crate) const READ_TERMS: &str = concat!("SELECT ", row::terms_columns!(), " FROM terms WHERE grant_id = ?1");
+pub(crate) const READ_TERMS: &str = concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ?1");
 
 fn terms(db: &Connection, grant: GrantId) -> rusqlite::Result<Option<Terms>> {
     db.prepare_cached(READ_TERMS)?.query_row([grant.number()], row::terms).optional()
@@ -233,7 +234,7 @@ pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
 }
 
 /// The place of the ending in the columns of `select_grant`.
-const ENDING_COLUMN: usize = TERMS_COLUMNS + 8;
+const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
 
 fn whole(row: &Row<'_>) -> rusqlite::Result<Grant> {
     let ended_by: Option<String> = row.get(ENDING_COLUMN + 1)?;

@@ -6,6 +6,7 @@ use super::grants::{audit, end};
 use super::row;
 use super::writer::Batch;
 use crate::audit::Event;
+use crate::columns::counterfoil_columns;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};
 use counterfoil_core::grant::GrantId;
@@ -79,7 +80,7 @@ fn pass(db: &Connection, gate: &str, redeem: &Redeem, epoch: u32) -> rusqlite::R
 }
 
 /// By primary key alone, as the gate.
-pub(crate) const READ_COUNTERFOIL: &str = concat!("SELECT ", row::counterfoil_columns!(), " FROM counterfoil WHERE grant_id = ?1");
+pub(crate) const READ_COUNTERFOIL: &str = concat!("SELECT ", counterfoil_columns!(), " FROM counterfoil WHERE grant_id = ?1");
 
 /// The counterfoil of a grant, by primary key alone.
 pub(crate) fn counterfoil(db: &Connection, grant: GrantId) -> rusqlite::Result<Option<Counterfoil>> {

@@ -12,23 +12,6 @@ use counterfoil_core::verdict::Counterfoil;
 use rusqlite::types::FromSql;
 use rusqlite::{Error, Row};
 
-/// The columns that [`counterfoil`] reads, in order.
-macro_rules! counterfoil_columns {
-    () => {
-        "seal, next_slip, counterfoil.expires_at, claim, redeemed_at, slip_key, epoch, ended"
-    };
-}
-/// The columns that [`terms`] reads, in order.
-macro_rules! terms_columns {
-    () => {
-        "terms.grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, \
-         terms.expires_at, authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era"
-    };
-}
-pub(crate) use {counterfoil_columns, terms_columns};
-/// How many columns [`terms`] reads.
-pub(crate) const TERMS_COLUMNS: usize = 17;
-
 /// A value that a column may not hold.
 #[derive(Debug, thiserror::Error)]
 #[error("an impossible value")]
