@@ -24,6 +24,9 @@ pub enum FormError {
     /// A name or value does not decode to UTF-8.
     #[error("the form is not UTF-8")]
     NotUtf8,
+    /// A name or value holds a NUL, which no text of ours has and not every database can keep.
+    #[error("the form holds a NUL")]
+    Nul,
     /// A parameter was sent more than once (RFC 6749 section 3.2).
     #[error("a parameter was sent twice")]
     Repeated,
@@ -36,7 +39,7 @@ impl<'a> Form<'a> {
     /// Reads a form in which names may repeat, as checkboxes do.
     ///
     /// # Errors
-    /// [`FormError::NotUtf8`].
+    /// [`FormError::NotUtf8`], [`FormError::Nul`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormError> {
         let mut parameters = Vec::with_capacity(8);
         for pair in bytes.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
@@ -91,17 +94,26 @@ impl<'a> Form<'a> {
 /// # Errors
 /// [`FormError::NotUtf8`].
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    if bytes.iter().all(|b| !matches!(b, b'+' | b'%')) {
-        return std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8);
-    }
-    let spaced: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-    let decoded: Vec<u8> = percent_decode(&spaced).collect();
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError::NotUtf8)
+    let text = if bytes.iter().all(|b| !matches!(b, b'+' | b'%')) {
+        std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8)?
+    } else {
+        let spaced: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+        let decoded: Vec<u8> = percent_decode(&spaced).collect();
+        String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError::NotUtf8)?
+    };
+    if text.contains('\0') { Err(FormError::Nul) } else { Ok(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nul_is_refused_however_it_is_sent() {
+        for bad in [&b"nonce=a%00b"[..], b"a\0=1", b"a=1&b=+%00"] {
+            assert_eq!(Form::parse(bad).map(drop), Err(FormError::Nul));
+        }
+    }
 
     #[test]
     fn forms() {

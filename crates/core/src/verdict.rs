@@ -158,10 +158,11 @@ fn code_replay_ends_grant(row: &Counterfoil, presented: &Presented) -> bool {
     presented.now.is_within(CODE_REPLAY_ENDS_GRANT_FOR, presented.slip.issued_at) && !doubled_callback
 }
 
-/// RFC 9700 section 4.14.2, for clients that want it, unless it is the bearer's race with itself.
+/// RFC 9700 section 4.14.2, for clients that want it, unless it is the bearer's race with itself, or a request that came in before the last
+/// redemption and was slow: its bearer may have repeated it elsewhere since, and gone on.
 fn token_replay_ends_grant(row: &Counterfoil, presented: &Presented) -> bool {
     let own_race = presented.slip.number + 1 == row.next_slip && presented.now.is_within(RACE_WINDOW, row.redeemed_at);
-    presented.on_replay == OnReplay::Revoke && !own_race
+    presented.on_replay == OnReplay::Revoke && !own_race && presented.now >= row.redeemed_at
 }
 
 /// The private reason for a refusal, in plain words, for logs and the sandbox.

@@ -49,9 +49,12 @@ pub async fn around(State(app): State<Arc<App>>, path: Option<MatchedPath>, requ
     let mut response = match (too_large, followed) {
         (Some(reason), _) => Refused::too_large(shape, &app, reason).into_response(),
         (None, Err(error)) => Refused::behind(shape, &app, error).into_response(),
-        (None, Ok(())) => match tokio::time::timeout(LONGEST, next.run(request)).await {
+        (None, Ok(goes_by)) => match tokio::time::timeout(LONGEST, next.run(request)).await {
             Ok(response) if response.extensions().get::<Panicked>().is_some() => Refused::panicked(shape, &app).into_response(),
-            Ok(response) => response,
+            Ok(response) => match follow::check_again(&app, goes_by).await {
+                Ok(()) => response,
+                Err(error) => Refused::behind(shape, &app, error).into_response(),
+            },
             // What was queued for the store goes on; whether it took effect is not known here.
             Err(_) => Refused::too_slow(shape, &app).into_response(),
         },

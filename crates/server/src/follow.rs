@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::around::UNMATCHED;
 use crate::keys::KeysError;
 use counterfoil_store::StoreError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -48,6 +48,8 @@ pub struct Follow {
     /// How many looks have begun.
     begun: AtomicU64,
     last: tokio::sync::Mutex<Last>,
+    /// The store's number of changes that is in memory here.
+    changes: AtomicI64,
     /// When the last look began that succeeded.
     looked_at: Mutex<Option<Instant>>,
 }
@@ -96,6 +98,7 @@ impl Follow {
             let began = Instant::now();
             let outcome = look(last.changes).await.map(|changes| {
                 last.changes = Some(changes);
+                self.changes.store(changes, Ordering::SeqCst);
                 *self.looked_at() = Some(began);
             });
             (last.number, last.outcome) = (number, outcome.map_err(Arc::new));
@@ -128,19 +131,35 @@ async fn changes(app: &App, known: Option<i64>) -> Result<i64, Unavailable> {
     Ok(changes)
 }
 
+/// What a request that was let in goes by: the number of changes that was in memory then. `None` where it depends on nothing that changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoesBy(Option<i64>);
+
 /// Whether a request to `route` may be answered by what this node has in memory.
 ///
 /// # Errors
 /// [`Unavailable`].
-pub(crate) async fn check(app: &App, route: &str) -> Result<(), Unavailable> {
+pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable> {
     let depends = !matches!(route, "/health/live" | "/metrics" | UNMATCHED) && !route.starts_with("/assets/");
     match depends && app.store.is_shared() {
-        false => Ok(()),
+        false => return Ok(GoesBy(None)),
         // What was set on one node holds on the others from the next request on.
-        true if app.is_sandbox() => app.follow.look(app).await,
-        true if app.follow.is_behind() => Err(Unavailable::Behind),
-        true => Ok(()),
+        true if app.is_sandbox() => app.follow.look(app).await?,
+        true if app.follow.is_behind() => return Err(Unavailable::Behind),
+        true => {}
     }
+    Ok(GoesBy(Some(app.follow.changes.load(Ordering::SeqCst))))
+}
+
+/// Whether the answer of a request that was let in may still be given: one that took long, on a node that could not look meanwhile, may rest on
+/// what was dropped since.
+///
+/// # Errors
+/// [`Unavailable`].
+pub(crate) async fn check_again(app: &App, GoesBy(changes): GoesBy) -> Result<(), Unavailable> {
+    let Some(changes) = changes.filter(|_| app.follow.is_behind()) else { return Ok(()) };
+    app.follow.look(app).await?;
+    if app.follow.changes.load(Ordering::SeqCst) == changes { Ok(()) } else { Err(Unavailable::Behind) }
 }
 
 /// Looks until it is dropped.

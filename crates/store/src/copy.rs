@@ -14,7 +14,7 @@ pub use error::CopyError;
 use crate::postgres::copy::Database;
 use crate::record::StoredKeys;
 use crate::sqlite::copy::File;
-use crate::{OpenOptions, StoreAddress, StoreKind};
+use crate::{OpenError, OpenOptions, StoreAddress, StoreKind};
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use counterfoil_core::random;
 use pieces::{Piece, WAITING};
@@ -49,6 +49,8 @@ pub struct StoreCopy {
     target: String,
     /// What the target says of this copy, and of no other.
     mark: String,
+    /// Whether the source said that it was moved to the target when this began: an earlier copy was cut short in its last steps.
+    moved: bool,
 }
 
 /// A store on either side.
@@ -84,24 +86,28 @@ impl StoreCopy {
             holder: "counterfoil copy".into(),
         };
         let mark = format!("{:016x} {source}", u64::from_be_bytes(random::bytes()));
+        let done = |error: CopyError| match error {
+            CopyError::Store(OpenError::Moved { to, .. }) if to == target => CopyError::Done { from: source.clone(), to },
+            error => error,
+        };
         let (from, to, moved, claimed) = match (from, to) {
             (StoreAddress::Sqlite(_), StoreAddress::Sqlite(_)) => return Err(CopyError::Files),
             (StoreAddress::Postgres(_), StoreAddress::Postgres(_)) => return Err(CopyError::Databases),
             (StoreAddress::Sqlite(from), StoreAddress::Postgres(to)) => {
-                let (file, moved) = File::source(from, &source, &target, &options)?;
+                let (file, moved) = File::source(from, &source, &target, &options).map_err(|error| done(error.into()))?;
                 let database = Database::target((**to).clone(), &target).await?;
                 let claimed = database.claim(&mark).await?;
                 (Side::File(file), Side::Database(database), moved, claimed)
             }
             (StoreAddress::Postgres(from), StoreAddress::Sqlite(to)) => {
-                let (database, moved) = Database::source((**from).clone(), &source, &target, &options).await?;
+                let (database, moved) = Database::source((**from).clone(), &source, &target, &options).await.map_err(done)?;
                 let file = File::target(to, &target, &options)?;
                 let claimed = file.claim(&mark).await?;
                 (Side::Database(database), Side::File(file), moved, claimed)
             }
         };
         match (claimed, moved) {
-            (true, _) => Ok(Self { from, to, target, mark }),
+            (true, _) => Ok(Self { from, to, target, mark, moved }),
             (false, true) => Err(CopyError::Done { from: source, to: target }),
             (false, false) => Err(CopyError::NotNew(target)),
         }
@@ -120,13 +126,17 @@ impl StoreCopy {
     ) -> Result<Vec<(&'static str, u64)>, CopyError> {
         let copied = self.copy_rows(tell).await?;
         if let Err(error) = self.hand_over(copied, tell, carry_keys).await {
-            if let Side::Database(from) = &self.from {
-                from.stay().await;
+            // One that said so when this copy began is not this copy's to take back.
+            if let Side::Database(from) = &self.from
+                && !self.moved
+            {
+                from.stay(&self.target).await;
             }
             return Err(error);
         }
         on!(self.from, move_to(&self.target))?;
         on!(self.to, release(&self.mark))?;
+        on!(self.from, moved_for_good())?;
         let mut counts = Vec::new();
         for table in &TABLES {
             counts.push((table.name, on!(self.to, count(table))?));

@@ -35,14 +35,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use trouble::Trouble;
 
 /// How long a read off the token path may take, with all its tries.
 const READ: Duration = Duration::from_secs(10);
+/// How long to wait between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The engine.
 pub(crate) struct Postgres {
@@ -59,6 +62,8 @@ struct Inner {
     /// Writes that wait or are under way.
     waiting: AtomicUsize,
     counts: Arc<Counts>,
+    /// Turns of those that settle slips one by one: half of the pool.
+    settling: Semaphore,
 }
 
 impl fmt::Debug for Postgres {
@@ -83,7 +88,14 @@ impl Postgres {
         journal.catch_up(grants::recent_endings(&mut connection).await.map_err(unreachable)?)?;
         drop(connection);
         let pool = pool::new(connector.clone());
-        let inner = Arc::new(Inner { connector, pool, journal: Mutex::new(journal), waiting: AtomicUsize::new(0), counts });
+        let inner = Arc::new(Inner {
+            connector,
+            pool,
+            journal: Mutex::new(journal),
+            waiting: AtomicUsize::new(0),
+            counts,
+            settling: Semaphore::new(pool::SIZE / 2),
+        });
         Ok(Self { redeemer: batch::start(inner.clone()), reader: batch::start(inner.clone()), inner })
     }
 
@@ -107,31 +119,29 @@ impl Postgres {
 
     /// Asks for rows outside of the token path. A read changes nothing, so it is asked again where its connection was lost.
     async fn rows(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
-        let asking = async {
-            loop {
-                let trouble = match lend(&self.inner.pool).await {
-                    Ok(mut connection) => match batch::in_time(connection.rows(sql, parameters)).await {
-                        Ok(rows) => return Ok(rows),
-                        Err(trouble) => {
-                            if trouble.is_loss() {
-                                drop(Lent::take(connection));
-                            }
-                            trouble
-                        }
-                    },
-                    Err(trouble) => trouble,
-                };
-                if !trouble.is_loss() && !trouble.is_conflict() {
-                    return Err(trouble.into());
-                }
-                tracing::debug!(%trouble, "a read is tried again");
-                sleep(Duration::from_millis(50)).await;
-            }
-        };
-        // The time that is left is not worth more than the reason.
         let give_up = Instant::now() + READ;
-        // Boxed, or the futures of requests, which await this in many places, would be too deep for the compiler.
-        timeout(give_up - Instant::now(), Box::pin(asking)).await.unwrap_or(Err(StoreError::Database("no answer in time".into())))
+        loop {
+            // Boxed, or the futures of requests, which await this in many places, would be too deep for the compiler.
+            let trouble = match timeout_at(give_up, Box::pin(self.rows_once(sql, parameters))).await {
+                Ok(Ok(rows)) => return Ok(rows),
+                Ok(Err(trouble)) => trouble,
+                Err(_) => Trouble::Late,
+            };
+            if !(trouble.is_loss() || trouble.is_conflict()) || Instant::now() + PAUSE >= give_up {
+                return Err(trouble.into());
+            }
+            tracing::debug!(%trouble, "a read is tried again");
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn rows_once(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+        let mut connection = lend(&self.inner.pool).await?;
+        let rows = batch::in_time(connection.rows(sql, parameters)).await;
+        if rows.as_ref().is_err_and(Trouble::is_loss) {
+            drop(Lent::take(connection));
+        }
+        rows
     }
 }
 

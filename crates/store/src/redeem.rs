@@ -107,7 +107,9 @@ impl Redeem {
     pub(crate) fn settle(&self, row: &Counterfoil, epoch: u32, again: bool) -> Settled {
         let Presented { slip, .. } = self.presented;
         if again && self.is_own_success(row) {
-            return Settled::Done(self.torn(Tearing::InTurn));
+            // By the row, not by this try: a key may have been rotated in between.
+            let successor = Slip { key: row.slip_key, number: row.next_slip, issued_at: row.redeemed_at, ..slip };
+            return Settled::Done(Torn { successor, how: Tearing::InTurn });
         }
         match judge(row, &self.presented, epoch) {
             Verdict::Redeem => Settled::Pass(Tearing::InTurn),

@@ -38,7 +38,7 @@ enum Engine {
 }
 
 /// Endings that are applied in one transaction.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 50;
 
 /// Hands a verb to the engine: one answers at once, the other is awaited.
 macro_rules! read {

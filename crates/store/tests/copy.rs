@@ -321,13 +321,34 @@ async fn a_source_that_moved_to_an_unfinished_copy_is_copied_there_again() {
     let (from, to) = (file(&dir, "store.db"), address(&url));
     grant(&open(&from).await, 1).await;
     copy(&from, &to, b"sealed").await.unwrap();
+    assert!(matches!(copy(&from, &to, b"sealed").await.unwrap_err(), CopyError::Done { .. }));
+    // As if it had been cut short before its last step.
     psql(&url, "INSERT INTO meta VALUES ('copying', 'x');");
+    let StoreAddress::Sqlite(path) = &from else { panic!("{from}") };
+    Connection::open(path).unwrap().execute_batch("DELETE FROM meta WHERE key = 'moved_for_good'").unwrap();
     assert!(matches!(refusal(&from).await, OpenError::Moved { .. }));
     assert!(matches!(refusal(&to).await, OpenError::Unfinished(_)));
     let elsewhere = copy(&from, &address(&fresh_database()), b"").await.unwrap_err();
     assert!(matches!(&elsewhere, CopyError::Store(OpenError::Moved { .. })), "{elsewhere}");
     assert_eq!(copy(&from, &to, b"sealed").await.unwrap()["terms"], 1);
     open(&to).await.probe().await.unwrap();
+}
+
+/// Of two copies of one database that run at once one is served; the other takes back nothing that is not its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_copies_at_once_one_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = fresh_database();
+    let (from, first, second) = (address(&url), file(&dir, "first.db"), file(&dir, "second.db"));
+    grant(&open(&from).await, 1).await;
+    let one = StoreCopy::begin(&from, &first, ISSUER).await.unwrap();
+    let other = StoreCopy::begin(&from, &second, ISSUER).await.unwrap();
+    one.run(&mut |_| (), async |_| Ok(())).await.unwrap();
+    let refused = other.run(&mut |_| (), async |_| Ok(())).await.unwrap_err();
+    assert!(matches!(&refused, CopyError::Store(OpenError::Moved { .. })), "{refused}");
+    assert!(matches!(refusal(&from).await, OpenError::Moved { .. }));
+    assert!(matches!(refusal(&second).await, OpenError::Unfinished(_)));
+    open(&first).await.probe().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,9 +81,7 @@ async fn in_postgres_by_updates_that_touch_no_index() {
     assert_eq!(size(), before);
     // Connections say what they did when they are closed, at the latest.
     drop(store);
-    while updates().0 < REFRESHES {
-        tokio::task::yield_now().await;
-    }
-    let (all, hot) = updates();
+    let told = (0..2000).map(|_| updates()).find(|(all, _)| *all >= REFRESHES);
+    let (all, hot) = told.expect("the statistics were not told");
     assert_eq!((all, hot), (REFRESHES, REFRESHES));
 }

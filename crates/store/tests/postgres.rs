@@ -135,6 +135,8 @@ async fn an_ending_whose_commit_was_lost_is_in_the_journal() {
         assert_eq!(journal.lines().filter(|line| line.contains(&code.grant.to_string())).count(), 1, "{journal}");
     }
     assert_eq!((proxy.cuts(), store.outgoing_events(100).await.unwrap().len()), (20, 20));
+    // Nothing of it was acknowledged before it was known, so nobody need be called.
+    assert_eq!(store.counts().endings_forgotten, 0);
 }
 
 /// The database is killed while slips are redeemed, again and again. What was answered stands, and everybody goes on.
@@ -219,5 +221,5 @@ async fn redemptions_that_wait_together_share_a_statement() {
     }
     let after = store.counts();
     assert_eq!(after.redeem_batched - before.redeem_batched, 200);
-    assert!(after.redeem_batches - before.redeem_batches < 20, "{after:?}");
+    assert!(after.redeem_batches - before.redeem_batches < 100, "{after:?}");
 }

@@ -17,23 +17,28 @@ it into `keys.json`. No server may use either store. The new store must be a new
 empty database. Both sides are read again and compared before the copy counts.
 
 The old store is kept, but says where it was moved to and is served no more. A copy that was cut short is served neither;
-run the same command again, which starts it over. To come back later, copy to a new place again.";
+run the same command again, which starts it over. To come back later, copy to a new place again.
+
+A password that is not in the address of a database comes from the environment, as PGPASSWORD.";
 
 #[derive(Debug, Args)]
 #[command(after_help = COPY_HELP)]
 pub(crate) struct Arguments {
     /// The store to copy: sqlite:PATH or postgres://USER@HOST/DATABASE
-    #[arg(long, value_name = "STORE", value_parser = StoreAddress::parse)]
-    from: StoreAddress,
+    #[arg(long, value_name = "STORE")]
+    from: String,
     /// Where to copy it: a store of the other kind, which there is none at yet
-    #[arg(long, value_name = "STORE", value_parser = StoreAddress::parse)]
-    to: StoreAddress,
+    #[arg(long, value_name = "STORE")]
+    to: String,
     #[command(flatten)]
     common: Common,
 }
 
 pub(crate) fn run(Arguments { from, to, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
+    // Read here and not by clap, which would say again what it can't read, a password too.
+    let address = |option: &str, text: &str| StoreAddress::parse(text).map_err(|problem| Failure::usage(format!("{option}: {problem}")));
+    let (from, to) = (&address("--from", from)?, &address("--to", to)?);
     let (keys, issuer) = (&config.keys, &config.settings.issuer);
     let bar = bar();
     let copied = block_on(async {

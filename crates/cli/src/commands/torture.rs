@@ -42,7 +42,7 @@ no client is refused for its own lost answer. Findings are printed with the hist
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
     /// The store, sqlite:PATH or postgres://...; a new one, or a sandbox's
-    #[arg(long, value_name = "STORE", value_parser = store)]
+    #[arg(long, value_name = "STORE")]
     store: String,
     /// For how long, such as 1 or 0.5 [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "kills", value_parser = minutes)]
@@ -72,10 +72,6 @@ pub(crate) struct Arguments {
 }
 
 /// A store in words, for the servers to read again.
-fn store(text: &str) -> Result<String, String> {
-    StoreAddress::parse(text).map(|_| text.to_owned())
-}
-
 fn minutes(text: &str) -> Result<Duration, String> {
     let minutes: f64 = text.parse().map_err(|_| "write a number of minutes, such as 1 or 0.5")?;
     let duration = Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| error.to_string())?;
@@ -83,6 +79,8 @@ fn minutes(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    // Read here and not by clap, which would say again what it can't read, a password too.
+    StoreAddress::parse(&arguments.store).map_err(|problem| Failure::usage(format!("--store: {problem}")))?;
     if arguments.store.starts_with("sqlite:") {
         if arguments.nodes > 1 {
             return Err(Failure::usage("one process owns a SQLite file: --nodes is for a postgres:// store"));

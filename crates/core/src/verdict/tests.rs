@@ -87,7 +87,9 @@ impl Model {
         let ends_grant = if t.slip == 0 {
             (0..24 * HOUR).contains(&t.now.since(t.issued_at)) && !just_now
         } else {
-            t.on_replay == OnReplay::Revoke && !just_now
+            // One that came in before the last redemption, and was slow, ends nothing.
+            let last_redeemed = last.and_then(|last| self.slips[last].redeemed).map(|r| r.at);
+            t.on_replay == OnReplay::Revoke && !just_now && last_redeemed.is_none_or(|at| t.now >= at)
         };
         Verdict::Refuse(Refused::Claimed { ends_grant })
     }

@@ -42,7 +42,10 @@ const fn numbered(name: &'static str, columns: &'static [(&'static str, Kind)]) 
 
 /// The tables, those that others refer to before those.
 pub(crate) const TABLES: [Table; 14] = [
-    Table { which: "WHERE key NOT IN ('changes', 'copying', 'moved_to', 'probe')", ..table("meta", 1, &[("key", Text), ("value", Text)]) },
+    Table {
+        which: "WHERE key NOT IN ('changes', 'copying', 'moved_for_good', 'moved_to', 'probe')",
+        ..table("meta", 1, &[("key", Text), ("value", Text)])
+    },
     table("client", 1, &[("client_id", Text), ("settings", Text), ("created_at", Integer)]),
     numbered(
         "client_secret",

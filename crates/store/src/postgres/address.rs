@@ -17,6 +17,9 @@ pub struct PostgresAddress {
     pub(super) batch: usize,
 }
 
+/// The parameters that an address may have. A node sets what else there is; `hostaddr` would lead past the check of the host.
+const KNOWN: &str = "sslmode, sslrootcert, batch, options and channel_binding";
+
 /// The most slips in one statement, unless the address says otherwise.
 const BATCH: usize = 128;
 
@@ -40,7 +43,8 @@ impl PostgresAddress {
                     batch = number.ok_or_else(|| format!("the store's batch may be from 1 to {BATCH}"))?;
                 }
                 "sslrootcert" => root = Some(PathBuf::from(value.decode_utf8_lossy().into_owned())),
-                _ => others.push(parameter),
+                "options" | "channel_binding" => others.push(parameter),
+                name => return Err(format!("the store's postgres:// address has `{name}`, which can't be set; {KNOWN} can")),
             }
         }
         let text = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
@@ -50,6 +54,12 @@ impl PostgresAddress {
         })?;
         if config.get_hosts().is_empty() {
             return Err("the store's postgres:// address names no host".into());
+        }
+        if config.get_password().is_none()
+            && let Some(password) = std::env::var_os("PGPASSWORD")
+        {
+            // As every client of PostgreSQL does, so that it need not stand on a command line.
+            config.password(std::os::unix::ffi::OsStrExt::as_bytes(&*password));
         }
         let tls = match mode.as_deref() {
             None => !config.get_hosts().iter().all(is_here),
@@ -109,11 +119,12 @@ mod tests {
 
     #[test]
     fn several_hosts_are_read_and_no_password_is_told() {
-        let address = parse("postgres://counterfoil:very%20secret@db1.example:5433,db2.example/tokens?connect_timeout=3");
+        let address = parse("postgres://counterfoil:very%20secret@db1.example:5433,db2.example/tokens?options=-c%20jit%3Doff");
         assert_eq!(address.to_string(), "postgres://db1.example:5433,db2.example:5432/tokens");
         assert!(!format!("{address:?}").contains("secret"));
         let error = PostgresAddress::parse("postgres://u:secret@h/d?nonsense=1").unwrap_err();
         assert!(error.contains("nonsense") && !error.contains("secret"), "{error}");
+        assert!(PostgresAddress::parse("postgres://u@localhost/d?hostaddr=10.0.0.5").is_err());
         assert_eq!((address.batch, parse("postgres://u@h/d?batch=1").batch), (BATCH, 1));
         assert!(PostgresAddress::parse("postgres://u@h/d?batch=0").unwrap_err().contains("from 1"));
         assert!(PostgresAddress::parse("postgres:///tokens").unwrap_err().contains("no host"));

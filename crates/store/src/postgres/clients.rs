@@ -102,11 +102,11 @@ impl Postgres {
         uses.sort_unstable_by_key(|(digest, _)| digest.0);
         self.write(uses, |write, uses| {
             async move {
-                let note = "UPDATE client_secret SET last_used_at = $2 WHERE digest = $1 AND last_used_at < $2";
-                for (digest, at) in uses {
-                    write.execute(note, &[&digest.0.as_slice(), &at.unix()]).await?;
-                }
-                Ok(())
+                let digests: Vec<&[u8]> = uses.iter().map(|(digest, _)| digest.0.as_slice()).collect();
+                let times: Vec<i64> = uses.iter().map(|(_, at)| at.unix()).collect();
+                let note = "UPDATE client_secret SET last_used_at = used.at FROM unnest($1::bytea[], $2::bigint[]) AS used (digest, at) \
+                    WHERE client_secret.digest = used.digest AND last_used_at < used.at";
+                write.execute(note, &[&digests, &times]).await.map(drop)
             }
             .boxed()
         })

@@ -104,15 +104,7 @@ impl Connector {
             if let Some(weakness) = weaknesses.iter().find(|weakness| weakness.loses) {
                 return Err(Trouble::Unready(weakness.to_string()));
             }
-            let forgotten = self.remembered.apply_again(&mut connection).await?;
-            if forgotten > 0 {
-                self.counts.endings_forgotten.add(forgotten);
-                tracing::error!(
-                    endings = forgotten,
-                    "ALARM: the database had forgotten endings that were acknowledged; they were applied again. If a standby was promoted that had \
-                     missed writes, run `counterfoil declare-loss`"
-                );
-            }
+            self.remembered.apply_again(&mut connection, &self.counts.endings_forgotten).await?;
             Ok(connection)
         };
         tokio::time::timeout(CONNECT_IN_ALL, connecting).await.unwrap_or(Err(Trouble::Late))

@@ -41,6 +41,12 @@ impl fmt::Debug for Database {
     }
 }
 
+/// Whether the copy that it was moved by is finished.
+async fn is_moved_for_good(client: &Client, name: &str) -> Result<bool, OpenError> {
+    let found = client.query_opt("SELECT FROM meta WHERE key = 'moved_for_good'", &[]).await;
+    found.map(|row| row.is_some()).map_err(|e| OpenError::Unreachable { store: name.to_owned(), problem: Trouble::from(e).to_string() })
+}
+
 /// A connection for work on a store as a whole, which takes as long as it takes.
 pub(super) async fn connect(address: PostgresAddress, store: &str) -> Result<Connection, OpenError> {
     let connector = Connector::new(address, StoreKind::Live, Arc::<Counts>::default())?.unhurried();
@@ -58,7 +64,7 @@ impl Database {
         let client = connect(address, name).await?.client;
         identity::found_schema(&client, name).await?;
         let moved = match identity::check(&client, name, options).await {
-            Err(OpenError::Moved { to, .. }) if to == target => true,
+            Err(OpenError::Moved { to, .. }) if to == target && !is_moved_for_good(&client, name).await? => true,
             checked => checked.map(|()| false)?,
         };
         let mut database = Self { name: name.to_owned(), client };
@@ -124,13 +130,23 @@ impl Database {
         if to == target { Ok(()) } else { Err(OpenError::Moved { store: self.name.clone(), to }.into()) }
     }
 
-    /// Takes back that it was moved, as far as that can be done: where it can't, the next copy does it.
-    pub(crate) async fn stay(&self) {
-        let staying = "ROLLBACK; DELETE FROM meta WHERE key = 'moved_to'; \
-            UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'changes'";
-        if let Err(error) = self.client.batch_execute(staying).await {
+    /// Takes back that it was moved to `target`, as far as that can be done: where it can't, the next copy does it.
+    pub(crate) async fn stay(&self, target: &str) {
+        let stay = "WITH stayed AS (DELETE FROM meta WHERE key = 'moved_to' AND value = $1 RETURNING key) \
+            UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'changes' AND EXISTS (SELECT FROM stayed)";
+        let staying = async {
+            self.client.batch_execute("ROLLBACK").await?;
+            self.client.execute(stay, &[&target]).await
+        };
+        if let Err(error) = staying.await {
             tracing::error!(store = self.name, %error, "the store still says that it was moved; run the copy again");
         }
+    }
+
+    /// Says that the copy of it is served, and that no other may be made.
+    pub(crate) async fn moved_for_good(&self) -> Result<(), CopyError> {
+        let mark = "INSERT INTO meta VALUES ('moved_for_good', 'yes') ON CONFLICT (key) DO NOTHING";
+        self.client.execute(mark, &[]).await.map(drop).map_err(|e| self.failed(e.into()))
     }
 
     /// Lets it be served.

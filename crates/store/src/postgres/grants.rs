@@ -48,17 +48,12 @@ impl Postgres {
     }
 
     pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
-        let (reply, pending) = Pending::open();
         let inner = self.inner.clone();
-        tokio::spawn(async move {
-            let ended = inner.write(&(grant, by, now), |write, (grant, by, now)| end(write, *grant, *by, *now).boxed(), false).await;
-            let _ = reply.send(match ended {
-                // An ending that an earlier call made may not be in the journal yet; this answer vouches for it.
-                Ok(ending) => inner.flush_journal(Vec::new()).await.map(|()| ending),
-                Err(error) => Err(error),
-            });
-        });
-        pending
+        self.begin(async move {
+            let ending = inner.write(&(grant, by, now), |write, (grant, by, now)| end(write, *grant, *by, *now).boxed(), false).await?;
+            // An ending that an earlier call made may still wait for its line in the journal; this answer vouches for it.
+            inner.flush_journal(Vec::new()).await.map(|()| ending)
+        })
     }
 
     pub(crate) fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {

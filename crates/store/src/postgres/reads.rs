@@ -1,7 +1,7 @@
 //! The reads of the token path, in batches: requests that wait together share a round trip, and none joins one that was sent before it asked.
 
 use super::batch::{Batched, Lost, enqueue, in_time};
-use super::connection::{Connection, Prepared};
+use super::connection::Connection;
 use super::row::Columns;
 use super::trouble::Trouble;
 use super::{Inner, Postgres};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
 
 /// The most reads in one round trip.
 const MOST: usize = 256;
@@ -43,6 +43,9 @@ pub(super) const READ_LIVING: &str = concat!(
             AND era.era <> asked.customer_era)"
 );
 
+/// The number of changes, and whether the store was moved away.
+const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to')";
+
 /// A read that waits, and until when it may.
 pub(super) struct Read {
     asks: Asks,
@@ -53,6 +56,8 @@ enum Asks {
     Terms(GrantId, Answer<Arc<Terms>>),
     Counterfoil(GrantId, Answer<Counterfoil>),
     Living(Arc<Terms>, Answer<Counterfoil>),
+    /// Here too, since a node that can't learn of changes must stop: what keeps the pool busy must not keep it from looking.
+    Changes(Answer<i64>),
 }
 
 type Answer<T> = oneshot::Sender<Result<Option<T>, StoreError>>;
@@ -68,6 +73,10 @@ impl Postgres {
 
     pub(crate) async fn living(&self, terms: &Arc<Terms>) -> Result<Option<Counterfoil>, StoreError> {
         self.read(|answer| Asks::Living(terms.clone(), answer)).await
+    }
+
+    pub(crate) async fn changes(&self) -> Result<i64, StoreError> {
+        Ok(self.read(Asks::Changes).await?.unwrap_or(0))
     }
 
     async fn read<T>(&self, asks: impl FnOnce(Answer<T>) -> Asks) -> Result<Option<T>, StoreError> {
@@ -116,6 +125,7 @@ impl Read {
         match self.asks {
             Asks::Terms(_, answer) => drop(answer.send(Err(error))),
             Asks::Counterfoil(_, answer) | Asks::Living(_, answer) => drop(answer.send(Err(error))),
+            Asks::Changes(answer) => drop(answer.send(Err(error))),
         }
     }
 }
@@ -127,44 +137,59 @@ struct Found {
     counterfoils: HashMap<i64, Result<Counterfoil, Trouble>>,
     /// By their place among those asked for.
     living: HashMap<i64, Result<Counterfoil, Trouble>>,
+    changes: i64,
+    moved_to: Option<String>,
 }
 
 impl Found {
-    /// Up to three statements, sent at once.
+    /// Up to four statements, sent at once.
     async fn read(connection: &mut Connection, batch: &[Read]) -> Result<Self, Trouble> {
-        let (mut terms, mut counterfoils, mut living) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut terms, mut counterfoils, mut living, mut changes) = (Vec::new(), Vec::new(), Vec::new(), false);
         for read in batch {
             match &read.asks {
                 Asks::Terms(grant, _) => terms.push(grant.number()),
                 Asks::Counterfoil(grant, _) => counterfoils.push(grant.number()),
                 Asks::Living(asked, _) => living.push(asked),
+                Asks::Changes(_) => changes = true,
             }
         }
-        let mut found = Self::default();
+        let grants: Vec<i64> = living.iter().map(|asked| asked.grant.number()).collect();
+        let clients: Vec<&str> = living.iter().map(|asked| &*asked.client).collect();
+        let client_eras: Vec<i64> = living.iter().map(|asked| asked.client_era.into()).collect();
+        let providers: Vec<&str> = living.iter().map(|asked| asked.customer.provider.as_str()).collect();
+        let customers: Vec<&str> = living.iter().map(|asked| asked.customer.customer.as_str()).collect();
+        let customer_eras: Vec<i64> = living.iter().map(|asked| asked.customer_era.into()).collect();
+        let of_living: [&(dyn ToSql + Sync); 6] = [&grants, &clients, &client_eras, &providers, &customers, &customer_eras];
+        let (of_terms, of_counterfoils): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) = ([&terms], [&counterfoils]);
         let Connection { client, prepared } = connection;
-        if !terms.is_empty() {
-            for row in query(client, prepared, READ_TERMS, &[&terms]).await? {
-                let columns = Columns::of(&row, "terms");
-                found.terms.insert(columns.get(0)?, columns.terms().map(Arc::new));
-            }
+        let mut statements = Vec::with_capacity(4);
+        for sql in [READ_TERMS, READ_COUNTERFOILS, READ_LIVING, READ_CHANGES] {
+            statements.push(prepared.statement(client, sql).await?);
         }
-        if !counterfoils.is_empty() {
-            for row in query(client, prepared, READ_COUNTERFOILS, &[&counterfoils]).await? {
-                let columns = Columns::of(&row, "counterfoil");
-                found.counterfoils.insert(columns.get(COUNTERFOIL_COLUMNS)?, columns.counterfoil(0));
-            }
+        let (terms, counterfoils, living, changes) = tokio::try_join!(
+            query(client, &statements[0], &of_terms, !terms.is_empty()),
+            query(client, &statements[1], &of_counterfoils, !counterfoils.is_empty()),
+            query(client, &statements[2], &of_living, !grants.is_empty()),
+            query(client, &statements[3], &[], changes),
+        )?;
+        let mut found = Self::default();
+        for row in &terms {
+            let columns = Columns::of(row, "terms");
+            found.terms.insert(columns.get(0)?, columns.terms().map(Arc::new));
         }
-        if !living.is_empty() {
-            let grants: Vec<i64> = living.iter().map(|asked| asked.grant.number()).collect();
-            let clients: Vec<&str> = living.iter().map(|asked| &*asked.client).collect();
-            let client_eras: Vec<i64> = living.iter().map(|asked| asked.client_era.into()).collect();
-            let providers: Vec<&str> = living.iter().map(|asked| asked.customer.provider.as_str()).collect();
-            let customers: Vec<&str> = living.iter().map(|asked| asked.customer.customer.as_str()).collect();
-            let customer_eras: Vec<i64> = living.iter().map(|asked| asked.customer_era.into()).collect();
-            let parameters: [&(dyn ToSql + Sync); 6] = [&grants, &clients, &client_eras, &providers, &customers, &customer_eras];
-            for row in query(client, prepared, READ_LIVING, &parameters).await? {
-                let columns = Columns::of(&row, "counterfoil");
-                found.living.insert(columns.get(COUNTERFOIL_COLUMNS)?, columns.counterfoil(0));
+        for row in &counterfoils {
+            let columns = Columns::of(row, "counterfoil");
+            found.counterfoils.insert(columns.get(COUNTERFOIL_COLUMNS)?, columns.counterfoil(0));
+        }
+        for row in &living {
+            let columns = Columns::of(row, "counterfoil");
+            found.living.insert(columns.get(COUNTERFOIL_COLUMNS)?, columns.counterfoil(0));
+        }
+        for row in &changes {
+            let columns = Columns::of(row, "meta");
+            match columns.get(0)? {
+                "moved_to" => found.moved_to = Some(columns.get(1)?),
+                _ => found.changes = columns.make(1, |text: &str| text.parse().ok())?,
             }
         }
         Ok(found)
@@ -183,6 +208,10 @@ impl Found {
                     let found = self.counterfoils.get(&grant.number());
                     drop(answer.send(found.map(|found| found.as_ref().map(|row| *row).map_err(StoreError::from)).transpose()));
                 }
+                Asks::Changes(answer) => drop(answer.send(match &self.moved_to {
+                    Some(to) => Err(StoreError::Moved(to.clone())),
+                    None => Ok(Some(self.changes)),
+                })),
                 Asks::Living(_, answer) => {
                     place += 1;
                     drop(answer.send(self.living.remove(&place).transpose().map_err(|trouble| StoreError::from(&trouble))));
@@ -192,12 +221,7 @@ impl Found {
     }
 }
 
-async fn query(
-    client: &Client,
-    prepared: &mut Prepared,
-    sql: &'static str,
-    parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<tokio_postgres::Row>, Trouble> {
-    let statement = prepared.statement(client, sql).await?;
-    Ok(client.query(&statement, parameters).await?)
+/// Asks, if there is anything to ask for.
+async fn query(client: &Client, statement: &Statement, parameters: &[&(dyn ToSql + Sync)], asked: bool) -> Result<Vec<Row>, Trouble> {
+    if asked { Ok(client.query(statement, parameters).await?) } else { Ok(Vec::new()) }
 }

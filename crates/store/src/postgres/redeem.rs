@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::grants::{audit, end};
 use super::row::Columns;
 use super::trouble::Trouble;
-use super::write::Write;
+use super::write::{MOST_WAITING, Write};
 use super::{Inner, Postgres};
 use crate::audit::Event;
 use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
@@ -25,8 +25,9 @@ use tokio_postgres::types::ToSql;
 /// How often a batch that met a conflict is sent again as a whole, before each of it is settled alone.
 const TRIES: usize = 3;
 
-/// The gate: passes for the next slips of living grants, in time, and for no others. The arrays are ordered by grant, and so the rows are locked in one
-/// order at every node; no grant is in them twice, since such a row would be updated once and the other slip vanish.
+/// The gate: passes for the next slips of living grants, in time, and for no others. The arrays are ordered by grant, so that the rows are locked in one
+/// order at every node as a rule; where the database chooses another, a deadlock is one more conflict. No grant is in them twice, since such a row would
+/// be updated once and the other slip vanish.
 pub(super) const GATE: &str = "UPDATE counterfoil SET next_slip = slip.number + 1, expires_at = slip.expires_at, claim = slip.claim, \
     redeemed_at = slip.now, slip_key = slip.slip_key, epoch = (SELECT value::integer FROM meta WHERE key = 'epoch') \
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::integer[], \
@@ -64,6 +65,10 @@ impl Postgres {
     pub(crate) fn redeem(&self, redeem: Redeem) -> Pending<Redeemed> {
         let (reply, pending) = Pending::open();
         self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.inner.waiting.load(Ordering::Relaxed) > MOST_WAITING {
+            self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Pending::refused(StoreError::Overloaded);
+        }
         if let Err((_, error)) = enqueue(&self.redeemer, Job { redeem, reply }) {
             self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
             return Pending::refused(error);
@@ -83,6 +88,8 @@ impl Job {
     fn settle(self, inner: &Arc<Inner>, again: bool) {
         let inner = inner.clone();
         tokio::spawn(async move {
+            // It is closed never. A flood of replays must leave connections to others.
+            let _turn = inner.settling.acquire().await;
             let answer = inner.write(&self.redeem, |write, redeem| settle(write, redeem).boxed(), again).await;
             self.answer(&inner, answer);
         });

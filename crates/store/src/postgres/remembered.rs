@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::loss::apply;
 use super::trouble::Trouble;
 use super::write::Write;
+use crate::counts::Count;
 use crate::journal::Line;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,10 @@ const FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Those of some grants that are living.
 const LIVING: &str = "SELECT grant_id FROM counterfoil WHERE grant_id = ANY($1) AND NOT ended";
+
+/// Said once for every connection on which something was missing.
+const ALARM: &str = "ALARM: the database had forgotten endings that were acknowledged; they are applied again. If a standby was promoted that had \
+    missed writes, run `counterfoil declare-loss`";
 
 /// The endings, the oldest first.
 #[derive(Default)]
@@ -52,23 +57,27 @@ impl Remembered {
 
     /// Forgets endings whose transaction did not take effect.
     pub(super) fn take_back(&self, lines: &[Line]) {
-        if !lines.is_empty() {
-            self.kept().retain(|ending| ending.committed || !lines.contains(&ending.line));
+        let mut kept = self.kept();
+        for line in lines {
+            // One for one: another call may have remembered the same.
+            if let Some(at) = kept.iter().rposition(|ending| !ending.committed && ending.line == *line) {
+                kept.remove(at);
+            }
         }
     }
 
-    /// Applies on a new connection what the database does not know, and gives how many endings that were of those it had committed.
-    pub(super) async fn apply_again(&self, connection: &mut Connection) -> Result<usize, Trouble> {
+    /// Applies on a new connection what the database does not know. Counts those among them that it had committed: it has lost something.
+    pub(super) async fn apply_again(&self, connection: &mut Connection, forgotten: &Count) -> Result<(), Trouble> {
         let endings: Vec<Kept> = self.kept().iter().cloned().collect();
         if endings.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let grants: Vec<i64> = endings.iter().filter_map(|ending| ending.line.grant().map(|grant| grant.number())).collect();
         let mut living = HashSet::new();
         for row in connection.rows(LIVING, &[&grants]).await? {
             living.insert(row.try_get::<_, i64>(0)?);
         }
-        let mut forgotten = 0;
+        let mut alarmed = false;
         for Kept { line, committed, .. } in &endings {
             if line.grant().is_some_and(|grant| !living.contains(&grant.number())) {
                 continue;
@@ -77,9 +86,14 @@ impl Remembered {
             let mut write = Write::begin(connection, false).await?;
             let was_forgotten = apply(&mut write, line).await?.took_effect() && *committed;
             write.commit().await?;
-            forgotten += usize::from(was_forgotten);
+            if was_forgotten {
+                forgotten.add(1);
+                if !std::mem::replace(&mut alarmed, true) {
+                    tracing::error!("{ALARM}");
+                }
+            }
         }
-        Ok(forgotten)
+        Ok(())
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {

@@ -31,31 +31,12 @@ pub(super) async fn set_meta(write: &mut Write<'_>, key: &str, value: &str) -> R
 
 impl Postgres {
     pub(crate) fn probe(&self) -> Pending<()> {
-        let (reply, pending) = Pending::open();
         let inner = self.inner.clone();
-        tokio::spawn(async move {
-            let written = inner.write(&(), |write, ()| set_meta(write, "probe", "written").boxed(), false).await;
-            let _ = reply.send(match written {
-                // Endings that could not be written to the journal are written first.
-                Ok(()) => inner.flush_journal(Vec::new()).await,
-                Err(error) => Err(error),
-            });
-        });
-        pending
-    }
-
-    pub(crate) async fn changes(&self) -> Result<i64, StoreError> {
-        let rows = self.rows("SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to')", &[]).await?;
-        let mut changes = 0;
-        for row in &rows {
-            let columns = Columns::of(row, "meta");
-            let (key, value): (&str, &str) = (columns.get(0)?, columns.get(1)?);
-            match key {
-                "moved_to" => return Err(StoreError::Moved(value.to_owned())),
-                _ => changes = value.parse().unwrap_or(0),
-            }
-        }
-        Ok(changes)
+        self.begin(async move {
+            inner.write(&(), |write, ()| set_meta(write, "probe", "written").boxed(), false).await?;
+            // Endings that could not be written to the journal are written first.
+            inner.flush_journal(Vec::new()).await
+        })
     }
 
     pub(crate) async fn clock_offset(&self) -> Result<Seconds, StoreError> {

@@ -42,9 +42,8 @@ impl<'a> Write<'a> {
         Ok(Self { transaction: client.transaction().await?, prepared, again, lines: Vec::new() })
     }
 
-    pub(super) async fn commit(self) -> Result<Vec<Line>, Trouble> {
-        self.transaction.commit().await?;
-        Ok(self.lines)
+    pub(super) async fn commit(self) -> Result<(), Trouble> {
+        Ok(self.transaction.commit().await?)
     }
 
     /// Changes rows, and gives how many.
@@ -74,13 +73,19 @@ impl Postgres {
         T: Send + 'static,
     {
         let inner = self.inner.clone();
+        self.begin(async move { inner.write(&arguments, verb, false).await })
+    }
+
+    /// Begins a write, unless too many wait already.
+    pub(super) fn begin<T: Send + 'static>(&self, work: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Pending<T> {
+        let inner = self.inner.clone();
         if inner.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
             inner.waiting.fetch_sub(1, Ordering::Relaxed);
             return Pending::refused(StoreError::Overloaded);
         }
         let (reply, pending) = Pending::open();
         tokio::spawn(async move {
-            let answer = inner.write(&arguments, verb, false).await;
+            let answer = work.await;
             inner.waiting.fetch_sub(1, Ordering::Relaxed);
             // The caller may have gone away; the write stands all the same.
             let _ = reply.send(answer);
@@ -123,7 +128,7 @@ impl Inner {
             if trouble.is_conflict() {
                 self.counts.retries.add(1);
             } else {
-                tracing::warn!(%trouble, "a write is tried again");
+                tracing::debug!(%trouble, "a write is tried again");
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));
@@ -139,10 +144,10 @@ impl Inner {
     ) -> Result<(T, Vec<Line>), Trouble> {
         let mut write = Write::begin(connection, again).await?;
         let answer = verb(&mut write, arguments).await?;
-        let lines = write.lines.clone();
+        let lines = std::mem::take(&mut write.lines);
         self.connector.remembered.add(&lines);
         match write.commit().await {
-            Ok(_) => {
+            Ok(()) => {
                 self.counts.commits.add(1);
                 self.connector.remembered.committed(&lines);
                 Ok((answer, lines))

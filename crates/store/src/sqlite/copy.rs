@@ -39,7 +39,7 @@ impl File {
         let lock = own(path, options)?;
         let (mut db, schema) = existing(path)?;
         let moved = match check_identity(&db, path, options) {
-            Err(OpenError::Moved { to, .. }) if to == target => true,
+            Err(OpenError::Moved { to, .. }) if to == target && meta(&db, "moved_for_good").is_ok_and(|done| done.is_none()) => true,
             checked => checked.map(|()| false)?,
         };
         migrate(&mut db, path, schema)?;
@@ -84,6 +84,11 @@ impl File {
     pub(crate) async fn move_to(&self, target: &str) -> Result<(), CopyError> {
         let target = target.to_owned();
         self.aside(move |db, _| Ok(set_meta(db, "moved_to", &target)?)).await
+    }
+
+    /// Says that the copy of it is served, and that no other may be made.
+    pub(crate) async fn moved_for_good(&self) -> Result<(), CopyError> {
+        self.aside(|db, _| Ok(set_meta(db, "moved_for_good", "yes")?)).await
     }
 
     /// Lets it be served.
