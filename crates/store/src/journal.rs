@@ -12,7 +12,7 @@ use counterfoil_core::grant::{CustomerId, GrantId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// One ending. [`Endings`](crate::Endings) reads them back.
@@ -105,16 +105,12 @@ impl Journal {
         }
         // An admin command beside a node on PostgreSQL writes to the same file.
         file.lock()?;
-        let before = file.metadata()?.len();
-        let written = file.write_all(&self.pending).and_then(|()| file.sync_data());
-        if written.is_err() {
-            // Half a line must not be left behind for the next attempt to be appended to.
-            let _ = file.set_len(before);
-        } else {
-            self.pending.clear();
-        }
+        let written = append(file, &self.pending);
         // It is freed with the file at the latest.
         let _ = file.unlock();
+        if written.is_ok() {
+            self.pending.clear();
+        }
         written
     }
 
@@ -122,30 +118,54 @@ impl Journal {
     pub(crate) fn catch_up(&mut self, recent: Vec<Line>) -> Result<(), OpenError> {
         let Some((path, file)) = self.file.as_mut() else { return Ok(()) };
         let path = path.clone();
-        let mut tail = Vec::new();
-        let read = file.lock().and_then(|()| file.metadata()).and_then(|meta| {
-            file.seek(SeekFrom::Start(meta.len().saturating_sub(TAIL)))?;
-            file.read_to_end(&mut tail)
-        });
         let failed = |e: std::io::Error| OpenError::EndingsLog { path: path.clone(), problem: e.to_string() };
-        read.map_err(failed)?;
-        // What a crash left of a line is of no ending that was acknowledged, and must not look like damage among those that follow.
-        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        if tail[whole..].starts_with(b"{") {
-            let torn = u64::try_from(tail.len() - whole).unwrap_or(0);
-            file.metadata().and_then(|meta| file.set_len(meta.len().saturating_sub(torn))).map_err(failed)?;
-            tail.truncate(whole);
-        } else if whole < tail.len() {
-            // This is nothing of ours, and is kept for the operator to look at.
-            self.pending.push(b'\n');
-        }
+        let tail = file.lock().and_then(|()| mend(file)).and_then(|()| tail(file));
         let _ = file.unlock();
-        let waiting = self.pending.clone();
-        let known: std::collections::HashSet<&[u8]> =
-            tail.split(|byte| *byte == b'\n').chain(waiting.split(|byte| *byte == b'\n')).collect();
+        let mut known = tail.map_err(failed)?;
+        known.extend(&self.pending);
+        let known: std::collections::HashSet<&[u8]> = known.split(|byte| *byte == b'\n').collect();
         let missing: Vec<Line> =
             recent.into_iter().filter(|line| serde_json::to_vec(line).is_ok_and(|text| !known.contains(text.as_slice()))).collect();
         self.add(missing);
         self.flush().map_err(failed)
     }
+}
+
+/// Appends whole lines, or nothing.
+fn append(file: &mut File, lines: &[u8]) -> std::io::Result<()> {
+    mend(file)?;
+    let before = file.metadata()?.len();
+    let written = file.write_all(lines).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // Half a line must not be left behind for the next attempt to be appended to.
+        let _ = file.set_len(before);
+    }
+    written
+}
+
+/// Cuts off what a crash left of a line: it is of no ending that was acknowledged, and must not look like damage among those that follow. What is
+/// nothing of ours is kept, as a line of its own, for the operator to look at.
+fn mend(file: &mut File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    if last == [b'\n'] {
+        return Ok(());
+    }
+    let tail = tail(file)?;
+    let torn = &tail[tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)..];
+    match torn.starts_with(b"{") {
+        true => file.set_len(length.saturating_sub(u64::try_from(torn.len()).unwrap_or(0))),
+        false => file.write_all(b"\n"),
+    }
+}
+
+/// The end of the file, as far as it is searched.
+fn tail(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(TAIL)))?;
+    file.read_to_end(&mut tail)?;
+    Ok(tail)
 }
