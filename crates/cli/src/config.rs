@@ -144,7 +144,7 @@ impl Config {
     /// # Errors
     /// What is wrong.
     pub(crate) fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
-        let mut file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let mut file: File = toml::from_str(text).map_err(|e| placed(text, &e))?;
         for (name, value) in environment {
             match LEAVES.iter().find(|(leaf, _)| variable(leaf) == name) {
                 Some((_, place)) => *place(&mut file) = Some(value),
@@ -156,6 +156,14 @@ impl Config {
         }
         file.resolve()
     }
+}
+
+/// What is wrong, and where; without the line itself, which may hold a password.
+fn placed(text: &str, error: &toml::de::Error) -> String {
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return error.message().to_owned() };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 impl File {
@@ -271,6 +279,12 @@ mod tests {
     fn what_is_wrong_is_said_with_its_place() {
         let error = parse(&SMALLEST.replace("listen =", "lisen ="), &[]).unwrap_err();
         assert!(error.contains("line 3") && error.contains("lisen"), "{error}");
+        for line in
+            [r#"store = "postgres://u:pass\word@h/d""#, r#"stroe = "postgres://u:password@h/d""#, r#"store = "postgres://u:password@h/d"#]
+        {
+            let error = parse(&SMALLEST.replace("store = \"sqlite:/var/lib/counterfoil/counterfoil.db\"", line), &[]).unwrap_err();
+            assert!(error.contains("line 4") && !error.contains("word@"), "{error}");
+        }
         let error = parse(SMALLEST, &[("COUNTERFOIL_COLOUR", "red")]).unwrap_err();
         assert!(error.contains("COUNTERFOIL_COLOUR") && error.contains("COUNTERFOIL_LIFETIMES_ID_TOKEN"), "{error}");
         for (from, to, word) in [

@@ -23,8 +23,8 @@ pub(crate) fn check_log(filter: &str) -> Result<EnvFilter, Failure> {
     if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
         return Err(wrong());
     }
-    // The migration library tells every step at info; what matters of it reaches us as errors.
-    EnvFilter::try_new(format!("{filter},refinery_core=warn")).map_err(|_| wrong())
+    // The migration library tells every step at info, the driver every notice; what matters of them reaches us as errors.
+    EnvFilter::try_new(format!("{filter},refinery_core=warn,tokio_postgres=warn")).map_err(|_| wrong())
 }
 
 /// Starts the log, on stderr.

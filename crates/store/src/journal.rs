@@ -61,6 +61,9 @@ pub(crate) struct Journal {
 /// Opens the file for appending; a new one is for this user alone.
 fn open_private(path: &Path) -> std::io::Result<File> {
     let file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
     // A new file's name must be on disk too. Where the directory can't be read, the file system sees to it in its time.
     let _ = sync_directory_of(path);
     Ok(file)

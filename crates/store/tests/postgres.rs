@@ -223,3 +223,62 @@ async fn redemptions_that_wait_together_share_a_statement() {
     assert_eq!(after.redeem_batched - before.redeem_batched, 200);
     assert!(after.redeem_batches - before.redeem_batches < 100, "{after:?}");
 }
+
+/// Somebody holds the lock of a counterfoil. Its grant waits; those that share a statement with it do not, and no connection is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_locked_grant_holds_up_no_other() {
+    let url = fresh_database();
+    let store = open(&url).await;
+    let mut codes = Vec::new();
+    for n in 0..20 {
+        codes.push(grant(&store, n).await.0);
+    }
+    // Once, so that all connections stand.
+    torn(redeem(&store, presented(codes[19], NOW, 0)).await);
+    let (client, driver) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(driver);
+    client.batch_execute("BEGIN").await.unwrap();
+    client.query("SELECT FROM counterfoil WHERE grant_id = $1 FOR UPDATE", &[&codes[7].grant.number()]).await.unwrap();
+    let lost = store.counts().unknown_outcomes;
+    let pending: Vec<_> = codes[..19].iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
+    let mut locked = None;
+    for (n, pending) in pending.into_iter().enumerate() {
+        match n {
+            7 => locked = Some(pending),
+            _ => assert_eq!(torn(pending.await.unwrap()).number, 1),
+        }
+    }
+    client.batch_execute("COMMIT").await.unwrap();
+    // It waited for as long as it may, or was in time.
+    let redeemed = locked.unwrap().await;
+    let redeemed = if let Ok(redeemed) = redeemed { redeemed } else { redeem(&store, presented(codes[7], NOW, 2)).await };
+    assert_eq!(torn(redeemed).number, 1);
+    assert_eq!(store.counts().unknown_outcomes, lost);
+}
+
+/// Applying endings that are known writes nothing: a log does not grow with every declared loss.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn endings_that_are_known_are_not_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("endings.log");
+    let store = Store::open(OpenOptions { endings_log: Some(log.clone()), ..options(&fresh_database()) }).await.unwrap();
+    for n in 0..5 {
+        let (code, _) = grant(&store, n).await;
+        store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap();
+    }
+    let endings = counterfoil_store::Endings::read(std::slice::from_ref(&log)).unwrap();
+    let before = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(store.declare_loss(&endings, false, NOW.plus(60)).await.unwrap().known, 5);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), before);
+}
+
+/// A role that may not make tables is told so.
+#[tokio::test]
+async fn missing_rights_are_no_damage() {
+    let url = fresh_database();
+    let role = format!("reader_{}", url.rsplit('/').next().unwrap().replace('-', "_"));
+    psql(&url, &format!("CREATE ROLE {role} LOGIN"));
+    let (_, rest) = url.split_once('@').unwrap();
+    let error = Store::open(options(&format!("postgres://{role}@{rest}"))).await.unwrap_err();
+    assert!(matches!(error, OpenError::NotWritable { .. }) && error.to_string().contains("permission denied"), "{error}");
+}

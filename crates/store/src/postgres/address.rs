@@ -32,6 +32,10 @@ impl PostgresAddress {
     /// What is wrong with it. The text itself, which may hold a password, is not in it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (base, query) = text.split_once('?').unwrap_or((text, ""));
+        let authority = base.split_once("//").map_or(base, |(_, rest)| rest.split('/').next().unwrap_or(rest));
+        if authority.matches('@').count() > 1 {
+            return Err("the store's postgres:// address has more than one @: write one in a user or password as %40".into());
+        }
         let (mut mode, mut root, mut batch, mut others) = (None, None, BATCH, Vec::new());
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -127,6 +131,7 @@ mod tests {
         assert!(PostgresAddress::parse("postgres://u@localhost/d?hostaddr=10.0.0.5").is_err());
         assert_eq!((address.batch, parse("postgres://u@h/d?batch=1").batch), (BATCH, 1));
         assert!(PostgresAddress::parse("postgres://u@h/d?batch=0").unwrap_err().contains("from 1"));
+        assert!(PostgresAddress::parse("postgres://u:a@b@h/d").unwrap_err().contains("%40"));
         assert!(PostgresAddress::parse("postgres:///tokens").unwrap_err().contains("no host"));
     }
 

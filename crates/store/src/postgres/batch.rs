@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long one statement may take.
 const STATEMENT: Duration = Duration::from_secs(3);
+/// A commit of another node takes far less.
+const SHORT_LOCKS: &str = "SET lock_timeout = '100ms'";
 /// How long to wait before the next try where no connection could be made.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,7 +70,7 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
             Some(connected) => connected,
             None => {
                 sleep_until(not_before).await;
-                match inner.connector.connect().await {
+                match connect(&inner).await {
                     Ok(connected) => connected,
                     Err(trouble) => {
                         not_before = Instant::now() + PAUSE;
@@ -87,6 +89,13 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
             waiting.extend(J::after_loss(&inner, lost));
         }
     }
+}
+
+/// A connection on which no statement waits long for a lock, or one grant's would hold up all that share it.
+async fn connect(inner: &Inner) -> Result<Connection, Trouble> {
+    let connection = inner.connector.connect().await?;
+    connection.client.batch_execute(SHORT_LOCKS).await?;
+    Ok(connection)
 }
 
 /// Bounds a statement. One that takes longer has lost its connection, as far as its callers are concerned.

@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// What the server itself bounds: a statement, the wait for a lock, a transaction whose client went away. Waiting for a synchronous standby is
 /// not among them: a commit that is cut short there would be answered as done.
-const BOUNDS: &str = "-c statement_timeout=5s -c lock_timeout=4s -c idle_in_transaction_session_timeout=10s";
+const BOUNDS: &str = "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=10s";
 
 /// A connection, with the statements that were prepared on it.
 pub(super) struct Connection {

@@ -50,7 +50,8 @@ impl Postgres {
     pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
         let inner = self.inner.clone();
         self.begin(async move {
-            let ending = inner.write(&(grant, by, now), |write, (grant, by, now)| end(write, *grant, *by, *now).boxed(), false).await?;
+            let ending =
+                inner.write(&(grant, by, now), |write, (grant, by, now)| end_or_vouch(write, *grant, *by, *now).boxed(), false).await?;
             // An ending that an earlier call made may still wait for its line in the journal; this answer vouches for it.
             inner.flush_journal(Vec::new()).await.map(|()| ending)
         })
@@ -180,17 +181,8 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
     let end = "UPDATE counterfoil SET ended = true, epoch = (SELECT value::integer FROM meta WHERE key = 'epoch') \
         WHERE grant_id = $1 AND NOT ended";
     if write.execute(end, &[&id]).await? == 0 {
-        let known = write.row("SELECT at, ended_by FROM counterfoil LEFT JOIN ending USING (grant_id) WHERE grant_id = $1", &[&id]).await?;
-        let Some(row) = known else { return Ok(Ending::NotFound) };
-        // It may be this very call's, or that of a node that was killed before it wrote its line: this answer vouches for it. Lines may repeat.
-        let columns = Columns::of(&row, "ending");
-        let ended: (Option<i64>, Option<&str>) = (columns.get(0)?, columns.get(1)?);
-        if let (Some(at), Some(by)) = (ended.0.map(Timestamp::from_unix), ended.1.and_then(EndedBy::from_name))
-            && (write.again || now.since(at) < VOUCHED_FOR)
-        {
-            write.lines.push(Line::Grant { at, grant, by });
-        }
-        return Ok(Ending::AlreadyEnded);
+        let known = write.row("SELECT FROM counterfoil WHERE grant_id = $1", &[&id]).await?;
+        return Ok(if known.is_some() { Ending::AlreadyEnded } else { Ending::NotFound });
     }
     write.execute("INSERT INTO ending VALUES ($1, $2, $3)", &[&id, &now.unix(), &by.name()]).await?;
     audit(write, grant, Event::GrantEnded, now, &format!("ended by {by}")).await?;
@@ -198,6 +190,22 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
     write.execute(notify, &[&now.unix(), &id, &by.initiator()]).await?;
     write.lines.push(Line::Grant { at: now, grant, by });
     Ok(Ending::Ended)
+}
+
+/// Ends a grant, or sees to it that its ending is known apart from the store: the one that is there may be an earlier try's of this call, or that of a
+/// node that was killed before it wrote its line. Lines may repeat.
+async fn end_or_vouch(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now: Timestamp) -> Result<Ending, Trouble> {
+    let ending = end(write, grant, by, now).await?;
+    if ending == Ending::AlreadyEnded
+        && let Some(row) = write.row("SELECT at, ended_by FROM ending WHERE grant_id = $1", &[&grant.number()]).await?
+    {
+        let columns = Columns::of(&row, "ending");
+        let (at, by) = (columns.time(0)?, columns.make(1, EndedBy::from_name)?);
+        if write.again || now.since(at) < VOUCHED_FOR {
+            write.lines.push(Line::Grant { at, grant, by });
+        }
+    }
+    Ok(ending)
 }
 
 /// Records that something happened to a grant. The same again within the hour is counted.

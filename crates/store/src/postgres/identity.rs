@@ -91,9 +91,11 @@ async fn schema(client: &Client) -> Result<Option<u32>, Trouble> {
 /// Runs what migrations are missing, all in one transaction. The library takes no lock: of two nodes that start at once one fails on what the
 /// other has made, looks again, and finds it done.
 pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), OpenError> {
-    let failed = |problem: String| OpenError::Damaged {
+    let failed = |problem: String| OpenError::NotWritable {
         store: store.to_owned(),
-        problem: format!("its schema could not be brought up to date: {problem}"),
+        problem: format!(
+            "its schema could not be brought up to date: {problem}; the role must own the database, or have CREATE in its schema"
+        ),
     };
     let mut tries = 0;
     loop {
@@ -101,7 +103,7 @@ pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), Open
             Ok(Some(found)) if found >= known_schema() => return refuse_newer(found, store),
             Ok(_) => match migrations::runner().set_grouped(true).run_async(client).await {
                 Ok(_) => return Ok(()),
-                Err(error) => std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+                Err(error) => last_word(&error),
             },
             Err(trouble) => trouble.to_string(),
         };
@@ -112,6 +114,15 @@ pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), Open
         tracing::debug!(problem, "a migration did not come about; looking again");
         sleep(PAUSE).await;
     }
+}
+
+/// What was at the bottom of an error: the database's own words, where there are some.
+fn last_word(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// Compares what the store is with what is wanted.

@@ -122,7 +122,8 @@ impl Batched for Job {
                 match in_time(pass(connection, &batch)).await {
                     Ok(passed) => break passed,
                     Err(trouble) if trouble.is_conflict() && tries < TRIES => inner.counts.retries.add(1),
-                    Err(trouble) if trouble.is_conflict() => break HashSet::new(),
+                    // Each by itself, then, so that only those wait who must.
+                    Err(trouble) if trouble.is_conflict() || trouble.is_locked() => break HashSet::new(),
                     Err(trouble) => return Err(Lost { jobs: batch, trouble, sent: true }),
                 }
             };
@@ -142,6 +143,9 @@ impl Batched for Job {
     }
 
     fn after_loss(inner: &Arc<Inner>, lost: Lost<Self>) -> Vec<Self> {
+        if lost.sent {
+            inner.counts.unknown_outcomes.add(lost.jobs.len());
+        }
         for job in lost.jobs {
             job.settle(inner, lost.sent);
         }

@@ -43,6 +43,12 @@ impl Trouble {
         e.code().is_some_and(|code| *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED)
     }
 
+    /// Somebody holds a lock for longer than this waits. Nothing took effect.
+    pub(super) fn is_locked(&self) -> bool {
+        let Self::Database(e) = self else { return false };
+        e.code().is_some_and(|code| *code == SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// The connection or the server behind it is of no more use. Whether what was under way took effect is not known.
     pub(super) fn is_loss(&self) -> bool {
         match self {
