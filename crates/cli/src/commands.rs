@@ -23,7 +23,7 @@ use crate::process::block_on;
 use crate::{Failure, commands::serve::open_app};
 use clap::Args;
 use counterfoil_server::admin::{self, Command, SocketError};
-use counterfoil_store::StoreAddress;
+use counterfoil_store::{OpenError, Store, StoreAddress};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +32,14 @@ use std::time::Duration;
 const MOMENT: Duration = Duration::from_millis(50);
 /// How often it is asked again.
 const PATIENCE: u32 = 60;
+
+/// Why a store that must be there can't be used.
+pub(crate) fn no_store(error: OpenError) -> Failure {
+    match error {
+        OpenError::NoStore(_) => Failure::failed(format!("{error}; `counterfoil serve` makes one")),
+        error => Failure::failed(error),
+    }
+}
 
 /// What every admin command takes.
 #[derive(Debug, Args)]
@@ -57,6 +65,9 @@ impl Common {
                         Err(SocketError::NotRunning(_)) => {}
                         answer => return answer.map_err(Failure::failed),
                     }
+                }
+                if !command.may_make_a_store() {
+                    Store::must_exist(&config.store).await.map_err(no_store)?;
                 }
                 match open_app(&config, "counterfoil, an admin command").await {
                     // A server that starts or stops, or another command: it will answer, or be gone, in a moment.

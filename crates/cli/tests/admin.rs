@@ -15,7 +15,10 @@ const ALICE: (&str, &str) = ("alice", PASSWORD);
 fn both() -> [(Live, Option<Server>); 2] {
     let running = Live::new();
     let server = running.serve();
-    [(running, Some(server)), (Live::new(), None)]
+    let still = Live::new();
+    // A server made its store, and is gone.
+    drop(still.serve());
+    [(running, Some(server)), (still, None)]
 }
 
 #[test]
@@ -291,7 +294,7 @@ async fn a_compromised_key_is_refused_at_once_and_clients_refresh() {
 #[test]
 fn many_commands_at_once() {
     let live = Live::new();
-    live.admin("keys list").says(&[]);
+    live.add_client("first");
     std::thread::scope(|scope| {
         let add = |n| {
             scope.spawn({
@@ -308,7 +311,7 @@ fn many_commands_at_once() {
         let _ = server.kill();
         let _ = server.wait();
     });
-    assert_eq!(live.admin("client list --json").json().as_array().unwrap().len(), 8);
+    assert_eq!(live.admin("client list --json").json().as_array().unwrap().len(), 9);
 }
 
 /// A dead server's socket is no server: the command takes the lock.
@@ -366,4 +369,19 @@ fn help_is_there_for_everything() {
     run(&["serve", "--help"]).says(&["--config <FILE>", "endings_log", "COUNTERFOIL_LISTEN"]);
     run(&["client", "set", "--help"]).says(&["redirect_uris", "on_lost_answer", "an empty value clears"]);
     run(&["customer", "add", "--help"]).says(&["--accounts <FILE>", "--password-stdin", "accountId"]);
+}
+
+/// A mistyped address must not be answered from a store that was made for the question.
+#[test]
+fn no_command_but_the_first_ones_makes_a_store() {
+    let live = Live::new();
+    for words in ["client list", "customer list", "grant list", "keys list", "keys rotate", "declare-loss --accept-lost-endings"] {
+        live.admin(words).refused(1, &["there is no store", "counterfoil serve"]);
+    }
+    assert!(!live.path("counterfoil.db").exists() && !live.path("keys").exists());
+    live.add_client("ledger");
+    assert!(live.admin("client list").stdout.contains("ledger"));
+
+    let database = Live::on(&counterfoil_testing::fresh_database());
+    database.admin("declare-loss --accept-lost-endings").refused(1, &["there is no store"]);
 }

@@ -48,6 +48,7 @@ fn its_files_are_for_its_user_alone() {
 #[test]
 fn keys_that_others_may_read_are_refused() {
     let live = Live::new();
+    live.add_client("first");
     live.admin("keys list").says(&["RS256", "slip-1"]);
     for (name, open, wanted) in [("keys", 0o750, "chmod 700"), ("keys/keys.json", 0o644, "chmod 600")] {
         let before = std::fs::metadata(live.path(name)).unwrap().permissions();

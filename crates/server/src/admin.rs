@@ -70,6 +70,12 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
 }
 
 impl Command {
+    /// Whether it may be the first thing that happens to a store. Any other is meant for one that is there: an empty one would answer it, and hide that the
+    /// address is wrong.
+    pub fn may_make_a_store(&self) -> bool {
+        matches!(self, Self::ClientAdd { .. } | Self::CustomerAdd { .. })
+    }
+
     /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
     /// not: every node meets a key of it that it does not know.
     fn changes_what_nodes_keep(&self) -> bool {

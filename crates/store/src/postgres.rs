@@ -109,6 +109,12 @@ impl Postgres {
         Ok((found, identity::known_schema()))
     }
 
+    pub(crate) async fn must_exist(address: PostgresAddress) -> Result<(), OpenError> {
+        let store = address.to_string();
+        let connection = copy::connect(address, &store).await?;
+        identity::found_schema(&connection.client, &store).await.map(drop)
+    }
+
     pub(crate) fn queued_writes(&self) -> usize {
         self.inner.waiting.load(Ordering::Relaxed)
     }

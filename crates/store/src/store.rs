@@ -84,6 +84,18 @@ impl Store {
         }
     }
 
+    /// Looks whether there is a store at `address`; changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::NoStore`] where there is none; else why that can't be told.
+    pub async fn must_exist(address: &StoreAddress) -> Result<(), OpenError> {
+        match address {
+            StoreAddress::Sqlite(path) if path.exists() => Ok(()),
+            StoreAddress::Sqlite(path) => Err(OpenError::NoStore(path.display().to_string())),
+            StoreAddress::Postgres(address) => Postgres::must_exist((**address).clone()).await,
+        }
+    }
+
     /// Whether other processes may use the store at the same time, and so change what this one keeps in memory.
     pub fn is_shared(&self) -> bool {
         matches!(self.0, Engine::Postgres(_))

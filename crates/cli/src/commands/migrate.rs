@@ -1,6 +1,6 @@
 //! `counterfoil migrate`.
 
-use super::Common;
+use super::{Common, no_store};
 use crate::config::Config;
 use crate::process::block_on;
 use crate::{Failure, output};
@@ -31,12 +31,11 @@ pub(crate) fn run(Arguments { common }: &Arguments) -> Result<(), Failure> {
         holder: "counterfoil migrate".into(),
     };
     let migrated = block_on(async move { Ok(Store::migrate(&options).await) })?;
-    let (from, to) = migrated.map_err(|error| match &error {
+    let (from, to) = migrated.map_err(|error| match error {
         OpenError::InUse { .. } => {
             Failure::InUse(format!("{error}. Stop it first; it brings the schema up to date when it is started again"))
         }
-        OpenError::NoStore(_) => Failure::failed(format!("{error}; `counterfoil serve` makes one")),
-        _ => Failure::failed(error),
+        _ => no_store(error),
     })?;
     common.show(&json!({ "store": store, "from": from, "to": to }), |_| {
         output::say(&match from == to {
