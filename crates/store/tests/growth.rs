@@ -74,6 +74,8 @@ async fn in_postgres_by_updates_that_touch_no_index() {
         (all.parse::<u64>().unwrap(), hot.parse::<u64>().unwrap())
     };
     let store = open().await.unwrap();
+    // Without its help, and without its snapshot, for as long as which nothing dead can be reused.
+    psql(&url, "ALTER TABLE counterfoil SET (autovacuum_enabled = off)");
     let slip = prepare(&store).await;
     let before = size();
     refresh(&store, slip).await;
