@@ -91,7 +91,12 @@ impl Store {
     pub async fn must_exist(address: &StoreAddress) -> Result<(), OpenError> {
         match address {
             StoreAddress::Sqlite(path) if path.exists() => Ok(()),
-            StoreAddress::Sqlite(path) => Err(OpenError::NoStore(path.display().to_string())),
+            StoreAddress::Sqlite(path) => {
+                match path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir()) {
+                    Some(directory) => Err(OpenError::NoDirectory(directory.to_owned())),
+                    None => Err(OpenError::NoStore(path.display().to_string())),
+                }
+            }
             StoreAddress::Postgres(address) => Postgres::must_exist((**address).clone()).await,
         }
     }
