@@ -6,7 +6,7 @@ mod setting;
 
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
-use counterfoil_testing::{fresh_database, psql};
+use counterfoil_testing::{Postgres, psql};
 use setting::{NOW, begin, grant, options, path, presented, redeem, torn};
 
 const REFRESHES: u64 = 100_000;
@@ -50,9 +50,10 @@ async fn in_sqlite() {
 
 #[tokio::test]
 async fn in_postgres_by_updates_that_touch_no_index() {
-    let url = fresh_database();
-    // Nothing is at stake here, so nobody need wait for the disk.
-    psql(&url, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$");
+    // A cluster of its own: nothing dead is reused while another transaction is open that is older, be it of another database. Nothing is at stake here,
+    // so nobody need wait for the disk.
+    let postgres = Postgres::start(&[("synchronous_commit", "off"), ("autovacuum", "off")]);
+    let url = postgres.fresh_database();
     let open = || {
         Store::open(OpenOptions {
             address: StoreAddress::parse(&url).unwrap(),
@@ -74,8 +75,6 @@ async fn in_postgres_by_updates_that_touch_no_index() {
         (all.parse::<u64>().unwrap(), hot.parse::<u64>().unwrap())
     };
     let store = open().await.unwrap();
-    // Without its help, and without its snapshot, for as long as which nothing dead can be reused.
-    psql(&url, "ALTER TABLE counterfoil SET (autovacuum_enabled = off)");
     let slip = prepare(&store).await;
     let before = size();
     refresh(&store, slip).await;
