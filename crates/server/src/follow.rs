@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::around::UNMATCHED;
 use crate::keys::KeysError;
 use counterfoil_store::StoreError;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -48,10 +48,17 @@ pub struct Follow {
     /// How many looks have begun.
     begun: AtomicU64,
     last: tokio::sync::Mutex<Last>,
-    /// The store's number of changes that is in memory here.
-    changes: AtomicI64,
-    /// When the last look began that succeeded.
-    looked_at: Mutex<Option<Instant>>,
+    /// The last look that succeeded.
+    looked: Mutex<Option<Looked>>,
+}
+
+/// A look that succeeded.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    /// When it began.
+    at: Instant,
+    /// The store's number of changes that is in memory here since.
+    changes: i64,
 }
 
 /// The last look that came to its end.
@@ -59,13 +66,11 @@ pub struct Follow {
 struct Last {
     number: u64,
     outcome: Result<(), Arc<Unavailable>>,
-    /// The store's number of changes that is in memory here.
-    changes: Option<i64>,
 }
 
 impl Default for Last {
     fn default() -> Self {
-        Self { number: 0, outcome: Ok(()), changes: None }
+        Self { number: 0, outcome: Ok(()) }
     }
 }
 
@@ -95,23 +100,26 @@ impl Follow {
         if last.number < needed {
             // A look that is dropped half-way leaves the last one as it was, and its number to nobody.
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            let began = Instant::now();
-            let outcome = look(last.changes).await.map(|changes| {
-                last.changes = Some(changes);
-                self.changes.store(changes, Ordering::SeqCst);
-                *self.looked_at() = Some(began);
-            });
+            let at = Instant::now();
+            let known = self.changes();
+            let outcome =
+                look(known).await.map(|changes| *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Looked { at, changes }));
             (last.number, last.outcome) = (number, outcome.map_err(Arc::new));
         }
         last.outcome.clone().map_err(Unavailable::Shared)
     }
 
     fn is_behind(&self) -> bool {
-        self.looked_at().is_none_or(|at| at.elapsed() > TRUSTED_FOR)
+        self.looked().is_none_or(|looked| looked.at.elapsed() > TRUSTED_FOR)
     }
 
-    fn looked_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn looked(&self) -> Option<Looked> {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of changes that is in memory here.
+    fn changes(&self) -> Option<i64> {
+        self.looked().map(|looked| looked.changes)
     }
 }
 
@@ -148,7 +156,7 @@ pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable>
         true if app.follow.is_behind() => return Err(Unavailable::Behind),
         true => {}
     }
-    Ok(GoesBy(Some(app.follow.changes.load(Ordering::SeqCst))))
+    Ok(GoesBy(app.follow.changes()))
 }
 
 /// Whether the answer of a request that was let in may still be given: one that took long, on a node that could not look meanwhile, may rest on
@@ -159,7 +167,7 @@ pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable>
 pub(crate) async fn check_again(app: &App, GoesBy(changes): GoesBy) -> Result<(), Unavailable> {
     let Some(changes) = changes.filter(|_| app.follow.is_behind()) else { return Ok(()) };
     app.follow.look(app).await?;
-    if app.follow.changes.load(Ordering::SeqCst) == changes { Ok(()) } else { Err(Unavailable::Behind) }
+    if app.follow.changes() == Some(changes) { Ok(()) } else { Err(Unavailable::Behind) }
 }
 
 /// Looks until it is dropped.

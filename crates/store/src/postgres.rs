@@ -8,6 +8,7 @@ mod connection;
 pub(crate) mod copy;
 mod customers;
 mod durability;
+mod era;
 mod grants;
 mod identity;
 mod loss;

@@ -56,7 +56,7 @@ async fn who_comes_during_a_look_shares_the_next_one() {
         waiting.await.unwrap().unwrap();
     }
     assert_eq!(looks.begun.load(Ordering::SeqCst), 2);
-    assert_eq!(follow.last.lock().await.changes, Some(2));
+    assert_eq!(follow.changes(), Some(2));
 }
 
 #[tokio::test]
@@ -98,6 +98,6 @@ async fn what_was_seen_is_trusted_for_less_than_two_seconds() {
     looks.let_go.add_permits(1);
     caller(&follow, &looks).await.await.unwrap().unwrap();
     assert!(!follow.is_behind());
-    *follow.looked_at() = Instant::now().checked_sub(TRUSTED_FOR);
+    *follow.looked.lock().unwrap() = Instant::now().checked_sub(TRUSTED_FOR).map(|at| Looked { at, changes: 1 });
     assert!(follow.is_behind());
 }

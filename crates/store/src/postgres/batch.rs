@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long one statement may take.
 const STATEMENT: Duration = Duration::from_secs(3);
-/// A commit of another node takes far less.
+/// How long a statement that many share waits for a lock: a commit of another node takes far less.
 const SHORT_LOCKS: &str = "SET lock_timeout = '100ms'";
 /// How long to wait before the next try where no connection could be made.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! Clients and their secrets.
 
 use super::Postgres;
-use super::loss::remove;
+use super::era::remove;
 use super::row::Columns;
 use super::shared::changed;
 use super::trouble::Trouble;

@@ -1,7 +1,7 @@
 //! Local customers of providers, and the directory of their accounts.
 
 use super::Postgres;
-use super::loss::remove;
+use super::era::remove;
 use super::row::Columns;
 use super::trouble::Trouble;
 use crate::error::StoreError;

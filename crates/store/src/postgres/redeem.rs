@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::grants::{audit, end};
 use super::row::Columns;
 use super::trouble::Trouble;
-use super::write::{MOST_WAITING, Write};
+use super::write::Write;
 use super::{Inner, Postgres};
 use crate::audit::Event;
 use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
@@ -63,12 +63,10 @@ pub(super) struct Job {
 
 impl Postgres {
     pub(crate) fn redeem(&self, redeem: Redeem) -> Pending<Redeemed> {
-        let (reply, pending) = Pending::open();
-        self.inner.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.inner.waiting.load(Ordering::Relaxed) > MOST_WAITING {
-            self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
+        if !self.inner.let_in() {
             return Pending::refused(StoreError::Overloaded);
         }
+        let (reply, pending) = Pending::open();
         if let Err((_, error)) = enqueue(&self.redeemer, Job { redeem, reply }) {
             self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
             return Pending::refused(error);
@@ -88,7 +86,7 @@ impl Job {
     fn settle(self, inner: &Arc<Inner>, again: bool) {
         let inner = inner.clone();
         tokio::spawn(async move {
-            // It is closed never. A flood of replays must leave connections to others.
+            // A flood of replays must leave connections to others. The turns are never closed, so this gives one.
             let _turn = inner.settling.acquire().await;
             let answer = inner.write(&self.redeem, |write, redeem| settle(write, redeem).boxed(), again).await;
             self.answer(&inner, answer);

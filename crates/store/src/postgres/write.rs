@@ -79,8 +79,7 @@ impl Postgres {
     /// Begins a write, unless too many wait already.
     pub(super) fn begin<T: Send + 'static>(&self, work: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Pending<T> {
         let inner = self.inner.clone();
-        if inner.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            inner.waiting.fetch_sub(1, Ordering::Relaxed);
+        if !inner.let_in() {
             return Pending::refused(StoreError::Overloaded);
         }
         let (reply, pending) = Pending::open();
@@ -95,6 +94,15 @@ impl Postgres {
 }
 
 impl Inner {
+    /// Counts a further write that waits; false where there are too many.
+    pub(super) fn let_in(&self) -> bool {
+        let room = self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING;
+        if !room {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        room
+    }
+
     /// Runs `verb` until its outcome is known. `again` says that it may have taken effect already.
     pub(super) async fn write<A: Sync, T>(self: &Arc<Self>, arguments: &A, verb: Verb<A, T>, mut again: bool) -> Result<T, StoreError> {
         let give_up = Instant::now() + PATIENCE;
@@ -107,7 +115,10 @@ impl Inner {
                     let tried = timeout_at(one_try, self.once(&mut connection, arguments, verb, again)).await;
                     match tried.unwrap_or(Err(Trouble::Late)) {
                         Ok((answer, lines)) => {
-                            self.acknowledge(lines).await?;
+                            // Endings are acknowledged only once they are in the journal.
+                            if !lines.is_empty() {
+                                self.flush_journal(lines).await?;
+                            }
                             return Ok(answer);
                         }
                         Err(trouble) => {
@@ -159,14 +170,6 @@ impl Inner {
                 Err(trouble)
             }
         }
-    }
-
-    /// Endings are acknowledged only once they are in the journal.
-    pub(super) async fn acknowledge(self: &Arc<Self>, lines: Vec<Line>) -> Result<(), StoreError> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.flush_journal(lines).await
     }
 
     /// Writes endings to the journal, with those that could not be written before.

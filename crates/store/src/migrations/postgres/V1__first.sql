@@ -1,7 +1,7 @@
 -- Times are unix seconds in UTC, as in the SQLite schema, whose tables these are; what differs says why.
 
 -- What this store is: kind (live or sandbox), issuer, epoch; `changes`, raised by whatever processes keep in memory; and what must be remembered:
--- clock_offset, faults, bearers_from, unredeemed_swept_up_to, probe.
+-- clock_offset, faults, bearers_from, unredeemed_swept_up_to, probe, and the marks of a copy: copying, moved_to, moved_for_good.
 CREATE TABLE meta (
     key text NOT NULL PRIMARY KEY,
     value text NOT NULL
