@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod copy;
 pub(crate) mod customer;

@@ -10,9 +10,14 @@ mod reports;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    backup, client, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve, torture, verify,
+    backup, bench, client, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve, torture,
+    verify,
 };
 use std::process::ExitCode;
+
+/// Measured: 6% of a refresh (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
 #[derive(Debug, Parser)]
@@ -56,6 +61,9 @@ enum Command {
     DeclareLoss(declare_loss::Arguments),
     /// Kill servers of a store without pause while clients use them, and hold every answer against what the system says afterwards
     Torture(torture::Arguments),
+    /// Measure how fast servers are, side by side: this one, the least that a server can do, and others
+    #[command(subcommand)]
+    Bench(bench::Action),
     /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is verified
     Explain(explain::Arguments),
 }
@@ -97,6 +105,7 @@ fn main() -> ExitCode {
         Command::Copy(arguments) => copy::run(&arguments),
         Command::DeclareLoss(arguments) => declare_loss::run(&arguments),
         Command::Torture(arguments) => torture::run(arguments),
+        Command::Bench(action) => bench::run(action),
         Command::Explain(arguments) => explain::run(&arguments),
     };
     match done {

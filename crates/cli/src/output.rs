@@ -1,8 +1,10 @@
 //! Results on stdout, messages on stderr. That nobody reads them any more is no reason to fail.
 
 use comfy_table::{Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 /// Prints a line of result.
 pub(crate) fn say(text: &str) {
@@ -28,6 +30,19 @@ pub(crate) fn complain(message: &str) {
 /// Prints a message that is no result.
 pub(crate) fn note(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(message));
+}
+
+/// A spinner on stderr; a hidden one where that is no terminal.
+pub(crate) fn spinner(template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
 }
 
 /// Prints a result as JSON.

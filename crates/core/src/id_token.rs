@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// How many accounts the `accounts` claim names at the most; beyond that it is left out.
 pub const MOST_ACCOUNTS: usize = 100;
 
+/// Bytes of the claims of most grants.
+const USUAL_BYTES: usize = 768;
+
 /// The claims of an ID token.
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -33,6 +36,19 @@ struct Claims<'a> {
     accounts: Option<&'a [String]>,
     products: crate::fdx::DataClusters,
     name: &'a str,
+}
+
+/// Which ID token it is: the SHA-256 of all of it, signature and all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// That of `token`.
+    pub fn of(token: &str) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        Self(bytes)
+    }
 }
 
 /// What an ID token of ours says of itself, once its signature is verified.
@@ -76,7 +92,7 @@ pub struct Issue<'a> {
 /// # Errors
 /// Where they can't be serialised, which none of our values makes happen.
 pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Claims {
+    let claims = Claims {
         iss: issue.issuer,
         sub: &subject(&terms.customer, issue.subjects),
         aud: &terms.client,
@@ -91,7 +107,10 @@ pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::E
         accounts: (terms.accounts.len() <= MOST_ACCOUNTS).then_some(&terms.accounts),
         products: terms.clusters,
         name: &terms.name,
-    })
+    };
+    let mut json = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut json, &claims)?;
+    Ok(json)
 }
 
 /// The `sub` of a customer: the same for one customer at one provider for ever, another for the same id at another provider, and not to be

@@ -25,4 +25,5 @@ pub mod secret;
 pub mod settings;
 pub mod slip;
 pub mod slip_keys;
+pub mod token_answer;
 pub mod verdict;

@@ -6,7 +6,7 @@ use crate::observe::seen;
 use crate::refused::{Challenge, Refused, Shape};
 use crate::respond::json_bytes;
 use crate::sandbox::faults::strike;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::fdx::FdxError;
@@ -23,8 +23,8 @@ const VERSION: &str = "v2";
 ///
 /// # Errors
 /// As FDX words them.
-pub async fn accounts(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Refused> {
-    list(&app, &headers, &uri, None).await
+pub async fn accounts(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    list(&app, request.headers(), request.uri(), None).await
 }
 
 /// `GET /accounts/{version}/{provider}`.
@@ -34,11 +34,10 @@ pub async fn accounts(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri)
 pub async fn accounts_at(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
-    headers: HeaderMap,
-    uri: Uri,
+    request: Request,
 ) -> Result<Response, Refused> {
     match &path {
-        Ok(Path((version, provider))) => list(&app, &headers, &uri, Some((version, provider))).await,
+        Ok(Path((version, provider))) => list(&app, request.headers(), request.uri(), Some((version, provider))).await,
         Err(_) => Err(Refused::fdx(FdxError::InvalidInput, None, "the path is not UTF-8")),
     }
 }
@@ -69,7 +68,7 @@ async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &st
     {
         return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not in the consent"));
     }
-    let directory = app.store.accounts(&terms.customer).await.map_err(Refused::unavailable_fdx)?;
+    let directory = app.store.accounts_behind(terms).await.map_err(Refused::unavailable_fdx)?;
     let shown = |id: &str| match &asked {
         Some(asked) => asked.contains(&id),
         None => terms.accounts.iter().any(|consented| consented == id),

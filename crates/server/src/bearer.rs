@@ -2,15 +2,14 @@
 
 use crate::app::App;
 use crate::follow::Unavailable;
+use crate::id_token;
 use crate::request::one;
-use crate::unknown_key::{ring_with, verify};
+use crate::unknown_key::ring_with;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::access_token::{self, AccessToken};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{GrantId, Terms};
-use counterfoil_core::id_token::Verified;
-use counterfoil_core::jws::Compact;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::verdict::Counterfoil;
 use counterfoil_store::StoreError;
@@ -95,16 +94,11 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
     if takes == Takes::AccessToken {
         return not_good("it is not an access token", None);
     }
-    let payload = match Compact::parse(token) {
-        Some(compact) => verify(app, &compact).await?,
-        None => None,
+    let claims = match id_token::read(app, token).await? {
+        Ok(claims) => claims,
+        Err(reason) => return not_good(reason, None),
     };
-    let Some(payload) = payload else { return not_good("it is not a token that a key of ours signed", None) };
-    let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else { return not_good("its claims are not those of an ID token", None) };
     let grant = Some(claims.grant_id);
-    if claims.iss != app.settings.issuer {
-        return not_good("it is of another issuer", grant);
-    }
     if now >= claims.exp {
         return not_good("the ID token has expired", grant);
     }

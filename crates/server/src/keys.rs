@@ -9,9 +9,11 @@ mod file;
 mod in_store;
 mod ring;
 mod travel;
+mod verified;
 
 pub use ring::{KeyInfo, KeyState, Ring};
 pub use travel::{can_travel, travel};
+pub use verified::VerifiedTokens;
 
 use arc_swap::ArcSwap;
 use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};

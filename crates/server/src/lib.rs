@@ -16,6 +16,7 @@ mod cookies;
 mod discovery;
 mod follow;
 mod health;
+mod id_token;
 mod introspect;
 mod jwks;
 pub mod keys;

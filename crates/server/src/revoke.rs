@@ -3,12 +3,13 @@
 use crate::app::App;
 use crate::client_auth::{Unproven, authenticate};
 use crate::follow::Unavailable;
+use crate::id_token;
 use crate::observe::seen;
 use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::respond::empty;
 use crate::sandbox::faults::strike;
-use crate::unknown_key::{read_slip, ring_with, verify};
+use crate::unknown_key::{read_slip, ring_with};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -19,8 +20,6 @@ use counterfoil_core::dialect::Refusal;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::id_token::Verified;
-use counterfoil_core::jws::Compact;
 use counterfoil_core::slip::Kind;
 use counterfoil_store::StoreError;
 use std::sync::Arc;
@@ -90,13 +89,9 @@ async fn named_grant(app: &App, client: &Client, token: &str) -> Result<Named, U
         let Some(token) = unproven.prove(&row.seal, &ring.slips) else { return Ok(Named::Nothing) };
         return Ok(of_client(app, client, token.grant).await?);
     }
-    let claims = match Compact::parse(token) {
-        Some(compact) => verify(app, &compact).await?,
-        None => None,
-    };
-    match claims.and_then(|payload| serde_json::from_slice::<Verified>(&payload).ok()) {
-        Some(claims) if claims.iss == app.settings.issuer => Ok(of_client(app, client, claims.grant_id).await?),
-        _ => Ok(Named::Nothing),
+    match id_token::read(app, token).await? {
+        Ok(claims) => Ok(of_client(app, client, claims.grant_id).await?),
+        Err(_) => Ok(Named::Nothing),
     }
 }
 

@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -129,15 +129,17 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         if *mounted == Mounted::InSandbox {
             endpoint = endpoint.layer(from_fn_with_state(app.clone(), sandbox::guard));
         }
+        // All in one, the outermost first: each call of `layer` costs every request some allocations.
+        let (around, panics) = (from_fn_with_state(app.clone(), around), CatchPanicLayer::custom(panicked));
         endpoint = match cross {
-            Cross::Nobody => endpoint,
-            Cross::Everybody => endpoint.layer(CorsLayer::new().allow_origin(Any).allow_methods([Method::GET])),
-            Cross::PublicClients => endpoint.layer(cors_for_public_clients(app.clone())),
+            Cross::Nobody => endpoint.layer((around, panics)),
+            Cross::Everybody => endpoint.layer((around, panics, CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]))),
+            Cross::PublicClients => endpoint.layer((around, panics, cors_for_public_clients(app.clone()))),
         };
         router = router.route(path, endpoint);
     }
-    let router = router.fallback(not_found).layer(CatchPanicLayer::custom(panicked));
-    router.layer(from_fn_with_state(app.clone(), around)).with_state(app)
+    let nowhere = any(not_found).layer((from_fn_with_state(app.clone(), around), CatchPanicLayer::custom(panicked)));
+    router.fallback_service(nowhere.with_state(app.clone())).with_state(app)
 }
 
 /// `/metrics` alone, for a listener of its own.

@@ -9,9 +9,9 @@ use crate::client_auth::authenticate;
 use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::sandbox::faults::strike;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use counterfoil_core::client::{Client, GrantType};
 use counterfoil_core::clock::Timestamp;
@@ -34,8 +34,10 @@ pub(crate) struct TokenRequest<'a> {
 ///
 /// # Errors
 /// As in the table of `counterfoil_core::dialect`.
-pub async fn token(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let now = app.clock.now();
+    // Taken apart, not asked for as headers and URI: those would be copies.
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     let client = authenticate(&app, &headers, &form, now)?

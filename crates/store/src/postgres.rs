@@ -9,6 +9,7 @@ pub(crate) mod copy;
 mod customers;
 mod durability;
 mod era;
+mod fill;
 mod grants;
 mod identity;
 mod loss;

@@ -4,6 +4,7 @@ use crate::backup::{Backup, BackupError};
 use crate::counts::StoreCounts;
 use crate::endings::Endings;
 use crate::error::{OpenError, StoreError};
+use crate::kept::{Kept, OfCustomer, Whose};
 use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::postgres::Postgres;
@@ -29,7 +30,11 @@ use std::sync::Arc;
 /// A write is under way when its verb returns, whether or not the answer is awaited, and is answered once it is durable. One that is answered with
 /// an error may have taken effect all the same; asking again is safe. Reads see every write that was answered before they were asked, also by another node.
 #[derive(Debug)]
-pub struct Store(Engine);
+pub struct Store {
+    engine: Engine,
+    terms: Kept<GrantId, Terms>,
+    accounts: Kept<Whose, [Account]>,
+}
 
 #[derive(Debug)]
 enum Engine {
@@ -43,7 +48,7 @@ const AT_ONCE: usize = 50;
 /// Hands a verb to the engine: one answers at once, the other is awaited.
 macro_rules! read {
     ($self:ident, $verb:ident($($argument:expr),*)) => {
-        match &$self.0 {
+        match &$self.engine {
             Engine::Sqlite(engine) => engine.$verb($($argument),*),
             // Boxed: what waits for a database is large, and must not be part of every handler.
             Engine::Postgres(engine) => Box::pin(engine.$verb($($argument),*)).await,
@@ -52,7 +57,7 @@ macro_rules! read {
 }
 macro_rules! write {
     ($self:ident, $verb:ident($($argument:expr),*)) => {
-        match &$self.0 {
+        match &$self.engine {
             Engine::Sqlite(engine) => engine.$verb($($argument),*),
             Engine::Postgres(engine) => engine.$verb($($argument),*),
         }
@@ -66,10 +71,11 @@ impl Store {
     /// # Errors
     /// [`OpenError`], in words for the person who started the process. A store that was there is as it was then, unless a migration failed half-way.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
-        Ok(Self(match options.address.clone() {
+        let engine = match options.address.clone() {
             StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options)?),
             StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options).await?),
-        }))
+        };
+        Ok(Self { engine, terms: Kept::new(), accounts: Kept::new() })
     }
 
     /// Brings the schema of the store at `options.address` up to date, which must be there, and does nothing else; gives its schema before and after.
@@ -103,7 +109,7 @@ impl Store {
 
     /// Whether other processes may use the store at the same time, and so change what this one keeps in memory.
     pub fn is_shared(&self) -> bool {
-        matches!(self.0, Engine::Postgres(_))
+        matches!(self.engine, Engine::Postgres(_))
     }
 
     /// Whether the store can be written now, found out by writing, and whether all endings so far are in the journal.
@@ -121,7 +127,7 @@ impl Store {
 
     /// Bytes in the write-ahead log when it was last looked at; 0 where a database server keeps its own.
     pub fn wal_bytes(&self) -> u64 {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(engine) => engine.wal_bytes(),
             Engine::Postgres(_) => 0,
         }
@@ -155,12 +161,19 @@ impl Store {
         write!(self, create_grant(grant))
     }
 
-    /// The terms of a grant. They never change, so the answer may be kept for good.
+    /// The terms of a grant. They never change, so those that were read lately are kept; whether the grant lives is never answered from them.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
-        read!(self, terms(grant))
+        if let Some(known) = self.terms.get(&grant) {
+            return Ok(Some(known));
+        }
+        let found = read!(self, terms(grant))?;
+        if let Some(terms) = &found {
+            self.terms.keep(grant, terms.clone());
+        }
+        Ok(found)
     }
 
     /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer: one read by primary
@@ -295,6 +308,24 @@ impl Store {
         read!(self, accounts(id))
     }
 
+    /// The accounts of the customer who gave a living grant, in the order in which they were given. They stay as they are as long as such
+    /// grants live, so those that were read lately are kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn accounts_behind(&self, terms: &Terms) -> Result<Arc<[Account]>, StoreError> {
+        let (customer, era) = (&terms.customer, terms.customer_era);
+        if let Some(kept) = self.accounts.get(&OfCustomer(customer, era)) {
+            return Ok(kept);
+        }
+        let accounts: Arc<[Account]> = self.accounts(customer).await?.into();
+        // Where there are none, the customer may not have been added yet.
+        if !accounts.is_empty() {
+            self.accounts.keep((customer.clone(), era), accounts.clone());
+        }
+        Ok(accounts)
+    }
+
     /// The era of customers of this id, to be recorded in the grants and sessions that one gets.
     ///
     /// # Errors
@@ -421,7 +452,7 @@ impl Store {
     /// # Errors
     /// [`BackupError`], in words for the operator; a store in a database is not copied so.
     pub async fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(engine) => engine.backup(to).await,
             Engine::Postgres(_) => Err(BackupError::OfDatabase),
         }

@@ -17,13 +17,12 @@ use chance::Chance;
 use clap::Args;
 use counterfoil_core::random;
 use counterfoil_store::StoreAddress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use killer::Killer;
 use node::{Node, NotStarted, free_addresses};
 use reqwest::Client;
 use run::{Phase, Run};
 use serde_json::Value;
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +88,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             return Err(Failure::usage("SQLite has no process of its own to kill: --restart-database is for a postgres:// store"));
         }
     }
-    let progress = spinner();
+    let progress = output::spinner("{spinner} {elapsed} {msg}");
     let done = block_on(torture(arguments, progress.clone()));
     progress.finish_and_clear();
     done
@@ -179,19 +178,6 @@ async fn watch(run: Arc<Run>, signals: Signals, time: Option<Duration>) {
         signals.stop().await;
         run.enter(Phase::Over);
     }
-}
-
-/// A spinner on stderr; nothing where that is no terminal.
-fn spinner() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(TICK);
-    spinner
 }
 
 async fn tell(run: Arc<Run>) {

@@ -7,14 +7,10 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use counterfoil_report::{Report, Tally, text};
 use counterfoil_verify::{Aged, Endpoint, Event, Options, Progress, VerifyError};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal};
+use indicatif::ProgressBar;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// How often the spinner turns.
-const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -119,7 +115,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (reports, json) = (arguments.reports.clone(), arguments.json);
     let options = options(arguments)?;
     reports::prepare(&reports)?;
-    let spinner = spinner();
+    let spinner = output::spinner("{spinner} {msg}");
     let ran = block_on(async {
         let (told, hangup) = (Signals::watch()?.stop(), hangup()?);
         let stop = async {
@@ -185,19 +181,6 @@ fn options(arguments: Arguments) -> Result<Options, Failure> {
         keep_token: arguments.keep_token,
         ..Options::new(&arguments.issuer)
     })
-}
-
-/// A spinner on stderr; nothing where that is no terminal.
-fn spinner() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(TICK);
-    spinner
 }
 
 /// Tells what happens while it runs: results on stdout, all else on stderr.

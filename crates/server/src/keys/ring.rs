@@ -1,7 +1,7 @@
 //! The keys, prepared for use.
 
 use super::file::KeyFile;
-use super::{KeysError, PUBLISHED_AHEAD};
+use super::{KeysError, PUBLISHED_AHEAD, VerifiedTokens};
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
@@ -21,6 +21,8 @@ pub struct Ring {
     pub subjects: MacKey,
     /// What half-done authorizations and forms are authenticated with.
     pub tickets: MacKey,
+    /// What they verified lately.
+    pub verified: VerifiedTokens,
     signing: Vec<Dated>,
     slip_dates: Vec<(SlipKeyId, Timestamp)>,
 }
@@ -86,6 +88,7 @@ impl Ring {
             tickets: pepper.derive("tickets"),
             subjects: pepper.derive("subjects"),
             pepper,
+            verified: VerifiedTokens::default(),
             signing,
             slip_dates,
         })

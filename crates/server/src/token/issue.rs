@@ -4,7 +4,7 @@ use super::TokenRequest;
 use crate::keys::Ring;
 use crate::observe::seen;
 use crate::refused::Refused;
-use crate::respond::json;
+use crate::respond::json_bytes;
 use crate::sandbox::faults;
 use crate::unknown_key::ring_with;
 use axum::http::{HeaderValue, StatusCode};
@@ -18,10 +18,10 @@ use counterfoil_core::jws::SigningKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
+use counterfoil_core::token_answer::TokenAnswer;
 use counterfoil_core::verdict::Presented;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
-use serde::Serialize;
 use std::sync::Arc;
 
 /// What tokens are issued for.
@@ -44,17 +44,6 @@ struct Tokens {
     access_token: Secret,
     id_token: String,
     expires_in: i64,
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: i64,
-    id_token: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    scope: Scopes,
 }
 
 impl Issue<'_> {
@@ -123,15 +112,14 @@ impl Issue<'_> {
         let may_refresh =
             self.terms.scopes.contains(Scopes::OFFLINE_ACCESS) && client.settings.grant_types.contains(&GrantType::RefreshToken);
         let successor = if may_refresh { Some(torn.successor().write(&ring.slips)?) } else { None };
-        let body = Answer {
+        let body = TokenAnswer {
             access_token: tokens.access_token.expose(),
-            token_type: "Bearer",
-            expires_in: tokens.expires_in,
             id_token: &tokens.id_token,
             refresh_token: successor.as_ref().map(Secret::expose),
+            expires_in: tokens.expires_in,
             scope: self.scopes,
         };
-        let mut response = seen(json(StatusCode::OK, &body), &client.id, self.terms.grant);
+        let mut response = seen(json_bytes(StatusCode::OK, body.to_json()), &client.id, self.terms.grant);
         if torn.how() == Tearing::Repeated {
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
         }

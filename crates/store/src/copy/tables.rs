@@ -40,6 +40,47 @@ const fn numbered(name: &'static str, columns: &'static [(&'static str, Kind)]) 
     Table { name, columns, key: 1, which: "", is_numbered: true }
 }
 
+/// What customers allowed.
+pub(crate) const TERMS: Table = table(
+    "terms",
+    1,
+    &[
+        ("grant_id", Integer),
+        ("client", Text),
+        ("provider", Text),
+        ("customer", Text),
+        ("name", Text),
+        ("scopes", Integer),
+        ("clusters", Integer),
+        ("accounts", Text),
+        ("lookback_days", Integer),
+        ("created_at", Integer),
+        ("expires_at", Integer),
+        ("authenticated_at", Integer),
+        ("redirect_uri", Text),
+        ("challenge", Bytes),
+        ("nonce", Text),
+        ("client_era", Integer),
+        ("customer_era", Integer),
+    ],
+);
+/// Where grants stand.
+pub(crate) const COUNTERFOIL: Table = table(
+    "counterfoil",
+    1,
+    &[
+        ("grant_id", Integer),
+        ("next_slip", Integer),
+        ("expires_at", Integer),
+        ("redeemed_at", Integer),
+        ("slip_key", Small),
+        ("epoch", Small),
+        ("ended", Flag),
+        ("seal", Bytes),
+        ("claim", Bytes),
+    ],
+);
+
 /// The tables, those that others refer to before those.
 pub(crate) const TABLES: [Table; 14] = [
     Table {
@@ -70,44 +111,8 @@ pub(crate) const TABLES: [Table; 14] = [
             ("done", Flag),
         ],
     ),
-    table(
-        "terms",
-        1,
-        &[
-            ("grant_id", Integer),
-            ("client", Text),
-            ("provider", Text),
-            ("customer", Text),
-            ("name", Text),
-            ("scopes", Integer),
-            ("clusters", Integer),
-            ("accounts", Text),
-            ("lookback_days", Integer),
-            ("created_at", Integer),
-            ("expires_at", Integer),
-            ("authenticated_at", Integer),
-            ("redirect_uri", Text),
-            ("challenge", Bytes),
-            ("nonce", Text),
-            ("client_era", Integer),
-            ("customer_era", Integer),
-        ],
-    ),
-    table(
-        "counterfoil",
-        1,
-        &[
-            ("grant_id", Integer),
-            ("next_slip", Integer),
-            ("expires_at", Integer),
-            ("redeemed_at", Integer),
-            ("slip_key", Small),
-            ("epoch", Small),
-            ("ended", Flag),
-            ("seal", Bytes),
-            ("claim", Bytes),
-        ],
-    ),
+    TERMS,
+    COUNTERFOIL,
     table("ending", 1, &[("grant_id", Integer), ("at", Integer), ("ended_by", Text)]),
     table(
         "audit",

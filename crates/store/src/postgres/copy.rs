@@ -237,6 +237,17 @@ impl Database {
         put.map(drop).map_err(|e| self.failed(e.into()))
     }
 
+    /// Does what the statements say.
+    pub(super) async fn obey(&self, sql: &str) -> Result<(), CopyError> {
+        self.client.batch_execute(sql).await.map_err(|e| self.failed(e.into()))
+    }
+
+    /// What a statement gives as its only text.
+    pub(super) async fn text(&self, sql: &str) -> Result<String, CopyError> {
+        let asking = async { Ok(self.client.query_one(sql, &[]).await?.try_get(0)?) };
+        asking.await.map_err(|trouble| self.failed(trouble))
+    }
+
     /// What a statement gives as its only number.
     async fn number(&self, sql: &str) -> Result<i64, CopyError> {
         let asking = async { Ok(self.client.query_one(sql, &[]).await?.try_get(0)?) };

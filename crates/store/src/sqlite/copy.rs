@@ -188,7 +188,7 @@ impl File {
     }
 
     /// Does what takes long on a thread that nobody else waits for.
-    async fn aside<T: Send + 'static>(
+    pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection, &str) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, CopyError> {
@@ -205,7 +205,7 @@ impl File {
 }
 
 /// Why something was not done.
-enum Failed {
+pub(super) enum Failed {
     Sqlite(rusqlite::Error),
     Row(Box<CopyError>),
 }

@@ -2,6 +2,7 @@
 
 use super::backup::{Copied, Copying, MOMENT};
 use super::connect;
+use super::crowd::{Crowd, ENOUGH, Lookout};
 use super::grants::recent_endings;
 use crate::backup::BackupError;
 use crate::counts::Counts;
@@ -108,6 +109,8 @@ impl<T: Send, W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send> Job for Ve
 pub(crate) struct Writer {
     queue: Option<SyncSender<Task>>,
     waiting: Arc<AtomicUsize>,
+    crowd: Arc<Crowd>,
+    _lookout: Lookout,
     thread: Option<JoinHandle<()>>,
     /// Makes every commit take effect and be reported as failed.
     #[cfg(test)]
@@ -124,6 +127,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, tasks) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
+        let crowd = Arc::<Crowd>::default();
         #[cfg(test)]
         let in_doubt = Arc::<std::sync::atomic::AtomicBool>::default();
         let work = Work {
@@ -136,11 +140,16 @@ impl Writer {
             tasks,
             waiting: waiting.clone(),
             committed: Box::new(committed),
+            crowd: crowd.clone(),
+            crowded: false,
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || work.run())?;
+        let lookout = crowd.look_out(thread.thread().clone());
         Ok(Self {
             queue: Some(queue),
             waiting,
+            crowd,
+            _lookout: lookout,
             thread: Some(thread),
             #[cfg(test)]
             in_doubt,
@@ -154,13 +163,18 @@ impl Writer {
         W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, pending) = Pending::open();
-        let Some(queue) = &self.queue else { return Pending::refused(StoreError::Closed) };
+        let (Some(queue), Some(thread)) = (&self.queue, &self.thread) else { return Pending::refused(StoreError::Closed) };
+        self.crowd.comes();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let refused = match queue.try_send(Task::Write(Box::new(Verb { work, result: None, reply }))) {
-            Ok(()) => return pending,
+            Ok(()) => {
+                self.crowd.came(thread.thread());
+                return pending;
+            }
             Err(TrySendError::Full(_)) => StoreError::Overloaded,
             Err(TrySendError::Disconnected(_)) => StoreError::Closed,
         };
+        self.crowd.gone();
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Pending::refused(refused)
     }
@@ -197,6 +211,9 @@ struct Work {
     tasks: Receiver<Task>,
     waiting: Arc<AtomicUsize>,
     committed: Box<dyn Fn() + Send>,
+    crowd: Arc<Crowd>,
+    /// Whether the last transaction was of more than one write.
+    crowded: bool,
     #[cfg(test)]
     in_doubt: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -220,16 +237,26 @@ impl Work {
         }
     }
 
-    /// Takes what is queued, `first` and on, up to a whole batch, or up to a copy that is to be made after it.
-    fn gather(&self, first: Task, jobs: &mut Vec<Box<dyn Job>>) -> Option<Box<Copying>> {
-        let mut next = Some(first);
+    /// Takes what is queued, `first` and on, up to a whole batch, or up to a copy that is to be made after it. A write that comes alone waits
+    /// for nobody.
+    fn gather(&mut self, first: Task, jobs: &mut Vec<Box<dyn Job>>) -> Option<Box<Copying>> {
+        let (mut next, mut waited) = (Some(first), !self.crowded);
         while let Some(task) = next {
             match task {
-                Task::Write(job) => jobs.push(job),
+                Task::Write(job) => {
+                    self.crowd.gone();
+                    jobs.push(job);
+                }
                 Task::Copy(copy) => return Some(copy),
             }
             next = if jobs.len() < BATCH { self.tasks.try_recv().ok() } else { None };
+            if next.is_none() && jobs.len() < ENOUGH && !waited {
+                waited = true;
+                self.crowd.gather(ENOUGH - jobs.len());
+                next = self.tasks.try_recv().ok();
+            }
         }
+        self.crowded = jobs.len() > 1;
         None
     }
 

@@ -12,8 +12,8 @@ pub async fn old_consents_that_were_never_completed_are_swept(bench: Bench) {
     while store.sweep(NOW.plus(DAY)).await.unwrap() {}
     assert!(store.terms(unredeemed.grant).await.unwrap().is_some());
     while store.sweep(NOW.plus(3 * DAY)).await.unwrap() {}
-    assert!(store.terms(unredeemed.grant).await.unwrap().is_none());
+    assert!(store.grant(unredeemed.grant).await.unwrap().is_none());
     assert!(store.counterfoil(kept.grant).await.unwrap().is_some());
     while store.sweep(NOW.plus(800 * DAY)).await.unwrap() {}
-    assert!(store.counterfoil(kept.grant).await.unwrap().is_none() && store.terms(kept.grant).await.unwrap().is_none());
+    assert!(store.counterfoil(kept.grant).await.unwrap().is_none() && store.grant(kept.grant).await.unwrap().is_none());
 }

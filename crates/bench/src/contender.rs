@@ -1,0 +1,84 @@
+//! A server that is measured.
+
+use crate::place::Place;
+use crate::process;
+use serde::Deserialize;
+use std::process::Child;
+
+/// A server that is measured: where it is, what it is asked with, and which processes do its work.
+#[derive(Debug)]
+pub struct Contender {
+    /// What it is called in table and plot: `counterfoil`, `floor`, or what a peer calls itself.
+    pub name: String,
+    /// What a reader must know to compare it: version, algorithm, store, how durable.
+    pub note: String,
+    /// Where it is asked: the token endpoint, or the resource. One URL a node; connections are spread over them.
+    pub urls: Vec<String>,
+    /// What it is asked for.
+    pub asks: Asks,
+    /// The processes whose CPU time (with that of their descendants) and memory count as its.
+    pub pids: Vec<u32>,
+    /// Processes that end when this is dropped.
+    pub held: Vec<Held>,
+    /// Where its things are, which are gone after that.
+    pub place: Option<Place>,
+}
+
+/// What a contender is asked for.
+#[derive(Debug)]
+pub enum Asks {
+    /// Refreshes: each answer's refresh token is the next request's of that chain.
+    Refresh {
+        /// Who asks.
+        client: Client,
+        /// The first refresh token of each chain.
+        tokens: Vec<String>,
+    },
+    /// `GET` with a bearer token.
+    Bearer {
+        /// The tokens, which take turns.
+        tokens: Vec<String>,
+    },
+}
+
+/// Who asks for refreshes.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its id.
+    pub id: String,
+    /// Its secret; a public client has none.
+    pub secret: Option<String>,
+    /// How it proves itself.
+    pub auth: ClientAuth,
+}
+
+/// How a client proves itself (OpenID Connect Core section 9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// `client_secret_post`.
+    Post,
+    /// `client_secret_basic`.
+    Basic,
+    /// `none`.
+    None,
+}
+
+/// A process that ends, with all that it has started, when this is dropped.
+#[derive(Debug)]
+pub struct Held(pub Child, pub End);
+
+/// How a process is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// At once.
+    Killed,
+    /// By closing its standard input and SIGTERM; it is killed if it takes long.
+    Asked,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        process::end(&mut self.0, self.1);
+    }
+}

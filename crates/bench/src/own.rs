@@ -1,0 +1,152 @@
+//! Counterfoil itself, as it is served: `counterfoil serve` on a store that was filled for it.
+
+use crate::child::{self, Started};
+use crate::contender::{Asks, Client, ClientAuth, Contender};
+use crate::directory;
+use crate::error::BenchError;
+use crate::filled;
+use crate::grants::{CLIENT, Grants, MOST_BEARERS, PROVIDER, REDIRECT_URI};
+use crate::place::Place;
+use crate::plan::{Mode, Plan};
+use crate::tokens::{self, ISSUER};
+use counterfoil_core::client::{ClientSettings, SecretDigest};
+use counterfoil_core::secret::Secret;
+use counterfoil_server::keys::{Keys, Ring};
+use counterfoil_store::Store;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Customers that are added at once.
+const AT_ONCE: usize = 1_000;
+
+/// A store with keys, a client and tokens, for as many nodes as there are to be.
+#[derive(Debug)]
+pub(crate) struct Furnished {
+    place: Place,
+    asks: Asks,
+    /// What it is and how large, for people.
+    store: String,
+}
+
+/// Makes a store as `plan` says, with keys and a client, and starts `binary serve` on it. Blocks; not to be called within a runtime.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
+    let furnished = Furnished::new(plan)?;
+    let path = if plan.mode == Mode::Refresh { "/token" } else { "/accounts" };
+    let (mut urls, mut held) = (Vec::new(), Vec::new());
+    for node in 0..plan.nodes {
+        let started = furnished.start(binary, plan, node)?;
+        urls.push(format!("http://{}{path}", started.address));
+        held.push(started.process);
+    }
+    let store = match plan.nodes {
+        1 => furnished.store.clone(),
+        nodes => format!("{}, {nodes} nodes", furnished.store),
+    };
+    Ok(Contender {
+        name: plan.name.clone(),
+        note: format!("{}, {store}, log = \"error\"", plan.alg),
+        urls,
+        asks: furnished.asks,
+        pids: held.iter().map(|process| process.0.id()).collect(),
+        held,
+        place: Some(furnished.place),
+    })
+}
+
+impl Furnished {
+    /// Makes a store as `plan` says. Blocks; not to be called within a runtime.
+    ///
+    /// # Errors
+    /// [`BenchError`].
+    pub(crate) fn new(plan: &Plan) -> Result<Self, BenchError> {
+        let (place, grants) = filled::make(plan)?;
+        let store = filled::describe(&place, plan.grants);
+        let failed = |problem: String| BenchError::Store { name: plan.name.clone(), problem };
+        let secret = tokens::client_secret();
+        let ring = filled::runtime()?.block_on(furnish(&place, plan, grants, &secret)).map_err(failed)?;
+        let asks = match plan.mode {
+            Mode::Refresh => Asks::Refresh {
+                client: Client { id: CLIENT.into(), secret: Some(secret), auth: ClientAuth::Post },
+                tokens: tokens::refresh_tokens(grants, plan.chains, &ring.slips)?,
+            },
+            Mode::Bearer { .. } => {
+                let key = ring.signing_key(plan.alg, grants.now);
+                let key = key.ok_or_else(|| BenchError::System(format!("there is no {} key", plan.alg)))?;
+                Asks::Bearer { tokens: tokens::id_tokens(grants, plan.chains, key)? }
+            }
+        };
+        Ok(Self { place, asks, store })
+    }
+
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// [`BenchError`].
+    pub(crate) fn start(&self, binary: &Path, plan: &Plan, node: usize) -> Result<Started, BenchError> {
+        let arguments: [OsString; 3] = ["serve".into(), "--config".into(), configuration(&self.place, node)?.into()];
+        child::start(&plan.name, binary, &arguments, plan.cores.as_deref(), self.place.directory())
+    }
+
+    /// The bodies of requests, each the first refresh of a chain.
+    pub(crate) fn refreshes(&self) -> Vec<String> {
+        let Asks::Refresh { client, tokens } = &self.asks else { return Vec::new() };
+        let secret = client.secret.as_deref().unwrap_or_default();
+        let body = |token| format!("grant_type=refresh_token&refresh_token={token}&client_id={}&client_secret={secret}", client.id);
+        tokens.iter().map(body).collect()
+    }
+}
+
+/// Makes keys, the client and, where accounts are asked for, the customers that have some. Gives the keys.
+async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str) -> Result<Arc<Ring>, String> {
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    let options = filled::options(place).map_err(|e| words(&e))?;
+    let store = Store::open(options).await.map_err(|e| words(&e))?;
+    let directory = keys(place);
+    let keys = match store.is_shared() {
+        true => Keys::in_store(&store, Some(&directory), ISSUER, grants.now).await,
+        false => Keys::open(&directory, ISSUER, grants.now),
+    };
+    let ring = keys.map_err(|e| words(&e))?.ring();
+    let mut settings = ClientSettings::new("Budget App");
+    settings.redirect_uris = vec![REDIRECT_URI.into()];
+    settings.id_token_signed_response_alg = plan.alg;
+    let digest = SecretDigest::of(&Secret::new(secret), &ring.pepper);
+    store.add_client(CLIENT.into(), settings, Some(digest), grants.now).await.map_err(|e| words(&e))?;
+    if plan.mode != Mode::Refresh {
+        let numbers: Vec<u64> = grants.bearers(plan.chains.min(MOST_BEARERS)).collect();
+        for numbers in numbers.chunks(AT_ONCE) {
+            let adding: Vec<_> = numbers.iter().map(|n| store.add_customer(directory::customer(grants, *n))).collect();
+            for added in adding {
+                added.await.map_err(|e| words(&e))?;
+            }
+        }
+    }
+    Ok(ring)
+}
+
+/// Where the keys are; in a database they are encrypted under the one there.
+fn keys(place: &Place) -> PathBuf {
+    place.directory().join("keys")
+}
+
+/// Writes the configuration of a node.
+fn configuration(place: &Place, node: usize) -> Result<PathBuf, BenchError> {
+    let directory = place.directory();
+    let path = directory.join(format!("node-{node}.toml"));
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let text = format!(
+        "issuer = {}\nlisten = \"127.0.0.1:0\"\nstore = {}\nkeys = {}\nendings_log = {}\nlog = \"error\"\n\n\
+         [[provider]]\nid = {}\nname = \"Example Bank\"\n",
+        quoted(ISSUER),
+        quoted(&filled::address(place)),
+        quoted(&keys(place).to_string_lossy()),
+        quoted(&directory.join(format!("endings-{node}.jsonl")).to_string_lossy()),
+        quoted(PROVIDER),
+    );
+    std::fs::write(&path, text).map_err(BenchError::file(&path))?;
+    Ok(path)
+}

@@ -1,0 +1,124 @@
+//! Filling a new store with many grants at once, to measure what a store of that size does. They go the way of a copy's rows.
+
+use crate::copy::CopyError;
+use crate::copy::pieces::{Piece, WAITING};
+use crate::postgres::copy::Database;
+use crate::sqlite::copy::File;
+use crate::{OpenOptions, StoreAddress};
+use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::random;
+use counterfoil_core::verdict::Counterfoil;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::spawn_blocking;
+
+/// What a new store is filled with.
+#[derive(Clone, Copy, Debug)]
+pub struct Filling<T, C> {
+    /// How many grants.
+    pub grants: u64,
+    /// The terms of each, from 0 on. Their ids must go up.
+    pub terms: T,
+    /// Which it is, and where it stands.
+    pub counterfoil: C,
+}
+
+impl<T, C> Filling<T, C>
+where
+    T: Fn(u64) -> Terms + Send + 'static,
+    C: Fn(u64) -> (GrantId, Counterfoil) + Send + 'static,
+{
+    /// Makes the live store at `options.address`, where there must be none yet, and fills it. One that was cut short is served by nobody.
+    ///
+    /// # Errors
+    /// [`CopyError`], in words for the operator; [`CopyError::NotNew`] where there is a store.
+    pub async fn fill(self, options: &OpenOptions) -> Result<(), CopyError> {
+        let Self { grants, terms, counterfoil } = self;
+        let terms = rows(grants, move |n, piece| put_terms(&terms(n), piece));
+        let counterfoils = rows(grants, move |n, piece| {
+            let (grant, counterfoil) = counterfoil(n);
+            put_counterfoil(grant, &counterfoil, piece);
+        });
+        let mark = format!("{:016x} filling", u64::from_be_bytes(random::bytes()));
+        match &options.address {
+            StoreAddress::Sqlite(path) => {
+                let name = path.display().to_string();
+                if path.exists() {
+                    return Err(CopyError::NotNew(name));
+                }
+                let file = File::target(path, &name, options)?;
+                if !file.claim(&mark).await? {
+                    return Err(CopyError::NotNew(name));
+                }
+                file.fill(terms, counterfoils).await?;
+                file.release(&mark).await
+            }
+            StoreAddress::Postgres(address) => {
+                let name = address.to_string();
+                let database = Database::target((**address).clone(), &name).await?;
+                if !database.claim(&mark).await? {
+                    return Err(CopyError::NotNew(name));
+                }
+                database.fill(terms, counterfoils).await?;
+                database.release(&mark).await
+            }
+        }
+    }
+}
+
+/// Rows that are made while others are written.
+fn rows(count: u64, put: impl Fn(u64, &mut Piece) + Send + 'static) -> Receiver<Piece> {
+    let (to, rows) = channel(WAITING);
+    spawn_blocking(move || {
+        let mut piece = Piece::default();
+        for n in 0..count {
+            put(n, &mut piece);
+            // Where nobody takes them any more, whoever did says why.
+            if let Some(full) = piece.take_if_full()
+                && to.blocking_send(full).is_err()
+            {
+                return;
+            }
+        }
+        let _ = to.blocking_send(piece);
+    });
+    rows
+}
+
+/// A row of `terms`; its columns as in `copy/tables.rs`.
+fn put_terms(terms: &Terms, piece: &mut Piece) {
+    // A list of texts is always JSON.
+    let accounts = serde_json::to_vec(&terms.accounts).unwrap_or_default();
+    let number = |number: i64| number.to_be_bytes();
+    piece.begin_row(17);
+    piece.add(Some(&number(terms.grant.number())));
+    piece.add(Some(terms.client.as_bytes()));
+    piece.add(Some(terms.customer.provider.as_bytes()));
+    piece.add(Some(terms.customer.customer.as_bytes()));
+    piece.add(Some(terms.name.as_bytes()));
+    piece.add(Some(&number(terms.scopes.bits().into())));
+    piece.add(Some(&number(terms.clusters.bits().into())));
+    piece.add(Some(&accounts));
+    piece.add(terms.lookback_days.map(|days| number(days.into())).as_ref().map(<[u8; 8]>::as_slice));
+    piece.add(Some(&number(terms.created_at.unix())));
+    piece.add(Some(&number(terms.expires_at.unix())));
+    piece.add(Some(&number(terms.authenticated_at.unix())));
+    piece.add(Some(terms.redirect_uri.as_bytes()));
+    piece.add(terms.challenge.as_ref().map(|challenge| challenge.as_bytes().as_slice()));
+    piece.add(terms.nonce.as_ref().map(|nonce| nonce.as_bytes()));
+    piece.add(Some(&number(terms.client_era.into())));
+    piece.add(Some(&number(terms.customer_era.into())));
+}
+
+/// A row of `counterfoil`; its columns as in `copy/tables.rs`.
+fn put_counterfoil(grant: GrantId, row: &Counterfoil, piece: &mut Piece) {
+    piece.begin_row(9);
+    piece.add(Some(&grant.number().to_be_bytes()));
+    piece.add(Some(&row.next_slip.to_be_bytes()));
+    piece.add(Some(&row.expires_at.unix().to_be_bytes()));
+    piece.add(Some(&row.redeemed_at.unix().to_be_bytes()));
+    piece.add(Some(&u32::from(row.slip_key.0).to_be_bytes()));
+    piece.add(Some(&row.epoch.to_be_bytes()));
+    piece.add(Some(&[u8::from(row.ended)]));
+    piece.add(Some(row.seal.expose()));
+    piece.add(row.claim.as_ref().map(|claim| claim.as_bytes().as_slice()));
+}

@@ -1,0 +1,97 @@
+//! What was read lately and never changes, in bounded memory. Whether a grant lives is never answered from here.
+
+use crate::record::Account;
+use counterfoil_core::grant::{CustomerId, Terms};
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// Bytes that one of these keeps, more or less.
+const MOST_BYTES: u64 = 64 << 20;
+/// Bytes of a usual entry.
+const USUAL_BYTES: u64 = 700;
+
+/// Values by their keys; those that were not asked for lately make room for others.
+#[derive(Debug)]
+pub(crate) struct Kept<K, V: ?Sized>(Cache<K, Arc<V>, Size>);
+
+/// What an entry takes, in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Size;
+
+/// Whose accounts: a customer of an era. They are given once and stay until the customer is removed, which ends the era.
+pub(crate) type Whose = (CustomerId, u32);
+
+/// The same, borrowed.
+#[derive(Hash)]
+pub(crate) struct OfCustomer<'a>(pub(crate) &'a CustomerId, pub(crate) u32);
+
+impl Equivalent<Whose> for OfCustomer<'_> {
+    fn equivalent(&self, key: &Whose) -> bool {
+        *self.0 == key.0 && self.1 == key.1
+    }
+}
+
+impl<K> Weighter<K, Arc<Terms>> for Size {
+    fn weight(&self, _: &K, terms: &Arc<Terms>) -> u64 {
+        let texts = [&terms.customer.provider, &terms.customer.customer, &terms.name, &terms.redirect_uri].map(String::len);
+        let nonce = terms.nonce.as_ref().map_or(0, String::len);
+        let accounts: usize = terms.accounts.iter().map(|account| size_of::<String>() + account.len()).sum();
+        (size_of::<Terms>() + terms.client.len() + texts.iter().sum::<usize>() + nonce + accounts) as u64
+    }
+}
+
+impl Weighter<Whose, Arc<[Account]>> for Size {
+    fn weight(&self, (customer, _): &Whose, accounts: &Arc<[Account]>) -> u64 {
+        let accounts: usize = accounts.iter().map(|account| size_of::<Account>() + account.id.len() + account.entity.len()).sum();
+        (size_of::<Whose>() + customer.provider.len() + customer.customer.len() + accounts) as u64
+    }
+}
+
+impl<K: Eq + Hash, V: ?Sized> Kept<K, V>
+where
+    Size: Weighter<K, Arc<V>>,
+{
+    pub(crate) fn new() -> Self {
+        let entries = usize::try_from(MOST_BYTES / USUAL_BYTES).unwrap_or(usize::MAX);
+        Self(Cache::with_weighter(entries, MOST_BYTES, Size))
+    }
+
+    pub(crate) fn get<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<Arc<V>> {
+        self.0.get(key)
+    }
+
+    pub(crate) fn keep(&self, key: K, value: Arc<V>) {
+        self.0.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer(name: String) -> CustomerId {
+        CustomerId { provider: "bank".into(), customer: name }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_customer_and_era() {
+        let kept = Kept::<Whose, [Account]>::new();
+        let (ada, account) = (customer("ada".into()), Account { id: "1".into(), entity: "{}".into() });
+        assert!(kept.get(&OfCustomer(&ada, 0)).is_none());
+        kept.keep((ada.clone(), 0), Arc::new([account]));
+        assert_eq!(kept.get(&OfCustomer(&ada, 0)).unwrap()[0].id, "1");
+        assert!(kept.get(&OfCustomer(&ada, 1)).is_none());
+    }
+
+    #[test]
+    fn it_is_bounded_in_bytes() {
+        let kept = Kept::<Whose, [Account]>::new();
+        for number in 0..1_500 {
+            kept.keep((customer(format!("{number}")), 0), Arc::new([Account { id: "1".into(), entity: "x".repeat(100_000) }]));
+        }
+        let bytes: u64 = kept.0.iter().map(|(whose, accounts)| Size.weight(&whose, &accounts)).sum();
+        assert!(bytes <= MOST_BYTES && bytes > MOST_BYTES / 2, "{bytes}");
+    }
+}

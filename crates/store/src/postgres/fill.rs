@@ -1,0 +1,20 @@
+//! Filling a new database: with COPY, and the index at the end.
+
+use super::copy::Database;
+use crate::copy::CopyError;
+use crate::copy::pieces::Piece;
+use crate::copy::tables;
+use tokio::sync::mpsc::Receiver;
+
+impl Database {
+    /// Writes the rows of both tables that a grant has, all or none.
+    pub(crate) async fn fill(&self, terms: Receiver<Piece>, counterfoils: Receiver<Piece>) -> Result<(), CopyError> {
+        let index = self.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'terms_by_customer'").await?;
+        self.obey("BEGIN; DROP INDEX terms_by_customer").await?;
+        self.write(&tables::TERMS, terms).await?;
+        self.write(&tables::COUNTERFOIL, counterfoils).await?;
+        self.obey(&format!("{index}; COMMIT")).await?;
+        // As the database would by itself, some time in the first minutes of being measured.
+        self.obey("VACUUM (ANALYZE)").await
+    }
+}
