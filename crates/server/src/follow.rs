@@ -128,6 +128,7 @@ async fn changes(app: &App, known: Option<i64>) -> Result<i64, Unavailable> {
     // The number comes first: a change in between is read twice, and none is missed.
     let changes = app.store.changes().await?;
     if known != Some(changes) {
+        app.store.forget_kept();
         app.reload_clients().await?;
         app.keys.reload(&app.store).await?;
         app.reload_bearers_from().await?;

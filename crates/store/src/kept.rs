@@ -65,6 +65,10 @@ where
     pub(crate) fn keep(&self, key: K, value: Arc<V>) {
         self.0.insert(key, value);
     }
+
+    pub(crate) fn forget(&self) {
+        self.0.clear();
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +87,8 @@ mod tests {
         kept.keep((ada.clone(), 0), Arc::new([account]));
         assert_eq!(kept.get(&OfCustomer(&ada, 0)).unwrap()[0].id, "1");
         assert!(kept.get(&OfCustomer(&ada, 1)).is_none());
+        kept.forget();
+        assert!(kept.get(&OfCustomer(&ada, 0)).is_none());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use tokio::sync::mpsc::Receiver;
 impl Database {
     /// Writes the rows of both tables that a grant has, all or none.
     pub(crate) async fn fill(&self, terms: Receiver<Piece>, counterfoils: Receiver<Piece>) -> Result<(), CopyError> {
-        let index = self.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'terms_by_customer'").await?;
+        let index =
+            self.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'terms_by_customer' AND schemaname = current_schema()").await?;
         self.obey("BEGIN; DROP INDEX terms_by_customer").await?;
         self.write(&tables::TERMS, terms).await?;
         self.write(&tables::COUNTERFOIL, counterfoils).await?;
