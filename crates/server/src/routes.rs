@@ -121,6 +121,8 @@ pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The server as a service. `/metrics` is left out where it has a listener of its own.
 pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
     let mounted = |route: &&Route| (route.mounted == Mounted::Always || app.is_sandbox()) && !(metrics_apart && route.path == "/metrics");
+    // Together, the outermost first: each call of `layer` costs every request some allocations.
+    let outer = (from_fn_with_state(app.clone(), around), CatchPanicLayer::custom(panicked));
     let mut router = Router::new();
     for Route { path, methods, endpoint, cross, mounted } in ROUTES.iter().filter(mounted) {
         let mut endpoint = endpoint().fallback(move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
@@ -129,8 +131,7 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         if *mounted == Mounted::InSandbox {
             endpoint = endpoint.layer(from_fn_with_state(app.clone(), sandbox::guard));
         }
-        // All in one, the outermost first: each call of `layer` costs every request some allocations.
-        let (around, panics) = (from_fn_with_state(app.clone(), around), CatchPanicLayer::custom(panicked));
+        let (around, panics) = outer.clone();
         endpoint = match cross {
             Cross::Nobody => endpoint.layer((around, panics)),
             Cross::Everybody => endpoint.layer((around, panics, CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]))),
@@ -138,8 +139,7 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
         };
         router = router.route(path, endpoint);
     }
-    let nowhere = any(not_found).layer((from_fn_with_state(app.clone(), around), CatchPanicLayer::custom(panicked)));
-    router.fallback_service(nowhere.with_state(app.clone())).with_state(app)
+    router.fallback_service(any(not_found).layer(outer).with_state(app.clone())).with_state(app)
 }
 
 /// `/metrics` alone, for a listener of its own.

@@ -27,8 +27,8 @@ where
     T: Fn(u64) -> Terms + Send + 'static,
     C: Fn(u64) -> (GrantId, Counterfoil) + Send + 'static,
 {
-    /// Makes the live store at `options.address`, where there must be none yet, and fills it. One that was cut short is served by nobody; in a database the next one takes its place, as
-    /// it does that of a copy that was cut short.
+    /// Makes the live store at `options.address`, where there must be none yet, and fills it. One that was cut short is served by nobody; in
+    /// a database the next one takes its place, and that of a copy that was cut short.
     ///
     /// # Errors
     /// [`CopyError`], in words for the operator; [`CopyError::NotNew`] where there is a store.

@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that one of these keeps, more or less.
 const MOST_BYTES: u64 = 64 << 20;
@@ -14,7 +15,15 @@ const USUAL_BYTES: u64 = 700;
 
 /// Values by their keys; those that were not asked for lately make room for others.
 #[derive(Debug)]
-pub(crate) struct Kept<K, V: ?Sized>(Cache<K, Arc<V>, Size>);
+pub(crate) struct Kept<K, V: ?Sized> {
+    values: Cache<K, Arc<V>, Size>,
+    /// How often all were forgotten.
+    forgotten: AtomicU64,
+}
+
+/// When a read began, as far as forgetting goes: what was read before all was forgotten is not kept after.
+#[derive(Clone, Copy)]
+pub(crate) struct Since(u64);
 
 /// What an entry takes, in bytes.
 #[derive(Clone, Debug)]
@@ -55,19 +64,27 @@ where
 {
     pub(crate) fn new() -> Self {
         let entries = usize::try_from(MOST_BYTES / USUAL_BYTES).unwrap_or(usize::MAX);
-        Self(Cache::with_weighter(entries, MOST_BYTES, Size))
+        Self { values: Cache::with_weighter(entries, MOST_BYTES, Size), forgotten: AtomicU64::new(0) }
     }
 
     pub(crate) fn get<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<Arc<V>> {
-        self.0.get(key)
+        self.values.get(key)
     }
 
-    pub(crate) fn keep(&self, key: K, value: Arc<V>) {
-        self.0.insert(key, value);
+    /// To be called before a value is read that is to be kept.
+    pub(crate) fn begin(&self) -> Since {
+        Since(self.forgotten.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn keep(&self, since: Since, key: K, value: Arc<V>) {
+        if self.forgotten.load(Ordering::SeqCst) == since.0 {
+            self.values.insert(key, value);
+        }
     }
 
     pub(crate) fn forget(&self) {
-        self.0.clear();
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.values.clear();
     }
 }
 
@@ -84,20 +101,26 @@ mod tests {
         let kept = Kept::<Whose, [Account]>::new();
         let (ada, account) = (customer("ada".into()), Account { id: "1".into(), entity: "{}".into() });
         assert!(kept.get(&OfCustomer(&ada, 0)).is_none());
-        kept.keep((ada.clone(), 0), Arc::new([account]));
+        let since = kept.begin();
+        kept.keep(since, (ada.clone(), 0), Arc::new([account.clone()]));
         assert_eq!(kept.get(&OfCustomer(&ada, 0)).unwrap()[0].id, "1");
         assert!(kept.get(&OfCustomer(&ada, 1)).is_none());
         kept.forget();
-        assert!(kept.get(&OfCustomer(&ada, 0)).is_none());
+        kept.keep(since, (ada.clone(), 0), Arc::new([account]));
+        assert!(kept.get(&OfCustomer(&ada, 0)).is_none(), "what was read before is not kept after");
     }
 
     #[test]
     fn it_is_bounded_in_bytes() {
         let kept = Kept::<Whose, [Account]>::new();
         for number in 0..1_500 {
-            kept.keep((customer(format!("{number}")), 0), Arc::new([Account { id: "1".into(), entity: "x".repeat(100_000) }]));
+            kept.keep(
+                kept.begin(),
+                (customer(format!("{number}")), 0),
+                Arc::new([Account { id: "1".into(), entity: "x".repeat(100_000) }]),
+            );
         }
-        let bytes: u64 = kept.0.iter().map(|(whose, accounts)| Size.weight(&whose, &accounts)).sum();
+        let bytes: u64 = kept.values.iter().map(|(whose, accounts)| Size.weight(&whose, &accounts)).sum();
         assert!(bytes <= MOST_BYTES && bytes > MOST_BYTES / 2, "{bytes}");
     }
 }

@@ -24,7 +24,6 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::verdict::Counterfoil;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The store. All its verbs may be called from many tasks at once; it is opened and used within a tokio runtime.
 ///
@@ -35,8 +34,6 @@ pub struct Store {
     engine: Engine,
     terms: Kept<GrantId, Terms>,
     accounts: Kept<Whose, [Account]>,
-    /// How often what is kept was forgotten.
-    forgotten: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -78,7 +75,7 @@ impl Store {
             StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options)?),
             StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options).await?),
         };
-        Ok(Self { engine, terms: Kept::new(), accounts: Kept::new(), forgotten: AtomicU64::new(0) })
+        Ok(Self { engine, terms: Kept::new(), accounts: Kept::new() })
     }
 
     /// Brings the schema of the store at `options.address` up to date, which must be there, and does nothing else; gives its schema before and after.
@@ -144,7 +141,6 @@ impl Store {
     /// Forgets what is kept in memory of terms and accounts. They never change, unless data was lost and given anew: then a declared loss, which
     /// is a change ([`Store::changes`]), tells every process.
     pub fn forget_kept(&self) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.terms.forget();
         self.accounts.forget();
     }
@@ -180,9 +176,10 @@ impl Store {
         if let Some(known) = self.terms.get(&grant) {
             return Ok(Some(known));
         }
+        let since = self.terms.begin();
         let found = read!(self, terms(grant))?;
         if let Some(terms) = &found {
-            self.terms.keep(grant, terms.clone());
+            self.terms.keep(since, grant, terms.clone());
         }
         Ok(found)
     }
@@ -329,11 +326,11 @@ impl Store {
         if let Some(kept) = self.accounts.get(&OfCustomer(customer, era)) {
             return Ok(kept);
         }
-        let forgotten = self.forgotten.load(Ordering::SeqCst);
+        let since = self.accounts.begin();
         let accounts: Arc<[Account]> = self.accounts(customer).await?.into();
         // Where there are none, the customer may not have been added yet.
-        if !accounts.is_empty() && self.forgotten.load(Ordering::SeqCst) == forgotten {
-            self.accounts.keep((customer.clone(), era), accounts.clone());
+        if !accounts.is_empty() {
+            self.accounts.keep(since, (customer.clone(), era), accounts.clone());
         }
         Ok(accounts)
     }

@@ -240,14 +240,17 @@ impl Work {
     /// Takes what is queued, `first` and on, up to a whole batch, or up to a copy that is to be made after it. A write that comes alone waits
     /// for nobody.
     fn gather(&mut self, first: Task, jobs: &mut Vec<Box<dyn Job>>) -> Option<Box<Copying>> {
-        let (mut next, mut waited) = (Some(first), !self.crowded);
+        let (mut next, mut waited, mut to_copy) = (Some(first), !self.crowded, None);
         while let Some(task) = next {
             match task {
                 Task::Write(job) => {
                     self.crowd.gone();
                     jobs.push(job);
                 }
-                Task::Copy(copy) => return Some(copy),
+                Task::Copy(copy) => {
+                    to_copy = Some(copy);
+                    break;
+                }
             }
             next = if jobs.len() < BATCH { self.tasks.try_recv().ok() } else { None };
             if next.is_none() && jobs.len() < ENOUGH && !waited {
@@ -257,7 +260,7 @@ impl Work {
             }
         }
         self.crowded = jobs.len() > 1;
-        None
+        to_copy
     }
 
     /// Has the connection, opening the file anew where it could not be before.

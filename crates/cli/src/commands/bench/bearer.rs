@@ -36,15 +36,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { mut how, ours, first_sight, chains, elsewhere } = arguments;
+    let Arguments { how, ours, first_sight, chains, elsewhere } = arguments;
     let who = match elsewhere.url.clone() {
         None => {
             let whole = (how.seconds + how.warm_up).as_secs_f64() * f64::from(how.rounds);
             let chains = chains.unwrap_or(if first_sight { (whole * A_SECOND).ceil() as u64 } else { IN_TURN });
             let chains = usize::try_from(chains).map_err(Failure::usage)?;
-            let (field, load_cores) = ours.field(Mode::Bearer { first_sight }, chains, Vec::new(), how.load_cores.take())?;
-            how.load_cores = load_cores;
-            Who::Started(field)
+            Who::Started(ours.field(Mode::Bearer { first_sight }, chains, Vec::new())?)
         }
         Some(url) => {
             let ca = elsewhere.ca.clone();

@@ -1,6 +1,7 @@
 //! How servers are measured, and where what came out is told.
 
 use super::failure;
+use super::ours::core;
 use crate::{Failure, output};
 use clap::Args;
 use counterfoil_bench::{BenchError, Entrant, Field, Load, Outcome, Report, Rounds, Tell};
@@ -26,7 +27,7 @@ pub(super) struct How {
     pub(super) rounds: u16,
     /// The cores of the load generator, as taskset takes them [default: 1, beside servers that are started for this, where there are two]
     #[arg(long, value_name = "LIST")]
-    pub(super) load_cores: Option<String>,
+    load_cores: Option<String>,
     /// Print what was measured as JSON, each round too, instead of a table
     #[arg(long)]
     json: bool,
@@ -61,7 +62,9 @@ impl How {
         }
         let (spinner, ca) = (output::spinner("{spinner} {elapsed} {msg}"), if let Who::Running(_, ca) = &who { ca.clone() } else { None });
         let load = Load { connections: connections.into(), warm_up, time, once, ca };
-        let rounds = Rounds { load, count: rounds.into(), cores: load_cores };
+        let beside = matches!(who, Who::Started(_));
+        let cores = load_cores.or_else(|| if beside { core("1") } else { None });
+        let rounds = Rounds { load, count: rounds.into(), cores };
         let measured = run(&rounds, who, &tell(&spinner));
         spinner.finish_and_clear();
         let Outcome { report, tokens } = measured?;

@@ -6,7 +6,6 @@ use clap::Args;
 use counterfoil_bench::{Field, Mode, StorePlace};
 use counterfoil_core::jws::Algorithm;
 use counterfoil_store::StoreAddress;
-use std::num::NonZero;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -36,26 +35,23 @@ pub(super) struct Ours {
 pub(super) const OPTIONS: [&str; 6] = ["alg", "grants", "store", "nodes", "server_cores", "compare"];
 
 impl Ours {
-    /// Who is started, and the cores of the load generator, which are `load_cores` where that says some.
-    pub(super) fn field(
-        self,
-        mode: Mode,
-        chains: usize,
-        peers: Vec<String>,
-        load_cores: Option<String>,
-    ) -> Result<(Field, Option<String>), Failure> {
+    /// Who is started.
+    pub(super) fn field(self, mode: Mode, chains: usize, peers: Vec<String>) -> Result<Field, Failure> {
         let Self { alg, grants, store, nodes, server_cores, compare } = self;
         let store = place(store)?;
         if nodes > 1 && matches!(store, StorePlace::Sqlite(_)) {
             return Err(Failure::usage("one process owns a SQLite file: --nodes is for a postgres:// store"));
         }
-        let two = std::thread::available_parallelism().map_or(1, NonZero::get) > 1;
-        let cores = |given: Option<String>, default: &str| given.or_else(|| two.then(|| default.to_owned()));
         let binary = std::env::current_exe().map_err(|error| Failure::failed(format!("this program can't be found: {error}")))?;
-        let cores_of_servers = cores(server_cores, "0");
-        let field = Field { binary, mode, alg, grants, chains, store, nodes: nodes.into(), cores: cores_of_servers, compare, peers };
-        Ok((field, cores(load_cores, "1")))
+        let cores = server_cores.or_else(|| core("0"));
+        Ok(Field { binary, mode, alg, grants, chains, store, nodes: nodes.into(), cores, compare, peers })
     }
+}
+
+/// The core of servers or load, where nothing else is said and there are two.
+pub(super) fn core(number: &str) -> Option<String> {
+    let two = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    two.then(|| number.to_owned())
 }
 
 /// Where stores are made. An address is not repeated, since it may hold a password.

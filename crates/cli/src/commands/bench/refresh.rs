@@ -64,13 +64,11 @@ enum Method {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { mut how, ours, chains, peer, elsewhere, client_id, client_secret, auth, keep_tokens } = arguments;
+    let Arguments { how, ours, chains, peer, elsewhere, client_id, client_secret, auth, keep_tokens } = arguments;
     let Some(url) = elsewhere.url.clone() else {
         let chains = chains.unwrap_or_else(|| ours.grants.iter().copied().fold(CHAINS, u64::min));
         let chains = usize::try_from(chains).map_err(Failure::usage)?;
-        let (field, load_cores) = ours.field(Mode::Refresh, chains, peer, how.load_cores.take())?;
-        how.load_cores = load_cores;
-        return how.measure(Who::Started(field), false).map(drop);
+        return how.measure(Who::Started(ours.field(Mode::Refresh, chains, peer)?), false).map(drop);
     };
     let id = client_id.ok_or_else(|| Failure::usage("--client-id is missing: who refreshes at --url"))?;
     let auth = match (auth, &client_secret) {
