@@ -85,5 +85,5 @@ async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &st
 /// The interaction id for the answer to a request with these headers.
 pub fn interaction_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let sent = headers.get(INTERACTION_ID).filter(|id| id.len() <= 64 && id.as_bytes().iter().all(u8::is_ascii_graphic));
-    sent.cloned().or_else(|| HeaderValue::from_str(&uuid::Builder::from_random_bytes(random::bytes()).into_uuid().to_string()).ok())
+    sent.cloned().or_else(|| HeaderValue::from_str(&uuid::Builder::from_random_bytes(random::unique()).into_uuid().to_string()).ok())
 }

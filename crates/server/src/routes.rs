@@ -1,7 +1,7 @@
-//! Every route there is, in one table, and the layers around them.
+//! Every route there is, in one table.
 
 use crate::app::App;
-use crate::around::{around, panicked};
+use crate::around::{Around, Cors, UNMATCHED};
 use crate::refused::Refused;
 use crate::request::shape_of;
 use crate::{
@@ -12,11 +12,9 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 use std::time::Duration;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 type Endpoint = MethodRouter<Arc<App>>;
@@ -43,24 +41,24 @@ struct Route {
     path: &'static str,
     /// The value of `Allow`.
     methods: &'static str,
-    endpoint: fn() -> Endpoint,
+    endpoint: fn(&Arc<Around>) -> Endpoint,
     cross: Cross,
     mounted: Mounted,
 }
 
-const fn route(path: &'static str, methods: &'static str, endpoint: fn() -> Endpoint) -> Route {
+const fn route(path: &'static str, methods: &'static str, endpoint: fn(&Arc<Around>) -> Endpoint) -> Route {
     Route { path, methods, endpoint, cross: Cross::Nobody, mounted: Mounted::Always }
 }
 
-const fn open(path: &'static str, endpoint: fn() -> Endpoint) -> Route {
+const fn open(path: &'static str, endpoint: fn(&Arc<Around>) -> Endpoint) -> Route {
     Route { path, methods: "GET, HEAD", endpoint, cross: Cross::Everybody, mounted: Mounted::Always }
 }
 
-const fn for_public_clients(path: &'static str, methods: &'static str, endpoint: fn() -> Endpoint) -> Route {
+const fn for_public_clients(path: &'static str, methods: &'static str, endpoint: fn(&Arc<Around>) -> Endpoint) -> Route {
     Route { path, methods, endpoint, cross: Cross::PublicClients, mounted: Mounted::Always }
 }
 
-const fn in_sandbox(path: &'static str, methods: &'static str, endpoint: fn() -> Endpoint) -> Route {
+const fn in_sandbox(path: &'static str, methods: &'static str, endpoint: fn(&Arc<Around>) -> Endpoint) -> Route {
     Route { path, methods, endpoint, cross: Cross::Nobody, mounted: Mounted::InSandbox }
 }
 
@@ -70,42 +68,46 @@ const BOTH: &str = "GET, HEAD, POST";
 
 /// The table. A handler is found by its module's name.
 const ROUTES: [Route; 30] = [
-    for_public_clients("/token", POST, || post(token::token)),
-    for_public_clients("/revoke", POST, || post(revoke::revoke)),
-    route("/introspect", POST, || post(introspect::introspect)),
-    for_public_clients("/userinfo", BOTH, || get(userinfo::userinfo).post(userinfo::userinfo)),
-    route("/accounts", GET, || get(accounts::accounts)),
-    route("/accounts/{version}/{provider}", GET, || get(accounts::accounts_at)),
-    route("/authorize", BOTH, || get(authorize::get).post(authorize::post)),
-    route("/auth", BOTH, || get(authorize::get).post(authorize::post)),
-    route("/sign-in", POST, || post(sign_in::post)),
-    route("/consent", BOTH, || get(consent::get).post(consent::post)),
-    route("/connected-apps", BOTH, || get(connected_apps::get).post(connected_apps::post)),
-    route("/sign-out", POST, || post(connected_apps::sign_out)),
-    open("/.well-known/openid-configuration", || get(discovery::discovery)),
-    open("/.well-known/oauth-authorization-server", || get(discovery::discovery)),
-    open("/jwks", || get(jwks::jwks)),
-    route("/openapi.json", GET, || get(openapi::openapi)),
-    route("/health/live", GET, || get(health::live)),
-    route("/health/ready", GET, || get(health::ready)),
-    route("/metrics", GET, || get(health::metrics)),
-    route("/assets/style.css", GET, || get(assets::style)),
-    route("/assets/form-post.js", GET, || get(assets::form_post)),
-    route("/assets/copy.js", GET, || get(assets::copy)),
-    route("/assets/logo.svg", GET, || get(assets::logo)),
-    in_sandbox("/", GET, || get(sandbox::walkthrough::walkthrough)),
-    in_sandbox("/sandbox", BOTH, || get(sandbox::dashboard::get).post(sandbox::dashboard::post)),
-    in_sandbox("/sandbox/codes", POST, || post(sandbox::codes::codes)),
-    in_sandbox("/sandbox/clock", "GET, HEAD, POST, DELETE", || {
-        get(sandbox::clock::get).post(sandbox::clock::post).delete(sandbox::clock::delete)
+    for_public_clients("/token", POST, |to| post(to.handler(token::token))),
+    for_public_clients("/revoke", POST, |to| post(to.handler(revoke::revoke))),
+    route("/introspect", POST, |to| post(to.handler(introspect::introspect))),
+    for_public_clients("/userinfo", BOTH, |to| get(to.handler(userinfo::userinfo)).post(to.handler(userinfo::userinfo))),
+    route("/accounts", GET, |to| get(to.handler(accounts::accounts))),
+    route("/accounts/{version}/{provider}", GET, |to| get(to.handler(accounts::accounts_at))),
+    route("/authorize", BOTH, |to| get(to.handler(authorize::get)).post(to.handler(authorize::post))),
+    route("/auth", BOTH, |to| get(to.handler(authorize::get)).post(to.handler(authorize::post))),
+    route("/sign-in", POST, |to| post(to.handler(sign_in::post))),
+    route("/consent", BOTH, |to| get(to.handler(consent::get)).post(to.handler(consent::post))),
+    route("/connected-apps", BOTH, |to| get(to.handler(connected_apps::get)).post(to.handler(connected_apps::post))),
+    route("/sign-out", POST, |to| post(to.handler(connected_apps::sign_out))),
+    open("/.well-known/openid-configuration", |to| get(to.handler(discovery::discovery))),
+    open("/.well-known/oauth-authorization-server", |to| get(to.handler(discovery::discovery))),
+    open("/jwks", |to| get(to.handler(jwks::jwks))),
+    route("/openapi.json", GET, |to| get(to.handler(openapi::openapi))),
+    route("/health/live", GET, |to| get(to.handler(health::live))),
+    route("/health/ready", GET, |to| get(to.handler(health::ready))),
+    route("/metrics", GET, |to| get(to.handler(health::metrics))),
+    route("/assets/style.css", GET, |to| get(to.handler(assets::style))),
+    route("/assets/form-post.js", GET, |to| get(to.handler(assets::form_post))),
+    route("/assets/copy.js", GET, |to| get(to.handler(assets::copy))),
+    route("/assets/logo.svg", GET, |to| get(to.handler(assets::logo))),
+    in_sandbox("/", GET, |to| get(to.handler(sandbox::walkthrough::walkthrough))),
+    in_sandbox("/sandbox", BOTH, |to| get(to.handler(sandbox::dashboard::get)).post(to.handler(sandbox::dashboard::post))),
+    in_sandbox("/sandbox/codes", POST, |to| post(to.handler(sandbox::codes::codes))),
+    in_sandbox("/sandbox/clock", "GET, HEAD, POST, DELETE", |to| {
+        get(to.handler(sandbox::clock::get)).post(to.handler(sandbox::clock::post)).delete(to.handler(sandbox::clock::delete))
     }),
-    in_sandbox("/sandbox/faults", "GET, HEAD, POST, DELETE", || {
-        get(sandbox::faults::endpoint::get).post(sandbox::faults::endpoint::post).delete(sandbox::faults::endpoint::delete)
+    in_sandbox("/sandbox/faults", "GET, HEAD, POST, DELETE", |to| {
+        get(to.handler(sandbox::faults::endpoint::get))
+            .post(to.handler(sandbox::faults::endpoint::post))
+            .delete(to.handler(sandbox::faults::endpoint::delete))
     }),
-    in_sandbox("/sandbox/grade", "GET, HEAD, POST, DELETE", || {
-        get(sandbox::grade::endpoint::get).post(sandbox::grade::endpoint::post).delete(sandbox::grade::endpoint::delete)
+    in_sandbox("/sandbox/grade", "GET, HEAD, POST, DELETE", |to| {
+        get(to.handler(sandbox::grade::endpoint::get))
+            .post(to.handler(sandbox::grade::endpoint::post))
+            .delete(to.handler(sandbox::grade::endpoint::delete))
     }),
-    in_sandbox(sandbox::CALLBACK, BOTH, || get(sandbox::callback::get).post(sandbox::callback::post)),
+    in_sandbox(sandbox::CALLBACK, BOTH, |to| get(to.handler(sandbox::callback::get)).post(to.handler(sandbox::callback::post))),
 ];
 
 /// The paths of all routes.
@@ -121,30 +123,31 @@ pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The server as a service. `/metrics` is left out where it has a listener of its own.
 pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
     let mounted = |route: &&Route| (route.mounted == Mounted::Always || app.is_sandbox()) && !(metrics_apart && route.path == "/metrics");
-    // Together, the outermost first: each call of `layer` costs every request some allocations.
-    let outer = (from_fn_with_state(app.clone(), around), CatchPanicLayer::custom(panicked));
     let mut router = Router::new();
     for Route { path, methods, endpoint, cross, mounted } in ROUTES.iter().filter(mounted) {
-        let mut endpoint = endpoint().fallback(move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
+        let around = Arc::new(Around { route: path, cors: cross.cors(&app), guarded: *mounted == Mounted::InSandbox });
+        let other_methods = around.handler(move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
             Refused::method(shape_of(uri.path(), &headers), &app, methods)
         });
-        if *mounted == Mounted::InSandbox {
-            endpoint = endpoint.layer(from_fn_with_state(app.clone(), sandbox::guard));
-        }
-        let (around, panics) = outer.clone();
-        endpoint = match cross {
-            Cross::Nobody => endpoint.layer((around, panics)),
-            Cross::Everybody => endpoint.layer((around, panics, CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]))),
-            Cross::PublicClients => endpoint.layer((around, panics, cors_for_public_clients(app.clone()))),
-        };
-        router = router.route(path, endpoint);
+        router = router.route(path, endpoint(&around).fallback(other_methods));
     }
-    router.fallback_service(any(not_found).layer(outer).with_state(app.clone())).with_state(app)
+    let elsewhere = Arc::new(Around { route: UNMATCHED, cors: Cors::Never, guarded: false });
+    router.fallback(elsewhere.handler(not_found)).with_state(app)
 }
 
 /// `/metrics` alone, for a listener of its own.
 pub fn metrics_router(app: Arc<App>) -> Router {
     Router::new().route("/metrics", get(health::metrics)).with_state(app)
+}
+
+impl Cross {
+    fn cors(self, app: &Arc<App>) -> Cors {
+        match self {
+            Self::Nobody => Cors::Never,
+            Self::Everybody => Cors::Always(CorsLayer::new().allow_origin(Any).allow_methods([Method::GET])),
+            Self::PublicClients => Cors::ToPages(cors_for_public_clients(app.clone())),
+        }
+    }
 }
 
 fn cors_for_public_clients(app: Arc<App>) -> CorsLayer {

@@ -16,13 +16,10 @@ use crate::refused::Refused;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::grade::Grading;
 use crate::sandbox::requests::Requests;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
-use axum::middleware::Next;
-use axum::response::Response;
 use counterfoil_core::dialect::{ErrorCode, WireError};
-use std::sync::Arc;
 use url::{Host, Url};
 
 /// The provider that a sandbox has.
@@ -46,11 +43,11 @@ pub struct Sandbox {
 ///
 /// # Errors
 /// 403.
-pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Refused> {
-    if let Some(reason) = foreign(&app, request.headers(), request.uri()) {
-        return Err(Refused::wire(WireError { status: 403, error: ErrorCode::AccessDenied, description: None }, None, reason));
+pub fn guard(app: &App, request: &Request) -> Result<(), Refused> {
+    match foreign(app, request.headers(), request.uri()) {
+        Some(reason) => Err(Refused::wire(WireError { status: 403, error: ErrorCode::AccessDenied, description: None }, None, reason)),
+        None => Ok(()),
     }
-    Ok(next.run(request).await)
 }
 
 /// What about a request is not of this machine.

@@ -35,7 +35,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
         (Some(_), None) => return Err(refuse(Refusal::PkceMismatch, "no code_verifier")),
         (None, Some(_)) => return Err(refuse(Refusal::PkceMismatch, "a code_verifier, but the authorization request had no challenge")),
     }
-    let claim = Claim::keyless(&ring.claims, random::bytes(), Request { client: &request.client.id, slip: code, scope: None });
+    let claim = Claim::keyless(&ring.claims, random::unique(), Request { client: &request.client.id, slip: code, scope: None });
     let presented = Presented { slip, claim, now, on_replay: request.client.settings.on_replay(), on_lost_answer: OnLostAnswer::Strict };
     let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes: terms.scopes };
     issue.redeem(presented, Refusal::CodeInvalid).await

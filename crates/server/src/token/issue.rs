@@ -98,7 +98,7 @@ impl Issue<'_> {
             first,
             access_token: &access_token,
             alg: key.alg,
-            random: random::bytes(),
+            random: random::unique(),
         };
         let claims = id_token::claims(self.terms, &issue).map_err(Refused::internal)?;
         let id_token = key.sign(&claims).map_err(Refused::internal)?;

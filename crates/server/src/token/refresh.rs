@@ -38,7 +38,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let claimed = Request { client: &request.client.id, slip: token, scope };
     let claim = match retry_key {
         Some(key) => Claim::keyed(&ring.claims, key, claimed),
-        None => Claim::keyless(&ring.claims, random::bytes(), claimed),
+        None => Claim::keyless(&ring.claims, random::unique(), claimed),
     };
     let settings = &request.client.settings;
     let presented = Presented { slip, claim, now, on_replay: settings.on_replay(), on_lost_answer: settings.on_lost_answer };
