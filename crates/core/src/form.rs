@@ -1,5 +1,6 @@
 //! `application/x-www-form-urlencoded`, read strictly: what is not UTF-8 is refused, not repaired.
 
+use memchr::{memchr, memchr_iter, memchr2};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::fmt;
@@ -42,10 +43,14 @@ impl<'a> Form<'a> {
     /// [`FormError::NotUtf8`], [`FormError::Nul`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormError> {
         let mut parameters = Vec::with_capacity(8);
-        for pair in bytes.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-            let equals = pair.iter().position(|b| *b == b'=');
-            let (name, value) = equals.map_or((pair, &pair[pair.len()..]), |at| (&pair[..at], &pair[at + 1..]));
-            parameters.push((decode(name)?, decode(value)?));
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (pair, after) = split(rest, b'&');
+            if !pair.is_empty() {
+                let (name, value) = split(pair, b'=');
+                parameters.push((decode(name)?, decode(value)?));
+            }
+            rest = after;
         }
         Ok(Self(parameters))
     }
@@ -55,7 +60,7 @@ impl<'a> Form<'a> {
     /// # Errors
     /// [`FormError`].
     pub fn parse_oauth(bytes: &'a [u8]) -> Result<Self, FormError> {
-        if bytes.iter().filter(|b| **b == b'&').count() >= MOST_PARAMETERS {
+        if memchr_iter(b'&', bytes).count() >= MOST_PARAMETERS {
             return Err(FormError::TooMany);
         }
         let form = Self::parse(bytes)?;
@@ -89,19 +94,24 @@ impl<'a> Form<'a> {
     }
 }
 
+/// What comes before the first `byte` and what comes after it: nothing, where there is none.
+fn split(bytes: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    memchr(byte, bytes).map_or((bytes, &[]), |at| (&bytes[..at], &bytes[at + 1..]))
+}
+
 /// Decodes one form-encoded name or value.
 ///
 /// # Errors
 /// [`FormError::NotUtf8`].
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    let text = if bytes.iter().all(|b| !matches!(b, b'+' | b'%')) {
+    let text = if memchr2(b'+', b'%', bytes).is_none() {
         std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8)?
     } else {
         let spaced: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
         let decoded: Vec<u8> = percent_decode(&spaced).collect();
         String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError::NotUtf8)?
     };
-    if text.contains('\0') { Err(FormError::Nul) } else { Ok(text) }
+    if memchr(0, text.as_bytes()).is_some() { Err(FormError::Nul) } else { Ok(text) }
 }
 
 #[cfg(test)]

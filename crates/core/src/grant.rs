@@ -6,7 +6,7 @@ use crate::pkce::Challenge;
 use crate::scope::Scopes;
 use crate::secret::same;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// The name of a grant, which is its consent id and the `grant_id` claim: 63 bits, the older ones the time of consent.
@@ -35,6 +35,11 @@ impl GrantId {
         self.0
     }
 
+    /// The 16 hexadecimal digits that it is written with.
+    fn digits(self) -> [u8; 16] {
+        std::array::from_fn(|at| b"0123456789abcdef"[(self.0 >> (60 - 4 * at) & 15) as usize])
+    }
+
     /// Reads an id as written by its `Display`: 16 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -44,13 +49,13 @@ impl GrantId {
 
 impl fmt::Display for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        self.digits().iter().try_for_each(|digit| f.write_char(char::from(*digit)))
     }
 }
 
 impl Serialize for GrantId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&self.digits()).map_err(serde::ser::Error::custom)?)
     }
 }
 

@@ -86,7 +86,8 @@ fn bit(name: &str) -> Option<u8> {
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, name) in self.names().enumerate() {
-            write!(f, "{}{name}", if i == 0 { "" } else { " " })?;
+            f.write_str(if i == 0 { "" } else { " " })?;
+            f.write_str(name)?;
         }
         Ok(())
     }

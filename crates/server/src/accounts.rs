@@ -12,6 +12,7 @@ use axum::response::Response;
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::form::Form;
 use counterfoil_core::random;
+use counterfoil_store::Account;
 use std::sync::Arc;
 
 /// Names a request to a data path on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
@@ -73,17 +74,31 @@ async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &st
         Some(asked) => asked.contains(&id),
         None => terms.accounts.iter().any(|consented| consented == id),
     };
-    let entities: Vec<&str> = directory.iter().filter(|account| shown(&account.id)).map(|account| account.entity.as_str()).collect();
     if asked.as_ref().is_some_and(|asked| asked.iter().any(|id| !directory.iter().any(|account| account.id == *id))) {
         return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not there any more"));
     }
-    // The entities were checked to be JSON when they were added, so they are passed on as they are.
-    let body = format!("{{\"accounts\":[{}]}}", entities.join(","));
+    let body = body(directory.iter().filter(|account| shown(&account.id)));
     Ok(seen(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))
+}
+
+/// The entities were checked to be JSON when they were added, so they are passed on as they are.
+fn body<'a>(accounts: impl Iterator<Item = &'a Account> + Clone) -> String {
+    let length: usize = accounts.clone().map(|account| account.entity.len() + 1).sum();
+    let mut body = String::with_capacity(length + 16);
+    body.push_str(r#"{"accounts":["#);
+    for (n, account) in accounts.enumerate() {
+        body.push_str(if n == 0 { "" } else { "," });
+        body.push_str(&account.entity);
+    }
+    body.push_str("]}");
+    body
 }
 
 /// The interaction id for the answer to a request with these headers.
 pub fn interaction_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let sent = headers.get(INTERACTION_ID).filter(|id| id.len() <= 64 && id.as_bytes().iter().all(u8::is_ascii_graphic));
-    sent.cloned().or_else(|| HeaderValue::from_str(&uuid::Builder::from_random_bytes(random::unique()).into_uuid().to_string()).ok())
+    sent.cloned().or_else(|| {
+        let id = uuid::Builder::from_random_bytes(random::unique()).into_uuid().hyphenated();
+        HeaderValue::from_str(id.encode_lower(&mut uuid::Uuid::encode_buffer())).ok()
+    })
 }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::follow;
 use crate::observe::observe;
 use crate::refused::{Refused, Shape};
-use crate::request::{declared_too_large, shape_of};
+use crate::request::{declared_too_large, shape_at, shape_of};
 use crate::respond::NO_STORE;
 use crate::sandbox;
 use crate::sandbox::requests::Watched;
@@ -34,11 +34,11 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 /// What is around the handlers of one route.
 pub(crate) struct Around {
     /// The route's path, by which logs and metrics name it.
-    pub(crate) route: &'static str,
-    /// Which pages of other sites may read answers.
-    pub(crate) cors: Cors,
-    /// Whether it is for this machine alone, as what only a sandbox has.
-    pub(crate) guarded: bool,
+    route: &'static str,
+    /// How its bodies look, where that does not depend on the request.
+    shape: Option<Shape>,
+    cors: Cors,
+    guarded: bool,
 }
 
 /// To which answers CORS adds its headers.
@@ -69,6 +69,11 @@ impl Cors {
 }
 
 impl Around {
+    /// What is around the handlers of the route with this path; a `guarded` one is for this machine alone, as what only a sandbox has.
+    pub(crate) fn new(route: &'static str, cors: Cors, guarded: bool) -> Arc<Self> {
+        Arc::new(Self { route, shape: shape_at(route), cors, guarded })
+    }
+
     /// `handler`, with all that is around it.
     pub(crate) fn handler<H, T>(self: &Arc<Self>, handler: H) -> Handled<H, T> {
         Handled { around: self.clone(), handler, takes: PhantomData }
@@ -93,7 +98,7 @@ impl Around {
     async fn call<T>(&self, handler: impl Handler<T, Arc<App>>, request: Request, app: Arc<App>) -> Response {
         let start = Instant::now();
         let method = request.method().clone();
-        let shape = shape_of(request.uri().path(), request.headers());
+        let shape = self.shape.unwrap_or_else(|| shape_of(request.uri().path(), request.headers()));
         let interaction_id = if shape == Shape::Fdx { accounts::interaction_id(request.headers()) } else { None };
         let too_large = declared_too_large(request.body());
         // Before the clock is read for anything: another node may have moved it.

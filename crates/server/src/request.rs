@@ -3,10 +3,12 @@
 use crate::app::App;
 use crate::refused::{Refused, Shape};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
 use counterfoil_core::form::Form;
+use futures_util::future::poll_immediate;
+use std::pin::pin;
 use std::time::Duration;
 
 /// The largest body, in bytes.
@@ -57,7 +59,13 @@ impl BodyError {
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
-    let bytes = match tokio::time::timeout(SLOWEST_BODY, to_bytes(body, LARGEST_BODY)).await {
+    let mut whole = pin!(to_bytes(body, LARGEST_BODY));
+    // One that came with its head needs no clock.
+    let read = match poll_immediate(&mut whole).await {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(SLOWEST_BODY, whole).await,
+    };
+    let bytes = match read {
         Err(_) => return Err(BodyError::TooSlow),
         Ok(Ok(bytes)) => bytes,
         Ok(Err(error)) => {
@@ -138,20 +146,29 @@ pub fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h s
     }
 }
 
-/// How bodies look at a path, known or not: data paths are FDX-shaped, pages are HTML, everything else is OAuth-shaped.
+/// How bodies look at a path, known or not: data paths are FDX-shaped, pages are HTML, everything else is OAuth-shaped unless a browser asks.
 pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
-    let under = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    shape_at(path).unwrap_or_else(|| {
+        let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        if accept.is_some_and(|accept| accept.contains("text/html")) { Shape::Page } else { Shape::OAuth }
+    })
+}
+
+/// The same, where the path alone decides.
+pub fn shape_at(path: &str) -> Option<Shape> {
     const DATA: [&str; 6] = ["/accounts", "/accounts-info", "/balances", "/transactions", "/customers", "/fdx"];
     const OAUTH: [&str; 9] =
         ["/token", "/revoke", "/introspect", "/userinfo", "/jwks", "/.well-known", "/openapi.json", "/health", "/metrics"];
     const PAGES: [&str; 6] = ["/authorize", "/auth", "/sign-in", "/consent", "/connected-apps", "/sign-out"];
-    let wants_html =
-        || headers.get(axum::http::header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
-    if DATA.into_iter().any(under) {
-        Shape::Fdx
-    } else if PAGES.into_iter().any(under) || (!OAUTH.into_iter().any(under) && wants_html()) {
-        Shape::Page
+    let under = |roots: &[&str]| {
+        let is_under = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        roots.iter().any(is_under)
+    };
+    if under(&DATA) {
+        Some(Shape::Fdx)
+    } else if under(&PAGES) {
+        Some(Shape::Page)
     } else {
-        Shape::OAuth
+        under(&OAUTH).then_some(Shape::OAuth)
     }
 }

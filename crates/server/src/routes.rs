@@ -125,13 +125,13 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
     let mounted = |route: &&Route| (route.mounted == Mounted::Always || app.is_sandbox()) && !(metrics_apart && route.path == "/metrics");
     let mut router = Router::new();
     for Route { path, methods, endpoint, cross, mounted } in ROUTES.iter().filter(mounted) {
-        let around = Arc::new(Around { route: path, cors: cross.cors(&app), guarded: *mounted == Mounted::InSandbox });
+        let around = Around::new(path, cross.cors(&app), *mounted == Mounted::InSandbox);
         let other_methods = around.handler(move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
             Refused::method(shape_of(uri.path(), &headers), &app, methods)
         });
         router = router.route(path, endpoint(&around).fallback(other_methods));
     }
-    let elsewhere = Arc::new(Around { route: UNMATCHED, cors: Cors::Never, guarded: false });
+    let elsewhere = Around::new(UNMATCHED, Cors::Never, false);
     router.fallback(elsewhere.handler(not_found)).with_state(app)
 }
 

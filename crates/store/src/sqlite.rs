@@ -355,6 +355,7 @@ fn open_error(path: &Path, e: &rusqlite::Error) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rusqlite::StatementStatus;
 
     /// Redeeming and checking touch one row each, found by primary key alone, however many grants there are.
     #[test]
@@ -374,6 +375,24 @@ mod tests {
                 .collect::<rusqlite::Result<_>>()
                 .unwrap();
             assert_eq!(plan, [format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)")]);
+        }
+    }
+
+    /// SQLite prepares some statements again whenever other parameters are bound, which takes longer than running them.
+    #[test]
+    fn what_the_token_path_runs_stays_prepared() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        create_private(&path).unwrap();
+        let mut db = create_or_recognise(&path).unwrap();
+        migrate(&mut db, &path, 0).unwrap();
+        for statement in [redeem::GATE, redeem::READ_COUNTERFOIL, grants::READ_TERMS, customers::READ_ACCOUNTS] {
+            for number in 0..3 {
+                let mut prepared = db.prepare_cached(statement).unwrap();
+                let parameters = std::iter::repeat_n(number, prepared.parameter_count());
+                prepared.query(rusqlite::params_from_iter(parameters)).unwrap().next().unwrap();
+            }
+            assert_eq!(db.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare), 0, "{statement}");
         }
     }
 }
