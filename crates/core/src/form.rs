@@ -102,7 +102,7 @@ fn split(bytes: &[u8], byte: u8) -> (&[u8], &[u8]) {
 /// Decodes one form-encoded name or value.
 ///
 /// # Errors
-/// [`FormError::NotUtf8`].
+/// [`FormError::NotUtf8`], [`FormError::Nul`].
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, FormError> {
     let text = if memchr2(b'+', b'%', bytes).is_none() {
         std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8)?

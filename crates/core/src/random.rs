@@ -18,7 +18,7 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 }
 
 /// `N` random bytes for an id that must be unlike all others and is no secret. They come from a stock of the thread's, since drawing a few
-/// bytes costs as much as drawing many.
+/// bytes costs as much as drawing many. A copy of a running process, as of a virtual machine, gives what is in stock out again.
 ///
 /// # Panics
 /// As [`bytes`].

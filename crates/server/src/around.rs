@@ -38,6 +38,7 @@ pub(crate) struct Around {
     /// How its bodies look, where that does not depend on the request.
     shape: Option<Shape>,
     cors: Cors,
+    /// Whether it is for this machine alone, as what only a sandbox has.
     guarded: bool,
 }
 
@@ -55,6 +56,7 @@ pub(crate) enum Cors {
 pub(crate) struct Handled<H, T> {
     around: Arc<Around>,
     handler: H,
+    /// What the handler takes, by which axum tells kinds of handlers apart.
     takes: PhantomData<fn() -> T>,
 }
 
@@ -69,7 +71,7 @@ impl Cors {
 }
 
 impl Around {
-    /// What is around the handlers of the route with this path; a `guarded` one is for this machine alone, as what only a sandbox has.
+    /// What is around the handlers of the route with this path.
     pub(crate) fn new(route: &'static str, cors: Cors, guarded: bool) -> Arc<Self> {
         Arc::new(Self { route, shape: shape_at(route), cors, guarded })
     }
@@ -78,23 +80,7 @@ impl Around {
     pub(crate) fn handler<H, T>(self: &Arc<Self>, handler: H) -> Handled<H, T> {
         Handled { around: self.clone(), handler, takes: PhantomData }
     }
-}
 
-impl<H: Clone, T> Clone for Handled<H, T> {
-    fn clone(&self) -> Self {
-        Self { around: self.around.clone(), handler: self.handler.clone(), takes: PhantomData }
-    }
-}
-
-impl<H: Handler<T, Arc<App>>, T: 'static> Handler<T, Arc<App>> for Handled<H, T> {
-    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
-
-    fn call(self, request: Request, app: Arc<App>) -> Self::Future {
-        Box::pin(async move { self.around.call(self.handler, request, app).await })
-    }
-}
-
-impl Around {
     async fn call<T>(&self, handler: impl Handler<T, Arc<App>>, request: Request, app: Arc<App>) -> Response {
         let start = Instant::now();
         let method = request.method().clone();
@@ -149,3 +135,20 @@ impl Around {
         }
     }
 }
+
+impl<H: Clone, T> Clone for Handled<H, T> {
+    fn clone(&self) -> Self {
+        Self { around: self.around.clone(), handler: self.handler.clone(), takes: PhantomData }
+    }
+}
+
+impl<H: Handler<T, Arc<App>>, T: 'static> Handler<T, Arc<App>> for Handled<H, T> {
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, app: Arc<App>) -> Self::Future {
+        Box::pin(async move { self.around.call(self.handler, request, app).await })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,7 @@ pub fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h s
     }
 }
 
-/// How bodies look at a path, known or not: data paths are FDX-shaped, pages are HTML, everything else is OAuth-shaped unless a browser asks.
+/// How bodies look at a path, known or not: where the path does not say, HTML for a browser and OAuth-shaped for everybody else.
 pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
     shape_at(path).unwrap_or_else(|| {
         let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -154,7 +154,7 @@ pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
     })
 }
 
-/// The same, where the path alone decides.
+/// How bodies look at a path, where the path says: data paths are FDX-shaped, pages are HTML, what only programs ask for is OAuth-shaped.
 pub fn shape_at(path: &str) -> Option<Shape> {
     const DATA: [&str; 6] = ["/accounts", "/accounts-info", "/balances", "/transactions", "/customers", "/fdx"];
     const OAUTH: [&str; 9] =

@@ -69,6 +69,8 @@ async fn a_wrong_method_is_405_and_told_the_right_ones() {
     for (path, method, allow) in [
         ("/token", Method::GET, "POST"),
         ("/token", Method::PUT, "POST"),
+        // No page asks: a preflight has an `Origin`.
+        ("/token", Method::OPTIONS, "POST"),
         ("/revoke", Method::GET, "POST"),
         ("/introspect", Method::DELETE, "POST"),
         ("/userinfo", Method::PUT, "GET, HEAD, POST"),

@@ -378,7 +378,8 @@ mod tests {
         }
     }
 
-    /// SQLite prepares some statements again whenever other parameters are bound, which takes longer than running them.
+    /// SQLite prepares some statements again after their parameters were cleared, as the cache of statements does after each use. That takes
+    /// longer than running them.
     #[test]
     fn what_the_token_path_runs_stays_prepared() {
         let dir = tempfile::tempdir().unwrap();

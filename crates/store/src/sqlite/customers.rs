@@ -13,9 +13,10 @@ use counterfoil_core::secret::Secret;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const CUSTOMER: &str = "provider, customer, name, password, created_at";
-/// No join: SQLite would prepare one anew each time that its parameters are cleared. Sorting them takes it longer than reading them.
-pub(super) const READ_ACCOUNTS: &str = "SELECT id, account_id, entity FROM account \
-    WHERE customer = (SELECT id FROM customer WHERE provider = ?1 AND customer = ?2)";
+/// No join and no `ORDER BY`: SQLite plans a join by the values bound, so it would prepare it anew after each use, when the cache of statements
+/// clears them; and sorting is quicker here than there.
+pub(super) const READ_ACCOUNTS: &str = "SELECT account.id, account_id, entity FROM account WHERE account.customer = \
+    (SELECT customer.id FROM customer WHERE provider = ?1 AND customer.customer = ?2)";
 
 fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
     Ok(Customer {
