@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// How often what was committed is copied into the file.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(100);
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(300);
 /// Pages in the log from which it is restarted: 64 MiB.
 const BOUND: i64 = 64 << 10;
 /// The most rows in one transaction.

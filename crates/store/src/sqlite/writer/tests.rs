@@ -182,7 +182,7 @@ async fn the_write_ahead_log_is_bounded() {
         write(n).await.unwrap();
     }
     let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
-    // The checkpointer comes round every 100 ms, and the log shrinks with the first commit after it was restarted.
+    // The checkpointer comes round every 300 ms, and the log shrinks with the first commit after it was restarted.
     for n in 0..600 {
         if wal() <= super::super::checkpoint::BOUND + (4 << 20) {
             return;
