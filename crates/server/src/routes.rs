@@ -68,46 +68,46 @@ const BOTH: &str = "GET, HEAD, POST";
 
 /// The table. A handler is found by its module's name.
 const ROUTES: [Route; 30] = [
-    for_public_clients("/token", POST, |to| post(to.handler(token::token))),
-    for_public_clients("/revoke", POST, |to| post(to.handler(revoke::revoke))),
-    route("/introspect", POST, |to| post(to.handler(introspect::introspect))),
-    for_public_clients("/userinfo", BOTH, |to| get(to.handler(userinfo::userinfo)).post(to.handler(userinfo::userinfo))),
-    route("/accounts", GET, |to| get(to.handler(accounts::accounts))),
-    route("/accounts/{version}/{provider}", GET, |to| get(to.handler(accounts::accounts_at))),
-    route("/authorize", BOTH, |to| get(to.handler(authorize::get)).post(to.handler(authorize::post))),
-    route("/auth", BOTH, |to| get(to.handler(authorize::get)).post(to.handler(authorize::post))),
-    route("/sign-in", POST, |to| post(to.handler(sign_in::post))),
-    route("/consent", BOTH, |to| get(to.handler(consent::get)).post(to.handler(consent::post))),
-    route("/connected-apps", BOTH, |to| get(to.handler(connected_apps::get)).post(to.handler(connected_apps::post))),
-    route("/sign-out", POST, |to| post(to.handler(connected_apps::sign_out))),
-    open("/.well-known/openid-configuration", |to| get(to.handler(discovery::discovery))),
-    open("/.well-known/oauth-authorization-server", |to| get(to.handler(discovery::discovery))),
-    open("/jwks", |to| get(to.handler(jwks::jwks))),
-    route("/openapi.json", GET, |to| get(to.handler(openapi::openapi))),
-    route("/health/live", GET, |to| get(to.handler(health::live))),
-    route("/health/ready", GET, |to| get(to.handler(health::ready))),
-    route("/metrics", GET, |to| get(to.handler(health::metrics))),
-    route("/assets/style.css", GET, |to| get(to.handler(assets::style))),
-    route("/assets/form-post.js", GET, |to| get(to.handler(assets::form_post))),
-    route("/assets/copy.js", GET, |to| get(to.handler(assets::copy))),
-    route("/assets/logo.svg", GET, |to| get(to.handler(assets::logo))),
-    in_sandbox("/", GET, |to| get(to.handler(sandbox::walkthrough::walkthrough))),
-    in_sandbox("/sandbox", BOTH, |to| get(to.handler(sandbox::dashboard::get)).post(to.handler(sandbox::dashboard::post))),
-    in_sandbox("/sandbox/codes", POST, |to| post(to.handler(sandbox::codes::codes))),
-    in_sandbox("/sandbox/clock", "GET, HEAD, POST, DELETE", |to| {
-        get(to.handler(sandbox::clock::get)).post(to.handler(sandbox::clock::post)).delete(to.handler(sandbox::clock::delete))
+    for_public_clients("/token", POST, |around| post(around.handler(token::token))),
+    for_public_clients("/revoke", POST, |around| post(around.handler(revoke::revoke))),
+    route("/introspect", POST, |around| post(around.handler(introspect::introspect))),
+    for_public_clients("/userinfo", BOTH, |around| get(around.handler(userinfo::userinfo)).post(around.handler(userinfo::userinfo))),
+    route("/accounts", GET, |around| get(around.handler(accounts::accounts))),
+    route("/accounts/{version}/{provider}", GET, |around| get(around.handler(accounts::accounts_at))),
+    route("/authorize", BOTH, |around| get(around.handler(authorize::get)).post(around.handler(authorize::post))),
+    route("/auth", BOTH, |around| get(around.handler(authorize::get)).post(around.handler(authorize::post))),
+    route("/sign-in", POST, |around| post(around.handler(sign_in::post))),
+    route("/consent", BOTH, |around| get(around.handler(consent::get)).post(around.handler(consent::post))),
+    route("/connected-apps", BOTH, |around| get(around.handler(connected_apps::get)).post(around.handler(connected_apps::post))),
+    route("/sign-out", POST, |around| post(around.handler(connected_apps::sign_out))),
+    open("/.well-known/openid-configuration", |around| get(around.handler(discovery::discovery))),
+    open("/.well-known/oauth-authorization-server", |around| get(around.handler(discovery::discovery))),
+    open("/jwks", |around| get(around.handler(jwks::jwks))),
+    route("/openapi.json", GET, |around| get(around.handler(openapi::openapi))),
+    route("/health/live", GET, |around| get(around.handler(health::live))),
+    route("/health/ready", GET, |around| get(around.handler(health::ready))),
+    route("/metrics", GET, |around| get(around.handler(health::metrics))),
+    route("/assets/style.css", GET, |around| get(around.handler(assets::style))),
+    route("/assets/form-post.js", GET, |around| get(around.handler(assets::form_post))),
+    route("/assets/copy.js", GET, |around| get(around.handler(assets::copy))),
+    route("/assets/logo.svg", GET, |around| get(around.handler(assets::logo))),
+    in_sandbox("/", GET, |around| get(around.handler(sandbox::walkthrough::walkthrough))),
+    in_sandbox("/sandbox", BOTH, |around| get(around.handler(sandbox::dashboard::get)).post(around.handler(sandbox::dashboard::post))),
+    in_sandbox("/sandbox/codes", POST, |around| post(around.handler(sandbox::codes::codes))),
+    in_sandbox("/sandbox/clock", "GET, HEAD, POST, DELETE", |around| {
+        get(around.handler(sandbox::clock::get)).post(around.handler(sandbox::clock::post)).delete(around.handler(sandbox::clock::delete))
     }),
-    in_sandbox("/sandbox/faults", "GET, HEAD, POST, DELETE", |to| {
-        get(to.handler(sandbox::faults::endpoint::get))
-            .post(to.handler(sandbox::faults::endpoint::post))
-            .delete(to.handler(sandbox::faults::endpoint::delete))
+    in_sandbox("/sandbox/faults", "GET, HEAD, POST, DELETE", |around| {
+        get(around.handler(sandbox::faults::endpoint::get))
+            .post(around.handler(sandbox::faults::endpoint::post))
+            .delete(around.handler(sandbox::faults::endpoint::delete))
     }),
-    in_sandbox("/sandbox/grade", "GET, HEAD, POST, DELETE", |to| {
-        get(to.handler(sandbox::grade::endpoint::get))
-            .post(to.handler(sandbox::grade::endpoint::post))
-            .delete(to.handler(sandbox::grade::endpoint::delete))
+    in_sandbox("/sandbox/grade", "GET, HEAD, POST, DELETE", |around| {
+        get(around.handler(sandbox::grade::endpoint::get))
+            .post(around.handler(sandbox::grade::endpoint::post))
+            .delete(around.handler(sandbox::grade::endpoint::delete))
     }),
-    in_sandbox(sandbox::CALLBACK, BOTH, |to| get(to.handler(sandbox::callback::get)).post(to.handler(sandbox::callback::post))),
+    in_sandbox(sandbox::CALLBACK, BOTH, |around| get(around.handler(sandbox::callback::get)).post(around.handler(sandbox::callback::post))),
 ];
 
 /// The paths of all routes.

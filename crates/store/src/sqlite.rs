@@ -26,6 +26,7 @@ use crate::pending::Pending;
 use crate::record::StoredKeys;
 use crate::{OpenOptions, StoreKind};
 use checkpoint::Checkpointer;
+pub use checkpoint::EVERY as CHECKPOINT_EVERY;
 use counterfoil_core::clock::Seconds;
 use era::Eras;
 use loss::Epoch;
@@ -357,14 +358,20 @@ mod tests {
     use super::*;
     use rusqlite::StatementStatus;
 
-    /// Redeeming and checking touch one row each, found by primary key alone, however many grants there are.
-    #[test]
-    fn the_token_path_goes_by_primary_key_alone() {
+    /// An empty store, and its directory.
+    fn empty() -> (tempfile::TempDir, Connection) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store.db");
         create_private(&path).unwrap();
         let mut db = create_or_recognise(&path).unwrap();
         migrate(&mut db, &path, 0).unwrap();
+        (dir, db)
+    }
+
+    /// Redeeming and checking touch one row each, found by primary key alone, however many grants there are.
+    #[test]
+    fn the_token_path_goes_by_primary_key_alone() {
+        let (_dir, db) = empty();
         for (statement, table) in [(redeem::GATE, "counterfoil"), (redeem::READ_COUNTERFOIL, "counterfoil"), (grants::READ_TERMS, "terms")]
         {
             let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
@@ -382,11 +389,7 @@ mod tests {
     /// longer than running them.
     #[test]
     fn what_the_token_path_runs_stays_prepared() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store.db");
-        create_private(&path).unwrap();
-        let mut db = create_or_recognise(&path).unwrap();
-        migrate(&mut db, &path, 0).unwrap();
+        let (_dir, db) = empty();
         for statement in [redeem::GATE, redeem::READ_COUNTERFOIL, grants::READ_TERMS, customers::READ_ACCOUNTS] {
             for number in 0..3 {
                 let mut prepared = db.prepare_cached(statement).unwrap();

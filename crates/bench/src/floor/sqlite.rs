@@ -2,6 +2,7 @@
 
 use super::refresh::Tear;
 use crate::error::BenchError;
+use counterfoil_store::CHECKPOINT_EVERY;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// How often what was committed is copied into the file.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(300);
 /// Pages in the log from which it is restarted: 64 MiB.
 const BOUND: i64 = 64 << 10;
 /// The most rows in one transaction.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How often what was committed is copied into the file, while commits come in. Each time, commits wait for the disk: more often means more
 /// of them, seldom means longer (docs/performance.md).
-const EVERY: Duration = Duration::from_millis(300);
+pub const EVERY: Duration = Duration::from_millis(300);
 /// Bytes in the log from which it is restarted, for which writers wait a moment. The file shrinks back to them after a burst.
 pub(super) const BOUND: u64 = 64 << 20;
 
