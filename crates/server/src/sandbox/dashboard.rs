@@ -89,7 +89,7 @@ async fn act(app: &Arc<App>, action: &str, form: &Form<'_>) -> Result<&'static s
             app.store.end_grant(id, EndedBy::Customer, app.clock.now()).await.map_err(Refused::unavailable)?;
             Ok("revoke_grant")
         }
-        "grade" => grade::start(app, form.get("client_id").unwrap_or_default()).map(|()| "grade"),
+        "grade" => grade::start(app, form.get("client_id").unwrap_or_default()).await.map(|()| "grade"),
         "stop_grading" => {
             grade::stop(app);
             Ok("stop_grading")

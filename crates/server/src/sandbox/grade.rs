@@ -21,7 +21,7 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_report::{Case, Plan, Report};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
 /// How long ID tokens live while their client is graded, in seconds.
@@ -179,11 +179,19 @@ impl Grading {
     }
 }
 
-/// Begins to grade a client.
+/// Begins to grade a client. Its earlier consents have ended when this is done, so an app may start upon the answer.
 ///
 /// # Errors
 /// 400 where there is no such client, 409 while one is graded.
-pub fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
+pub async fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
+    let ready = begin(app, client)?;
+    // No word comes where it was stopped meanwhile.
+    let _ = ready.await;
+    Ok(())
+}
+
+/// Begins to grade a client, and says when what was before has ended.
+fn begin(app: &Arc<App>, client: &str) -> Result<oneshot::Receiver<()>, Refused> {
     let Some(sandbox) = &app.sandbox else { return Err(Refused::internal("this is no sandbox")) };
     let Some(client) = app.client(client) else { return Err(malformed(app, format!("there is no client `{client}`"))) };
     let mut current = sandbox.grading.graded();
@@ -193,7 +201,8 @@ pub fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
     }
     let run = Run(current.as_ref().map_or(0, |earlier| earlier.run.0 + 1));
     // It finds itself in place: it waits for the lock that is held here.
-    let task = tokio::spawn(script::play(app.clone(), client.id.clone(), run)).abort_handle();
+    let (is_ready, ready) = oneshot::channel();
+    let task = tokio::spawn(script::play(app.clone(), client.id.clone(), run, is_ready)).abort_handle();
     *current = Some(Graded {
         run,
         client: client.id.clone(),
@@ -205,7 +214,7 @@ pub fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
         outcome: None,
         task,
     });
-    Ok(())
+    Ok(ready)
 }
 
 /// Stops grading; what was found so far stays. Nothing happens where no client is graded.

@@ -15,7 +15,7 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
         return Err(Failure::usage(format!("there is no client `{client}` to grade")));
     }
     // Nobody is told of the address before the client is graded, so its first request counts.
-    grade::start(&app, client).map_err(|_| Failure::failed("the grading could not be started"))?;
+    grade::start(&app, client).await.map_err(|_| Failure::failed("the grading could not be started"))?;
     introduce(&app.settings.issuer, client);
     let (finished, stop) = oneshot::channel::<()>();
     let watched = app.clone();

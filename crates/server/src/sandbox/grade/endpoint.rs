@@ -62,7 +62,7 @@ fn told(progress: Option<Progress>) -> Result<Response, Refused> {
 pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
-    start(&app, form.get("client_id").unwrap_or(CLIENTS[0].id))?;
+    start(&app, form.get("client_id").unwrap_or(CLIENTS[0].id)).await?;
     let mut response = get(State(app), HeaderMap::new()).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)

@@ -11,6 +11,7 @@ use counterfoil_report::{Case, Check};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long the client is waited for at the beginning.
 const FIRST_CONTACT: Duration = Duration::from_secs(600);
@@ -137,13 +138,15 @@ const EVENTS: [Event; 12] = [
     },
 ];
 
-/// Plays all of it.
-pub(super) async fn play(app: Arc<App>, client: Arc<str>, run: Run) {
+/// Plays all of it. It is `ready` once nothing of before can disturb it.
+pub(super) async fn play(app: Arc<App>, client: Arc<str>, run: Run, ready: oneshot::Sender<()>) {
     // However this ends, by its end, by being stopped or by a panic: it ends the grading.
     let _ends = Ends { app: app.clone(), run };
     let mut stage = Stage::new(app.clone(), client, run);
     let Some(sandbox) = &app.sandbox else { return };
     stage.end_grants().await;
+    // Whoever began it may have gone.
+    let _ = ready.send(());
     let first = stage.until(Duration::ZERO, FIRST_CONTACT, |acts| acts.first().map(|_| ())).await;
     if first.is_none() {
         sandbox.grading.change(run, |graded| graded.outcome = Some(Outcome::NobodyCame));
