@@ -10,6 +10,7 @@ mod era;
 mod fill;
 pub(crate) mod grants;
 mod loss;
+mod reader;
 pub(crate) mod redeem;
 pub(crate) mod restore;
 mod row;
@@ -30,11 +31,12 @@ pub use checkpoint::EVERY as CHECKPOINT_EVERY;
 use counterfoil_core::clock::Seconds;
 use era::Eras;
 use loss::Epoch;
+use reader::{Commits, Reader, Readers};
 use refinery::embed_migrations;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
@@ -44,7 +46,7 @@ embed_migrations!("src/migrations/sqlite");
 const APPLICATION_ID: i32 = 0x4354_464c;
 /// Small pages, because a batch of random rows is what the log writes; measured, see `examples/hot_row.rs`.
 const PAGE_SIZE: u32 = 1024;
-/// Connections for reading. A read takes microseconds, so few serve many.
+/// Connections for reading.
 const READERS: usize = 4;
 
 /// A write that changes something each time.
@@ -55,7 +57,7 @@ const PROBE: &str =
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     writer: Writer,
-    readers: Vec<Mutex<Connection>>,
+    readers: Arc<Readers>,
     eras: Arc<Eras>,
     epoch: Epoch,
     checkpointer: Checkpointer,
@@ -77,15 +79,17 @@ impl Sqlite {
         let epoch = Epoch::load(&db).map_err(damaged)?;
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
         journal.catch_up(grants::recent_endings(&db).map_err(damaged)?)?;
-        let readers = (0..READERS).map(|_| connect(path).map(Mutex::new)).collect::<Result<_, _>>().map_err(damaged)?;
+        let commits = Arc::<Commits>::default();
+        let readers = (0..READERS).map(|_| connect(path)).collect::<Result<_, _>>().map_err(damaged)?;
+        let readers = Arc::new(Readers::new(readers, commits.clone()));
         let no_thread = |e: std::io::Error| OpenError::NotWritable {
             store: path.display().to_string(),
             problem: format!("no thread could be started: {e}"),
         };
-        let checkpointer = Checkpointer::start(connect(path).map_err(damaged)?).map_err(no_thread)?;
+        let checkpointer = Checkpointer::start(connect(path).map_err(damaged)?, readers.clone()).map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
-        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), checkpointer.nudge()).map_err(no_thread)?;
+        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, checkpointer.nudge()).map_err(no_thread)?;
         Ok(Self { writer, readers, eras, epoch, checkpointer, counts, _lock: lock })
     }
 
@@ -135,7 +139,8 @@ impl Sqlite {
     }
 
     pub(crate) fn clock_offset(&self) -> Result<Seconds, StoreError> {
-        let text = meta(&self.reader(), "clock_offset")?;
+        let reader = self.reader()?;
+        let text = meta(&reader, "clock_offset")?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
@@ -144,7 +149,8 @@ impl Sqlite {
     }
 
     pub(crate) fn faults(&self) -> Result<Option<String>, StoreError> {
-        Ok(meta(&self.reader(), "faults")?)
+        let reader = self.reader()?;
+        Ok(meta(&reader, "faults")?)
     }
 
     pub(crate) fn swap_faults(&self, before: Option<String>, after: String) -> Pending<bool> {
@@ -157,15 +163,8 @@ impl Sqlite {
         })
     }
 
-    /// A connection for one short read.
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        for reader in &self.readers {
-            if let Ok(reader) = reader.try_lock() {
-                return reader;
-            }
-        }
-        // All are busy for some microseconds. A panic while one was held can't have left it in a transaction.
-        self.readers[0].lock().unwrap_or_else(PoisonError::into_inner)
+    fn reader(&self) -> rusqlite::Result<Reader<'_>> {
+        self.readers.reader()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Checkpoints on a connection of their own, in small steps, so that no commit waits for one; and a bound on the write-ahead log.
 
+use super::reader::Readers;
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,14 +29,14 @@ struct Shared {
 }
 
 impl Checkpointer {
-    pub(crate) fn start(db: Connection) -> std::io::Result<Self> {
+    pub(crate) fn start(db: Connection, readers: Arc<Readers>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { dirty: AtomicBool::new(true), ..Shared::default() });
         let thread = {
             let shared = shared.clone();
             std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
                 while !shared.stop.load(Ordering::Acquire) {
                     if shared.dirty.swap(false, Ordering::AcqRel)
-                        && let Err(error) = step(&db, &shared)
+                        && let Err(error) = readers.while_none_stays(|| step(&db, &shared))
                     {
                         tracing::warn!(%error, "a checkpoint failed; the write-ahead log grows until one succeeds");
                     }

@@ -55,7 +55,8 @@ impl Sqlite {
     }
 
     pub(crate) fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(bearers_from(&self.reader())?)
+        let reader = self.reader()?;
+        Ok(bearers_from(&reader)?)
     }
 }
 

@@ -4,6 +4,7 @@ use super::backup::{Copied, Copying, MOMENT};
 use super::connect;
 use super::crowd::{Crowd, ENOUGH, Lookout};
 use super::grants::recent_endings;
+use super::reader::Commits;
 use crate::backup::BackupError;
 use crate::counts::Counts;
 use crate::error::StoreError;
@@ -118,11 +119,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(
+    pub(super) fn start(
         path: PathBuf,
         db: Connection,
         journal: Journal,
         counts: Arc<Counts>,
+        commits: Arc<Commits>,
         committed: impl Fn() + Send + 'static,
     ) -> std::io::Result<Self> {
         let (queue, tasks) = sync_channel(QUEUE);
@@ -137,6 +139,7 @@ impl Writer {
             db: Some(db),
             journal,
             counts,
+            commits,
             tasks,
             waiting: waiting.clone(),
             committed: Box::new(committed),
@@ -208,6 +211,7 @@ struct Work {
     db: Option<Connection>,
     journal: Journal,
     counts: Arc<Counts>,
+    commits: Arc<Commits>,
     tasks: Receiver<Task>,
     waiting: Arc<AtomicUsize>,
     committed: Box<dyn Fn() + Send>,
@@ -354,7 +358,10 @@ impl Work {
             acknowledges_ending.push(batch.acknowledges_ending);
         }
         let Batch { lines, once_committed, redeemed, .. } = batch;
-        db.prepare_cached("COMMIT")?.execute([])?;
+        let committed = db.prepare_cached("COMMIT")?.execute([]);
+        // Whatever came of it: what failed may have taken effect all the same.
+        self.commits.count();
+        committed?;
         #[cfg(test)]
         if !again && self.in_doubt.load(Ordering::Relaxed) {
             return Err(rusqlite::Error::StatementChangedRows(0));

@@ -1,0 +1,167 @@
+//! Connections for reading. Between two commits each stays in one read transaction: to enter and to leave one takes three system calls, which
+//! cost as much as a small read itself.
+//!
+//! Nothing that is read is older than the last answered commit: commits are counted before they are answered, and a connection that
+//! has stayed since an older count leaves first.
+
+use rusqlite::Connection;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many commits there were, each counted once it may have taken effect and before anybody is told.
+#[derive(Debug, Default)]
+pub(super) struct Commits(AtomicU64);
+
+impl Commits {
+    /// To be called between a commit, whatever came of it, and its answers.
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn so_far(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The connections. A read takes microseconds, so few serve many.
+#[derive(Debug)]
+pub(super) struct Readers {
+    connections: Vec<Mutex<Reading>>,
+    commits: Arc<Commits>,
+    may_stay: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Reading {
+    db: Connection,
+    /// How many commits there were when its transaction began, where it is in one.
+    since: u64,
+}
+
+impl Reading {
+    fn leave(&self) -> rusqlite::Result<()> {
+        if !self.db.is_autocommit() {
+            self.db.prepare_cached("COMMIT")?.execute([])?;
+        }
+        Ok(())
+    }
+}
+
+/// A connection for one short read.
+pub(super) struct Reader<'a>(MutexGuard<'a, Reading>);
+
+impl Deref for Reader<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0.db
+    }
+}
+
+impl Readers {
+    pub(super) fn new(connections: Vec<Connection>, commits: Arc<Commits>) -> Self {
+        let connections = connections.into_iter().map(|db| Mutex::new(Reading { db, since: 0 })).collect();
+        Self { connections, commits, may_stay: AtomicBool::new(true) }
+    }
+
+    /// A connection that reads everything that was answered by now.
+    pub(super) fn reader(&self) -> rusqlite::Result<Reader<'_>> {
+        let mut reading = self.free();
+        let (commits, may_stay) = (self.commits.so_far(), self.may_stay.load(Ordering::SeqCst));
+        if reading.since != commits || !may_stay {
+            reading.leave()?;
+        }
+        if may_stay && reading.db.is_autocommit() {
+            // Its moment is that of the first read, so it may hold a commit more than were counted.
+            reading.db.prepare_cached("BEGIN")?.execute([])?;
+            reading.since = commits;
+        }
+        Ok(Reader(reading))
+    }
+
+    fn free(&self) -> MutexGuard<'_, Reading> {
+        for connection in &self.connections {
+            if let Ok(reading) = connection.try_lock() {
+                return reading;
+            }
+        }
+        // All are busy for some microseconds. After a panic while one was held, its transaction is as good as ever.
+        self.connections[0].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work` while each read is a transaction of its own: a checkpoint goes no further than the oldest one under way, and one that
+    /// restarts the log waits for all of them, and writers with it.
+    pub(super) fn while_none_stays<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.may_stay.store(false, Ordering::SeqCst);
+        for connection in &self.connections {
+            if let Err(error) = connection.lock().unwrap_or_else(PoisonError::into_inner).leave() {
+                tracing::warn!(%error, "a read transaction could not be ended; the write-ahead log grows until it is");
+            }
+        }
+        let done = work();
+        self.may_stay.store(true, Ordering::SeqCst);
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect;
+    use super::*;
+
+    /// A file with a number in it, the connection that writes it, and readers.
+    fn file() -> (tempfile::TempDir, Connection, Readers) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
+        let readers = Readers::new(vec![connect(&path).unwrap()], Arc::default());
+        (directory, db, readers)
+    }
+
+    fn number(readers: &Readers) -> i64 {
+        readers.reader().unwrap().query_row("SELECT n FROM n", [], |row| row.get(0)).unwrap()
+    }
+
+    fn set(db: &Connection, n: i64) {
+        db.execute("UPDATE n SET n = ?1", [n]).unwrap();
+    }
+
+    #[test]
+    fn it_stays_until_a_commit_was_counted() {
+        let (_directory, db, readers) = file();
+        assert_eq!(number(&readers), 0);
+        set(&db, 1);
+        assert_eq!(number(&readers), 0, "nobody was told of it yet");
+        readers.commits.count();
+        assert_eq!(number(&readers), 1);
+    }
+
+    #[test]
+    fn a_commit_that_is_read_before_it_is_counted_is_no_less_read_after() {
+        let (_directory, db, readers) = file();
+        set(&db, 1);
+        assert_eq!(number(&readers), 1);
+        readers.commits.count();
+        assert_eq!(number(&readers), 1);
+    }
+
+    #[test]
+    fn none_stays_while_a_checkpoint_is_made() {
+        let (_directory, db, readers) = file();
+        db.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let restart = || db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, bool>(0)).unwrap();
+        assert_eq!(number(&readers), 0);
+        assert!(restart(), "a reader that stays is in the way");
+        readers.while_none_stays(|| {
+            assert_eq!(number(&readers), 0);
+            set(&db, 1);
+            assert_eq!(number(&readers), 1);
+            assert!(!restart());
+        });
+        assert_eq!(number(&readers), 1);
+        set(&db, 2);
+        assert_eq!(number(&readers), 1, "it stays again");
+    }
+}
