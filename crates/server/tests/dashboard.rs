@@ -7,7 +7,7 @@ mod visitor;
 
 use reqwest::Method;
 use serde_json::json;
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, claims, plain, send};
+use setting::{Answer, OTHER, RECIPIENT, Sandbox, plain, send};
 use visitor::{Fields, Visitor, assert_page, attribute, between, unescaped};
 
 const TITLE: &str = "Sandbox controls";
@@ -264,11 +264,11 @@ async fn a_client_is_graded_by_a_button() {
     let mut developer = Developer::of(&sandbox);
     let page = developer.does("Grade this client", &[("client_id", OTHER.0)], "Grading has begun. Have your app start.").await;
     assert!(page.text.contains("Rainy Day is being graded.") && page.text.contains("href=\"/sandbox/grade\""), "{}", page.text);
-    let tokens = sandbox.tokens(OTHER).await;
-    let claims = claims(&tokens.id_token);
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 20);
+    let scorecard = sandbox.get("/sandbox/grade").await.json();
+    assert_eq!((&scorecard["state"], &scorecard["client_id"]), (&"playing".into(), &OTHER.0.into()));
     let page = developer.does("Stop grading", &[], "Grading has stopped. What was found stays in the scorecard.").await;
     assert!(page.text.contains("Grade this client"));
+    assert_eq!(sandbox.get("/sandbox/grade").await.json()["state"], "stopped");
 }
 
 #[tokio::test]

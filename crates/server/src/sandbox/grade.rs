@@ -179,7 +179,8 @@ impl Grading {
     }
 }
 
-/// Begins to grade a client. Its earlier consents have ended when this is done, so an app may start upon the answer.
+/// Begins to grade a client. By the end of this its earlier consents have been taken back, as far as the store could, so an app may start
+/// upon the answer.
 ///
 /// # Errors
 /// 400 where there is no such client, 409 while one is graded.
