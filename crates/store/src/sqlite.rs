@@ -31,7 +31,7 @@ pub use checkpoint::EVERY as CHECKPOINT_EVERY;
 use counterfoil_core::clock::Seconds;
 use era::Eras;
 use loss::Epoch;
-use reader::{Commits, Reader, Readers};
+use reader::{Commits, Readers};
 use refinery::embed_migrations;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::os::unix::fs::OpenOptionsExt;
@@ -139,7 +139,7 @@ impl Sqlite {
     }
 
     pub(crate) fn clock_offset(&self) -> Result<Seconds, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let text = meta(&reader, "clock_offset")?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
@@ -149,7 +149,7 @@ impl Sqlite {
     }
 
     pub(crate) fn faults(&self) -> Result<Option<String>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         Ok(meta(&reader, "faults")?)
     }
 
@@ -161,10 +161,6 @@ impl Sqlite {
             }
             Ok(found == before || (batch.again && found.as_ref() == Some(&after)))
         })
-    }
-
-    fn reader(&self) -> rusqlite::Result<Reader<'_>> {
-        self.readers.reader()
     }
 }
 

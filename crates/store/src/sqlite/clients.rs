@@ -16,7 +16,7 @@ impl Sqlite {
     pub(crate) fn clients(&self) -> Result<Vec<Client>, StoreError> {
         // Before the rows: a client removed meanwhile has an earlier era than its name has now.
         let eras = self.eras.of_clients();
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let mut query = reader.prepare_cached("SELECT client_id, settings, created_at FROM client ORDER BY client_id")?;
         let mut secrets =
             reader.prepare_cached("SELECT digest, created_at, last_used_at FROM client_secret WHERE client_id = ?1 ORDER BY id")?;

@@ -29,7 +29,8 @@ fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
 
 impl Sqlite {
     pub(crate) fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
-        self.reader()?
+        self.readers
+            .reader()?
             .prepare_cached(&format!("SELECT {CUSTOMER} FROM customer WHERE provider = ?1 AND customer = ?2"))?
             .query_row([&id.provider, &id.customer], customer)
             .optional()
@@ -37,7 +38,7 @@ impl Sqlite {
     }
 
     pub(crate) fn customers(&self, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Vec<Customer>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let (after_provider, after_customer) = after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
         let mut query = reader.prepare_cached(&format!(
             "SELECT {CUSTOMER} FROM customer WHERE (provider, customer) > (?1, ?2) AND (?3 IS NULL OR provider = ?3) \
@@ -48,7 +49,7 @@ impl Sqlite {
     }
 
     pub(crate) fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let mut query = reader.prepare_cached(READ_ACCOUNTS)?;
         let row = |row: &Row<'_>| Ok((row.get(0)?, Account { id: row.get(1)?, entity: row.get(2)? }));
         let found: rusqlite::Result<Vec<(i64, Account)>> = query.query_map([&id.provider, &id.customer], row)?.collect();

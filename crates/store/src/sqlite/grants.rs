@@ -39,7 +39,7 @@ impl Sqlite {
     }
 
     pub(crate) fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         terms(&reader, grant).map(|found| found.map(Arc::new)).map_err(named("terms", grant))
     }
 
@@ -52,7 +52,7 @@ impl Sqlite {
     }
 
     pub(crate) fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         counterfoil(&reader, grant).map_err(named("counterfoil", grant))
     }
 
@@ -75,14 +75,14 @@ impl Sqlite {
     }
 
     pub(crate) fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let mut query = reader.prepare_cached(select_grant!("WHERE terms.grant_id = ?1"))?;
         let found = query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
         Ok(found.map(|grant| self.with_currency(grant)))
     }
 
     pub(crate) fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let before = filter.before.map_or(i64::MAX, GrantId::number);
         let found: rusqlite::Result<Vec<Grant>> = match &filter.customer {
             Some(CustomerId { provider, customer }) => reader
@@ -103,7 +103,7 @@ impl Sqlite {
     }
 
     pub(crate) fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let mut query = reader
             .prepare_cached("SELECT event, first_at, last_at, count, detail FROM audit WHERE grant_id = ?1 ORDER BY last_at DESC, event")?;
         let entry = |row: &Row<'_>| {
@@ -113,7 +113,7 @@ impl Sqlite {
     }
 
     pub(crate) fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM event ORDER BY id LIMIT ?1")?;
         let events = query.query_map([limit], |row| Ok((row.get(0)?, column(row, 1, GrantId::from_number)?, row.get(2)?)))?;
         events.collect::<rusqlite::Result<_>>().map_err(named("event", "listed"))

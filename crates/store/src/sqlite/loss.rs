@@ -55,7 +55,7 @@ impl Sqlite {
     }
 
     pub(crate) fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        let reader = self.reader()?;
+        let reader = self.readers.reader()?;
         Ok(bearers_from(&reader)?)
     }
 }

@@ -24,6 +24,7 @@ impl Sqlite {
 
     pub(crate) fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
         let found = self
+            .readers
             .reader()?
             .prepare_cached(
                 "SELECT provider, customer, name, authenticated_at, expires_at, customer_era FROM session WHERE id = ?1 AND expires_at > ?2",

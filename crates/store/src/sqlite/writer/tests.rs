@@ -184,7 +184,8 @@ async fn the_write_ahead_log_is_bounded() {
     }
     let bound = super::super::checkpoint::BOUND + (4 << 20);
     let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
-    // Two and a half times the bound was written. The checkpointer comes round every 300 ms, and the log shrinks with the first commit after it was restarted.
+    // Two and a half times the bound was written. The checkpointer comes round every 300 ms, and the log shrinks with the first commit
+    // after it was restarted.
     for n in 0..100 {
         if wal() <= bound {
             return;
