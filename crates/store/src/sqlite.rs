@@ -27,7 +27,7 @@ use crate::pending::Pending;
 use crate::record::StoredKeys;
 use crate::{OpenOptions, StoreKind};
 use checkpoint::Checkpointer;
-pub use checkpoint::EVERY as CHECKPOINT_EVERY;
+pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, give_way};
 use counterfoil_core::clock::Seconds;
 use era::Eras;
 use loss::Epoch;
@@ -37,7 +37,6 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use writer::Writer;
 
 embed_migrations!("src/migrations/sqlite");
@@ -60,8 +59,9 @@ pub(crate) struct Sqlite {
     readers: Arc<Readers>,
     eras: Arc<Eras>,
     epoch: Epoch,
-    checkpointer: Checkpointer,
     counts: Arc<Counts>,
+    /// After the writer and the readers.
+    checkpointer: Checkpointer,
     _lock: Lock,
 }
 
@@ -86,11 +86,13 @@ impl Sqlite {
             store: path.display().to_string(),
             problem: format!("no thread could be started: {e}"),
         };
-        let checkpointer = Checkpointer::start(connect(path).map_err(damaged)?, readers.clone()).map_err(no_thread)?;
+        let checkpointer = connect(path).map_err(damaged)?;
+        let checkpointer = Checkpointer::start(path, checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
-        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, checkpointer.nudge()).map_err(no_thread)?;
-        Ok(Self { writer, readers, eras, epoch, checkpointer, counts, _lock: lock })
+        let log = checkpointer.log(readers.clone());
+        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
+        Ok(Self { writer, readers, eras, epoch, counts, checkpointer, _lock: lock })
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.
@@ -198,12 +200,12 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 /// Opens a further connection to the file of an open store. Never makes the file: one that went away must not come back empty.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    db.busy_timeout(Duration::from_secs(10))?;
+    db.busy_timeout(checkpoint::BUSY)?;
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {}; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
-        checkpoint::BOUND
+        checkpoint::LOG_BOUND
     ))?;
     Ok(db)
 }

@@ -1,17 +1,17 @@
-//! The floor's way with SQLite: one thread writes all that is queued in one transaction, another checkpoints; settings as those of the store.
+//! The floor's way with SQLite: one thread writes all that is queued in one transaction, another checkpoints, with the settings of the store and
+//! its way of beginning the log anew.
 
 use super::refresh::Tear;
 use crate::error::BenchError;
-use counterfoil_store::CHECKPOINT_EVERY;
+use counterfoil_store::{CHECKPOINT_EVERY, LOG_BOUND, give_way};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Pages in the log from which it is restarted: 64 MiB.
-const BOUND: i64 = 64 << 10;
 /// The most rows in one transaction.
 const MOST: usize = 1024;
 /// Connections for reading.
@@ -30,8 +30,9 @@ pub(super) struct Readers(Vec<Mutex<Connection>>);
 /// Starts the threads that write and checkpoint. They end with the process.
 pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(), BenchError> {
     let (writer, checkpointer) = (connect(path).map_err(failed)?, connect(path).map_err(failed)?);
-    let dirty = Arc::new(AtomicBool::new(false));
-    let committed = dirty.clone();
+    let file = File::open(path).map_err(|e| BenchError::System(format!("the floor's store: {e}")))?;
+    let (dirty, due) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (committed, restart) = (dirty.clone(), due.clone());
     std::thread::spawn(move || {
         let mut jobs = Vec::with_capacity(MOST);
         while tears.blocking_recv_many(&mut jobs, MOST) > 0 {
@@ -42,21 +43,34 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
                 // Whoever waits sees that nobody answers.
                 Err(_) => jobs.clear(),
             }
+            if restart.swap(false, Ordering::AcqRel) {
+                // One that fails is made up for by the next, as with what follows.
+                let _ = checkpoint(&writer, "RESTART");
+            }
         }
     });
     std::thread::spawn(move || {
+        give_way();
         loop {
             std::thread::sleep(CHECKPOINT_EVERY);
             if dirty.swap(false, Ordering::AcqRel) {
-                // One that fails is made up for by the next.
-                let pages: Option<i64> = checkpointer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).ok();
-                if pages.is_some_and(|pages| pages > BOUND) {
-                    let _ = checkpointer.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+                let bytes = checkpoint(&checkpointer, "PASSIVE").unwrap_or(0);
+                if bytes > LOG_BOUND {
+                    let _ = file.sync_data();
+                    let _ = checkpoint(&checkpointer, "PASSIVE");
+                    let _ = file.sync_data();
+                    due.store(true, Ordering::Release);
                 }
             }
         }
     });
     Ok(())
+}
+
+/// Gives how many bytes are in the log.
+fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
+    let pages: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
+    Ok(u64::try_from(pages).unwrap_or(0) << 10)
 }
 
 /// One transaction around all of `jobs`. Gives which of them moved their row.
@@ -75,9 +89,9 @@ fn failed(error: rusqlite::Error) -> BenchError {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(10))?;
-    db.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096",
-    )?;
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_BOUND}; PRAGMA cache_size = -4096"
+    ))?;
     Ok(db)
 }
 

@@ -20,7 +20,7 @@ impl Commits {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn so_far(&self) -> u64 {
+    pub(super) fn so_far(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -91,15 +91,20 @@ impl Readers {
         self.connections[0].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work` while each read is a transaction of its own: a checkpoint goes no further than the oldest one under way, and one that
-    /// restarts the log waits for all of them, and writers with it.
-    pub(super) fn while_none_stays<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.may_stay.store(false, Ordering::SeqCst);
+    /// Has the connections that stay in a transaction leave it: a checkpoint goes no further than the oldest. Who reads at this moment goes on.
+    pub(super) fn leave(&self) {
         for connection in &self.connections {
-            if let Err(error) = connection.lock().unwrap_or_else(PoisonError::into_inner).leave() {
+            let left = connection.try_lock().map_or(Ok(()), |reading| reading.leave());
+            if let Err(error) = left {
                 tracing::warn!(%error, "a read transaction could not be ended; the write-ahead log grows until it is");
             }
         }
+    }
+
+    /// Does `work` while each read is a transaction of its own, so that who waits for reads to end waits for those under way alone.
+    pub(super) fn while_none_stays<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.may_stay.store(false, Ordering::SeqCst);
+        self.leave();
         let done = work();
         self.may_stay.store(true, Ordering::SeqCst);
         done
@@ -140,7 +145,22 @@ mod tests {
     }
 
     #[test]
-    fn none_stays_while_a_checkpoint_is_made() {
+    fn a_checkpoint_goes_past_where_it_stayed() {
+        let (_directory, db, readers) = file();
+        let checkpoint = || db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!(number(&readers), 0);
+        set(&db, 1);
+        let (logged, copied): (i64, i64) = checkpoint();
+        assert!(copied < logged);
+        readers.leave();
+        let (logged, copied) = checkpoint();
+        assert_eq!(copied, logged);
+        readers.commits.count();
+        assert_eq!(number(&readers), 1);
+    }
+
+    #[test]
+    fn none_stays_while_the_log_is_begun_anew() {
         let (_directory, db, readers) = file();
         db.busy_timeout(std::time::Duration::ZERO).unwrap();
         let restart = || db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, bool>(0)).unwrap();

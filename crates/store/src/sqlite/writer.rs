@@ -1,6 +1,7 @@
 //! The one thread that writes. It takes whatever is queued into one transaction (group commit) and answers after the fsync.
 
 use super::backup::{Copied, Copying, MOMENT};
+use super::checkpoint::Log;
 use super::connect;
 use super::crowd::{Crowd, ENOUGH, Lookout};
 use super::grants::recent_endings;
@@ -125,7 +126,7 @@ impl Writer {
         journal: Journal,
         counts: Arc<Counts>,
         commits: Arc<Commits>,
-        committed: impl Fn() + Send + 'static,
+        log: Log,
     ) -> std::io::Result<Self> {
         let (queue, tasks) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -142,7 +143,7 @@ impl Writer {
             commits,
             tasks,
             waiting: waiting.clone(),
-            committed: Box::new(committed),
+            log,
             crowd: crowd.clone(),
             crowded: false,
         };
@@ -214,7 +215,7 @@ struct Work {
     commits: Arc<Commits>,
     tasks: Receiver<Task>,
     waiting: Arc<AtomicUsize>,
-    committed: Box<dyn Fn() + Send>,
+    log: Log,
     crowd: Arc<Crowd>,
     /// Whether the last transaction was of more than one write.
     crowded: bool,
@@ -234,6 +235,9 @@ impl Work {
             let copy = self.gather(first, &mut jobs);
             if !jobs.is_empty() {
                 self.write(&mut jobs);
+            }
+            if let Some(db) = &self.db {
+                self.log.begin_anew_where_due(db);
             }
             if let Some(copy) = copy {
                 self.copy(*copy);
@@ -324,7 +328,10 @@ impl Work {
                             continue;
                         }
                         match self.commit(&db, &mut jobs, false) {
-                            Ok(done) => self.answer_all(&mut jobs, done),
+                            Ok(done) => {
+                                self.answer_all(&mut jobs, done);
+                                self.log.begin_anew_where_due(&db);
+                            }
                             Err(error) => {
                                 let problem = error.to_string();
                                 failure = Some(error);
@@ -382,7 +389,6 @@ impl Work {
 
     fn finished(&self, count: usize) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
-        (self.committed)();
     }
 
     /// Answers jobs that are committed. Endings are acknowledged only once they are in the journal too.
