@@ -27,13 +27,14 @@ use crate::pending::Pending;
 use crate::record::StoredKeys;
 use crate::{OpenOptions, StoreKind};
 use checkpoint::Checkpointer;
-pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, give_way};
+pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
 use counterfoil_core::clock::Seconds;
 use era::Eras;
 use loss::Epoch;
 use reader::{Commits, Readers};
 use refinery::embed_migrations;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,12 +57,14 @@ const PROBE: &str =
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     writer: Writer,
+    checkpointer: Checkpointer,
+    /// After both, so that the last connection, which checkpoints, is closed by whoever drops this.
     readers: Arc<Readers>,
     eras: Arc<Eras>,
     epoch: Epoch,
     counts: Arc<Counts>,
-    /// After the writer and the readers.
-    checkpointer: Checkpointer,
+    /// After all connections: see [`Checkpointer::start`].
+    _file: Arc<File>,
     _lock: Lock,
 }
 
@@ -69,6 +72,8 @@ impl Sqlite {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
         let lock = own(path, options)?;
         create_private(path).map_err(|e| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() })?;
+        let file = File::open(path).map(Arc::new);
+        let file = file.map_err(|e| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() })?;
         let mut db = create_or_recognise(path)?;
         let schema = check_schema(&db, path)?;
         check_identity(&db, path, options)?;
@@ -87,12 +92,12 @@ impl Sqlite {
             problem: format!("no thread could be started: {e}"),
         };
         let checkpointer = connect(path).map_err(damaged)?;
-        let checkpointer = Checkpointer::start(path, checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
+        let checkpointer = Checkpointer::start(file.clone(), checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
         let log = checkpointer.log(readers.clone());
         let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
-        Ok(Self { writer, readers, eras, epoch, counts, checkpointer, _lock: lock })
+        Ok(Self { writer, checkpointer, readers, eras, epoch, counts, _file: file, _lock: lock })
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.
@@ -205,7 +210,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {}; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
-        checkpoint::LOG_BOUND
+        checkpoint::LOG_KEPT
     ))?;
     Ok(db)
 }

@@ -3,7 +3,7 @@
 
 use super::refresh::Tear;
 use crate::error::BenchError;
-use counterfoil_store::{CHECKPOINT_EVERY, LOG_BOUND, give_way};
+use counterfoil_store::{CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::File;
 use std::path::Path;
@@ -90,7 +90,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_BOUND}; PRAGMA cache_size = -4096"
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_KEPT}; PRAGMA cache_size = -4096"
     ))?;
     Ok(db)
 }

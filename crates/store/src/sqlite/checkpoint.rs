@@ -2,9 +2,8 @@
 //! begun anew at a bound, by the writer, once nearly all of it is in the file and on disk.
 
 use super::reader::{Commits, Readers};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,11 +11,18 @@ use std::time::Duration;
 
 /// How often what was committed is copied into the file, while commits come in.
 pub const EVERY: Duration = Duration::from_millis(300);
-/// Bytes in the log from which it is begun anew. The file shrinks back to them after a burst. Whenever that is due, one commit waits for the
-/// disk as long as the file's own pages take: at twice the bytes half as often (docs/performance.md).
+/// Bytes in the log from which it is begun anew. Whenever that is due, one commit waits for the disk as long as the file's own pages take: at
+/// twice the bytes half as often (docs/decisions/store.md).
 pub const LOG_BOUND: u64 = 128 << 20;
-/// How nice the thread is: a twentieth of a core is left for it where two threads want all of it, which is what copying takes of the commits that
-/// such a core can make. With 15 the log grew without bound.
+/// Bytes that the log's file keeps for good, so that they need not be found on the disk again: what is in it by the time that it is begun anew.
+pub const LOG_KEPT: u64 = LOG_BOUND / 2 * 3;
+/// Bytes in the log from which the writer begins it anew at once, and waits for whatever is left to do: only where copying gets too little of
+/// the processor for long, or somebody reads for long.
+const LOG_MOST: u64 = LOG_BOUND * 2;
+/// The most bytes that are left for the writer to copy; usually it is a tenth of that.
+const LEFT: u64 = 16 << 20;
+/// How nice the thread is: it gets a twentieth of a core where two others want all of it, which is what copying takes of the commits that such a
+/// core can make. With 15 the log grew on.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 /// The longest that the writer waits for reads under way before it puts off beginning the log anew.
@@ -29,8 +35,6 @@ pub(super) const BUSY: Duration = Duration::from_secs(10);
 pub(crate) struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    /// Ends after the thread, and after every connection: see [`Checkpointer::start`].
-    _file: Arc<File>,
 }
 
 #[derive(Debug, Default)]
@@ -44,12 +48,11 @@ struct Shared {
 }
 
 impl Checkpointer {
-    /// The database's file is opened once more, for syncing it. It must be closed after all connections to it: with the first handle that a
-    /// process closes, it loses all its locks on the file (POSIX).
-    pub(crate) fn start(path: &Path, db: Connection, readers: Arc<Readers>, commits: Arc<Commits>) -> std::io::Result<Self> {
-        let file = Arc::new(File::open(path)?);
+    /// `file` is the database's, for syncing it. It must be closed after all connections to it: with the first handle that a process closes, it
+    /// loses all its locks on the file (POSIX).
+    pub(crate) fn start(file: Arc<File>, db: Connection, readers: Arc<Readers>, commits: Arc<Commits>) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let step = Step { db, file: file.clone(), readers, shared: shared.clone() };
+        let step = Step { db, file, readers, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
             give_way();
             let mut seen = None;
@@ -57,19 +60,26 @@ impl Checkpointer {
                 let now = Some(commits.so_far());
                 if now != seen {
                     match step.make() {
-                        Ok(()) => seen = now,
-                        Err(problem) => tracing::warn!(problem, "a checkpoint failed; the write-ahead log grows until one succeeds"),
+                        Ok(Made::AllOfIt) => seen = now,
+                        Ok(Made::Nothing) => {}
+                        Err(error) => tracing::warn!(%error, "a checkpoint failed; the write-ahead log grows until one succeeds"),
                     }
                 }
                 std::thread::park_timeout(EVERY);
             }
         })?;
-        Ok(Self { shared, thread: Some(thread), _file: file })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// What the writer is to do between two transactions.
     pub(crate) fn log(&self, readers: Arc<Readers>) -> Log {
         Log { shared: self.shared.clone(), readers }
+    }
+
+    /// Whether the log was begun anew by the writer.
+    #[cfg(test)]
+    pub(super) fn has_begun_anew(&self) -> bool {
+        self.shared.begun_anew_at.load(Ordering::Acquire) > 0
     }
 
     pub(crate) fn wal_bytes(&self) -> u64 {
@@ -95,32 +105,47 @@ struct Step {
     shared: Arc<Shared>,
 }
 
+/// What came of a step.
+enum Made {
+    /// What was committed before it is copied, as far as nobody reads what was before.
+    AllOfIt,
+    /// Somebody else makes one.
+    Nothing,
+}
+
 impl Step {
-    fn make(&self) -> Result<(), String> {
-        let bytes = self.copy()?;
-        if bytes > LOG_BOUND && bytes != self.shared.begun_anew_at.load(Ordering::Acquire) {
-            // The writer would wait for all of this. What comes in during the long sync is little.
-            self.sync()?;
-            self.copy()?;
-            self.sync()?;
+    fn make(&self) -> rusqlite::Result<Made> {
+        let Some(log) = self.copy()? else { return Ok(Made::Nothing) };
+        if log.bytes > LOG_MOST {
             self.shared.due.store(true, Ordering::Release);
+        } else if log.bytes > LOG_BOUND && log.bytes != self.shared.begun_anew_at.load(Ordering::Acquire) {
+            // The writer would wait for all of this. What comes in during a long copy is less, and during a long sync little.
+            self.copy()?;
+            self.sync();
+            let left = self.copy()?.map_or(u64::MAX, |log| log.left);
+            self.sync();
+            self.shared.due.store(left <= LEFT, Ordering::Release);
         }
-        Ok(())
+        Ok(Made::AllOfIt)
     }
 
-    /// Copies what was committed into the file. Gives how many bytes are in the log.
-    fn copy(&self) -> Result<u64, String> {
+    /// Copies what was committed into the file. `None` where somebody else is at it.
+    fn copy(&self) -> rusqlite::Result<Option<Checkpoint>> {
         self.readers.leave();
-        let bytes = checkpoint(&self.db, "PASSIVE").map_err(|e| e.to_string())?.bytes;
-        self.shared.wal_bytes.store(bytes, Ordering::Relaxed);
+        let made = checkpoint(&self.db, "PASSIVE")?;
+        if let Some(made) = &made {
+            self.shared.wal_bytes.store(made.bytes, Ordering::Relaxed);
+        }
         // Where all was copied, and nobody reads from the log any more, the next commit begins it anew.
         self.readers.leave();
-        Ok(bytes)
+        Ok(made)
     }
 
     /// While commits come in, SQLite leaves this to whoever begins the log anew.
-    fn sync(&self) -> Result<(), String> {
-        self.file.sync_data().map_err(|e| e.to_string())
+    fn sync(&self) {
+        if let Err(error) = self.file.sync_data() {
+            lost(&error);
+        }
     }
 }
 
@@ -136,7 +161,7 @@ impl Log {
     pub(super) fn begin_anew_where_due(&self, db: &Connection) {
         if self.shared.due.swap(false, Ordering::AcqRel) {
             match self.begin_anew(db) {
-                Ok(Checkpoint { busy: false, bytes }) => self.shared.begun_anew_at.store(bytes, Ordering::Release),
+                Ok(Some(Checkpoint { busy: false, bytes, .. })) => self.shared.begun_anew_at.store(bytes, Ordering::Release),
                 // The checkpointer asks for it again.
                 Ok(_) => tracing::debug!("the write-ahead log could not be begun anew while somebody reads"),
                 Err(error) => tracing::warn!(%error, "the write-ahead log could not be begun anew; it grows until it is"),
@@ -144,7 +169,7 @@ impl Log {
         }
     }
 
-    fn begin_anew(&self, db: &Connection) -> rusqlite::Result<Checkpoint> {
+    fn begin_anew(&self, db: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
         db.busy_timeout(PATIENCE)?;
         let restarted = self.readers.while_none_stays(|| checkpoint(db, "RESTART"));
         db.busy_timeout(BUSY)?;
@@ -158,19 +183,69 @@ struct Checkpoint {
     busy: bool,
     /// Bytes in the log.
     bytes: u64,
+    /// How many of them are not in the file yet.
+    left: u64,
 }
 
-fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Checkpoint> {
-    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        let pages: i64 = row.get(1)?;
-        Ok(Checkpoint { busy: row.get(0)?, bytes: u64::try_from(pages).unwrap_or(0) * u64::from(super::PAGE_SIZE) })
-    })
+/// `None` where another one is under way.
+fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Option<Checkpoint>> {
+    let made = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let bytes = |pages: i64| u64::try_from(pages).ok().map(|pages| pages * u64::from(super::PAGE_SIZE));
+        let (busy, logged, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(bytes(logged).zip(bytes(copied)).map(|(bytes, copied)| Checkpoint { busy, bytes, left: bytes.saturating_sub(copied) }))
+    });
+    if let Err(rusqlite::Error::SqliteFailure(error, _)) = &made
+        && error.extended_code == ffi::SQLITE_IOERR_FSYNC
+    {
+        lost(error);
+    }
+    made
 }
 
-/// Lets all other threads of this machine go first: copying took the core from them for milliseconds at a time.
+/// After a failed sync nobody knows which pages of the file are on disk: the system may have marked them as written, so that the next sync
+/// succeeds without them, and SQLite, which counts them as copied, would let go of the log that has them. A new start copies the whole log again.
+fn lost(error: &impl std::fmt::Display) -> ! {
+    tracing::error!(
+        %error,
+        "the store's file could not be synced; ending at once, since the next start can repair it from the write-ahead log"
+    );
+    std::process::abort();
+}
+
+/// Has the scheduler give this thread little while others have work: copying took the core from them for milliseconds at a time.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "checkpoints are made with the priority of everything else");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_begun_anew_where_nobody_reads_for_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
+        let connection = || super::super::connect(&path).unwrap();
+        let readers = Arc::new(Readers::new(vec![connection(), connection()], Arc::default()));
+        let log = Log { shared: Arc::default(), readers: readers.clone() };
+        let begin_anew = || {
+            log.shared.due.store(true, Ordering::Release);
+            log.begin_anew_where_due(&db);
+            log.shared.begun_anew_at.load(Ordering::Acquire) > 0
+        };
+        let read = |reader: &Connection| reader.query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0)).unwrap();
+        let long = readers.reader().unwrap();
+        read(&long);
+        db.execute("UPDATE n SET n = 1", []).unwrap();
+        assert!(!begin_anew(), "somebody reads what was before");
+        drop(long);
+        assert_eq!(read(&readers.reader().unwrap()), 0, "it stays, since nobody was told of the commit");
+        assert!(begin_anew());
+        assert_eq!(read(&readers.reader().unwrap()), 1);
     }
 }

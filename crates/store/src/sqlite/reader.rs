@@ -50,13 +50,30 @@ impl Reading {
 }
 
 /// A connection for one short read.
-pub(super) struct Reader<'a>(MutexGuard<'a, Reading>);
+pub(super) struct Reader<'a> {
+    reading: MutexGuard<'a, Reading>,
+    may_stay: &'a AtomicBool,
+}
 
 impl Deref for Reader<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        &self.0.db
+        &self.reading.db
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if !self.may_stay.load(Ordering::SeqCst) {
+            left(self.reading.leave());
+        }
+    }
+}
+
+fn left(outcome: rusqlite::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "a read transaction could not be ended; the write-ahead log grows until it is");
     }
 }
 
@@ -78,7 +95,7 @@ impl Readers {
             reading.db.prepare_cached("BEGIN")?.execute([])?;
             reading.since = commits;
         }
-        Ok(Reader(reading))
+        Ok(Reader { reading, may_stay: &self.may_stay })
     }
 
     fn free(&self) -> MutexGuard<'_, Reading> {
@@ -94,10 +111,7 @@ impl Readers {
     /// Has the connections that stay in a transaction leave it: a checkpoint goes no further than the oldest. Who reads at this moment goes on.
     pub(super) fn leave(&self) {
         for connection in &self.connections {
-            let left = connection.try_lock().map_or(Ok(()), |reading| reading.leave());
-            if let Err(error) = left {
-                tracing::warn!(%error, "a read transaction could not be ended; the write-ahead log grows until it is");
-            }
+            left(connection.try_lock().map_or(Ok(()), |reading| reading.leave()));
         }
     }
 
@@ -134,6 +148,11 @@ mod tests {
         db.execute("UPDATE n SET n = ?1", [n]).unwrap();
     }
 
+    fn is_in_the_way_of_a_restart(db: &Connection) -> bool {
+        db.busy_timeout(std::time::Duration::ZERO).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0)).unwrap()
+    }
+
     #[test]
     fn it_stays_until_a_commit_was_counted() {
         let (_directory, db, readers) = file();
@@ -162,8 +181,7 @@ mod tests {
     #[test]
     fn none_stays_while_the_log_is_begun_anew() {
         let (_directory, db, readers) = file();
-        db.busy_timeout(std::time::Duration::ZERO).unwrap();
-        let restart = || db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, bool>(0)).unwrap();
+        let restart = || is_in_the_way_of_a_restart(&db);
         assert_eq!(number(&readers), 0);
         assert!(restart(), "a reader that stays is in the way");
         readers.while_none_stays(|| {
@@ -175,5 +193,18 @@ mod tests {
         assert_eq!(number(&readers), 1);
         set(&db, 2);
         assert_eq!(number(&readers), 1, "it stays again");
+    }
+
+    #[test]
+    fn a_read_under_way_does_not_stay_then() {
+        let (_directory, db, readers) = file();
+        let under_way = readers.reader().unwrap();
+        under_way.query_row("SELECT n FROM n", [], |_| Ok(())).unwrap();
+        set(&db, 1);
+        readers.while_none_stays(|| {
+            assert!(is_in_the_way_of_a_restart(&db));
+            drop(under_way);
+            assert!(!is_in_the_way_of_a_restart(&db));
+        });
     }
 }
