@@ -71,8 +71,7 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
         let lock = own(path, options)?;
-        create_private(path).map_err(|e| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() })?;
-        let file = File::open(path).map(Arc::new);
+        let file = create_private(path).and_then(|()| File::open(path)).map(Arc::new);
         let file = file.map_err(|e| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() })?;
         let mut db = create_or_recognise(path)?;
         let schema = check_schema(&db, path)?;

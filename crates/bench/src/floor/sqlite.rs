@@ -56,9 +56,10 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
             if dirty.swap(false, Ordering::AcqRel) {
                 let bytes = checkpoint(&checkpointer, "PASSIVE").unwrap_or(0);
                 if bytes > LOG_BOUND {
-                    let _ = file.sync_data();
-                    let _ = checkpoint(&checkpointer, "PASSIVE");
-                    let _ = file.sync_data();
+                    for _ in 0..2 {
+                        let _ = checkpoint(&checkpointer, "PASSIVE");
+                        let _ = file.sync_data();
+                    }
                     due.store(true, Ordering::Release);
                 }
             }

@@ -116,9 +116,12 @@ enum Made {
 impl Step {
     fn make(&self) -> rusqlite::Result<Made> {
         let Some(log) = self.copy()? else { return Ok(Made::Nothing) };
+        if log.bytes <= LOG_BOUND || log.bytes == self.shared.begun_anew_at.load(Ordering::Acquire) {
+            return Ok(Made::AllOfIt);
+        }
         if log.bytes > LOG_MOST {
             self.shared.due.store(true, Ordering::Release);
-        } else if log.bytes > LOG_BOUND && log.bytes != self.shared.begun_anew_at.load(Ordering::Acquire) {
+        } else {
             // The writer would wait for all of this. What comes in during a long copy is less, and during a long sync little.
             self.copy()?;
             self.sync();

@@ -71,6 +71,7 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// Says where a connection could not leave.
 fn left(outcome: rusqlite::Result<()>) {
     if let Err(error) = outcome {
         tracing::warn!(%error, "a read transaction could not be ended; the write-ahead log grows until it is");
