@@ -5,6 +5,7 @@ use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
@@ -84,6 +85,7 @@ impl Grants {
             nonce: Some(format!("{:022x}", mixed(n))),
             client_era: 0,
             customer_era: 0,
+            lasting: Lasting::default(),
         }
     }
 

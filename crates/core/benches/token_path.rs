@@ -15,7 +15,7 @@ use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token;
+use counterfoil_core::id_token::{self, Lasting};
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
@@ -95,6 +95,7 @@ impl Refresh {
                 nonce: Some("n-0S6_WzA2Mj".into()),
                 client_era: 0,
                 customer_era: 0,
+                lasting: Lasting::default(),
             },
             counterfoil: Counterfoil {
                 seal: SEAL,

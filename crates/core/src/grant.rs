@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::fdx::DataClusters;
+use crate::id_token::Lasting;
 use crate::pkce::Challenge;
 use crate::scope::Scopes;
 use crate::secret::same;
@@ -149,6 +150,8 @@ pub struct Terms {
     pub client_era: u32,
     /// The era of the customer when this was granted.
     pub customer_era: u32,
+    /// What its ID tokens have in common, once one was issued.
+    pub lasting: Lasting,
 }
 
 #[cfg(test)]

@@ -9,26 +9,21 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// How many accounts the `accounts` claim names at the most; beyond that it is left out.
 pub const MOST_ACCOUNTS: usize = 100;
 
-/// Bytes of the claims of most grants.
-const USUAL_BYTES: usize = 768;
+/// Bytes of the claims that change, and some to spare.
+const CHANGING_BYTES: usize = 256;
 
-/// The claims of an ID token.
+/// The claims that all ID tokens of a grant share.
 #[derive(Serialize)]
-struct Claims<'a> {
+struct LastingClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
-    exp: Timestamp,
-    iat: Timestamp,
     auth_time: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<&'a str>,
-    at_hash: &'a str,
-    jti: &'a str,
     grant_id: GrantId,
     #[serde(rename = "connectorId")]
     connector_id: &'a str,
@@ -36,6 +31,52 @@ struct Claims<'a> {
     accounts: Option<&'a [String]>,
     products: crate::fdx::DataClusters,
     name: &'a str,
+}
+
+/// Those in which one differs from another.
+#[derive(Serialize)]
+struct ChangingClaims<'a> {
+    exp: Timestamp,
+    iat: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    at_hash: &'a str,
+    jti: &'a str,
+}
+
+/// The claims that all ID tokens of a grant share, as JSON: written for the first of them and kept with the terms, which they follow from.
+/// So terms that differ in nothing else are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Lasting(OnceLock<Box<[u8]>>);
+
+impl Lasting {
+    /// Bytes that these take of most grants, beside the texts in them.
+    pub const USUAL_BYTES: usize = 256;
+
+    fn of<'a>(&'a self, terms: &Terms, issue: &Issue<'_>) -> Result<&'a [u8], serde_json::Error> {
+        if let Some(written) = self.0.get() {
+            return Ok(written);
+        }
+        let claims = LastingClaims {
+            iss: issue.issuer,
+            sub: &subject(&terms.customer, issue.subjects),
+            aud: &terms.client,
+            auth_time: terms.authenticated_at,
+            grant_id: terms.grant,
+            connector_id: &terms.customer.provider,
+            accounts: (terms.accounts.len() <= MOST_ACCOUNTS).then_some(&terms.accounts),
+            products: terms.clusters,
+            name: &terms.name,
+        };
+        let written = serde_json::to_vec(&claims)?;
+        Ok(self.0.get_or_init(|| written.into()))
+    }
+}
+
+impl PartialEq for Lasting {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Which ID token it is: the SHA-256 of all of it, signature and all.
@@ -66,10 +107,10 @@ pub struct Verified {
     pub grant_id: GrantId,
 }
 
-/// What differs between two ID tokens of one grant.
+/// What an ID token needs beside the terms of its grant.
 #[derive(Debug)]
 pub struct Issue<'a> {
-    /// The key that makes subjects.
+    /// The key that makes subjects. As the issuer, it is one for all ID tokens of a process.
     pub subjects: &'a MacKey,
     /// The issuer.
     pub issuer: &'a str,
@@ -92,24 +133,21 @@ pub struct Issue<'a> {
 /// # Errors
 /// Where they can't be serialised, which none of our values makes happen.
 pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::Error> {
-    let claims = Claims {
-        iss: issue.issuer,
-        sub: &subject(&terms.customer, issue.subjects),
-        aud: &terms.client,
+    let lasting = terms.lasting.of(terms, issue)?;
+    let changing = ChangingClaims {
         exp: issue.expires_at,
         iat: issue.now,
-        auth_time: terms.authenticated_at,
         nonce: if issue.first { terms.nonce.as_deref() } else { None },
         at_hash: &at_hash(issue.access_token, issue.alg),
         jti: &URL_SAFE_NO_PAD.encode(issue.random),
-        grant_id: terms.grant,
-        connector_id: &terms.customer.provider,
-        accounts: (terms.accounts.len() <= MOST_ACCOUNTS).then_some(&terms.accounts),
-        products: terms.clusters,
-        name: &terms.name,
     };
-    let mut json = Vec::with_capacity(USUAL_BYTES);
-    serde_json::to_writer(&mut json, &claims)?;
+    let mut json = Vec::with_capacity(lasting.len() + CHANGING_BYTES);
+    json.extend_from_slice(lasting);
+    // Two objects, neither of them empty, become one: a comma for the brace that ends the first and the one that begins the second.
+    json.pop();
+    let at = json.len();
+    serde_json::to_writer(&mut json, &changing)?;
+    json[at] = b',';
     Ok(json)
 }
 
@@ -130,6 +168,72 @@ fn at_hash(access_token: &Secret, alg: Algorithm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Seconds;
+    use crate::fdx::DataClusters;
+    use crate::scope::Scopes;
+    use serde_json::{Value, json};
+
+    fn terms(accounts: usize) -> Terms {
+        let at = Timestamp::from_unix(1_790_000_000);
+        Terms {
+            grant: GrantId::new(at, [1; 4]),
+            client: "budget-planner".into(),
+            customer: CustomerId { provider: "sandbank".into(), customer: "customer_1".into() },
+            name: "Alex \"Al\" Example".into(),
+            scopes: Scopes::ALL,
+            clusters: DataClusters::from_names(["BALANCES"]).unwrap(),
+            accounts: (0..accounts).map(|n| format!("account-{n}")).collect(),
+            lookback_days: None,
+            created_at: at,
+            expires_at: at,
+            authenticated_at: at,
+            redirect_uri: "https://app.example/callback".into(),
+            challenge: None,
+            nonce: Some("n-1".into()),
+            client_era: 0,
+            customer_era: 0,
+            lasting: Lasting::default(),
+        }
+    }
+
+    /// The claims of one that is issued `seconds` after consent.
+    fn claims_after(seconds: Seconds, terms: &Terms) -> Value {
+        let now = terms.created_at.plus(seconds);
+        let issue = Issue {
+            subjects: &MacKey::new(&[1; 32]),
+            issuer: "https://auth.bank.example",
+            now,
+            expires_at: now.plus(60),
+            first: seconds == 0,
+            access_token: &Secret::new("cat_x"),
+            alg: Algorithm::Es256,
+            random: [2; 16],
+        };
+        serde_json::from_slice(&claims(terms, &issue).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_of_the_first_is_true_of_the_next() {
+        let terms = terms(2);
+        let mut wanted = json!({
+            "iss": "https://auth.bank.example", "sub": subject(&terms.customer, &MacKey::new(&[1; 32])), "aud": "budget-planner",
+            "auth_time": 1_790_000_000, "grant_id": terms.grant, "connectorId": "sandbank", "accounts": ["account-0", "account-1"],
+            "products": ["BALANCES"], "name": "Alex \"Al\" Example", "exp": 1_790_000_060, "iat": 1_790_000_000, "nonce": "n-1",
+            "at_hash": at_hash(&Secret::new("cat_x"), Algorithm::Es256), "jti": "AgICAgICAgICAgICAgICAg",
+        });
+        assert_eq!(claims_after(0, &terms), wanted);
+        wanted["exp"] = 1_790_000_160.into();
+        wanted["iat"] = 1_790_000_100.into();
+        wanted.as_object_mut().unwrap().remove("nonce");
+        assert_eq!(claims_after(100, &terms), wanted);
+        assert_eq!(claims_after(100, &terms.clone()), wanted);
+    }
+
+    #[test]
+    fn accounts_are_named_while_they_are_few() {
+        assert!(claims_after(0, &terms(MOST_ACCOUNTS)).get("accounts").is_some());
+        assert!(claims_after(0, &terms(MOST_ACCOUNTS + 1)).get("accounts").is_none());
+    }
 
     #[test]
     fn subjects_are_stable_and_kept_apart() {

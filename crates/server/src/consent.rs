@@ -23,6 +23,7 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CustomerId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::random;
 use counterfoil_core::redirect_uri::csp_source;
 use counterfoil_core::scope::Scopes;
@@ -81,6 +82,7 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         redirect_uri: request.redirect_uri.clone(),
         challenge: request.challenge,
         nonce: request.nonce.clone(),
+        lasting: Lasting::default(),
     };
     let mut code = Slip {
         key: app.keys.ring().slips.current(),

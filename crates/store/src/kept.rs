@@ -2,6 +2,7 @@
 
 use crate::record::Account;
 use counterfoil_core::grant::{CustomerId, Terms};
+use counterfoil_core::id_token::Lasting;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use std::hash::Hash;
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that one of these keeps, more or less.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 96 << 20;
 /// Bytes of a usual entry.
-const USUAL_BYTES: u64 = 700;
+const USUAL_BYTES: u64 = 900;
 
 /// Values by their keys; those that were not asked for lately make room for others.
 #[derive(Debug)]
@@ -47,7 +48,9 @@ impl<K> Weighter<K, Arc<Terms>> for Size {
         let texts = [&terms.customer.provider, &terms.customer.customer, &terms.name, &terms.redirect_uri].map(String::len);
         let nonce = terms.nonce.as_ref().map_or(0, String::len);
         let accounts: usize = terms.accounts.iter().map(|account| size_of::<String>() + account.len()).sum();
-        (size_of::<Terms>() + terms.client.len() + texts.iter().sum::<usize>() + nonce + accounts) as u64
+        let bytes = size_of::<Terms>() + terms.client.len() + texts.iter().sum::<usize>() + nonce + accounts;
+        // Those of its ID tokens may be written at any time from now on, and what an entry weighs may not change.
+        (bytes + Lasting::USUAL_BYTES) as u64
     }
 }
 

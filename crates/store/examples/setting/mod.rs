@@ -3,6 +3,7 @@
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::scope::Scopes;
 
 pub const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
@@ -26,5 +27,6 @@ pub fn terms(n: u32) -> Terms {
         nonce: None,
         client_era: 0,
         customer_era: 0,
+        lasting: Lasting::default(),
     }
 }

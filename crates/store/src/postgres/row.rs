@@ -5,6 +5,7 @@ use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
@@ -89,6 +90,7 @@ impl<'a> Columns<'a> {
             nonce: self.get(14)?,
             client_era: self.number(15)?,
             customer_era: self.number(16)?,
+            lasting: Lasting::default(),
         })
     }
 

@@ -5,6 +5,7 @@ use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
@@ -65,6 +66,7 @@ pub(crate) fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
         nonce: row.get(14)?,
         client_era: row.get(15)?,
         customer_era: row.get(16)?,
+        lasting: Lasting::default(),
     })
 }
 

@@ -6,6 +6,7 @@ use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Slip;
@@ -61,6 +62,7 @@ pub fn new_grant(n: u32) -> NewGrant {
         nonce: None,
         client_era: 0,
         customer_era: 0,
+        lasting: Lasting::default(),
     };
     NewGrant { terms, seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(CODE_LIFETIME), slip_key: KEY }
 }

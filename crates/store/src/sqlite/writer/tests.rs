@@ -12,6 +12,7 @@ use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
@@ -66,6 +67,7 @@ async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
         nonce: None,
         client_era: 0,
         customer_era: 0,
+        lasting: Lasting::default(),
     };
     let new = NewGrant { terms: terms.clone(), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
     let CreateGrant::Exists(made) = store.create_grant(new.clone()).await.unwrap() else { panic!("the first run was not seen") };
