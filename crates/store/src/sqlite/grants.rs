@@ -39,8 +39,12 @@ impl Sqlite {
     }
 
     pub(crate) fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
-        let reader = self.readers.reader()?;
-        terms(&reader, grant).map(|found| found.map(Arc::new)).map_err(named("terms", grant))
+        let mut found = terms(&*self.readers.reader_of_the_past()?, grant);
+        if let Ok(None) = found {
+            // It may have come since.
+            found = terms(&*self.readers.reader()?, grant);
+        }
+        found.map(|found| found.map(Arc::new)).map_err(named("terms", grant))
     }
 
     pub(crate) fn living(&self, terms: &Terms) -> Result<Option<Counterfoil>, StoreError> {

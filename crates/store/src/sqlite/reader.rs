@@ -2,7 +2,7 @@
 //! cost as much as a small read itself.
 //!
 //! Nothing that is read is older than the last write that was answered: commits are counted before they are answered, and a connection that
-//! has stayed since an older count leaves first.
+//! has stayed since an older count leaves first. Only where what was there can't have changed does it stay.
 
 use rusqlite::Connection;
 use std::ops::Deref;
@@ -86,9 +86,20 @@ impl Readers {
 
     /// A connection that reads everything that was answered by now.
     pub(super) fn reader(&self) -> rusqlite::Result<Reader<'_>> {
+        self.enter(|since, commits| since == commits)
+    }
+
+    /// A connection for what never changes once it is there: it may read what was some commits ago, and not find what came since. So it keeps
+    /// the pages that it has read, which SQLite forgets when a transaction begins after a commit.
+    pub(super) fn reader_of_the_past(&self) -> rusqlite::Result<Reader<'_>> {
+        self.enter(|_, _| true)
+    }
+
+    /// A connection that goes on in its transaction where `may_go_on` says so, of the count of commits when that began and of the count now.
+    fn enter(&self, may_go_on: impl FnOnce(u64, u64) -> bool) -> rusqlite::Result<Reader<'_>> {
         let mut reading = self.free();
         let (commits, may_stay) = (self.commits.so_far(), self.may_stay.load(Ordering::SeqCst));
-        if reading.since != commits || !may_stay {
+        if !may_stay || !may_go_on(reading.since, commits) {
             reading.leave()?;
         }
         if may_stay && reading.db.is_autocommit() {
@@ -162,6 +173,21 @@ mod tests {
         assert_eq!(number(&readers), 0, "nobody was told of it yet");
         readers.commits.count();
         assert_eq!(number(&readers), 1);
+    }
+
+    #[test]
+    fn who_reads_of_the_past_stays_until_a_checkpoint() {
+        let (_directory, db, readers) = file();
+        let past = || readers.reader_of_the_past().unwrap().query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(past(), 0);
+        set(&db, 1);
+        readers.commits.count();
+        assert_eq!(past(), 0);
+        readers.leave();
+        assert_eq!(past(), 1);
+        set(&db, 2);
+        readers.commits.count();
+        assert_eq!(number(&readers), 2, "others read what was answered");
     }
 
     #[test]
