@@ -9,6 +9,7 @@ pub(crate) mod customers;
 mod era;
 mod fill;
 pub(crate) mod grants;
+mod log_file;
 mod loss;
 mod reader;
 pub(crate) mod redeem;
@@ -30,6 +31,7 @@ use checkpoint::Checkpointer;
 pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
 use counterfoil_core::clock::Seconds;
 use era::Eras;
+pub use log_file::LogFile;
 use loss::Epoch;
 use reader::{Commits, Readers};
 use refinery::embed_migrations;
@@ -38,7 +40,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use writer::Writer;
+use writer::{Writer, with_large_cache};
 
 embed_migrations!("src/migrations/sqlite");
 
@@ -48,6 +50,11 @@ const APPLICATION_ID: i32 = 0x4354_464c;
 const PAGE_SIZE: u32 = 1024;
 /// Connections for reading.
 const READERS: usize = 4;
+/// KiB of pages that a connection keeps: where the leaves of a million grants' terms are. SQLite empties it whenever another connection has
+/// committed, once the connection reads anew.
+pub const CACHE: u32 = 16 << 10;
+/// The same of the connection that writes, which nobody empties: the counterfoils of a million grants. It takes that as pages are written.
+pub const WRITER_CACHE: u32 = 64 << 10;
 
 /// A write that changes something each time.
 const PROBE: &str =
@@ -71,8 +78,8 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
         let lock = own(path, options)?;
-        let file = create_private(path).and_then(|()| File::open(path)).map(Arc::new);
-        let file = file.map_err(|e| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() })?;
+        let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
+        let file = create_private(path).and_then(|()| File::open(path)).map(Arc::new).map_err(not_writable)?;
         let mut db = create_or_recognise(path)?;
         let schema = check_schema(&db, path)?;
         check_identity(&db, path, options)?;
@@ -91,10 +98,13 @@ impl Sqlite {
             problem: format!("no thread could be started: {e}"),
         };
         let checkpointer = connect(path).map_err(damaged)?;
-        let checkpointer = Checkpointer::start(file.clone(), checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
+        let log_file = LogFile::open(path).map(Arc::new).map_err(not_writable)?;
+        let checkpointer =
+            Checkpointer::start(file.clone(), log_file.clone(), checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
-        let log = checkpointer.log(readers.clone());
+        let db = with_large_cache(db).map_err(damaged)?;
+        let log = checkpointer.log(log_file, readers.clone());
         let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
         Ok(Self { writer, checkpointer, readers, eras, epoch, counts, _file: file, _lock: lock })
     }
@@ -208,7 +218,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {}; \
-         PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE}; PRAGMA temp_store = MEMORY;",
         checkpoint::LOG_KEPT
     ))?;
     Ok(db)

@@ -1,9 +1,9 @@
 //! The floor's way with SQLite: one thread writes all that is queued in one transaction, another checkpoints, with the settings of the store and
-//! its way of beginning the log anew.
+//! its ways of lengthening the log's file and of beginning the log anew.
 
 use super::refresh::Tear;
 use crate::error::BenchError;
-use counterfoil_store::{CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
+use counterfoil_store::{CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, LogFile, WRITER_CACHE, give_way};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::File;
 use std::path::Path;
@@ -30,9 +30,11 @@ pub(super) struct Readers(Vec<Mutex<Connection>>);
 /// Starts the threads that write and checkpoint. They end with the process.
 pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(), BenchError> {
     let (writer, checkpointer) = (connect(path).map_err(failed)?, connect(path).map_err(failed)?);
-    let file = File::open(path).map_err(|e| BenchError::System(format!("the floor's store: {e}")))?;
-    let (dirty, due) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (committed, restart) = (dirty.clone(), due.clone());
+    writer.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE)).map_err(failed)?;
+    let no_file = |e: std::io::Error| BenchError::System(format!("the floor's store: {e}"));
+    let (file, log_file) = (File::open(path).map_err(no_file)?, Arc::new(LogFile::open(path).map_err(no_file)?));
+    let [dirty, due, short] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+    let (committed, restart, lengthen, to_lengthen) = (dirty.clone(), due.clone(), short.clone(), log_file.clone());
     std::thread::spawn(move || {
         let mut jobs = Vec::with_capacity(MOST);
         while tears.blocking_recv_many(&mut jobs, MOST) > 0 {
@@ -43,8 +45,11 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
                 // Whoever waits sees that nobody answers.
                 Err(_) => jobs.clear(),
             }
+            // One that fails is made up for by the next, as with what follows.
+            if lengthen.swap(false, Ordering::AcqRel) {
+                let _ = to_lengthen.lengthen();
+            }
             if restart.swap(false, Ordering::AcqRel) {
-                // One that fails is made up for by the next, as with what follows.
                 let _ = checkpoint(&writer, "RESTART");
             }
         }
@@ -55,6 +60,7 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
             std::thread::sleep(CHECKPOINT_EVERY);
             if dirty.swap(false, Ordering::AcqRel) {
                 let bytes = checkpoint(&checkpointer, "PASSIVE").unwrap_or(0);
+                short.store(log_file.is_short(bytes), Ordering::Release);
                 if bytes > LOG_BOUND {
                     for _ in 0..2 {
                         let _ = checkpoint(&checkpointer, "PASSIVE");
@@ -91,7 +97,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_KEPT}; PRAGMA cache_size = -4096"
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_KEPT}; PRAGMA cache_size = -{CACHE}"
     ))?;
     Ok(db)
 }

@@ -1,6 +1,7 @@
 //! Checkpoints: what was committed is copied from the write-ahead log into the file by a thread that gives way to all others, and the log is
 //! begun anew at a bound, by the writer, once nearly all of it is in the file and on disk.
 
+use super::log_file::LogFile;
 use super::reader::{Commits, Readers};
 use rusqlite::{Connection, ffi};
 use std::fs::File;
@@ -43,6 +44,8 @@ struct Shared {
     wal_bytes: AtomicU64,
     /// Whether the writer is to begin the log anew.
     due: AtomicBool,
+    /// Whether the writer is to lengthen the log's file.
+    short: AtomicBool,
     /// Bytes that were in the log when the writer last did. It says that it has them until the next commit overwrites the first.
     begun_anew_at: AtomicU64,
 }
@@ -50,9 +53,15 @@ struct Shared {
 impl Checkpointer {
     /// `file` is the database's, for syncing it. It must be closed after all connections to it: with the first handle that a process closes, it
     /// loses all its locks on the file (POSIX).
-    pub(crate) fn start(file: Arc<File>, db: Connection, readers: Arc<Readers>, commits: Arc<Commits>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        file: Arc<File>,
+        log_file: Arc<LogFile>,
+        db: Connection,
+        readers: Arc<Readers>,
+        commits: Arc<Commits>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let step = Step { db, file, readers, shared: shared.clone() };
+        let step = Step { db, file, log_file, readers, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
             give_way();
             let mut seen = None;
@@ -72,8 +81,8 @@ impl Checkpointer {
     }
 
     /// What the writer is to do between two transactions.
-    pub(crate) fn log(&self, readers: Arc<Readers>) -> Log {
-        Log { shared: self.shared.clone(), readers }
+    pub(crate) fn log(&self, file: Arc<LogFile>, readers: Arc<Readers>) -> Log {
+        Log { file, shared: self.shared.clone(), readers }
     }
 
     /// Whether the log was begun anew by the writer.
@@ -101,6 +110,7 @@ impl Drop for Checkpointer {
 struct Step {
     db: Connection,
     file: Arc<File>,
+    log_file: Arc<LogFile>,
     readers: Arc<Readers>,
     shared: Arc<Shared>,
 }
@@ -138,6 +148,7 @@ impl Step {
         let made = checkpoint(&self.db, "PASSIVE")?;
         if let Some(made) = &made {
             self.shared.wal_bytes.store(made.bytes, Ordering::Relaxed);
+            self.shared.short.store(self.log_file.is_short(made.bytes), Ordering::Release);
         }
         // Where all was copied, and nobody reads from the log any more, the next commit begins it anew.
         self.readers.leave();
@@ -155,13 +166,24 @@ impl Step {
 /// The write-ahead log, for the writer.
 #[derive(Debug)]
 pub(super) struct Log {
+    file: Arc<LogFile>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
 }
 
 impl Log {
-    /// To be called between two transactions of the writer's. Has the next one begin the log anew, where that is due and nobody reads for long.
-    pub(super) fn begin_anew_where_due(&self, db: &Connection) {
+    /// Does what is due. To be called between two transactions of the writer's.
+    pub(super) fn tend(&self, db: &Connection) {
+        if self.shared.short.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.file.lengthen()
+        {
+            tracing::debug!(%error, "the file of the write-ahead log could not be lengthened ahead");
+        }
+        self.begin_anew_where_due(db);
+    }
+
+    /// Has the next transaction begin the log anew, where that is due and nobody reads for long.
+    fn begin_anew_where_due(&self, db: &Connection) {
         if self.shared.due.swap(false, Ordering::AcqRel) {
             match self.begin_anew(db) {
                 Ok(Some(Checkpoint { busy: false, bytes, .. })) => self.shared.begun_anew_at.store(bytes, Ordering::Release),
@@ -235,7 +257,8 @@ mod tests {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
         let connection = || super::super::connect(&path).unwrap();
         let readers = Arc::new(Readers::new(vec![connection(), connection()], Arc::default()));
-        let log = Log { shared: Arc::default(), readers: readers.clone() };
+        let file = Arc::new(LogFile::open(&path).unwrap());
+        let log = Log { file, shared: Arc::default(), readers: readers.clone() };
         let begin_anew = || {
             log.shared.due.store(true, Ordering::Release);
             log.begin_anew_where_due(&db);

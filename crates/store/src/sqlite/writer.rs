@@ -2,10 +2,10 @@
 
 use super::backup::{Copied, Copying, MOMENT};
 use super::checkpoint::Log;
-use super::connect;
 use super::crowd::{Crowd, ENOUGH, Lookout};
 use super::grants::recent_endings;
 use super::reader::Commits;
+use super::{WRITER_CACHE, connect};
 use crate::backup::BackupError;
 use crate::counts::Counts;
 use crate::error::StoreError;
@@ -237,7 +237,7 @@ impl Work {
                 self.write(&mut jobs);
             }
             if let Some(db) = &self.db {
-                self.log.begin_anew_where_due(db);
+                self.log.tend(db);
             }
             if let Some(copy) = copy {
                 self.copy(*copy);
@@ -276,7 +276,7 @@ impl Work {
         self.db.take().map_or_else(
             || {
                 self.counts.connections.add(1);
-                connect(&self.path)
+                connect(&self.path).and_then(with_large_cache)
             },
             Ok,
         )
@@ -330,7 +330,7 @@ impl Work {
                         match self.commit(&db, &mut jobs, false) {
                             Ok(done) => {
                                 self.answer_all(&mut jobs, done);
-                                self.log.begin_anew_where_due(&db);
+                                self.log.tend(&db);
                             }
                             Err(error) => {
                                 let problem = error.to_string();
@@ -436,6 +436,12 @@ impl Work {
         }
         self.finished(count);
     }
+}
+
+/// A connection that is to write.
+pub(super) fn with_large_cache(db: Connection) -> rusqlite::Result<Connection> {
+    db.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE))?;
+    Ok(db)
 }
 
 #[cfg(test)]
