@@ -50,10 +50,10 @@ const APPLICATION_ID: i32 = 0x4354_464c;
 const PAGE_SIZE: u32 = 1024;
 /// Connections for reading.
 const READERS: usize = 4;
-/// KiB of pages that a connection keeps: where the leaves of a million grants' terms are. SQLite empties it whenever another connection has
-/// committed, once the connection reads anew.
+/// KiB of pages that a connection keeps: for those that lead to the terms of a million grants. SQLite empties it when the connection begins anew
+/// after a commit of another.
 pub const CACHE: u32 = 16 << 10;
-/// The same of the connection that writes, which nobody empties: the counterfoils of a million grants. It takes that as pages are written.
+/// The same of the connection that writes, which nobody empties: most of the counterfoils of a million grants. It takes that as pages are written.
 pub const WRITER_CACHE: u32 = 64 << 10;
 
 /// A write that changes something each time.
@@ -98,7 +98,7 @@ impl Sqlite {
             problem: format!("no thread could be started: {e}"),
         };
         let checkpointer = connect(path).map_err(damaged)?;
-        let log_file = LogFile::open(path).map(Arc::new).map_err(not_writable)?;
+        let log_file = LogFile::of(&db).map(Arc::new).map_err(not_writable)?;
         let checkpointer =
             Checkpointer::start(file.clone(), log_file.clone(), checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
         let counts = Arc::<Counts>::default();

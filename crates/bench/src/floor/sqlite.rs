@@ -32,24 +32,21 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
     let (writer, checkpointer) = (connect(path).map_err(failed)?, connect(path).map_err(failed)?);
     writer.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE)).map_err(failed)?;
     let no_file = |e: std::io::Error| BenchError::System(format!("the floor's store: {e}"));
-    let (file, log_file) = (File::open(path).map_err(no_file)?, Arc::new(LogFile::open(path).map_err(no_file)?));
-    let [dirty, due, short] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
-    let (committed, restart, lengthen, to_lengthen) = (dirty.clone(), due.clone(), short.clone(), log_file.clone());
+    let (file, log_file) = (File::open(path).map_err(no_file)?, Arc::new(LogFile::of(&writer).map_err(no_file)?));
+    let (dirty, due) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (committed, restart, log) = (dirty.clone(), due.clone(), log_file.clone());
     std::thread::spawn(move || {
         let mut jobs = Vec::with_capacity(MOST);
         while tears.blocking_recv_many(&mut jobs, MOST) > 0 {
-            let written = write(&writer, &jobs);
+            let written = write(&writer, &log, &jobs);
             committed.store(true, Ordering::Release);
             match written {
                 Ok(torn) => jobs.drain(..).zip(torn).for_each(|(job, torn)| _ = job.reply.send(torn)),
                 // Whoever waits sees that nobody answers.
                 Err(_) => jobs.clear(),
             }
-            // One that fails is made up for by the next, as with what follows.
-            if lengthen.swap(false, Ordering::AcqRel) {
-                let _ = to_lengthen.lengthen();
-            }
             if restart.swap(false, Ordering::AcqRel) {
+                // One that fails is made up for by the next, as with what follows.
                 let _ = checkpoint(&writer, "RESTART");
             }
         }
@@ -60,7 +57,7 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
             std::thread::sleep(CHECKPOINT_EVERY);
             if dirty.swap(false, Ordering::AcqRel) {
                 let bytes = checkpoint(&checkpointer, "PASSIVE").unwrap_or(0);
-                short.store(log_file.is_short(bytes), Ordering::Release);
+                log_file.look(bytes);
                 if bytes > LOG_BOUND {
                     for _ in 0..2 {
                         let _ = checkpoint(&checkpointer, "PASSIVE");
@@ -81,8 +78,9 @@ fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
 }
 
 /// One transaction around all of `jobs`. Gives which of them moved their row.
-fn write(db: &Connection, jobs: &[Tear]) -> rusqlite::Result<Vec<bool>> {
+fn write(db: &Connection, log: &LogFile, jobs: &[Tear]) -> rusqlite::Result<Vec<bool>> {
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    log.lengthen_where_short();
     let mut tear = db.prepare_cached(TEAR)?;
     let torn = jobs.iter().map(|job| Ok(tear.execute(params![job.grant, job.number, job.expires_at, job.claim, job.now])? == 1)).collect();
     db.prepare_cached("COMMIT")?.execute([])?;

@@ -44,8 +44,6 @@ struct Shared {
     wal_bytes: AtomicU64,
     /// Whether the writer is to begin the log anew.
     due: AtomicBool,
-    /// Whether the writer is to lengthen the log's file.
-    short: AtomicBool,
     /// Bytes that were in the log when the writer last did. It says that it has them until the next commit overwrites the first.
     begun_anew_at: AtomicU64,
 }
@@ -148,7 +146,7 @@ impl Step {
         let made = checkpoint(&self.db, "PASSIVE")?;
         if let Some(made) = &made {
             self.shared.wal_bytes.store(made.bytes, Ordering::Relaxed);
-            self.shared.short.store(self.log_file.is_short(made.bytes), Ordering::Release);
+            self.log_file.look(made.bytes);
         }
         // Where all was copied, and nobody reads from the log any more, the next commit begins it anew.
         self.readers.leave();
@@ -166,24 +164,14 @@ impl Step {
 /// The write-ahead log, for the writer.
 #[derive(Debug)]
 pub(super) struct Log {
-    file: Arc<LogFile>,
+    pub(super) file: Arc<LogFile>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
 }
 
 impl Log {
-    /// Does what is due. To be called between two transactions of the writer's.
-    pub(super) fn tend(&self, db: &Connection) {
-        if self.shared.short.swap(false, Ordering::AcqRel)
-            && let Err(error) = self.file.lengthen()
-        {
-            tracing::debug!(%error, "the file of the write-ahead log could not be lengthened ahead");
-        }
-        self.begin_anew_where_due(db);
-    }
-
-    /// Has the next transaction begin the log anew, where that is due and nobody reads for long.
-    fn begin_anew_where_due(&self, db: &Connection) {
+    /// To be called between two transactions of the writer's. Has the next one begin the log anew, where that is due and nobody reads for long.
+    pub(super) fn begin_anew_where_due(&self, db: &Connection) {
         if self.shared.due.swap(false, Ordering::AcqRel) {
             match self.begin_anew(db) {
                 Ok(Some(Checkpoint { busy: false, bytes, .. })) => self.shared.begun_anew_at.store(bytes, Ordering::Release),
@@ -257,7 +245,7 @@ mod tests {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
         let connection = || super::super::connect(&path).unwrap();
         let readers = Arc::new(Readers::new(vec![connection(), connection()], Arc::default()));
-        let file = Arc::new(LogFile::open(&path).unwrap());
+        let file = Arc::new(LogFile::of(&db).unwrap());
         let log = Log { file, shared: Arc::default(), readers: readers.clone() };
         let begin_anew = || {
             log.shared.due.store(true, Ordering::Release);
@@ -270,8 +258,10 @@ mod tests {
         db.execute("UPDATE n SET n = 1", []).unwrap();
         assert!(!begin_anew(), "somebody reads what was before");
         drop(long);
-        assert_eq!(read(&readers.reader().unwrap()), 0, "it stays, since nobody was told of the commit");
+        assert_eq!(read(&readers.reader().unwrap()), 1, "it was told to leave while it was busy");
+        db.execute("UPDATE n SET n = 2", []).unwrap();
+        assert_eq!(read(&readers.reader().unwrap()), 1, "it stays, since nobody was told of the commit");
         assert!(begin_anew());
-        assert_eq!(read(&readers.reader().unwrap()), 1);
+        assert_eq!(read(&readers.reader().unwrap()), 2);
     }
 }

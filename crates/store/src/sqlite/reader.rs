@@ -30,14 +30,25 @@ impl Commits {
 pub(super) struct Readers {
     connections: Vec<Mutex<Reading>>,
     commits: Arc<Commits>,
+    /// How often all were told to leave.
+    told: AtomicU64,
     may_stay: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Reading {
     db: Connection,
-    /// How many commits there were when its transaction began, where it is in one.
-    since: u64,
+    /// When its transaction began, where it is in one.
+    since: Moment,
+}
+
+/// What had happened by then.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Moment {
+    /// How many commits there were.
+    commits: u64,
+    /// How often connections were told to leave: one that was busy just then leaves at its next use.
+    told: u64,
 }
 
 impl Reading {
@@ -80,32 +91,33 @@ fn left(outcome: rusqlite::Result<()>) {
 
 impl Readers {
     pub(super) fn new(connections: Vec<Connection>, commits: Arc<Commits>) -> Self {
-        let connections = connections.into_iter().map(|db| Mutex::new(Reading { db, since: 0 })).collect();
-        Self { connections, commits, may_stay: AtomicBool::new(true) }
+        let connections = connections.into_iter().map(|db| Mutex::new(Reading { db, since: Moment::default() })).collect();
+        Self { connections, commits, told: AtomicU64::new(0), may_stay: AtomicBool::new(true) }
     }
 
     /// A connection that reads everything that was answered by now.
     pub(super) fn reader(&self) -> rusqlite::Result<Reader<'_>> {
-        self.enter(|since, commits| since == commits)
+        self.enter(|since, now| since == now)
     }
 
     /// A connection for what never changes once it is there: it may read what was some commits ago, and not find what came since. So it keeps
     /// the pages that it has read, which SQLite forgets when a transaction begins after a commit.
     pub(super) fn reader_of_the_past(&self) -> rusqlite::Result<Reader<'_>> {
-        self.enter(|_, _| true)
+        self.enter(|since, now| since.told == now.told)
     }
 
-    /// A connection that goes on in its transaction where `may_go_on` says so, of the count of commits when that began and of the count now.
-    fn enter(&self, may_go_on: impl FnOnce(u64, u64) -> bool) -> rusqlite::Result<Reader<'_>> {
+    /// A connection that goes on in its transaction where `may_go_on` says so, of when that began and of now.
+    fn enter(&self, may_go_on: impl FnOnce(Moment, Moment) -> bool) -> rusqlite::Result<Reader<'_>> {
         let mut reading = self.free();
-        let (commits, may_stay) = (self.commits.so_far(), self.may_stay.load(Ordering::SeqCst));
-        if !may_stay || !may_go_on(reading.since, commits) {
+        let now = Moment { commits: self.commits.so_far(), told: self.told.load(Ordering::SeqCst) };
+        let may_stay = self.may_stay.load(Ordering::SeqCst);
+        if !may_stay || !may_go_on(reading.since, now) {
             reading.leave()?;
         }
         if may_stay && reading.db.is_autocommit() {
             // Its moment is that of the first read, so it may hold a commit more than were counted.
             reading.db.prepare_cached("BEGIN")?.execute([])?;
-            reading.since = commits;
+            reading.since = now;
         }
         Ok(Reader { reading, may_stay: &self.may_stay })
     }
@@ -120,8 +132,10 @@ impl Readers {
         self.connections[0].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the connections that stay in a transaction leave it: a checkpoint goes no further than the oldest. Who reads at this moment goes on.
+    /// Has the connections that stay in a transaction leave it: a checkpoint goes no further than the oldest. Who reads at this moment goes on
+    /// with that.
     pub(super) fn leave(&self) {
+        self.told.fetch_add(1, Ordering::SeqCst);
         for connection in &self.connections {
             left(connection.try_lock().map_or(Ok(()), |reading| reading.leave()));
         }
@@ -183,8 +197,10 @@ mod tests {
         set(&db, 1);
         readers.commits.count();
         assert_eq!(past(), 0);
+        let busy = readers.reader_of_the_past().unwrap();
         readers.leave();
-        assert_eq!(past(), 1);
+        drop(busy);
+        assert_eq!(past(), 1, "it was told while it was busy");
         set(&db, 2);
         readers.commits.count();
         assert_eq!(number(&readers), 2, "others read what was answered");

@@ -237,7 +237,7 @@ impl Work {
                 self.write(&mut jobs);
             }
             if let Some(db) = &self.db {
-                self.log.tend(db);
+                self.log.begin_anew_where_due(db);
             }
             if let Some(copy) = copy {
                 self.copy(*copy);
@@ -330,7 +330,7 @@ impl Work {
                         match self.commit(&db, &mut jobs, false) {
                             Ok(done) => {
                                 self.answer_all(&mut jobs, done);
-                                self.log.tend(&db);
+                                self.log.begin_anew_where_due(&db);
                             }
                             Err(error) => {
                                 let problem = error.to_string();
@@ -357,6 +357,7 @@ impl Work {
     /// One transaction around all of `jobs`.
     fn commit(&mut self, db: &Connection, jobs: &mut [Box<dyn Job>], again: bool) -> rusqlite::Result<Committed> {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.log.file.lengthen_where_short();
         let mut batch = Batch::new(db, again);
         let mut acknowledges_ending = Vec::with_capacity(jobs.len());
         for job in jobs.iter_mut() {
