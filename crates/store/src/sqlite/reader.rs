@@ -2,7 +2,7 @@
 //! cost as much as a small read itself.
 //!
 //! Nothing that is read is older than the last write that was answered: commits are counted before they are answered, and a connection that
-//! has stayed since an older count leaves first. Only where what was there can't have changed does it stay.
+//! has stayed since an older count leaves first. What never changes once it is there may be read of an older moment.
 
 use rusqlite::Connection;
 use std::ops::Deref;

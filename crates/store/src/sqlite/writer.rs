@@ -439,7 +439,7 @@ impl Work {
     }
 }
 
-/// A connection that is to write.
+/// `db`, with the cache of the connection that writes.
 pub(super) fn with_large_cache(db: Connection) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE))?;
     Ok(db)

@@ -55,6 +55,17 @@ pub async fn a_doubled_consent_makes_one_grant(bench: Bench) {
     assert_eq!(existing.1.next_slip, 0);
 }
 
+/// Whatever was read before, on whichever connection.
+pub async fn a_grant_is_found_as_soon_as_it_was_made(bench: Bench) {
+    let store = bench.open().await;
+    for n in 0..5 {
+        let new = new_grant(n);
+        assert!(store.terms(new.terms.grant).await.unwrap().is_none());
+        store.create_grant(new.clone()).await.unwrap();
+        assert_eq!(*store.terms(new.terms.grant).await.unwrap().unwrap(), new.terms);
+    }
+}
+
 pub async fn grants_are_listed_by_page_and_filter(bench: Bench) {
     let store = bench.open().await;
     for n in 0..5 {

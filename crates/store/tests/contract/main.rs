@@ -33,6 +33,7 @@ macro_rules! on {
                 an_ended_grant_is_dead_at_once_and_for_good,
                 an_ending_that_a_crash_kept_out_of_the_journal_is_added_at_the_next_start,
                 a_doubled_consent_makes_one_grant,
+                a_grant_is_found_as_soon_as_it_was_made,
                 grants_are_listed_by_page_and_filter,
             }
             removals {
