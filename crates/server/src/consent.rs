@@ -22,7 +22,7 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::{CustomerId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::random;
 use counterfoil_core::redirect_uri::csp_source;
@@ -79,9 +79,7 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         created_at: now,
         expires_at: ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
         authenticated_at,
-        redirect_uri: request.redirect_uri.clone(),
-        challenge: request.challenge,
-        nonce: request.nonce.clone(),
+        parent: None,
         lasting: Lasting::default(),
     };
     let mut code = Slip {
@@ -92,17 +90,16 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         seal: Seal::from_bytes(random::bytes()),
     };
     let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
-    let new = NewGrant { terms: terms.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
+    let bound = CodeBinding { redirect_uri: request.redirect_uri.clone(), challenge: request.challenge, nonce: request.nonce.clone() };
+    let new = NewGrant { terms: terms.clone(), code: bound.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
     match app.store.create_grant(new).await? {
         CreateGrant::Created => {}
+        CreateGrant::NoParent => return Ok(None),
         CreateGrant::Exists(existing) => {
             // A doubled Allow gets the code that the first one got, as long as that is good for anything.
             let (earlier, row) = *existing;
-            let same_answer = earlier.client == terms.client
-                && earlier.customer == terms.customer
-                && earlier.redirect_uri == terms.redirect_uri
-                && earlier.challenge == terms.challenge
-                && earlier.nonce == terms.nonce;
+            let same_answer =
+                earlier.client == terms.client && earlier.customer == terms.customer && app.store.code(request.grant).await? == Some(bound);
             if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
                 return Ok(None);
             }
