@@ -13,14 +13,17 @@ mod fill;
 mod grants;
 mod identity;
 mod loss;
+mod old_grants;
 mod pool;
 mod reads;
 mod redeem;
 mod remembered;
+mod removals;
 mod row;
 mod sessions;
 mod shared;
 mod sweep;
+mod times;
 mod trouble;
 mod write;
 
