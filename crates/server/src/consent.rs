@@ -231,7 +231,7 @@ async fn asked(app: &App, form: &Form<'_>, headers: &HeaderMap, browser: &Browse
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
     };
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(match session.filter(|session| fits(session, &request, now)) {
+    Ok(match session.filter(|session| fits(app, session, &request, now)) {
         Some(session) => Asked::Ready(request, session),
         None => {
             let hint = request.login_hint.clone();

@@ -35,7 +35,9 @@ mod serve;
 mod session;
 
 mod sign_in;
+mod sweep;
 mod ticket;
+mod timekeeping;
 mod token;
 mod unknown_key;
 mod userinfo;

@@ -5,10 +5,12 @@ use super::KeysError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::client::LONGEST_GRANT_DAYS;
-use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use counterfoil_core::clock::{DAY, HOUR, SKEW, Seconds, Timestamp};
 use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
+use counterfoil_core::slip_keys::SlipKeyId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -101,16 +103,37 @@ impl KeyFile {
         self.signing.iter().filter(later).map(|other| other.signs_from).min()
     }
 
-    /// Forgets the keys that no token of a living grant can need any more; true where there were such.
-    pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds) -> bool {
+    /// Forgets the keys that no token of a living grant can need any more; true where there were such. `in_use` are the slip keys of grants that have lived
+    /// for longer than grants do as a rule.
+    pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds, in_use: &BTreeSet<SlipKeyId>) -> bool {
         let kept_for = i64::from(LONGEST_GRANT_DAYS) * DAY + id_token + HOUR;
         let over = |since: Option<Timestamp>| since.is_some_and(|since| now.since(since) > kept_for);
         let (signing, slip) = (self.signing.len(), self.slip.len());
         let old: Vec<String> = self.signing.iter().filter(|key| over(self.superseded_at(key))).map(|key| key.kid.clone()).collect();
         self.signing.retain(|key| !old.contains(&key.kid));
         let created: Vec<(u16, Timestamp)> = self.slip.iter().map(|key| (key.id, key.created_at)).collect();
-        self.slip.retain(|key| !over(created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min()));
+        let superseded_at = |key: &SlipEntry| created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min();
+        self.slip.retain(|key| in_use.contains(&SlipKeyId(key.id)) || !over(superseded_at(key)));
         (signing, slip) != (self.signing.len(), self.slip.len())
+    }
+
+    /// How many keys were made in the future, by a clock that was wrong.
+    pub(super) fn dated_ahead(&self, now: Timestamp) -> usize {
+        let dates = self.signing.iter().map(|key| key.created_at).chain(self.slip.iter().map(|key| key.created_at));
+        dates.filter(|created_at| created_at.since(now) > SKEW).count()
+    }
+
+    /// Gives them the dates that they would have had; true where there were such.
+    pub(super) fn repair_dates(&mut self, now: Timestamp) -> bool {
+        let before = self.dated_ahead(now);
+        for key in self.signing.iter_mut().filter(|key| key.created_at.since(now) > SKEW) {
+            let ahead = key.signs_from.since(key.created_at);
+            (key.created_at, key.signs_from) = (now, now.plus(ahead));
+        }
+        for key in self.slip.iter_mut().filter(|key| key.created_at.since(now) > SKEW) {
+            key.created_at = now;
+        }
+        before > 0
     }
 
     /// The document as JSON.

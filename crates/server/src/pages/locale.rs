@@ -41,7 +41,7 @@ pub(super) const FAULTS: [&str; 10] = [
 ];
 
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 30] = [
+pub(super) const NAMED: [&str; 32] = [
     "connected-apps-replay",
     "dashboard-answer-page",
     "dashboard-unknown-action",
