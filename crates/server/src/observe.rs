@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::around::UNMATCHED;
+use crate::sweep;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Off;
@@ -92,9 +93,6 @@ const STORE: [(&str, Read); 9] = [
 /// What can become of a slip, as a label.
 const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
 
-/// What sweeps remove, as a label.
-const SWEPT: [&str; 7] = ["sessions", "sign_in_failures", "audit_entries", "unredeemed", "codes", "authorizations", "grants"];
-
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
@@ -137,8 +135,10 @@ impl Metrics {
             clock_off: recorder.register_gauge(&Key::from_name("counterfoil_clock_off_seconds"), &METADATA),
             clock_unsure: recorder.register_gauge(&Key::from_name("counterfoil_clock_unsure"), &METADATA),
             clock_steps: recorder.register_counter(&Key::from_name("counterfoil_clock_steps_total"), &METADATA),
-            swept: SWEPT
-                .into_iter()
+            swept: sweep::KINDS
+                .iter()
+                .map(|(what, _)| *what)
+                .chain([sweep::GRANTS])
                 .map(|what| {
                     let key = Key::from_parts("counterfoil_swept_total", vec![Label::new("what", what)]);
                     (what, recorder.register_counter(&key, &METADATA))
