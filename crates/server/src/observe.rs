@@ -11,7 +11,7 @@ use counterfoil_store::{Redeemed, StoreCounts, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What a handler tells the log, as an extension of its answer.
@@ -63,6 +63,19 @@ pub struct Metrics {
     queued_writes: Gauge,
     /// What the store counts, in the order of [`STORE`].
     store: Vec<Counter>,
+    log_lines_dropped: Counter,
+    log_write_errors: Counter,
+    /// Who counts what becomes of the log's lines, where anybody does.
+    log: OnceLock<fn() -> LogCounts>,
+}
+
+/// What became of lines of the log that can't be read anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LogCounts {
+    /// Dropped, since too many waited to be written.
+    pub dropped: u64,
+    /// Not written, or not to their end.
+    pub write_errors: u64,
 }
 
 /// Reads one of what the store counts.
@@ -123,6 +136,9 @@ impl Metrics {
             wal_bytes: recorder.register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
             store: STORE.iter().map(|(name, _)| recorder.register_counter(&Key::from_name(*name), &METADATA)).collect(),
             queued_writes: recorder.register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
+            log_lines_dropped: recorder.register_counter(&Key::from_name("counterfoil_log_lines_dropped_total"), &METADATA),
+            log_write_errors: recorder.register_counter(&Key::from_name("counterfoil_log_write_errors_total"), &METADATA),
+            log: OnceLock::new(),
             handle: recorder.handle(),
         }
     }
@@ -156,6 +172,12 @@ impl Metrics {
         }
     }
 
+    /// Has what becomes of the log's lines told here. The log is the process's, and so it is counted by whoever started it.
+    pub fn tell_of_log(&self, counts: fn() -> LogCounts) {
+        // There is one log.
+        let _ = self.log.set(counts);
+    }
+
     /// Everything counted so far.
     pub fn render(&self, app: &App) -> String {
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
@@ -166,6 +188,11 @@ impl Metrics {
         let counts = app.store.counts();
         for (counter, (_, count)) in self.store.iter().zip(STORE) {
             counter.absolute(count(&counts));
+        }
+        if let Some(counts) = self.log.get() {
+            let LogCounts { dropped, write_errors } = counts();
+            self.log_lines_dropped.absolute(dropped);
+            self.log_write_errors.absolute(write_errors);
         }
         self.handle.render()
     }

@@ -127,7 +127,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Ok(counterfoil_verify::run(options, stop, progress(spinner.clone(), json)).await)
     });
     spinner.finish_and_clear();
-    let tell = |report: &Report| show(report, json).and_then(|()| reports::write(&reports, report));
+    // Whatever becomes of stdout, the files are there.
+    let tell = |report: &Report| reports::write(&reports, report).and(show(report, json));
     let report = match ran? {
         Ok(report) => report,
         Err(error) => {

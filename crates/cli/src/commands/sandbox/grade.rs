@@ -30,8 +30,9 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
     grade::stop(&app);
     watching.abort();
     let Some(Progress { outcome, report, .. }) = progress(&app) else { return Err(Failure::failed("nothing was graded")) };
-    reports::write(wanted, &report)?;
+    let written = reports::write(wanted, &report);
     output::say(&text::summary(&report, output::colour()));
+    written?;
     let tally = report.tally();
     match outcome {
         Some(Outcome::NobodyCame) => {
