@@ -3,6 +3,7 @@
 
 use crate::Failure;
 use counterfoil_server::LogCounts;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::fs::File;
@@ -24,7 +25,7 @@ const LONGEST_QUEUE: usize = 16_384;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often it looks.
 const MOMENT: Duration = Duration::from_millis(5);
-/// The target of what is said before the process ends at once: it is written before the one who says it goes on.
+/// The target of what is said right before the process ends: it is written at once, or not at all where that would take time.
 const FATAL: &str = "fatal";
 
 /// How log lines look.
@@ -55,8 +56,9 @@ static LOG: OnceLock<Log> = OnceLock::new();
 pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
     let filter = check(filter)?;
     // Not through std's handle, whose lock would be held for as long as a reader stalls.
-    let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::failed)?;
-    let log = LOG.get_or_init(|| Log::to(File::from(stderr)));
+    let stderr = || io::stderr().as_fd().try_clone_to_owned().map(File::from).map_err(Failure::failed);
+    let (writer, at_once) = (stderr()?, stderr()?);
+    let log = LOG.get_or_init(|| Log::to(writer, at_once));
     // What it does about errors of its own is to print them to stderr, and to panic where that fails.
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).log_internal_errors(false);
     match format {
@@ -106,6 +108,8 @@ fn tell_panic(to: &mut impl Write, panic: &dyn Display, backtrace: Option<&Backt
 struct Log {
     queue: NonBlocking,
     lines: Arc<Lines>,
+    /// Where the thread writes to.
+    at_once: File,
     /// Never dropped: where the queue is full, that says so on stdout, which waits for a reader or panics.
     _thread: WorkerGuard,
 }
@@ -121,11 +125,11 @@ struct Lines {
 }
 
 impl Log {
-    fn to(writer: impl Write + Send + 'static) -> Self {
+    fn to(writer: impl Write + Send + 'static, at_once: File) -> Self {
         let lines = Arc::new(Lines::default());
         let writer = LineWriter { to: writer, lines: lines.clone(), torn: false };
         let (queue, thread) = NonBlockingBuilder::default().buffered_lines_limit(LONGEST_QUEUE).thread_name("log").finish(writer);
-        Self { queue, lines, _thread: thread }
+        Self { queue, lines, at_once, _thread: thread }
     }
 
     fn counts(&self) -> LogCounts {
@@ -142,6 +146,14 @@ impl Log {
         // It never fails: what is dropped is counted.
         let _ = self.queue.clone().write(line);
         true
+    }
+
+    /// Writes a line past the queue, unless the writer would have to wait.
+    fn write_at_once(&self, line: &[u8]) {
+        let mut stderr = [PollFd::new(&self.at_once, PollFlags::OUT)];
+        if poll(&mut stderr, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
+            let _ = (&self.at_once).write(line);
+        }
     }
 
     /// Waits until nothing waits any more, or for as long as it may take.
@@ -180,9 +192,10 @@ struct Line {
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.log.queue(line);
         if self.is_fatal {
-            self.log.flush();
+            self.log.write_at_once(line);
+        } else {
+            self.log.queue(line);
         }
         Ok(line.len())
     }

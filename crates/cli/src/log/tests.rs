@@ -1,4 +1,6 @@
 use super::*;
+use std::io::{Read, pipe};
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -56,10 +58,15 @@ impl Write for Stalled {
     }
 }
 
+/// For what the thread does not write.
+fn nowhere() -> File {
+    File::options().write(true).open("/dev/null").unwrap()
+}
+
 #[test]
 fn lines_that_do_not_fit_are_counted_and_the_next_ones_are_whole() {
     let disk = Disk::default();
-    let log = Log::to(disk.clone());
+    let log = Log::to(disk.clone(), nowhere());
     disk.make_room(10);
     for line in ["first\n", "second\n", "third\n"] {
         log.queue(line.as_bytes());
@@ -76,7 +83,7 @@ fn lines_that_do_not_fit_are_counted_and_the_next_ones_are_whole() {
 #[test]
 fn where_nobody_reads_lines_are_dropped_and_counted() {
     let (writer, take) = Stalled::new();
-    let log = Log::to(writer);
+    let log = Log::to(writer, nowhere());
     let given = 2 * LONGEST_QUEUE;
     for _ in 0..given {
         log.queue(b"line\n");
@@ -101,13 +108,20 @@ fn where_nobody_reads_lines_are_dropped_and_counted() {
     assert_eq!(log.counts(), LogCounts { dropped, write_errors: 1 });
 }
 
+/// Also where the thread has its hands full. What does not fit into the pipe is given up, or this would not end.
 #[test]
-fn what_is_fatal_is_written_before_it_goes_on() {
-    let disk = Disk::default();
-    disk.make_room(100);
-    let log: &'static Log = Box::leak(Box::new(Log::to(disk.clone())));
-    Line { log, is_fatal: true }.write_all(b"the end\n").unwrap();
-    assert_eq!(disk.text(), "the end\n");
+fn what_is_fatal_is_written_at_once_or_not_at_all() {
+    let (mut reader, writer) = pipe().unwrap();
+    let (stalled, _take) = Stalled::new();
+    let log: &'static Log = Box::leak(Box::new(Log::to(stalled, File::from(OwnedFd::from(writer)))));
+    log.queue(b"line\n");
+    let page = [b'.'; 4096];
+    for _ in 0..4096 {
+        Line { log, is_fatal: true }.write_all(&page).unwrap();
+    }
+    let mut read = vec![0; page.len()];
+    reader.read_exact(&mut read).unwrap();
+    assert_eq!(read, page);
 }
 
 #[test]
