@@ -94,17 +94,10 @@ impl Failure {
 fn main() -> ExitCode {
     log::watch_panics();
     let code = match Cli::try_parse() {
-        Ok(cli) => match run(cli.command).and_then(|()| output::finish()) {
-            Ok(()) => 0,
-            Err(Failure::Failed(message) | Failure::InUse(message)) => {
-                output::complain(&message);
-                1
-            }
-            Err(Failure::Usage(message)) => {
-                output::complain(&message);
-                2
-            }
-        },
+        Ok(cli) => {
+            let done = run(cli.command);
+            tell(done, output::finish())
+        }
         Err(told) => tell_usage(&told),
     };
     log::flush();
@@ -130,6 +123,25 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Bench(action) => bench::run(action),
         Command::Explain(arguments) => explain::run(&arguments),
     }
+}
+
+/// Says what went wrong, of the command or of writing its results, and gives the exit code.
+fn tell(done: Result<(), Failure>, written: Result<(), String>) -> u8 {
+    let (code, complaints) = match (done, written) {
+        (Ok(()), Ok(())) => (0, vec![]),
+        (Ok(()), Err(problem)) => (1, vec![format!("it was done, but {problem}")]),
+        (Err(failure), written) => {
+            let (code, message) = match failure {
+                Failure::Failed(message) | Failure::InUse(message) => (1, message),
+                Failure::Usage(message) => (2, message),
+            };
+            (code, [Some(message), written.err()].into_iter().flatten().collect())
+        }
+    };
+    for complaint in complaints {
+        output::complain(&complaint);
+    }
+    code
 }
 
 /// Prints help, the version, or what is wrong with the arguments, and gives the exit code.

@@ -2,8 +2,11 @@
 //!
 //! A result that can't be written makes the command fail once it is done ([`finish`]), but not where the reader went away: `| head` had what it
 //! wanted. What can't be had again is told before anything is changed ([`tell_once`]). A server goes on serving where nobody reads what it says
-//! ([`announce`]). That a message can't be written is no reason to fail.
+//! ([`announce`]), and so does what must come to its end or mind signals ([`wait_for_no_reader`]). That a message can't be written is no reason to fail.
 
+mod printer;
+
+use crate::process::{Signals, block_on};
 use crate::{Failure, log};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +30,13 @@ fn print(text: &str) -> io::Result<()> {
 
 /// Prints a line of result.
 pub(crate) fn say(text: &str) {
+    match printer::started() {
+        Some(printer) => printer.say(text),
+        None => say_now(text),
+    }
+}
+
+fn say_now(text: &str) {
     if UNWRITTEN.get().is_none()
         && let Err(error) = print(text)
     {
@@ -34,12 +44,25 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// Whether all results were written that somebody waits for. To be asked when the command is done.
-pub(crate) fn finish() -> Result<(), Failure> {
-    match UNWRITTEN.get() {
-        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("it was done, but the result could not be written to standard output: {error}")))
+/// Has results printed from now on by a thread of its own, so that nothing else waits for a reader that stalls.
+pub(crate) fn wait_for_no_reader() -> Result<(), Failure> {
+    printer::start().map_err(Failure::failed)
+}
+
+/// Whether all results were written that somebody waits for; to be asked once the command is done. Waits for a reader that stalls, as long as nobody
+/// says that this process is to stop.
+///
+/// # Errors
+/// What became of them.
+pub(crate) fn finish() -> Result<(), String> {
+    if let Some(printer) = printer::started() {
+        let read = block_on(async { Ok(printer.finish(Signals::watch()?).await) });
+        if !matches!(read, Ok(true)) {
+            return Err("the result was not read before this was told to stop".into());
         }
+    }
+    match UNWRITTEN.get() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("the result could not be written to standard output: {error}")),
         _ => Ok(()),
     }
 }

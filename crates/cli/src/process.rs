@@ -1,6 +1,7 @@
 //! The process itself: runtime and signals.
 
 use crate::Failure;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs `work` to its end.
@@ -38,5 +39,13 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        TOLD_TO_STOP.store(true, Ordering::SeqCst);
     }
+}
+
+static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal came that somebody waited for.
+pub(crate) fn was_told_to_stop() -> bool {
+    TOLD_TO_STOP.load(Ordering::SeqCst)
 }

@@ -275,3 +275,46 @@ fn messages() {
         }
     }
 }
+
+/// A run goes to its end, with the sandbox's clock set right and its reports written, and waits then, until somebody reads or it is told to stop.
+#[tokio::test]
+async fn a_run_that_nobody_reads() {
+    for is_read in [true, false] {
+        let sandbox = Server::sandbox(&[]);
+        let dir = tempfile::tempdir().unwrap();
+        let report = dir.path().join("report.json");
+        let wanted = format!("json={}", report.display());
+        let (mut command, stalled) = troubled(&["verify", &sandbox.origin, "--report", &wanted], Stream::Stdout, Trouble::Stalled);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        drop(command);
+        wait_until("the report", || std::fs::read_to_string(&report).ok()?.ends_with("}\n").then_some(()));
+        assert_eq!(sandbox.get("/sandbox/clock").await.json()["offset_seconds"], 0);
+        let mut shown = String::new();
+        if is_read {
+            stalled.unwrap().read_to_string(&mut shown).unwrap();
+        } else {
+            wait_until("the end of a run that is told to stop", || {
+                assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+                child.try_wait().unwrap()
+            });
+        }
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), shown.contains("token-management")), (Some(i32::from(!is_read)), is_read), "{shown} {said}");
+        assert_eq!(said.contains("the result was not read before this was told to stop"), !is_read, "{said}");
+    }
+}
+
+/// A sandbox that grades serves although nobody reads what it tells, and stops when it is told to.
+#[tokio::test]
+async fn a_grade_that_nobody_reads() {
+    let address = free_address();
+    let (mut command, stalled) = troubled(&["sandbox", "--grade", "--listen", &address], Stream::Stdout, Trouble::Stalled);
+    command.stderr(Stdio::null());
+    let mut server = Server::spawn_unheard(command, &address);
+    let tokens = server.tokens().await;
+    assert_eq!(server.accounts(&tokens.id_token).await.status, 200);
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(1), "as where it is stopped early");
+    drop(stalled);
+}

@@ -115,6 +115,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (reports, json) = (arguments.reports.clone(), arguments.json);
     let options = options(arguments)?;
     reports::prepare(&reports)?;
+    output::wait_for_no_reader()?;
     let spinner = output::spinner("{spinner} {msg}");
     let ran = block_on(async {
         let (told, hangup) = (Signals::watch()?.stop(), hangup()?);

@@ -172,7 +172,7 @@ impl Server {
             assert!(child.try_wait().unwrap().is_none(), "{command:?} ended");
             std::net::TcpStream::connect(address).ok()
         });
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
         Self { child, origin: format!("http://{address}"), http, stdout: Arc::default(), stderr: Arc::default() }
     }
 

@@ -14,6 +14,7 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
     if app.client(client).is_none() {
         return Err(Failure::usage(format!("there is no client `{client}` to grade")));
     }
+    output::wait_for_no_reader()?;
     // Nobody is told of the address before the client is graded, so its first request counts.
     grade::start(&app, client).await.map_err(|_| Failure::failed("the grading could not be started"))?;
     introduce(&app.settings.issuer, client);
