@@ -75,7 +75,11 @@ pub(crate) fn counts() -> LogCounts {
 
 /// Writes a message for people with the log's lines, so that it can't hold up a server either; false where there is no log, since this is no server.
 pub(crate) fn tell(message: &str) -> bool {
-    LOG.get().is_some_and(|log| log.queue(format!("{message}\n").as_bytes()))
+    let log = LOG.get();
+    if let Some(log) = log {
+        log.queue(format!("{message}\n").as_bytes());
+    }
+    log.is_some()
 }
 
 /// Gives what was said a while to be written. To be called before the process ends.
@@ -140,12 +144,11 @@ impl Log {
         u64::try_from(self.queue.error_counter().dropped_lines()).unwrap_or(u64::MAX)
     }
 
-    /// Gives a line to the thread, or drops it where too many wait. True, since it was dealt with.
-    fn queue(&self, line: &[u8]) -> bool {
+    /// Gives a line to the thread, or drops it where too many wait.
+    fn queue(&self, line: &[u8]) {
         self.lines.given.fetch_add(1, Ordering::SeqCst);
         // It never fails: what is dropped is counted.
         let _ = self.queue.clone().write(line);
-        true
     }
 
     /// Writes a line past the queue, unless the writer would have to wait.

@@ -172,7 +172,7 @@ impl Metrics {
         }
     }
 
-    /// Has what becomes of the log's lines told here. The log is the process's, and so it is counted by whoever started it.
+    /// Has what becomes of the log's lines told here. The log is the process's, so the process counts.
     pub fn tell_of_log(&self, counts: fn() -> LogCounts) {
         // There is one log.
         let _ = self.log.set(counts);

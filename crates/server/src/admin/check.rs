@@ -76,7 +76,7 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
     serde_json::to_value(checked).map_err(failed)
 }
 
-/// The client `shown` with a new secret beside the newest `kept` ones of those that it has.
+/// The client `shown` with a new secret and the newest `kept` ones of those that it has.
 fn with_secret(mut shown: Value, kept: usize, now: Timestamp) -> Checked {
     let announced = Announced::new(now);
     if let Some(secrets) = shown["secrets"].as_array_mut() {
