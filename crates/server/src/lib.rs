@@ -44,6 +44,7 @@ mod userinfo;
 
 pub use app::{App, AppError};
 pub use follow::Unavailable;
+pub use observe::LogCounts;
 pub use openapi::DESCRIPTION;
 pub use routes::{router, table};
 pub use serve::{Listeners, serve};
