@@ -42,44 +42,58 @@ impl<'de> Deserialize<'de> for KeyBytes {
     }
 }
 
+/// What a newer version has put into the document and this one knows nothing of. It is kept: a node of this version may be the next to write it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Others(serde_json::Map<String, serde_json::Value>);
+
+impl std::fmt::Debug for Others {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SigningEntry {
     pub(super) kid: String,
     pub(super) alg: Algorithm,
     pub(super) created_at: Timestamp,
     pub(super) signs_from: Timestamp,
     pub(super) pkcs8: KeyBytes,
+    #[serde(flatten)]
+    pub(super) others: Others,
 }
 
 impl SigningEntry {
     pub(super) fn new(alg: Algorithm, created_at: Timestamp, signs_from: Timestamp) -> Result<Self, KeysError> {
         let pkcs8 = jws::generate(alg)?;
         let kid = SigningKey::from_pkcs8(alg, &pkcs8)?.kid;
-        Ok(Self { kid, alg, created_at, signs_from, pkcs8: KeyBytes(pkcs8) })
+        Ok(Self { kid, alg, created_at, signs_from, pkcs8: KeyBytes(pkcs8), others: Others::default() })
     }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SlipEntry {
     pub(super) id: u16,
     pub(super) created_at: Timestamp,
     pub(super) key: KeyBytes,
+    #[serde(flatten)]
+    pub(super) others: Others,
 }
 
 impl SlipEntry {
     pub(super) fn new(id: u16, created_at: Timestamp) -> Self {
-        Self { id, created_at, key: KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec())) }
+        Self { id, created_at, key: KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec())), others: Others::default() }
     }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct KeyFile {
     pub(super) pepper: KeyBytes,
     pub(super) signing: Vec<SigningEntry>,
     pub(super) slip: Vec<SlipEntry>,
+    #[serde(flatten)]
+    pub(super) others: Others,
 }
 
 impl KeyFile {
@@ -87,7 +101,7 @@ impl KeyFile {
     pub(super) fn new(now: Timestamp) -> Result<Self, KeysError> {
         let pepper = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
         let signing = Algorithm::ALL.into_iter().map(|alg| SigningEntry::new(alg, now, now)).collect::<Result<_, _>>()?;
-        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)] })
+        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)], others: Others::default() })
     }
 
     /// A number that no slip key had before.

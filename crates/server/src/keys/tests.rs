@@ -131,3 +131,26 @@ async fn keys_that_others_may_read_are_refused() {
     let error = open().unwrap_err();
     assert!(error.contains("not readable at line 1") && !error.contains("secret"), "{error}");
 }
+
+/// What a newer version has written is no damage, and outlives a rotation by this one.
+#[tokio::test]
+async fn members_that_a_newer_version_added_are_kept() {
+    let (keys, store, dir) = keys().await;
+    drop(keys);
+    let path = dir.path().join("keys/keys.json");
+    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
+    let mut document = read();
+    assert_eq!(document.as_object().unwrap().len(), 3, "as version 1 reads it, which knows no other member");
+    document["kms"] = "arn".into();
+    document["signing"][0]["use"] = "sig".into();
+    document["slip"][0]["algorithm"] = "HS512".into();
+    std::fs::write(&path, document.to_string()).unwrap();
+    let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
+    keys.rotate(&store, NOW, NOW.plus(HOUR)).await.unwrap();
+    let after = read();
+    assert!(after["signing"].as_array().unwrap().len() > document["signing"].as_array().unwrap().len());
+    assert_eq!(
+        (&after["kms"], &after["signing"][0]["use"], &after["slip"][0]["algorithm"]),
+        (&"arn".into(), &"sig".into(), &"HS512".into())
+    );
+}
