@@ -72,7 +72,7 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     let browser = Browser::of(app, headers);
     let purpose = Purpose::Authorize(Box::new(request.clone()));
     let response = match session {
-        Some(session) => consent::page(app, &request, &session, &browser, now, false).await?,
+        Some(session) => consent::page(app, &request, &session, &browser, now).await?,
         None => sign_in::page(app, &purpose, &browser, now, sign_in::Attempt::first(request.login_hint.as_deref())),
     };
     Ok(browser.remember(app, response))
@@ -91,17 +91,18 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         return refuse(ErrorCode::LoginRequired, "nobody is signed in");
     };
     // RFC 8252 section 8.6: whoever listens on a loopback port or claims a private scheme is not known to be the app that was allowed.
-    let assured =
-        request.redirect_uri.starts_with("https://") || app.client(&request.client).is_some_and(|client| !client.settings.is_public());
-    if !assured {
+    let Some(client) = app.client(&request.client) else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
+    };
+    if !request.redirect_uri.starts_with("https://") && client.settings.is_public() {
         return refuse(ErrorCode::InteractionRequired, "the client's identity is not assured, so the customer must be asked");
     }
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
     let Some(earlier) = covering_grant(app, request, &session, now).await.map_err(unavailable)? else {
         return refuse(ErrorCode::ConsentRequired, "no living grant of this client covers the request");
     };
-    let lifetimes = &app.settings.lifetimes;
     let approval = Approval {
+        client,
         customer_era: session.customer_era,
         customer: session.customer,
         name: session.name,
@@ -110,8 +111,7 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         scopes: request.scopes.without(Scopes::OFFLINE_ACCESS),
         clusters: earlier.clusters,
         lookback_days: earlier.lookback_days,
-        // It can't be refreshed: once its ID token has expired it is of no more use, and must not outlive a consent that was taken back.
-        ends_no_later_than: Some(earlier.expires_at.min(now.plus(lifetimes.code + lifetimes.id_token))),
+        ends_no_later_than: Some(earlier.expires_at),
     };
     match consent::approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, request, &code),
