@@ -47,6 +47,7 @@ consent-lookback =
         [one] The information goes back over the last day.
        *[other] The information goes back over the last { $count } days.
     }
+consent-lookback-all = The information goes back as far as your bank has it on record.
 consent-take-back = You can take access back at any time:
 consent-take-back-link = see your connected apps (opens in a new tab)
 consent-allow = Allow access
@@ -71,11 +72,11 @@ changed-provider = Your bank is now named { $provider } here.
 changed-client-name = The app that asks is now named { $client }. Before, it was { $before }.
 changed-client-again = { $client } has been registered again.
 changed-client-logo = { $client } has another logo.
-changed-client-entity = { $client } is now operated by { $entity }.
+changed-client-entity = { $client } now has another operator: { $entity }
 changed-client-no-entity = It is no longer said which company operates { $client }.
 changed-clusters-more = { $client } now asks to see more: { $kinds }.
 changed-clusters-fewer = { $client } no longer asks to see: { $kinds }.
-changed-lookback = The information now goes back over { $now }, instead of { $before }.
+changed-lookback = The information would now go back over { $now }, instead of { $before }.
 changed-lasts = { $client } would now have access { $now }, instead of { $before }.
 changed-scopes = { $client } now asks for other details about you than before.
 changed-accounts-added =
@@ -96,7 +97,7 @@ changed-accounts-renamed =
 changed-other = Something on it has changed.
 lasts-until = until { $day }
 lasts-for = for { $time }
-lookback-all = all the time that is on record
+lookback-all = all the time that your bank has on record
 lookback-days =
     { $count ->
         [one] the last day

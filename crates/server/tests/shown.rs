@@ -133,13 +133,18 @@ async fn what_an_operator_changes_meanwhile_is_told_before_it_is_allowed() {
     for (setting, before, after, said) in [
         ("data_clusters", "BALANCES", "BALANCES,TRANSACTIONS,TAX", "Pocket Ledger now asks to see more: Tax forms, Transactions."),
         ("data_clusters", "BALANCES,TAX", "BALANCES", "Pocket Ledger no longer asks to see: Tax forms."),
-        ("lookback_days", "90", "91", "The information now goes back over the last 91 days, instead of the last 90 days."),
-        ("lookback_days", "1", "", "The information now goes back over all the time that is on record, instead of the last day."),
+        ("lookback_days", "90", "91", "The information would now go back over the last 91 days, instead of the last 90 days."),
+        (
+            "lookback_days",
+            "1",
+            "",
+            "The information would now go back over all the time that your bank has on record, instead of the last day.",
+        ),
         ("duration_days", "30", "31", &format!("Pocket Ledger would now have access until {}, instead of until {}.", day(31), day(30))),
         ("duration_days", "30", "29", &format!("Pocket Ledger would now have access until {}, instead of until {}.", day(29), day(30))),
         ("name", "Pocket Ledger", "Fat Wallet", "The app that asks is now named Fat Wallet. Before, it was Pocket Ledger."),
         ("logo_uri", "", "https://a.example/logo.svg", "Pocket Ledger has another logo."),
-        ("registered_entity", "A Ltd", "B Ltd", "Pocket Ledger is now operated by B Ltd."),
+        ("registered_entity", "A Ltd", "B Ltd", "Pocket Ledger now has another operator: B Ltd"),
         ("registered_entity", "A Ltd", "", "It is no longer said which company operates Pocket Ledger."),
         (
             "scopes",

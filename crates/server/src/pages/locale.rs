@@ -139,6 +139,7 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "consent-heading",
     "consent-lead",
     "consent-lookback",
+    "consent-lookback-all",
     "consent-nothing-text",
     "consent-nothing-title",
     "consent-offline",
