@@ -291,8 +291,14 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
     let now = app.clock.now();
     let form = Form::parse(body).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, headers);
-    let Some(Question { request, shown }) = form.get("ticket").and_then(|text| Question::read(app, text, &browser.id, now)) else {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", TICKET_REFUSED));
+    let ticket = form.get("ticket").unwrap_or_default();
+    let (request, shown) = match Question::read(app, ticket, &browser.id, now) {
+        Some(Question { request, shown }) => (request, Some(shown)),
+        // A page that showed nothing, or whose ticket does not say what: one of a node of the first version.
+        None => match Purpose::read(app, ticket, &browser.id, now) {
+            Some(Purpose::Authorize(request)) => (*request, None),
+            _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", TICKET_REFUSED)),
+        },
     };
     match form.get("decision") {
         Some("allow") => {}
@@ -310,15 +316,17 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
     let offered = accounts_of(app, &session).await?;
     let chosen: Vec<&str> = form.all("account").collect();
     // What the page would show now, had it been opened when it was.
-    let now_shown = Shown::of(app, &request, &client, &session, &offered, shown.at);
+    let now_shown = Shown::of(app, &request, &client, &session, &offered, shown.as_ref().map_or(now, |shown| shown.at));
     let show_again = |again, changes| {
         // Of another customer's accounts none is ticked, not even one that both hold.
-        let chosen = if shown.customer == session.customer { chosen.clone() } else { Vec::new() };
+        let same_customer = shown.as_ref().is_some_and(|shown| shown.customer == session.customer);
+        let chosen = if same_customer { chosen.clone() } else { Vec::new() };
         let question = Question { request: request.clone(), shown: now_shown.clone() };
         ToShow { client: &client, accounts: &offered, question, again: Some(again), changes, chosen }.page(app, &browser, now)
     };
-    if now_shown != shown {
-        return Ok(show_again(Again::Changed, shown.changes(&now_shown, &app.locale)));
+    if shown.as_ref() != Some(&now_shown) {
+        let changes = shown.as_ref().map_or_else(|| vec![app.locale.text("changed-other")], |shown| shown.changes(&now_shown, &app.locale));
+        return Ok(show_again(Again::Changed, changes));
     }
     if chosen.iter().any(|id| !offered.iter().any(|account| account.id == *id)) {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
@@ -330,14 +338,14 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
         client,
         // In the order of the directory, each once.
         accounts: offered.into_iter().map(|account| account.id).filter(|id| chosen.contains(&id.as_str())).collect(),
-        customer_era: shown.customer_era,
-        customer: shown.customer,
-        name: shown.customer_name,
+        customer_era: now_shown.customer_era,
+        customer: now_shown.customer,
+        name: now_shown.customer_name,
         authenticated_at: session.authenticated_at,
-        scopes: shown.scopes,
-        clusters: shown.clusters,
-        lookback_days: shown.lookback_days,
-        ends_no_later_than: Some(shown.lasts.end(now)),
+        scopes: now_shown.scopes,
+        clusters: now_shown.clusters,
+        lookback_days: now_shown.lookback_days,
+        ends_no_later_than: Some(now_shown.lasts.end(now)),
     };
     match approve(app, &request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, &request, &code),

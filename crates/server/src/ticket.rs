@@ -96,10 +96,11 @@ enum Page {
 }
 
 impl Page {
+    /// Nodes of the first version write and read the first of these, for every page.
     const fn name(self) -> &'static [u8] {
         match self {
-            Self::SignIn => b"sign-in",
-            Self::Consent => b"consent",
+            Self::SignIn => b"ticket",
+            Self::Consent => b"consent ticket",
         }
     }
 }
@@ -107,23 +108,23 @@ impl Page {
 #[derive(Serialize, Deserialize)]
 struct Ticket<T> {
     expires_at: Timestamp,
-    says: T,
+    purpose: T,
 }
 
-fn write<T: Serialize>(app: &App, page: Page, says: &T, browser: &[u8; 32], now: Timestamp) -> String {
-    let ticket = Ticket { expires_at: now.plus(LIFETIME), says };
+fn write<T: Serialize>(app: &App, page: Page, purpose: &T, browser: &[u8; 32], now: Timestamp) -> String {
+    let ticket = Ticket { expires_at: now.plus(LIFETIME), purpose };
     // These types always serialise.
     let body = serde_json::to_vec(&ticket).unwrap_or_default();
-    let mac = app.keys.ring().tickets.mac(&[b"ticket", page.name(), browser, &body]);
+    let mac = app.keys.ring().tickets.mac(&[page.name(), browser, &body]);
     format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
 }
 
 fn read<T: DeserializeOwned>(app: &App, page: Page, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<T> {
     let (body, mac) = text.split_once('.')?;
     let (body, mac) = (URL_SAFE_NO_PAD.decode(body).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
-    if !same(&app.keys.ring().tickets.mac(&[b"ticket", page.name(), browser, &body]), &mac) {
+    if !same(&app.keys.ring().tickets.mac(&[page.name(), browser, &body]), &mac) {
         return None;
     }
     let ticket: Ticket<T> = serde_json::from_slice(&body).ok()?;
-    (now < ticket.expires_at).then_some(ticket.says)
+    (now < ticket.expires_at).then_some(ticket.purpose)
 }

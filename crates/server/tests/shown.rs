@@ -111,7 +111,18 @@ async fn only_a_page_that_showed_something_can_be_allowed() {
     let from_link = answer.header("location").split_once("ticket=").unwrap().1.to_owned();
     for shown_nothing in [ticket(&sign_in), from_link] {
         let form = [("ticket", shown_nothing.as_str()), ("account", "joint"), ("decision", "allow")];
-        assert_page(&visitor.post("/consent", &form).await, 400, "This page is too old");
+        // It is shown instead.
+        let page = visitor.post("/consent", &form).await;
+        assert_page(&page, 409, CONSENT);
+        assert_eq!(
+            (told(&page), ticked(&page).len(), grants(&sandbox).await.len()),
+            (vec!["Something on it has changed.".to_owned()], 0, 0)
+        );
+        assert_error(
+            &sandbox,
+            &visitor.post("/consent", &[("ticket", shown_nothing.as_str()), ("decision", "deny")]).await,
+            "access_denied",
+        );
     }
     // Nor is the ticket of a consent page good for anything else.
     let consent = visitor.get(answer.header("location")).await;
