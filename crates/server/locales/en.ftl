@@ -208,6 +208,7 @@ connected-apps-until = Access ends
 connected-apps-accounts = Accounts
 connected-apps-no-accounts = None
 connected-apps-shared = What it sees
+day-and-time = { $day }, { $time } UTC
 connected-apps-several = You have given { $client } access { $count } times. Each time is listed here and can be ended by itself.
 connected-apps-more =
     { $count ->

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::consent::{ShownAccount, party};
 use crate::cookies::Browser;
-use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Party};
+use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Party};
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::respond::{page as html_page, see_other};
@@ -15,11 +15,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::client::Client;
-use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::clock::{DAY, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CustomerId, GrantId};
-use counterfoil_store::{Grant, GrantFilter, Pending, Session, StoreError};
+use counterfoil_store::{Grant, GrantFilter, Session, StoreError};
+use futures_util::future::join_all;
 use std::sync::Arc;
 
 /// How many grants are read from the store at once.
@@ -88,6 +89,22 @@ fn by_client(grants: Vec<Grant>) -> Vec<(Arc<str>, Vec<Grant>)> {
     apps
 }
 
+/// When each of an app's grants was given: the day, and the time as well where another one is of the same day.
+fn since<'a>(grants: &'a [Grant], locale: &'a Locale) -> impl Iterator<Item = String> + 'a {
+    let day = |at: Timestamp| at.unix().div_euclid(DAY);
+    grants.iter().enumerate().map(move |(at, grant)| {
+        let given = grant.terms.created_at;
+        // They are in the order of their ids, which is that of time.
+        let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| grants.get(at));
+        let alone = beside.into_iter().all(|other| day(other.terms.created_at) != day(given));
+        let (date, written) = (given.day_for_people(), given.to_string());
+        match written.get(11..16) {
+            Some(time) if !alone => locale.text_with("day-and-time", &[("day", &date), ("time", time)]),
+            _ => date,
+        }
+    })
+}
+
 /// A client as the page shows it; one that this node does not know by its id.
 fn shown_as<'a>(client: Option<&'a Client>, id: &'a str) -> Party<'a> {
     client.map_or(Party { name: id, logo_uri: None, registered_entity: None }, party)
@@ -107,11 +124,11 @@ async fn show(app: &App, session: &Session, csrf: &str, ended: Option<&Grant>, n
         .map(|account| (account.id.clone(), ShownAccount::of(account).label(&app.locale)))
         .collect();
     let label = |id: &String| directory.iter().find(|(known, _)| known == id).map_or_else(|| id.clone(), |(_, label)| label.clone());
-    let consented = |grant: &Grant| Consented {
+    let consented = |(grant, since): (&Grant, String)| Consented {
         grant: grant.terms.grant.to_string(),
         clusters: grant.terms.clusters.names().collect(),
         accounts: grant.terms.accounts.iter().map(label).collect(),
-        since: grant.terms.created_at.day_for_people(),
+        since,
         until: grant.terms.expires_at.day_for_people(),
     };
     let ended = ended.map(|grant| {
@@ -126,7 +143,7 @@ async fn show(app: &App, session: &Session, csrf: &str, ended: Option<&Grant>, n
         .map(|((id, grants), client)| ConnectedApp {
             id,
             client: shown_as(client.as_deref(), id),
-            consents: grants.iter().take(LISTED).map(consented).collect(),
+            consents: grants.iter().zip(since(grants, &app.locale)).take(LISTED).map(consented).collect(),
             more: grants.len().saturating_sub(LISTED) as u64,
             replayed: grants.iter().any(|grant| replayed.contains(&grant.terms.grant)),
         })
@@ -198,9 +215,9 @@ async fn end_all(app: &App, customer: &CustomerId, client: &str, now: Timestamp)
     let living = living_grants(app, customer, Some(client.to_owned()), now).await.map_err(unavailable)?;
     for some in living.chunks(ENDED_AT_ONCE) {
         // All of these are under way at once, and share commits.
-        let endings: Vec<Pending<_>> = some.iter().map(|grant| app.store.end_grant(grant.terms.grant, EndedBy::Customer, now)).collect();
-        for ending in endings {
-            ending.await.map_err(|error| Refused::unavailable_page_of(app, "not-all-ended", error))?;
+        let endings = join_all(some.iter().map(|grant| app.store.end_grant(grant.terms.grant, EndedBy::Customer, now))).await;
+        if let Some(error) = endings.into_iter().find_map(Result::err) {
+            return Err(Refused::unavailable_page_of(app, "not-all-ended", error));
         }
     }
     if let Some(newest) = living.first() {

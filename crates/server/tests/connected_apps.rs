@@ -5,7 +5,7 @@
 mod setting;
 mod visitor;
 
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_server::admin::Command;
 use setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims};
 use visitor::{Visitor, assert_page, between, forms, redirected, unescaped};
@@ -105,6 +105,9 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
 #[tokio::test]
 async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     let sandbox = Sandbox::start().await;
+    // At noon, so that no midnight comes in between.
+    let today = sandbox.app.clock.now().unix().rem_euclid(DAY);
+    sandbox.advance(&format!("{}s", DAY + DAY / 2 - today)).await;
     let mut given = Vec::new();
     for accounts in ["c1-card", "c1-savings,c1-checking", "c1-checking"] {
         let code = sandbox.code_with(RECIPIENT.0, &[("accounts", accounts)]).await;
@@ -136,6 +139,16 @@ async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     let page = end(&mut visitor, &own, ("grant", &first.grant())).await;
     assert!(confirmed(&page).ends_with("Pocket Ledger still has access that you gave it another time."), "{}", confirmed(&page));
     assert!(!page.text.contains("name=\"grant\""), "of one there is nothing to choose: {}", page.text);
+
+    // Of two that were given on one day, each has its time.
+    assert!(!page.text.contains("UTC"), "{}", page.text);
+    let same_day = sandbox.tokens(OTHER).await;
+    let page = visitor.get("/connected-apps").await;
+    let at = |tokens: &Tokens| Timestamp::from_unix(claims(&tokens.id_token)["iat"].as_i64().unwrap()).to_string()[11..16].to_owned();
+    for tokens in [&rainy, &same_day] {
+        assert!(page.text.contains(&format!("given on {}, {} UTC</button>", since(tokens), at(tokens))), "{}", page.text);
+    }
+    end(&mut visitor, &own, ("grant", &same_day.grant())).await;
 
     // All of it, a code that is still on its way too.
     let on_its_way = sandbox.code(RECIPIENT.0).await;

@@ -43,7 +43,7 @@ pub(super) const FAULTS: [&str; 10] = [
 ];
 
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 46] = [
+pub(super) const NAMED: [&str; 47] = [
     "changed-accounts-added",
     "changed-accounts-removed",
     "changed-accounts-renamed",
@@ -64,6 +64,7 @@ pub(super) const NAMED: [&str; 46] = [
     "dashboard-answer-page",
     "dashboard-unknown-action",
     "dashboard-unknown-grant",
+    "day-and-time",
     "done-advance",
     "done-clear_fault",
     "done-clear_faults",
