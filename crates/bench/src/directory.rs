@@ -1,7 +1,6 @@
 //! What customers of a measured server have: the accounts that its directory shows.
 
 use crate::grants::Grants;
-use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, Customer, NewCustomer};
 
 /// An account as FDX has it.
@@ -19,8 +18,7 @@ pub(crate) fn body(accounts: &[String]) -> String {
 
 /// The customer of the `n`-th grant, with the accounts that it shows. Nobody signs in as one.
 pub(crate) fn customer(grants: Grants, n: u64) -> NewCustomer {
-    let customer =
-        Customer { id: grants.customer(n), name: "Ada Lovelace".into(), password: Secret::new(String::new()), created_at: grants.now };
+    let customer = Customer { id: grants.customer(n), name: "Ada Lovelace".into(), password: None, created_at: grants.now };
     let accounts = grants.accounts(n).into_iter().map(|id| Account { entity: entity(&id), id }).collect();
     NewCustomer { customer, accounts }
 }

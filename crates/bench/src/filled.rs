@@ -90,9 +90,11 @@ pub(crate) fn runtime() -> Result<Runtime, BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grants::REDIRECT_URI;
     use counterfoil_core::claim::Claim;
-    use counterfoil_core::grant::Seal;
+    use counterfoil_core::grant::{CodeBinding, Seal};
     use counterfoil_core::jws::Algorithm;
+    use counterfoil_core::pkce::Challenge;
     use counterfoil_core::slip::Slip;
     use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
     use counterfoil_store::{NewGrant, Redeem, Redeemed, Store};
@@ -142,7 +144,14 @@ mod tests {
             for batch in (0..COUNT).collect::<Vec<_>>().chunks(1_000) {
                 let new = |n: &u64| {
                     let row = grants.counterfoil(*n);
-                    NewGrant { terms: grants.terms(*n), seal: row.seal, code_expires_at: row.expires_at, slip_key: row.slip_key }
+                    let mut challenge = [0; 32];
+                    challenge[..8].copy_from_slice(&n.to_be_bytes());
+                    let code = CodeBinding {
+                        redirect_uri: REDIRECT_URI.into(),
+                        challenge: Some(Challenge::from_bytes(challenge)),
+                        nonce: Some(format!("{n:022x}")),
+                    };
+                    NewGrant { terms: grants.terms(*n), code, seal: row.seal, code_expires_at: row.expires_at, slip_key: row.slip_key }
                 };
                 let made: Vec<_> = batch.iter().map(|n| store.create_grant(new(n))).collect();
                 for made in made {
@@ -152,6 +161,8 @@ mod tests {
                 for redeemed in redeemed {
                     assert!(matches!(redeemed.await, Redeemed::Torn(_)));
                 }
+                // What codes were bound to goes after two days, and most of these are older.
+                while store.sweep(grants.now).await.unwrap() {}
             }
         });
         assert!(bytes_of(&place) <= COUNT * BYTES, "{} bytes a grant", bytes_of(&place) / COUNT);

@@ -6,7 +6,6 @@ use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
-use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
@@ -66,8 +65,6 @@ impl Grants {
     /// What the `n`-th customer allowed.
     pub(crate) fn terms(self, n: u64) -> Terms {
         let (created_at, _) = self.given(n);
-        let mut challenge = [0; 32];
-        challenge[..8].copy_from_slice(&mixed(n).to_be_bytes());
         Terms {
             grant: self.id(n),
             client: CLIENT.into(),
@@ -80,11 +77,9 @@ impl Grants {
             created_at,
             expires_at: created_at.plus(365 * DAY),
             authenticated_at: created_at,
-            redirect_uri: REDIRECT_URI.into(),
-            challenge: Some(Challenge::from_bytes(challenge)),
-            nonce: Some(format!("{:022x}", mixed(n))),
             client_era: 0,
             customer_era: 0,
+            parent: None,
             lasting: Lasting::default(),
         }
     }

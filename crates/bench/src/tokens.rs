@@ -58,7 +58,7 @@ pub(crate) fn claims(terms: &Terms, alg: Algorithm, now: Timestamp) -> Result<Ve
         issuer: ISSUER,
         now,
         expires_at: now.plus(DAY),
-        first: false,
+        nonce: None,
         access_token: &access_token(terms, now)?,
         alg,
         random: random::bytes(),

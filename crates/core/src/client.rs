@@ -1,5 +1,9 @@
 //! Clients: the apps that customers share data with, and how each is registered.
 
+mod stored;
+
+pub use stored::{AsRead, Unreadable};
+
 use crate::clock::{DAY, Timestamp};
 use crate::dialect::Dialect;
 use crate::fdx::DataClusters;
@@ -54,8 +58,9 @@ impl GrantType {
 }
 
 /// What an operator sets of a client. The names are those of OpenID Connect Registration where it has one.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+///
+/// Serialised, it has every member: as people see it, and as stores of level 1 keep it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ClientSettings {
     /// What customers know it by.
     pub name: String,
@@ -89,6 +94,9 @@ pub struct ClientSettings {
     pub logo_uri: Option<String>,
     /// The legal entity behind it, shown at consent.
     pub registered_entity: Option<String>,
+    /// The stored document that they were read from.
+    #[serde(skip)]
+    pub as_read: AsRead,
 }
 
 /// A setting that can't be as asked.
@@ -154,6 +162,7 @@ impl ClientSettings {
             resource_server: false,
             logo_uri: None,
             registered_entity: None,
+            as_read: AsRead::default(),
         }
     }
 

@@ -1,11 +1,10 @@
 //! How a grant can end before its time. All ways go through one store verb; this says which way it was.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Who or what ended a grant.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EndedBy {
     /// The client, at `/revoke`.
     Client,
@@ -21,10 +20,12 @@ pub enum EndedBy {
     ClientRemoved,
     /// The customer was removed.
     CustomerRemoved,
+    /// In a way that a newer version has a word for: the grant is as dead as any.
+    Unknown,
 }
 
 impl EndedBy {
-    /// Every way a grant can end.
+    /// Every way in which this version ends a grant.
     pub const ALL: [Self; 7] = [
         Self::Client,
         Self::Customer,
@@ -45,12 +46,13 @@ impl EndedBy {
             Self::RefreshTokenReplay => "refresh_token_replay",
             Self::ClientRemoved => "client_removed",
             Self::CustomerRemoved => "customer_removed",
+            Self::Unknown => "unknown",
         }
     }
 
     /// Reads the word back.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|way| way.name() == name)
+    pub fn from_name(name: &str) -> Self {
+        Self::ALL.into_iter().find(|way| way.name() == name).unwrap_or(Self::Unknown)
     }
 
     /// The `INITIATOR` of the FDX consent notification.
@@ -58,7 +60,7 @@ impl EndedBy {
         match self {
             Self::Customer | Self::CustomerRemoved => "INDIVIDUAL",
             Self::Client => "DATA_RECIPIENT",
-            Self::Operator | Self::CodeReplay | Self::RefreshTokenReplay | Self::ClientRemoved => "DATA_PROVIDER",
+            Self::Operator | Self::CodeReplay | Self::RefreshTokenReplay | Self::ClientRemoved | Self::Unknown => "DATA_PROVIDER",
         }
     }
 }
@@ -69,6 +71,18 @@ impl fmt::Display for EndedBy {
     }
 }
 
+impl Serialize for EndedBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for EndedBy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self::from_name(&name))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +90,11 @@ mod tests {
     #[test]
     fn names_come_back() {
         for way in EndedBy::ALL {
-            assert_eq!(EndedBy::from_name(way.name()), Some(way));
+            assert_eq!(EndedBy::from_name(way.name()), way);
         }
+        let read = |text: &str| serde_json::from_str::<EndedBy>(text);
+        assert_eq!(read("\"code_replay\"").unwrap(), EndedBy::CodeReplay);
+        assert_eq!(read("\"by_a_law_of_2031\"").unwrap(), EndedBy::Unknown);
+        assert!(read("7").is_err());
     }
 }

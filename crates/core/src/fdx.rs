@@ -42,9 +42,15 @@ impl DataClusters {
         })
     }
 
-    /// The set that a stored number stands for, if it stands for one.
-    pub fn from_bits(bits: u16) -> Option<Self> {
-        (bits < 1 << CLUSTERS.len()).then_some(Self(bits))
+    /// The clusters that are known among those that a stored number stands for; a newer version may have written others.
+    pub const fn known_among(bits: i64) -> Self {
+        Self((bits & ((1 << CLUSTERS.len()) - 1)) as u16)
+    }
+
+    /// The clusters that are known among these names.
+    pub fn known_in<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let bits = names.into_iter().filter_map(|name| CLUSTERS.iter().position(|known| *known == name));
+        Self(bits.fold(0, |set, bit| set | 1 << bit))
     }
 
     /// The number that stands for this set.
@@ -180,9 +186,9 @@ mod tests {
     fn clusters() {
         let set = DataClusters::from_names(["TRANSACTIONS", "ACCOUNT_BASIC"]).unwrap();
         assert_eq!(set.names().collect::<Vec<_>>(), ["ACCOUNT_BASIC", "TRANSACTIONS"]);
-        assert_eq!(DataClusters::from_bits(set.bits()), Some(set));
+        assert_eq!(DataClusters::known_among(i64::from(set.bits()) | 1 << 14 | 1 << 40), set);
         assert!(DataClusters::from_names(["GOSSIP"]).is_err());
-        assert_eq!(DataClusters::from_bits(1 << 14), None);
+        assert_eq!(DataClusters::known_in(["GOSSIP", "TRANSACTIONS", "ACCOUNT_BASIC"]), set);
     }
 
     #[test]

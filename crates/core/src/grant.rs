@@ -140,18 +140,37 @@ pub struct Terms {
     pub expires_at: Timestamp,
     /// When the customer last proved who they are.
     pub authenticated_at: Timestamp,
-    /// Where the code was sent; `/token` must name it again.
-    pub redirect_uri: String,
-    /// The PKCE challenge that the code is bound to.
-    pub challenge: Option<Challenge>,
-    /// The `nonce` of the authorization request, for the first ID token.
-    pub nonce: Option<String>,
     /// The era of the client when this was granted. A client removed since has a later one.
     pub client_era: u32,
     /// The era of the customer when this was granted.
     pub customer_era: u32,
+    /// The consent that this one hangs on, where `prompt=none` made it of another: it lives no longer than that one.
+    pub parent: Option<GrantId>,
     /// What its ID tokens have in common, once one was issued.
     pub lasting: Lasting,
+}
+
+impl Terms {
+    /// Whether this grant may hang on the consent `above`: one of the same client and customer, of the same eras, that hangs on none itself and ends no
+    /// sooner. So whoever sees that `above` was not ended need not look at anything else of it.
+    pub fn may_hang_on(&self, above: &Self) -> bool {
+        self.parent == Some(above.grant)
+            && above.parent.is_none()
+            && (&self.client, &self.customer) == (&above.client, &above.customer)
+            && (self.client_era, self.customer_era) == (above.client_era, above.customer_era)
+            && self.expires_at <= above.expires_at
+    }
+}
+
+/// What the code of a grant is bound to. Nothing but the exchange of the code needs it, so it is not kept for as long as the grant is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeBinding {
+    /// Where the code was sent; `/token` must name it again (RFC 6749 section 4.1.3).
+    pub redirect_uri: String,
+    /// The PKCE challenge of the authorization request (RFC 7636 section 4.4).
+    pub challenge: Option<Challenge>,
+    /// The `nonce` of the authorization request, for the first ID token.
+    pub nonce: Option<String>,
 }
 
 #[cfg(test)]

@@ -118,8 +118,8 @@ pub struct Issue<'a> {
     pub now: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// Whether this is the grant's first ID token, which carries the nonce.
-    pub first: bool,
+    /// The nonce of the authorization request, in the grant's first ID token alone.
+    pub nonce: Option<&'a str>,
     /// The access token of the same answer.
     pub access_token: &'a Secret,
     /// How it will be signed; decides the hash of `at_hash`.
@@ -137,7 +137,7 @@ pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::E
     let changing = ChangingClaims {
         exp: issue.expires_at,
         iat: issue.now,
-        nonce: if issue.first { terms.nonce.as_deref() } else { None },
+        nonce: issue.nonce,
         at_hash: &at_hash(issue.access_token, issue.alg),
         jti: &URL_SAFE_NO_PAD.encode(issue.random),
     };
@@ -187,11 +187,9 @@ mod tests {
             created_at: at,
             expires_at: at,
             authenticated_at: at,
-            redirect_uri: "https://app.example/callback".into(),
-            challenge: None,
-            nonce: Some("n-1".into()),
             client_era: 0,
             customer_era: 0,
+            parent: None,
             lasting: Lasting::default(),
         }
     }
@@ -204,7 +202,7 @@ mod tests {
             issuer: "https://auth.bank.example",
             now,
             expires_at: now.plus(60),
-            first: seconds == 0,
+            nonce: (seconds == 0).then_some("n-1"),
             access_token: &Secret::new("cat_x"),
             alg: Algorithm::Es256,
             random: [2; 16],

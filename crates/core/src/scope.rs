@@ -48,6 +48,11 @@ impl Scopes {
         (bits & !Self::ALL.0 == 0).then_some(Self(bits))
     }
 
+    /// The scopes that are known among those that a stored number stands for; a newer version may have written others.
+    pub const fn known_among(bits: i64) -> Self {
+        Self((bits & Self::ALL.0 as i64) as u8)
+    }
+
     /// The byte that stands for this set.
     pub const fn bits(self) -> u8 {
         self.0
@@ -116,5 +121,6 @@ mod tests {
         assert!(set.contains(Scopes::OPENID) && !set.contains(Scopes::PROFILE));
         assert_eq!(Scopes::parse("openid nonsense"), Err(UnknownScope("nonsense".into())));
         assert_eq!(Scopes::from_bits(8), None);
+        assert_eq!(Scopes::known_among(0x70f), Scopes::ALL);
     }
 }

@@ -381,6 +381,7 @@ dashboard-grant-revoke = Revoke at the bank
 grant-living = Living
 grant-expired = Expired
 grant-removed = Client or customer removed
+grant-parent-ended = The consent it hangs on has ended
 grant-ended = Ended
 grant-ended-client = Ended by the client
 grant-ended-customer = Ended by the customer
@@ -389,6 +390,7 @@ grant-ended-code_replay = Ended: a used code came again
 grant-ended-refresh_token_replay = Ended: a used refresh token came again
 grant-ended-client_removed = Ended: the client was removed
 grant-ended-customer_removed = Ended: the customer was removed
+grant-ended-unknown = Ended, in a way that this version has no word for
 
 dashboard-requests = Last requests
 dashboard-requests-none = No app has sent a request since the sandbox was started.

@@ -286,6 +286,7 @@ fn grant_json(grant: &Grant, now: Timestamp) -> Value {
         "ended_at": grant.ended.map(|ended| ended.at.to_string()),
         "ended_by": grant.ended.map(|ended| ended.by),
         "removed": !grant.current,
+        "parent": terms.parent,
     })
 }
 
@@ -314,7 +315,7 @@ async fn customer_add(
     }
     let accounts = accounts.as_ref().map_or(Ok(Vec::new()), read_accounts)?;
     let count = accounts.len();
-    let password = hash(password).await?;
+    let password = Some(hash(password).await?);
     let customer = Customer { id: id.clone(), name, password, created_at: now };
     match app.store.add_customer(NewCustomer { customer, accounts }).await.map_err(failed)? {
         AddCustomer::Added => Ok(json!({ "provider": id.provider, "customer": id.customer, "accounts": count })),

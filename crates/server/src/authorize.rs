@@ -112,6 +112,7 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         clusters: earlier.clusters,
         lookback_days: earlier.lookback_days,
         ends_no_later_than: Some(earlier.expires_at),
+        parent: None,
     };
     match consent::approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, request, &code),

@@ -28,7 +28,7 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::{CustomerId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::random;
 use counterfoil_core::redirect_uri::csp_source;
@@ -61,6 +61,8 @@ pub struct Approval {
     pub lookback_days: Option<u32>,
     /// An earlier end than that of client and server.
     pub ends_no_later_than: Option<Timestamp>,
+    /// The consent that it goes by, where the customer is not asked.
+    pub parent: Option<GrantId>,
 }
 
 /// Makes the grant and gives its code: the one way in which any code is made. `None` where the request was answered before, otherwise or with a
@@ -69,8 +71,7 @@ pub struct Approval {
 /// # Errors
 /// The store can't answer.
 pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Unavailable> {
-    let Approval { client, customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } =
-        approval;
+    let Approval { client, customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, .. } = approval;
     let expires_at = Lasts::of(app, &client, scopes, now).end(now);
     let terms = Terms {
         grant: request.grant,
@@ -84,11 +85,9 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         accounts,
         lookback_days,
         created_at: now,
-        expires_at: ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
+        expires_at: approval.ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
         authenticated_at,
-        redirect_uri: request.redirect_uri.clone(),
-        challenge: request.challenge,
-        nonce: request.nonce.clone(),
+        parent: approval.parent,
         lasting: Lasting::default(),
     };
     let mut code = Slip {
@@ -99,9 +98,11 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         seal: Seal::from_bytes(random::bytes()),
     };
     let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
-    let new = NewGrant { terms: terms.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
+    let bound = CodeBinding { redirect_uri: request.redirect_uri.clone(), challenge: request.challenge, nonce: request.nonce.clone() };
+    let new = NewGrant { terms: terms.clone(), code: bound.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
     match app.store.create_grant(new).await? {
         CreateGrant::Created => {}
+        CreateGrant::NoParent => return Ok(None),
         CreateGrant::Exists(existing) => {
             // A doubled Allow gets the code that the first one got, as long as that is good for anything. One that says something else does
             // not: the code would stand for what the customer has just seen and chosen otherwise.
@@ -112,9 +113,7 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
                 && (earlier.scopes, earlier.clusters, earlier.lookback_days) == (terms.scopes, terms.clusters, terms.lookback_days)
                 && earlier.accounts == terms.accounts
                 && earlier.expires_at <= terms.expires_at
-                && earlier.redirect_uri == terms.redirect_uri
-                && earlier.challenge == terms.challenge
-                && earlier.nonce == terms.nonce;
+                && app.store.code(request.grant).await? == Some(bound);
             if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
                 return Ok(None);
             }
@@ -346,6 +345,7 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
         clusters: now_shown.clusters,
         lookback_days: now_shown.lookback_days,
         ends_no_later_than: Some(now_shown.lasts.end(now)),
+        parent: None,
     };
     match approve(app, &request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, &request, &code),

@@ -64,7 +64,8 @@ pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp
     };
     let known = app.store.customer(&id).await?;
     let permit = app.password_gate.clone().acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
-    let hash = known.as_ref().map(|customer| customer.password.clone());
+    // Who has none signs in elsewhere, and is refused with as much work.
+    let hash = known.as_ref().and_then(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
         // Held until the hash is done: a client that goes away must not make room for another hash.
         let _permit = permit;

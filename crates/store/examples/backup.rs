@@ -13,16 +13,13 @@ use counterfoil_core::clock::DAY;
 use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
-use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
-use counterfoil_store::{NewGrant, OpenOptions, Redeem, Redeemed, Store, StoreAddress, StoreKind};
-use setting::{NOW, terms};
+use counterfoil_store::{OpenOptions, Redeem, Redeemed, Store, StoreAddress, StoreKind};
+use setting::{KEY, NOW, new_grant, terms};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-const KEY: SlipKeyId = SlipKeyId(1);
 
 #[tokio::main]
 async fn main() {
@@ -41,10 +38,7 @@ async fn main() {
     };
     let store = Arc::new(Store::open(options).await.unwrap());
     for from in (0..grants).step_by(1000) {
-        let made: Vec<_> = (from..grants.min(from + 1000))
-            .map(|n| NewGrant { terms: terms(n), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY })
-            .map(|grant| store.create_grant(grant))
-            .collect();
+        let made: Vec<_> = (from..grants.min(from + 1000)).map(|n| store.create_grant(new_grant(n))).collect();
         for made in made {
             made.await.unwrap();
         }

@@ -10,16 +10,14 @@ use counterfoil_core::clock::DAY;
 use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
-use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
-use counterfoil_store::{NewGrant, OpenOptions, Redeem, Store, StoreAddress, StoreCopy, StoreKind};
-use setting::{NOW, terms};
+use counterfoil_store::{OpenOptions, Redeem, Store, StoreAddress, StoreCopy, StoreKind};
+use setting::{KEY, NOW, new_grant, terms};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ISSUER: &str = "https://a.example";
-const KEY: SlipKeyId = SlipKeyId(1);
 
 fn redeem(n: u32) -> Redeem {
     let terms = Arc::new(terms(n));
@@ -47,8 +45,7 @@ async fn main() {
     let store = Store::open(options).await.unwrap();
     for from in (0..grants).step_by(1000) {
         let batch = from..grants.min(from + 1000);
-        let grant = |n| NewGrant { terms: terms(n), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
-        let made: Vec<_> = batch.clone().map(|n| store.create_grant(grant(n))).collect();
+        let made: Vec<_> = batch.clone().map(|n| store.create_grant(new_grant(n))).collect();
         for made in made {
             made.await.unwrap();
         }

@@ -212,8 +212,10 @@ impl StoreCopy {
             sleep(REACHES_ALL_WITHIN).await;
             from.refuse_served().await?;
         }
-        for table in TABLES.iter().filter(|table| table.is_numbered) {
-            on!(self.to, number_after(table, on!(self.from, last_number(table))?))?;
+        for table in &TABLES {
+            if let Some(number) = table.number {
+                on!(self.to, number_after(table, number, on!(self.from, last_number(table, number))?))?;
+            }
         }
         self.compare(rows, tell).await?;
         carry_keys(self).await.map_err(CopyError::Keys)?;

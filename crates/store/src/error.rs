@@ -75,9 +75,24 @@ pub enum OpenError {
     },
     /// A newer Counterfoil wrote it.
     #[error(
-        "the store {store} has schema {found}, and this version knows schemas up to {known}; use the version that wrote it or a newer one"
+        "the store {store} has schema {found}, which versions can use that know schema {oldest_reader}, and this one knows schemas up to {known}; use the \
+         version that wrote it or a newer one"
     )]
     Newer {
+        /// Where it is.
+        store: String,
+        /// Its schema.
+        found: u32,
+        /// The oldest schema whose versions can use it.
+        oldest_reader: u32,
+        /// The newest that we know.
+        known: u32,
+    },
+    /// It is older than it must be.
+    #[error(
+        "the store {store} has schema {found}, not yet {known}: run `counterfoil migrate` first, and replace every node of the version before"
+    )]
+    Older {
         /// Where it is.
         store: String,
         /// Its schema.

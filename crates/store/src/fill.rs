@@ -90,7 +90,7 @@ fn put_terms(terms: &Terms, piece: &mut Piece) {
     // A list of texts is always JSON.
     let accounts = serde_json::to_vec(&terms.accounts).unwrap_or_default();
     let number = |number: i64| number.to_be_bytes();
-    piece.begin_row(17);
+    piece.begin_row(19);
     piece.add(Some(&number(terms.grant.number())));
     piece.add(Some(terms.client.as_bytes()));
     piece.add(Some(terms.customer.provider.as_bytes()));
@@ -103,11 +103,14 @@ fn put_terms(terms: &Terms, piece: &mut Piece) {
     piece.add(Some(&number(terms.created_at.unix())));
     piece.add(Some(&number(terms.expires_at.unix())));
     piece.add(Some(&number(terms.authenticated_at.unix())));
-    piece.add(Some(terms.redirect_uri.as_bytes()));
-    piece.add(terms.challenge.as_ref().map(|challenge| challenge.as_bytes().as_slice()));
-    piece.add(terms.nonce.as_ref().map(|nonce| nonce.as_bytes()));
+    // What their codes were bound to was swept.
+    piece.add(Some(b""));
+    piece.add(None);
+    piece.add(None);
     piece.add(Some(&number(terms.client_era.into())));
     piece.add(Some(&number(terms.customer_era.into())));
+    piece.add(terms.parent.map(|parent| number(parent.number())).as_ref().map(<[u8; 8]>::as_slice));
+    piece.add(None);
 }
 
 /// A row of `counterfoil`; its columns as in `copy/tables.rs`.

@@ -47,8 +47,7 @@ impl<K> Weighter<K, Arc<Terms>> for Size {
     fn weight(&self, _: &K, terms: &Arc<Terms>) -> u64 {
         let accounts: usize = terms.accounts.iter().map(String::len).sum();
         let named = terms.client.len() + terms.customer.provider.len() + terms.name.len() + accounts;
-        let nonce = terms.nonce.as_ref().map_or(0, String::len);
-        let others = terms.customer.customer.len() + terms.redirect_uri.len() + nonce + terms.accounts.len() * size_of::<String>();
+        let others = terms.customer.customer.len() + terms.accounts.len() * size_of::<String>();
         // What its ID tokens have in common names some of that again. It may be written at any time, and what an entry weighs may not change.
         (size_of::<Terms>() + named + others + named + Lasting::USUAL_BYTES) as u64
     }

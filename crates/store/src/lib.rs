@@ -29,6 +29,7 @@ mod files;
 mod fill;
 mod journal;
 mod kept;
+mod level;
 mod limits;
 mod lock;
 mod loss;

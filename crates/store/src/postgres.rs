@@ -12,6 +12,7 @@ mod era;
 mod fill;
 mod grants;
 mod identity;
+mod indexes;
 mod loss;
 mod pool;
 mod reads;
@@ -30,11 +31,12 @@ use crate::OpenOptions;
 use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
 use crate::journal::Journal;
+use crate::level::Level;
 use connection::Connector;
 use pool::{Lent, Pool, lend};
 use reads::Read;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -61,6 +63,8 @@ struct Inner {
     connector: Arc<Connector>,
     pool: Pool,
     journal: Mutex<Journal>,
+    /// Whether rows are written in the form of level 2: known since the last look for changes. Both forms are always read.
+    level_two: AtomicBool,
     /// Writes that wait or are under way.
     waiting: AtomicUsize,
     counts: Arc<Counts>,
@@ -87,6 +91,8 @@ impl Postgres {
         }
         let mut journal = Journal::open(options.endings_log.clone())?;
         identity::take(&mut connection, &store, options).await?;
+        let (level, id) = identity::level_and_id(&connection.client).await.map_err(unreachable)?;
+        journal.is_of(id);
         journal.catch_up(grants::recent_endings(&mut connection).await.map_err(unreachable)?)?;
         drop(connection);
         let pool = pool::new(connector.clone());
@@ -94,6 +100,7 @@ impl Postgres {
             connector,
             pool,
             journal: Mutex::new(journal),
+            level_two: AtomicBool::new(level >= Level::Two),
             waiting: AtomicUsize::new(0),
             counts,
             settling: Semaphore::new(pool::SIZE / 2),
@@ -108,7 +115,16 @@ impl Postgres {
         let found = identity::found_schema(client, &store).await?;
         identity::check(client, &store, options).await?;
         identity::migrate(client, &store).await?;
-        Ok((found, identity::known_schema()))
+        Ok((found, found.max(identity::known_schema())))
+    }
+
+    /// Raises the level of a store to the newest; gives it as it was, and as it is.
+    pub(crate) async fn finish(address: PostgresAddress, options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+        let store = address.to_string();
+        let client = &mut copy::connect(address, &store).await?.client;
+        identity::found_schema(client, &store).await?;
+        identity::check(client, &store, options).await?;
+        identity::finish(client, &store).await
     }
 
     pub(crate) async fn must_exist(address: PostgresAddress) -> Result<(), OpenError> {
@@ -150,6 +166,16 @@ impl Postgres {
             drop(Lent::take(connection));
         }
         rows
+    }
+}
+
+impl Inner {
+    fn level(&self) -> Level {
+        if self.level_two.load(Ordering::Relaxed) { Level::Two } else { Level::One }
+    }
+
+    fn set_level(&self, level: Level) {
+        self.level_two.store(level >= Level::Two, Ordering::Relaxed);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
@@ -15,8 +15,8 @@ pub struct Customer {
     pub id: CustomerId,
     /// The name to show.
     pub name: String,
-    /// Argon2id, in PHC string format.
-    pub password: Secret,
+    /// Argon2id, in PHC string format; none of customers who sign in elsewhere.
+    pub password: Option<Secret>,
     /// When it was added.
     pub created_at: Timestamp,
 }
@@ -59,12 +59,14 @@ pub struct Grant {
     pub ended: Option<EndedAt>,
     /// Whether client and customer were never removed since it was given.
     pub current: bool,
+    /// Whether the consent that it hangs on, if it hangs on one, is there and was not ended.
+    pub parent_lives: bool,
 }
 
 impl Grant {
     /// Whether its tokens are good at `now`.
     pub fn is_living(&self, now: Timestamp) -> bool {
-        !self.counterfoil.ended && self.current && now < self.terms.expires_at
+        !self.counterfoil.ended && self.current && self.parent_lives && now < self.terms.expires_at
     }
 }
 
@@ -103,6 +105,8 @@ pub struct Session {
 pub struct NewGrant {
     /// What the customer allowed.
     pub terms: Terms,
+    /// What its code is bound to.
+    pub code: CodeBinding,
     /// 128 random bits.
     pub seal: Seal,
     /// When the code expires.
@@ -118,6 +122,8 @@ pub enum CreateGrant {
     Created,
     /// A grant of this id is there already: a doubled consent, or (once in a long while) another one of the same second.
     Exists(Box<(Terms, Counterfoil)>),
+    /// It was to hang on a consent that is not there or no longer lives, is another client's or customer's, ends earlier, or hangs on one itself.
+    NoParent,
 }
 
 /// What became of a grant to end.
@@ -136,7 +142,7 @@ pub enum Ending {
 pub struct GrantFilter {
     /// Of this client alone.
     pub client: Option<String>,
-    /// Of this customer alone.
+    /// Of this customer alone, and then none that hangs on another: what a customer allowed is one consent, however often `prompt=none` asked for it again.
     pub customer: Option<CustomerId>,
     /// Older than this one alone: to go on where a page ended.
     pub before: Option<GrantId>,

@@ -18,7 +18,7 @@ pub struct Redeem {
     pub successor_expires_at: Timestamp,
     /// The key that the next slip will be made with.
     pub slip_key: SlipKeyId,
-    /// The terms of its grant, by which the eras of client and customer are checked.
+    /// The terms of its grant, by which the eras of client and customer are checked, and the consent that it hangs on.
     pub terms: Arc<Terms>,
 }
 
@@ -75,6 +75,11 @@ impl Redeemed {
     /// The grant of the slip is of an earlier era.
     pub(crate) fn removed() -> Self {
         Self::Refused { refused: None, reason: "the client or customer was removed since the grant was given".into() }
+    }
+
+    /// The grant of the slip hangs on a consent that is ended or not there.
+    pub(crate) fn without_parent() -> Self {
+        Self::Refused { refused: Some(Refused::Ended), reason: "the consent that the grant hangs on was ended".into() }
     }
 }
 

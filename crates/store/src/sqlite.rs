@@ -23,6 +23,7 @@ use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
 use crate::files::directory_of;
 use crate::journal::Journal;
+use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER, oldest_reader};
 use crate::lock::Lock;
 use crate::pending::Pending;
 use crate::record::StoredKeys;
@@ -30,6 +31,7 @@ use crate::{OpenOptions, StoreKind};
 use checkpoint::Checkpointer;
 pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
 use counterfoil_core::clock::Seconds;
+use counterfoil_core::random;
 use era::Eras;
 pub use log_file::LogFile;
 use loss::Epoch;
@@ -69,6 +71,8 @@ pub(crate) struct Sqlite {
     readers: Arc<Readers>,
     eras: Arc<Eras>,
     epoch: Epoch,
+    /// Raised while nobody has the file open.
+    level: Level,
     counts: Arc<Counts>,
     /// After all connections: see [`Checkpointer::start`].
     _file: Arc<File>,
@@ -89,6 +93,8 @@ impl Sqlite {
         let damaged = |e: rusqlite::Error| open_error(path, &e);
         let epoch = Epoch::load(&db).map_err(damaged)?;
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
+        let level = Level::of(meta(&db, "level").map_err(damaged)?.as_deref());
+        journal.is_of(id(&db).map_err(damaged)?);
         journal.catch_up(grants::recent_endings(&db).map_err(damaged)?)?;
         let commits = Arc::<Commits>::default();
         let readers = (0..READERS).map(|_| connect(path)).collect::<Result<_, _>>().map_err(damaged)?;
@@ -106,7 +112,7 @@ impl Sqlite {
         let db = with_large_cache(db).map_err(damaged)?;
         let log = checkpointer.log(log_file, readers.clone());
         let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
-        Ok(Self { writer, checkpointer, readers, eras, epoch, counts, _file: file, _lock: lock })
+        Ok(Self { writer, checkpointer, readers, eras, epoch, level, counts, _file: file, _lock: lock })
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.
@@ -115,7 +121,31 @@ impl Sqlite {
         let (mut db, found) = existing(path)?;
         check_identity(&db, path, options)?;
         migrate(&mut db, path, found)?;
-        Ok((found, known_schema()))
+        Ok((found, found.max(known_schema())))
+    }
+
+    /// Raises the level of a store to the newest; gives it as it was, and as it is.
+    pub(crate) fn finish(path: &Path, options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+        let _lock = own(path, options)?;
+        let (db, found) = existing(path)?;
+        check_identity(&db, path, options)?;
+        let store = || path.display().to_string();
+        if found < known_schema() {
+            return Err(OpenError::Older { store: store(), found, known: known_schema() });
+        }
+        let raise = || -> rusqlite::Result<u32> {
+            let transaction = db.unchecked_transaction()?;
+            let before = meta(&db, "level")?.and_then(|text| text.parse().ok()).unwrap_or(1);
+            if before < NEWEST_LEVEL {
+                set_meta(&db, "level", &NEWEST_LEVEL.to_string())?;
+                set_meta(&db, "oldest_reader", &OLDEST_READER.to_string())?;
+            }
+            // Of version 1, and never delivered.
+            db.execute("DELETE FROM event", [])?;
+            transaction.commit()?;
+            Ok(before)
+        };
+        raise().map(|before| (before, before.max(NEWEST_LEVEL))).map_err(|e| open_error(path, &e))
     }
 
     pub(crate) fn probe(&self) -> Pending<()> {
@@ -277,24 +307,35 @@ fn known_schema() -> u32 {
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
 }
 
-/// The version of the store's schema; 0 where it has none yet. A newer one than ours is refused.
+/// The version of the store's schema; 0 where it has none yet. A newer one than ours is refused, unless it says that we can read it.
 fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenError> {
+    let failed = |e: rusqlite::Error| open_error(path, &e);
     let found = || match has_table(db, "refinery_schema_history")? {
         true => db.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0)),
         false => Ok(0),
     };
-    let (found, known) = (found().map_err(|e: rusqlite::Error| open_error(path, &e))?, known_schema());
-    if found > known { Err(OpenError::Newer { store: path.display().to_string(), found, known }) } else { Ok(found) }
+    let (found, known) = (found().map_err(failed)?, known_schema());
+    if found > known {
+        let oldest_reader = oldest_reader(found, meta(db, "oldest_reader").map_err(failed)?.as_deref());
+        if oldest_reader > known {
+            return Err(OpenError::Newer { store: path.display().to_string(), found, oldest_reader, known });
+        }
+    }
+    Ok(found)
 }
 
 fn migrate(db: &mut Connection, path: &Path, found: u32) -> Result<(), OpenError> {
-    if found == known_schema() {
+    if found >= known_schema() {
         return Ok(());
     }
+    let failed = |e: rusqlite::Error| open_error(path, &e);
+    // A table that is made again must not take with it what refers to it, and within a transaction this can't be set.
+    db.pragma_update(None, "foreign_keys", false).map_err(failed)?;
     migrations::runner().run(db).map(drop).map_err(|e| OpenError::Damaged {
         store: path.display().to_string(),
         problem: format!("its schema could not be brought up to date: {e}"),
-    })
+    })?;
+    db.pragma_update(None, "foreign_keys", true).map_err(failed)
 }
 
 /// Compares what the store is with what is wanted, before anything of it is changed.
@@ -330,6 +371,13 @@ fn write_identity(db: &Connection, path: &Path, options: &OpenOptions) -> Result
             .map(drop),
     };
     write().map_err(|e: rusqlite::Error| open_error(path, &e))
+}
+
+/// The store's id, drawn where it has none yet. Copies and backups of a store have its id.
+fn id(db: &Connection) -> rusqlite::Result<String> {
+    let drawn = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+    db.execute("INSERT INTO meta VALUES ('id', ?1) ON CONFLICT DO NOTHING", [&drawn])?;
+    Ok(meta(db, "id")?.unwrap_or(drawn))
 }
 
 fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {

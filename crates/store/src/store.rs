@@ -19,7 +19,7 @@ use crate::{OpenOptions, StoreAddress};
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::secret::Secret;
 use counterfoil_core::verdict::Counterfoil;
 use std::path::Path;
@@ -87,6 +87,19 @@ impl Store {
         match &options.address {
             StoreAddress::Sqlite(path) => Sqlite::migrate(path, options),
             StoreAddress::Postgres(address) => Postgres::migrate((**address).clone(), options).await,
+        }
+    }
+
+    /// Raises the level of the store at `options.address` to the newest, once no node of an earlier version uses it: from then on it is written in forms
+    /// that those can't read. Gives its level before and after. A file must not be in use; nodes of this version on a database may go on, and learn of it
+    /// within two seconds.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the person who started the process; [`OpenError::Older`] where the schema is not up to date.
+    pub async fn finish_migration(options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+        match &options.address {
+            StoreAddress::Sqlite(path) => Sqlite::finish(path, options),
+            StoreAddress::Postgres(address) => Postgres::finish((**address).clone(), options).await,
         }
     }
 
@@ -163,7 +176,8 @@ impl Store {
         write!(self, redeem(redeem))
     }
 
-    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing.
+    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing. One that is to hang on
+    /// a consent is made only where that one lives.
     pub fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
         write!(self, create_grant(grant))
     }
@@ -184,8 +198,16 @@ impl Store {
         Ok(found)
     }
 
-    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer: one read by primary
-    /// key, every time.
+    /// What the code of a grant is bound to, for as long as it can be exchanged or replayed; `None` once that was swept, or where there is no such grant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn code(&self, grant: GrantId) -> Result<Option<CodeBinding>, StoreError> {
+        read!(self, code(grant))
+    }
+
+    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer, and neither is the consent that it
+    /// hangs on, if it hangs on one: one read by primary key, every time.
     ///
     /// Promise: once an ending or removal was answered, by whatever node, this gives `None`.
     ///

@@ -7,7 +7,6 @@ mod setting;
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::DAY;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::pkce::Challenge;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::Counterfoil;
 use counterfoil_store::{CopyError, Filling, GrantFilter, OpenOptions, Redeem, Redeemed, Store, StoreAddress, StoreKind};
@@ -25,8 +24,6 @@ fn terms(n: u64) -> Terms {
         name: "Ada \"Quill\"".into(),
         accounts: vec![format!("a-{n}"), "b\"".into()],
         lookback_days: sometimes.then_some(90),
-        challenge: sometimes.then(|| Challenge::from_bytes([7; 32])),
-        nonce: sometimes.then(|| "nonce".into()),
         ..new_grant(u32::try_from(n).unwrap()).terms
     }
 }

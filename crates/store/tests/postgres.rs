@@ -171,7 +171,7 @@ async fn endings_are_applied_again_where_the_database_forgot_them() {
     store.remove_client("gone".into(), NOW).await.unwrap();
     psql(
         &url,
-        "UPDATE counterfoil SET ended = false; DELETE FROM ending; DELETE FROM audit; DELETE FROM event; DELETE FROM era; \
+        "UPDATE counterfoil SET ended = false; DELETE FROM ending; DELETE FROM audit; DELETE FROM delivery; DELETE FROM era; \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
     );
     assert!(store.living(&terms).await.unwrap().is_none());
@@ -199,7 +199,10 @@ async fn a_database_that_could_forget_is_refused_and_another_programs_too() {
 
     let url = fresh_database();
     drop(open(&url).await);
-    psql(&url, "UPDATE refinery_schema_history SET version = 99");
+    psql(
+        &url,
+        "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
+    );
     assert!(matches!(Store::open(options(&url)).await.unwrap_err(), OpenError::Newer { found: 99, .. }));
 
     let error = Store::open(options("postgres://nobody@127.0.0.1:1/nothing")).await.unwrap_err();

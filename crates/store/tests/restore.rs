@@ -201,7 +201,13 @@ async fn what_can_not_be_restored_is_refused_before_anything_is_touched() {
             changed("issuer.db", "UPDATE meta SET value = 'https://b.example' WHERE key = 'issuer'"),
             "belongs to the issuer https://b.example",
         ),
-        (changed("newer.db", "UPDATE refinery_schema_history SET version = 99"), "schema 99"),
+        (
+            changed(
+                "newer.db",
+                "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '3' WHERE key = 'oldest_reader'",
+            ),
+            "schema 99",
+        ),
         (file("torn.db", &torn), "damaged"),
         (it.path("store.db"), "the store itself"),
     ] {

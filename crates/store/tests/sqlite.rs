@@ -28,7 +28,12 @@ async fn foreign_and_damaged_files_are_told_apart_and_left_alone() {
     assert!(matches!(Store::open(options(&dir)).await.unwrap_err(), OpenError::Foreign { .. }));
     std::fs::remove_file(&path).unwrap();
     drop(Store::open(options(&dir)).await.unwrap());
-    rusqlite::Connection::open(&path).unwrap().execute_batch("UPDATE refinery_schema_history SET version = 99").unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
+        )
+        .unwrap();
     assert!(matches!(Store::open(options(&dir)).await.unwrap_err(), OpenError::Newer { found: 99, .. }));
     let mut bytes = std::fs::read(&path).unwrap();
     let page = bytes.len().min(1024);

@@ -54,7 +54,10 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         Action::List { client, customer, before, limit, common } => {
             let list = common.ask(Command::GrantList { client, customer, before, limit })?;
             common.show(&list, |list| {
-                output::table(list, &["grant", "client", "provider", "customer", "living", "created_at", "next_slip", "ended_by"]);
+                output::table(
+                    list,
+                    &["grant", "client", "provider", "customer", "living", "created_at", "next_slip", "ended_by", "parent"],
+                );
             });
         }
         Action::Show { grant, common } => common.show(&common.ask(Command::GrantShow { grant })?, output::record),

@@ -43,7 +43,7 @@ pub(super) const FAULTS: [&str; 10] = [
 ];
 
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 47] = [
+pub(super) const NAMED: [&str; 49] = [
     "changed-accounts-added",
     "changed-accounts-removed",
     "changed-accounts-renamed",
@@ -82,8 +82,10 @@ pub(super) const NAMED: [&str; 47] = [
     "grant-ended-customer_removed",
     "grant-ended-operator",
     "grant-ended-refresh_token_replay",
+    "grant-ended-unknown",
     "grant-expired",
     "grant-living",
+    "grant-parent-ended",
     "grant-removed",
     "row-client-confidential",
     "row-client-other",

@@ -74,6 +74,7 @@ pub async fn approve_at_once(
             clusters: client.settings.data_clusters,
             lookback_days: client.settings.lookback_days,
             ends_no_later_than: None,
+            parent: None,
         };
         if let Some(code) = approve(app, request, approval, now).await? {
             return Ok(code);

@@ -85,7 +85,7 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
         let password =
             tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(|e| PasswordError::Hash(e.to_string()))??;
         let accounts = read_accounts(&serde_json::json!({ "accounts": customer.accounts })).map_err(SeedError::BuiltIn)?;
-        let customer = Customer { id, name: customer.name, password, created_at: now };
+        let customer = Customer { id, name: customer.name, password: Some(password), created_at: now };
         app.store.add_customer(NewCustomer { customer, accounts }).await?;
     }
     app.reload_clients().await?;

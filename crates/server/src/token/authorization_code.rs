@@ -24,11 +24,13 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let slip = slip.map_err(|reason| request.refuse(Refusal::CodeInvalid, reason))?;
     let terms = request.terms_of(slip.grant, Refusal::CodeInvalid).await?;
     let refuse = |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
-    if !same(redirect_uri.as_bytes(), terms.redirect_uri.as_bytes()) {
+    let bound = app.store.code(terms.grant).await.map_err(Refused::unavailable)?;
+    let bound = bound.ok_or_else(|| refuse(Refusal::CodeInvalid, "the code is so old that what it was bound to is forgotten"))?;
+    if !same(redirect_uri.as_bytes(), bound.redirect_uri.as_bytes()) {
         return Err(refuse(Refusal::RedirectUriMismatch, "the redirect_uri is not that of the authorization request"));
     }
     // RFC 7636 section 4.6, and RFC 9700 section 2.1.1: a verifier where no challenge was is a downgrade.
-    match (&terms.challenge, form.get("code_verifier")) {
+    match (&bound.challenge, form.get("code_verifier")) {
         (None, None) => {}
         (Some(challenge), Some(verifier)) if challenge.is_met_by(verifier) => {}
         (Some(_), Some(_)) => return Err(refuse(Refusal::PkceMismatch, "the code_verifier is wrong")),
@@ -37,6 +39,6 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     }
     let claim = Claim::keyless(&ring.claims, random::unique(), Request { client: &request.client.id, slip: code, scope: None });
     let presented = Presented { slip, claim, now, on_replay: request.client.settings.on_replay(), on_lost_answer: OnLostAnswer::Strict };
-    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes: terms.scopes };
+    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes: terms.scopes, nonce: bound.nonce.as_deref() };
     issue.redeem(presented, Refusal::CodeInvalid).await
 }

@@ -29,6 +29,8 @@ pub(super) struct Issue<'a> {
     pub(super) ring: &'a Ring,
     pub(super) terms: &'a Arc<Terms>,
     pub(super) scopes: Scopes,
+    /// That of the authorization request, where a code is redeemed.
+    pub(super) nonce: Option<&'a str>,
 }
 
 /// What of the tokens can be had before the write: everything that could be missing.
@@ -59,7 +61,7 @@ impl Issue<'_> {
         let successor_expires_at = now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
         let (slip_key, terms) = (self.ring.slips.current(), self.terms.clone());
         let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key, terms });
-        let tokens = self.sign(prepared, skew, presented.slip.number == 0);
+        let tokens = self.sign(prepared, skew);
         let redeemed = pending.await.map_err(unavailable)?;
         app.metrics.count_slip(&redeemed, self.terms.grant);
         let refuse = |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
@@ -85,8 +87,8 @@ impl Issue<'_> {
         Ok(Prepared { access_token, key, expires_at })
     }
 
-    /// Signs the ID token, its times off by `skew`; the grant's `first` carries the nonce.
-    fn sign(&self, prepared: Prepared<'_>, skew: Seconds, first: bool) -> Result<Tokens, Refused> {
+    /// Signs the ID token, its times off by `skew`.
+    fn sign(&self, prepared: Prepared<'_>, skew: Seconds) -> Result<Tokens, Refused> {
         let TokenRequest { app, now, .. } = self.request;
         let Prepared { access_token, key, expires_at } = prepared;
         let issue = id_token::Issue {
@@ -94,7 +96,7 @@ impl Issue<'_> {
             issuer: &app.settings.issuer,
             now: now.plus(skew),
             expires_at: expires_at.plus(skew),
-            first,
+            nonce: self.nonce,
             access_token: &access_token,
             alg: key.alg,
             random: random::unique(),

@@ -42,7 +42,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     };
     let settings = &request.client.settings;
     let presented = Presented { slip, claim, now, on_replay: settings.on_replay(), on_lost_answer: settings.on_lost_answer };
-    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes };
+    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes, nonce: None };
     issue.redeem(presented, Refusal::RefreshTokenInvalid).await
 }
 

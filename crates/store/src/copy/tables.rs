@@ -26,18 +26,18 @@ pub(crate) struct Table {
     pub(crate) key: usize,
     /// Which rows are copied, as SQL; all, where it is empty.
     pub(crate) which: &'static str,
-    /// Whether the store numbers its rows, as `id`.
-    pub(crate) is_numbered: bool,
+    /// The column in which the store numbers its rows, if it does.
+    pub(crate) number: Option<&'static str>,
 }
 
 use Kind::{Bytes, Flag, Integer, Small, Text};
 
 const fn table(name: &'static str, key: usize, columns: &'static [(&'static str, Kind)]) -> Table {
-    Table { name, columns, key, which: "", is_numbered: false }
+    Table { name, columns, key, which: "", number: None }
 }
 
 const fn numbered(name: &'static str, columns: &'static [(&'static str, Kind)]) -> Table {
-    Table { name, columns, key: 1, which: "", is_numbered: true }
+    Table { name, columns, key: 1, which: "", number: Some("id") }
 }
 
 /// What customers allowed.
@@ -62,6 +62,8 @@ pub(crate) const TERMS: Table = table(
         ("nonce", Text),
         ("client_era", Integer),
         ("customer_era", Integer),
+        ("parent", Integer),
+        ("open", Text),
     ],
 );
 /// Where grants stand.
@@ -82,7 +84,7 @@ pub(crate) const COUNTERFOIL: Table = table(
 );
 
 /// The tables, those that others refer to before those.
-pub(crate) const TABLES: [Table; 14] = [
+pub(crate) const TABLES: [Table; 17] = [
     Table {
         which: "WHERE key NOT IN ('changes', 'copying', 'moved_for_good', 'moved_to', 'probe')",
         ..table("meta", 1, &[("key", Text), ("value", Text)])
@@ -113,7 +115,11 @@ pub(crate) const TABLES: [Table; 14] = [
     ),
     TERMS,
     COUNTERFOIL,
-    table("ending", 1, &[("grant_id", Integer), ("at", Integer), ("ended_by", Text)]),
+    table("code", 1, &[("grant_id", Integer), ("redirect_uri", Text), ("challenge", Bytes), ("nonce", Text)]),
+    Table {
+        number: Some("number"),
+        ..table("ending", 1, &[("grant_id", Integer), ("at", Integer), ("ended_by", Text), ("number", Integer)])
+    },
     table(
         "audit",
         3,
@@ -128,6 +134,7 @@ pub(crate) const TABLES: [Table; 14] = [
         ],
     ),
     numbered("event", &[("id", Integer), ("at", Integer), ("type", Text), ("grant_id", Integer), ("initiator", Text)]),
+    numbered("delivery", &[("id", Integer), ("at", Integer), ("type", Text), ("grant_id", Integer), ("initiator", Text)]),
     table(
         "session",
         1,
@@ -141,10 +148,22 @@ pub(crate) const TABLES: [Table; 14] = [
             ("customer_era", Integer),
         ],
     ),
+    table("authorization", 1, &[("id", Bytes), ("browser", Bytes), ("kind", Text), ("document", Text), ("expires_at", Integer)]),
     numbered("sign_in_failure", &[("id", Integer), ("customer", Bytes), ("at", Integer)]),
 ];
 
 impl Table {
+    /// Its name, as SQL: one of them is a word of PostgreSQL's.
+    pub(crate) fn sql_name(&self) -> String {
+        format!("\"{}\"", self.name)
+    }
+
+    /// Whether there is a row in it that a store does not have from the beginning, as an expression of SQL.
+    pub(crate) fn has_rows(&self) -> String {
+        let which = if self.name == "meta" { "WHERE key NOT IN ('level', 'oldest_reader')" } else { "" };
+        format!("EXISTS (SELECT 1 FROM {} {which})", self.sql_name())
+    }
+
     /// The names of its columns, as SQL.
     pub(crate) fn names(&self) -> String {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
@@ -152,7 +171,7 @@ impl Table {
 
     /// How its rows are read, in the order of the key; `collation` is what makes texts go by their bytes.
     pub(crate) fn select(&self, collation: &str) -> String {
-        let mut sql = format!("SELECT {} FROM {} {} ORDER BY ", self.names(), self.name, self.which);
+        let mut sql = format!("SELECT {} FROM {} {} ORDER BY ", self.names(), self.sql_name(), self.which);
         for (at, (name, kind)) in self.columns.iter().take(self.key).enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             let collation = if *kind == Kind::Text { collation } else { "" };
@@ -195,7 +214,7 @@ mod tests {
     }
 
     fn numbered() -> BTreeSet<String> {
-        TABLES.iter().filter(|table| table.is_numbered).map(|table| table.name.to_owned()).collect()
+        TABLES.iter().filter(|table| table.number == Some("id")).map(|table| table.name.to_owned()).collect()
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ impl Postgres {
             let columns = Columns::of(row, "client");
             let id: &str = columns.get(0)?;
             if clients.last().is_none_or(|last| &*last.id != id) {
-                let settings: ClientSettings = columns.make(1, |text: &str| serde_json::from_str(text).ok())?;
+                let settings: ClientSettings = columns.make(1, |text: &str| ClientSettings::from_document(text).ok())?;
                 let (created_at, era) = (columns.time(2)?, columns.number(3)?);
                 clients.push(Client { id: id.into(), settings, secrets: Vec::new(), created_at, era });
             }
@@ -48,7 +48,7 @@ impl Postgres {
         now: Timestamp,
     ) -> Pending<AddClient> {
         // These types always serialise.
-        let settings = serde_json::to_string(&settings).unwrap_or_default();
+        let settings = self.inner.level().document(&settings).unwrap_or_default();
         self.write((id, settings, secret, now), |write, (id, settings, secret, now)| {
             async move {
                 let insert = "INSERT INTO client VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -69,7 +69,7 @@ impl Postgres {
     }
 
     pub(crate) fn set_client(&self, id: String, settings: ClientSettings) -> Pending<bool> {
-        let settings = serde_json::to_string(&settings).unwrap_or_default();
+        let settings = self.inner.level().document(&settings).unwrap_or_default();
         self.write((id, settings), |write, (id, settings)| {
             async move {
                 let set = write.execute("UPDATE client SET settings = $2 WHERE client_id = $1", &[id, settings]).await?;

@@ -62,7 +62,7 @@ impl Database {
         options: &OpenOptions,
     ) -> Result<(Self, bool), CopyError> {
         let client = connect(address, name).await?.client;
-        identity::found_schema(&client, name).await?;
+        identity::refuse_unknown(identity::found_schema(&client, name).await?, name)?;
         let moved = match identity::check(&client, name, options).await {
             Err(OpenError::Moved { to, .. }) if to == target && !is_moved_for_good(&client, name).await? => true,
             checked => checked.map(|()| false)?,
@@ -82,13 +82,14 @@ impl Database {
 
     /// Empties an unfinished copy and leaves `mark`; false where the database holds anything else.
     pub(crate) async fn claim(&self, mark: &str) -> Result<bool, CopyError> {
-        let tables: Vec<&str> = TABLES.iter().map(|table| table.name).chain(OTHERS).collect();
+        let tables: Vec<String> = TABLES.iter().map(Table::sql_name).chain(OTHERS.map(str::to_owned)).collect();
         let claiming = async {
             // A server that starts now comes before this, and its rows are seen, or after it, and sees the mark.
             self.client.batch_execute("BEGIN; LOCK TABLE meta IN ACCESS EXCLUSIVE MODE").await?;
             let mut is_free = self.client.query_opt("SELECT FROM meta WHERE key = 'copying'", &[]).await?.is_some();
             if !is_free {
-                let any: Vec<String> = tables.iter().map(|table| format!("EXISTS (SELECT FROM {table})")).collect();
+                let others = OTHERS.iter().map(|table| format!("EXISTS (SELECT FROM {table})"));
+                let any: Vec<String> = TABLES.iter().map(Table::has_rows).chain(others).collect();
                 is_free = !self.client.query_one(&format!("SELECT {}", any.join(" OR ")), &[]).await?.try_get(0)?;
             }
             if is_free {
@@ -169,23 +170,23 @@ impl Database {
     }
 
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, CopyError> {
-        let count = self.number(&format!("SELECT count(*) FROM {} {}", table.name, table.which)).await?;
+        let count = self.number(&format!("SELECT count(*) FROM {} {}", table.sql_name(), table.which)).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// The last number that a row of the table was given; 0 where none was.
-    pub(crate) async fn last_number(&self, table: &'static Table) -> Result<i64, CopyError> {
+    pub(crate) async fn last_number(&self, table: &'static Table, number: &'static str) -> Result<i64, CopyError> {
         let name = table.name;
-        let given = format!("pg_sequence_last_value(pg_get_serial_sequence('{name}', 'id')::regclass)");
-        self.number(&format!("SELECT greatest((SELECT max(id) FROM {name}), {given}, 0)")).await
+        let given = format!("pg_sequence_last_value(pg_get_serial_sequence('{name}', '{number}')::regclass)");
+        self.number(&format!("SELECT greatest((SELECT max({number}) FROM {name}), {given}, 0)")).await
     }
 
     /// Has the next rows of the table get numbers after `last`.
-    pub(crate) async fn number_after(&self, table: &'static Table, last: i64) -> Result<(), CopyError> {
+    pub(crate) async fn number_after(&self, table: &'static Table, number: &'static str, last: i64) -> Result<(), CopyError> {
         if last == 0 {
             return Ok(());
         }
-        self.number(&format!("SELECT setval(pg_get_serial_sequence('{}', 'id')::regclass, {last})", table.name)).await.map(drop)
+        self.number(&format!("SELECT setval(pg_get_serial_sequence('{}', '{number}')::regclass, {last})", table.name)).await.map(drop)
     }
 
     /// Reads the rows of a table in the order of its key.
@@ -211,7 +212,7 @@ impl Database {
 
     /// Writes rows to a table.
     pub(crate) async fn write(&self, table: &'static Table, mut pieces: Receiver<Piece>) -> Result<(), CopyError> {
-        let copy = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, table.names());
+        let copy = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.sql_name(), table.names());
         let writing = async {
             let mut rows = pin!(self.client.copy_in(&copy).await?);
             rows.send(Cursor::new(HEADER.to_vec())).await?;

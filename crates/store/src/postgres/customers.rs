@@ -13,13 +13,14 @@ use counterfoil_core::grant::CustomerId;
 use counterfoil_core::secret::Secret;
 use futures_util::FutureExt as _;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 fn customer(row: &Row) -> Result<Customer, Trouble> {
     let columns = Columns::of(row, "customer");
     Ok(Customer {
         id: CustomerId { provider: columns.get(0)?, customer: columns.get(1)? },
         name: columns.get(2)?,
-        password: Secret::new(columns.get::<String>(3)?),
+        password: columns.get::<Option<String>>(3)?.map(Secret::new),
         created_at: columns.time(4)?,
     })
 }
@@ -67,11 +68,13 @@ impl Postgres {
                 let Customer { id, name, password, created_at } = &new.customer;
                 let insert = "INSERT INTO customer (provider, customer, name, password, created_at) VALUES ($1, $2, $3, $4, $5) \
                     ON CONFLICT DO NOTHING RETURNING id";
-                let added = write.row(insert, &[&id.provider, &id.customer, name, &password.expose(), &created_at.unix()]).await?;
+                let password = password.as_ref().map(Secret::expose);
+                let added = write.row(insert, &[&id.provider, &id.customer, name, &password, &created_at.unix()]).await?;
                 let Some(added) = added else {
                     // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
-                    let own = "SELECT FROM customer WHERE provider = $1 AND customer = $2 AND password = $3";
-                    let own = write.again && write.row(own, &[&id.provider, &id.customer, &password.expose()]).await?.is_some();
+                    let own = "SELECT FROM customer WHERE provider = $1 AND customer = $2 AND password IS NOT DISTINCT FROM $3 AND created_at = $4";
+                    let parameters: [&(dyn ToSql + Sync); 4] = [&id.provider, &id.customer, &password, &created_at.unix()];
+                    let own = write.again && write.row(own, &parameters).await?.is_some();
                     return Ok(if own { AddCustomer::Added } else { AddCustomer::Exists });
                 };
                 let row: i64 = Columns::of(&added, "customer").get(0)?;

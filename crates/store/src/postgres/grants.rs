@@ -6,19 +6,21 @@ use super::row::Columns;
 use super::trouble::Trouble;
 use super::write::Write;
 use crate::audit::Event;
-use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, terms_columns};
+use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns};
 use crate::error::StoreError;
 use crate::journal::Line;
+use crate::level::Level;
 use crate::pending::Pending;
 use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
 use counterfoil_core::clock::{HOUR, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use futures_util::FutureExt as _;
 use tokio_postgres::Row;
 
-/// A grant with its counterfoil, how it was ended, and whether it is of the era of its client and customer. A macro, since `concat!` takes literals alone.
+/// A grant with its counterfoil, how it was ended, whether it is of the era of its client and customer, and whether what it hangs on lives. A macro, since
+/// `concat!` takes literals alone.
 macro_rules! select_grant {
     ($condition:literal) => {
         concat!(
@@ -29,8 +31,9 @@ macro_rules! select_grant {
             ", ending.at, ended_by, \
              client_era = coalesce((SELECT era FROM era WHERE era.client = terms.client AND era.provider = '' AND era.customer = ''), 0) \
              AND customer_era = coalesce((SELECT era FROM era WHERE era.client = '' AND era.provider = terms.provider \
-                AND era.customer = terms.customer), 0) \
-             FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
+                AND era.customer = terms.customer), 0), ",
+            parent_lives!(),
+            " FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
             $condition
         )
     };
@@ -44,7 +47,12 @@ const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
 
 impl Postgres {
     pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
-        self.write(grant, |write, grant| create(write, grant).boxed())
+        self.write((grant, self.inner.level()), |write, (grant, level)| create(write, grant, *level).boxed())
+    }
+
+    pub(crate) async fn code(&self, grant: GrantId) -> Result<Option<CodeBinding>, StoreError> {
+        let rows = self.rows(read_code!(), &[&grant.number()]).await?;
+        rows.first().map(|row| Columns::of(row, "code").code().map_err(StoreError::from)).transpose()
     }
 
     pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
@@ -79,7 +87,7 @@ impl Postgres {
         let rows = match &filter.customer {
             Some(CustomerId { provider, customer }) => {
                 let of_customer = select_grant!(
-                    "WHERE provider = $1 AND customer = $2 AND terms.grant_id < $3 AND ($4::text IS NULL OR client = $4) \
+                    "WHERE parent IS NULL AND provider = $1 AND customer = $2 AND terms.grant_id < $3 AND ($4::text IS NULL OR client = $4) \
                      ORDER BY terms.grant_id DESC LIMIT $5"
                 );
                 self.rows(of_customer, &[provider, customer, &before, &filter.client, &limit]).await?
@@ -117,22 +125,32 @@ impl Postgres {
     }
 
     pub(crate) async fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
-        let rows = self.rows("SELECT type, grant_id, initiator FROM event ORDER BY id LIMIT $1", &[&i64::from(limit)]).await?;
+        let rows = self.rows("SELECT type, grant_id, initiator FROM delivery ORDER BY id LIMIT $1", &[&i64::from(limit)]).await?;
         let event = |row: &Row| {
-            let columns = Columns::of(row, "event");
+            let columns = Columns::of(row, "delivery");
             Ok((columns.get(0)?, columns.make(1, GrantId::from_number)?, columns.get(2)?))
         };
         Ok(rows.iter().map(event).collect::<Result<_, Trouble>>()?)
     }
 }
 
-async fn create(write: &mut Write<'_>, grant: &NewGrant) -> Result<CreateGrant, Trouble> {
-    let NewGrant { terms, seal, code_expires_at, slip_key } = grant;
+async fn create(write: &mut Write<'_>, grant: &NewGrant, level: Level) -> Result<CreateGrant, Trouble> {
+    let NewGrant { terms, code, seal, code_expires_at, slip_key } = grant;
     let id = terms.grant.number();
+    if let Some(parent) = terms.parent
+        && !parent_lives(write, terms, parent).await?
+    {
+        // A doubled consent is told what became of the first, whatever became of the parent since.
+        let existing = existing(write, id).await?;
+        return Ok(existing.map_or(CreateGrant::NoParent, |existing| CreateGrant::Exists(Box::new(existing))));
+    }
     let accounts = serde_json::to_string(&terms.accounts).unwrap_or_default();
+    let (redirect_uri, challenge, nonce) = level.in_terms(code);
     let made = write
         .execute(
-            "INSERT INTO terms VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
+            "INSERT INTO terms (grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, expires_at, \
+                authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era, parent) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING",
             &[
                 &id,
                 &&*terms.client,
@@ -146,11 +164,12 @@ async fn create(write: &mut Write<'_>, grant: &NewGrant) -> Result<CreateGrant, 
                 &terms.created_at.unix(),
                 &terms.expires_at.unix(),
                 &terms.authenticated_at.unix(),
-                &terms.redirect_uri,
-                &terms.challenge.as_ref().map(|challenge| challenge.as_bytes().as_slice()),
-                &terms.nonce,
+                &redirect_uri,
+                &challenge,
+                &nonce,
                 &i64::from(terms.client_era),
                 &i64::from(terms.customer_era),
+                &terms.parent.map(GrantId::number),
             ],
         )
         .await?;
@@ -158,6 +177,12 @@ async fn create(write: &mut Write<'_>, grant: &NewGrant) -> Result<CreateGrant, 
         && let Some(existing) = existing(write, id).await?
     {
         return Ok(CreateGrant::Exists(Box::new(existing)));
+    }
+    if level >= Level::Two {
+        let CodeBinding { redirect_uri, challenge, nonce } = code;
+        let challenge = challenge.as_ref().map(|challenge| challenge.as_bytes().as_slice());
+        let insert = "INSERT INTO code VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        write.execute(insert, &[&id, redirect_uri, &challenge, nonce]).await?;
     }
     write
         .execute(
@@ -167,6 +192,14 @@ async fn create(write: &mut Write<'_>, grant: &NewGrant) -> Result<CreateGrant, 
         )
         .await?;
     Ok(CreateGrant::Created)
+}
+
+/// Whether the consent that a grant is to hang on is there, is one that it may hang on, and lives.
+async fn parent_lives(write: &mut Write<'_>, terms: &Terms, parent: GrantId) -> Result<bool, Trouble> {
+    let sql = select_grant!("WHERE terms.grant_id = $1");
+    let Some(row) = write.row(sql, &[&parent.number()]).await? else { return Ok(false) };
+    let above = whole(&row)?;
+    Ok(terms.may_hang_on(&above.terms) && above.current && !above.counterfoil.ended)
 }
 
 async fn existing(write: &mut Write<'_>, grant: i64) -> Result<Option<(Terms, Counterfoil)>, Trouble> {
@@ -191,11 +224,13 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
         let known = write.row("SELECT FROM counterfoil WHERE grant_id = $1", &[&id]).await?;
         return Ok(if known.is_some() { Ending::AlreadyEnded } else { Ending::NotFound });
     }
-    write.execute("INSERT INTO ending VALUES ($1, $2, $3)", &[&id, &now.unix(), &by.name()]).await?;
+    let insert = "INSERT INTO ending (grant_id, at, ended_by) VALUES ($1, $2, $3) RETURNING number";
+    let numbered = write.row(insert, &[&id, &now.unix(), &by.name()]).await?;
+    let number = numbered.map(|row| Columns::of(&row, "ending").get(0)).transpose()?;
     audit(write, grant, Event::GrantEnded, now, &format!("ended by {by}")).await?;
-    let notify = "INSERT INTO event (at, type, grant_id, initiator) VALUES ($1, 'CONSENT_REVOKED', $2, $3)";
+    let notify = "INSERT INTO delivery (at, type, grant_id, initiator) VALUES ($1, 'CONSENT_REVOKED', $2, $3)";
     write.execute(notify, &[&now.unix(), &id, &by.initiator()]).await?;
-    write.lines.push(Line::Grant { at: now, grant, by });
+    write.lines.push(Line::Grant { at: now, grant, by, number });
     Ok(Ending::Ended)
 }
 
@@ -204,12 +239,12 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
 async fn end_or_vouch(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now: Timestamp) -> Result<Ending, Trouble> {
     let ending = end(write, grant, by, now).await?;
     if ending == Ending::AlreadyEnded
-        && let Some(row) = write.row("SELECT at, ended_by FROM ending WHERE grant_id = $1", &[&grant.number()]).await?
+        && let Some(row) = write.row("SELECT at, ended_by, number FROM ending WHERE grant_id = $1", &[&grant.number()]).await?
     {
         let columns = Columns::of(&row, "ending");
-        let (at, by) = (columns.time(0)?, columns.make(1, EndedBy::from_name)?);
+        let (at, by) = (columns.time(0)?, EndedBy::from_name(columns.get(1)?));
         if write.again || now.since(at) < VOUCHED_FOR {
-            write.lines.push(Line::Grant { at, grant, by });
+            write.lines.push(Line::Grant { at, grant, by, number: columns.get(2)? });
         }
     }
     Ok(ending)
@@ -225,13 +260,12 @@ pub(super) async fn audit(write: &mut Write<'_>, grant: GrantId, event: Event, n
 
 /// The endings that a crash may have kept out of the journal: the latest.
 pub(super) async fn recent_endings(connection: &mut Connection) -> Result<Vec<Line>, Trouble> {
-    let grants = "SELECT ending.at, ending.grant_id, ended_by FROM event JOIN ending USING (grant_id) \
-        WHERE type = 'CONSENT_REVOKED' ORDER BY event.id DESC LIMIT 1024";
+    let grants = "SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024";
     let mut lines = Vec::new();
     for row in connection.rows(grants, &[]).await? {
         let columns = Columns::of(&row, "ending");
         let (at, grant) = (columns.time(0)?, columns.make(1, GrantId::from_number)?);
-        lines.push(Line::Grant { at, grant, by: columns.make(2, EndedBy::from_name)? });
+        lines.push(Line::Grant { at, grant, by: EndedBy::from_name(columns.get(2)?), number: columns.get(3)? });
     }
     for row in connection.rows("SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256", &[]).await? {
         let columns = Columns::of(&row, "removal");
@@ -254,8 +288,9 @@ fn whole(row: &Row) -> Result<Grant, Trouble> {
     let columns = Columns::of(row, "terms");
     let ended = match columns.get::<Option<&str>>(ENDING_COLUMN + 1)? {
         None => None,
-        Some(_) => Some(EndedAt { at: columns.time(ENDING_COLUMN)?, by: columns.make(ENDING_COLUMN + 1, EndedBy::from_name)? }),
+        Some(name) => Some(EndedAt { at: columns.time(ENDING_COLUMN)?, by: EndedBy::from_name(name) }),
     };
     let (terms, counterfoil) = (columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?);
-    Ok(Grant { terms, counterfoil, ended, current: columns.get(ENDING_COLUMN + 2)? })
+    let (current, parent_lives) = (columns.get(ENDING_COLUMN + 2)?, columns.get(ENDING_COLUMN + 3)?);
+    Ok(Grant { terms, counterfoil, ended, current, parent_lives })
 }

@@ -1,9 +1,12 @@
 //! What a database is: whose store, for what, of which schema. Several nodes may find it empty at once.
 
 use super::connection::Connection;
+use super::indexes;
 use super::trouble::Trouble;
 use crate::OpenOptions;
 use crate::error::OpenError;
+use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER, oldest_reader};
+use counterfoil_core::random;
 use refinery::embed_migrations;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -25,14 +28,17 @@ pub(super) async fn take(connection: &mut Connection, store: &str, options: &Ope
         None if has_table(client, "meta").await.map_err(failed)? => return Err(foreign(store)),
         // Before anything of it is changed.
         Some(found) => {
-            refuse_newer(found, store)?;
+            refuse_unreadable(client, found, store).await?;
             check(client, store, options).await?;
         }
         None => {}
     }
     migrate(client, store).await?;
     let write = async {
-        for (key, value) in [("kind", options.kind.name()), ("issuer", options.issuer.as_str()), ("epoch", "0"), ("changes", "0")] {
+        // Copies of a store have its id.
+        let id = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+        let (kind, issuer) = (options.kind.name(), options.issuer.as_str());
+        for (key, value) in [("kind", kind), ("issuer", issuer), ("epoch", "0"), ("changes", "0"), ("id", &id)] {
             client.execute("INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO NOTHING", &[&key, &value]).await?;
         }
         Ok(())
@@ -52,7 +58,7 @@ pub(super) fn known_schema() -> u32 {
 pub(super) async fn found_schema(client: &Client, store: &str) -> Result<u32, OpenError> {
     let found = schema(client).await.map_err(|trouble| trouble.at_start(store))?;
     let found = found.ok_or_else(|| OpenError::NoStore(store.to_owned()))?;
-    refuse_newer(found, store).map(|()| found)
+    refuse_unreadable(client, found, store).await.map(|()| found)
 }
 
 /// Makes the tables in a database where there are none, and brings those up to date that are.
@@ -60,7 +66,7 @@ pub(super) async fn make_tables(client: &mut Client, store: &str) -> Result<(), 
     let failed = |trouble: Trouble| trouble.at_start(store);
     match schema(client).await.map_err(failed)? {
         None if has_table(client, "meta").await.map_err(failed)? => return Err(foreign(store)),
-        found => refuse_newer(found.unwrap_or(0), store)?,
+        found => refuse_unknown(found.unwrap_or(0), store)?,
     }
     migrate(client, store).await
 }
@@ -70,9 +76,57 @@ fn foreign(store: &str) -> OpenError {
     OpenError::Foreign { store: store.to_owned(), problem }
 }
 
-fn refuse_newer(found: u32, store: &str) -> Result<(), OpenError> {
+/// Refuses a newer schema than ours, whatever the store says of who can read it: there may be tables that we know nothing of.
+pub(super) fn refuse_unknown(found: u32, store: &str) -> Result<(), OpenError> {
     let known = known_schema();
-    if found > known { Err(OpenError::Newer { store: store.to_owned(), found, known }) } else { Ok(()) }
+    if found > known { Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader: found, known }) } else { Ok(()) }
+}
+
+/// Refuses a newer schema than ours, unless the store says that we can read it.
+async fn refuse_unreadable(client: &Client, found: u32, store: &str) -> Result<(), OpenError> {
+    let known = known_schema();
+    if found <= known {
+        return Ok(());
+    }
+    let says = stands(client, "oldest_reader").await.map_err(|trouble| trouble.at_start(store))?;
+    let oldest_reader = oldest_reader(found, says.as_deref());
+    if oldest_reader > known { Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader, known }) } else { Ok(()) }
+}
+
+/// What `meta` says under a key.
+async fn stands(client: &Client, key: &str) -> Result<Option<String>, Trouble> {
+    Ok(client.query_opt("SELECT value FROM meta WHERE key = $1", &[&key]).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// The store's level and id.
+pub(super) async fn level_and_id(client: &Client) -> Result<(Level, String), Trouble> {
+    let level = stands(client, "level").await?;
+    Ok((Level::of(level.as_deref()), stands(client, "id").await?.unwrap_or_default()))
+}
+
+/// Raises the level to the newest; gives it as it was, and as it is.
+pub(super) async fn finish(client: &mut Client, store: &str) -> Result<(u32, u32), OpenError> {
+    let failed = |trouble: Trouble| trouble.at_start(store);
+    let found = found_schema(client, store).await?;
+    if found < known_schema() {
+        return Err(OpenError::Older { store: store.to_owned(), found, known: known_schema() });
+    }
+    let raising = async {
+        let transaction = client.transaction().await?;
+        let level = transaction.query_opt("SELECT value FROM meta WHERE key = 'level'", &[]).await?;
+        let before = level.map(|row| row.try_get::<_, String>(0)).transpose()?.and_then(|text| text.parse().ok()).unwrap_or(1);
+        if before < NEWEST_LEVEL {
+            let raise =
+                "INSERT INTO meta VALUES ('level', $1), ('oldest_reader', $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            transaction.execute(raise, &[&NEWEST_LEVEL.to_string(), &OLDEST_READER.to_string()]).await?;
+            // Of version 1, and never delivered.
+            transaction.batch_execute("TRUNCATE event").await?;
+        }
+        transaction.commit().await?;
+        indexes::make(client, Level::Two).await?;
+        Ok(before)
+    };
+    raising.await.map(|before| (before, before.max(NEWEST_LEVEL))).map_err(failed)
 }
 
 async fn has_table(client: &Client, name: &str) -> Result<bool, Trouble> {
@@ -88,9 +142,19 @@ async fn schema(client: &Client) -> Result<Option<u32>, Trouble> {
     Ok(version.and_then(|version| u32::try_from(version).ok()))
 }
 
+/// Brings the schema up to date, and makes the indexes that are missing.
+pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), OpenError> {
+    change_tables(client, store).await?;
+    let making = async {
+        let level = stands(client, "level").await?;
+        indexes::make(client, Level::of(level.as_deref())).await
+    };
+    making.await.map_err(|trouble: Trouble| trouble.at_start(store))
+}
+
 /// Runs what migrations are missing, all in one transaction. The library takes no lock: of two nodes that start at once one fails on what the
 /// other has made, looks again, and finds it done.
-pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), OpenError> {
+async fn change_tables(client: &mut Client, store: &str) -> Result<(), OpenError> {
     let failed = |problem: String| OpenError::NotWritable {
         store: store.to_owned(),
         problem: format!(
@@ -100,7 +164,8 @@ pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), Open
     let mut tries = 0;
     loop {
         let problem = match schema(client).await {
-            Ok(Some(found)) if found >= known_schema() => return refuse_newer(found, store),
+            // A newer one was looked at before.
+            Ok(Some(found)) if found >= known_schema() => return Ok(()),
             Ok(_) => match migrations::runner().set_grouped(true).run_async(client).await {
                 Ok(_) => return Ok(()),
                 Err(error) => last_word(&error),

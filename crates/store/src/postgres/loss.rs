@@ -35,7 +35,7 @@ impl Applied {
 /// Applies an ending that was acknowledged. Applying it twice does nothing.
 pub(super) async fn apply(write: &mut Write<'_>, line: &Line) -> Result<Applied, Trouble> {
     let (who, at, era) = match line {
-        Line::Grant { at, grant, by } => {
+        Line::Grant { at, grant, by, .. } => {
             return Ok(match end(write, *grant, *by, *at).await? {
                 Ending::Ended => Applied::TookEffect,
                 Ending::AlreadyEnded => Applied::Known,

@@ -7,6 +7,7 @@ use super::trouble::Trouble;
 use super::{Inner, Postgres};
 use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns, terms_columns};
 use crate::error::StoreError;
+use crate::level::Level;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use futures_util::FutureExt as _;
@@ -29,22 +30,23 @@ pub(super) const READ_TERMS: &str = concat!("SELECT ", terms_columns!(), " FROM 
 /// By primary key alone.
 pub(super) const READ_COUNTERFOILS: &str =
     concat!("SELECT ", counterfoil_columns!(), ", grant_id FROM counterfoil WHERE grant_id = ANY($1)");
-/// Those that are neither ended nor of an earlier era than their client or customer. By primary keys alone.
+/// Those that are neither ended nor of an earlier era than their client or customer, and hang on no consent that is ended. By primary keys alone.
 pub(super) const READ_LIVING: &str = concat!(
     "SELECT ",
     counterfoil_columns!(),
-    ", asked.place FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[]) WITH ORDINALITY \
-        AS asked (grant_id, client, client_era, provider, customer, customer_era, place) \
+    ", asked.place FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) WITH ORDINALITY \
+        AS asked (grant_id, client, client_era, provider, customer, customer_era, parent, place) \
      JOIN counterfoil ON counterfoil.grant_id = asked.grant_id \
      WHERE NOT counterfoil.ended \
         AND NOT EXISTS (SELECT FROM era WHERE era.client = asked.client AND era.provider = '' AND era.customer = '' \
             AND era.era <> asked.client_era) \
         AND NOT EXISTS (SELECT FROM era WHERE era.client = '' AND era.provider = asked.provider AND era.customer = asked.customer \
-            AND era.era <> asked.customer_era)"
+            AND era.era <> asked.customer_era) \
+        AND (asked.parent IS NULL OR (SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = asked.parent))"
 );
 
-/// The number of changes, and whether the store was moved away.
-const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to')";
+/// The number of changes, whether the store was moved away, and its level.
+const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to', 'level')";
 
 /// A read that waits, and until when it may.
 pub(super) struct Read {
@@ -104,6 +106,9 @@ impl Batched for Read {
                     Err(trouble) => return Err(Lost { jobs: batch, trouble, sent: true }),
                 }
             };
+            if found.changes.is_some() {
+                inner.set_level(Level::of(found.level.as_deref()));
+            }
             found.answer(batch);
             Ok(())
         }
@@ -137,8 +142,9 @@ struct Found {
     counterfoils: HashMap<i64, Result<Counterfoil, Trouble>>,
     /// By their place among those asked for.
     living: HashMap<i64, Result<Counterfoil, Trouble>>,
-    changes: i64,
+    changes: Option<i64>,
     moved_to: Option<String>,
+    level: Option<String>,
 }
 
 impl Found {
@@ -159,7 +165,8 @@ impl Found {
         let providers: Vec<&str> = living.iter().map(|asked| asked.customer.provider.as_str()).collect();
         let customers: Vec<&str> = living.iter().map(|asked| asked.customer.customer.as_str()).collect();
         let customer_eras: Vec<i64> = living.iter().map(|asked| asked.customer_era.into()).collect();
-        let of_living: [&(dyn ToSql + Sync); 6] = [&grants, &clients, &client_eras, &providers, &customers, &customer_eras];
+        let parents: Vec<Option<i64>> = living.iter().map(|asked| asked.parent.map(GrantId::number)).collect();
+        let of_living: [&(dyn ToSql + Sync); 7] = [&grants, &clients, &client_eras, &providers, &customers, &customer_eras, &parents];
         let (of_terms, of_counterfoils): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) = ([&terms], [&counterfoils]);
         let Connection { client, prepared } = connection;
         let mut statements = Vec::with_capacity(4);
@@ -189,7 +196,8 @@ impl Found {
             let columns = Columns::of(row, "meta");
             match columns.get(0)? {
                 "moved_to" => found.moved_to = Some(columns.get(1)?),
-                _ => found.changes = columns.make(1, |text: &str| text.parse().ok())?,
+                "level" => found.level = Some(columns.get(1)?),
+                _ => found.changes = Some(columns.make(1, |text: &str| text.parse().ok())?),
             }
         }
         Ok(found)
@@ -210,7 +218,7 @@ impl Found {
                 }
                 Asks::Changes(answer) => drop(answer.send(match &self.moved_to {
                     Some(to) => Err(StoreError::Moved(to.clone())),
-                    None => Ok(Some(self.changes)),
+                    None => Ok(self.changes),
                 })),
                 Asks::Living(_, answer) => {
                     place += 1;

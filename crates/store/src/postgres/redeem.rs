@@ -13,6 +13,7 @@ use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};
+use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict::Presented;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -31,23 +32,25 @@ const TRIES: usize = 3;
 pub(super) const GATE: &str = "UPDATE counterfoil SET next_slip = slip.number + 1, expires_at = slip.expires_at, claim = slip.claim, \
     redeemed_at = slip.now, slip_key = slip.slip_key, epoch = (SELECT value::integer FROM meta WHERE key = 'epoch') \
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::integer[], \
-        $8::text[], $9::bigint[], $10::text[], $11::text[], $12::bigint[]) WITH ORDINALITY \
-        AS slip (grant_id, seal, number, expires_at, claim, now, slip_key, client, client_era, provider, customer, customer_era, place) \
+        $8::text[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[]) WITH ORDINALITY \
+        AS slip (grant_id, seal, number, expires_at, claim, now, slip_key, client, client_era, provider, customer, customer_era, parent, place) \
     WHERE counterfoil.grant_id = slip.grant_id AND counterfoil.seal = slip.seal AND counterfoil.next_slip = slip.number \
         AND NOT counterfoil.ended AND counterfoil.expires_at > slip.now \
         AND NOT EXISTS (SELECT FROM era WHERE era.client = slip.client AND era.provider = '' AND era.customer = '' \
             AND era.era <> slip.client_era) \
         AND NOT EXISTS (SELECT FROM era WHERE era.client = '' AND era.provider = slip.provider AND era.customer = slip.customer \
             AND era.era <> slip.customer_era) \
+        AND (slip.parent IS NULL OR (SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = slip.parent)) \
     RETURNING slip.place";
 
-/// The row that a verdict is taken on, under its lock, with the store's epoch and the eras of its client and customer.
+/// The row that a verdict is taken on, under its lock, with the store's epoch, the eras of its client and customer, and whether what it hangs on lives.
 const LOCK: &str = concat!(
     "SELECT ",
     counterfoil_columns!(),
     ", (SELECT value::integer FROM meta WHERE key = 'epoch'), \
      coalesce((SELECT era FROM era WHERE client = $2 AND provider = '' AND customer = ''), 0), \
-     coalesce((SELECT era FROM era WHERE client = '' AND provider = $3 AND customer = $4), 0) \
+     coalesce((SELECT era FROM era WHERE client = '' AND provider = $3 AND customer = $4), 0), \
+     $5::bigint IS NULL OR coalesce((SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = $5), false) \
      FROM counterfoil WHERE grant_id = $1 FOR UPDATE"
 );
 
@@ -166,8 +169,22 @@ async fn pass(connection: &mut Connection, batch: &[Job]) -> Result<HashSet<usiz
     let providers: Vec<&str> = of().map(|redeem| redeem.terms.customer.provider.as_str()).collect();
     let customers: Vec<&str> = of().map(|redeem| redeem.terms.customer.customer.as_str()).collect();
     let customer_eras: Vec<i64> = of().map(|redeem| redeem.terms.customer_era.into()).collect();
-    let parameters: [&(dyn ToSql + Sync); 12] =
-        [&grants, &seals, &numbers, &expiries, &claims, &nows, &keys, &clients, &client_eras, &providers, &customers, &customer_eras];
+    let parents: Vec<Option<i64>> = of().map(|redeem| redeem.terms.parent.map(GrantId::number)).collect();
+    let parameters: [&(dyn ToSql + Sync); 13] = [
+        &grants,
+        &seals,
+        &numbers,
+        &expiries,
+        &claims,
+        &nows,
+        &keys,
+        &clients,
+        &client_eras,
+        &providers,
+        &customers,
+        &customer_eras,
+        &parents,
+    ];
     let mut passed = HashSet::with_capacity(batch.len());
     for row in connection.rows(GATE, &parameters).await? {
         let place: i64 = row.try_get(0)?;
@@ -186,13 +203,17 @@ async fn settle(write: &mut Write<'_>, redeem: &Redeem) -> Result<Redeemed, Trou
     let Presented { slip, claim, now, .. } = redeem.presented;
     let terms = &redeem.terms;
     let grant = slip.grant.number();
-    let found = write.row(LOCK, &[&grant, &&*terms.client, &terms.customer.provider, &terms.customer.customer]).await?;
+    let parent = terms.parent.map(GrantId::number);
+    let found = write.row(LOCK, &[&grant, &&*terms.client, &terms.customer.provider, &terms.customer.customer, &parent]).await?;
     let Some(found) = found else { return Ok(Redeemed::not_known()) };
     let columns = Columns::of(&found, "counterfoil");
     let (row, epoch) = (columns.counterfoil(0)?, columns.small(COUNTERFOIL_COLUMNS)?);
     let eras: (u32, u32) = (columns.number(COUNTERFOIL_COLUMNS + 1)?, columns.number(COUNTERFOIL_COLUMNS + 2)?);
     if eras != (terms.client_era, terms.customer_era) {
         return Ok(Redeemed::removed());
+    }
+    if !columns.get::<bool>(COUNTERFOIL_COLUMNS + 3)? {
+        return Ok(Redeemed::without_parent());
     }
     match redeem.settle(&row, epoch, write.again) {
         Settled::Done(torn) => Ok(Redeemed::Torn(torn)),

@@ -4,7 +4,7 @@ use super::trouble::Trouble;
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
@@ -75,22 +75,32 @@ impl<'a> Columns<'a> {
             client: text(1)?.into(),
             customer: CustomerId { provider: text(2)?, customer: text(3)? },
             name: text(4)?,
-            scopes: self.make(5, |bits: i64| u8::try_from(bits).ok().and_then(Scopes::from_bits))?,
-            clusters: self.make(6, |bits: i64| u16::try_from(bits).ok().and_then(DataClusters::from_bits))?,
+            scopes: Scopes::known_among(self.get(5)?),
+            clusters: DataClusters::known_among(self.get(6)?),
             accounts: self.make(7, |text: &str| serde_json::from_str(text).ok())?,
             lookback_days: self.make(8, |days: Option<i64>| days.map(u32::try_from).transpose().ok())?,
             created_at: self.time(9)?,
             expires_at: self.time(10)?,
             authenticated_at: self.time(11)?,
-            redirect_uri: text(12)?,
-            challenge: self.make(13, |challenge: Option<&[u8]>| match challenge {
+            client_era: self.number(12)?,
+            customer_era: self.number(13)?,
+            parent: self.make(14, |parent: Option<i64>| match parent {
+                None => Some(None),
+                Some(parent) => GrantId::from_number(parent).map(Some),
+            })?,
+            lasting: Lasting::default(),
+        })
+    }
+
+    /// What a code is bound to.
+    pub(super) fn code(&self) -> Result<CodeBinding, Trouble> {
+        Ok(CodeBinding {
+            redirect_uri: self.get(0)?,
+            challenge: self.make(1, |challenge: Option<&[u8]>| match challenge {
                 None => Some(None),
                 Some(bytes) => bytes.try_into().ok().map(Challenge::from_bytes).map(Some),
             })?,
-            nonce: self.get(14)?,
-            client_era: self.number(15)?,
-            customer_era: self.number(16)?,
-            lasting: Lasting::default(),
+            nonce: self.get(2)?,
         })
     }
 

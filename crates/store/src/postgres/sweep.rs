@@ -49,6 +49,15 @@ async fn sweep(write: &mut Write<'_>, now: Timestamp) -> Result<bool, Trouble> {
             old,
         ),
         ("DELETE FROM terms WHERE grant_id IN (SELECT grant_id FROM terms WHERE grant_id < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)", old),
+        (
+            "DELETE FROM code WHERE grant_id IN (SELECT grant_id FROM code WHERE grant_id < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            GrantId::new(now.plus(-UNREDEEMED_KEPT_FOR), [0; 4]).number(),
+        ),
+        (
+            "DELETE FROM \"authorization\" WHERE id IN \
+                (SELECT id FROM \"authorization\" WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            now.unix(),
+        ),
     ] {
         removed += write.execute(sql, &[&before, &step]).await?;
     }
@@ -95,11 +104,12 @@ async fn work_off(write: &mut Write<'_>, now: Timestamp) -> Result<bool, Trouble
     let (provider, customer, era): (&str, &str, i64) = (columns.get(2)?, columns.get(3)?, columns.get(4)?);
     let step = i64::from(REMOVED_AT_ONCE);
     let (seen, by) = if client.is_empty() {
-        let next = "SELECT grant_id, customer_era < $3 FROM terms WHERE provider = $4 AND customer = $5 AND grant_id > $1 ORDER BY grant_id LIMIT $2";
+        let next = "SELECT grant_id, customer_era < $3 FROM terms WHERE parent IS NULL AND provider = $4 AND customer = $5 AND grant_id > $1 ORDER BY grant_id LIMIT $2";
         (write.rows(next, &[&done_up_to, &step, &era, &provider, &customer]).await?, EndedBy::CustomerRemoved)
     } else {
         // No index leads from a client to its grants: all are looked at, a step at a time.
-        let next = "SELECT grant_id, client = $4 AND client_era < $3 FROM terms WHERE grant_id > $1 ORDER BY grant_id LIMIT $2";
+        let next =
+            "SELECT grant_id, parent IS NULL AND client = $4 AND client_era < $3 FROM terms WHERE grant_id > $1 ORDER BY grant_id LIMIT $2";
         (write.rows(next, &[&done_up_to, &step, &era, &client]).await?, EndedBy::ClientRemoved)
     };
     let mut up_to = done_up_to;

@@ -22,7 +22,7 @@ impl Sqlite {
             reader.prepare_cached("SELECT digest, created_at, last_used_at FROM client_secret WHERE client_id = ?1 ORDER BY id")?;
         let clients = query.query_map([], |row| {
             let id: String = row.get(0)?;
-            let settings: ClientSettings = column(row, 1, |text: String| serde_json::from_str(&text).ok())?;
+            let settings: ClientSettings = column(row, 1, |text: String| ClientSettings::from_document(&text).ok())?;
             let secrets = secrets
                 .query_map([&id], |row| {
                     Ok(ClientSecret {
@@ -44,8 +44,9 @@ impl Sqlite {
         secret: Option<SecretDigest>,
         now: Timestamp,
     ) -> Pending<AddClient> {
+        let level = self.level;
         self.writer.queue(move |batch| {
-            let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
+            let text = level.document(&settings).map_err(|_| impossible(1))?;
             let added = batch.db.execute("INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![id, text, now.unix()])?;
             // After a commit of unknown outcome the client that is there may be this call's own.
             let own = "SELECT 1 FROM client WHERE client_id = ?1 AND settings = ?2 AND created_at = ?3";
@@ -60,8 +61,9 @@ impl Sqlite {
     }
 
     pub(crate) fn set_client(&self, id: String, settings: ClientSettings) -> Pending<bool> {
+        let level = self.level;
         self.writer.queue(move |batch| {
-            let text = serde_json::to_string(&settings).map_err(|_| impossible(1))?;
+            let text = level.document(&settings).map_err(|_| impossible(1))?;
             batch.db.execute("UPDATE client SET settings = ?2 WHERE client_id = ?1", params![id, text]).map(|n| n == 1)
         })
     }

@@ -1,6 +1,6 @@
 //! A SQLite file as one side of a copy. Its lock is held from beginning to end, so nobody else reads or writes it.
 
-use super::{check_identity, check_schema, create_or_recognise, create_private, existing, meta, migrate, own, set_meta};
+use super::{check_identity, check_schema, create_or_recognise, create_private, existing, known_schema, meta, migrate, own, set_meta};
 use crate::OpenOptions;
 use crate::copy::CopyError;
 use crate::copy::pieces::{Columns, Piece};
@@ -38,6 +38,11 @@ impl File {
     pub(crate) fn source(path: &Path, name: &str, target: &str, options: &OpenOptions) -> Result<(Self, bool), OpenError> {
         let lock = own(path, options)?;
         let (mut db, schema) = existing(path)?;
+        // It may say that we can read it, and have tables that we know nothing of.
+        let known = known_schema();
+        if schema > known {
+            return Err(OpenError::Newer { store: name.to_owned(), found: schema, oldest_reader: schema, known });
+        }
         let moved = match check_identity(&db, path, options) {
             Err(OpenError::Moved { to, .. }) if to == target && meta(&db, "moved_for_good").is_ok_and(|done| done.is_none()) => true,
             checked => checked.map(|()| false)?,
@@ -65,12 +70,12 @@ impl File {
             let transaction = db.unchecked_transaction()?;
             if meta(db, "copying")?.is_none() {
                 for table in &TABLES {
-                    if db.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {})", table.name), [], |row| row.get(0))? {
+                    if db.query_row(&format!("SELECT {}", table.has_rows()), [], |row| row.get(0))? {
                         return Ok(false);
                     }
                 }
             }
-            for table in TABLES.iter().rev().map(|table| table.name).chain(["sqlite_sequence"]) {
+            for table in TABLES.iter().rev().map(Table::sql_name).chain(["sqlite_sequence".into()]) {
                 db.execute(&format!("DELETE FROM {table}"), [])?;
             }
             set_meta(db, "copying", &mark)?;
@@ -108,27 +113,28 @@ impl File {
     }
 
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, CopyError> {
-        let count = format!("SELECT count(*) FROM {} {}", table.name, table.which);
+        let count = format!("SELECT count(*) FROM {} {}", table.sql_name(), table.which);
         let count: i64 = self.aside(move |db, _| Ok(db.query_row(&count, [], |row| row.get(0))?)).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// The last number that a row of the table was given; 0 where none was.
-    pub(crate) async fn last_number(&self, table: &'static Table) -> Result<i64, CopyError> {
+    pub(crate) async fn last_number(&self, table: &'static Table, number: &'static str) -> Result<i64, CopyError> {
         let last = format!(
-            "SELECT max(coalesce((SELECT max(id) FROM {0}), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{0}'), 0))",
+            "SELECT max(coalesce((SELECT max({number}) FROM {0}), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{0}'), 0))",
             table.name
         );
         self.aside(move |db, _| Ok(db.query_row(&last, [], |row| row.get(0))?)).await
     }
 
     /// Has the next rows of the table get numbers after `last`, where numbers are given once only.
-    pub(crate) async fn number_after(&self, table: &'static Table, last: i64) -> Result<(), CopyError> {
+    pub(crate) async fn number_after(&self, table: &'static Table, number: &'static str, last: i64) -> Result<(), CopyError> {
         self.aside(move |db, _| {
             db.execute("DELETE FROM sqlite_sequence WHERE name = ?1", [table.name])?;
+            // Those that we number ourselves, and those that SQLite does.
             let set = "INSERT INTO sqlite_sequence (name, seq) SELECT name, ?2 FROM sqlite_master \
-                WHERE type = 'table' AND name = ?1 AND sql LIKE '%AUTOINCREMENT%' AND ?2 > 0";
-            db.execute(set, (table.name, last))?;
+                WHERE type = 'table' AND name = ?1 AND (?3 <> 'id' OR sql LIKE '%AUTOINCREMENT%') AND ?2 > 0";
+            db.execute(set, (table.name, last, number))?;
             Ok(())
         })
         .await
@@ -161,7 +167,7 @@ impl File {
     pub(crate) async fn write(&self, table: &'static Table, mut pieces: Receiver<Piece>) -> Result<(), CopyError> {
         self.aside(move |db, _| {
             let places = vec!["?"; table.columns.len()].join(", ");
-            let mut insert = db.prepare(&format!("INSERT INTO {} ({}) VALUES ({places})", table.name, table.names()))?;
+            let mut insert = db.prepare(&format!("INSERT INTO {} ({}) VALUES ({places})", table.sql_name(), table.names()))?;
             let mut next = pieces.blocking_recv();
             while next.is_some() {
                 let transaction = db.unchecked_transaction()?;

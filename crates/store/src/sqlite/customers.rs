@@ -22,7 +22,7 @@ fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
     Ok(Customer {
         id: CustomerId { provider: row.get(0)?, customer: row.get(1)? },
         name: row.get(2)?,
-        password: Secret::new(row.get::<_, String>(3)?),
+        password: row.get::<_, Option<String>>(3)?.map(Secret::new),
         created_at: time(row, 4)?,
     })
 }
@@ -71,11 +71,12 @@ impl Sqlite {
                     .prepare_cached(
                         "INSERT INTO customer (provider, customer, name, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
                     )?
-                    .execute(params![id.provider, id.customer, name, password.expose(), created_at.unix()])?;
+                    .execute(params![id.provider, id.customer, name, password.as_ref().map(Secret::expose), created_at.unix()])?;
                 if added == 0 {
                     // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
-                    let own = "SELECT 1 FROM customer WHERE provider = ?1 AND customer = ?2 AND password = ?3";
-                    let own = batch.again && batch.db.prepare(own)?.exists([&id.provider, &id.customer, password.expose()])?;
+                    let own = "SELECT 1 FROM customer WHERE provider = ?1 AND customer = ?2 AND password IS ?3 AND created_at = ?4";
+                    let parameters = params![id.provider, id.customer, password.as_ref().map(Secret::expose), created_at.unix()];
+                    let own = batch.again && batch.db.prepare(own)?.exists(parameters)?;
                     return Ok(if own { AddCustomer::Added } else { AddCustomer::Exists });
                 }
                 let row = batch.db.last_insert_rowid();

@@ -4,6 +4,7 @@ use super::copy::File;
 use crate::copy::CopyError;
 use crate::copy::pieces::Piece;
 use crate::copy::tables;
+use crate::level::{NEWEST_LEVEL, OLDEST_READER};
 use tokio::sync::mpsc::Receiver;
 
 /// What fills a file quickly. A process that dies meanwhile leaves a file that nobody opens: it says that it is unfinished.
@@ -32,6 +33,9 @@ impl File {
             for index in &indexes {
                 db.execute(index, [])?;
             }
+            // As a store that is made now.
+            super::set_meta(db, "level", &NEWEST_LEVEL.to_string())?;
+            super::set_meta(db, "oldest_reader", &OLDEST_READER.to_string())?;
             db.execute_batch(SAFE)?;
             Ok(())
         })

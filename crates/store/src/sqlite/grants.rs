@@ -1,24 +1,26 @@
 //! Grants: made at consent, read on every request, ended in one way.
 
 use super::Sqlite;
+use super::era::Eras;
 use super::loss::bearers_from;
 use super::redeem::{READ_COUNTERFOIL, counterfoil};
 use super::row::{self, column, named, time};
 use super::writer::Batch;
 use crate::audit::Event;
-use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, terms_columns};
+use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns};
 use crate::error::StoreError;
 use crate::journal::Line;
+use crate::level::Level;
 use crate::pending::Pending;
 use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
 use counterfoil_core::clock::{HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 
-/// A grant with its counterfoil and, where it was ended, how. A macro, since `concat!` takes literals alone.
+/// A grant with its counterfoil, where it was ended how, and whether what it hangs on lives. A macro, since `concat!` takes literals alone.
 macro_rules! select_grant {
     ($condition:literal) => {
         concat!(
@@ -26,7 +28,9 @@ macro_rules! select_grant {
             terms_columns!(),
             ", ",
             counterfoil_columns!(),
-            ", ending.at, ended_by FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
+            ", ending.at, ended_by, ",
+            parent_lives!(),
+            " FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
             $condition
         )
     };
@@ -34,8 +38,8 @@ macro_rules! select_grant {
 
 impl Sqlite {
     pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
-        let epoch = self.epoch.clone();
-        self.writer.queue(move |batch| create(batch.db, &grant, epoch.now()))
+        let (level, epoch, eras) = (self.level, self.epoch.clone(), self.eras.clone());
+        self.writer.queue(move |batch| create(batch.db, &grant, level, epoch.now(), &eras))
     }
 
     pub(crate) fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
@@ -51,8 +55,15 @@ impl Sqlite {
         if !self.eras.are_current(terms) {
             return Ok(None);
         }
-        let found = self.counterfoil(terms.grant)?;
-        Ok(found.filter(|row| !row.ended))
+        let reader = self.readers.reader()?;
+        let Some(row) = counterfoil(&reader, terms.grant).map_err(named("counterfoil", terms.grant))? else { return Ok(None) };
+        Ok((!row.ended && hangs_on_living(&reader, terms)?).then_some(row))
+    }
+
+    pub(crate) fn code(&self, grant: GrantId) -> Result<Option<CodeBinding>, StoreError> {
+        let reader = self.readers.reader()?;
+        let mut query = reader.prepare_cached(read_code!())?;
+        query.query_row([grant.number()], row::code).optional().map_err(named("code", grant))
     }
 
     pub(crate) fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
@@ -91,7 +102,7 @@ impl Sqlite {
         let found: rusqlite::Result<Vec<Grant>> = match &filter.customer {
             Some(CustomerId { provider, customer }) => reader
                 .prepare_cached(select_grant!(
-                    "WHERE provider = ?1 AND customer = ?2 AND terms.grant_id < ?3 AND (?4 IS NULL OR client = ?4) \
+                    "WHERE parent IS NULL AND provider = ?1 AND customer = ?2 AND terms.grant_id < ?3 AND (?4 IS NULL OR client = ?4) \
                      ORDER BY terms.grant_id DESC LIMIT ?5"
                 ))?
                 .query_map(params![provider, customer, before, filter.client, filter.limit], whole)?
@@ -129,9 +140,9 @@ impl Sqlite {
 
     pub(crate) fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
         let reader = self.readers.reader()?;
-        let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM event ORDER BY id LIMIT ?1")?;
+        let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM delivery ORDER BY id LIMIT ?1")?;
         let events = query.query_map([limit], |row| Ok((row.get(0)?, column(row, 1, GrantId::from_number)?, row.get(2)?)))?;
-        events.collect::<rusqlite::Result<_>>().map_err(named("event", "listed"))
+        events.collect::<rusqlite::Result<_>>().map_err(named("delivery", "listed"))
     }
 
     fn with_currency(&self, grant: Grant) -> Grant {
@@ -139,15 +150,27 @@ impl Sqlite {
     }
 }
 
-fn create(db: &Connection, grant: &NewGrant, epoch: u32) -> rusqlite::Result<CreateGrant> {
-    let terms = &grant.terms;
+fn create(db: &Connection, grant: &NewGrant, level: Level, epoch: u32, eras: &Eras) -> rusqlite::Result<CreateGrant> {
+    let (terms, code) = (&grant.terms, &grant.code);
+    let id = terms.grant.number();
+    if let Some(parent) = terms.parent {
+        // A doubled consent is told what became of the first, whatever became of the parent since.
+        let is_new = !db.prepare_cached(READ_COUNTERFOIL)?.exists([id])?;
+        let above = self::terms(db, parent)?.filter(|above| terms.may_hang_on(above) && eras.are_current(above));
+        if is_new && !(above.is_some() && hangs_on_living(db, terms)?) {
+            return Ok(CreateGrant::NoParent);
+        }
+    }
     let accounts = serde_json::to_string(&terms.accounts).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let (redirect_uri, challenge, nonce) = level.in_terms(code);
     let made = db
         .prepare_cached(
-            "INSERT INTO terms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING",
+            "INSERT INTO terms (grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, expires_at, \
+                 authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era, parent) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
-            terms.grant.number(),
+            id,
             terms.client,
             terms.customer.provider,
             terms.customer.customer,
@@ -159,19 +182,29 @@ fn create(db: &Connection, grant: &NewGrant, epoch: u32) -> rusqlite::Result<Cre
             terms.created_at.unix(),
             terms.expires_at.unix(),
             terms.authenticated_at.unix(),
-            terms.redirect_uri,
-            terms.challenge.as_ref().map(|challenge| challenge.as_bytes()),
-            terms.nonce,
+            redirect_uri,
+            challenge,
+            nonce,
             terms.client_era,
             terms.customer_era,
+            terms.parent.map(GrantId::number),
         ])?;
     if made == 0
         && let Some(existing) = self::terms(db, terms.grant)?.zip(counterfoil(db, terms.grant)?)
     {
         return Ok(CreateGrant::Exists(Box::new(existing)));
     }
+    if level >= Level::Two {
+        let CodeBinding { redirect_uri, challenge, nonce } = code;
+        db.prepare_cached("INSERT INTO code VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?.execute(params![
+            id,
+            redirect_uri,
+            challenge.as_ref().map(|challenge| challenge.as_bytes()),
+            nonce
+        ])?;
+    }
     db.prepare_cached("INSERT INTO counterfoil VALUES (?1, ?2, 0, ?3, NULL, ?4, ?5, ?6, 0)")?.execute(params![
-        terms.grant.number(),
+        id,
         grant.seal.expose(),
         grant.code_expires_at.unix(),
         terms.created_at.unix(),
@@ -179,6 +212,13 @@ fn create(db: &Connection, grant: &NewGrant, epoch: u32) -> rusqlite::Result<Cre
         epoch,
     ])?;
     Ok(CreateGrant::Created)
+}
+
+/// Whether the consent that a grant hangs on, if it hangs on one, is there and not ended. It is of the same eras, and of no earlier end:
+/// [`Terms::may_hang_on`].
+pub(super) fn hangs_on_living(db: &Connection, terms: &Terms) -> rusqlite::Result<bool> {
+    let Some(parent) = terms.parent else { return Ok(true) };
+    Ok(counterfoil(db, parent)?.is_some_and(|above| !above.ended))
 }
 
 /// By primary key alone.
@@ -199,14 +239,29 @@ pub(crate) fn end(batch: &mut Batch<'_>, grant: GrantId, by: EndedBy, now: Times
         let known = batch.db.prepare_cached(READ_COUNTERFOIL)?.exists([id])?;
         return Ok(if known { Ending::AlreadyEnded } else { Ending::NotFound });
     }
-    batch.db.prepare_cached("INSERT INTO ending VALUES (?1, ?2, ?3)")?.execute(params![id, now.unix(), by.name()])?;
+    let number = next_number(batch.db)?;
+    let insert = "INSERT INTO ending (grant_id, at, ended_by, number) VALUES (?1, ?2, ?3, ?4)";
+    batch.db.prepare_cached(insert)?.execute(params![id, now.unix(), by.name(), number])?;
     audit(batch.db, grant, Event::GrantEnded, now, &format!("ended by {by}"))?;
     batch
         .db
-        .prepare_cached("INSERT INTO event (at, type, grant_id, initiator) VALUES (?1, 'CONSENT_REVOKED', ?2, ?3)")?
+        .prepare_cached("INSERT INTO delivery (at, type, grant_id, initiator) VALUES (?1, 'CONSENT_REVOKED', ?2, ?3)")?
         .execute(params![now.unix(), id, by.initiator()])?;
-    batch.journal(Line::Grant { at: now, grant, by });
+    batch.journal(Line::Grant { at: now, grant, by, number: Some(number) });
     Ok(Ending::Ended)
+}
+
+/// The number of the next ending: never one that was given before, also where the row that had it was swept.
+fn next_number(db: &Connection) -> rusqlite::Result<i64> {
+    let next = db
+        .prepare_cached("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'ending' RETURNING seq")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    if let Some(next) = next {
+        return Ok(next);
+    }
+    db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('ending', 1)", [])?;
+    Ok(1)
 }
 
 /// Records that something happened to a grant. The same again within the hour is counted.
@@ -221,16 +276,15 @@ pub(crate) fn audit(db: &Connection, grant: GrantId, event: Event, now: Timestam
 
 /// The endings that a crash may have kept out of the journal: the latest, more than one batch makes.
 pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
-    let mut grants = db.prepare(
-        "SELECT ending.at, ending.grant_id, ended_by FROM event JOIN ending USING (grant_id) \
-         WHERE type = 'CONSENT_REVOKED' ORDER BY event.id DESC LIMIT 1024",
-    )?;
+    let mut grants =
+        db.prepare("SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024")?;
     let mut lines = grants
         .query_map([], |row| {
             Ok(Line::Grant {
                 at: time(row, 0)?,
                 grant: column(row, 1, GrantId::from_number)?,
-                by: column(row, 2, |name: String| EndedBy::from_name(&name))?,
+                by: EndedBy::from_name(row.get_ref(2)?.as_str()?),
+                number: row.get(3)?,
             })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -257,9 +311,8 @@ fn whole(row: &Row<'_>) -> rusqlite::Result<Grant> {
     let ended_by: Option<String> = row.get(ENDING_COLUMN + 1)?;
     let ended = match ended_by {
         None => None,
-        Some(_) => {
-            Some(EndedAt { at: time(row, ENDING_COLUMN)?, by: column(row, ENDING_COLUMN + 1, |name: String| EndedBy::from_name(&name))? })
-        }
+        Some(name) => Some(EndedAt { at: time(row, ENDING_COLUMN)?, by: EndedBy::from_name(&name) }),
     };
-    Ok(Grant { terms: row::terms(row)?, counterfoil: row::counterfoil(row, TERMS_COLUMNS)?, ended, current: true })
+    let (terms, counterfoil) = (row::terms(row)?, row::counterfoil(row, TERMS_COLUMNS)?);
+    Ok(Grant { terms, counterfoil, ended, current: true, parent_lives: row.get(ENDING_COLUMN + 2)? })
 }

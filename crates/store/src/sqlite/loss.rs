@@ -70,7 +70,7 @@ pub(super) fn apply(batch: &mut Batch<'_>, lines: &[Line]) -> rusqlite::Result<L
     let mut counted = LossDeclared::default();
     for line in lines {
         let done = match line.clone() {
-            Line::Grant { at, grant, by } => end(batch, grant, by, at, epoch)?,
+            Line::Grant { at, grant, by, .. } => end(batch, grant, by, at, epoch)?,
             Line::Client { at, client, era } => took_effect(remove_again(batch, &Removed::Client(client), era, at)?),
             Line::Customer { at, customer, era } => took_effect(remove_again(batch, &Removed::Customer(customer), era, at)?),
             Line::Lost { bearers_from } => took_effect(refuse_before(batch, bearers_from)?),

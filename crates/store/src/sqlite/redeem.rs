@@ -2,7 +2,7 @@
 
 use super::Sqlite;
 use super::era::Eras;
-use super::grants::{audit, end};
+use super::grants::{audit, end, hangs_on_living};
 use super::row;
 use super::writer::Batch;
 use crate::audit::Event;
@@ -33,6 +33,9 @@ fn tear(batch: &mut Batch<'_>, redeem: &Redeem, eras: &Eras, epoch: u32) -> rusq
     batch.redeemed += 1;
     if !eras.are_current(&redeem.terms) {
         return Ok(Redeemed::removed());
+    }
+    if !hangs_on_living(batch.db, &redeem.terms)? {
+        return Ok(Redeemed::without_parent());
     }
     if pass(batch.db, GATE, redeem, epoch)? {
         return Ok(Redeemed::Torn(redeem.torn(Tearing::InTurn)));

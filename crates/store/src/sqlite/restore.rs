@@ -5,7 +5,7 @@
 //! `NAME.before-restore-TIME`, then the new one becomes `NAME`. So no start in between finds nothing, or one store with the log of another.
 
 use super::writer::Batch;
-use super::{check_identity, check_pages, check_schema, create_private, grants, loss, meta, migrate, own};
+use super::{check_identity, check_pages, check_schema, create_private, grants, id, loss, meta, migrate, own};
 use crate::OpenOptions;
 use crate::endings::Endings;
 use crate::error::OpenError;
@@ -38,27 +38,30 @@ pub(crate) fn restore(
         return Err(no_backup("it is the store itself".into()));
     }
     let backup = look_at(from, options)?;
-    let recent = grants::recent_endings(&backup).map_err(|e| no_backup(e.to_string()))?;
-    if !accept_lost_endings && !endings.know_any_of(&recent) {
-        return Err(RestoreError::OtherEndings(recent.len()));
-    }
     let new = beside(path, ".restoring");
     let written = |problem: String| RestoreError::Written { path: new.clone(), problem };
     remove(&new).map_err(|e| written(e.to_string()))?;
-    let prepared = prepare(&new, &backup, endings, accept_lost_endings, now).and_then(|(loss, lines)| {
+    let prepare = || {
+        let db = copied(&new, &backup).map_err(written)?;
+        let recent = grants::recent_endings(&db).map_err(|e| no_backup(e.to_string()))?;
+        if !accept_lost_endings && !endings.know_any_of(&recent) {
+            return Err(RestoreError::OtherEndings(recent.len()));
+        }
+        let (loss, id, lines) = declared(&new, db, endings, accept_lost_endings, now).map_err(written)?;
         // The store's own journal knows from now on what was learnt from others.
-        let mut journal = Journal::open(options.endings_log.clone()).map_err(|e| e.to_string())?;
+        let mut journal = Journal::open(options.endings_log.clone()).map_err(|e| written(e.to_string()))?;
+        journal.is_of(id);
         journal.add(lines);
-        journal.flush().map_err(|e| e.to_string())?;
+        journal.flush().map_err(|e| written(e.to_string()))?;
         let ready = beside(path, &format!("{RESTORED}{}", free_time(path, now)));
-        std::fs::rename(&new, ready).and_then(|()| sync_directory_of(path)).map_err(|e| e.to_string())?;
+        std::fs::rename(&new, ready).and_then(|()| sync_directory_of(path)).map_err(|e| written(e.to_string()))?;
         Ok(loss)
-    });
-    let loss = match prepared {
+    };
+    let loss = match prepare() {
         Ok(loss) => loss,
-        Err(problem) => {
+        Err(error) => {
             let _ = remove(&new);
-            return Err(written(problem));
+            return Err(error);
         }
     };
     let old = complete(path).map_err(|e| RestoreError::HalfDone(e.to_string()))?;
@@ -81,14 +84,8 @@ fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreErro
     Ok(backup)
 }
 
-/// Makes the restored store as a file of its own; gives what the declared loss came to, and what endings were new to the backup.
-fn prepare(
-    new: &Path,
-    backup: &Connection,
-    endings: &Endings,
-    accept_lost_endings: bool,
-    now: Timestamp,
-) -> Result<(LossDeclared, Vec<Line>), String> {
+/// Makes the restored store as a file of its own, of the schema of this version.
+fn copied(new: &Path, backup: &Connection) -> Result<Connection, String> {
     create_private(new).map_err(|e| e.to_string())?;
     let make = || -> rusqlite::Result<Connection> {
         let mut db = Connection::open_with_flags(new, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -101,14 +98,26 @@ fn prepare(
     let mut db = make().map_err(|e| e.to_string())?;
     let schema = check_schema(&db, new).map_err(|e| e.to_string())?;
     migrate(&mut db, new, schema).map_err(|e| e.to_string())?;
-    let declare = || -> rusqlite::Result<(LossDeclared, Vec<Line>)> {
+    Ok(db)
+}
+
+/// Declares the loss in the restored store; gives what that came to, the store's id, and what endings were new to the backup.
+fn declared(
+    new: &Path,
+    db: Connection,
+    endings: &Endings,
+    accept_lost_endings: bool,
+    now: Timestamp,
+) -> Result<(LossDeclared, String, Vec<Line>), String> {
+    let declare = || -> rusqlite::Result<(LossDeclared, String, Vec<Line>)> {
         let transaction = db.unchecked_transaction()?;
         let mut batch = Batch::new(&db, false);
         let counted = loss::apply(&mut batch, &endings.lines)?;
         let (epoch, bearers_from) = loss::raise(&mut batch, accept_lost_endings.then_some(now))?;
         let lines = batch.into_lines();
+        let id = id(&db)?;
         transaction.commit()?;
-        Ok((LossDeclared { epoch, bearers_from, ..counted }, lines))
+        Ok((LossDeclared { epoch, bearers_from, ..counted }, id, lines))
     };
     let declared = declare().map_err(|e| e.to_string())?;
     db.close().map_err(|(_, e)| e.to_string())?;

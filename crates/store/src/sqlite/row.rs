@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
@@ -54,20 +54,26 @@ pub(crate) fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
         client: client.into(),
         customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? },
         name: row.get(4)?,
-        scopes: column(row, 5, Scopes::from_bits)?,
-        clusters: column(row, 6, DataClusters::from_bits)?,
+        scopes: Scopes::known_among(row.get(5)?),
+        clusters: DataClusters::known_among(row.get(6)?),
         accounts: column(row, 7, |text: String| serde_json::from_str(&text).ok())?,
         lookback_days: row.get(8)?,
         created_at: time(row, 9)?,
         expires_at: time(row, 10)?,
         authenticated_at: time(row, 11)?,
-        redirect_uri: row.get(12)?,
-        challenge: row.get::<_, Option<_>>(13)?.map(Challenge::from_bytes),
-        nonce: row.get(14)?,
-        client_era: row.get(15)?,
-        customer_era: row.get(16)?,
+        client_era: row.get(12)?,
+        customer_era: row.get(13)?,
+        parent: column(row, 14, |parent: Option<i64>| match parent {
+            None => Some(None),
+            Some(parent) => GrantId::from_number(parent).map(Some),
+        })?,
         lasting: Lasting::default(),
     })
+}
+
+/// What a code is bound to.
+pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<CodeBinding> {
+    Ok(CodeBinding { redirect_uri: row.get(0)?, challenge: row.get::<_, Option<_>>(1)?.map(Challenge::from_bytes), nonce: row.get(2)? })
 }
 
 /// Names the row in an error that came of an impossible value in it.

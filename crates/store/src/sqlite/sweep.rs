@@ -43,6 +43,14 @@ impl Sqlite {
             for table in ["ending", "counterfoil", "terms"] {
                 run(&format!("DELETE FROM {table} WHERE grant_id IN (SELECT grant_id FROM {table} WHERE grant_id < ?1 LIMIT ?2)"), old)?;
             }
+            run(
+                "DELETE FROM code WHERE grant_id IN (SELECT grant_id FROM code WHERE grant_id < ?1 LIMIT ?2)",
+                GrantId::new(now.plus(-UNREDEEMED_KEPT_FOR), [0; 4]).number(),
+            )?;
+            run(
+                "DELETE FROM \"authorization\" WHERE id IN (SELECT id FROM \"authorization\" WHERE expires_at <= ?1 LIMIT ?2)",
+                now.unix(),
+            )?;
             let more = sweep_unredeemed(batch, now)?;
             Ok(more || removed >= STEP as usize)
         })
@@ -87,13 +95,14 @@ fn work_off(batch: &mut Batch<'_>, now: Timestamp, epoch: u32) -> rusqlite::Resu
     let seen = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let Removal { client, provider, customer, era, done_up_to, .. } = &removal;
     let (grants, by): (Vec<(i64, bool)>, _) = if client.is_empty() {
-        let next = "SELECT grant_id, customer_era < ?3 FROM terms WHERE provider = ?4 AND customer = ?5 AND grant_id > ?1 ORDER BY grant_id LIMIT ?2";
+        let next = "SELECT grant_id, customer_era < ?3 FROM terms WHERE parent IS NULL AND provider = ?4 AND customer = ?5 AND grant_id > ?1 ORDER BY grant_id LIMIT ?2";
         let mut query = batch.db.prepare_cached(next)?;
         let grants = query.query_map(params![done_up_to, STEP, era, provider, customer], seen)?;
         (grants.collect::<rusqlite::Result<_>>()?, EndedBy::CustomerRemoved)
     } else {
         // No index leads from a client to its grants: all are looked at, a step at a time.
-        let next = "SELECT grant_id, client = ?4 AND client_era < ?3 FROM terms WHERE grant_id > ?1 ORDER BY grant_id LIMIT ?2";
+        let next =
+            "SELECT grant_id, parent IS NULL AND client = ?4 AND client_era < ?3 FROM terms WHERE grant_id > ?1 ORDER BY grant_id LIMIT ?2";
         let mut query = batch.db.prepare_cached(next)?;
         let grants = query.query_map(params![done_up_to, STEP, era, client], seen)?;
         (grants.collect::<rusqlite::Result<_>>()?, EndedBy::ClientRemoved)

@@ -78,7 +78,7 @@ pub async fn endings_that_were_forgotten_take_effect_as_they_were_recorded(bench
     let how = async |terms: &Arc<counterfoil_core::grant::Terms>| store.grant(terms.grant).await.unwrap().unwrap().ended;
     assert_eq!(how(&revoked).await, Some(EndedAt { at: NOW.plus(500), by: EndedBy::Customer }));
     assert_eq!(how(&dead).await, Some(EndedAt { at: NOW, by: EndedBy::Operator }));
-    assert!(bench.journal().contains(&lines[0]), "{}", bench.journal());
+    assert!(bench.journal().contains(lines[0].trim_end_matches('}')), "{}", bench.journal());
     assert!(store.session(&[1; 32], NOW).await.unwrap().is_none());
     assert_eq!(store.is_shared(), store.changes().await.unwrap() != changes);
 
@@ -90,7 +90,7 @@ pub async fn endings_that_were_forgotten_take_effect_as_they_were_recorded(bench
 pub async fn removals_that_were_forgotten_end_what_is_of_an_earlier_era(bench: Bench) {
     let store = bench.open().await;
     store.add_client("app".into(), ClientSettings::new("App"), Some(SecretDigest([1; 32])), NOW).await.unwrap();
-    let ada = Customer { id: customer(), name: "Ada".into(), password: Secret::new("$argon2id$x"), created_at: NOW };
+    let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW };
     store.add_customer(NewCustomer { customer: ada, accounts: vec![] }).await.unwrap();
     let (code, terms) = grant(&store, 1).await;
 
@@ -130,7 +130,8 @@ pub async fn that_endings_were_lost_is_in_the_journal_and_never_taken_back(bench
     let store = bench.open().await;
     let declared = store.declare_loss(&Endings::default(), true, LATER).await.unwrap();
     assert_eq!((declared.bearers_from, store.bearers_from().await.unwrap()), (Some(LATER), Some(LATER)));
-    assert_eq!(bench.journal(), format!("{{\"bearers_from\":{}}}\n", LATER.unix()));
+    let lost = format!("{{\"bearers_from\":{},\"store\":\"", LATER.unix());
+    assert!(bench.journal().starts_with(&lost) && bench.journal().lines().count() == 1, "{}", bench.journal());
     assert_eq!(store.declare_loss(&Endings::default(), true, NOW).await.unwrap().bearers_from, Some(LATER));
     assert_eq!(store.declare_loss(&Endings::default(), false, NOW).await.unwrap().bearers_from, Some(LATER));
     // A later one, in the journal of another node or of a store that was restored before.

@@ -6,6 +6,7 @@ mod bench;
 mod grants;
 mod loss;
 mod model;
+mod parents;
 mod redeem;
 mod removals;
 #[path = "../setting/mod.rs"]
@@ -36,6 +37,13 @@ macro_rules! on {
                 a_doubled_consent_makes_one_grant,
                 a_grant_is_found_as_soon_as_it_was_made,
                 grants_are_listed_by_page_and_filter,
+            }
+            parents {
+                a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends,
+                it_dies_with_its_consent_at_every_node_and_after_a_restart,
+                a_grant_hangs_on_a_living_consent_of_the_same_customer_and_client_alone,
+                it_is_in_no_list_of_the_customer_and_in_that_of_the_operator,
+                what_a_code_is_bound_to_is_known_to_its_exchange,
             }
             removals {
                 removing_a_customer_ends_their_grants_with_one_write,

@@ -12,7 +12,7 @@ pub async fn removing_a_customer_ends_their_grants_with_one_write(bench: Bench) 
     let store = bench.open().await;
     let added = store
         .add_customer(NewCustomer {
-            customer: Customer { id: customer(), name: "Ada".into(), password: Secret::new("$argon2id$x"), created_at: NOW },
+            customer: Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW },
             accounts: vec![Account { id: "a1".into(), entity: "{}".into() }],
         })
         .await
@@ -85,7 +85,7 @@ pub async fn customers_are_listed_with_their_accounts_and_signed_out_by_a_new_pa
         customer: Customer {
             id: counterfoil_core::grant::CustomerId { provider: "bank".into(), customer: name.into() },
             name: name.to_uppercase(),
-            password: Secret::new("one"),
+            password: Some(Secret::new("one")),
             created_at: NOW,
         },
         accounts: ["b", "a"].map(|id| Account { id: id.into(), entity: format!("{{\"id\":\"{id}\"}}") }).to_vec(),
@@ -102,6 +102,6 @@ pub async fn customers_are_listed_with_their_accounts_and_signed_out_by_a_new_pa
     assert_eq!(accounts, ["b", "a"]);
 
     assert!(store.set_password(customer(), Secret::new("two")).await.unwrap());
-    assert_eq!(store.customer(&customer()).await.unwrap().unwrap().password.expose(), "two");
+    assert_eq!(store.customer(&customer()).await.unwrap().unwrap().password.unwrap().expose(), "two");
     assert!(!store.set_password(new("nobody").customer.id, Secret::new("two")).await.unwrap());
 }

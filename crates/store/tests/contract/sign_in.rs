@@ -49,7 +49,7 @@ pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Benc
     store.end_session([1; 32]).await.unwrap();
     assert!(store.session(&[1; 32], NOW).await.unwrap().is_none());
     let password = counterfoil_core::secret::Secret::new("x");
-    let ada = counterfoil_store::Customer { id: customer(), name: "Ada".into(), password: password.clone(), created_at: NOW };
+    let ada = counterfoil_store::Customer { id: customer(), name: "Ada".into(), password: Some(password.clone()), created_at: NOW };
     store.add_customer(counterfoil_store::NewCustomer { customer: ada, accounts: vec![] }).await.unwrap();
     store.set_password(customer(), password).await.unwrap();
     assert!(store.session(&[2; 32], NOW).await.unwrap().is_none());

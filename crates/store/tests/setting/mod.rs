@@ -5,7 +5,7 @@
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
@@ -57,14 +57,13 @@ pub fn new_grant(n: u32) -> NewGrant {
         created_at: NOW,
         expires_at: NOW.plus(365 * DAY),
         authenticated_at: NOW,
-        redirect_uri: "https://app.example/cb".into(),
-        challenge: None,
-        nonce: None,
         client_era: 0,
         customer_era: 0,
+        parent: None,
         lasting: Lasting::default(),
     };
-    NewGrant { terms, seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(CODE_LIFETIME), slip_key: KEY }
+    let code = CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };
+    NewGrant { terms, code, seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(CODE_LIFETIME), slip_key: KEY }
 }
 
 /// Makes a grant; gives its code and its terms.

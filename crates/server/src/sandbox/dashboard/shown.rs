@@ -84,6 +84,7 @@ fn state(grant: &Grant, now: Timestamp) -> String {
         Some(ended) => format!("grant-ended-{}", ended.by.name()),
         None if grant.counterfoil.ended => "grant-ended".into(),
         None if !grant.current => "grant-removed".into(),
+        None if !grant.parent_lives => "grant-parent-ended".into(),
         None if grant.is_living(now) => "grant-living".into(),
         None => "grant-expired".into(),
     }

@@ -11,7 +11,7 @@ use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
@@ -49,6 +49,10 @@ fn customer() -> CustomerId {
     CustomerId { provider: "bank".into(), customer: "ada".into() }
 }
 
+fn code() -> CodeBinding {
+    CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None }
+}
+
 async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
     let terms = Terms {
         grant: GrantId::new(NOW, [1; 4]),
@@ -62,14 +66,13 @@ async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
         created_at: NOW,
         expires_at: NOW.plus(365 * DAY),
         authenticated_at: NOW,
-        redirect_uri: "https://app.example/cb".into(),
-        challenge: None,
-        nonce: None,
         client_era: 0,
         customer_era: 0,
+        parent: None,
         lasting: Lasting::default(),
     };
-    let new = NewGrant { terms: terms.clone(), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
+    let new =
+        NewGrant { terms: terms.clone(), code: code(), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
     let CreateGrant::Exists(made) = store.create_grant(new.clone()).await.unwrap() else { panic!("the first run was not seen") };
     assert_eq!((made.0, made.1.next_slip, made.1.seal), (terms.clone(), 0, new.seal));
     (Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: new.seal }, Arc::new(terms))
@@ -150,7 +153,10 @@ async fn a_declared_loss_is_known_in_memory_too() {
     // A grant of the new era is written in the epoch that was answered.
     store.writer.in_doubt.store(false, Ordering::Relaxed);
     let anew = Terms { grant: GrantId::new(NOW, [9; 4]), client_era: 3, ..(*terms).clone() };
-    store.create_grant(NewGrant { terms: anew.clone(), seal: code.seal, code_expires_at: NOW.plus(300), slip_key: KEY }).await.unwrap();
+    store
+        .create_grant(NewGrant { terms: anew.clone(), code: self::code(), seal: code.seal, code_expires_at: NOW.plus(300), slip_key: KEY })
+        .await
+        .unwrap();
     assert_eq!(store.living(&anew).unwrap().unwrap().epoch, epoch);
     assert!(journal(&dir).iter().any(|line| line.contains("bearers_from")), "{:?}", journal(&dir));
 }
@@ -159,7 +165,7 @@ async fn a_declared_loss_is_known_in_memory_too() {
 async fn customers_are_added_once_and_removed_for_good() {
     let (store, _dir) = store_in_doubt();
     let new = |password: &str| NewCustomer {
-        customer: Customer { id: customer(), name: "Ada".into(), password: Secret::new(password), created_at: NOW },
+        customer: Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new(password)), created_at: NOW },
         accounts: vec![],
     };
     assert_eq!(store.add_customer(new("salted hash")).await.unwrap(), AddCustomer::Added);
