@@ -373,6 +373,7 @@ dashboard-grants-none = There is no grant yet. The walk-through makes one.
 dashboard-grants-text = The last 20, the newest first.
 dashboard-grant-id = Grant
 dashboard-grant-since = Given
+dashboard-grant-parent = Without asking, hangs on
 dashboard-grant-next = Stands at
 dashboard-grant-code = the code
 dashboard-grant-refresh-token = refresh token { $number }

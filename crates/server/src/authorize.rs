@@ -7,9 +7,9 @@ mod request;
 pub use request::{Rejected, read};
 
 use crate::app::App;
-use crate::connected_apps::living_grants;
 use crate::consent::{self, Approval};
 use crate::cookies::Browser;
+use crate::living_grants::LivingGrants;
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::sandbox::grade;
@@ -26,8 +26,11 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
 use counterfoil_core::scope::Scopes;
-use counterfoil_store::{Session, StoreError};
+use counterfoil_store::{Grant, Session, StoreError};
 use std::sync::Arc;
+
+/// How many consents are read at once: the newest nearly always covers what is asked.
+const CONSENTS_AT_ONCE: u32 = 20;
 
 /// `GET /authorize`.
 ///
@@ -98,8 +101,8 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         return refuse(ErrorCode::InteractionRequired, "the client's identity is not assured, so the customer must be asked");
     }
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let Some(earlier) = covering_grant(app, request, &session, now).await.map_err(unavailable)? else {
-        return refuse(ErrorCode::ConsentRequired, "no living grant of this client covers the request");
+    let Some(earlier) = covering_consent(app, request, &session, now).await.map_err(unavailable)? else {
+        return refuse(ErrorCode::ConsentRequired, "no living consent for this client covers the request");
     };
     let approval = Approval {
         client,
@@ -112,19 +115,30 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         clusters: earlier.clusters,
         lookback_days: earlier.lookback_days,
         ends_no_later_than: Some(earlier.expires_at),
-        parent: None,
+        // It is no consent of its own: it dies with the one that the customer gave, however that ends.
+        parent: Some(earlier.grant),
     };
     match consent::approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, request, &code),
-        None => refuse(ErrorCode::InteractionRequired, "the grant could not be made without asking"),
+        None => refuse(ErrorCode::ConsentRequired, "the consent that covers the request has just ended"),
     }
 }
 
-/// The terms of the customer's newest living grant of the same client that covers scope and connector.
-async fn covering_grant(app: &App, request: &AuthorizationRequest, session: &Session, now: Timestamp) -> Result<Option<Terms>, StoreError> {
-    let grants = living_grants(app, &session.customer, Some(request.client.clone()), now).await?;
+/// The terms of the customer's newest living consent for the same client that covers scope and connector.
+async fn covering_consent(
+    app: &App,
+    request: &AuthorizationRequest,
+    session: &Session,
+    now: Timestamp,
+) -> Result<Option<Terms>, StoreError> {
     // A code that nobody redeemed yet is no sign that the client ever had the customer's data.
-    let covers = |scopes: Scopes| scopes.contains(request.scopes.without(Scopes::OFFLINE_ACCESS));
-    let earlier = grants.into_iter().find(|grant| grant.counterfoil.next_slip > 0 && covers(grant.terms.scopes));
-    Ok(earlier.map(|grant| grant.terms))
+    let asked = request.scopes.without(Scopes::OFFLINE_ACCESS);
+    let covers = |grant: &Grant| grant.counterfoil.next_slip > 0 && grant.terms.scopes.contains(asked);
+    let mut consents = LivingGrants::of(app, &session.customer, Some(&request.client), CONSENTS_AT_ONCE, now);
+    while let Some(some) = consents.next().await? {
+        if let Some(found) = some.into_iter().find(covers) {
+            return Ok(Some(found.terms));
+        }
+    }
+    Ok(None)
 }

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::consent::{ShownAccount, party};
 use crate::cookies::Browser;
+use crate::living_grants::LivingGrants;
 use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Party};
 use crate::refused::Refused;
 use crate::request::page_form;
@@ -59,24 +60,6 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
     show(app, &session, &csrf, ended.as_ref(), now).await.map_err(unavailable)
 }
 
-/// Every living grant of the customer, for one client or all, however many ended ones came after it; the newest first.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn living_grants(app: &App, customer: &CustomerId, client: Option<String>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
-    let mut filter = GrantFilter { client, customer: Some(customer.clone()), limit: GRANTS_AT_ONCE, before: None };
-    let mut found = Vec::new();
-    loop {
-        let grants = app.store.grants(&filter).await?;
-        filter.before = grants.last().map(|grant| grant.terms.grant);
-        let is_last = grants.len() < GRANTS_AT_ONCE as usize;
-        found.extend(grants.into_iter().filter(|grant| grant.is_living(now)));
-        if is_last {
-            return Ok(found);
-        }
-    }
-}
-
 /// Living grants by client, those of an app together: the app that was last allowed something comes first.
 fn by_client(grants: Vec<Grant>) -> Vec<(Arc<str>, Vec<Grant>)> {
     let mut apps: Vec<(Arc<str>, Vec<Grant>)> = Vec::new();
@@ -111,7 +94,7 @@ fn shown_as<'a>(client: Option<&'a Client>, id: &'a str) -> Party<'a> {
 }
 
 async fn show(app: &App, session: &Session, csrf: &str, ended: Option<&Grant>, now: Timestamp) -> Result<Response, StoreError> {
-    let mut grants = living_grants(app, &session.customer, None, now).await?;
+    let mut grants = LivingGrants::of(app, &session.customer, None, GRANTS_AT_ONCE, now).all().await?;
     // A code that nobody redeemed connects nothing.
     grants.retain(|grant| grant.counterfoil.next_slip > 0);
     let ids: Vec<GrantId> = grants.iter().map(|grant| grant.terms.grant).collect();
@@ -212,7 +195,7 @@ async fn end_one(app: &App, customer: &CustomerId, grant: GrantId, now: Timestam
 /// stays so, and asking again ends the rest. Gives the newest of them, `None` where there never was one.
 async fn end_all(app: &App, customer: &CustomerId, client: &str, now: Timestamp) -> Result<Option<GrantId>, Refused> {
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let living = living_grants(app, customer, Some(client.to_owned()), now).await.map_err(unavailable)?;
+    let living = LivingGrants::of(app, customer, Some(client), GRANTS_AT_ONCE, now).all().await.map_err(unavailable)?;
     for some in living.chunks(ENDED_AT_ONCE) {
         // All of these are under way at once, and share commits.
         let endings = join_all(some.iter().map(|grant| app.store.end_grant(grant.terms.grant, EndedBy::Customer, now))).await;

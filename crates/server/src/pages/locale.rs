@@ -190,6 +190,7 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "dashboard-grant-code",
     "dashboard-grant-id",
     "dashboard-grant-next",
+    "dashboard-grant-parent",
     "dashboard-grant-refresh-token",
     "dashboard-grant-revoke",
     "dashboard-grant-since",

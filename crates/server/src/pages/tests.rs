@@ -120,6 +120,7 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         client: name,
         customer: name,
         since: "2026-11-22T10:00:00Z",
+        parent: None,
         next_slip: 0,
         slip_expired: true,
         state: "grant-living",
@@ -147,7 +148,10 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         kinds: vec!["lose_answer", "delay"],
         paths: vec!["/token"],
         clients: vec![("client-1", name)],
-        grants: vec![grant, GrantShown { next_slip: 3, slip_expired: false, state: "grant-ended-customer", living: false, ..grant }],
+        grants: vec![
+            grant,
+            GrantShown { parent: Some("g0"), next_slip: 3, slip_expired: false, state: "grant-ended-customer", living: false, ..grant },
+        ],
         requests: vec![request.clone(), RequestShown { client: None, status: 200, reason: None, lost: false, ..request }],
         graded: Some(Graded { client: name, event: Some((name, name)) }),
     }
