@@ -209,6 +209,32 @@ async fn a_page_that_has_changed_is_shown_again() {
     }
 }
 
+/// Browsers fill a form in again that they come back to, also where it is another customer's by now.
+#[tokio::test]
+async fn nothing_is_ticked_again_for_another_customer() {
+    let sandbox = Sandbox::start().await;
+    for (customer, name) in [("alex", "Alex"), ("bea", "Bea")] {
+        let id = CustomerId { provider: "sandbank".into(), customer: customer.into() };
+        let accounts = json!({ "accounts": [{ "depositAccount": { "accountId": "joint", "accountType": "CHECKING" } }] });
+        sandbox.admin(Admin::CustomerAdd { id, name: name.into(), password: customer.into(), accounts: Some(accounts) }).await;
+    }
+    let browser = Browser::start().await;
+    browser.open(&request(&sandbox, &[])).await;
+    browser.sign_in("alex", "alex").await;
+    browser.choose(&["joint"]).await;
+    let of_alex = browser.tab.current_url().await.unwrap();
+    sandbox.advance("1s").await;
+    browser.open(&request(&sandbox, &[("prompt", "login")])).await;
+    browser.sign_in("bea", "bea").await;
+    browser.sees(CONSENT).await;
+    while browser.tab.current_url().await.unwrap() != of_alex {
+        browser.tab.back().await.unwrap();
+    }
+    browser.sees(CONSENT).await;
+    let boxes = "return [document.querySelector('.entries').innerText.includes('Bea'), ...[...document.querySelectorAll('[type=checkbox]')].map(box => box.checked)]";
+    assert_eq!(browser.tab.execute(boxes, vec![]).await.unwrap(), json!([true, false]));
+}
+
 #[tokio::test]
 async fn one_of_several_consents_can_be_ended() {
     let sandbox = Sandbox::start().await;
