@@ -78,8 +78,8 @@ fn since<'a>(grants: &'a [Grant], locale: &'a Locale) -> impl Iterator<Item = St
     grants.iter().enumerate().map(move |(at, grant)| {
         let given = grant.terms.created_at;
         // They are in the order of their ids, which is that of time.
-        let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| grants.get(at));
-        let alone = beside.into_iter().all(|other| day(other.terms.created_at) != day(given));
+        let mut neighbours = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| grants.get(at));
+        let alone = neighbours.all(|other| day(other.terms.created_at) != day(given));
         let (date, written) = (given.day_for_people(), given.to_string());
         match written.get(11..16) {
             Some(time) if !alone => locale.text_with("day-and-time", &[("day", &date), ("time", time)]),

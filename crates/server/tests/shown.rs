@@ -209,7 +209,7 @@ async fn a_client_that_may_no_longer_be_answered_is_not() {
             assert_page(&visitor.submit(page, &[("account", "c1-card"), ("decision", decision)]).await, 400, title);
         }
     };
-    // Nobody is sent to an address that is registered no more, with whatever answer.
+    // Nobody is sent to an address that is no longer registered, neither with a yes nor with a no.
     let consent = visitor.authorize(&[]).await;
     let sign_in = visitor.authorize(&[("prompt", "login")]).await;
     sandbox.set_client(RECIPIENT.0, &[("redirect_uris", "https://app.example/elsewhere")]).await;

@@ -46,7 +46,7 @@ impl Lasts {
     }
 }
 
-/// What a consent page shows beside the request itself.
+/// What a consent page shows, apart from the request itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Shown {
     /// When it was first shown. The end that follows from it stays, however long the page is open: a grant never ends later than it said.
@@ -149,12 +149,12 @@ impl Shown {
             say(changed, message, &[client, (a, &now), (b, &before)]);
         }
         // That it may refresh or not is told by how long it lasts.
-        let beside = |scopes: Scopes| scopes.without(Scopes::OFFLINE_ACCESS);
-        say(beside(self.scopes) != beside(now.scopes), "changed-scopes", &[client]);
+        let others = |scopes: Scopes| scopes.without(Scopes::OFFLINE_ACCESS);
+        say(others(self.scopes) != others(now.scopes), "changed-scopes", &[client]);
         if same_customer {
             said.extend(self.accounts.changes(&now.accounts, locale));
         }
-        // Whatever differs is told, also what no sentence was written for.
+        // No difference goes untold, not even one that no sentence was written for.
         if said.is_empty() && self != now {
             said.push(locale.text("changed-other"));
         }
