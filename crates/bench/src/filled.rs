@@ -97,7 +97,7 @@ mod tests {
     use counterfoil_core::pkce::Challenge;
     use counterfoil_core::slip::Slip;
     use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
-    use counterfoil_store::{NewGrant, Redeem, Redeemed, Store};
+    use counterfoil_store::{NewGrant, Redeem, Redeemed, Store, SweepTime};
     use std::sync::Arc;
 
     /// What a living grant may take on disk: terms, counterfoil and index.
@@ -141,6 +141,7 @@ mod tests {
         let place = Place::new(&std::env::temp_dir()).unwrap();
         runtime().unwrap().block_on(async {
             let store = Store::open(options(&place).unwrap()).await.unwrap();
+            store.note_time(grants.now).await.unwrap();
             for batch in (0..COUNT).collect::<Vec<_>>().chunks(1_000) {
                 let new = |n: &u64| {
                     let row = grants.counterfoil(*n);
@@ -162,7 +163,7 @@ mod tests {
                     assert!(matches!(redeemed.await, Redeemed::Torn(_)));
                 }
                 // What codes were bound to goes after two days, and most of these are older.
-                while store.sweep(grants.now).await.unwrap() {}
+                while store.sweep(SweepTime { now: grants.now, ahead: 0 }).await.unwrap().more {}
             }
         });
         assert!(bytes_of(&place) <= COUNT * BYTES, "{} bytes a grant", bytes_of(&place) / COUNT);

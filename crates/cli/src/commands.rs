@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod client;
+pub(crate) mod clock;
 pub(crate) mod copy;
 pub(crate) mod customer;
 pub(crate) mod declare_loss;
@@ -18,14 +19,15 @@ pub(crate) mod serve;
 pub(crate) mod torture;
 pub(crate) mod verify;
 
+use crate::Failure;
 use crate::config::Config;
 use crate::output;
 use crate::process::block_on;
-use crate::{Failure, commands::serve::open_app};
 use clap::Args;
 use counterfoil_server::admin::{self, Command, SocketError};
 use counterfoil_store::{OpenError, Store, StoreAddress};
 use serde_json::Value;
+use serve::{AtStart, open_app};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,7 +72,8 @@ impl Common {
                 if !command.may_make_a_store() {
                     Store::must_exist(&config.store).await.map_err(no_store)?;
                 }
-                match open_app(&config, "counterfoil, an admin command").await {
+                let clock = if command.is_about_the_clock() { AtStart::Unchecked } else { AtStart::Checked };
+                match open_app(&config, "counterfoil, an admin command", clock).await {
                     // A server that starts or stops, or another command: it will answer, or be gone, in a moment.
                     Err(Failure::InUse(_)) if patience > 0 => {
                         patience -= 1;

@@ -10,8 +10,8 @@ mod reports;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    backup, bench, client, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve, torture,
-    verify,
+    backup, bench, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve,
+    torture, verify,
 };
 use std::process::ExitCode;
 
@@ -49,6 +49,9 @@ enum Command {
     /// Look at and rotate keys
     #[command(subcommand)]
     Keys(keys::Action),
+    /// Look at clocks that disagree, say which one is right, and mend what a wrong one has left behind
+    #[command(subcommand)]
+    Clock(clock::Action),
     /// Copy the store to a file, also while the server runs
     Backup(backup::Arguments),
     /// Put a backup in the place of the store; what was revoked since stays revoked, and clients go on
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Customer(action) => customer::run(action),
         Command::Grant(action) => grant::run(action),
         Command::Keys(action) => keys::run(action),
+        Command::Clock(action) => clock::run(action),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),

@@ -180,21 +180,21 @@ fn claim_keyless(refresh: &Refresh) {
 }
 
 fn judge_redeem(refresh: &Refresh) {
-    black_box(judge(&refresh.counterfoil, &refresh.presented, 1));
+    black_box(judge(&refresh.counterfoil, &refresh.presented, 1, 0));
 }
 
 /// The same request again, after it was redeemed.
 fn judge_repeat(refresh: &Refresh) {
     let (before, claim) = (refresh.counterfoil, refresh.presented.claim);
     let after = Counterfoil { next_slip: before.next_slip + 1, claim: Some(claim), redeemed_at: NOW.plus(-1), ..before };
-    black_box(judge(black_box(&after), &refresh.presented, 1));
+    black_box(judge(black_box(&after), &refresh.presented, 1, 0));
 }
 
 /// The same slip, after its successor was redeemed too.
 fn judge_replay(refresh: &Refresh) {
     let before = refresh.counterfoil;
     let later = Counterfoil { next_slip: before.next_slip + 2, claim: Some(refresh.presented.claim), redeemed_at: NOW.plus(-1), ..before };
-    black_box(judge(black_box(&later), &refresh.presented, 1));
+    black_box(judge(black_box(&later), &refresh.presented, 1, 0));
 }
 
 fn write_access_token(refresh: &Refresh) {

@@ -26,6 +26,11 @@ impl GrantId {
         Self(seconds << RANDOM_BITS | i64::from(u32::from_be_bytes(random) >> (32 - RANDOM_BITS)))
     }
 
+    /// When the grant was made, by the clock of the node that made it.
+    pub const fn made_at(self) -> Timestamp {
+        Timestamp::from_unix(self.0 >> RANDOM_BITS)
+    }
+
     /// The id with this number, as stored or sent. Negative numbers name no grant.
     pub fn from_number(number: i64) -> Option<Self> {
         (number >= 0).then_some(Self(number))
@@ -182,6 +187,7 @@ mod tests {
         let early = GrantId::new(Timestamp::from_unix(1_790_000_000), [0xff; 4]);
         let late = GrantId::new(Timestamp::from_unix(1_790_000_001), [0; 4]);
         assert!(early < late);
+        assert_eq!(late.made_at(), Timestamp::from_unix(1_790_000_001));
         assert_eq!(GrantId::parse(&early.to_string()), Some(early));
         for bad in ["", "1", "FFFFFFFFFFFFFFFF", "ffffffffffffffff", "+000000000000001", "00000000000000001"] {
             assert_eq!(GrantId::parse(bad), None, "{bad}");

@@ -118,7 +118,10 @@ impl Refused {
 }
 
 /// The verdict on `presented` where the grant's counterfoil is `row` and the store's epoch is `epoch`.
-pub fn judge(row: &Counterfoil, presented: &Presented, epoch: u32) -> Verdict {
+///
+/// `skew` is how many seconds the clock of the node that redeemed the last slip may be behind this one's: [`SKEW`](crate::clock::SKEW) where nodes
+/// share the store, 0 where one process has it. Windows since a redemption are open for as much longer; no lifetime is.
+pub fn judge(row: &Counterfoil, presented: &Presented, epoch: u32, skew: Seconds) -> Verdict {
     let Presented { slip, now, .. } = presented;
     let (n, m) = (slip.number, row.next_slip);
     if slip.seal != row.seal {
@@ -129,16 +132,16 @@ pub fn judge(row: &Counterfoil, presented: &Presented, epoch: u32) -> Verdict {
         if row.epoch < epoch { Verdict::RedeemAfterLoss } else { Verdict::Refuse(Refused::Ahead) }
     } else if n == m {
         if *now < row.expires_at { Verdict::Redeem } else { Verdict::Refuse(Refused::Expired) }
-    } else if is_repeat(row, presented) {
+    } else if is_repeat(row, presented, skew) {
         Verdict::Repeat
     } else {
-        let ends_grant = if n == 0 { code_replay_ends_grant(row, presented) } else { token_replay_ends_grant(row, presented) };
+        let ends_grant = if n == 0 { code_replay_ends_grant(row, presented, skew) } else { token_replay_ends_grant(row, presented, skew) };
         Verdict::Refuse(Refused::Claimed { ends_grant })
     }
 }
 
 /// Whether this is the request that redeemed the last slip, sent again in time (`Idempotency-Key`, `on_lost_answer`).
-fn is_repeat(row: &Counterfoil, presented: &Presented) -> bool {
+fn is_repeat(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
     let Some(first) = row.claim else { return false };
     let allowed_for = match (presented.claim.is_keyed(), presented.on_lost_answer) {
         (true, _) => KEYED_RETRY_WINDOW,
@@ -148,20 +151,20 @@ fn is_repeat(row: &Counterfoil, presented: &Presented) -> bool {
     presented.slip.number > 0
         && presented.slip.number + 1 == row.next_slip
         && presented.claim.repeats(&first)
-        && presented.now.is_within(allowed_for, row.redeemed_at)
+        && presented.now.is_within(allowed_for + skew, row.redeemed_at)
         && presented.now < row.expires_at
 }
 
 /// RFC 6749 section 4.1.2: a code used twice revokes what it gave, unless it is long past or a doubled callback.
-fn code_replay_ends_grant(row: &Counterfoil, presented: &Presented) -> bool {
-    let doubled_callback = row.next_slip == 1 && presented.now.is_within(RACE_WINDOW, row.redeemed_at);
+fn code_replay_ends_grant(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
+    let doubled_callback = row.next_slip == 1 && presented.now.is_within(RACE_WINDOW + skew, row.redeemed_at);
     presented.now.is_within(CODE_REPLAY_ENDS_GRANT_FOR, presented.slip.issued_at) && !doubled_callback
 }
 
 /// RFC 9700 section 4.14.2, for clients that want it, unless it is the bearer's race with itself, or a request that came in before the last
 /// redemption and was slow: its bearer may have repeated it elsewhere since, and gone on.
-fn token_replay_ends_grant(row: &Counterfoil, presented: &Presented) -> bool {
-    let own_race = presented.slip.number + 1 == row.next_slip && presented.now.is_within(RACE_WINDOW, row.redeemed_at);
+fn token_replay_ends_grant(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
+    let own_race = presented.slip.number + 1 == row.next_slip && presented.now.is_within(RACE_WINDOW + skew, row.redeemed_at);
     presented.on_replay == OnReplay::Revoke && !own_race && presented.now >= row.redeemed_at
 }
 
@@ -178,7 +181,8 @@ pub struct RefusedReason<'a> {
 impl fmt::Display for RefusedReason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (n, m) = (self.presented.slip.number, self.row.next_slip);
-        let ago = |then: Timestamp| duration_in_words(self.presented.now.since(then));
+        // What another node wrote may be a little ahead of this one's clock.
+        let ago = |then: Timestamp| duration_in_words(self.presented.now.since(then).max(0));
         match self.refused {
             Refused::Ended => write!(f, "slip {n}: the grant was ended"),
             Refused::Forged => write!(f, "slip {n}: the seal is not the grant's, so it was made with a stolen slip key"),

@@ -1,6 +1,7 @@
 //! What an operator can do: the same commands whether the server runs (they come through its socket) or not (the command line has the
 //! store itself).
 
+mod clock;
 mod recovery;
 mod socket;
 
@@ -44,8 +45,12 @@ pub enum Command {
     GrantList { client: Option<String>, customer: Option<CustomerId>, before: Option<GrantId>, limit: u32 },
     GrantShow { grant: GrantId },
     GrantEnd { grant: GrantId },
+    GrantSweep { all: bool },
     KeysList,
     KeysRotate { compromised: Option<String> },
+    ClockStatus,
+    ClockAccept,
+    ClockRepair,
     Backup { to: PathBuf },
     DeclareLoss { endings: Vec<PathBuf>, accept_lost_endings: bool },
 }
@@ -74,6 +79,11 @@ impl Command {
     /// address is wrong.
     pub fn may_make_a_store(&self) -> bool {
         matches!(self, Self::ClientAdd { .. } | Self::CustomerAdd { .. })
+    }
+
+    /// Whether it is about the clock, and so meant for when that is wrong.
+    pub fn is_about_the_clock(&self) -> bool {
+        matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair)
     }
 
     /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
@@ -156,6 +166,10 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             Ending::AlreadyEnded => Ok(json!({ "ended": grant, "was_living": false })),
             Ending::NotFound => Err(no_grant(grant)),
         },
+        Command::GrantSweep { all } => clock::sweep(app, all).await,
+        Command::ClockStatus => clock::status(app).await,
+        Command::ClockAccept => clock::accept(app).await,
+        Command::ClockRepair => clock::repair(app).await,
         Command::KeysList => Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token))),
         Command::KeysRotate { compromised } => {
             match compromised {

@@ -68,7 +68,7 @@ impl App {
     /// Where what is kept in memory can't be read or the texts are damaged.
     pub async fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
         let app = Self {
-            sandbox: matches!(clock, Clock::Sandbox { .. }).then(Sandbox::default),
+            sandbox: clock.is_sandbox().then(Sandbox::default),
             settings,
             store,
             keys,
@@ -132,8 +132,8 @@ impl App {
     /// [`StoreError`]; what is in memory stays as it was.
     pub async fn reload_bearers_from(&self) -> Result<(), StoreError> {
         let from = self.store.bearers_from().await?;
-        // The store never moves it back.
-        self.bearers_from.fetch_max(from.map_or(i64::MIN, Timestamp::unix), Ordering::SeqCst);
+        // It may be earlier than before: a repair takes it back where a wrong clock had set it ahead.
+        self.bearers_from.store(from.map_or(i64::MIN, Timestamp::unix), Ordering::SeqCst);
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{SKEW, Timestamp};
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
@@ -68,7 +68,7 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
-    let session = session.filter(|session| !asks_afresh && fits(session, &request, now));
+    let session = session.filter(|session| !asks_afresh && fits(app, session, &request, now));
     if prompt_none {
         return without_asking(app, &request, session, now).await;
     }
@@ -81,10 +81,12 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     Ok(browser.remember(app, response))
 }
 
-/// Whether a session will do for a request: of the provider asked for, and not older than asked for.
-pub fn fits(session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
+/// Whether a session will do for a request: of the provider asked for, and not older than asked for. Another node may have begun it, by a clock that is a
+/// little behind or ahead.
+pub fn fits(app: &App, session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
+    let begun = session.authenticated_at;
     request.connector.as_ref().is_none_or(|connector| *connector == session.customer.provider)
-        && request.not_before.is_none_or(|not_before| (not_before..=now).contains(&session.authenticated_at))
+        && request.not_before.is_none_or(|not_before| not_before <= begun.plus(app.store.skew()) && begun <= now.plus(SKEW))
 }
 
 /// `prompt=none`: succeeds only where the customer is signed in and has given this client as much before.

@@ -7,16 +7,19 @@
 use crate::app::App;
 use crate::around::UNMATCHED;
 use crate::keys::KeysError;
-use counterfoil_store::StoreError;
+use crate::timekeeping;
+use counterfoil_core::clock::{Clock, Millis, Off};
+use counterfoil_store::{Changes, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long after a change no node goes by what was before.
 pub(crate) const REACHES_ALL_WITHIN: Duration = Duration::from_secs(2);
-/// How long what a look found is gone by; the rest of the 2 seconds is for the requests that were let in until then.
-const TRUSTED_FOR: Duration = Duration::from_millis(1750);
+/// How long what a look found is gone by, in milliseconds; the rest of the 2 seconds is for the requests that were let in until then. Time in which the
+/// machine was suspended counts.
+const TRUSTED_FOR: Millis = 1750;
 /// How often a node looks.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long a look may take.
@@ -40,6 +43,9 @@ pub enum Unavailable {
     /// None succeeded lately.
     #[error("this node has not looked for changes lately: it can't reach the database, or is overloaded")]
     Behind,
+    /// Clocks disagree, and what time it is is not known.
+    #[error("it is not known what time it is: {}", .0.map_or("a clock is wrong".into(), |off| off.to_string()))]
+    Unsure(Option<Off>),
 }
 
 /// What a node knows of changes.
@@ -55,8 +61,8 @@ pub struct Follow {
 /// A look that succeeded.
 #[derive(Clone, Copy, Debug)]
 struct Looked {
-    /// When it began.
-    at: Instant,
+    /// When it began, by the machine's uptime.
+    at: Millis,
     /// The store's number of changes that is in memory here since.
     changes: i64,
 }
@@ -83,7 +89,7 @@ impl Follow {
     pub async fn look(&self, app: &App) -> Result<(), Unavailable> {
         // Boxed, so that requests do not carry the room for what they seldom wait for.
         let look = async |known| timeout(PATIENCE, Box::pin(changes(app, known))).await.unwrap_or(Err(Unavailable::NotInTime));
-        self.joined(look).await
+        self.joined(&app.clock, look).await
     }
 
     /// The first look of a node, which reads everything and may take longer.
@@ -91,16 +97,16 @@ impl Follow {
     /// # Errors
     /// [`Unavailable`].
     pub async fn begin(&self, app: &App) -> Result<(), Unavailable> {
-        self.joined(async |known| Box::pin(changes(app, known)).await).await
+        self.joined(&app.clock, async |known| Box::pin(changes(app, known)).await).await
     }
 
-    async fn joined(&self, look: impl AsyncFnOnce(Option<i64>) -> Result<i64, Unavailable>) -> Result<(), Unavailable> {
+    async fn joined(&self, clock: &Clock, look: impl AsyncFnOnce(Option<i64>) -> Result<i64, Unavailable>) -> Result<(), Unavailable> {
         let needed = self.begun.load(Ordering::SeqCst) + 1;
         let mut last = self.last.lock().await;
         if last.number < needed {
             // A look that is dropped half-way leaves the last one as it was, and its number to nobody.
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            let at = Instant::now();
+            let at = clock.uptime();
             let known = self.changes();
             let outcome =
                 look(known).await.map(|changes| *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Looked { at, changes }));
@@ -109,8 +115,9 @@ impl Follow {
         last.outcome.clone().map_err(Unavailable::Shared)
     }
 
-    fn is_behind(&self) -> bool {
-        self.looked().is_none_or(|looked| looked.at.elapsed() > TRUSTED_FOR)
+    /// Whether too long ago was looked, at this uptime.
+    fn is_behind(&self, uptime: Millis) -> bool {
+        self.looked().is_none_or(|looked| uptime - looked.at > TRUSTED_FOR)
     }
 
     fn looked(&self) -> Option<Looked> {
@@ -126,7 +133,11 @@ impl Follow {
 /// Reads what has changed since the store's number of changes was `known`; gives what it is now.
 async fn changes(app: &App, known: Option<i64>) -> Result<i64, Unavailable> {
     // The number comes first: a change in between is read twice, and none is missed.
-    let changes = app.store.changes().await?;
+    let asked = app.clock.uptime();
+    let Changes { number: changes, database } = app.store.changes().await?;
+    if let Some(database) = database {
+        timekeeping::weigh(app, Some((asked.midpoint(app.clock.uptime()), database)));
+    }
     if known != Some(changes) {
         app.store.forget_kept();
         app.reload_clients().await?;
@@ -150,14 +161,25 @@ pub(crate) struct GoesBy(Option<i64>);
 /// [`Unavailable`].
 pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable> {
     let depends = !matches!(route, "/health/live" | "/metrics" | UNMATCHED) && !route.starts_with("/assets/");
-    match depends && app.store.is_shared() {
-        false => return Ok(GoesBy(None)),
-        // What was set on one node holds on the others from the next request on.
-        true if app.is_sandbox() => app.follow.look(app).await?,
-        true if app.follow.is_behind() => return Err(Unavailable::Behind),
-        true => {}
+    if !depends {
+        return Ok(GoesBy(None));
     }
-    Ok(GoesBy(app.follow.changes()))
+    let shared = app.store.is_shared();
+    // What was set on one node holds on the others from the next request on.
+    if shared && app.is_sandbox() {
+        app.follow.look(app).await?;
+    } else if shared && app.follow.is_behind(app.clock.uptime()) {
+        return Err(Unavailable::Behind);
+    }
+    if app.clock.is_unsure() && needs_time(route) {
+        return Err(Unavailable::Unsure(app.clock.off()));
+    }
+    Ok(GoesBy(shared.then(|| app.follow.changes()).flatten()))
+}
+
+/// Whether what a route does depends on what time it is. What is ended is so by a flag, and can be ended at any time.
+fn needs_time(route: &str) -> bool {
+    !matches!(route, "/revoke" | "/jwks" | "/openapi.json" | "/health/ready") && !route.starts_with("/.well-known/")
 }
 
 /// Whether the answer of a request that was let in may still be given: one that took long, on a node that could not look meanwhile, may rest on
@@ -166,7 +188,7 @@ pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable>
 /// # Errors
 /// [`Unavailable`].
 pub(crate) async fn check_again(app: &App, GoesBy(changes): GoesBy) -> Result<(), Unavailable> {
-    let Some(changes) = changes.filter(|_| app.follow.is_behind()) else { return Ok(()) };
+    let Some(changes) = changes.filter(|_| app.follow.is_behind(app.clock.uptime())) else { return Ok(()) };
     app.follow.look(app).await?;
     if app.follow.changes() == Some(changes) { Ok(()) } else { Err(Unavailable::Behind) }
 }
@@ -179,7 +201,7 @@ pub(crate) async fn keep_following(app: Arc<App>) {
     loop {
         ticks.tick().await;
         let looked = app.follow.look(&app).await;
-        let was_behind = std::mem::replace(&mut behind, app.follow.is_behind());
+        let was_behind = std::mem::replace(&mut behind, app.follow.is_behind(app.clock.uptime()));
         match looked {
             Err(error) if behind && !was_behind => tracing::error!(%error, "changes are not seen; requests are refused until they are"),
             Ok(()) if was_behind => tracing::info!("changes are seen again; requests are answered"),

@@ -16,12 +16,13 @@ pub use travel::{can_travel, travel};
 pub use verified::VerifiedTokens;
 
 use arc_swap::ArcSwap;
-use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use counterfoil_core::clock::{DAY, HOUR, SKEW, Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, KeyError};
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_store::{Store, StoreError, StoredKeys};
 use file::{KeyFile, SigningEntry, SlipEntry};
 use in_store::Sealing;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -195,28 +196,51 @@ impl Keys {
         self.change(store, replace).await.map(drop)
     }
 
-    /// Does what the dates ask for: replaces keys that are old, forgets those that nothing needs. True where anything changed. Nodes may do
-    /// so at once: one of them changes something.
+    /// Does what the dates ask for: replaces keys that are old and, where it is known which slip keys old grants need, forgets keys that nothing needs. True
+    /// where anything changed. Nodes may do so at once: one of them changes something.
+    ///
+    /// A key that is dated ahead, by a clock that was wrong, is no reason to make none.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
-    pub async fn keep_up(&self, store: &Store, now: Timestamp, id_token: Seconds) -> Result<bool, KeysError> {
+    pub async fn keep_up(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        id_token: Seconds,
+        slip_keys_in_use: Option<BTreeSet<SlipKeyId>>,
+    ) -> Result<bool, KeysError> {
         let keep_up = move |file: &mut KeyFile| {
             let mut changed = false;
+            let is_dated_right = |created_at: Timestamp| created_at.since(now) <= SKEW;
             for alg in Algorithm::ALL {
-                let newest = file.signing.iter().filter(|key| key.alg == alg).map(|key| key.signs_from).max();
+                let of_alg = file.signing.iter().filter(|key| key.alg == alg && is_dated_right(key.created_at));
+                let newest = of_alg.map(|key| key.signs_from).max();
                 if newest.is_none_or(|from| now.since(from) >= ROTATED_AFTER) {
                     file.signing.push(SigningEntry::new(alg, now, now.plus(PUBLISHED_AHEAD))?);
                     changed = true;
                 }
             }
-            if file.slip.iter().map(|key| key.created_at).max().is_none_or(|newest| now.since(newest) >= ROTATED_AFTER) {
+            let dated_right = file.slip.iter().map(|key| key.created_at).filter(|at| is_dated_right(*at));
+            if dated_right.max().is_none_or(|newest| now.since(newest) >= ROTATED_AFTER) {
                 file.slip.push(SlipEntry::new(file.next_slip_key(), now));
                 changed = true;
             }
-            Ok(file.forget(now, id_token) || changed)
+            Ok(slip_keys_in_use.as_ref().is_some_and(|in_use| file.forget(now, id_token, in_use)) || changed)
         };
         self.change(store, keep_up).await
+    }
+
+    /// Gives keys that a wrong clock has dated ahead of `now` the dates that they would have had; gives how many.
+    ///
+    /// # Errors
+    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    pub async fn repair_dates(&self, store: &Store, now: Timestamp) -> Result<usize, KeysError> {
+        let ahead = self.held().file.dated_ahead(now);
+        if ahead > 0 {
+            self.change(store, move |file: &mut KeyFile| Ok(file.repair_dates(now))).await?;
+        }
+        Ok(ahead)
     }
 
     /// Reads the keys of a shared store anew, where another node has changed them.

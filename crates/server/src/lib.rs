@@ -36,7 +36,9 @@ mod serve;
 mod session;
 
 mod sign_in;
+mod sweep;
 mod ticket;
+mod timekeeping;
 mod token;
 mod unknown_key;
 mod userinfo;

@@ -1,7 +1,10 @@
-//! What a server does without being asked: replace keys, work off removals, sweep what is old, write down when secrets were used.
+//! What a server does without being asked: replace keys, work off removals, sweep what is over, write down when secrets were used.
 
 use crate::app::App;
+use crate::sweep;
 use counterfoil_core::clock::Timestamp;
+use counterfoil_core::slip_keys::SlipKeyId;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use std::time::Duration;
 const OFTEN: Duration = Duration::from_secs(1);
 /// Every how many of these rounds the rest is done.
 const SELDOM: u32 = 30;
+/// Every how many of them old grants are looked through.
+const HOURLY: u32 = 3600;
 
 /// Goes on until it is dropped.
 pub async fn keep_going(app: Arc<App>) {
@@ -17,20 +22,35 @@ pub async fn keep_going(app: Arc<App>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in 0_u32.. {
         ticks.tick().await;
-        let now = app.clock.now();
-        work_off(&app, now).await;
+        work_off(&app, app.clock.now()).await;
         app.metrics.upkeep();
         if round % SELDOM == SELDOM - 1 {
             note_secret_uses(&app).await;
-            sweep(&app, now).await;
-            keep_keys(&app).await;
+            sweep::short_lived(&app).await;
+            // First soon after the start: a server may be restarted every day.
+            let slip_keys = if round % HOURLY == SELDOM - 1 { look_through_old_grants(&app).await } else { None };
+            keep_keys(&app, slip_keys).await;
         }
     }
 }
 
-/// Replaces keys whose time has come and forgets those that nothing needs.
-pub async fn keep_keys(app: &App) {
-    match app.keys.keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token).await {
+/// Gives the slip keys that the oldest living grants need, if what time it is is beyond doubt.
+async fn look_through_old_grants(app: &App) -> Option<BTreeSet<SlipKeyId>> {
+    match sweep::old_grants(app, false).await {
+        Ok(swept) => swept.filter(|swept| !swept.stopped).map(|swept| swept.slip_keys),
+        Err(error) => {
+            tracing::warn!(%error, "old grants are not looked through now");
+            None
+        }
+    }
+}
+
+/// Replaces keys whose time has come and, where it is known which slip keys old grants need, forgets keys that nothing needs.
+pub async fn keep_keys(app: &App, slip_keys_in_use: Option<BTreeSet<SlipKeyId>>) {
+    if app.clock.off().is_some() {
+        return;
+    }
+    match app.keys.keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token, slip_keys_in_use).await {
         Ok(true) => tracing::info!("keys were rotated on schedule"),
         Ok(false) => {}
         Err(error) => tracing::error!(%error, "keys could not be rotated; the old ones stay in use"),
@@ -56,16 +76,6 @@ async fn work_off(app: &App, now: Timestamp) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => return tracing::warn!(%error, "removals are not worked off now; their grants are refused all the same"),
-        }
-    }
-}
-
-async fn sweep(app: &App, now: Timestamp) {
-    loop {
-        match app.store.sweep(now).await {
-            Ok(true) => tokio::task::yield_now().await,
-            Ok(false) => return,
-            Err(error) => return tracing::warn!(%error, "old rows are not swept now"),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::around::UNMATCHED;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use counterfoil_core::clock::Off;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict;
 use counterfoil_store::{Redeemed, StoreCounts, Tearing};
@@ -61,6 +62,13 @@ pub struct Metrics {
     slips: HashMap<&'static str, Counter>,
     wal_bytes: Gauge,
     queued_writes: Gauge,
+    clock_off: Gauge,
+    clock_unsure: Gauge,
+    clock_steps: Counter,
+    /// What sweeps removed, by what it was.
+    swept: HashMap<&'static str, Counter>,
+    /// 1 while a sweep is stopped since it would remove too much.
+    sweep_stopped: Gauge,
     /// What the store counts, in the order of [`STORE`].
     store: Vec<Counter>,
 }
@@ -83,6 +91,9 @@ const STORE: [(&str, Read); 9] = [
 
 /// What can become of a slip, as a label.
 const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
+
+/// What sweeps remove, as a label.
+const SWEPT: [&str; 7] = ["sessions", "sign_in_failures", "audit_entries", "unredeemed", "codes", "authorizations", "grants"];
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -123,6 +134,17 @@ impl Metrics {
             wal_bytes: recorder.register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
             store: STORE.iter().map(|(name, _)| recorder.register_counter(&Key::from_name(*name), &METADATA)).collect(),
             queued_writes: recorder.register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
+            clock_off: recorder.register_gauge(&Key::from_name("counterfoil_clock_off_seconds"), &METADATA),
+            clock_unsure: recorder.register_gauge(&Key::from_name("counterfoil_clock_unsure"), &METADATA),
+            clock_steps: recorder.register_counter(&Key::from_name("counterfoil_clock_steps_total"), &METADATA),
+            swept: SWEPT
+                .into_iter()
+                .map(|what| {
+                    let key = Key::from_parts("counterfoil_swept_total", vec![Label::new("what", what)]);
+                    (what, recorder.register_counter(&key, &METADATA))
+                })
+                .collect(),
+            sweep_stopped: recorder.register_gauge(&Key::from_name("counterfoil_sweep_stopped"), &METADATA),
             handle: recorder.handle(),
         }
     }
@@ -156,12 +178,31 @@ impl Metrics {
         }
     }
 
+    /// Counts a step of the clock that was taken over.
+    pub(crate) fn count_clock_step(&self) {
+        self.clock_steps.increment(1);
+    }
+
+    /// Counts what a sweep removed.
+    pub(crate) fn count_swept(&self, what: &'static str, count: u64) {
+        if let Some(counter) = self.swept.get(what) {
+            counter.increment(count);
+        }
+    }
+
+    /// Says whether a sweep is stopped since it would remove too much.
+    pub(crate) fn sweep_is_stopped(&self, stopped: bool) {
+        self.sweep_stopped.set(f64::from(u8::from(stopped)));
+    }
+
     /// Everything counted so far.
     pub fn render(&self, app: &App) -> String {
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         {
             self.wal_bytes.set(app.store.wal_bytes() as f64);
             self.queued_writes.set(app.store.queued_writes() as f64);
+            self.clock_off.set(app.clock.off().map_or(0, Off::seconds) as f64);
+            self.clock_unsure.set(f64::from(u8::from(app.clock.is_unsure())));
         }
         let counts = app.store.counts();
         for (counter, (_, count)) in self.store.iter().zip(STORE) {

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::follow;
 use crate::maintenance;
 use crate::routes::{metrics_router, router};
+use crate::timekeeping;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
@@ -37,6 +38,7 @@ pub struct Listeners {
 pub async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output = ()>) -> io::Result<()> {
     let Listeners { public, tls, metrics, admin } = listeners;
     let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(timekeeping::keep_time(app.clone()));
     tasks.spawn(maintenance::keep_going(app.clone()));
     if app.store.is_shared() {
         tasks.spawn(follow::keep_following(app.clone()));
@@ -72,6 +74,7 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output
     };
     tasks.shutdown().await;
     maintenance::note_secret_uses(&app).await;
+    timekeeping::note(&app).await;
     if let Some(path) = socket {
         let _ = std::fs::remove_file(path);
     }

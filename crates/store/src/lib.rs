@@ -10,7 +10,9 @@
 //! | clients and their secrets | `clients.rs` |
 //! | customers and their accounts | `customers.rs` |
 //! | browser sessions, failed sign-ins | `sessions.rs` |
-//! | removals worked off, old rows swept | `sweep.rs` |
+//! | removals worked off | `removals.rs` |
+//! | what is over swept | `sweep.rs`; grants that ended long ago: `old_grants.rs` |
+//! | what time it is by the store, and what a wrong clock has marked | `times.rs` |
 //! | a loss of data declared | `loss.rs` |
 //! | backups and restoring them (SQLite) | `backup.rs`, `restore.rs` |
 //! | one side of a copy to the other engine | `copy.rs` |
@@ -41,6 +43,7 @@ mod removed;
 mod restore;
 mod sqlite;
 mod store;
+mod times;
 
 pub use address::StoreAddress;
 pub use backup::{Backup, BackupError};
@@ -53,13 +56,14 @@ pub use loss::LossDeclared;
 pub use pending::Pending;
 pub use postgres::PostgresAddress;
 pub use record::{
-    Account, AddClient, AddCustomer, AddSecret, AuditEntry, CreateGrant, Customer, EndedAt, Ending, Grant, GrantFilter, NewCustomer,
-    NewGrant, Session, SignIn, StoredKeys,
+    Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer, EndedAt, Ending, Grant, GrantFilter,
+    NewCustomer, NewGrant, OldGrants, Session, SignIn, StoredKeys, SweepTime, Swept,
 };
 pub use redeem::{Redeem, Redeemed, Tearing, Torn};
 pub use restore::{RestoreError, Restored};
 pub use sqlite::{CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, LogFile, WRITER_CACHE, give_way};
 pub use store::Store;
+pub use times::Repaired;
 
 use std::path::PathBuf;
 

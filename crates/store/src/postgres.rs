@@ -14,14 +14,17 @@ mod grants;
 mod identity;
 mod indexes;
 mod loss;
+mod old_grants;
 mod pool;
 mod reads;
 mod redeem;
 mod remembered;
+mod removals;
 mod row;
 mod sessions;
 mod shared;
 mod sweep;
+mod times;
 mod trouble;
 mod write;
 

@@ -1,12 +1,13 @@
 //! What the verbs take and give that core has no type for.
 
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{Database, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A local customer of a provider.
 #[derive(Clone, Debug)]
@@ -177,6 +178,48 @@ pub enum AddCustomer {
     Exists,
 }
 
+/// The time to sweep by. (S) It is one reading of one clock, so what is swept must be old by another as well: by the database's, or by the last moment
+/// that the store was told of.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepTime {
+    /// The present moment.
+    pub now: Timestamp,
+    /// Seconds of it that a sandbox's clock is ahead of the machine's.
+    pub ahead: Seconds,
+}
+
+/// What one step of a sweep removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Sessions that had expired.
+    pub sessions: u64,
+    /// Failures to sign in that count no more.
+    pub sign_in_failures: u64,
+    /// Audit entries beyond their retention.
+    pub audit_entries: u64,
+    /// Consents whose code was never redeemed.
+    pub unredeemed: u64,
+    /// What codes were bound to that can be neither exchanged nor replayed any more.
+    pub codes: u64,
+    /// Half-done authorizations that had expired.
+    pub authorizations: u64,
+    /// Whether there is more to do at once.
+    pub more: bool,
+}
+
+/// Some of the grants that are old enough to be due for removal.
+#[derive(Clone, Debug, Default)]
+pub struct OldGrants {
+    /// Those that were ended, long ago.
+    pub ended: Vec<GrantId>,
+    /// Those that nobody ended and that expired long ago: where the clock is wrong, they live.
+    pub expired: Vec<GrantId>,
+    /// The keys that the next slips of those that live are made with.
+    pub slip_keys: BTreeSet<SlipKeyId>,
+    /// The grant after which to go on; `None` where all were looked at.
+    pub next: Option<GrantId>,
+}
+
 /// Whether the password of a try to sign in may be looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignIn {
@@ -184,6 +227,15 @@ pub enum SignIn {
     Try(i64),
     /// Too many failed; the password must not be looked at.
     Refused,
+}
+
+/// What a process is told of what others did to the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Changes {
+    /// Another one whenever something was changed that processes keep in memory.
+    pub number: i64,
+    /// The clock of the database at that moment, where there is one.
+    pub database: Option<Database>,
 }
 
 /// The keys of a server that are kept in its store, as one document.

@@ -1,7 +1,7 @@
 //! What `redeem` takes and gives, and what it comes to where the gate did not pass: the same in both engines.
 
 use crate::audit::Event;
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::slip::Slip;
@@ -108,15 +108,15 @@ impl Redeem {
         Torn { successor: Slip { key: self.slip_key, number: slip.number.saturating_add(1), issued_at: now, ..slip }, how }
     }
 
-    /// Decides on the writer's own row. `again` says that an earlier attempt of this very call may have taken effect.
-    pub(crate) fn settle(&self, row: &Counterfoil, epoch: u32, again: bool) -> Settled {
+    /// Decides on the writer's own row. `again` says that an earlier attempt of this very call may have taken effect; for `skew` see [`judge`].
+    pub(crate) fn settle(&self, row: &Counterfoil, epoch: u32, again: bool, skew: Seconds) -> Settled {
         let Presented { slip, .. } = self.presented;
         if again && self.is_own_success(row) {
             // By the row, not by this try: a key may have been rotated in between.
             let successor = Slip { key: row.slip_key, number: row.next_slip, issued_at: row.redeemed_at, ..slip };
             return Settled::Done(Torn { successor, how: Tearing::InTurn });
         }
-        match judge(row, &self.presented, epoch) {
+        match judge(row, &self.presented, epoch, skew) {
             Verdict::Redeem => Settled::Pass(Tearing::InTurn),
             Verdict::RedeemAfterLoss => Settled::Pass(Tearing::AfterLoss),
             Verdict::Repeat => {

@@ -11,12 +11,15 @@ mod fill;
 pub(crate) mod grants;
 mod log_file;
 mod loss;
+mod old_grants;
 mod reader;
 pub(crate) mod redeem;
+mod removals;
 pub(crate) mod restore;
 mod row;
 pub(crate) mod sessions;
 mod sweep;
+mod times;
 pub(crate) mod writer;
 
 use crate::counts::{Counts, StoreCounts};
@@ -26,7 +29,7 @@ use crate::journal::Journal;
 use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER, oldest_reader};
 use crate::lock::Lock;
 use crate::pending::Pending;
-use crate::record::StoredKeys;
+use crate::record::{Changes, StoredKeys};
 use crate::{OpenOptions, StoreKind};
 use checkpoint::Checkpointer;
 pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
@@ -158,8 +161,8 @@ impl Sqlite {
 
     /// One process owns the file, so nobody else changes anything.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "a verb of both engines")]
-    pub(crate) fn changes(&self) -> Result<i64, StoreError> {
-        Ok(0)
+    pub(crate) fn changes(&self) -> Result<Changes, StoreError> {
+        Ok(Changes { number: 0, database: None })
     }
 
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "a verb of both engines")]

@@ -9,15 +9,15 @@ use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::postgres::Postgres;
 use crate::record::{
-    Account, AddClient, AddCustomer, AddSecret, AuditEntry, CreateGrant, Customer, Ending, Grant, GrantFilter, NewCustomer, NewGrant,
-    Session, SignIn, StoredKeys,
+    Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer, Ending, Grant, GrantFilter, NewCustomer,
+    NewGrant, OldGrants, Session, SignIn, StoredKeys, SweepTime, Swept,
 };
 use crate::redeem::{Redeem, Redeemed};
 use crate::restore::{RestoreError, Restored};
 use crate::sqlite::Sqlite;
 use crate::{OpenOptions, StoreAddress};
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
-use counterfoil_core::clock::{Seconds, Timestamp};
+use counterfoil_core::clock::{SKEW, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::secret::Secret;
@@ -31,13 +31,13 @@ use std::sync::Arc;
 /// an error may have taken effect all the same; asking again is safe. Reads see every write that was answered before they were asked, also by another node.
 #[derive(Debug)]
 pub struct Store {
-    engine: Engine,
+    pub(crate) engine: Engine,
     terms: Kept<GrantId, Terms>,
     accounts: Kept<Whose, [Account]>,
 }
 
 #[derive(Debug)]
-enum Engine {
+pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
@@ -63,6 +63,7 @@ macro_rules! write {
         }
     };
 }
+pub(crate) use {read, write};
 
 /// What the store is, and how it is.
 impl Store {
@@ -125,16 +126,21 @@ impl Store {
         matches!(self.engine, Engine::Postgres(_))
     }
 
+    /// Seconds that the clocks of the processes which use it may be apart.
+    pub fn skew(&self) -> Seconds {
+        if self.is_shared() { SKEW } else { 0 }
+    }
+
     /// Whether the store can be written now, found out by writing, and whether all endings so far are in the journal.
     pub fn probe(&self) -> Pending<()> {
         write!(self, probe())
     }
 
-    /// A number that is another one whenever something was changed that processes keep in memory: clients, keys, clock, faults, a declared loss.
+    /// What tells a process whether it must read again what it keeps in memory: clients, keys, clock, faults, a declared loss.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn changes(&self) -> Result<i64, StoreError> {
+    pub async fn changes(&self) -> Result<Changes, StoreError> {
         read!(self, changes())
     }
 
@@ -428,9 +434,31 @@ impl Store {
 
 /// What is done in the background.
 impl Store {
-    /// Takes one step in removing what is old; true where there is more to do at once.
-    pub fn sweep(&self, now: Timestamp) -> Pending<bool> {
-        write!(self, sweep(now))
+    /// Takes one step in removing what is short-lived and over: sessions, failures to sign in, audit entries beyond their retention, consents that
+    /// were never completed.
+    pub fn sweep(&self, time: SweepTime) -> Pending<Swept> {
+        write!(self, sweep(time))
+    }
+
+    /// Looks at some of the grants that are old enough to be due for removal, those after `after`; changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn old_grants(&self, after: Option<GrantId>, time: SweepTime) -> Result<OldGrants, StoreError> {
+        read!(self, old_grants(after, time))
+    }
+
+    /// Removes those of `grants` that ended or expired long ago; gives how many. Promise: none that lives, and none for its age.
+    pub fn remove_grants(&self, grants: Vec<GrantId>, time: SweepTime) -> Pending<u64> {
+        write!(self, remove_grants(grants, time))
+    }
+
+    /// How many grants nobody has ended, roughly: a database's own estimate, where it has one. May take seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_grants(&self) -> Result<u64, StoreError> {
+        read!(self, count_grants())
     }
 
     /// Takes one step in giving each grant that a removal ended its own ending, audit entry and notification; true where there is more.

@@ -43,7 +43,20 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Remove grants that ended or expired more than 13 months ago
+    #[command(after_help = SWEEP_HELP)]
+    Sweep {
+        /// Without bounds
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        common: Common,
+    },
 }
+
+const SWEEP_HELP: &str =
+    "A server does this by itself once an hour, within bounds: where more grants have expired long ago than can have by
+right, since its clock is wrong say, it removes none and says ALARM. Look with `counterfoil clock status` before you insist.";
 
 fn grant_id(text: &str) -> Result<GrantId, String> {
     GrantId::parse(text).ok_or_else(|| "a grant id has 16 hexadecimal digits".into())
@@ -67,6 +80,13 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
                 let before = if ended["was_living"] == true { "is ended" } else { "was ended before" };
                 output::say(&format!("grant {grant} {before}; its tokens are refused"));
             });
+        }
+        Action::Sweep { all, common } => {
+            let swept = common.ask(Command::GrantSweep { all })?;
+            common.show(&swept, output::record);
+            if swept["stopped"] == true {
+                return Err(Failure::failed("more grants have expired than can have by right, and none was removed; --all removes them"));
+            }
         }
     }
     Ok(())

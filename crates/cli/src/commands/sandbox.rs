@@ -2,7 +2,7 @@
 
 mod grade;
 
-use super::serve::open_keys;
+use super::serve::{AtStart, check_clock, open_keys};
 use crate::config::listen_address;
 use crate::process::{LogFormat, Signals, block_on, start_log};
 use crate::reports::{self, Wanted};
@@ -46,6 +46,9 @@ pub(crate) struct Arguments {
     /// Print the values that a CI job needs as NAME=value lines, and do nothing else
     #[arg(long)]
     print_env: bool,
+    /// Start although this machine's clock is behind the last use of the store, years ahead of it, or not the database's: it is right
+    #[arg(long)]
+    accept_clock: bool,
     /// What to log on stderr: error, warn, info, debug; info, or error with --grade, unless told otherwise
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -105,7 +108,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             }
             (None, None, None) => return Err(Failure::failed("there is nowhere to keep the store")),
         };
-        let app = open(issuer, arguments.dialect, store, keys).await?;
+        let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
+        let app = open(issuer, arguments.dialect, store, keys, clock).await?;
         seed::seed(&app).await.map_err(Failure::failed)?;
         let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
         match arguments.grade {
@@ -126,11 +130,21 @@ fn dialect(name: &str) -> Result<Dialect, String> {
     }
 }
 
-async fn open(issuer: String, dialect: Dialect, address: StoreAddress, keys: Option<PathBuf>) -> Result<Arc<App>, Failure> {
+async fn open(
+    issuer: String,
+    dialect: Dialect,
+    address: StoreAddress,
+    keys: Option<PathBuf>,
+    at_start: AtStart,
+) -> Result<Arc<App>, Failure> {
     let options =
         OpenOptions { address, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
     let store = Store::open(options).await.map_err(Failure::failed)?;
     let clock = Clock::sandbox(store.clock_offset().await.map_err(Failure::failed)?);
+    check_clock(&clock, &store, at_start).await.map_err(|doubt| match doubt {
+        Failure::Failed(doubt) => Failure::Failed(format!("{doubt}. Where it is right, `--accept-clock` says so")),
+        other => other,
+    })?;
     let keys = open_keys(keys.as_deref(), &store, &issuer, clock.now()).await?;
     if store.is_shared() {
         output::note("the keys of this sandbox are in its database, in the clear: good enough for tests, and for nothing else");

@@ -5,7 +5,7 @@ use crate::process::{LogFormat, Signals, block_on, check_log, start_log};
 use crate::{Failure, output};
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
-use counterfoil_core::clock::{Clock, Timestamp};
+use counterfoil_core::clock::{Clock, Timestamp, check_at_start};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Listeners, serve};
@@ -28,6 +28,20 @@ pub(crate) struct Arguments {
     /// Check the settings and do nothing else
     #[arg(long)]
     check: bool,
+    /// Start although this machine's clock is behind the last use of the store, years ahead of it, or not the database's: it is right
+    #[arg(long)]
+    accept_clock: bool,
+}
+
+/// What is done about this machine's clock before a server goes by it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtStart {
+    /// It is held against what the store knows.
+    Checked,
+    /// The operator says that it is right.
+    Accepted,
+    /// Nothing: it is what the command is about.
+    Unchecked,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -53,7 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Some((certificate, key)) => Some(tls_config(certificate, key).await?),
             None => None,
         };
-        let app = open_app(&config, "counterfoil serve").await?;
+        let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
+        let app = open_app(&config, "counterfoil serve", clock).await?;
         let admin = match &config.store {
             StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
             StoreAddress::Postgres(_) => None,
@@ -78,7 +93,7 @@ async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Fail
 }
 
 /// Opens store and keys of a live server; a file for this process alone.
-pub(crate) async fn open_app(config: &Config, holder: &str) -> Result<Arc<App>, Failure> {
+pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart) -> Result<Arc<App>, Failure> {
     let clock = Clock::live();
     let issuer = config.settings.issuer.clone();
     let options = OpenOptions {
@@ -92,8 +107,24 @@ pub(crate) async fn open_app(config: &Config, holder: &str) -> Result<Arc<App>, 
         OpenError::InUse { .. } => Failure::InUse(error.to_string()),
         _ => Failure::failed(error),
     })?;
+    check_clock(&clock, &store, at_start).await.map_err(|doubt| match doubt {
+        Failure::Failed(doubt) => {
+            Failure::Failed(format!("{doubt}. Where it is right, `serve --accept-clock` or `counterfoil clock accept` says so; `counterfoil clock repair` mends what was marked by a clock that was ahead"))
+        }
+        other => other,
+    })?;
     let keys = open_keys(Some(&config.keys), &store, &issuer, clock.now()).await?;
     App::new(config.settings.clone(), store, keys, clock).await.map(Arc::new).map_err(Failure::failed)
+}
+
+/// Holds this machine's clock against what the store knows, before anything is dated by it.
+pub(crate) async fn check_clock(clock: &Clock, store: &Store, at_start: AtStart) -> Result<(), Failure> {
+    let wall = clock.wall().unix() * 1000;
+    match at_start {
+        AtStart::Checked => check_at_start(wall, store.known_time().await.map_err(Failure::failed)?).map_err(Failure::failed),
+        AtStart::Accepted => store.accept_clock(wall).await.map_err(Failure::failed),
+        AtStart::Unchecked => Ok(()),
+    }
 }
 
 /// Opens the keys of a store, making them where the store is new too: with others, every secret and token of it would be refused. Those of

@@ -27,6 +27,8 @@ struct Model {
     ended: bool,
     /// A loss was declared and no slip was redeemed since.
     loss_open: bool,
+    /// Seconds that nodes' clocks may be apart.
+    skew: Seconds,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,16 +78,17 @@ impl Model {
             (None, OnLostAnswer::Strict) => 0,
         };
         let successor_alive = self.slips.get(t.slip + 1).is_some_and(|s| t.now < s.expires_at);
-        if t.slip > 0 && successor_unredeemed && same_request && (0..window).contains(&age) && successor_alive {
+        if t.slip > 0 && successor_unredeemed && same_request && window > 0 && (-30..window + self.skew).contains(&age) && successor_alive {
             return Verdict::Repeat;
         }
         self.replay(t, last)
     }
 
     fn replay(&self, t: Try, last: Option<usize>) -> Verdict {
-        let just_now = last == Some(t.slip) && self.slips[t.slip].redeemed.is_some_and(|r| (0..10).contains(&t.now.since(r.at)));
+        let just_now =
+            last == Some(t.slip) && self.slips[t.slip].redeemed.is_some_and(|r| (-30..10 + self.skew).contains(&t.now.since(r.at)));
         let ends_grant = if t.slip == 0 {
-            (0..24 * HOUR).contains(&t.now.since(t.issued_at)) && !just_now
+            (-30..24 * HOUR).contains(&t.now.since(t.issued_at)) && !just_now
         } else {
             // One that came in before the last redemption, and was slow, ends nothing.
             let last_redeemed = last.and_then(|last| self.slips[last].redeemed).map(|r| r.at);
@@ -119,9 +122,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             on_replay,
             on_lost_answer,
         });
-    let wait =
-        prop_oneof![Just(1), Just(9), Just(10), Just(59), Just(60), Just(300), Just(599), Just(600), Just(-5), Just(DAY), Just(31 * DAY)]
-            .prop_map(Step::Wait);
+    let wait = prop_oneof![
+        Just(1),
+        Just(9),
+        Just(10),
+        Just(30),
+        Just(59),
+        Just(60),
+        Just(300),
+        Just(599),
+        Just(600),
+        Just(-5),
+        Just(-31),
+        Just(DAY),
+        Just(31 * DAY)
+    ]
+    .prop_map(Step::Wait);
     prop::collection::vec(
         prop_oneof![12 => present, 6 => wait, 1 => Just(Step::End), 2 => Just(Step::Backup), 1 => Just(Step::RestoreAndDeclareLoss)],
         1..40,
@@ -131,7 +147,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
-    fn the_verdict_agrees_with_a_list_of_every_slip(steps in steps()) {
+    fn the_verdict_agrees_with_a_list_of_every_slip(steps in steps(), skew in prop_oneof![Just(0), Just(crate::clock::SKEW)]) {
         let created = Timestamp::from_unix(1_790_000_000);
         let mac = MacKey::new(&[1; 32]);
         let mut now = created;
@@ -144,6 +160,7 @@ proptest! {
             slips: vec![ModelSlip { expires_at: row.expires_at, redeemed: None, forgotten: false }],
             ended: false,
             loss_open: false,
+            skew,
         };
         let mut backup = (row, model.clone());
         for (i, step) in steps.into_iter().enumerate() {
@@ -177,7 +194,7 @@ proptest! {
                         claim, now, on_replay, on_lost_answer,
                     };
                     let t = Try { slip: number, now, retry_key, scope, on_replay, on_lost_answer, issued_at: created };
-                    let verdict = judge(&row, &presented, epoch);
+                    let verdict = judge(&row, &presented, epoch, skew);
                     prop_assert_eq!(verdict, model.expect(t), "{:?} at {:?} in {:?}", t, row, model);
                     match verdict {
                         Verdict::Redeem | Verdict::RedeemAfterLoss => {
@@ -222,6 +239,6 @@ fn a_slip_without_the_seal_is_forged_whatever_else_it_says() {
             on_replay: OnReplay::Revoke,
             on_lost_answer: OnLostAnswer::Repeat,
         };
-        assert_eq!(judge(&row, &presented, 1), Verdict::Refuse(Refused::Forged));
+        assert_eq!(judge(&row, &presented, 1, 0), Verdict::Refuse(Refused::Forged));
     }
 }

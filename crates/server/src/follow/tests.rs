@@ -1,5 +1,11 @@
 use super::*;
+use counterfoil_core::clock::{ByHand, Machine};
 use tokio::sync::Semaphore;
+
+/// A clock that stands still.
+fn still() -> Clock {
+    Clock::of(Machine::ByHand(ByHand::at(0)), None)
+}
 
 /// Looks that wait until they are let go, and say how many there were.
 struct Looks {
@@ -31,7 +37,7 @@ type Waiting = tokio::task::JoinHandle<Result<(), Unavailable>>;
 /// A caller who wants a look, and has come when this returns.
 async fn caller(follow: &Arc<Follow>, looks: &Arc<Looks>) -> Waiting {
     let (follow, looks) = (follow.clone(), looks.clone());
-    let waiting = tokio::spawn(async move { follow.joined(async |_| looks.one().await).await });
+    let waiting = tokio::spawn(async move { follow.joined(&still(), async |_| looks.one().await).await });
     // On a runtime of one thread, it runs to where it waits.
     tokio::task::yield_now().await;
     waiting
@@ -71,9 +77,9 @@ async fn all_who_share_a_look_that_fails_are_told_and_the_next_ones_look_again()
     for waiting in late {
         assert!(waiting.await.unwrap().is_err());
     }
-    assert!(follow.is_behind());
+    assert!(follow.is_behind(0));
     caller(&follow, &looks).await.await.unwrap().unwrap();
-    assert!(!follow.is_behind());
+    assert!(!follow.is_behind(0));
 }
 
 #[tokio::test]
@@ -85,7 +91,7 @@ async fn a_look_that_is_dropped_half_way_is_nobodys() {
     dropped.abort();
     assert!(dropped.await.unwrap_err().is_cancelled());
     looks.until_begun(2).await;
-    assert!(follow.is_behind() && !late.is_finished());
+    assert!(follow.is_behind(0) && !late.is_finished());
     looks.let_go.add_permits(1);
     late.await.unwrap().unwrap();
     assert_eq!(looks.begun.load(Ordering::SeqCst), 2);
@@ -94,10 +100,10 @@ async fn a_look_that_is_dropped_half_way_is_nobodys() {
 #[tokio::test]
 async fn what_was_seen_is_trusted_for_less_than_two_seconds() {
     let (follow, looks) = (Arc::new(Follow::default()), Looks::new(Ok));
-    assert!(follow.is_behind());
+    assert!(follow.is_behind(0));
     looks.let_go.add_permits(1);
     caller(&follow, &looks).await.await.unwrap().unwrap();
-    assert!(!follow.is_behind());
-    *follow.looked.lock().unwrap() = Instant::now().checked_sub(TRUSTED_FOR).map(|at| Looked { at, changes: 1 });
-    assert!(follow.is_behind());
+    assert!(!follow.is_behind(0));
+    assert!(!follow.is_behind(TRUSTED_FOR));
+    assert!(follow.is_behind(TRUSTED_FOR + 1));
 }

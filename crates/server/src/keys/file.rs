@@ -5,10 +5,12 @@ use super::KeysError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::client::LONGEST_GRANT_DAYS;
-use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use counterfoil_core::clock::{DAY, HOUR, SKEW, Seconds, Timestamp};
 use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
+use counterfoil_core::slip_keys::SlipKeyId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -40,44 +42,58 @@ impl<'de> Deserialize<'de> for KeyBytes {
     }
 }
 
+/// What a newer version has put into the document and this one knows nothing of. It is kept: a node of this version may be the next to write it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Others(serde_json::Map<String, serde_json::Value>);
+
+impl std::fmt::Debug for Others {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SigningEntry {
     pub(super) kid: String,
     pub(super) alg: Algorithm,
     pub(super) created_at: Timestamp,
     pub(super) signs_from: Timestamp,
     pub(super) pkcs8: KeyBytes,
+    #[serde(flatten)]
+    pub(super) others: Others,
 }
 
 impl SigningEntry {
     pub(super) fn new(alg: Algorithm, created_at: Timestamp, signs_from: Timestamp) -> Result<Self, KeysError> {
         let pkcs8 = jws::generate(alg)?;
         let kid = SigningKey::from_pkcs8(alg, &pkcs8)?.kid;
-        Ok(Self { kid, alg, created_at, signs_from, pkcs8: KeyBytes(pkcs8) })
+        Ok(Self { kid, alg, created_at, signs_from, pkcs8: KeyBytes(pkcs8), others: Others::default() })
     }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SlipEntry {
     pub(super) id: u16,
     pub(super) created_at: Timestamp,
     pub(super) key: KeyBytes,
+    #[serde(flatten)]
+    pub(super) others: Others,
 }
 
 impl SlipEntry {
     pub(super) fn new(id: u16, created_at: Timestamp) -> Self {
-        Self { id, created_at, key: KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec())) }
+        Self { id, created_at, key: KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec())), others: Others::default() }
     }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct KeyFile {
     pub(super) pepper: KeyBytes,
     pub(super) signing: Vec<SigningEntry>,
     pub(super) slip: Vec<SlipEntry>,
+    #[serde(flatten)]
+    pub(super) others: Others,
 }
 
 impl KeyFile {
@@ -85,7 +101,7 @@ impl KeyFile {
     pub(super) fn new(now: Timestamp) -> Result<Self, KeysError> {
         let pepper = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
         let signing = Algorithm::ALL.into_iter().map(|alg| SigningEntry::new(alg, now, now)).collect::<Result<_, _>>()?;
-        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)] })
+        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)], others: Others::default() })
     }
 
     /// A number that no slip key had before.
@@ -101,16 +117,37 @@ impl KeyFile {
         self.signing.iter().filter(later).map(|other| other.signs_from).min()
     }
 
-    /// Forgets the keys that no token of a living grant can need any more; true where there were such.
-    pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds) -> bool {
+    /// Forgets the keys that no token of a living grant can need any more; true where there were such. `in_use` are the slip keys of grants that have lived
+    /// for longer than grants do as a rule.
+    pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds, in_use: &BTreeSet<SlipKeyId>) -> bool {
         let kept_for = i64::from(LONGEST_GRANT_DAYS) * DAY + id_token + HOUR;
         let over = |since: Option<Timestamp>| since.is_some_and(|since| now.since(since) > kept_for);
         let (signing, slip) = (self.signing.len(), self.slip.len());
         let old: Vec<String> = self.signing.iter().filter(|key| over(self.superseded_at(key))).map(|key| key.kid.clone()).collect();
         self.signing.retain(|key| !old.contains(&key.kid));
         let created: Vec<(u16, Timestamp)> = self.slip.iter().map(|key| (key.id, key.created_at)).collect();
-        self.slip.retain(|key| !over(created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min()));
+        let superseded_at = |key: &SlipEntry| created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min();
+        self.slip.retain(|key| in_use.contains(&SlipKeyId(key.id)) || !over(superseded_at(key)));
         (signing, slip) != (self.signing.len(), self.slip.len())
+    }
+
+    /// How many keys were made in the future, by a clock that was wrong.
+    pub(super) fn dated_ahead(&self, now: Timestamp) -> usize {
+        let dates = self.signing.iter().map(|key| key.created_at).chain(self.slip.iter().map(|key| key.created_at));
+        dates.filter(|created_at| created_at.since(now) > SKEW).count()
+    }
+
+    /// Gives them the dates that they would have had; true where there were such.
+    pub(super) fn repair_dates(&mut self, now: Timestamp) -> bool {
+        let before = self.dated_ahead(now);
+        for key in self.signing.iter_mut().filter(|key| key.created_at.since(now) > SKEW) {
+            let ahead = key.signs_from.since(key.created_at);
+            (key.created_at, key.signs_from) = (now, now.plus(ahead));
+        }
+        for key in self.slip.iter_mut().filter(|key| key.created_at.since(now) > SKEW) {
+            key.created_at = now;
+        }
+        before > 0
     }
 
     /// The document as JSON.

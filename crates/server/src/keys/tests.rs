@@ -47,7 +47,7 @@ async fn a_rotation_publishes_ahead_and_forgets_late() {
 
     let again = Keys::open(&dir.path().join("keys"), ISSUER, takeover).unwrap();
     assert_eq!(signs(&again, takeover), new);
-    assert!(keys.keep_up(&store, takeover.plus(400 * DAY), ID_TOKEN).await.unwrap());
+    assert!(keys.keep_up(&store, takeover.plus(400 * DAY), ID_TOKEN, Some(BTreeSet::new())).await.unwrap());
     assert_eq!(state(&keys, &old, takeover), None);
 }
 
@@ -69,10 +69,39 @@ async fn a_rotation_at_once_signs_at_once() {
 #[tokio::test]
 async fn keys_are_replaced_without_anyones_help() {
     let (keys, store, _dir) = keys().await;
-    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN).await.unwrap());
-    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN).await.unwrap());
-    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN, None).await.unwrap());
+    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, None).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, None).await.unwrap());
     assert_eq!(keys.ring().list(NOW, ID_TOKEN).len(), 10);
+}
+
+#[tokio::test]
+async fn keys_that_a_wrong_clock_has_dated_ahead_stop_no_rotation_and_are_repaired() {
+    let (keys, store, _dir) = keys().await;
+    let wrong = NOW.plus(800 * DAY);
+    assert!(keys.keep_up(&store, wrong, ID_TOKEN, None).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, None).await.unwrap());
+    let before = signs(&keys, NOW);
+    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, None).await.unwrap());
+    assert_ne!(signs(&keys, NOW.plus(ROTATED_AFTER + PUBLISHED_AHEAD)), before);
+
+    let later = NOW.plus(ROTATED_AFTER + DAY);
+    assert_eq!(keys.repair_dates(&store, later).await.unwrap(), 5);
+    assert!(keys.ring().list(later, ID_TOKEN).iter().all(|key| Timestamp::parse_rfc3339(&key.created_at).unwrap() <= later));
+    assert_eq!(keys.repair_dates(&store, later).await.unwrap(), 0);
+    assert!(!keys.keep_up(&store, later, ID_TOKEN, None).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_slip_key_that_an_old_grant_needs_is_not_forgotten() {
+    let (keys, store, _dir) = keys().await;
+    keys.rotate(&store, NOW, NOW).await.unwrap();
+    let years_later = NOW.plus(1000 * DAY);
+    let slip_keys = |keys: &Keys| keys.ring().list(years_later, ID_TOKEN).iter().filter(|key| key.alg == "slip").count();
+    keys.keep_up(&store, years_later, ID_TOKEN, Some(BTreeSet::from([SlipKeyId(1)]))).await.unwrap();
+    assert_eq!(slip_keys(&keys), 3);
+    keys.keep_up(&store, years_later, ID_TOKEN, Some(BTreeSet::new())).await.unwrap();
+    assert_eq!(slip_keys(&keys), 2);
 }
 
 #[tokio::test]
@@ -101,4 +130,27 @@ async fn keys_that_others_may_read_are_refused() {
     std::fs::write(path.join("keys.json"), "{\"pepper\": \"secret").unwrap();
     let error = open().unwrap_err();
     assert!(error.contains("not readable at line 1") && !error.contains("secret"), "{error}");
+}
+
+/// What a newer version has written is no damage, and outlives a rotation by this one.
+#[tokio::test]
+async fn members_that_a_newer_version_added_are_kept() {
+    let (keys, store, dir) = keys().await;
+    drop(keys);
+    let path = dir.path().join("keys/keys.json");
+    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
+    let mut document = read();
+    assert_eq!(document.as_object().unwrap().len(), 3, "as version 1 reads it, which knows no other member");
+    document["kms"] = "arn".into();
+    document["signing"][0]["use"] = "sig".into();
+    document["slip"][0]["algorithm"] = "HS512".into();
+    std::fs::write(&path, document.to_string()).unwrap();
+    let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
+    keys.rotate(&store, NOW, NOW.plus(HOUR)).await.unwrap();
+    let after = read();
+    assert!(after["signing"].as_array().unwrap().len() > document["signing"].as_array().unwrap().len());
+    assert_eq!(
+        (&after["kms"], &after["signing"][0]["use"], &after["slip"][0]["algorithm"]),
+        (&"arn".into(), &"sig".into(), &"HS512".into())
+    );
 }

@@ -14,6 +14,7 @@ pub use strike::{before_redeeming, loses_answer, skew, strike};
 use crate::sandbox::grade::Run;
 use counterfoil_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A fault that waits for requests to strike.
@@ -29,6 +30,9 @@ pub struct Fault {
     /// The grading whose script set it, if one did: it goes when that does, and no store remembers it.
     #[serde(skip)]
     pub(in crate::sandbox) played_by: Option<Run>,
+    /// What a node of a newer version has said of it.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 /// The faults that are set. Those of the sandbox's user are in the store, for all its nodes, and known here as they were when last looked
@@ -54,17 +58,19 @@ struct Waiting {
     last_id: u64,
     /// Each with what it does, in the order they were set; none is spent.
     faults: Vec<(Fault, Effect)>,
+    /// Those that nodes of a newer version have set, of kinds that this one does not know: kept for them.
+    unknown: Vec<Value>,
 }
 
 /// How the store keeps them.
 #[derive(Serialize, Deserialize)]
 struct Document {
     last_id: u64,
-    faults: Vec<Fault>,
+    faults: Vec<Value>,
 }
 
 impl Faults {
-    /// Reads the faults that the store has. One that can't be read any more is left out.
+    /// Reads the faults that the store has. One of a kind that is not known here strikes at other nodes alone.
     ///
     /// # Errors
     /// The store can't answer.
@@ -176,19 +182,27 @@ impl Known {
 impl Waiting {
     fn read(text: Option<&str>) -> Self {
         let Some(Document { last_id, faults }) = text.and_then(|text| serde_json::from_str(text).ok()) else { return Self::default() };
-        let faults = faults.into_iter().filter_map(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
-        Self { last_id, faults: faults.collect() }
+        let mut waiting = Self { last_id, ..Self::default() };
+        for document in faults {
+            let fault = Fault::deserialize(&document).ok().and_then(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
+            match fault {
+                Some(fault) => waiting.faults.push(fault),
+                None => waiting.unknown.push(document),
+            }
+        }
+        waiting
     }
 
     fn text(&self) -> String {
-        let faults = self.faults.iter().map(|(fault, _)| fault.clone()).collect();
+        let faults = self.faults.iter().filter_map(|(fault, _)| serde_json::to_value(fault).ok());
+        let faults = faults.chain(self.unknown.iter().cloned()).collect();
         serde_json::to_string(&Document { last_id: self.last_id, faults }).unwrap_or_default()
     }
 
     fn add(&mut self, wish: Wish, effect: Effect, count: u32, played_by: Option<Run>) -> Fault {
         self.last_id += 1;
         let id = if played_by.is_some() { format!("played-{}", self.last_id) } else { self.last_id.to_string() };
-        let fault = Fault { id, wish, remaining: count, played_by };
+        let fault = Fault { id, wish, remaining: count, played_by, others: Map::new() };
         if count > 0 {
             self.faults.push((fault.clone(), effect));
         }
@@ -208,8 +222,32 @@ impl Waiting {
 
     /// Clears the one of this id, or all. False where there was none.
     fn clear(&mut self, id: Option<&str>) -> bool {
-        let before = self.faults.len();
+        let before = self.faults.len() + self.unknown.len();
         self.faults.retain(|(fault, _)| id.is_some_and(|id| fault.id != id));
-        self.faults.len() < before
+        self.unknown.retain(|fault| id.is_some_and(|id| fault["id"] != id));
+        self.faults.len() + self.unknown.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_node_has_set_is_kept_for_it() {
+        let text = r#"{"last_id":3,"faults":[
+            {"id":"1","fault":"unavailable","client_id":null,"customer":null,"path":null,"value":null,"remaining":2,"shade":"blue"},
+            {"id":"2","fault":"rain","client_id":null,"customer":null,"path":null,"value":"cats","remaining":1},
+            {"id":"3","fault":"snow","remaining":1}]}"#;
+        let mut waiting = Waiting::read(Some(text));
+        assert_eq!((waiting.last_id, waiting.faults.len(), waiting.unknown.len()), (3, 1, 2));
+        assert!(waiting.take(|_, effect| matches!(effect, Effect::Unavailable(_)).then_some(())).is_some());
+        let mut expected: Value = serde_json::from_str(text).expect("JSON");
+        expected["faults"][0]["remaining"] = 1.into();
+        let written = |waiting: &Waiting| serde_json::from_str::<Value>(&waiting.text()).expect("JSON");
+        assert_eq!(written(&waiting), expected);
+        assert!(waiting.clear(Some("2")) && !waiting.clear(Some("2")));
+        assert_eq!(written(&waiting)["faults"].as_array().map(Vec::len), Some(2));
+        assert!(waiting.clear(None) && waiting.unknown.is_empty() && waiting.faults.is_empty());
     }
 }

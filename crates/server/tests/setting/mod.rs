@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
 
-use counterfoil_core::clock::Clock;
+use counterfoil_core::clock::{Clock, Machine};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings};
@@ -156,6 +156,8 @@ pub struct Setting {
     pub issuer: Option<String>,
     /// A store that may be shared with others; without it one of its own, see [`own_store`].
     pub store: Option<StoreAddress>,
+    /// Whose clocks it goes by.
+    pub machine: Machine,
 }
 
 /// The store that belongs to a directory: a file in it, or, where the environment says `TEST_STORE=postgres`, a database whose URL is in it.
@@ -182,6 +184,7 @@ impl Default for Setting {
             listen: ([127, 0, 0, 1], 0).into(),
             issuer: None,
             store: None,
+            machine: Machine::Own,
         }
     }
 }
@@ -213,8 +216,8 @@ impl Sandbox {
         };
         let store = Store::open(options).await.unwrap();
         let clock = match setting.kind {
-            StoreKind::Sandbox => Clock::sandbox(store.clock_offset().await.unwrap()),
-            StoreKind::Live => Clock::live(),
+            StoreKind::Sandbox => Clock::of(setting.machine, Some(store.clock_offset().await.unwrap())),
+            StoreKind::Live => Clock::of(setting.machine, None),
         };
         let directory = dir.path().join("keys");
         let keys = match (store.is_shared(), setting.kind) {

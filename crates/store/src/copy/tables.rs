@@ -86,7 +86,7 @@ pub(crate) const COUNTERFOIL: Table = table(
 /// The tables, those that others refer to before those.
 pub(crate) const TABLES: [Table; 17] = [
     Table {
-        which: "WHERE key NOT IN ('changes', 'copying', 'moved_for_good', 'moved_to', 'probe')",
+        which: "WHERE key NOT IN ('changes', 'clock_accepted', 'copying', 'moved_for_good', 'moved_to', 'probe')",
         ..table("meta", 1, &[("key", Text), ("value", Text)])
     },
     table("client", 1, &[("client_id", Text), ("settings", Text), ("created_at", Integer)]),

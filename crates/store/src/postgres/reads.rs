@@ -8,6 +8,8 @@ use super::{Inner, Postgres};
 use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns, terms_columns};
 use crate::error::StoreError;
 use crate::level::Level;
+use crate::record::Changes;
+use counterfoil_core::clock::Database;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use futures_util::FutureExt as _;
@@ -45,8 +47,9 @@ pub(super) const READ_LIVING: &str = concat!(
         AND (asked.parent IS NULL OR (SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = asked.parent))"
 );
 
-/// The number of changes, whether the store was moved away, and its level.
-const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to', 'level')";
+/// The number of changes, whether the store was moved away, its level, and what the database's clock shows.
+const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to', 'level', 'clock_accepted') \
+    UNION ALL SELECT 'clock', ((extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text";
 
 /// A read that waits, and until when it may.
 pub(super) struct Read {
@@ -59,7 +62,7 @@ enum Asks {
     Counterfoil(GrantId, Answer<Counterfoil>),
     Living(Arc<Terms>, Answer<Counterfoil>),
     /// Here too, since a node that can't learn of changes must stop: what keeps the pool busy must not keep it from looking.
-    Changes(Answer<i64>),
+    Changes(Answer<Changes>),
 }
 
 type Answer<T> = oneshot::Sender<Result<Option<T>, StoreError>>;
@@ -77,8 +80,8 @@ impl Postgres {
         self.read(|answer| Asks::Living(terms.clone(), answer)).await
     }
 
-    pub(crate) async fn changes(&self) -> Result<i64, StoreError> {
-        Ok(self.read(Asks::Changes).await?.unwrap_or(0))
+    pub(crate) async fn changes(&self) -> Result<Changes, StoreError> {
+        Ok(self.read(Asks::Changes).await?.unwrap_or(Changes { number: 0, database: None }))
     }
 
     async fn read<T>(&self, asks: impl FnOnce(Answer<T>) -> Asks) -> Result<Option<T>, StoreError> {
@@ -143,6 +146,9 @@ struct Found {
     /// By their place among those asked for.
     living: HashMap<i64, Result<Counterfoil, Trouble>>,
     changes: Option<i64>,
+    /// The database's clock, in milliseconds since 1970, and how far the operator accepted it to be behind.
+    clock: i64,
+    accepted: i64,
     moved_to: Option<String>,
     level: Option<String>,
 }
@@ -194,10 +200,13 @@ impl Found {
         }
         for row in &changes {
             let columns = Columns::of(row, "meta");
+            let number = || columns.make(1, |text: &str| text.parse().ok());
             match columns.get(0)? {
                 "moved_to" => found.moved_to = Some(columns.get(1)?),
                 "level" => found.level = Some(columns.get(1)?),
-                _ => found.changes = Some(columns.make(1, |text: &str| text.parse().ok())?),
+                "clock" => found.clock = number()?,
+                "clock_accepted" => found.accepted = number()?,
+                _ => found.changes = Some(number()?),
             }
         }
         Ok(found)
@@ -218,7 +227,10 @@ impl Found {
                 }
                 Asks::Changes(answer) => drop(answer.send(match &self.moved_to {
                     Some(to) => Err(StoreError::Moved(to.clone())),
-                    None => Ok(self.changes),
+                    None => {
+                        let database = Database { wall: self.clock, accepted: self.accepted };
+                        Ok(self.changes.map(|number| Changes { number, database: Some(database) }))
+                    }
                 })),
                 Asks::Living(_, answer) => {
                     place += 1;

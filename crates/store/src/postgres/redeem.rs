@@ -13,6 +13,7 @@ use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};
+use counterfoil_core::clock::SKEW;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict::Presented;
 use futures_util::FutureExt as _;
@@ -215,7 +216,7 @@ async fn settle(write: &mut Write<'_>, redeem: &Redeem) -> Result<Redeemed, Trou
     if !columns.get::<bool>(COUNTERFOIL_COLUMNS + 3)? {
         return Ok(Redeemed::without_parent());
     }
-    match redeem.settle(&row, epoch, write.again) {
+    match redeem.settle(&row, epoch, write.again, SKEW) {
         Settled::Done(torn) => Ok(Redeemed::Torn(torn)),
         Settled::Repeated(torn, detail) => {
             audit(write, slip.grant, Event::RefreshRepeated, now, &detail).await?;

@@ -41,7 +41,7 @@ fn tear(batch: &mut Batch<'_>, redeem: &Redeem, eras: &Eras, epoch: u32) -> rusq
         return Ok(Redeemed::Torn(redeem.torn(Tearing::InTurn)));
     }
     let Some(row) = counterfoil(batch.db, slip.grant)? else { return Ok(Redeemed::not_known()) };
-    match redeem.settle(&row, epoch, batch.again) {
+    match redeem.settle(&row, epoch, batch.again, 0) {
         Settled::Done(torn) => Ok(Redeemed::Torn(torn)),
         Settled::Repeated(torn, detail) => {
             audit(batch.db, slip.grant, Event::RefreshRepeated, now, &detail)?;

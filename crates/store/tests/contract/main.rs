@@ -57,6 +57,11 @@ macro_rules! on {
             }
             sweep {
                 old_consents_that_were_never_completed_are_swept,
+                grants_are_removed_long_after_their_end_and_never_for_their_age,
+                what_is_old_by_one_clock_alone_is_not_swept,
+                what_time_it_is_is_known_of_what_was_noted,
+                what_a_wrong_clock_has_dated_ahead_is_repaired,
+                nodes_may_be_thirty_seconds_apart,
             }
             shared {
                 a_store_knows_what_it_is_and_whose,

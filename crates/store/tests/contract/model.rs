@@ -60,7 +60,7 @@ async fn play(store: &Store, n: u32, mut epoch: u32, tries: &[Try], loss_after: 
             on_lost_answer: if repeat { OnLostAnswer::Repeat } else { OnLostAnswer::Strict },
         };
         let row = store.counterfoil(code.grant).await.unwrap().unwrap();
-        let verdict = judge(&row, &presented, epoch);
+        let verdict = judge(&row, &presented, epoch, store.skew());
         let done = redeem(store, presented).await;
         let after = store.counterfoil(code.grant).await.unwrap().unwrap();
         match (verdict, done) {

@@ -10,7 +10,7 @@ use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::OnReplay;
-use counterfoil_store::{CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store};
+use counterfoil_store::{CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store, SweepTime};
 use std::sync::Arc;
 
 /// A grant to make that hangs on another.
@@ -200,6 +200,21 @@ pub async fn what_a_code_is_bound_to_is_known_to_its_exchange(bench: Bench) {
     assert_eq!(store.code(plain.grant).await.unwrap(), Some(new_grant(2).code));
     assert_eq!(store.code(new_grant(3).terms.grant).await.unwrap(), None);
     // Long after the code can be exchanged or replayed.
-    while store.sweep(NOW.plus(3 * DAY)).await.unwrap() {}
-    assert_eq!(store.code(new.terms.grant).await.unwrap(), None);
+    torn(redeem(&store, Slip { key: KEY, grant: plain.grant, number: 0, issued_at: NOW, seal: new_grant(2).seal }, &plain).await);
+    store.note_time(NOW).await.unwrap();
+    let sweep = async |days| {
+        let time = SweepTime { now: NOW.plus(days * DAY), ahead: days * DAY };
+        let mut codes = 0;
+        loop {
+            let swept = store.sweep(time).await.unwrap();
+            codes += swept.codes;
+            if !swept.more {
+                break codes;
+            }
+        }
+    };
+    assert_eq!(sweep(1).await, 0);
+    assert_eq!(sweep(3).await, 2);
+    assert_eq!(store.code(plain.grant).await.unwrap(), None);
+    assert!(store.living(&plain).await.unwrap().is_some());
 }

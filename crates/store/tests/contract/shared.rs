@@ -31,22 +31,22 @@ pub async fn the_clock_and_the_faults_are_remembered(bench: Bench) {
 /// On a shared store each change of what processes keep in memory makes another number of the one that they watch; nothing else does.
 pub async fn changes_are_told_where_others_must_learn_of_them(bench: Bench) {
     let store = bench.open().await;
-    let mut numbers = HashSet::from([store.changes().await.unwrap()]);
+    let mut numbers = HashSet::from([store.changes().await.unwrap().number]);
     store.add_client("other".into(), ClientSettings::new("App"), None, NOW).await.unwrap();
-    numbers.insert(store.changes().await.unwrap());
+    numbers.insert(store.changes().await.unwrap().number);
     store.set_client("other".into(), ClientSettings::new("Renamed")).await.unwrap();
-    numbers.insert(store.changes().await.unwrap());
+    numbers.insert(store.changes().await.unwrap().number);
     store.set_clock_offset(5).await.unwrap();
-    numbers.insert(store.changes().await.unwrap());
+    numbers.insert(store.changes().await.unwrap().number);
     store.swap_faults(None, "[]".into()).await.unwrap();
-    numbers.insert(store.changes().await.unwrap());
+    numbers.insert(store.changes().await.unwrap().number);
     store.remove_client("other".into(), NOW).await.unwrap();
-    let last = store.changes().await.unwrap();
+    let last = store.changes().await.unwrap().number;
     numbers.insert(last);
     assert_eq!(numbers.len(), if store.is_shared() { 6 } else { 1 });
     let (code, _) = crate::setting::grant(&store, 1).await;
     crate::setting::torn(crate::setting::redeem(&store, crate::setting::presented(code, NOW, 1)).await);
-    assert_eq!(store.changes().await.unwrap(), last);
+    assert_eq!(store.changes().await.unwrap().number, last);
 }
 
 pub async fn keys_in_a_shared_store_are_replaced_by_whoever_saw_the_last(bench: Bench) {

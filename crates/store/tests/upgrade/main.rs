@@ -6,7 +6,6 @@
 mod setting;
 mod version_1;
 
-use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::CodeBinding;
 use counterfoil_core::pkce::Challenge;
@@ -111,8 +110,6 @@ async fn goes_on(engine: Engine) {
     assert_eq!((index("consent_by_customer"), index("terms_by_customer")), ("1".into(), "0".into()));
     assert_eq!(store.end_grant(code(13).grant, EndedBy::Client, NOW).await.unwrap(), Ending::Ended);
     assert_eq!(store.outgoing_events(10).await.unwrap().len(), 1);
-    while store.sweep(NOW.plus(3 * DAY)).await.unwrap() {}
-    assert!(store.terms(code(12).grant).await.unwrap().is_some());
 }
 
 /// Statements of version 1's nodes, beside this one.

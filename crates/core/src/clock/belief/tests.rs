@@ -1,0 +1,158 @@
+use super::*;
+
+/// A wall clock and what is believed of it, looked at every half second.
+struct Watched {
+    belief: Belief,
+    uptime: Millis,
+    /// How far the wall clock is ahead of the uptime.
+    wall: Millis,
+    /// How far the database's is ahead of the uptime.
+    database: Option<Millis>,
+    accepted: Millis,
+}
+
+const START: Millis = 1_790_000_000_000;
+const DAYS: Millis = DAY * 1000;
+const MINUTES: Millis = MINUTE * 1000;
+
+impl Watched {
+    fn new() -> Self {
+        Self { belief: Belief::new(0, START), uptime: 0, wall: START, database: None, accepted: 0 }
+    }
+
+    fn with_database() -> Self {
+        Self { database: Some(START), ..Self::new() }
+    }
+
+    fn pass(&mut self, time: Millis) -> Vec<Change> {
+        let until = self.uptime + time;
+        let mut changes = Vec::new();
+        while self.uptime < until {
+            self.uptime += 500;
+            let database = self.database.map(|ahead| Database { wall: self.uptime + ahead, accepted: self.accepted });
+            changes.extend(self.belief.look(Readings { uptime: self.uptime, wall: self.uptime + self.wall, database }));
+        }
+        changes
+    }
+
+    /// How far the believed time is from the right one.
+    fn error(&self) -> Millis {
+        self.belief.ahead() - START
+    }
+}
+
+#[test]
+fn what_ntp_slews_is_followed() {
+    let mut clock = Watched::new();
+    for _ in 0..100 {
+        clock.wall += 300;
+        assert_eq!(clock.pass(500), []);
+    }
+    assert_eq!(clock.error(), 30_000);
+}
+
+#[test]
+fn a_jump_that_does_not_last_changes_nothing() {
+    for jump in [800 * DAYS, -3650 * DAYS, SMALL_STEP, -30_000] {
+        let mut clock = Watched::new();
+        clock.wall += jump;
+        assert_eq!(clock.pass(1500), [Change::Disagrees(Off::Wall(jump / 1000))]);
+        assert_eq!(clock.error(), 0);
+        clock.wall -= jump;
+        assert_eq!(clock.pass(5 * MINUTES), [Change::Agrees]);
+        assert_eq!(clock.error(), 0);
+    }
+}
+
+#[test]
+fn a_small_step_is_taken_over_once_it_has_lasted() {
+    for step in [2000, SMALL_STEP, -SMALL_STEP] {
+        let mut clock = Watched::new();
+        clock.wall += step;
+        clock.pass(LASTING);
+        assert_eq!((clock.error(), clock.belief.is_unsure()), (0, false), "{step}");
+        assert_eq!(clock.pass(1000), [Change::Adopted(Off::Wall(step / 1000))]);
+        assert_eq!((clock.error(), clock.belief.off()), (step, None));
+    }
+}
+
+#[test]
+fn a_large_step_is_never_taken_over_on_its_own_word() {
+    for step in [SMALL_STEP + 2000, 800 * DAYS, -3650 * DAYS] {
+        let mut clock = Watched::new();
+        clock.wall += step;
+        clock.pass(LASTING);
+        assert!(!clock.belief.is_unsure(), "what was believed serves for a minute");
+        assert_eq!(clock.pass(DAYS), [Change::Unsure(Off::Wall(step / 1000))]);
+        assert_eq!(clock.error(), 0);
+        clock.wall -= step;
+        assert_eq!(clock.pass(500), [Change::Agrees]);
+        assert!(!clock.belief.is_unsure());
+    }
+}
+
+#[test]
+fn a_large_step_that_the_database_agrees_with_is_taken_over() {
+    let mut clock = Watched::with_database();
+    clock.wall += 3 * DAYS;
+    clock.pass(2 * MINUTES);
+    assert!(clock.belief.is_unsure());
+    clock.database = Some(START + 3 * DAYS - 20_000);
+    assert_eq!(clock.pass(500), [Change::Adopted(Off::Wall(3 * DAY))]);
+    assert!(!clock.belief.is_unsure());
+}
+
+#[test]
+fn a_small_step_that_the_database_does_not_agree_with_is_not() {
+    let mut clock = Watched::with_database();
+    clock.wall += 10 * MINUTES;
+    assert_eq!(clock.pass(5 * MINUTES), [Change::Disagrees(Off::Wall(600)), Change::Unsure(Off::Wall(600))]);
+    assert_eq!(clock.error(), 0);
+}
+
+#[test]
+fn a_clock_that_does_not_come_to_rest_is_not_believed_either() {
+    let mut clock = Watched::new();
+    clock.wall += 10_000;
+    let mut changes = Vec::new();
+    for _ in 0..200 {
+        clock.wall += 2000;
+        changes.extend(clock.pass(500));
+    }
+    assert_eq!(clock.error(), 0);
+    assert!(matches!(changes[..], [Change::Disagrees(_), Change::Unsure(_)]), "{changes:?}");
+    // Steps that are too little to be seen one by one add up.
+    let mut clock = Watched::new();
+    clock.wall += 10_000;
+    for _ in 0..120 {
+        clock.wall += 900;
+        clock.pass(500);
+    }
+    assert_eq!(clock.error(), 0);
+}
+
+#[test]
+fn a_database_that_disagrees_is_borne_for_a_minute() {
+    let mut clock = Watched::with_database();
+    clock.database = Some(START + 29_000);
+    assert_eq!(clock.pass(5 * MINUTES), []);
+    clock.database = Some(START - DAYS);
+    clock.pass(LASTING);
+    assert_eq!((clock.belief.is_unsure(), clock.belief.off()), (false, Some(Off::Database(-DAY))));
+    assert_eq!(clock.pass(500), [Change::Unsure(Off::Database(-DAY))]);
+    // The operator says that it is the database's clock that is wrong.
+    clock.accepted = DAYS;
+    assert_eq!(clock.pass(500), [Change::Agrees]);
+    clock.database = Some(START);
+    assert_eq!(clock.pass(5 * MINUTES), [], "it was set right");
+}
+
+#[test]
+fn the_operator_may_say_that_a_large_step_is_right() {
+    let mut clock = Watched::new();
+    clock.wall += 3 * DAYS;
+    clock.pass(2 * MINUTES);
+    clock.belief.accept(clock.uptime, clock.uptime + clock.wall);
+    assert_eq!(clock.pass(5 * MINUTES), []);
+    assert_eq!(clock.error(), 3 * DAYS);
+}

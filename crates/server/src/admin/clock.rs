@@ -1,0 +1,57 @@
+//! What time it is, what an operator says of it, and what a wrong clock has left behind.
+
+use super::failed;
+use crate::app::App;
+use crate::{sweep, timekeeping};
+use counterfoil_core::clock::Timestamp;
+use serde_json::{Value, json};
+
+/// What each clock shows.
+pub(super) async fn status(app: &App) -> Result<Value, String> {
+    let known = app.store.known_time().await.map_err(failed)?;
+    let seconds = |millis: i64| Timestamp::from_unix(millis.div_euclid(1000)).to_string();
+    let accepted = known.database.map(|database| database.accepted / 1000).filter(|accepted| *accepted != 0);
+    Ok(json!({
+        "machine": app.clock.wall().to_string(),
+        "believed": app.clock.believed().to_string(),
+        "database": known.database.map(|database| seconds(database.wall)),
+        "database_behind_accepted_seconds": accepted,
+        "store_last_used": known.newest.map(|newest| newest.to_string()),
+        "off": app.clock.off().map(|off| off.to_string()),
+        "answering": !app.clock.is_unsure(),
+    }))
+}
+
+/// Believes this machine's clock from now on, whatever else says.
+pub(super) async fn accept(app: &App) -> Result<Value, String> {
+    let before = app.clock.off();
+    app.clock.accept();
+    let wall = app.clock.wall();
+    app.store.accept_clock(wall.unix() * 1000).await.map_err(failed)?;
+    tracing::warn!(%wall, off_seconds = before.map(|off| off.seconds()), "the operator accepted this machine's clock");
+    status(app).await
+}
+
+/// Gives rows and keys that are dated ahead of the present the dates that they would have had.
+pub(super) async fn repair(app: &App) -> Result<Value, String> {
+    if let Some(off) = app.clock.off() {
+        return Err(format!("{off}: set it right first, or run `counterfoil clock accept`"));
+    }
+    let now = app.clock.now();
+    let repaired = app.store.repair_times(now).await.map_err(failed)?;
+    let keys = app.keys.repair_dates(&app.store, now).await.map_err(failed)?;
+    app.reload_bearers_from().await.map_err(failed)?;
+    timekeeping::note(app).await;
+    tracing::warn!(?repaired, keys, "what was dated ahead of the present was repaired");
+    let mut shown = json!(repaired);
+    shown["keys"] = keys.into();
+    Ok(shown)
+}
+
+/// Looks through old grants now.
+pub(super) async fn sweep(app: &App, all: bool) -> Result<Value, String> {
+    let swept = sweep::old_grants(app, all).await.map_err(failed)?;
+    swept
+        .map(|swept| json!(swept))
+        .ok_or_else(|| "clocks disagree, and nothing is swept until they agree: `counterfoil clock status` says more".into())
+}

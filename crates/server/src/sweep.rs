@@ -1,0 +1,153 @@
+//! Sweeping: what is short-lived is removed soon after it is over, and grants long after their end.
+//!
+//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while clocks disagree; the store holds what it removes against a
+//! second clock; a run removes a bounded share of the grants; and where more of those that nobody ended are due at once than can be by right, none is.
+
+use crate::app::App;
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_store::{StoreError, SweepTime, Swept};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an operator must say that it is right.
+const ONE_IN: u64 = 33;
+/// As many may in any case, so that a store of few grants is swept.
+const FEW: u64 = 10;
+/// Grants that a run removes at the most: one in so many, and as many in any case.
+const RUN_ONE_IN: u64 = 100;
+const RUN_AT_LEAST: u64 = 1000;
+/// Grants that are removed in one write.
+const AT_ONCE: usize = 100;
+
+/// What came of looking through old grants.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct OldGrantsSwept {
+    /// Grants that were ended long ago.
+    pub(crate) ended: u64,
+    /// Grants that nobody ended and that expired long ago.
+    pub(crate) expired: u64,
+    /// Grants in the store that nobody ended; only counted where some have expired.
+    pub(crate) living: u64,
+    /// How many were removed.
+    pub(crate) removed: u64,
+    /// Whether too many had expired, so that none was removed.
+    pub(crate) stopped: bool,
+    /// The slip keys that the oldest living grants need.
+    #[serde(skip)]
+    pub(crate) slip_keys: BTreeSet<SlipKeyId>,
+}
+
+/// Whether anything may be swept now, and by what time.
+fn time(app: &App) -> Option<SweepTime> {
+    let ahead = app.clock.offset();
+    app.clock.off().is_none().then(|| SweepTime { now: app.clock.now(), ahead })
+}
+
+/// Removes what is short-lived and over.
+pub(crate) async fn short_lived(app: &App) {
+    let Some(time) = time(app) else { return };
+    let mut all = Swept::default();
+    loop {
+        match app.store.sweep(time).await {
+            Ok(swept) => {
+                all.sessions += swept.sessions;
+                all.sign_in_failures += swept.sign_in_failures;
+                all.audit_entries += swept.audit_entries;
+                all.unredeemed += swept.unredeemed;
+                all.codes += swept.codes;
+                all.authorizations += swept.authorizations;
+                if !swept.more {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "old rows are not swept now");
+                break;
+            }
+        }
+    }
+    let Swept { sessions, sign_in_failures, audit_entries, unredeemed, codes, authorizations, .. } = all;
+    let counts = [
+        ("sessions", sessions),
+        ("sign_in_failures", sign_in_failures),
+        ("audit_entries", audit_entries),
+        ("unredeemed", unredeemed),
+        ("codes", codes),
+        ("authorizations", authorizations),
+    ];
+    for (what, count) in counts {
+        app.metrics.count_swept(what, count);
+    }
+    if counts.iter().any(|(_, count)| *count > 0) {
+        tracing::info!(sessions, sign_in_failures, audit_entries, unredeemed, codes, authorizations, "what is over was swept");
+    }
+}
+
+/// Looks through the oldest grants, and removes those that ended long ago, within bounds; without bounds where the operator wants `all` gone. `None` where
+/// clocks disagree.
+///
+/// # Errors
+/// [`StoreError`]; some may have been removed.
+pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsSwept>, StoreError> {
+    let Some(time) = time(app) else { return Ok(None) };
+    let mut found = OldGrantsSwept::default();
+    let mut after = None;
+    loop {
+        let page = app.store.old_grants(after, time).await?;
+        found.ended += count(&page.ended);
+        found.expired += count(&page.expired);
+        found.slip_keys.extend(page.slip_keys);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    if found.ended + found.expired == 0 {
+        app.metrics.sweep_is_stopped(false);
+        return Ok(Some(found));
+    }
+    found.living = app.store.count_grants().await?;
+    found.stopped = !all && found.expired > (found.living / ONE_IN).max(FEW);
+    app.metrics.sweep_is_stopped(found.stopped);
+    if found.stopped {
+        let (expired, living) = (found.expired, found.living);
+        tracing::error!(
+            expired,
+            living,
+            "ALARM: more grants are due to be removed than can have expired by right, and none is removed. If the clock is right and that is meant, \
+             `counterfoil grant sweep --all` removes them"
+        );
+        return Ok(Some(found));
+    }
+    let most = if all { u64::MAX } else { (found.living / RUN_ONE_IN).max(RUN_AT_LEAST) };
+    found.removed = remove(app, time, most).await?;
+    app.metrics.count_swept("grants", found.removed);
+    tracing::info!(removed = found.removed, ended = found.ended, expired = found.expired, "grants that ended long ago were removed");
+    Ok(Some(found))
+}
+
+/// Removes `most` of those that are due; gives how many.
+async fn remove(app: &App, time: SweepTime, most: u64) -> Result<u64, StoreError> {
+    let (mut removed, mut after) = (0, None);
+    loop {
+        let page = app.store.old_grants(after, time).await?;
+        let due: Vec<GrantId> = page.ended.into_iter().chain(page.expired).collect();
+        for some in due.chunks(AT_ONCE) {
+            if removed >= most {
+                return Ok(removed);
+            }
+            removed += app.store.remove_grants(some.to_vec(), time).await?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
+fn count(grants: &[GrantId]) -> u64 {
+    u64::try_from(grants.len()).unwrap_or(u64::MAX)
+}
