@@ -395,6 +395,7 @@ fn grant_json(grant: &Grant, now: Timestamp) -> Value {
         "ended_by": grant.ended.map(|ended| ended.by),
         "removed": !grant.current,
         "parent": terms.parent,
+        "parent_lives": terms.parent.map(|_| grant.parent_lives),
     })
 }
 

@@ -20,6 +20,7 @@ mod id_token;
 mod introspect;
 mod jwks;
 pub mod keys;
+mod living_grants;
 mod maintenance;
 mod observe;
 mod openapi;

@@ -21,6 +21,7 @@ macro_rules! on {
         on! { $module, $engine:
             redeem {
                 a_slip_is_torn_once_and_names_its_successor,
+                replays_are_told_of_many_grants_at_once,
                 of_a_hundred_concurrent_redemptions_one_wins,
                 slips_of_many_grants_are_torn_together,
                 a_slip_and_its_successor_that_wait_together_are_torn_in_turn,
