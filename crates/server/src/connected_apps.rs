@@ -150,12 +150,13 @@ async fn show(app: &App, session: &Session, csrf: &str, ended: Option<&Grant>, n
     Ok(html_page(StatusCode::OK, html, None))
 }
 
-/// Checks a form posted from the page; gives the session that it belongs to.
-async fn session_of_form(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Session, Refused> {
+/// Checks a form posted from the page; gives the session that it belongs to, `None` where that has ended. Then the page asks to sign in.
+async fn session_of_form(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Option<Session>, Refused> {
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    session
-        .filter(|_| is_csrf_token(app, headers, form.get("csrf")))
-        .ok_or_else(|| Refused::page(app, StatusCode::BAD_REQUEST, "session", "no session, or the form is not of this session"))
+    if session.is_some() && !is_csrf_token(app, headers, form.get("csrf")) {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the form is not of this session"));
+    }
+    Ok(session)
 }
 
 /// `POST /connected-apps`: ends one grant, or all of a client.
@@ -167,7 +168,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let now = app.clock.now();
     let bytes = page_form(app, &headers, body).await?;
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
-    let session = session_of_form(app, &headers, &form, now).await?;
+    let Some(session) = session_of_form(app, &headers, &form, now).await? else { return Ok(see_other("/connected-apps")) };
     let named = (form.get("decision"), form.get("grant").map(GrantId::parse), form.get("client"));
     let ended = match named {
         (Some("end"), Some(Some(grant)), None) => end_one(app, &session.customer, grant, now).await?,

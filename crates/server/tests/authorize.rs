@@ -118,7 +118,7 @@ async fn without_a_prompt_the_earlier_consent_counts() {
         (&[quiet][..], "consent_required"),
         (&[quiet, ("scope", "openid profile")], "consent_required"),
         (&[quiet, ("scope", "openid"), ("client_id", OTHER.0)], "consent_required"),
-        (&[quiet, ("scope", "openid"), ("max_age", "599")], "login_required"),
+        (&[quiet, ("scope", "openid"), ("max_age", "560")], "login_required"),
     ] {
         assert_error(&sandbox, &visitor.authorize(changes).await, error);
     }

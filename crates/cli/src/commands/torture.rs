@@ -10,6 +10,7 @@ mod node;
 mod requests;
 mod run;
 mod tally;
+mod upgrade;
 
 use crate::process::{Signals, block_on};
 use crate::{Failure, output};
@@ -23,8 +24,10 @@ use node::{Node, NotStarted, free_addresses};
 use reqwest::Client;
 use run::{Phase, Run};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use upgrade::Upgrade;
 
 /// How long a request may take before its answer counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,6 +65,10 @@ pub(crate) struct Arguments {
     /// place shows that loss is found
     #[arg(long, value_name = "COMMAND")]
     while_down: Option<String>,
+    /// The program that the servers run, another build of it say [default: this one]. Named several times, each takes the place of the one before it at
+    /// every server in turn, within the time; once the first one is gone the store's level is raised, as `migrate --finish` does. With postgres:// alone
+    #[arg(long, value_name = "PATH", conflicts_with = "kills")]
+    binary: Vec<PathBuf>,
     /// Repeat the choice of moments, nodes and requests of another run, as its summary told it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -84,6 +91,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         if arguments.nodes > 1 {
             return Err(Failure::usage("one process owns a SQLite file: --nodes is for a postgres:// store"));
         }
+        if arguments.binary.len() > 1 {
+            return Err(Failure::usage("one process owns a SQLite file: several --binary are for a postgres:// store"));
+        }
         if arguments.restart_database.is_some() {
             return Err(Failure::usage("SQLite has no process of its own to kill: --restart-database is for a postgres:// store"));
         }
@@ -96,16 +106,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Failure> {
-    let Arguments { store, minutes, kills, nodes, clients, restart_database, while_down, seed, json } = arguments;
+    let Arguments { store, minutes, kills, nodes, clients, restart_database, while_down, binary, seed, json } = arguments;
+    let programs = if binary.is_empty() { vec![std::env::current_exe().map_err(Failure::failed)?] } else { binary };
     let seed = seed.unwrap_or_else(|| u64::from(u32::from_be_bytes(random::bytes())));
     let mut chance = Chance::new(seed);
     let policy = reqwest::redirect::Policy::none();
     let http = Client::builder().timeout(TIMEOUT).redirect(policy).no_proxy().build().map_err(Failure::failed)?;
 
-    let nodes = start(nodes.into(), &store, &http).await?;
+    let nodes = start(nodes.into(), &programs[0], &store, &http).await?;
     // Until now a signal may end this process as it likes.
     let signals = Signals::watch()?;
-    let origins = nodes.iter().map(|node| node.origin.clone()).collect();
+    let origins: Vec<_> = nodes.iter().map(|node| node.origin.clone()).collect();
+    let (count, issuer) = (origins.len(), origins[0].clone());
     let run = Arc::new(Run::new(http, origins, progress, json));
     let time = if kills.is_some() { None } else { Some(minutes.unwrap_or(Duration::from_secs(60))) };
     let watching = [tokio::spawn(watch(run.clone(), signals, time)), tokio::spawn(tell(run.clone()))];
@@ -115,7 +127,9 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
             tokio::spawn(async move { client::work(&run, chance, client::of(number)).await })
         })
         .collect();
-    let mut killer = Killer { nodes, kills, restart_database, while_down, chance: chance.fork() };
+    let address = StoreAddress::parse(&store).map_err(Failure::failed)?;
+    let upgrade = time.and_then(|time| Upgrade::plan(&programs, count, time, address, issuer));
+    let mut killer = Killer { nodes, kills, restart_database, while_down, upgrade, chance: chance.fork() };
     let killed = killer.work(&run).await;
     run.enter(if killed.is_ok() { Phase::Closing } else { Phase::Over });
 
@@ -141,12 +155,12 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
 }
 
 /// The servers, each up before the next: the first one makes the store and its keys.
-async fn start(count: usize, store: &str, http: &Client) -> Result<Vec<Node>, Failure> {
+async fn start(count: usize, program: &Path, store: &str, http: &Client) -> Result<Vec<Node>, Failure> {
     let addresses = free_addresses(count);
     let issuer = format!("http://{}", addresses[0]);
     let mut nodes = Vec::with_capacity(count);
     for (number, address) in (1..).zip(&addresses) {
-        let mut node = Node::new(number, address, &issuer, store);
+        let mut node = Node::new(number, program.to_owned(), address, &issuer, store);
         node.spawn().map_err(|e| Failure::failed(format!("a server can't be started: {e}")))?;
         node.ready(http).await.map_err(not_started)?;
         nodes.push(node);

@@ -4,6 +4,7 @@ use super::chance::Chance;
 use super::checker::{Fault, Finding};
 use super::node::{Node, NotStarted};
 use super::run::{Phase, Run};
+use super::upgrade::{Step, Upgrade};
 use crate::Failure;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -24,6 +25,8 @@ pub(super) struct Killer {
     pub(super) restart_database: Option<String>,
     /// A shell command for the time that a server is dead.
     pub(super) while_down: Option<String>,
+    /// The programs that servers are replaced by.
+    pub(super) upgrade: Option<Upgrade>,
     pub(super) chance: Chance,
 }
 
@@ -34,6 +37,7 @@ impl Killer {
     /// A server can't be killed, or a command of the user's failed.
     pub(super) async fn work(&mut self, run: &Run) -> Result<(), Failure> {
         while run.phase() == Phase::Torture {
+            self.upgrade(run).await?;
             let longest = if self.chance.one_in(6) { SHORT_LIFE_MS } else { LONGEST_LIFE_MS };
             tokio::select! {
                 () = tokio::time::sleep(self.millis_below(longest)) => self.strike(run).await?,
@@ -44,7 +48,46 @@ impl Killer {
                 run.enter(Phase::Closing);
             }
         }
+        let left = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.next().is_some());
+        if left && run.phase() < Phase::Over {
+            return Err(Failure::failed("not every server was replaced by every --binary in time; give it more --minutes"));
+        }
         Ok(())
+    }
+
+    /// Does the steps of an upgrade that are due.
+    async fn upgrade(&mut self, run: &Run) -> Result<(), Failure> {
+        while let Some(upgrade) = &mut self.upgrade
+            && let Some(step) = upgrade.due(run.now())
+        {
+            match step {
+                Step::Replace { node, program } => {
+                    self.nodes[node].program = upgrade.program(program);
+                    run.incident(format!("node {} is replaced by {}", node + 1, self.nodes[node].program.display()));
+                    kill(run, &mut self.nodes[node])?;
+                    self.revive(run, node).await?;
+                    run.tally().replacements += 1;
+                }
+                Step::Finish => match upgrade.finish().await {
+                    Ok(raised) => run.incident(raised),
+                    Err(problem) => {
+                        run.report(
+                            Finding { fault: Fault::ServerFailed, what: format!("the store's level can't be raised: {problem}") },
+                            None,
+                        );
+                        run.enter(Phase::Over);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// The places of servers that may be killed: those of the newest program. Once it has changed the store, others may not be able to start again.
+    fn may_be_killed(&self) -> Vec<usize> {
+        let newest = self.nodes.first().map(|node| node.program.clone());
+        let all = 0..self.nodes.len();
+        if self.upgrade.is_none() { all.collect() } else { all.filter(|at| Some(&self.nodes[*at].program) == newest.as_ref()).collect() }
     }
 
     /// Stops all servers, once nobody needs them any more.
@@ -62,17 +105,15 @@ impl Killer {
     async fn strike(&mut self, run: &Run) -> Result<(), Failure> {
         self.look_after(run);
         let with_database = self.restart_database.clone().filter(|_| self.chance.one_in(3));
+        let may_be = self.may_be_killed();
         let struck = match (&with_database, self.chance.below(4)) {
             // The database alone, or together with a server.
-            (Some(_), 1..) => 0..0,
-            (None, 0) => 0..self.nodes.len(),
-            _ => {
-                let node = self.chance.below(self.nodes.len());
-                node..node + 1
-            }
+            (Some(_), 1..) => Vec::new(),
+            (None, 0) => may_be,
+            _ => vec![may_be[self.chance.below(may_be.len())]],
         };
-        for node in &mut self.nodes[struck.clone()] {
-            kill(run, node)?;
+        for at in &struck {
+            kill(run, &mut self.nodes[*at])?;
         }
         if let Some(command) = with_database {
             run.tally().kills_of_the_database += 1;

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct Node {
     pub(super) number: usize,
     /// Where it listens.
     pub(super) origin: String,
+    /// What it runs.
+    pub(super) program: PathBuf,
     arguments: Vec<String>,
     /// What it said since it was started: a file without a name, so that nothing stays behind.
     log: Option<File>,
@@ -65,9 +68,10 @@ pub(super) fn free_addresses(count: usize) -> Vec<String> {
 
 impl Node {
     /// A server that does not run yet.
-    pub(super) fn new(number: usize, address: &str, issuer: &str, store: &str) -> Self {
+    pub(super) fn new(number: usize, program: PathBuf, address: &str, issuer: &str, store: &str) -> Self {
         let arguments = ["sandbox", "--store", store, "--issuer", issuer, "--listen", address, "--log", "error"];
-        Self { number, origin: format!("http://{address}"), arguments: arguments.map(str::to_owned).into(), log: None, running: None }
+        let arguments = arguments.map(str::to_owned).into();
+        Self { number, origin: format!("http://{address}"), program, arguments, log: None, running: None }
     }
 
     /// Starts the process, and does not wait for it.
@@ -81,7 +85,7 @@ impl Node {
         // the guard is there and it is told to; it is gone if this process dies before that.
         let mut server = Command::new("sh")
             .args(["-c", "read -r go && exec \"$@\" </dev/null", "server"])
-            .arg(std::env::current_exe()?)
+            .arg(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub(super) ended_grants_checked: u64,
     /// SIGKILLs of servers.
     pub(super) kills_of_nodes: u64,
+    /// Servers that were replaced by those of the next program.
+    pub(super) replacements: u64,
     /// SIGKILLs of the database.
     pub(super) kills_of_the_database: u64,
     /// The longest time from a client's first try to its answer, in milliseconds.
