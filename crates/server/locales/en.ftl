@@ -41,7 +41,7 @@ consent-shared = What { $client } will see
 consent-terms = How long, and on what terms
 consent-until = Access ends on { $until }.
 consent-offline = Until then, { $client } can fetch new information even when you are not using it.
-consent-once = Access lasts for { $time } after you allow it. Then it ends, and { $client } can’t look again without asking you.
+consent-once = Access lasts for { $time }. Then it ends, and { $client } can’t look again without asking you.
 consent-lookback =
     { $count ->
         [one] The information goes back over the last day.

@@ -72,7 +72,7 @@ pub struct Approval {
 /// The store can't answer.
 pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Unavailable> {
     let Approval { client, customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, .. } = approval;
-    let expires_at = Lasts::of(app, &client, scopes, now).end(now);
+    let expires_at = Lasts::of(app, &client, scopes, now).end(now, app.settings.lifetimes.code);
     let terms = Terms {
         grant: request.grant,
         client: client.id.clone(),
@@ -345,7 +345,7 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
         scopes: now_shown.scopes,
         clusters: now_shown.clusters,
         lookback_days: now_shown.lookback_days,
-        ends_no_later_than: Some(now_shown.lasts.end(now)),
+        ends_no_later_than: Some(now_shown.lasts.end(now, app.settings.lifetimes.code)),
         parent: None,
     };
     match approve(app, &request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {

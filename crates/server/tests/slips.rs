@@ -242,8 +242,7 @@ async fn without_offline_access_there_is_no_refresh_token() {
     assert_eq!(members, ["access_token", "expires_in", "id_token", "scope", "token_type"]);
     assert_eq!(answer.json()["scope"], "openid profile");
     assert_eq!(answer.json()["token_type"], "Bearer");
-    // For 24 hours from the moment of consent, some seconds of which may have passed.
-    assert!((86_390..=86_400).contains(&answer.json()["expires_in"].as_i64().unwrap()), "{}", answer.text);
+    assert_eq!(answer.json()["expires_in"], 86400);
     sandbox.assert_good(&Tokens::of(&answer)).await;
 }
 

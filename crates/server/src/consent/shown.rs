@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub enum Lasts {
     /// Until then: it may refresh.
     Until(Timestamp),
-    /// For as many seconds from the moment of consent: without a refresh token, access ends with its one ID token.
+    /// For as many seconds: without a refresh token, access ends with its one ID token, which is issued while the code is good.
     For(Seconds),
 }
 
@@ -30,11 +30,11 @@ impl Lasts {
         if client.settings.may_refresh(scopes) { Self::Until(from.plus(longest)) } else { Self::For(longest.min(lifetimes.id_token)) }
     }
 
-    /// When it ends, for a consent given at `now`.
-    pub const fn end(self, now: Timestamp) -> Timestamp {
+    /// When it ends at the latest, for a consent given at `now` whose code lives for `code` seconds.
+    pub const fn end(self, now: Timestamp, code: Seconds) -> Timestamp {
         match self {
             Self::Until(end) => end,
-            Self::For(seconds) => now.plus(seconds),
+            Self::For(seconds) => now.plus(seconds + code),
         }
     }
 
