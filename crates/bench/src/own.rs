@@ -12,13 +12,22 @@ use crate::tokens::{self, ISSUER};
 use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::secret::Secret;
 use counterfoil_server::keys::{Keys, Ring};
-use counterfoil_store::Store;
+use counterfoil_store::{Store, hide_schema_2, keep_to_level_1};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Customers that are added at once.
 const AT_ONCE: usize = 1_000;
+
+/// Which versions a store is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Schema {
+    /// This one.
+    Newest,
+    /// Those before the second schema.
+    First,
+}
 
 /// A store with keys, a client and tokens, for as many nodes as there are to be.
 #[derive(Debug)]
@@ -34,11 +43,12 @@ pub(crate) struct Furnished {
 /// # Errors
 /// [`BenchError`].
 pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
-    let furnished = Furnished::new(plan)?;
+    let (furnished, first) = Furnished::for_binary(binary, plan)?;
     let path = if plan.mode == Mode::Refresh { "/token" } else { "/accounts" };
     let (mut urls, mut held) = (Vec::new(), Vec::new());
-    for node in 0..plan.nodes {
-        let started = furnished.start(binary, plan, node)?;
+    let others = (1..plan.nodes).map(|node| furnished.start(binary, plan, node));
+    for started in std::iter::once(Ok(first)).chain(others) {
+        let started = started?;
         urls.push(format!("http://{}{path}", started.address));
         held.push(started.process);
     }
@@ -57,17 +67,32 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
     })
 }
 
+/// What a build says to a store that is newer than it knows, where it knows the first alone.
+const KNOWS_THE_FIRST_SCHEMA: &str = "knows schemas up to 1";
+
 impl Furnished {
+    /// Makes a store that `binary` can use, also where that is of a version before the second schema, and starts the first node on it.
+    fn for_binary(binary: &Path, plan: &Plan) -> Result<(Self, Started), BenchError> {
+        let furnished = Self::new(plan, Schema::Newest)?;
+        let furnished = match furnished.start(binary, plan, 0) {
+            Ok(started) => return Ok((furnished, started)),
+            Err(BenchError::NotReady { problem, .. }) if problem.contains(KNOWS_THE_FIRST_SCHEMA) => Self::new(plan, Schema::First)?,
+            Err(error) => return Err(error),
+        };
+        let started = furnished.start(binary, plan, 0)?;
+        Ok((furnished, started))
+    }
+
     /// Makes a store as `plan` says. Blocks; not to be called within a runtime.
     ///
     /// # Errors
     /// [`BenchError`].
-    pub(crate) fn new(plan: &Plan) -> Result<Self, BenchError> {
+    pub(crate) fn new(plan: &Plan, schema: Schema) -> Result<Self, BenchError> {
         let (place, grants) = filled::make(plan)?;
         let store = filled::describe(&place, plan.grants);
         let failed = |problem: String| BenchError::Store { name: plan.name.clone(), problem };
         let secret = tokens::client_secret();
-        let ring = filled::runtime()?.block_on(furnish(&place, plan, grants, &secret)).map_err(failed)?;
+        let ring = filled::runtime()?.block_on(furnish(&place, plan, grants, &secret, schema)).map_err(failed)?;
         let asks = match plan.mode {
             Mode::Refresh => Asks::Refresh {
                 client: Client { id: CLIENT.into(), secret: Some(secret), auth: ClientAuth::Post },
@@ -101,10 +126,13 @@ impl Furnished {
 }
 
 /// Makes keys, the client and, where accounts are asked for, the customers that have some. Gives the keys.
-async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str) -> Result<Arc<Ring>, String> {
+async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str, schema: Schema) -> Result<Arc<Ring>, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let options = filled::options(place).map_err(|e| words(&e))?;
-    let store = Store::open(options).await.map_err(|e| words(&e))?;
+    if schema == Schema::First {
+        keep_to_level_1(&options).await.map_err(|e| words(&e))?;
+    }
+    let store = Store::open(options.clone()).await.map_err(|e| words(&e))?;
     let directory = keys(place);
     let keys = match store.is_shared() {
         true => Keys::in_store(&store, Some(&directory), ISSUER, grants.now).await,
@@ -124,6 +152,10 @@ async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str) -> Re
                 added.await.map_err(|e| words(&e))?;
             }
         }
+    }
+    drop(store);
+    if schema == Schema::First {
+        hide_schema_2(&options).await.map_err(|e| words(&e))?;
     }
     Ok(ring)
 }

@@ -1,7 +1,7 @@
 //! From the start of a server to its first answer.
 
 use crate::error::BenchError;
-use crate::own::Furnished;
+use crate::own::{Furnished, Schema};
 use crate::plan::Plan;
 use crate::process;
 use crate::stopped::stopped;
@@ -44,7 +44,7 @@ pub async fn measure(binary: PathBuf, plan: Plan, tell: Tell) -> Result<Vec<Star
 }
 
 fn start_again_and_again(binary: &Path, plan: &Plan, mut tell: Tell) -> Result<Vec<Start>, BenchError> {
-    let furnished = Furnished::new(plan)?;
+    let furnished = Furnished::new(plan, Schema::Newest)?;
     let mut starts = Vec::with_capacity(plan.chains);
     for body in furnished.refreshes() {
         let began = Instant::now();

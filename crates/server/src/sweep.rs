@@ -20,8 +20,11 @@ const RUN_AT_LEAST: u64 = 1000;
 /// Grants that are removed in one write.
 const AT_ONCE: usize = 100;
 
-/// What is short-lived, by its word in metrics.
-pub(crate) const KINDS: [(&str, fn(&Swept) -> u64); 7] = [
+/// Something that is short-lived: its word in metrics, and how many of it a step removed.
+type Kind = (&'static str, fn(&Swept) -> u64);
+
+/// What is short-lived.
+pub(crate) const KINDS: [Kind; 7] = [
     ("sessions", |swept| swept.sessions),
     ("sign_in_failures", |swept| swept.sign_in_failures),
     ("audit_entries", |swept| swept.audit_entries),

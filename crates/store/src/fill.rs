@@ -66,6 +66,32 @@ where
     }
 }
 
+/// Has a store that was filled, and that nobody uses, be written in the form that nodes of schema 1 can read. To be followed by [`hide_schema_2`], once it has a client.
+///
+/// # Errors
+/// [`CopyError`], in words for the operator.
+pub async fn keep_to_level_1(options: &OpenOptions) -> Result<(), CopyError> {
+    run(options, "UPDATE meta SET value = '1' WHERE key = 'level'").await
+}
+
+/// Has it look as if it were of schema 1, so that a version which knows no other can be measured on it. What schema 2 added is in nobody's way who makes no grants.
+///
+/// # Errors
+/// [`CopyError`], in words for the operator.
+pub async fn hide_schema_2(options: &OpenOptions) -> Result<(), CopyError> {
+    run(options, "DELETE FROM refinery_schema_history WHERE version > 1").await
+}
+
+async fn run(options: &OpenOptions, sql: &'static str) -> Result<(), CopyError> {
+    match &options.address {
+        StoreAddress::Sqlite(path) => {
+            let done = rusqlite::Connection::open(path).and_then(|db| db.execute_batch(sql));
+            done.map_err(|e| CopyError::Failed { store: path.display().to_string(), problem: e.to_string() })
+        }
+        StoreAddress::Postgres(address) => Database::target((**address).clone(), &address.to_string()).await?.obey(sql).await,
+    }
+}
+
 /// Rows that are made while others are written.
 fn rows(count: u64, put: impl Fn(u64, &mut Piece) + Send + 'static) -> Receiver<Piece> {
     let (to, rows) = channel(WAITING);

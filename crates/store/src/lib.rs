@@ -51,7 +51,7 @@ pub use copy::{CopyError, CopyProgress, StoreCopy};
 pub use counts::StoreCounts;
 pub use endings::{Endings, EndingsError};
 pub use error::{OpenError, StoreError};
-pub use fill::Filling;
+pub use fill::{Filling, hide_schema_2, keep_to_level_1};
 pub use loss::LossDeclared;
 pub use pending::Pending;
 pub use postgres::PostgresAddress;

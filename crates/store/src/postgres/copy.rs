@@ -239,7 +239,7 @@ impl Database {
     }
 
     /// Does what the statements say.
-    pub(super) async fn obey(&self, sql: &str) -> Result<(), CopyError> {
+    pub(crate) async fn obey(&self, sql: &str) -> Result<(), CopyError> {
         self.client.batch_execute(sql).await.map_err(|e| self.failed(e.into()))
     }
 
