@@ -143,7 +143,10 @@ impl Killer {
             () = run.reaches(Phase::Over) => return Ok(()),
         };
         match started {
-            Ok(()) => run.incident(format!("node {} is back", node.number)),
+            Ok(()) => {
+                run.server_is(at, true);
+                run.incident(format!("node {} is back", node.number));
+            }
             Err(NotStarted { message, .. }) => {
                 let what = format!("node {} does not start again: {message}", node.number);
                 run.report(Finding { fault: Fault::ServerFailed, what }, None);
@@ -178,6 +181,7 @@ impl Killer {
 }
 
 fn kill(run: &Run, node: &mut Node) -> Result<(), Failure> {
+    run.server_is(node.number - 1, false);
     stop(run, node)?;
     run.tally().kills_of_nodes += 1;
     run.incident(format!("node {} is killed", node.number));

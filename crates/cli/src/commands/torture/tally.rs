@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub(super) refreshes: u64,
     /// Requests that were sent again because their answer was lost.
     pub(super) retries: u64,
+    /// Answers 503 of servers that were not killed meanwhile.
+    pub(super) unavailable: u64,
     /// Refreshes that were answered and repeated with their key all the same.
     pub(super) repeats: u64,
     /// Those of them that were not marked with `Idempotency-Replayed`: right for a server whose database died under it, and for no other.
