@@ -65,8 +65,9 @@ impl Killer {
                     self.nodes[node].program = upgrade.program(program);
                     run.incident(format!("node {} is replaced by {}", node + 1, self.nodes[node].program.display()));
                     kill(run, &mut self.nodes[node])?;
+                    let began = run.now();
                     self.revive(run, node).await?;
-                    run.tally().replacements += 1;
+                    run.tally().replaced(run.now().saturating_sub(began));
                 }
                 Step::Finish => match upgrade.finish().await {
                     Ok(raised) => run.incident(raised),
