@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::output;
 use crate::process::block_on;
 use clap::Args;
-use counterfoil_server::admin::{self, Command, SocketError};
+use counterfoil_server::admin::{self, Checked, Command, SocketError};
 use counterfoil_store::{OpenError, Store, StoreAddress};
 use serde_json::Value;
 use serve::{AtStart, open_app};
@@ -87,5 +87,26 @@ impl Common {
 
     fn show(&self, value: &Value, plain: impl FnOnce(&Value)) {
         if self.json { output::json(value) } else { plain(value) }
+    }
+
+    /// What would come of a command whose result holds a secret.
+    fn check(&self, command: Command) -> Result<Checked, Failure> {
+        serde_json::from_value(self.ask(Command::Check { of: Box::new(command) })?).map_err(Failure::failed)
+    }
+
+    /// Shows a result, with a `secret` in it that is shown this once, and only then has the command carried out that puts it in use: where the result can't
+    /// be written, nothing is changed. The other way round a secret would be in use that nobody knows, and the one before it be gone.
+    fn show_and_ask(&self, secret: &str, result: &Value, command: Command) -> Result<(), Failure> {
+        let text = if self.json { output::json_text(result) } else { output::record_text(result) };
+        output::tell_once(&text).map_err(|error| {
+            Failure::failed(format!("nothing was changed: the {secret} is shown this once, and standard output can't be written: {error}"))
+        })?;
+        let void = |message| format!("{message}. The {secret} that was shown is void: don't use it, and run the command again");
+        match self.ask(command) {
+            Ok(_) => Ok(()),
+            Err(Failure::Failed(message)) => Err(Failure::Failed(void(message))),
+            Err(Failure::InUse(message)) => Err(Failure::InUse(void(message))),
+            Err(usage) => Err(usage),
+        }
     }
 }

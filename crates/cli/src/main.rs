@@ -4,6 +4,7 @@
 
 mod commands;
 mod config;
+mod log;
 mod output;
 mod process;
 mod reports;
@@ -13,6 +14,7 @@ use commands::{
     backup, bench, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve,
     torture, verify,
 };
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// Measured: 6% of a refresh (docs/performance.md).
@@ -93,7 +95,20 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    log::watch_panics();
+    let code = match Cli::try_parse() {
+        Ok(cli) => {
+            let done = run(cli.command);
+            tell(done, output::finish())
+        }
+        Err(told) => tell_usage(&told),
+    };
+    log::flush();
+    ExitCode::from(code)
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::SandboxCtl(arguments) => sandbox_ctl::run(arguments),
         Command::Serve(arguments) => serve::run(&arguments),
@@ -111,16 +126,37 @@ fn main() -> ExitCode {
         Command::Torture(arguments) => torture::run(arguments),
         Command::Bench(action) => bench::run(action),
         Command::Explain(arguments) => explain::run(&arguments),
+    }
+}
+
+/// Says what went wrong, of the command or of writing its results, and gives the exit code.
+fn tell(done: Result<(), Failure>, written: Result<(), String>) -> u8 {
+    let (code, complaints) = match (done, written) {
+        (Ok(()), Ok(())) => (0, vec![]),
+        (Ok(()), Err(problem)) => (1, vec![format!("it was done, but {problem}")]),
+        (Err(failure), written) => {
+            let (code, message) = match failure {
+                Failure::Failed(message) | Failure::InUse(message) => (1, message),
+                Failure::Usage(message) => (2, message),
+            };
+            (code, [Some(message), written.err()].into_iter().flatten().collect())
+        }
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Failed(message) | Failure::InUse(message)) => {
-            output::complain(&message);
-            ExitCode::from(1)
+    for complaint in complaints {
+        output::complain(&complaint);
+    }
+    code
+}
+
+/// Prints help, the version, or what is wrong with the arguments, and gives the exit code.
+fn tell_usage(told: &clap::Error) -> u8 {
+    let printed = told.print();
+    match (told.exit_code(), printed) {
+        (0, Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
+            output::complain(&format!("this could not be written to standard output: {error}"));
+            1
         }
-        Err(Failure::Usage(message)) => {
-            output::complain(&message);
-            ExitCode::from(2)
-        }
+        (0, _) => 0,
+        _ => 2,
     }
 }

@@ -1,45 +1,8 @@
-//! The process itself: runtime, log, signals.
+//! The process itself: runtime and signals.
 
 use crate::Failure;
-use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
-
-/// How log lines look.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// One JSON object a line, for machines.
-    Json,
-    /// For a developer's terminal.
-    Text,
-}
-
-/// What the log shows: a level, or a list such as `warn,request=info`, whose misspelt words would otherwise silence it.
-pub(crate) fn check_log(filter: &str) -> Result<EnvFilter, Failure> {
-    let wrong = || {
-        Failure::usage(format!("`log` must be error, warn, info, debug, trace or off, or a list such as warn,request=info, not `{filter}`"))
-    };
-    if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
-        return Err(wrong());
-    }
-    // The migration library tells every step at info, the driver every notice; what matters of them reaches us as errors.
-    EnvFilter::try_new(format!("{filter},refinery_core=warn,tokio_postgres=warn")).map_err(|_| wrong())
-}
-
-/// Starts the log, on stderr.
-pub(crate) fn start_log(format: LogFormat, filter: &str) -> Result<(), Failure> {
-    let filter = check_log(filter)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Json => {
-            log.json().flatten_event(true).init();
-            std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "this is a bug")));
-        }
-        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-    }
-    Ok(())
-}
 
 /// Runs `work` to its end.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -76,5 +39,13 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        TOLD_TO_STOP.store(true, Ordering::SeqCst);
     }
+}
+
+static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal came that somebody waited for.
+pub(crate) fn was_told_to_stop() -> bool {
+    TOLD_TO_STOP.load(Ordering::SeqCst)
 }

@@ -198,7 +198,9 @@ fn stores(live: &Live) -> [std::path::PathBuf; 2] {
 fn a_store_of_a_newer_version() {
     let live = Live::new();
     for path in stores(&live) {
-        rusqlite::Connection::open(&path).unwrap().execute_batch("UPDATE refinery_schema_history SET version = 99").unwrap();
+        let newer = "UPDATE refinery_schema_history SET version = 99 WHERE version = (SELECT max(version) FROM refinery_schema_history); \
+            UPDATE meta SET value = '99' WHERE key = 'oldest_reader'";
+        rusqlite::Connection::open(&path).unwrap().execute_batch(newer).unwrap();
         refused(&live, &path, &["has schema 99", "use the version that wrote it or a newer one"]);
     }
 }

@@ -248,6 +248,11 @@ impl ClientSettings {
         self.on_replay.unwrap_or(if self.is_public() { OnReplay::Revoke } else { OnReplay::Refuse })
     }
 
+    /// Whether a grant of these scopes comes with refresh tokens.
+    pub fn may_refresh(&self, scopes: Scopes) -> bool {
+        scopes.contains(Scopes::OFFLINE_ACCESS) && self.grant_types.contains(&GrantType::RefreshToken)
+    }
+
     /// Whether a code may be sent to `requested`.
     pub fn may_redirect_to(&self, requested: &str) -> bool {
         self.redirect_uris.iter().any(|registered| redirect_uri::matches(registered, requested))

@@ -11,6 +11,7 @@ stub-for = For
 stub-at = At
 stub-customer = Customer
 stub-until = Until
+stub-lasts = For
 stub-issuer = Issuer
 
 ## Sign-in
@@ -40,11 +41,13 @@ consent-shared = What { $client } will see
 consent-terms = How long, and on what terms
 consent-until = Access ends on { $until }.
 consent-offline = Until then, { $client } can fetch new information even when you are not using it.
+consent-once = Access lasts for { $time }. Then it ends, and { $client } can’t look again without asking you.
 consent-lookback =
-    { $days ->
+    { $count ->
         [one] The information goes back over the last day.
-       *[other] The information goes back over the last { $days } days.
+       *[other] The information goes back over the last { $count } days.
     }
+consent-lookback-all = The information goes back as far as your bank has it on record.
 consent-take-back = You can take access back at any time:
 consent-take-back-link = see your connected apps (opens in a new tab)
 consent-allow = Allow access
@@ -56,6 +59,65 @@ consent-nothing-text = Choose at least one account, or don’t allow access.
 consent-empty-heading = There is nothing to share
 consent-empty-text = { $client } asks for access to your accounts at { $provider }, but you have no account there that can be shared. Nothing has been shared.
 consent-back = Go back to { $client }
+
+consent-changed-title = Please look again before you decide
+consent-changed-text = Nothing has been shared yet. Since this page was opened:
+
+## What has changed since a page was opened
+
+changed-customer = You are now signed in as { $customer }.
+changed-customer-name = You are now named { $customer } here.
+changed-customer-again = Your bank has set up your access to this service again.
+changed-provider = Your bank is now named { $provider } here.
+changed-client-name = The app that asks is now named { $client }. Before, it was { $before }.
+changed-client-again = { $client } has been registered again.
+changed-client-logo = { $client } has another logo.
+changed-client-entity = { $client } now has another operator: { $entity }
+changed-client-no-entity = It is no longer said which company operates { $client }.
+changed-clusters-more = { $client } now asks to see more: { $kinds }.
+changed-clusters-fewer = { $client } no longer asks to see: { $kinds }.
+changed-lookback = The information would now go back over { $now }, instead of { $before }.
+changed-lasts = { $client } would now have access { $now }, instead of { $before }.
+changed-scopes = { $client } now asks for other details about you than before.
+changed-accounts-added =
+    { $count ->
+        [one] One account has been added to the list.
+       *[other] { $count } accounts have been added to the list.
+    }
+changed-accounts-removed =
+    { $count ->
+        [one] One account is no longer in the list.
+       *[other] { $count } accounts are no longer in the list.
+    }
+changed-accounts-renamed =
+    { $count ->
+        [one] One account is described in other words.
+       *[other] { $count } accounts are described in other words.
+    }
+changed-other = Something on it has changed.
+lasts-until = until { $day }
+lasts-for = for { $time }
+lookback-all = all the time that your bank has on record
+lookback-days =
+    { $count ->
+        [one] the last day
+       *[other] the last { $count } days
+    }
+time-hours =
+    { $count ->
+        [one] one hour
+       *[other] { $count } hours
+    }
+time-minutes =
+    { $count ->
+        [one] one minute
+       *[other] { $count } minutes
+    }
+time-seconds =
+    { $count ->
+        [one] one second
+       *[other] { $count } seconds
+    }
 
 party-entity = Operated by { $entity }
 
@@ -146,8 +208,22 @@ connected-apps-until = Access ends
 connected-apps-accounts = Accounts
 connected-apps-no-accounts = None
 connected-apps-shared = What it sees
+day-and-time = { $day }, { $time } UTC
+connected-apps-several = You have given { $client } access { $count } times. Each time is listed here and can be ended by itself.
+connected-apps-more =
+    { $count ->
+        [one] One earlier time is not listed. It ends with all access of this app.
+       *[other] { $count } earlier times are not listed. They end with all access of this app.
+    }
 connected-apps-end = End access of { $client }
+connected-apps-end-all = End all access of { $client }
+connected-apps-end-one = End only the access given on { $since }
 connected-apps-ended = The access of { $client } has ended.
+connected-apps-ended-one =
+    { $count ->
+        [one] The access that you gave { $client } on { $since } has ended. { $client } still has access that you gave it another time.
+       *[other] The access that you gave { $client } on { $since } has ended. { $client } still has access that you gave it { $count } other times.
+    }
 connected-apps-replay = An access key of this app that had already been used was presented again, and refused. This can be a fault of the app. If you don’t recognise the app, end its access.
 connected-apps-sign-out = Sign out
 
@@ -178,6 +254,8 @@ error-method-title = This page can’t be used in this way
 error-method-text = Go back to the app and start again.
 error-unavailable-title = Please try again in a moment
 error-unavailable-text = The service can’t be reached right now. Nothing is wrong with your accounts.
+error-not-all-ended-title = Not all access has ended yet
+error-not-all-ended-text = Some of the access of this app could not be ended just now, and may go on. What has ended stays ended. Please go back to your connected apps in a moment and end its access once more.
 error-internal-title = Something went wrong on our side
 error-internal-text = This is not your fault. Please try again. If it happens again, tell us what you did and when.
 error-too-large-title = This request is too large
@@ -295,6 +373,7 @@ dashboard-grants-none = There is no grant yet. The walk-through makes one.
 dashboard-grants-text = The last 20, the newest first.
 dashboard-grant-id = Grant
 dashboard-grant-since = Given
+dashboard-grant-parent = Without asking, hangs on
 dashboard-grant-next = Stands at
 dashboard-grant-code = the code
 dashboard-grant-refresh-token = refresh token { $number }

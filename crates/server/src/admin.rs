@@ -1,10 +1,12 @@
 //! What an operator can do: the same commands whether the server runs (they come through its socket) or not (the command line has the
 //! store itself).
 
+mod check;
 mod clock;
 mod recovery;
 mod socket;
 
+pub use check::{Announced, Checked};
 pub(crate) use socket::answer;
 pub use socket::{AdminSocket, SocketError, ask, listen_beside, path_beside};
 
@@ -17,7 +19,6 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::account_id;
 use counterfoil_core::grant::{CustomerId, GrantId};
-use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, Ending, Grant, GrantFilter, NewCustomer};
 use serde::{Deserialize, Serialize};
@@ -32,27 +33,81 @@ use std::sync::atomic::Ordering;
 #[serde(tag = "command", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the members are the arguments of the commands, described in their help")]
 pub enum Command {
-    ClientAdd { id: String, settings: Vec<(String, String)> },
+    ClientAdd {
+        id: String,
+        settings: Vec<(String, String)>,
+        #[serde(default)]
+        announced: Option<Announced>,
+    },
     ClientList,
-    ClientShow { id: String },
-    ClientSet { id: String, settings: Vec<(String, String)> },
-    ClientRotateSecret { id: String, drop_old: bool },
-    ClientRemove { id: String },
-    CustomerAdd { id: CustomerId, name: String, password: String, accounts: Option<Value> },
-    CustomerList { provider: Option<String>, after: Option<CustomerId>, limit: u32 },
-    CustomerSetPassword { id: CustomerId, password: String },
-    CustomerRemove { id: CustomerId },
-    GrantList { client: Option<String>, customer: Option<CustomerId>, before: Option<GrantId>, limit: u32 },
-    GrantShow { grant: GrantId },
-    GrantEnd { grant: GrantId },
-    GrantSweep { all: bool },
+    ClientShow {
+        id: String,
+    },
+    ClientSet {
+        id: String,
+        settings: Vec<(String, String)>,
+    },
+    ClientRotateSecret {
+        id: String,
+        drop_old: bool,
+        #[serde(default)]
+        announced: Option<Announced>,
+    },
+    ClientRemove {
+        id: String,
+    },
+    CustomerAdd {
+        id: CustomerId,
+        name: String,
+        password: String,
+        accounts: Option<Value>,
+    },
+    CustomerList {
+        provider: Option<String>,
+        after: Option<CustomerId>,
+        limit: u32,
+    },
+    CustomerSetPassword {
+        id: CustomerId,
+        password: String,
+    },
+    CustomerRemove {
+        id: CustomerId,
+    },
+    GrantList {
+        client: Option<String>,
+        customer: Option<CustomerId>,
+        before: Option<GrantId>,
+        limit: u32,
+    },
+    GrantShow {
+        grant: GrantId,
+    },
+    GrantEnd {
+        grant: GrantId,
+    },
+    GrantSweep {
+        all: bool,
+    },
     KeysList,
-    KeysRotate { compromised: Option<String> },
+    KeysRotate {
+        compromised: Option<String>,
+    },
     ClockStatus,
     ClockAccept,
     ClockRepair,
-    Backup { to: PathBuf },
-    DeclareLoss { endings: Vec<PathBuf>, accept_lost_endings: bool },
+    Backup {
+        to: PathBuf,
+    },
+    DeclareLoss {
+        endings: Vec<PathBuf>,
+        accept_lost_endings: bool,
+    },
+    /// What would come of a command whose result holds a secret, or why it would be refused. Changes nothing, so that the secret can be shown
+    /// before there is no way back. A word of its own: a server of an earlier version refuses it, where it would overlook a member.
+    Check {
+        of: Box<Command>,
+    },
 }
 
 /// Why a command was not carried out, in words for the operator.
@@ -78,7 +133,11 @@ impl Command {
     /// Whether it may be the first thing that happens to a store. Any other is meant for one that is there: an empty one would answer it, and hide that the
     /// address is wrong.
     pub fn may_make_a_store(&self) -> bool {
-        matches!(self, Self::ClientAdd { .. } | Self::CustomerAdd { .. })
+        match self {
+            Self::ClientAdd { .. } | Self::CustomerAdd { .. } => true,
+            Self::Check { of } => of.may_make_a_store(),
+            _ => false,
+        }
     }
 
     /// Whether it is about the clock, and so meant for when that is wrong.
@@ -106,11 +165,11 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
     let one = app.one_command.lock().await;
     let now = app.clock.now();
     match command {
-        Command::ClientAdd { id, settings } => client_add(app, id, &settings, now).await,
+        Command::ClientAdd { id, settings, announced } => client_add(app, id, &settings, announced, now).await,
         Command::ClientList => Ok(app.clients().iter().map(|client| client_json(client)).collect()),
         Command::ClientShow { id } => client(app, &id).map(|client| client_json(&client)),
         Command::ClientSet { id, settings } => client_set(app, id, &settings).await,
-        Command::ClientRotateSecret { id, drop_old } => client_rotate_secret(app, id, drop_old, now).await,
+        Command::ClientRotateSecret { id, drop_old, announced } => client_rotate_secret(app, id, drop_old, announced, now).await,
         Command::ClientRemove { id } => {
             let removed = app.store.remove_client(id.clone(), now).await;
             // Also where it failed: it may have been committed without its line in the endings log.
@@ -185,6 +244,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             recovery::back_up(app, &to).await
         }
         Command::DeclareLoss { endings, accept_lost_endings } => recovery::declare_loss(app, endings, accept_lost_endings, now).await,
+        Command::Check { of } => check::check(app, *of, now).await,
     }
 }
 
@@ -204,32 +264,41 @@ fn client(app: &App, id: &str) -> Result<Arc<Client>, String> {
     app.client(id).ok_or_else(|| no_client(id))
 }
 
-/// A secret of 256 random bits, and what the server keeps of it.
-fn new_secret(app: &App) -> (String, SecretDigest) {
-    let text: String = random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret = format!("cf_secret_{text}");
-    let digest = SecretDigest::of(&Secret::new(secret.clone()), &app.keys.ring().pepper);
-    (secret, digest)
-}
-
 fn apply(settings: &mut ClientSettings, changes: &[(String, String)]) -> Result<(), String> {
     changes.iter().try_for_each(|(name, value)| settings.set(name, value)).and_then(|()| settings.check()).map_err(failed)
 }
 
-async fn client_add(app: &App, id: String, changes: &[(String, String)], now: Timestamp) -> Result<Value, String> {
-    if !is_valid_id(&id) {
+/// The settings of a client to be.
+fn new_settings(id: &str, changes: &[(String, String)]) -> Result<ClientSettings, String> {
+    if !is_valid_id(id) {
         return Err("a client id may have up to 128 visible ASCII characters, without a colon".into());
     }
-    let mut settings = ClientSettings::new(id.clone());
+    let mut settings = ClientSettings::new(id.to_owned());
     apply(&mut settings, changes)?;
-    let secret = (!settings.is_public()).then(|| new_secret(app));
-    let digest = secret.as_ref().map(|(_, digest)| *digest);
-    match app.store.add_client(id.clone(), settings, digest, now).await.map_err(failed)? {
-        AddClient::Exists => return Err(format!("there is a client `{id}` already")),
+    Ok(settings)
+}
+
+fn client_exists(id: &str) -> String {
+    format!("there is a client `{id}` already")
+}
+
+async fn client_add(
+    app: &App,
+    id: String,
+    changes: &[(String, String)],
+    announced: Option<Announced>,
+    now: Timestamp,
+) -> Result<Value, String> {
+    let settings = new_settings(&id, changes)?;
+    let Announced { secret, at } = announced.unwrap_or_else(|| Announced::new(now));
+    let secret = (!settings.is_public()).then_some(secret);
+    let digest = secret.as_ref().map(|secret| digest_of(app, secret));
+    match app.store.add_client(id.clone(), settings, digest, at.min(now)).await.map_err(failed)? {
+        AddClient::Exists => return Err(client_exists(&id)),
         AddClient::Added => app.reload_clients().await.map_err(failed)?,
     }
     let mut shown = client_json(&*client(app, &id)?);
-    if let Some((secret, _)) = secret {
+    if let Some(secret) = secret {
         shown["client_secret"] = secret.into();
     }
     Ok(shown)
@@ -249,13 +318,28 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
     client(app, &id).map(|client| client_json(&client))
 }
 
-async fn client_rotate_secret(app: &App, id: String, drop_old: bool, now: Timestamp) -> Result<Value, String> {
-    if client(app, &id)?.settings.is_public() {
-        return Err(format!("`{id}` is a public client and has no secret"));
-    }
-    let (secret, digest) = new_secret(app);
-    let keep = if drop_old { 0 } else { 1 };
-    match app.store.add_client_secret(id.clone(), digest, keep, now).await.map_err(failed)? {
+/// A client that has secrets.
+fn confidential_client(app: &App, id: &str) -> Result<Arc<Client>, String> {
+    let client = client(app, id)?;
+    if client.settings.is_public() { Err(format!("`{id}` is a public client and has no secret")) } else { Ok(client) }
+}
+
+/// How many of the secrets that a client has stay good when it is given another.
+fn kept_secrets(drop_old: bool) -> usize {
+    if drop_old { 0 } else { 1 }
+}
+
+async fn client_rotate_secret(
+    app: &App,
+    id: String,
+    drop_old: bool,
+    announced: Option<Announced>,
+    now: Timestamp,
+) -> Result<Value, String> {
+    confidential_client(app, &id)?;
+    let Announced { secret, at } = announced.unwrap_or_else(|| Announced::new(now));
+    let digest = digest_of(app, &secret);
+    match app.store.add_client_secret(id.clone(), digest, kept_secrets(drop_old), at.min(now)).await.map_err(failed)? {
         AddSecret::NoClient => return Err(no_client(&id)),
         AddSecret::Added => app.reload_clients().await.map_err(failed)?,
     }
@@ -264,11 +348,13 @@ async fn client_rotate_secret(app: &App, id: String, drop_old: bool, now: Timest
     Ok(shown)
 }
 
+/// What is kept of a client's secret.
+fn digest_of(app: &App, secret: &str) -> SecretDigest {
+    SecretDigest::of(&Secret::new(secret), &app.keys.ring().pepper)
+}
+
 fn client_json(client: &Client) -> Value {
-    let mut shown = json!({ "client_id": &*client.id, "created_at": client.created_at.to_string() });
-    if let (Some(shown), Ok(Value::Object(settings))) = (shown.as_object_mut(), serde_json::to_value(&client.settings)) {
-        shown.extend(settings);
-    }
+    let mut shown = settings_json(&client.id, &client.settings, client.created_at);
     shown["secrets"] = client
         .secrets
         .iter()
@@ -278,6 +364,14 @@ fn client_json(client: &Client) -> Value {
             json!({ "created_at": secret.created_at.to_string(), "last_used_at": last_used_at })
         })
         .collect();
+    shown
+}
+
+fn settings_json(id: &str, settings: &ClientSettings, created_at: Timestamp) -> Value {
+    let mut shown = json!({ "client_id": id, "created_at": created_at.to_string() });
+    if let (Some(shown), Ok(Value::Object(settings))) = (shown.as_object_mut(), serde_json::to_value(settings)) {
+        shown.extend(settings);
+    }
     shown
 }
 
@@ -301,6 +395,7 @@ fn grant_json(grant: &Grant, now: Timestamp) -> Value {
         "ended_by": grant.ended.map(|ended| ended.by),
         "removed": !grant.current,
         "parent": terms.parent,
+        "parent_lives": terms.parent.map(|_| grant.parent_lives),
     })
 }
 
@@ -312,6 +407,26 @@ async fn hash(password: String) -> Result<Secret, String> {
     tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(failed)?.map_err(failed)
 }
 
+/// Looks at a customer to be, and reads their accounts.
+fn new_customer(app: &App, id: &CustomerId, accounts: Option<&Value>) -> Result<Vec<Account>, String> {
+    if app.settings.provider(&id.provider).is_none() {
+        let known: Vec<_> = app.settings.providers.iter().map(|provider| provider.id.as_str()).collect();
+        return Err(format!("there is no provider `{}`; the configuration has {}", id.provider.escape_default(), known.join(", ")));
+    }
+    if id.customer.is_empty() || id.customer.len() > 256 || id.customer.chars().any(char::is_control) {
+        return Err("a customer id may have up to 256 bytes, without control characters".into());
+    }
+    accounts.map_or(Ok(Vec::new()), read_accounts)
+}
+
+fn customer_exists(id: &CustomerId) -> String {
+    format!("there is a customer {id} already")
+}
+
+fn new_customer_json(id: &CustomerId, accounts: usize) -> Value {
+    json!({ "provider": id.provider, "customer": id.customer, "accounts": accounts })
+}
+
 async fn customer_add(
     app: &App,
     id: CustomerId,
@@ -320,20 +435,13 @@ async fn customer_add(
     accounts: Option<Value>,
     now: Timestamp,
 ) -> Result<Value, String> {
-    if app.settings.provider(&id.provider).is_none() {
-        let known: Vec<_> = app.settings.providers.iter().map(|provider| provider.id.as_str()).collect();
-        return Err(format!("there is no provider `{}`; the configuration has {}", id.provider.escape_default(), known.join(", ")));
-    }
-    if id.customer.is_empty() || id.customer.len() > 256 || id.customer.chars().any(char::is_control) {
-        return Err("a customer id may have up to 256 bytes, without control characters".into());
-    }
-    let accounts = accounts.as_ref().map_or(Ok(Vec::new()), read_accounts)?;
+    let accounts = new_customer(app, &id, accounts.as_ref())?;
     let count = accounts.len();
     let password = Some(hash(password).await?);
     let customer = Customer { id: id.clone(), name, password, created_at: now };
     match app.store.add_customer(NewCustomer { customer, accounts }).await.map_err(failed)? {
-        AddCustomer::Added => Ok(json!({ "provider": id.provider, "customer": id.customer, "accounts": count })),
-        AddCustomer::Exists => Err(format!("there is a customer {id} already")),
+        AddCustomer::Added => Ok(new_customer_json(&id, count)),
+        AddCustomer::Exists => Err(customer_exists(&id)),
     }
 }
 

@@ -7,9 +7,9 @@ mod request;
 pub use request::{Rejected, read};
 
 use crate::app::App;
-use crate::connected_apps::living_grants;
 use crate::consent::{self, Approval};
 use crate::cookies::Browser;
+use crate::living_grants::LivingGrants;
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::sandbox::grade;
@@ -26,8 +26,11 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
 use counterfoil_core::scope::Scopes;
-use counterfoil_store::{Session, StoreError};
+use counterfoil_store::{Grant, Session, StoreError};
 use std::sync::Arc;
+
+/// How many consents are read at once: the newest nearly always covers what is asked.
+const CONSENTS_AT_ONCE: u32 = 20;
 
 /// `GET /authorize`.
 ///
@@ -72,7 +75,7 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     let browser = Browser::of(app, headers);
     let purpose = Purpose::Authorize(Box::new(request.clone()));
     let response = match session {
-        Some(session) => consent::page(app, &request, &session, &browser, now, false).await?,
+        Some(session) => consent::page(app, &request, &session, &browser, now).await?,
         None => sign_in::page(app, &purpose, &browser, now, sign_in::Attempt::first(request.login_hint.as_deref())),
     };
     Ok(browser.remember(app, response))
@@ -93,17 +96,18 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         return refuse(ErrorCode::LoginRequired, "nobody is signed in");
     };
     // RFC 8252 section 8.6: whoever listens on a loopback port or claims a private scheme is not known to be the app that was allowed.
-    let assured =
-        request.redirect_uri.starts_with("https://") || app.client(&request.client).is_some_and(|client| !client.settings.is_public());
-    if !assured {
+    let Some(client) = app.client(&request.client) else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
+    };
+    if !request.redirect_uri.starts_with("https://") && client.settings.is_public() {
         return refuse(ErrorCode::InteractionRequired, "the client's identity is not assured, so the customer must be asked");
     }
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let Some(earlier) = covering_grant(app, request, &session, now).await.map_err(unavailable)? else {
-        return refuse(ErrorCode::ConsentRequired, "no living grant of this client covers the request");
+    let Some(earlier) = covering_consent(app, request, &session, now).await.map_err(unavailable)? else {
+        return refuse(ErrorCode::ConsentRequired, "no living consent for this client covers the request");
     };
-    let lifetimes = &app.settings.lifetimes;
     let approval = Approval {
+        client,
         customer_era: session.customer_era,
         customer: session.customer,
         name: session.name,
@@ -112,20 +116,31 @@ async fn without_asking(app: &App, request: &AuthorizationRequest, session: Opti
         scopes: request.scopes.without(Scopes::OFFLINE_ACCESS),
         clusters: earlier.clusters,
         lookback_days: earlier.lookback_days,
-        // It can't be refreshed: once its ID token has expired it is of no more use, and must not outlive a consent that was taken back.
-        ends_no_later_than: Some(earlier.expires_at.min(now.plus(lifetimes.code + lifetimes.id_token))),
+        ends_no_later_than: Some(earlier.expires_at),
+        // It is no consent of its own: it dies with the one that the customer gave, however that ends.
+        parent: Some(earlier.grant),
     };
     match consent::approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, request, &code),
-        None => refuse(ErrorCode::InteractionRequired, "the grant could not be made without asking"),
+        None => refuse(ErrorCode::ConsentRequired, "the consent that covers the request has just ended"),
     }
 }
 
-/// The terms of the customer's newest living grant of the same client that covers scope and connector.
-async fn covering_grant(app: &App, request: &AuthorizationRequest, session: &Session, now: Timestamp) -> Result<Option<Terms>, StoreError> {
-    let grants = living_grants(app, &session.customer, Some(request.client.clone()), now).await?;
+/// The terms of the customer's newest living consent for the same client that covers scope and connector.
+async fn covering_consent(
+    app: &App,
+    request: &AuthorizationRequest,
+    session: &Session,
+    now: Timestamp,
+) -> Result<Option<Terms>, StoreError> {
     // A code that nobody redeemed yet is no sign that the client ever had the customer's data.
-    let covers = |scopes: Scopes| scopes.contains(request.scopes.without(Scopes::OFFLINE_ACCESS));
-    let earlier = grants.into_iter().find(|grant| grant.counterfoil.next_slip > 0 && covers(grant.terms.scopes));
-    Ok(earlier.map(|grant| grant.terms))
+    let asked = request.scopes.without(Scopes::OFFLINE_ACCESS);
+    let covers = |grant: &Grant| grant.counterfoil.next_slip > 0 && grant.terms.scopes.contains(asked);
+    let mut consents = LivingGrants::of(app, &session.customer, Some(&request.client), CONSENTS_AT_ONCE, now);
+    while let Some(some) = consents.next().await? {
+        if let Some(found) = some.into_iter().find(covers) {
+            return Ok(Some(found.terms));
+        }
+    }
+    Ok(None)
 }

@@ -1,40 +1,48 @@
 //! Consent: `GET, POST /consent`. Who asks, for what, which accounts, until when; and the making of the grant.
 
+mod accounts;
+mod shown;
+
+pub use accounts::ShownAccount;
+pub use shown::{Lasts, Shown};
+
 use crate::app::App;
 use crate::authorize::answer::{redirect_code, redirect_error};
 use crate::authorize::fits;
 use crate::cookies::Browser;
 use crate::follow::Unavailable;
-use crate::pages::{AccountChoice, Consent, Locale, Party, numbered};
+use crate::pages::{Consent, Party};
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::respond::page as html_page;
 use crate::session;
 use crate::sign_in;
-use crate::ticket::{self, AuthorizationRequest, Purpose};
+use crate::ticket::{AuthorizationRequest, Purpose, Question};
 use crate::unknown_key::ring_with;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::client::Client;
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::client::{Client, GrantType};
+use counterfoil_core::clock::{SKEW, Timestamp};
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::{CodeBinding, CustomerId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::random;
 use counterfoil_core::redirect_uri::csp_source;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
-use counterfoil_store::{Account, CreateGrant, NewGrant, Session};
+use counterfoil_store::{CreateGrant, NewGrant, Session};
 use std::sync::Arc;
 
 /// What a customer says yes to.
 #[derive(Debug)]
 pub struct Approval {
+    /// The client that they say it to, as they were shown it.
+    pub client: Arc<Client>,
     /// Who says it.
     pub customer: CustomerId,
     /// Their era when they proved who they are.
@@ -53,18 +61,18 @@ pub struct Approval {
     pub lookback_days: Option<u32>,
     /// An earlier end than that of client and server.
     pub ends_no_later_than: Option<Timestamp>,
+    /// The consent that it goes by, where the customer is not asked.
+    pub parent: Option<GrantId>,
 }
 
-/// Makes the grant and gives its code: the one way in which any code is made. `None` where the request was answered before and its code
-/// is no longer good, or its grant id is taken.
+/// Makes the grant and gives its code: the one way in which any code is made. `None` where the request was answered before, otherwise or with a
+/// code that is no longer good, or where its grant id is taken.
 ///
 /// # Errors
 /// The store can't answer.
 pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Unavailable> {
-    let Some(client) = app.client(&request.client) else { return Ok(None) };
-    let Approval { customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, ends_no_later_than } =
-        approval;
-    let expires_at = expires_at(app, &client, now);
+    let Approval { client, customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, .. } = approval;
+    let expires_at = Lasts::of(app, &client, scopes, now).end(now, app.settings.lifetimes.code);
     let terms = Terms {
         grant: request.grant,
         client: client.id.clone(),
@@ -77,9 +85,9 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         accounts,
         lookback_days,
         created_at: now,
-        expires_at: ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
+        expires_at: approval.ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
         authenticated_at,
-        parent: None,
+        parent: approval.parent,
         lasting: Lasting::default(),
     };
     let mut code = Slip {
@@ -96,10 +104,17 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         CreateGrant::Created => {}
         CreateGrant::NoParent => return Ok(None),
         CreateGrant::Exists(existing) => {
-            // A doubled Allow gets the code that the first one got, as long as that is good for anything.
+            // A doubled Allow gets the code that the first one got, as long as that is good for anything. One that says something else does
+            // not: the code would stand for what the customer has just seen and chosen otherwise.
             let (earlier, row) = *existing;
-            let same_answer =
-                earlier.client == terms.client && earlier.customer == terms.customer && app.store.code(request.grant).await? == Some(bound);
+            let same_answer = earlier.client == terms.client
+                && earlier.customer == terms.customer
+                && (earlier.client_era, earlier.customer_era) == (terms.client_era, terms.customer_era)
+                && (earlier.scopes, earlier.clusters, earlier.lookback_days) == (terms.scopes, terms.clusters, terms.lookback_days)
+                && earlier.accounts == terms.accounts
+                // Another node may have answered, by a clock that is a little ahead.
+                && earlier.expires_at <= terms.expires_at.plus(SKEW)
+                && app.store.code(request.grant).await? == Some(bound);
             if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
                 return Ok(None);
             }
@@ -110,13 +125,68 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
     Ok(code.write(&ring_with(app, code.key).await?.slips))
 }
 
-/// When a grant that is given now ends by itself.
-fn expires_at(app: &App, client: &Client, now: Timestamp) -> Timestamp {
-    let server = app.settings.lifetimes.grant;
-    now.plus(client.settings.longest_grant().map_or(server, |client| client.min(server)))
+/// Why a consent page is shown again, instead of what its form asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Again {
+    /// No account was chosen.
+    NothingChosen,
+    /// Something is not as it was shown.
+    Changed,
 }
 
-/// The consent page.
+/// A consent page to be shown.
+struct ToShow<'a> {
+    client: &'a Client,
+    accounts: &'a [ShownAccount],
+    question: Question,
+    /// Why again; `None` the first time.
+    again: Option<Again>,
+    /// What has changed since it was shown before.
+    changes: Vec<String>,
+    /// The accounts that are ticked.
+    chosen: Vec<&'a str>,
+}
+
+impl ToShow<'_> {
+    fn page(self, app: &App, browser: &Browser, now: Timestamp) -> Response {
+        let Self { client, accounts, question, again, changes, chosen } = self;
+        let Question { request, shown } = &question;
+        let (until, time) = match shown.lasts {
+            Lasts::Until(end) => (Some(end.day_for_people()), None),
+            Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
+        };
+        let html = Consent {
+            locale: &app.locale,
+            action: "/consent",
+            ticket: &question.write(app, &browser.id, now),
+            client: party(client),
+            provider_name: &shown.provider_name,
+            customer_name: &shown.customer_name,
+            clusters: shown.clusters.names().collect(),
+            accounts: accounts.iter().map(|account| account.choice(chosen.contains(&account.id.as_str()))).collect(),
+            until: until.as_deref(),
+            time: time.as_deref(),
+            lookback_days: shown.lookback_days,
+            nothing_chosen: again == Some(Again::NothingChosen),
+            changes,
+            redirect_host: &host_of(&request.redirect_uri),
+        }
+        .render();
+        let status = match again {
+            None => StatusCode::OK,
+            Some(Again::NothingChosen) => StatusCode::BAD_REQUEST,
+            Some(Again::Changed) => StatusCode::CONFLICT,
+        };
+        html_page(status, html, csp_source(&request.redirect_uri).as_deref())
+    }
+}
+
+async fn accounts_of(app: &App, session: &Session) -> Result<Vec<ShownAccount>, Refused> {
+    let directory = app.store.accounts(&session.customer).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    Ok(directory.iter().map(ShownAccount::of).collect())
+}
+
+/// The consent page, for the first time.
 ///
 /// # Errors
 /// A page that says why not.
@@ -126,35 +196,42 @@ pub async fn page(
     session: &Session,
     browser: &Browser,
     now: Timestamp,
-    nothing_chosen: bool,
 ) -> Result<Response, Refused> {
+    let client = match still_may_ask(app, request)? {
+        Ok(client) => client,
+        Err(answer) => return Ok(*answer),
+    };
+    let accounts = accounts_of(app, session).await?;
+    let shown = Shown::of(app, request, &client, session, &accounts, now);
+    let question = Question { request: request.clone(), shown };
+    let page = ToShow { client: &client, accounts: &accounts, question, again: None, changes: Vec::new(), chosen: Vec::new() };
+    Ok(page.page(app, browser, now))
+}
+
+/// The client of a request that was checked when it came, if it may still be answered; else the error to send the browser back with.
+///
+/// # Errors
+/// A page, where the browser must no longer be sent back: the client was removed, or its redirect URI is registered no more.
+fn still_may_ask(app: &App, request: &AuthorizationRequest) -> Result<Result<Arc<Client>, Box<Response>>, Refused> {
+    let client = may_be_answered(app, request)?;
+    let refuse = |error, reason| redirect_error(app, request, error, reason).map(|answer| Err(Box::new(answer)));
+    if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
+        return refuse(ErrorCode::UnauthorizedClient, "the client is no longer registered for the authorization code flow");
+    }
+    if client.settings.require_pkce && request.challenge.is_none() {
+        return refuse(ErrorCode::InvalidRequest, "the client must use PKCE now, and there is no code_challenge");
+    }
+    Ok(Ok(client))
+}
+
+fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
     let Some(client) = app.client(&request.client) else {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
     };
-    let directory = app.store.accounts(&session.customer).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    let shown: Vec<Shown> = directory.iter().map(Shown::of).collect();
-    let target = csp_source(&request.redirect_uri);
-    let purpose = Purpose::Authorize(Box::new(request.clone()));
-    let until = expires_at(app, &client, now).day_for_people();
-    let provider = app.settings.provider(&session.customer.provider);
-    let html = Consent {
-        locale: &app.locale,
-        action: "/consent",
-        ticket: &ticket::write(app, &purpose, &browser.id, now),
-        client: party(&client),
-        provider_name: provider.map_or(session.customer.provider.as_str(), |provider| provider.name.as_str()),
-        customer_name: &session.name,
-        clusters: client.settings.data_clusters.names().collect(),
-        accounts: shown.iter().map(Shown::choice).collect(),
-        until: &until,
-        offline: request.scopes.contains(Scopes::OFFLINE_ACCESS),
-        lookback_days: client.settings.lookback_days,
-        nothing_chosen,
-        redirect_host: &host_of(&request.redirect_uri),
+    if !client.settings.may_redirect_to(&request.redirect_uri) {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "redirect-uri", "the redirect URI is no longer registered"));
     }
-    .render();
-    let status = if nothing_chosen { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    Ok(html_page(status, html, target.as_deref()))
+    Ok(client)
 }
 
 /// Who asks, as pages show it.
@@ -170,44 +247,25 @@ fn host_of(uri: &str) -> String {
     url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| uri.to_owned())
 }
 
-/// What a page shows of an account.
-pub struct Shown {
-    id: String,
-    label: String,
-    kind: String,
-    number: Option<String>,
-}
-
-impl Shown {
-    /// Reads what to show from the FDX entity.
-    pub fn of(account: &Account) -> Self {
-        let entity: serde_json::Value = serde_json::from_str(&account.entity).unwrap_or_default();
-        let inner = entity.as_object().and_then(|kinds| kinds.values().next());
-        let text = |name: &str| inner.and_then(|inner| inner.get(name)).and_then(|value| value.as_str()).map(str::to_owned);
-        Self {
-            id: account.id.clone(),
-            label: text("nickname").or_else(|| text("productName")).unwrap_or_else(|| account.id.clone()),
-            kind: text("accountType").unwrap_or_default(),
-            number: text("accountNumberDisplay"),
-        }
-    }
-
-    /// What to call it where there is little room.
-    pub fn label(&self, locale: &Locale) -> String {
-        numbered(locale, &self.label, self.number.as_deref())
-    }
-
-    fn choice(&self) -> AccountChoice<'_> {
-        AccountChoice { id: &self.id, label: &self.label, kind: &self.kind, number: self.number.as_deref() }
-    }
-}
+const TICKET_REFUSED: &str = "the ticket is missing, too old, another page's, or another browser's";
 
 /// `GET /consent`: where the browser is sent after signing in.
 ///
 /// # Errors
 /// A page.
 pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
-    answer(&app, uri.query().unwrap_or_default().as_bytes(), &headers).await
+    let app = &*app;
+    let now = app.clock.now();
+    let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
+    let form = form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let browser = Browser::of(app, &headers);
+    let Some(Purpose::Authorize(request)) = form.get("ticket").and_then(|text| Purpose::read(app, text, &browser.id, now)) else {
+        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", TICKET_REFUSED));
+    };
+    match session_for(app, &request, &headers, now).await? {
+        Some(session) => page(app, &request, &session, &browser, now).await,
+        None => Ok(to_sign_in(app, *request, &browser, now)),
+    }
 }
 
 /// `POST /consent`: the customer's answer.
@@ -219,77 +277,80 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     decide(&app, &bytes, &headers).await
 }
 
-/// The request that a form or link belongs to, and the session that may answer it; or the page to show instead.
-enum Asked {
-    Ready(Box<AuthorizationRequest>, Session),
-    Instead(Response),
-}
-
-async fn asked(app: &App, form: &Form<'_>, headers: &HeaderMap, browser: &Browser, now: Timestamp) -> Result<Asked, Refused> {
-    let purpose = form.get("ticket").and_then(|text| ticket::read(app, text, &browser.id, now));
-    let Some(Purpose::Authorize(request)) = purpose else {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
-    };
+async fn session_for(app: &App, request: &AuthorizationRequest, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, Refused> {
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(match session.filter(|session| fits(app, session, &request, now)) {
-        Some(session) => Asked::Ready(request, session),
-        None => {
-            let hint = request.login_hint.clone();
-            let purpose = Purpose::Authorize(request);
-            Asked::Instead(sign_in::page(app, &purpose, browser, now, sign_in::Attempt::first(hint.as_deref())))
-        }
-    })
+    Ok(session.filter(|session| fits(app, session, request, now)))
 }
 
-async fn answer(app: &App, query: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
-    let now = app.clock.now();
-    let form = Form::parse(query).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
-    let browser = Browser::of(app, headers);
-    match asked(app, &form, headers, &browser, now).await? {
-        Asked::Ready(request, session) => page(app, &request, &session, &browser, now, false).await,
-        Asked::Instead(response) => Ok(response),
-    }
+fn to_sign_in(app: &App, request: AuthorizationRequest, browser: &Browser, now: Timestamp) -> Response {
+    let hint = request.login_hint.clone();
+    sign_in::page(app, &Purpose::Authorize(Box::new(request)), browser, now, sign_in::Attempt::first(hint.as_deref()))
 }
 
 async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
     let now = app.clock.now();
     let form = Form::parse(body).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, headers);
-    let (request, session) = match asked(app, &form, headers, &browser, now).await? {
-        Asked::Ready(request, session) => (request, session),
-        Asked::Instead(response) => return Ok(response),
+    let ticket = form.get("ticket").unwrap_or_default();
+    let (request, shown) = match Question::read(app, ticket, &browser.id, now) {
+        Some(Question { request, shown }) => (request, Some(shown)),
+        // A page that showed nothing, or whose ticket does not say what: one of a node of the first version.
+        None => match Purpose::read(app, ticket, &browser.id, now) {
+            Some(Purpose::Authorize(request)) => (*request, None),
+            _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", TICKET_REFUSED)),
+        },
     };
     match form.get("decision") {
         Some("allow") => {}
+        // Nothing is given, so it matters not who is signed in by now.
         Some("deny") => return deny(app, &request, "the customer said no").await,
         _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
     }
-    let Some(client) = app.client(&request.client) else {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
+    let client = match still_may_ask(app, &request)? {
+        Ok(client) => client,
+        Err(answer) => return Ok(*answer),
     };
-    let directory = app.store.accounts(&session.customer).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    let Some(session) = session_for(app, &request, headers, now).await? else {
+        return Ok(to_sign_in(app, request, &browser, now));
+    };
+    let offered = accounts_of(app, &session).await?;
     let chosen: Vec<&str> = form.all("account").collect();
-    if chosen.iter().any(|id| !directory.iter().any(|account| account.id == *id)) {
+    // What the page would show now, had it been opened when it was.
+    let now_shown = Shown::of(app, &request, &client, &session, &offered, shown.as_ref().map_or(now, |shown| shown.at));
+    let show_again = |again, changes| {
+        // Of another customer's accounts none is ticked, not even one that both hold.
+        let same_customer = shown.as_ref().is_some_and(|shown| shown.customer == session.customer);
+        let chosen = if same_customer { chosen.clone() } else { Vec::new() };
+        let question = Question { request: request.clone(), shown: now_shown.clone() };
+        ToShow { client: &client, accounts: &offered, question, again: Some(again), changes, chosen }.page(app, &browser, now)
+    };
+    if shown.as_ref() != Some(&now_shown) {
+        let changes = shown.as_ref().map_or_else(|| vec![app.locale.text("changed-other")], |shown| shown.changes(&now_shown, &app.locale));
+        return Ok(show_again(Again::Changed, changes));
+    }
+    if chosen.iter().any(|id| !offered.iter().any(|account| account.id == *id)) {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
     }
     if chosen.is_empty() {
-        return page(app, &request, &session, &browser, now, true).await;
+        return Ok(show_again(Again::NothingChosen, Vec::new()));
     }
     let approval = Approval {
+        client,
         // In the order of the directory, each once.
-        accounts: directory.into_iter().map(|account| account.id).filter(|id| chosen.contains(&id.as_str())).collect(),
-        customer_era: session.customer_era,
-        customer: session.customer,
-        name: session.name,
+        accounts: offered.into_iter().map(|account| account.id).filter(|id| chosen.contains(&id.as_str())).collect(),
+        customer_era: now_shown.customer_era,
+        customer: now_shown.customer,
+        name: now_shown.customer_name,
         authenticated_at: session.authenticated_at,
-        scopes: request.scopes,
-        clusters: client.settings.data_clusters,
-        lookback_days: client.settings.lookback_days,
-        ends_no_later_than: None,
+        scopes: now_shown.scopes,
+        clusters: now_shown.clusters,
+        lookback_days: now_shown.lookback_days,
+        ends_no_later_than: Some(now_shown.lasts.end(now, app.settings.lifetimes.code)),
+        parent: None,
     };
     match approve(app, &request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, &request, &code),
-        None => Err(already_answered(app, "the request was answered before and its code used or expired")),
+        None => Err(already_answered(app, "the request was answered before, otherwise, or its code was used or has expired")),
     }
 }
 
@@ -302,6 +363,7 @@ fn already_answered(app: &App, reason: &str) -> Refused {
 /// # Errors
 /// A page.
 pub async fn deny(app: &App, request: &AuthorizationRequest, reason: &'static str) -> Result<Response, Refused> {
+    may_be_answered(app, request)?;
     match app.store.terms(request.grant).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(_) => Err(already_answered(app, "the request was allowed before")),
         None => redirect_error(app, request, ErrorCode::AccessDenied, reason),

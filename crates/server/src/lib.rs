@@ -20,6 +20,7 @@ mod id_token;
 mod introspect;
 mod jwks;
 pub mod keys;
+mod living_grants;
 mod maintenance;
 mod observe;
 mod openapi;
@@ -44,6 +45,7 @@ mod userinfo;
 
 pub use app::{App, AppError};
 pub use follow::Unavailable;
+pub use observe::LogCounts;
 pub use openapi::DESCRIPTION;
 pub use routes::{router, table};
 pub use serve::{Listeners, serve};

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::around::UNMATCHED;
+use crate::sweep;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Off;
@@ -12,7 +13,7 @@ use counterfoil_store::{Redeemed, StoreCounts, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What a handler tells the log, as an extension of its answer.
@@ -71,6 +72,19 @@ pub struct Metrics {
     sweep_stopped: Gauge,
     /// What the store counts, in the order of [`STORE`].
     store: Vec<Counter>,
+    log_lines_dropped: Counter,
+    log_write_errors: Counter,
+    /// Who counts what becomes of the log's lines, where anybody does.
+    log: OnceLock<fn() -> LogCounts>,
+}
+
+/// What became of lines of the log that can't be read anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LogCounts {
+    /// Dropped, since too many waited to be written.
+    pub dropped: u64,
+    /// Not written, or not to their end.
+    pub write_errors: u64,
 }
 
 /// Reads one of what the store counts.
@@ -91,9 +105,6 @@ const STORE: [(&str, Read); 9] = [
 
 /// What can become of a slip, as a label.
 const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
-
-/// What sweeps remove, as a label.
-const SWEPT: [&str; 7] = ["sessions", "sign_in_failures", "audit_entries", "unredeemed", "codes", "authorizations", "grants"];
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -137,14 +148,19 @@ impl Metrics {
             clock_off: recorder.register_gauge(&Key::from_name("counterfoil_clock_off_seconds"), &METADATA),
             clock_unsure: recorder.register_gauge(&Key::from_name("counterfoil_clock_unsure"), &METADATA),
             clock_steps: recorder.register_counter(&Key::from_name("counterfoil_clock_steps_total"), &METADATA),
-            swept: SWEPT
-                .into_iter()
+            swept: sweep::KINDS
+                .iter()
+                .map(|(what, _)| *what)
+                .chain([sweep::GRANTS])
                 .map(|what| {
                     let key = Key::from_parts("counterfoil_swept_total", vec![Label::new("what", what)]);
                     (what, recorder.register_counter(&key, &METADATA))
                 })
                 .collect(),
             sweep_stopped: recorder.register_gauge(&Key::from_name("counterfoil_sweep_stopped"), &METADATA),
+            log_lines_dropped: recorder.register_counter(&Key::from_name("counterfoil_log_lines_dropped_total"), &METADATA),
+            log_write_errors: recorder.register_counter(&Key::from_name("counterfoil_log_write_errors_total"), &METADATA),
+            log: OnceLock::new(),
             handle: recorder.handle(),
         }
     }
@@ -195,6 +211,12 @@ impl Metrics {
         self.sweep_stopped.set(f64::from(u8::from(stopped)));
     }
 
+    /// Has what becomes of the log's lines told here. The log is the process's, so the process counts.
+    pub fn tell_of_log(&self, counts: fn() -> LogCounts) {
+        // There is one log.
+        let _ = self.log.set(counts);
+    }
+
     /// Everything counted so far.
     pub fn render(&self, app: &App) -> String {
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
@@ -207,6 +229,11 @@ impl Metrics {
         let counts = app.store.counts();
         for (counter, (_, count)) in self.store.iter().zip(STORE) {
             counter.absolute(count(&counts));
+        }
+        if let Some(counts) = self.log.get() {
+            let LogCounts { dropped, write_errors } = counts();
+            self.log_lines_dropped.absolute(dropped);
+            self.log_write_errors.absolute(write_errors);
         }
         self.handle.render()
     }

@@ -12,7 +12,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Party, SignIn, numbered};
+pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party, SignIn, numbered};
 pub use dashboard::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
 pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost};

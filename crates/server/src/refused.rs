@@ -126,7 +126,12 @@ impl Refused {
 
     /// The store can't answer, to a person.
     pub fn unavailable_page(app: &App, error: impl Display) -> Self {
-        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, "unavailable", error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+        Self::unavailable_page_of(app, "unavailable", error)
+    }
+
+    /// The store can't answer, to a person who must know what was done until then: a page as in [`Refused::page`].
+    pub fn unavailable_page_of(app: &App, message: &str, error: impl Display) -> Self {
+        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, message, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// 503 with `Retry-After` in seconds, for a reason that is not the store's.

@@ -9,7 +9,7 @@ use crate::refused::Refused;
 use crate::request::page_form;
 use crate::respond::{page as html_page, see_other};
 use crate::session;
-use crate::ticket::{self, Purpose};
+use crate::ticket::Purpose;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -49,7 +49,7 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
     let html = SignIn {
         locale: &app.locale,
         action: "/sign-in",
-        ticket: &ticket::write(app, purpose, &browser.id, now),
+        ticket: &purpose.write(app, &browser.id, now),
         client_name: client.as_ref().map(|client| client.settings.name.as_str()),
         providers,
         username: attempt.username,
@@ -72,8 +72,13 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let bytes = page_form(app, &headers, body).await?;
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
-    let Some(purpose) = ticket::read(app, form.get("ticket").unwrap_or_default(), &browser.id, now) else {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the ticket is missing, too old, or another browser's"));
+    let Some(purpose) = Purpose::read(app, form.get("ticket").unwrap_or_default(), &browser.id, now) else {
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "session",
+            "the ticket is missing, too old, another page's, or another browser's",
+        ));
     };
     let mut connector = form.get("connector");
     if let Purpose::Authorize(request) = &purpose {
@@ -106,7 +111,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Err(reason) => return failed(reason),
     };
     let next = match &purpose {
-        Purpose::Authorize(_) => format!("/consent?ticket={}", ticket::write(app, &purpose, &browser.id, now)),
+        Purpose::Authorize(_) => format!("/consent?ticket={}", purpose.write(app, &browser.id, now)),
         Purpose::ConnectedApps => "/connected-apps".to_owned(),
     };
     let mut response = see_other(&next);

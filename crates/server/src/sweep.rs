@@ -20,6 +20,22 @@ const RUN_AT_LEAST: u64 = 1000;
 /// Grants that are removed in one write.
 const AT_ONCE: usize = 100;
 
+/// How many of a kind a step removed.
+type Count = fn(&Swept) -> u64;
+
+/// What is short-lived, by its word in metrics.
+pub(crate) const KINDS: [(&str, Count); 7] = [
+    ("sessions", |swept| swept.sessions),
+    ("sign_in_failures", |swept| swept.sign_in_failures),
+    ("audit_entries", |swept| swept.audit_entries),
+    ("unredeemed", |swept| swept.unredeemed),
+    ("silent", |swept| swept.silent),
+    ("codes", |swept| swept.codes),
+    ("authorizations", |swept| swept.authorizations),
+];
+/// The word in metrics for grants that ended long ago.
+pub(crate) const GRANTS: &str = "grants";
+
 /// What came of looking through old grants.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct OldGrantsSwept {
@@ -47,16 +63,13 @@ fn time(app: &App) -> Option<SweepTime> {
 /// Removes what is short-lived and over.
 pub(crate) async fn short_lived(app: &App) {
     let Some(time) = time(app) else { return };
-    let mut all = Swept::default();
+    let mut all = [0; KINDS.len()];
     loop {
         match app.store.sweep(time).await {
             Ok(swept) => {
-                all.sessions += swept.sessions;
-                all.sign_in_failures += swept.sign_in_failures;
-                all.audit_entries += swept.audit_entries;
-                all.unredeemed += swept.unredeemed;
-                all.codes += swept.codes;
-                all.authorizations += swept.authorizations;
+                for (sum, (_, count)) in all.iter_mut().zip(KINDS) {
+                    *sum += count(&swept);
+                }
                 if !swept.more {
                     break;
                 }
@@ -68,20 +81,9 @@ pub(crate) async fn short_lived(app: &App) {
             }
         }
     }
-    let Swept { sessions, sign_in_failures, audit_entries, unredeemed, codes, authorizations, .. } = all;
-    let counts = [
-        ("sessions", sessions),
-        ("sign_in_failures", sign_in_failures),
-        ("audit_entries", audit_entries),
-        ("unredeemed", unredeemed),
-        ("codes", codes),
-        ("authorizations", authorizations),
-    ];
-    for (what, count) in counts {
+    for ((what, _), count) in KINDS.iter().zip(all).filter(|(_, count)| *count > 0) {
         app.metrics.count_swept(what, count);
-    }
-    if counts.iter().any(|(_, count)| *count > 0) {
-        tracing::info!(sessions, sign_in_failures, audit_entries, unredeemed, codes, authorizations, "what is over was swept");
+        tracing::info!(what, count, "what is over was swept");
     }
 }
 
@@ -124,7 +126,7 @@ pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsS
     }
     let most = if all { u64::MAX } else { (found.living / RUN_ONE_IN).max(RUN_AT_LEAST) };
     found.removed = remove(app, time, most).await?;
-    app.metrics.count_swept("grants", found.removed);
+    app.metrics.count_swept(GRANTS, found.removed);
     tracing::info!(removed = found.removed, ended = found.ended, expired = found.expired, "grants that ended long ago were removed");
     Ok(Some(found))
 }

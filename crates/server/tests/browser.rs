@@ -187,11 +187,84 @@ async fn enter_signs_in_but_never_allows() {
     browser.sees(CONSENT).await;
 }
 
+/// A browser shows the answer to a form that is no longer as it was, and its form goes on from there.
+#[tokio::test]
+async fn a_page_that_has_changed_is_shown_again() {
+    let sandbox = Sandbox::start().await;
+    for (width, scope) in [(1200, "openid profile offline_access"), (320, "openid")] {
+        let browser = Browser::start().await;
+        browser.of_width(width).await;
+        sandbox.set_client(RECIPIENT.0, &[("data_clusters", "BALANCES"), ("lookback_days", "30")]).await;
+        browser.open(&request(&sandbox, &[]).replace("openid+profile+offline_access", &scope.replace(' ', "+"))).await;
+        browser.sign_in("customer_1", "customer_1").await;
+        browser.choose(&["c1-card", "c1-checking"]).await;
+        browser.assert_open_to_all("consent").await;
+        sandbox.set_client(RECIPIENT.0, &[("data_clusters", "BALANCES,TAX"), ("lookback_days", "90")]).await;
+        browser.click("button[value=allow]").await;
+        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert] li")).await.unwrap();
+        browser.sees(CONSENT).await;
+        browser.assert_open_to_all("consent that has changed").await;
+        browser.click("button[value=allow]").await;
+        assert_code_is_good(&browser, &sandbox).await;
+    }
+}
+
+/// Browsers fill a form in again that they come back to, also where it is another customer's by now.
+#[tokio::test]
+async fn nothing_is_ticked_again_for_another_customer() {
+    let sandbox = Sandbox::start().await;
+    for (customer, name) in [("alex", "Alex"), ("bea", "Bea")] {
+        let id = CustomerId { provider: "sandbank".into(), customer: customer.into() };
+        let accounts = json!({ "accounts": [{ "depositAccount": { "accountId": "joint", "accountType": "CHECKING" } }] });
+        sandbox.admin(Admin::CustomerAdd { id, name: name.into(), password: customer.into(), accounts: Some(accounts) }).await;
+    }
+    let browser = Browser::start().await;
+    browser.open(&request(&sandbox, &[])).await;
+    browser.sign_in("alex", "alex").await;
+    browser.choose(&["joint"]).await;
+    let of_alex = browser.tab.current_url().await.unwrap();
+    sandbox.advance("1s").await;
+    browser.open(&request(&sandbox, &[("prompt", "login")])).await;
+    browser.sign_in("bea", "bea").await;
+    browser.sees(CONSENT).await;
+    while browser.tab.current_url().await.unwrap() != of_alex {
+        browser.tab.back().await.unwrap();
+    }
+    browser.sees(CONSENT).await;
+    let boxes = "return [document.querySelector('.entries').innerText.includes('Bea'), ...[...document.querySelectorAll('[type=checkbox]')].map(box => box.checked)]";
+    assert_eq!(browser.tab.execute(boxes, vec![]).await.unwrap(), json!([true, false]));
+}
+
+#[tokio::test]
+async fn one_of_several_consents_can_be_ended() {
+    let sandbox = Sandbox::start().await;
+    for width in [1200, 320] {
+        let tokens = [sandbox.tokens(RECIPIENT).await, sandbox.tokens(RECIPIENT).await];
+        let browser = Browser::start().await;
+        browser.of_width(width).await;
+        browser.open(&sandbox.url("/connected-apps")).await;
+        browser.sign_in("customer_1", "customer_1").await;
+        browser.sees("Connected apps").await;
+        browser.assert_open_to_all("connected apps").await;
+        browser.click("button.danger.small").await;
+        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=status]")).await.unwrap();
+        browser.assert_open_to_all("connected apps, one ended").await;
+        let mut living = 0;
+        for tokens in &tokens {
+            living += usize::from(sandbox.accounts(&tokens.id_token).await.status == 200);
+        }
+        assert_eq!(living, 1);
+        browser.click("button.danger:not(.small)").await;
+        browser.tab.wait().at_most(PATIENCE).for_element(Locator::XPath("//p[contains(., 'No app has access')]")).await.unwrap();
+        assert_eq!(browser.text("[role=status]").await, "The access of Pocket Ledger has ended.");
+    }
+}
+
 /// Every page, as anybody may come by it, on a phone and on a desk.
 #[tokio::test]
 async fn no_page_has_barriers() {
     let sandbox = Sandbox::start().await;
-    for (width, client) in [(1200, "sandbox-recipient"), (320, "sandbox-other")] {
+    for (width, (client, secret)) in [(1200, RECIPIENT), (320, OTHER)] {
         let browser = Browser::start().await;
         browser.of_width(width).await;
         sandbox.set_client(client, &[("name", "Pocket Ledger")]).await;
@@ -213,6 +286,7 @@ async fn no_page_has_barriers() {
         browser.click("button[value=allow]").await;
         browser.sees(CODE_ARRIVED).await;
         browser.assert_open_to_all("callback").await;
+        assert_eq!(sandbox.exchange((client, secret), &browser.text(".facts code").await).await.status, 200);
         browser.open(&sandbox.url("/connected-apps")).await;
         browser.click("summary").await;
         browser.assert_open_to_all("connected apps").await;
@@ -239,7 +313,10 @@ async fn long_names_and_many_accounts_find_room() {
     let accounts = json!({ "accounts": (0..60).map(account).collect::<Vec<_>>() });
     let id = CustomerId { provider: "sandbank".into(), customer: "many".into() };
     sandbox.admin(Admin::CustomerAdd { id, name: "Y".repeat(90), password: "many".into(), accounts: Some(accounts) }).await;
-    sandbox.code_with(RECIPIENT.0, &[("customer", "many")]).await;
+    for _ in 0..25 {
+        let code = sandbox.code_with(RECIPIENT.0, &[("customer", "many")]).await;
+        assert_eq!(sandbox.exchange(RECIPIENT, &code).await.status, 200);
+    }
 
     let browser = Browser::start().await;
     browser.of_width(320).await;

@@ -225,3 +225,27 @@ async fn a_node_that_can_not_see_changes_answers_nothing_that_depends_on_them() 
     until("ready again", async || a.get("/health/ready").await.status == 200).await;
     assert_eq!(a.get("/jwks").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_without_asking_dies_with_its_consent_on_every_node() {
+    let (a, b) = nodes(StoreKind::Sandbox, &fresh_database()).await;
+    let mut visitor = Visitor::new(&a);
+    let consent = visitor.consent(&[]).await;
+    let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
+    let given = Tokens::of(&a.exchange(RECIPIENT, &code).await);
+    let mut quiet = async || redirected(&visitor.authorize(&[("prompt", "none"), ("scope", "openid profile")]).await)["code"].clone();
+    let (code, on_its_way) = (quiet().await, quiet().await);
+    // Either node knows all there is to know of it.
+    let tokens = Tokens::of(&b.exchange(RECIPIENT, &code).await);
+    for node in [&a, &b] {
+        node.assert_good(&tokens).await;
+    }
+    assert_eq!(a.revoke(RECIPIENT, &given.refresh_token).await.status, 200);
+    for node in [&b, &a] {
+        node.assert_dead_bearers(&tokens).await;
+        for token in [&tokens.id_token, &tokens.access_token] {
+            assert_eq!(node.introspect(RECIPIENT, token).await.json()["active"], false);
+        }
+        assert_eq!(node.exchange(RECIPIENT, &on_its_way).await.status, 400);
+    }
+}

@@ -65,7 +65,7 @@ async fn a_confidential_clients_replay_is_refused_and_nothing_else() {
 async fn a_public_clients_replay_ends_the_grant() {
     let sandbox = Sandbox::start().await;
     let (old, tokens) = claimed_by_public_client(&sandbox).await;
-    sandbox.advance("10s").await;
+    sandbox.outwait(10).await;
     sandbox.public_refresh(&old).await.is(400, refresh_refused());
     assert_eq!(ended_by(&sandbox, &tokens).await, "refresh_token_replay");
     sandbox.assert_dead(&tokens).await;
@@ -142,7 +142,7 @@ async fn a_redeemed_code_that_comes_again_ends_the_grant() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
     let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
-    sandbox.advance("10s").await;
+    sandbox.outwait(10).await;
     sandbox.exchange(RECIPIENT, &code).await.is(400, code_refused());
     assert_eq!(ended_by(&sandbox, &tokens).await, "code_replay");
     assert_eq!(sandbox.audited(&tokens, "code_replayed").await, 1);

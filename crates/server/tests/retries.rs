@@ -64,7 +64,7 @@ async fn ten_minutes_after_the_first_redemption_the_key_is_worth_nothing() {
     let again = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await;
     assert_repeats(&sandbox, &first, &again).await;
     // Counted from the first redemption, not from the last repeat.
-    sandbox.advance("1m").await;
+    sandbox.outwait(60).await;
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
     assert_eq!(sandbox.audited(&tokens, "refresh_token_replayed").await, 1);
     sandbox.refreshed(RECIPIENT, &Tokens::of(&first)).await;
@@ -205,7 +205,7 @@ async fn on_lost_answer_repeat_is_good_for_a_minute() {
         let again = sandbox.refresh(RECIPIENT, &tokens.refresh_token).await;
         assert_repeats(&sandbox, &first, &again).await;
     }
-    sandbox.advance("10s").await;
+    sandbox.outwait(10).await;
     assert_strict(&sandbox.refresh(RECIPIENT, &tokens.refresh_token).await);
     assert_eq!(sandbox.audited(&tokens, "refresh_repeated").await, 2);
     assert_eq!(sandbox.audited(&tokens, "refresh_token_replayed").await, 1);

@@ -220,7 +220,7 @@ async fn basic_credentials_are_form_decoded() {
     let id = "odd+client%20&co";
     let settings = [("redirect_uris", sandbox.callback()), ("require_pkce", "false".into())];
     let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let added = sandbox.admin(Command::ClientAdd { id: id.into(), settings }).await;
+    let added = sandbox.admin(Command::ClientAdd { id: id.into(), settings, announced: None }).await;
     let secret = added["client_secret"].as_str().unwrap();
     let callback = sandbox.callback();
     let basic = async |credentials: String, code: &str| {
@@ -238,11 +238,11 @@ async fn basic_credentials_are_form_decoded() {
 #[tokio::test]
 async fn both_secrets_of_a_rotation_are_good() {
     let sandbox = Sandbox::start().await;
-    let rotated = sandbox.admin(Command::ClientRotateSecret { id: RECIPIENT.0.into(), drop_old: false }).await;
+    let rotated = sandbox.admin(Command::ClientRotateSecret { id: RECIPIENT.0.into(), drop_old: false, announced: None }).await;
     let new = rotated["client_secret"].as_str().unwrap();
     let tokens = sandbox.refreshed(RECIPIENT, &sandbox.tokens(RECIPIENT).await).await;
     let tokens = sandbox.refreshed((RECIPIENT.0, new), &tokens).await;
-    let rotated = sandbox.admin(Command::ClientRotateSecret { id: RECIPIENT.0.into(), drop_old: true }).await;
+    let rotated = sandbox.admin(Command::ClientRotateSecret { id: RECIPIENT.0.into(), drop_old: true, announced: None }).await;
     let newest = rotated["client_secret"].as_str().unwrap();
     for old in [RECIPIENT.1, new] {
         sandbox.refresh((RECIPIENT.0, old), &tokens.refresh_token).await.is(401, invalid_client());

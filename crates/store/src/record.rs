@@ -199,9 +199,11 @@ pub struct Swept {
     pub audit_entries: u64,
     /// Consents whose code was never redeemed.
     pub unredeemed: u64,
-    /// What codes were bound to that can be neither exchanged nor replayed any more.
+    /// Grants that `prompt=none` made, and that have expired.
+    pub silent: u64,
+    /// What only the exchange of a code needs, of codes that are long over.
     pub codes: u64,
-    /// Half-done authorizations that had expired.
+    /// Authorizations that were never completed.
     pub authorizations: u64,
     /// Whether there is more to do at once.
     pub more: bool,

@@ -269,6 +269,14 @@ impl Store {
         read!(self, audit(grant))
     }
 
+    /// Those of `grants` of which a used code or refresh token ever came again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replayed(&self, grants: &[GrantId]) -> Result<Vec<GrantId>, StoreError> {
+        read!(self, replayed(grants))
+    }
+
     /// Notifications of endings that wait to be delivered: type, grant and initiator, in order.
     ///
     /// # Errors

@@ -4,8 +4,7 @@ use super::Common;
 use crate::{Failure, output};
 use clap::Subcommand;
 use counterfoil_core::client::ClientSettings;
-use counterfoil_server::admin::Command;
-use serde_json::Value;
+use counterfoil_server::admin::{Announced, Checked, Command};
 
 const SETTINGS_HELP: &str = "Settings are written as name=value, lists with commas, and an empty value clears an optional one:
 
@@ -93,8 +92,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(action: Action) -> Result<(), Failure> {
     match action {
         Action::Add { id, settings, common } => {
-            let added = common.ask(Command::ClientAdd { id, settings })?;
-            common.show(&added, with_secret);
+            with_secret(&common, |announced| Command::ClientAdd { id: id.clone(), settings: settings.clone(), announced })?;
         }
         Action::List { common } => {
             let list = common.ask(Command::ClientList)?;
@@ -105,8 +103,7 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         Action::Show { id, common } => common.show(&common.ask(Command::ClientShow { id })?, output::record),
         Action::Set { id, settings, common } => common.show(&common.ask(Command::ClientSet { id, settings })?, output::record),
         Action::RotateSecret { id, drop_old, common } => {
-            let rotated = common.ask(Command::ClientRotateSecret { id, drop_old })?;
-            common.show(&rotated, with_secret);
+            with_secret(&common, |announced| Command::ClientRotateSecret { id: id.clone(), drop_old, announced })?;
         }
         Action::Remove { id, common } => {
             let removed = common.ask(Command::ClientRemove { id: id.clone() })?;
@@ -116,9 +113,16 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
     Ok(())
 }
 
-fn with_secret(client: &Value) {
-    output::record(client);
-    if client.get("client_secret").is_some() {
-        output::note("The client_secret is shown this once: only a digest of it is kept.");
+/// Has a command carried out that makes a secret, where the client is not public.
+fn with_secret(common: &Common, command: impl Fn(Option<Announced>) -> Command) -> Result<(), Failure> {
+    match common.check(command(None))? {
+        Checked { shown, announced: Some(announced) } => {
+            common.show_and_ask("client_secret", &shown, command(Some(announced)))?;
+            if !common.json {
+                output::note("The client_secret is shown this once: only a digest of it is kept.");
+            }
+        }
+        Checked { announced: None, .. } => common.show(&common.ask(command(None))?, output::record),
     }
+    Ok(())
 }

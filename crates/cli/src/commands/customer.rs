@@ -84,21 +84,22 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
     match action {
         Action::Add { id, provider, name, accounts, password_stdin, common } => {
             let accounts: Option<Value> = accounts.map(read_json).transpose()?;
-            let (password, made_up) = password(password_stdin)?;
             let name = name.unwrap_or_else(|| id.clone());
             let id = CustomerId { provider, customer: id };
-            let mut added = common.ask(Command::CustomerAdd { id, name, password: password.clone(), accounts })?;
-            show_password(&common, &mut added, made_up.then_some(password));
+            with_password(&common, password_stdin, |password| Command::CustomerAdd {
+                id: id.clone(),
+                name: name.clone(),
+                password,
+                accounts: accounts.clone(),
+            })?;
         }
         Action::List { provider, after, limit, common } => {
             let list = common.ask(Command::CustomerList { provider, after, limit })?;
             common.show(&list, |list| output::table(list, &["provider", "customer", "name", "accounts", "created_at"]));
         }
         Action::SetPassword { id, provider, password_stdin, common } => {
-            let (password, made_up) = password(password_stdin)?;
             let id = CustomerId { provider, customer: id };
-            let mut set = common.ask(Command::CustomerSetPassword { id, password: password.clone() })?;
-            show_password(&common, &mut set, made_up.then_some(password));
+            with_password(&common, password_stdin, |password| Command::CustomerSetPassword { id: id.clone(), password })?;
             if !common.json {
                 output::note("The password is set; sessions that began with the old one are ended.");
             }
@@ -117,23 +118,24 @@ fn read_json(path: PathBuf) -> Result<Value, Failure> {
     serde_json::from_slice(&text).map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
 }
 
-/// The password to set, and whether it was made up here.
-fn password(from_stdin: bool) -> Result<(String, bool), Failure> {
-    if !from_stdin {
-        return Ok((random::bytes::<12>().iter().map(|byte| format!("{byte:02x}")).collect(), true));
+/// Has a command carried out that sets a password: one from standard input, or one that is made up and shown.
+fn with_password(common: &Common, from_stdin: bool, command: impl Fn(String) -> Command) -> Result<(), Failure> {
+    if from_stdin {
+        common.show(&common.ask(command(read_password()?))?, output::record);
+        return Ok(());
     }
-    let mut text = String::new();
-    std::io::stdin().take(64 * 1024).read_to_string(&mut text).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
-    Ok((text.trim_end_matches(['\r', '\n']).to_owned(), false))
-}
-
-fn show_password(common: &Common, result: &mut Value, password: Option<String>) {
-    let shown_once = password.is_some();
-    if let Some(password) = password {
-        result["password"] = password.into();
-    }
-    common.show(result, output::record);
-    if shown_once && !common.json {
+    let password: String = random::bytes::<12>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut shown = common.check(command(password.clone()))?.shown;
+    shown["password"] = password.as_str().into();
+    common.show_and_ask("password", &shown, command(password))?;
+    if !common.json {
         output::note("The password is shown this once: only a hash of it is kept.");
     }
+    Ok(())
+}
+
+fn read_password() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().take(64 * 1024).read_to_string(&mut text).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

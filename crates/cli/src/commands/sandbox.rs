@@ -4,9 +4,9 @@ mod grade;
 
 use super::serve::{AtStart, check_clock, open_keys};
 use crate::config::listen_address;
-use crate::process::{LogFormat, Signals, block_on, start_log};
+use crate::process::{Signals, block_on};
 use crate::reports::{self, Wanted};
-use crate::{Failure, output};
+use crate::{Failure, log, output};
 use clap::Args;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
@@ -81,8 +81,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         arguments.issuer(arguments.listen)?;
     }
     reports::prepare(&arguments.report)?;
-    let log = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() { "error" } else { "info" });
-    start_log(LogFormat::Text, log)?;
+    let filter = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() { "error" } else { "info" });
+    log::start(log::Format::Text, filter)?;
     block_on(async move {
         let signals = Signals::watch()?;
         let listener =
@@ -110,6 +110,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         };
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
         let app = open(issuer, arguments.dialect, store, keys, clock).await?;
+        app.metrics.tell_of_log(log::counts);
         seed::seed(&app).await.map_err(Failure::failed)?;
         let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
         match arguments.grade {
@@ -160,11 +161,12 @@ async fn open(
 
 /// The ready line that scripts wait for, then the walk-through.
 fn introduce(issuer: &str) {
-    output::say(&format!("ready {issuer}"));
-    output::say(&format!("\nA bank, five customers and three clients are waiting. Open {issuer} in a browser, or paste these:\n"));
+    let mut text =
+        format!("ready {issuer}\n\nA bank, five customers and three clients are waiting. Open {issuer} in a browser, or paste these:\n");
     for (number, step) in walkthrough::steps(issuer).into_iter().enumerate() {
-        output::say(&format!("# {}. {}\n{}\n", number + 1, step.in_terminal, step.command));
+        text += &format!("\n# {}. {}\n{}\n", number + 1, step.in_terminal, step.command);
     }
+    output::announce(text);
 }
 
 fn print_env(arguments: &Arguments) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 //! `counterfoil serve`.
 
 use crate::config::Config;
-use crate::process::{LogFormat, Signals, block_on, check_log, start_log};
-use crate::{Failure, output};
+use crate::process::{Signals, block_on};
+use crate::{Failure, log, output};
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
 use counterfoil_core::clock::{Clock, Timestamp, check_at_start};
@@ -51,12 +51,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "`endings_log` is missing: what was revoked must be known apart from the store, on another disk at best",
         ));
     }
-    check_log(&config.log)?;
+    log::check(&config.log)?;
     if arguments.check {
         output::say("the settings are good");
         return Ok(());
     }
-    start_log(LogFormat::Json, &config.log)?;
+    log::start(log::Format::Json, &config.log)?;
     block_on(async move {
         let signals = Signals::watch()?;
         let listen = |address| TcpListener::bind(address).map_err(|e| Failure::failed(format!("{address} can't be listened on: {e}")));
@@ -69,13 +69,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
         let app = open_app(&config, "counterfoil serve", clock).await?;
+        app.metrics.tell_of_log(log::counts);
         let admin = match &config.store {
             StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
             StoreAddress::Postgres(_) => None,
         };
         let listeners = Listeners { public, tls, metrics, admin };
         tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
-        output::say(&format!("ready {address} as {}", app.settings.issuer));
+        output::announce(format!("ready {address} as {}", app.settings.issuer));
         serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
     })
 }

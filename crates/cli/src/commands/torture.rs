@@ -98,6 +98,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             return Err(Failure::usage("SQLite has no process of its own to kill: --restart-database is for a postgres:// store"));
         }
     }
+    output::wait_for_no_reader()?;
     let progress = output::spinner("{spinner} {elapsed} {msg}");
     let done = block_on(torture(arguments, progress.clone()));
     progress.finish_and_clear();

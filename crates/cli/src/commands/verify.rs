@@ -115,6 +115,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (reports, json) = (arguments.reports.clone(), arguments.json);
     let options = options(arguments)?;
     reports::prepare(&reports)?;
+    output::wait_for_no_reader()?;
     let spinner = output::spinner("{spinner} {msg}");
     let ran = block_on(async {
         let (told, hangup) = (Signals::watch()?.stop(), hangup()?);
@@ -127,7 +128,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Ok(counterfoil_verify::run(options, stop, progress(spinner.clone(), json)).await)
     });
     spinner.finish_and_clear();
-    let tell = |report: &Report| show(report, json).and_then(|()| reports::write(&reports, report));
+    // Whatever becomes of stdout, the files are there.
+    let tell = |report: &Report| reports::write(&reports, report).and(show(report, json));
     let report = match ran? {
         Ok(report) => report,
         Err(error) => {

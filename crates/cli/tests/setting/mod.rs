@@ -165,6 +165,17 @@ impl Server {
         Self { child, origin, http, stdout, stderr }
     }
 
+    /// Starts a server whose output goes where the command says, so that its ready line is not seen here, and waits until it listens.
+    pub fn spawn_unheard(mut command: Command, address: &str) -> Self {
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        wait_until("the end of the start", || {
+            assert!(child.try_wait().unwrap().is_none(), "{command:?} ended");
+            std::net::TcpStream::connect(address).ok()
+        });
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
+        Self { child, origin: format!("http://{address}"), http, stdout: Arc::default(), stderr: Arc::default() }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -37,6 +37,8 @@ pub struct AccountChoice<'a> {
     pub kind: &'a str,
     /// Its masked number.
     pub number: Option<&'a str>,
+    /// Whether it is ticked.
+    pub chosen: bool,
 }
 
 /// The page to sign in at. The form posts `ticket`, `connector`, `username` and `password`, or `decision=deny`.
@@ -103,14 +105,16 @@ pub struct Consent<'a> {
     pub clusters: Vec<&'a str>,
     /// The customer's accounts; none means that there is nothing to share.
     pub accounts: Vec<AccountChoice<'a>>,
-    /// The day that the access ends, in words.
-    pub until: &'a str,
-    /// Whether the access goes on when the customer is away.
-    pub offline: bool,
+    /// The day until which the access goes on, also when the customer is away.
+    pub until: Option<&'a str>,
+    /// How long the access lasts that ends by itself before long, in words.
+    pub time: Option<&'a str>,
     /// How many days back the app may look.
     pub lookback_days: Option<u32>,
     /// Whether the customer has just tried to allow without choosing an account.
     pub nothing_chosen: bool,
+    /// What has changed since the customer was shown it before, a sentence each.
+    pub changes: Vec<String>,
     /// The host that the customer is sent back to.
     pub redirect_host: &'a str,
 }
@@ -119,6 +123,11 @@ impl Consent<'_> {
     /// The page as HTML.
     pub fn render(&self) -> String {
         page(self.locale, Template::render(self))
+    }
+
+    /// Whether there is something at the top of the page that the customer must read first.
+    fn has_notice(&self) -> bool {
+        !self.changes.is_empty() || (self.nothing_chosen && !self.accounts.is_empty())
     }
 
     fn lead(&self) -> String {
@@ -152,24 +161,63 @@ pub fn numbered(locale: &Locale, account: &str, number: Option<&str>) -> String 
 /// One app that a customer has connected.
 #[derive(Clone, Debug)]
 pub struct ConnectedApp<'a> {
-    /// The grant's id, the value of `grant`.
-    pub grant: &'a str,
+    /// The client's id, the value of `client`.
+    pub id: &'a str,
     /// The app.
     pub client: Party<'a>,
-    /// The FDX data clusters that it sees.
-    pub clusters: Vec<&'a str>,
-    /// The names of the accounts that it sees.
-    pub accounts: Vec<&'a str>,
-    /// The day that the access began, in words.
-    pub since: &'a str,
-    /// The day that the access ends, in words.
-    pub until: &'a str,
-    /// The id of a message that warns of something.
-    pub warning: Option<&'a str>,
+    /// What the customer allowed it, the newest first.
+    pub consents: Vec<Consented>,
+    /// How many older ones there are, which are not listed.
+    pub more: u64,
+    /// Whether a token of it came again after its use.
+    pub replayed: bool,
 }
 
-/// The customer's page of connected apps. Each app has a form that posts `csrf`, `grant` and `decision=end`; the form to sign out
-/// posts `csrf`.
+/// One consent that a customer has given.
+#[derive(Clone, Debug)]
+pub struct Consented {
+    /// The grant's id, the value of `grant`.
+    pub grant: String,
+    /// The FDX data clusters that the app sees.
+    pub clusters: Vec<&'static str>,
+    /// The names of the accounts that it sees.
+    pub accounts: Vec<String>,
+    /// The day that the access began, in words.
+    pub since: String,
+    /// The day that the access ends, in words.
+    pub until: String,
+}
+
+impl ConnectedApp<'_> {
+    /// How often the customer has given it access that goes on.
+    fn count(&self) -> u64 {
+        self.consents.len() as u64 + self.more
+    }
+}
+
+/// What has just been ended.
+#[derive(Clone, Copy, Debug)]
+pub struct JustEnded<'a> {
+    /// The app's name.
+    pub client: &'a str,
+    /// The day that the access which has ended was given.
+    pub since: &'a str,
+    /// How many other consents of the app go on.
+    pub remaining: u64,
+}
+
+impl JustEnded<'_> {
+    fn text(&self, locale: &Locale) -> String {
+        let args = [("client", self.client), ("since", self.since)];
+        match self.remaining {
+            0 => locale.text_with("connected-apps-ended", &args),
+            remaining => locale.counted("connected-apps-ended-one", remaining, &args),
+        }
+    }
+}
+
+/// The customer's page of connected apps. Each app has a form that posts `csrf`, `client` and `decision=end`; where it has several consents, each
+/// of these has one that posts `csrf`, `grant` and `decision=end`; the form to sign out posts `csrf`.
 #[derive(Template)]
 #[template(path = "connected-apps.html")]
 pub struct ConnectedApps<'a> {
@@ -187,8 +235,8 @@ pub struct ConnectedApps<'a> {
     pub sign_out_action: &'a str,
     /// Ties the forms to the session.
     pub csrf: &'a str,
-    /// The name of the app whose access has just been ended.
-    pub ended: Option<&'a str>,
+    /// What the customer has just ended.
+    pub ended: Option<JustEnded<'a>>,
 }
 
 impl ConnectedApps<'_> {

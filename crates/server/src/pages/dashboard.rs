@@ -79,6 +79,8 @@ pub struct GrantShown<'a> {
     pub customer: &'a str,
     /// When, RFC 3339.
     pub since: &'a str,
+    /// The id of the consent that it hangs on, where the customer was not asked.
+    pub parent: Option<&'a str>,
     /// The number of the slip that can be redeemed next; 0 is the code.
     pub next_slip: u64,
     /// Whether that slip has expired.

@@ -1,5 +1,6 @@
 //! The texts of the pages, in one language.
 
+use counterfoil_core::clock::{HOUR, MINUTE, Seconds};
 use counterfoil_core::fdx::CLUSTERS;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use std::fmt::Display;
@@ -8,11 +9,12 @@ use unic_langid::LanguageIdentifier;
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
 /// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const ERRORS: [&str; 11] = [
+pub(super) const ERRORS: [&str; 12] = [
     "error-already-answered",
     "error-internal",
     "error-malformed",
     "error-method",
+    "error-not-all-ended",
     "error-not-found",
     "error-redirect-uri",
     "error-session",
@@ -41,11 +43,28 @@ pub(super) const FAULTS: [&str; 10] = [
 ];
 
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 32] = [
-    "connected-apps-replay",
+pub(super) const NAMED: [&str; 49] = [
+    "changed-accounts-added",
+    "changed-accounts-removed",
+    "changed-accounts-renamed",
+    "changed-client-again",
+    "changed-client-entity",
+    "changed-client-logo",
+    "changed-client-name",
+    "changed-client-no-entity",
+    "changed-clusters-fewer",
+    "changed-clusters-more",
+    "changed-customer",
+    "changed-customer-again",
+    "changed-customer-name",
+    "changed-lasts",
+    "changed-lookback",
+    "changed-provider",
+    "changed-scopes",
     "dashboard-answer-page",
     "dashboard-unknown-action",
     "dashboard-unknown-grant",
+    "day-and-time",
     "done-advance",
     "done-clear_fault",
     "done-clear_faults",
@@ -93,13 +112,20 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "callback-nothing-text",
     "callback-state",
     "callback-title",
+    "changed-other",
     "cluster-unknown-text",
     "connected-apps-accounts",
     "connected-apps-empty",
     "connected-apps-end",
+    "connected-apps-end-all",
+    "connected-apps-end-one",
     "connected-apps-ended",
+    "connected-apps-ended-one",
     "connected-apps-lead",
+    "connected-apps-more",
     "connected-apps-no-accounts",
+    "connected-apps-replay",
+    "connected-apps-several",
     "connected-apps-shared",
     "connected-apps-sign-out",
     "connected-apps-since",
@@ -108,15 +134,19 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "consent-accounts",
     "consent-allow",
     "consent-back",
+    "consent-changed-text",
+    "consent-changed-title",
     "consent-deny",
     "consent-empty-heading",
     "consent-empty-text",
     "consent-heading",
     "consent-lead",
     "consent-lookback",
+    "consent-lookback-all",
     "consent-nothing-text",
     "consent-nothing-title",
     "consent-offline",
+    "consent-once",
     "consent-redirect",
     "consent-redirect-only",
     "consent-shared",
@@ -160,6 +190,7 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "dashboard-grant-code",
     "dashboard-grant-id",
     "dashboard-grant-next",
+    "dashboard-grant-parent",
     "dashboard-grant-refresh-token",
     "dashboard-grant-revoke",
     "dashboard-grant-since",
@@ -192,6 +223,10 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "form-post-heading",
     "form-post-text",
     "form-post-title",
+    "lasts-for",
+    "lasts-until",
+    "lookback-all",
+    "lookback-days",
     "party-entity",
     "shared-identity",
     "shared-identity-text",
@@ -214,8 +249,12 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "stub-for",
     "stub-from",
     "stub-issuer",
+    "stub-lasts",
     "stub-to",
     "stub-until",
+    "time-hours",
+    "time-minutes",
+    "time-seconds",
     "walkthrough-commands",
     "walkthrough-controls",
     "walkthrough-heading",
@@ -275,15 +314,30 @@ impl Locale {
         self.text_with(id, &[(key, &value.to_string())])
     }
 
-    /// A message whose `days` is a number, so that the text can tell one from many.
-    pub(super) fn with_days(&self, id: &str, days: &u32) -> String {
-        let mut args = FluentArgs::new();
-        args.set("days", *days);
+    /// A message whose `count` is a number, so that the text can tell one from many.
+    pub fn with_count(&self, id: &str, count: u64) -> String {
+        self.counted(id, count, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn counted(&self, id: &str, count: u64, args: &[(&str, &str)]) -> String {
+        let mut args: FluentArgs = args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
+        args.set("count", count);
         self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
     }
 
+    /// A length of time, in the largest unit that says exactly how long.
+    pub fn length_of_time(&self, seconds: Seconds) -> String {
+        let count = |unit: Seconds| u64::try_from(seconds / unit).unwrap_or(0);
+        match seconds {
+            hours if hours % HOUR == 0 => self.with_count("time-hours", count(HOUR)),
+            minutes if minutes % MINUTE == 0 => self.with_count("time-minutes", count(MINUTE)),
+            _ => self.with_count("time-seconds", count(1)),
+        }
+    }
+
     /// The name of a data cluster in plain words; an unknown one keeps its own.
-    pub(super) fn cluster(&self, cluster: &str) -> String {
+    pub fn cluster(&self, cluster: &str) -> String {
         self.find(&format!("cluster-{cluster}")).unwrap_or_else(|| cluster.to_owned())
     }
 

@@ -14,6 +14,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("command.html", include_str!("../../templates/command.html")),
     ("connected-apps.html", include_str!("../../templates/connected-apps.html")),
     ("consent.html", include_str!("../../templates/consent.html")),
+    ("consented.html", include_str!("../../templates/consented.html")),
     ("dashboard.html", include_str!("../../templates/dashboard.html")),
     ("dashboard-faults.html", include_str!("../../templates/dashboard-faults.html")),
     ("dashboard-grants.html", include_str!("../../templates/dashboard-grants.html")),
@@ -33,6 +34,7 @@ const SOURCES: &[&str] = &[
     include_str!("notices.rs"),
     include_str!("sandbox.rs"),
     include_str!("../pages.rs"),
+    include_str!("../consent/shown.rs"),
 ];
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
@@ -59,7 +61,7 @@ fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a
 }
 
 fn consent<'a>(locale: &'a Locale, name: &'a str) -> Consent<'a> {
-    let account = |id: &'a str| AccountChoice { id, label: name, kind: "CHECKING", number: Some("****1234") };
+    let account = |id: &'a str| AccountChoice { id, label: name, kind: "CHECKING", number: Some("****1234"), chosen: id == "acc-2" };
     Consent {
         locale,
         action: "/consent",
@@ -69,33 +71,37 @@ fn consent<'a>(locale: &'a Locale, name: &'a str) -> Consent<'a> {
         customer_name: name,
         clusters: CLUSTERS.to_vec(),
         accounts: vec![account("acc-1"), account("acc-2")],
-        until: "22 November 2027",
-        offline: true,
+        until: Some("22 November 2027"),
+        time: None,
         lookback_days: Some(90),
         nothing_chosen: false,
+        changes: vec![],
         redirect_host: "app.example",
     }
 }
 
 fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
-    let app = ConnectedApp {
-        grant: "grant-1",
-        client: party(name),
+    let consent = |grant: &str| Consented {
+        grant: grant.to_owned(),
         clusters: vec!["BALANCES", "SOMETHING_NEW"],
-        accounts: vec![name],
-        since: "22 November 2026",
-        until: "22 November 2027",
-        warning: Some("connected-apps-replay"),
+        accounts: vec![name.to_owned()],
+        since: "22 November 2026".to_owned(),
+        until: "22 November 2027".to_owned(),
     };
+    let several = vec![consent("grant-1"), consent("grant-2")];
+    let one = vec![Consented { accounts: vec![], ..consent("grant-3") }];
     ConnectedApps {
         locale,
         customer_name: name,
         provider_name: name,
-        apps: vec![app.clone(), ConnectedApp { grant: "grant-2", accounts: vec![], warning: None, ..app }],
+        apps: vec![
+            ConnectedApp { id: "client-1", client: party(name), consents: several, more: 3, replayed: true },
+            ConnectedApp { id: "client-2", client: party(name), consents: one, more: 0, replayed: false },
+        ],
         action: "/connected-apps",
         sign_out_action: "/sign-out",
         csrf: "csrf-1",
-        ended: Some(name),
+        ended: Some(JustEnded { client: name, since: "22 November 2026", remaining: 0 }),
     }
 }
 
@@ -114,6 +120,7 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         client: name,
         customer: name,
         since: "2026-11-22T10:00:00Z",
+        parent: None,
         next_slip: 0,
         slip_expired: true,
         state: "grant-living",
@@ -141,7 +148,10 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         kinds: vec!["lose_answer", "delay"],
         paths: vec!["/token"],
         clients: vec![("client-1", name)],
-        grants: vec![grant, GrantShown { next_slip: 3, slip_expired: false, state: "grant-ended-customer", living: false, ..grant }],
+        grants: vec![
+            grant,
+            GrantShown { parent: Some("g0"), next_slip: 3, slip_expired: false, state: "grant-ended-customer", living: false, ..grant },
+        ],
         requests: vec![request.clone(), RequestShown { client: None, status: 200, reason: None, lost: false, ..request }],
         graded: Some(Graded { client: name, event: Some((name, name)) }),
     }
@@ -181,8 +191,11 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         consent(locale, name).render(),
         Consent { nothing_chosen: true, ..consent(locale, name) }.render(),
         Consent { accounts: vec![], ..consent(locale, name) }.render(),
-        Consent { clusters: vec![], offline: false, lookback_days: None, ..consent(locale, name) }.render(),
+        Consent { clusters: vec![], until: None, time: Some("24 hours"), lookback_days: None, ..consent(locale, name) }.render(),
+        Consent { changes: vec![name.to_owned(), name.to_owned()], ..consent(locale, name) }.render(),
         connected(locale, name).render(),
+        ConnectedApps { ended: Some(JustEnded { client: name, since: "22 November 2026", remaining: 2 }), ..connected(locale, name) }
+            .render(),
         ConnectedApps { apps: vec![], ended: None, ..connected(locale, name) }.render(),
         form_post.render(),
         callback(Some(name), None).render(),
@@ -218,7 +231,7 @@ fn without(text: &str, open: &str, close: &str) -> String {
 
 /// The ids of messages that a template or a source file names in a call.
 fn named_in(text: &str) -> impl Iterator<Item = &str> {
-    ["text(\"", "text_with(\"", "with(\"", "with_days(\""].into_iter().flat_map(|call| between(text, call, "\""))
+    ["text(\"", "text_with(\"", "with(\"", "with_count(\"", "counted(\""].into_iter().flat_map(|call| between(text, call, "\""))
 }
 
 fn ids_of(ftl: &str) -> BTreeSet<String> {
@@ -276,15 +289,25 @@ fn forms_carry_what_a_program_looks_for() {
     assert!(sign_in(&locale, "Bank", 8).render().contains("<select id=\"connector\" name=\"connector\" required>"));
 
     let page = consent(&locale, "App").render();
-    assert!(page.contains("name=\"account\" value=\"acc-1\">") && page.contains("name=\"account\" value=\"acc-2\">"), "{page}");
+    assert!(page.contains("name=\"account\" value=\"acc-1\">") && page.contains("name=\"account\" value=\"acc-2\" checked>"), "{page}");
     assert!(page.contains("name=\"decision\" value=\"allow\"") && page.contains("name=\"decision\" value=\"deny\""), "{page}");
     assert!(page.contains("Checking account, ending in\u{a0}1234") && page.contains("last 90 days"), "{page}");
     let empty = Consent { accounts: vec![], nothing_chosen: true, ..consent(&locale, "App") }.render();
     assert!(!empty.contains("allow\"") && empty.contains("value=\"deny\"") && !empty.contains("role=\"alert\""), "{empty}");
 
+    let once = Consent { until: None, time: Some("24 hours"), ..consent(&locale, "App") }.render();
+    assert!(once.contains("lasts for 24 hours") && !once.contains("2027") && !once.contains("when you are not using it"), "{once}");
+    let changed = Consent { changes: vec!["Something is new.".to_owned()], ..consent(&locale, "App") }.render();
+    assert!(changed.contains("<title>Error: ") && changed.contains("<li>Something is new.</li>"), "{changed}");
+
     let page = connected(&locale, "App").render();
     assert!(page.contains("name=\"grant\" value=\"grant-2\"") && page.contains("name=\"decision\" value=\"end\""), "{page}");
-    assert_eq!(page.matches("name=\"csrf\" value=\"csrf-1\"").count(), 3);
+    assert!(
+        page.contains("name=\"client\" value=\"client-2\"") && !page.contains("value=\"grant-3\""),
+        "one of one has no form of its own: {page}"
+    );
+    assert_eq!(page.matches("name=\"csrf\" value=\"csrf-1\"").count(), 5);
+    assert!(page.contains("access 5 times") && page.contains("3 earlier times are not listed"), "{page}");
 }
 
 #[test]
@@ -340,8 +363,10 @@ fn a_locale_says_what_is_wrong_with_it() {
     let locale = english();
     assert_eq!(locale.text("no-such-message"), "no-such-message");
     assert_eq!(locale.text_with("sign-in-heading", &[("provider", "Sand\u{202e}bank\n")]), "Sign in to Sandbank");
-    assert!(locale.with_days("consent-lookback", &1).ends_with("the last day."));
+    assert!(locale.with_count("consent-lookback", 1).ends_with("the last day."));
     assert_eq!(locale.kind("SOMETHING"), "SOMETHING");
+    let times = [3600, 86_400, 5400, 90].map(|seconds| locale.length_of_time(seconds));
+    assert_eq!(times, ["one hour", "24 hours", "90 minutes", "90 seconds"]);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use counterfoil_core::secret::Secret;
 /// Why there is no code.
 #[derive(Debug)]
 pub enum NoCode {
+    /// The client was removed meanwhile.
+    UnknownClient,
     /// There is no such customer.
     UnknownCustomer,
     /// The customer has no such account.
@@ -58,21 +60,21 @@ pub async fn approve_at_once(
     }
     let is_chosen = |id: &str| chosen.is_none_or(|chosen| chosen.contains(&id));
     let accounts: Vec<String> = directory.into_iter().map(|account| account.id).filter(|id| is_chosen(id)).collect();
-    let client = app.client(&request.client);
-    let clusters = client.as_ref().map(|client| client.settings.data_clusters).unwrap_or_default();
-    let lookback_days = client.as_ref().and_then(|client| client.settings.lookback_days);
+    let client = app.client(&request.client).ok_or(NoCode::UnknownClient)?;
     // Two grants of one second may draw the same id, once in a billion.
     for _ in 0..3 {
         let approval = Approval {
+            client: client.clone(),
             customer: customer.clone(),
             customer_era,
             name: name.clone(),
             accounts: accounts.clone(),
             authenticated_at: now,
             scopes: request.scopes,
-            clusters,
-            lookback_days,
+            clusters: client.settings.data_clusters,
+            lookback_days: client.settings.lookback_days,
             ends_no_later_than: None,
+            parent: None,
         };
         if let Some(code) = approve(app, request, approval, now).await? {
             return Ok(code);

@@ -47,6 +47,7 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     let id = CustomerId { provider, customer: form.get("customer").unwrap_or_default().to_owned() };
     let chosen: Option<Vec<&str>> = form.get("accounts").map(|ids| ids.split(',').collect());
     let code = approve_at_once(&app, &mut request, &id, chosen.as_deref(), now).await.map_err(|why| match why {
+        NoCode::UnknownClient => refuse(ErrorCode::InvalidClient, "the client was removed meanwhile"),
         NoCode::UnknownCustomer => refuse(ErrorCode::InvalidRequest, "the customer is missing or unknown"),
         NoCode::UnknownAccount => refuse(ErrorCode::InvalidRequest, "the customer has no such account"),
         other => other.unexpected(),

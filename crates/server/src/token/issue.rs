@@ -10,7 +10,6 @@ use crate::unknown_key::ring_with;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use counterfoil_core::access_token::AccessToken;
-use counterfoil_core::client::GrantType;
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::grant::Terms;
@@ -111,8 +110,7 @@ impl Issue<'_> {
     /// with a key that was dropped since: it can't be made again.
     fn answer(&self, tokens: Tokens, torn: &Torn, ring: &Ring) -> Option<Response> {
         let client = &self.request.client;
-        let may_refresh =
-            self.terms.scopes.contains(Scopes::OFFLINE_ACCESS) && client.settings.grant_types.contains(&GrantType::RefreshToken);
+        let may_refresh = client.settings.may_refresh(self.terms.scopes);
         let successor = if may_refresh { Some(torn.successor().write(&ring.slips)?) } else { None };
         let body = TokenAnswer {
             access_token: tokens.access_token.expose(),

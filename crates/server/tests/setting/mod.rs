@@ -416,6 +416,11 @@ impl Sandbox {
         self.audit(tokens).await.iter().filter(|(name, _)| name == event).map(|(_, count)| count).sum()
     }
 
+    /// Moves the clock by what is left of a window since a redemption. It is open for longer where nodes share the store, since their clocks may be apart.
+    pub async fn outwait(&self, seconds: i64) {
+        self.advance(&format!("{}s", seconds + self.app.store.skew())).await;
+    }
+
     /// Moves the clock by a duration such as `25h`.
     pub async fn advance(&self, by: &str) {
         let answer = self.post("/sandbox/clock", &[("advance", by)]).await;

@@ -44,6 +44,12 @@ pub fn offered(page: &Answer) -> Vec<String> {
         .collect()
 }
 
+/// The ids of the accounts that are ticked on a consent page.
+pub fn ticked(page: &Answer) -> Vec<String> {
+    let ticked = between(&page.text, "<input", ">").filter(|tag| attribute(tag, "name") == Some("account") && tag.contains(" checked"));
+    ticked.filter_map(|tag| attribute(tag, "value")).map(Into::into).collect()
+}
+
 pub fn query_of(location: &str) -> Fields {
     Url::parse(location).unwrap().query_pairs().into_owned().collect()
 }
@@ -128,6 +134,12 @@ impl<'s> Visitor<'s> {
         page
     }
 
+    /// Has another customer sign in at another tab of this browser.
+    pub async fn another_signs_in(&mut self, customer: &str) {
+        let page = self.authorize(&[("prompt", "login")]).await;
+        assert!(heading(&self.sign_in(&page, customer).await).starts_with("Give "));
+    }
+
     pub async fn allow(&mut self, consent: &Answer, accounts: &[&str]) -> Answer {
         let mut inputs: Vec<(&str, &str)> = accounts.iter().map(|id| ("account", *id)).collect();
         inputs.push(("decision", "allow"));
@@ -173,6 +185,14 @@ pub fn assert_error(sandbox: &Sandbox, answer: &Answer, error: &str) {
     assert!(fields.remove("error_description").is_some_and(|text| !text.is_empty()));
     let expected = [("error", error), ("iss", &sandbox.issuer), ("state", "a&b=\"c\" d")];
     assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+}
+
+/// Adds a customer of Sandbank with these accounts, whose password equals their id.
+pub async fn add_customer(sandbox: &Sandbox, id: &str, name: &str, accounts: &[&str]) {
+    let account = |id: &&str| serde_json::json!({ "depositAccount": { "accountId": id, "accountType": "SAVINGS", "nickname": id } });
+    let accounts = serde_json::json!({ "accounts": accounts.iter().map(account).collect::<Vec<_>>() });
+    let customer = CustomerId { provider: "sandbank".into(), customer: id.into() };
+    sandbox.admin(Command::CustomerAdd { id: customer, name: name.into(), password: id.into(), accounts: Some(accounts) }).await;
 }
 
 pub async fn grants(sandbox: &Sandbox) -> Vec<Value> {

@@ -117,6 +117,13 @@ impl Postgres {
         Ok(rows.iter().map(entry).collect::<Result<_, Trouble>>()?)
     }
 
+    pub(crate) async fn replayed(&self, grants: &[GrantId]) -> Result<Vec<GrantId>, StoreError> {
+        let numbers: Vec<i64> = grants.iter().map(|grant| grant.number()).collect();
+        let sql = "SELECT DISTINCT grant_id FROM audit WHERE grant_id = ANY($1) AND event IN ('code_replayed', 'refresh_token_replayed')";
+        let rows = self.rows(sql, &[&numbers]).await?;
+        Ok(rows.iter().map(|row| Columns::of(row, "audit").make(0, GrantId::from_number)).collect::<Result<_, Trouble>>()?)
+    }
+
     pub(crate) async fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
         let rows = self.rows("SELECT type, grant_id, initiator FROM delivery ORDER BY id LIMIT $1", &[&i64::from(limit)]).await?;
         let event = |row: &Row| {

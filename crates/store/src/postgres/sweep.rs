@@ -50,37 +50,44 @@ async fn sweep(write: &mut Write<'_>, time: SweepTime) -> Result<Swept, Trouble>
     ]) {
         *count = write.execute(sql, &[&before, &step]).await?;
     }
-    let (unredeemed, more) = sweep_unredeemed(write, now).await?;
-    let more = more || removed.iter().any(|count| *count >= u64::from(STEP));
+    let young = sweep_young(write, now).await?;
+    let more = young.more || removed.iter().any(|count| *count >= u64::from(STEP));
     let [sessions, sign_in_failures, _, audit_entries, codes, authorizations] = removed;
-    Ok(Swept { sessions, sign_in_failures, audit_entries, unredeemed, codes, authorizations, more })
+    Ok(Swept { sessions, sign_in_failures, audit_entries, codes, authorizations, more, ..young })
 }
 
-/// Removes consents whose code was never redeemed; gives how many, and whether there are more to look at. Grant ids are ordered by time, so a mark says up
-/// to where that was seen to. Grants are made with the clocks of many nodes and seen to two days later, so none comes in behind the mark.
-async fn sweep_unredeemed(write: &mut Write<'_>, now: Timestamp) -> Result<(u64, bool), Trouble> {
+/// Looks at grants two days after they were made. Removes consents whose code was never redeemed, and what `prompt=none` made: it could not be refreshed, so
+/// it has expired. Grant ids are ordered by time, so a mark says up to where that was seen to. Grants are made with the clocks of many nodes and seen to two days
+/// later, so none comes in behind the mark.
+async fn sweep_young(write: &mut Write<'_>, now: Timestamp) -> Result<Swept, Trouble> {
     const MARK: &str = "unredeemed_swept_up_to";
     let to = GrantId::new(now.plus(-UNREDEEMED_KEPT_FOR), [0; 4]).number();
     let mark: i64 = meta(write, MARK).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
     // One that is ahead was set by a wrong clock, and hides what came since.
     let from = if mark > to { 0 } else { mark };
-    let next =
-        "SELECT grant_id, next_slip = 0 AND NOT ended FROM counterfoil WHERE grant_id > $1 AND grant_id < $2 ORDER BY grant_id LIMIT $3";
-    let seen = write.rows(next, &[&from, &to, &i64::from(STEP)]).await?;
-    let Some(last) = seen.last() else { return Ok((0, false)) };
+    // A code is good for minutes, so none of these is redeemed meanwhile.
+    let next = "SELECT grant_id, next_slip = 0 AND NOT ended, parent IS NOT NULL AND terms.expires_at <= $3 \
+        FROM counterfoil JOIN terms USING (grant_id) WHERE grant_id > $1 AND grant_id < $2 ORDER BY grant_id LIMIT $4";
+    let seen = write.rows(next, &[&from, &to, &now.unix(), &i64::from(STEP)]).await?;
+    let Some(last) = seen.last() else { return Ok(Swept::default()) };
     let last: i64 = Columns::of(last, "counterfoil").get(0)?;
-    let mut unredeemed: Vec<i64> = Vec::new();
+    let (mut swept, mut over): (_, Vec<i64>) = (Swept { more: seen.len() == STEP as usize, ..Swept::default() }, Vec::new());
     for row in &seen {
         let columns = Columns::of(row, "counterfoil");
-        if columns.get(1)? {
-            unredeemed.push(columns.get(0)?);
+        match (columns.get(1)?, columns.get(2)?) {
+            (false, false) => continue,
+            (true, _) => swept.unredeemed += 1,
+            (false, true) => swept.silent += 1,
         }
+        over.push(columns.get(0)?);
     }
-    // A code is good for minutes, so none of these is redeemed meanwhile.
-    let removed = write.execute("DELETE FROM counterfoil WHERE grant_id = ANY($1) AND next_slip = 0 AND NOT ended", &[&unredeemed]).await?;
-    let without =
-        "DELETE FROM terms WHERE grant_id = ANY($1) AND NOT EXISTS (SELECT FROM counterfoil WHERE counterfoil.grant_id = terms.grant_id)";
-    write.execute(without, &[&unredeemed]).await?;
+    for delete in [
+        "DELETE FROM ending WHERE grant_id = ANY($1)",
+        "DELETE FROM counterfoil WHERE grant_id = ANY($1)",
+        "DELETE FROM terms WHERE grant_id = ANY($1)",
+    ] {
+        write.execute(delete, &[&over]).await?;
+    }
     set_meta(write, MARK, &last.to_string()).await?;
-    Ok((removed, seen.len() == STEP as usize))
+    Ok(swept)
 }

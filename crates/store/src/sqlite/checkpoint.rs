@@ -218,7 +218,9 @@ fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Option<Checkpoint
 /// After a failed sync nobody knows which pages of the file are on disk: the system may have marked them as written, so that the next sync
 /// succeeds without them, and SQLite, which counts them as copied, would let go of the log that has them. A new start copies the whole log again.
 fn lost(error: &impl std::fmt::Display) -> ! {
+    // The log writes this at once or not at all: while it waited for a reader, the writer could restart the write-ahead log.
     tracing::error!(
+        target: "fatal",
         %error,
         "the store's file could not be synced; ending at once, since the next start can repair it from the write-ahead log"
     );

@@ -127,6 +127,17 @@ impl Sqlite {
         query.query_map([grant.number()], entry)?.collect::<rusqlite::Result<_>>().map_err(named("audit", grant))
     }
 
+    pub(crate) fn replayed(&self, grants: &[GrantId]) -> Result<Vec<GrantId>, StoreError> {
+        let reader = self.readers.reader()?;
+        let mut query = reader.prepare_cached(
+            "SELECT DISTINCT grant_id FROM audit \
+             WHERE grant_id IN (SELECT value FROM json_each(?1)) AND event IN ('code_replayed', 'refresh_token_replayed')",
+        )?;
+        let numbers: Vec<i64> = grants.iter().map(|grant| grant.number()).collect();
+        let replayed = query.query_map([serde_json::json!(numbers).to_string()], |row| column(row, 0, GrantId::from_number))?;
+        replayed.collect::<rusqlite::Result<_>>().map_err(named("audit", "of many"))
+    }
+
     pub(crate) fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
         let reader = self.readers.reader()?;
         let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM delivery ORDER BY id LIMIT ?1")?;

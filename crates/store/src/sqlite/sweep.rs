@@ -35,33 +35,48 @@ impl Sqlite {
                 "DELETE FROM \"authorization\" WHERE id IN (SELECT id FROM \"authorization\" WHERE expires_at <= ?1 LIMIT ?2)",
                 now.unix(),
             )?;
-            let (unredeemed, more) = sweep_unredeemed(batch, now)?;
-            let more = more || [sessions, sign_in_failures, audit_entries, codes, authorizations].iter().any(|count| *count >= STEP.into());
-            Ok(Swept { sessions, sign_in_failures, audit_entries, unredeemed, codes, authorizations, more })
+            let young = sweep_young(batch, now)?;
+            let most = [sessions, sign_in_failures, audit_entries, codes, authorizations].into_iter().max();
+            let more = young.more || most >= Some(STEP.into());
+            Ok(Swept { sessions, sign_in_failures, audit_entries, codes, authorizations, more, ..young })
         })
     }
 }
 
-/// Removes consents whose code was never redeemed; gives how many, and whether there are more to look at. Grant ids are ordered by time, so a
-/// mark says up to where that was seen to.
-fn sweep_unredeemed(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<(u64, bool)> {
+/// Looks at grants two days after they were made. Removes consents whose code was never redeemed, and what `prompt=none` made: it could not be refreshed, so
+/// it has expired. Grant ids are ordered by time, so a mark says up to where that was seen to.
+fn sweep_young(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<Swept> {
+    const MARK: &str = "unredeemed_swept_up_to";
     let db = batch.db;
-    let to = GrantId::new(now.plus(-UNREDEEMED_KEPT_FOR), [0; 4]).number();
-    let mark: i64 = super::meta(db, "unredeemed_swept_up_to")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let two_days_ago = now.plus(-UNREDEEMED_KEPT_FOR);
+    let to = GrantId::new(two_days_ago, [0; 4]).number();
+    let mark: i64 = super::meta(db, MARK)?.and_then(|text| text.parse().ok()).unwrap_or(0);
     // One that is ahead was set by a wrong clock, and hides what came since.
     let from = if mark > to { 0 } else { mark };
     let mut query = db.prepare_cached(
-        "SELECT grant_id, next_slip = 0 AND ended = 0 FROM counterfoil WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?3",
+        "SELECT grant_id, next_slip = 0 AND ended = 0, parent IS NOT NULL AND terms.expires_at <= ?3 \
+         FROM counterfoil JOIN terms USING (grant_id) WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?4",
     )?;
-    let seen =
-        query.query_map(params![from, to, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
-    let Some((last, _)) = seen.last() else { return Ok((0, false)) };
-    let mut removed = 0;
-    for (grant, _) in seen.iter().filter(|(_, unredeemed)| *unredeemed) {
-        db.prepare_cached("DELETE FROM counterfoil WHERE grant_id = ?1")?.execute([grant])?;
-        db.prepare_cached("DELETE FROM terms WHERE grant_id = ?1")?.execute([grant])?;
-        removed += 1;
+    let mut swept = Swept::default();
+    let (mut seen, mut last) = (0, None);
+    let mut rows = query.query(params![from, to, now.unix(), STEP])?;
+    while let Some(row) = rows.next()? {
+        let (grant, unredeemed, silent): (i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if unredeemed || silent {
+            for delete in [
+                "DELETE FROM ending WHERE grant_id = ?1",
+                "DELETE FROM counterfoil WHERE grant_id = ?1",
+                "DELETE FROM terms WHERE grant_id = ?1",
+            ] {
+                db.prepare_cached(delete)?.execute([grant])?;
+            }
+            *(if unredeemed { &mut swept.unredeemed } else { &mut swept.silent }) += 1;
+        }
+        (seen, last) = (seen + 1, Some(grant));
     }
-    super::set_meta(db, "unredeemed_swept_up_to", &last.to_string())?;
-    Ok((removed, seen.len() == STEP as usize))
+    if let Some(last) = last {
+        super::set_meta(db, MARK, &last.to_string())?;
+    }
+    swept.more = seen == STEP;
+    Ok(swept)
 }

@@ -21,6 +21,7 @@ macro_rules! on {
         on! { $module, $engine:
             redeem {
                 a_slip_is_torn_once_and_names_its_successor,
+                replays_are_told_of_many_grants_at_once,
                 of_a_hundred_concurrent_redemptions_one_wins,
                 slips_of_many_grants_are_torn_together,
                 a_slip_and_its_successor_that_wait_together_are_torn_in_turn,
@@ -42,6 +43,7 @@ macro_rules! on {
                 it_dies_with_its_consent_at_every_node_and_after_a_restart,
                 a_grant_hangs_on_a_living_consent_of_the_same_customer_and_client_alone,
                 it_is_in_no_list_of_the_customer_and_in_that_of_the_operator,
+                what_expired_a_day_after_it_was_made_is_swept_and_its_consent_is_not,
                 what_a_code_is_bound_to_is_known_to_its_exchange,
             }
             removals {

@@ -2,6 +2,7 @@
 
 use crate::bench::Bench;
 use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, refused, torn};
+use crate::sweep::{moved, sweep};
 use counterfoil_core::client::ClientSettings;
 use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
@@ -10,7 +11,7 @@ use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::OnReplay;
-use counterfoil_store::{CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store, SweepTime};
+use counterfoil_store::{CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store};
 use std::sync::Arc;
 
 /// A grant to make that hangs on another.
@@ -186,6 +187,22 @@ pub async fn it_is_in_no_list_of_the_customer_and_in_that_of_the_operator(bench:
     assert_eq!((all.len(), all.iter().filter(|(_, above)| *above == Some(parent.grant)).count()), (8, 6));
 }
 
+pub async fn what_expired_a_day_after_it_was_made_is_swept_and_its_consent_is_not(bench: Bench) {
+    let store = bench.open().await;
+    store.note_time(NOW).await.unwrap();
+    let (code, parent) = grant(&store, 1).await;
+    torn(redeem(&store, code, &parent).await);
+    let of_a_day = hanging(2, &parent);
+    let of_a_day = NewGrant { terms: Terms { expires_at: NOW.plus(DAY), ..of_a_day.terms }, ..of_a_day };
+    store.create_grant(of_a_day.clone()).await.unwrap();
+    let code = Slip { key: KEY, grant: of_a_day.terms.grant, number: 0, issued_at: NOW, seal: of_a_day.seal };
+    torn(redeem(&store, code, &Arc::new(of_a_day.terms.clone())).await);
+    sweep(&store, moved(1)).await;
+    assert!(store.grant(code.grant).await.unwrap().is_some());
+    sweep(&store, moved(3)).await;
+    assert!(store.grant(code.grant).await.unwrap().is_none() && store.grant(parent.grant).await.unwrap().is_some());
+}
+
 pub async fn what_a_code_is_bound_to_is_known_to_its_exchange(bench: Bench) {
     let store = bench.open().await;
     let mut new = new_grant(1);
@@ -200,21 +217,7 @@ pub async fn what_a_code_is_bound_to_is_known_to_its_exchange(bench: Bench) {
     assert_eq!(store.code(plain.grant).await.unwrap(), Some(new_grant(2).code));
     assert_eq!(store.code(new_grant(3).terms.grant).await.unwrap(), None);
     // Long after the code can be exchanged or replayed.
-    torn(redeem(&store, Slip { key: KEY, grant: plain.grant, number: 0, issued_at: NOW, seal: new_grant(2).seal }, &plain).await);
     store.note_time(NOW).await.unwrap();
-    let sweep = async |days| {
-        let time = SweepTime { now: NOW.plus(days * DAY), ahead: days * DAY };
-        let mut codes = 0;
-        loop {
-            let swept = store.sweep(time).await.unwrap();
-            codes += swept.codes;
-            if !swept.more {
-                break codes;
-            }
-        }
-    };
-    assert_eq!(sweep(1).await, 0);
-    assert_eq!(sweep(3).await, 2);
-    assert_eq!(store.code(plain.grant).await.unwrap(), None);
-    assert!(store.living(&plain).await.unwrap().is_some());
+    sweep(&store, moved(3)).await;
+    assert_eq!(store.code(new.terms.grant).await.unwrap(), None);
 }

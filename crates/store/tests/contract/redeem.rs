@@ -19,6 +19,34 @@ pub async fn a_slip_is_torn_once_and_names_its_successor(bench: Bench) {
     assert_eq!(store.audit(code.grant).await.unwrap()[0].event, "code_replayed");
 }
 
+pub async fn replays_are_told_of_many_grants_at_once(bench: Bench) {
+    let store = bench.open().await;
+    let mut grants = Vec::new();
+    for n in 0..4 {
+        let (code, _) = grant(&store, n).await;
+        let first = torn(redeem(&store, presented(code, NOW, 1)).await);
+        // The code of the first, a refresh token of the second; one of the third that is ahead of its counterfoil, which is another event.
+        if n == 1 {
+            torn(redeem(&store, presented(first, NOW, 2)).await);
+        }
+        let again = match n {
+            0 => Some(code),
+            1 => Some(first),
+            2 => Some(Slip { number: 7, ..first }),
+            _ => None,
+        };
+        if let Some(slip) = again {
+            refused(redeem(&store, presented(slip, NOW.plus(1), 3)).await);
+        }
+        grants.push(code.grant);
+    }
+    let mut replayed = store.replayed(&grants).await.unwrap();
+    replayed.sort();
+    assert_eq!(replayed, grants[..2]);
+    assert_eq!(store.replayed(&grants[1..2]).await.unwrap(), grants[1..2]);
+    assert_eq!(store.replayed(&[]).await.unwrap(), []);
+}
+
 pub async fn of_a_hundred_concurrent_redemptions_one_wins(bench: Bench) {
     let store = bench.open().await;
     let store = Arc::new(store);

@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `days` after [`NOW`], by the clock of a sandbox that was moved so far.
-fn moved(days: Seconds) -> SweepTime {
+pub fn moved(days: Seconds) -> SweepTime {
     SweepTime { now: NOW.plus(days * DAY), ahead: days * DAY }
 }
 
-async fn sweep(store: &Store, time: SweepTime) {
+pub async fn sweep(store: &Store, time: SweepTime) {
     while store.sweep(time).await.unwrap().more {}
 }
 

@@ -6,12 +6,13 @@
 mod setting;
 mod version_1;
 
+use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::CodeBinding;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
-use counterfoil_store::{Ending, Endings, GrantFilter, OpenError, Store};
+use counterfoil_store::{Ending, Endings, GrantFilter, OpenError, Store, SweepTime};
 use setting::{KEY, NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 use version_1::{Engine, Place, SETTINGS};
 
@@ -110,6 +111,9 @@ async fn goes_on(engine: Engine) {
     assert_eq!((index("consent_by_customer"), index("terms_by_customer")), ("1".into(), "0".into()));
     assert_eq!(store.end_grant(code(13).grant, EndedBy::Client, NOW).await.unwrap(), Ending::Ended);
     assert_eq!(store.outgoing_events(10).await.unwrap().len(), 1);
+    store.note_time(NOW).await.unwrap();
+    while store.sweep(SweepTime { now: NOW.plus(3 * DAY), ahead: 3 * DAY }).await.unwrap().more {}
+    assert!(store.terms(code(12).grant).await.unwrap().is_some());
 }
 
 /// Statements of version 1's nodes, beside this one.

@@ -14,6 +14,7 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
     if app.client(client).is_none() {
         return Err(Failure::usage(format!("there is no client `{client}` to grade")));
     }
+    output::wait_for_no_reader()?;
     // Nobody is told of the address before the client is graded, so its first request counts.
     grade::start(&app, client).await.map_err(|_| Failure::failed("the grading could not be started"))?;
     introduce(&app.settings.issuer, client);
@@ -30,8 +31,9 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
     grade::stop(&app);
     watching.abort();
     let Some(Progress { outcome, report, .. }) = progress(&app) else { return Err(Failure::failed("nothing was graded")) };
-    reports::write(wanted, &report)?;
+    let written = reports::write(wanted, &report);
     output::say(&text::summary(&report, output::colour()));
+    written?;
     let tally = report.tally();
     match outcome {
         Some(Outcome::NobodyCame) => {

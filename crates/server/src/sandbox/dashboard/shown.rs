@@ -36,13 +36,17 @@ pub(super) async fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&F
     });
     let filter = GrantFilter { client: None, customer: None, before: None, limit: GRANTS };
     let grants = app.store.grants(&filter).await?;
-    let grant_texts: Vec<_> = grants.iter().map(|grant| (grant.terms.grant.to_string(), grant.terms.created_at.to_string())).collect();
+    let grant_texts: Vec<_> = grants
+        .iter()
+        .map(|Grant { terms, .. }| (terms.grant.to_string(), terms.created_at.to_string(), terms.parent.map(|parent| parent.to_string())))
+        .collect();
     let states: Vec<_> = grants.iter().map(|grant| state(grant, now)).collect();
-    let grants = grants.iter().zip(&grant_texts).zip(&states).map(|((grant, (id, since)), state)| GrantShown {
+    let grants = grants.iter().zip(&grant_texts).zip(&states).map(|((grant, (id, since, parent)), state)| GrantShown {
         id,
         client: &grant.terms.client,
         customer: &grant.terms.customer.customer,
         since,
+        parent: parent.as_deref(),
         next_slip: grant.counterfoil.next_slip,
         slip_expired: grant.counterfoil.expires_at <= now,
         state,

@@ -1,0 +1,255 @@
+//! The log of a server, on stderr. Lines go through a bounded queue to a thread that writes them, so that no request waits for a reader that stalls or for
+//! a disk that is full: lines are dropped then, and counted.
+
+use crate::Failure;
+use counterfoil_server::LogCounts;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tracing::Metadata;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that may wait to be written: a second of requests under full load, 4 MiB of them.
+const LONGEST_QUEUE: usize = 16_384;
+/// How long a process that ends waits for what it said to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often it looks.
+const MOMENT: Duration = Duration::from_millis(5);
+/// The target of what is said right before the process ends: it is written at once, or not at all where that would take time.
+const FATAL: &str = "fatal";
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For a developer's terminal.
+    Text,
+}
+
+/// What the log shows: a level, or a list such as `warn,request=info`, whose misspelt words would otherwise silence it.
+pub(crate) fn check(filter: &str) -> Result<EnvFilter, Failure> {
+    let wrong = || {
+        Failure::usage(format!("`log` must be error, warn, info, debug, trace or off, or a list such as warn,request=info, not `{filter}`"))
+    };
+    if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
+        return Err(wrong());
+    }
+    // The migration library tells every step at info, the driver every notice; what matters of them reaches us as errors.
+    EnvFilter::try_new(format!("{filter},refinery_core=warn,tokio_postgres=warn")).map_err(|_| wrong())
+}
+
+/// The log of this process, once it is a server.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Starts the log, on stderr.
+pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
+    let filter = check(filter)?;
+    // Not through std's handle, whose lock would be held for as long as a reader stalls.
+    let stderr = || io::stderr().as_fd().try_clone_to_owned().map(File::from).map_err(Failure::failed);
+    let (writer, at_once) = (stderr()?, stderr()?);
+    let log = LOG.get_or_init(|| Log::to(writer, at_once));
+    // What it does about errors of its own is to print them to stderr, and to panic where that fails.
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).log_internal_errors(false);
+    match format {
+        Format::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),
+        Format::Text => lines.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),
+    }
+    .map_err(Failure::failed)
+}
+
+/// What became of the lines of this process.
+pub(crate) fn counts() -> LogCounts {
+    LOG.get().map(Log::counts).unwrap_or_default()
+}
+
+/// Writes a message for people with the log's lines, so that it can't hold up a server either; false where there is no log, since this is no server.
+pub(crate) fn tell(message: &str) -> bool {
+    let log = LOG.get();
+    if let Some(log) = log {
+        log.queue(format!("{message}\n").as_bytes());
+    }
+    log.is_some()
+}
+
+/// Gives what was said a while to be written. To be called before the process ends.
+pub(crate) fn flush() {
+    if let Some(log) = LOG.get() {
+        log.flush();
+    }
+}
+
+/// Has panics told in the log, or on stderr where there is none. Nothing in it panics: that would end the process.
+pub(crate) fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        if LOG.get().is_some() {
+            tracing::error!(%panic, backtrace = backtrace.map(tracing::field::display), "this is a bug");
+        } else {
+            tell_panic(&mut io::stderr(), panic, backtrace.as_ref());
+        }
+    }));
+}
+
+/// That it can't be told is no reason to fail twice.
+fn tell_panic(to: &mut impl Write, panic: &dyn Display, backtrace: Option<&Backtrace>) {
+    let backtrace = backtrace.map(|backtrace| format!("\n{backtrace}")).unwrap_or_default();
+    let _ = writeln!(to, "counterfoil: this is a bug: {panic}{backtrace}");
+}
+
+/// A log whose lines are written by a thread of its own.
+struct Log {
+    queue: NonBlocking,
+    lines: Arc<Lines>,
+    /// Where the thread writes to.
+    at_once: File,
+    /// Never dropped: where the queue is full, that says so on stdout, which waits for a reader or panics.
+    _thread: WorkerGuard,
+}
+
+/// Where lines are that were not dropped.
+#[derive(Default)]
+struct Lines {
+    /// Given to the queue, those that it did not take too.
+    given: AtomicU64,
+    /// Done with, written or not.
+    done: AtomicU64,
+    write_errors: AtomicU64,
+}
+
+impl Log {
+    fn to(writer: impl Write + Send + 'static, at_once: File) -> Self {
+        let lines = Arc::new(Lines::default());
+        let writer = LineWriter { to: writer, lines: lines.clone(), torn: false };
+        let (queue, thread) = NonBlockingBuilder::default().buffered_lines_limit(LONGEST_QUEUE).thread_name("log").finish(writer);
+        Self { queue, lines, at_once, _thread: thread }
+    }
+
+    fn counts(&self) -> LogCounts {
+        LogCounts { dropped: self.dropped(), write_errors: self.lines.write_errors.load(Ordering::SeqCst) }
+    }
+
+    fn dropped(&self) -> u64 {
+        u64::try_from(self.queue.error_counter().dropped_lines()).unwrap_or(u64::MAX)
+    }
+
+    /// Gives a line to the thread, or drops it where too many wait.
+    fn queue(&self, line: &[u8]) {
+        self.lines.given.fetch_add(1, Ordering::SeqCst);
+        // It never fails: what is dropped is counted.
+        let _ = self.queue.clone().write(line);
+    }
+
+    /// Writes a line past the queue, unless the writer would have to wait.
+    fn write_at_once(&self, line: &[u8]) {
+        let mut stderr = [PollFd::new(&self.at_once, PollFlags::OUT)];
+        if poll(&mut stderr, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
+            let _ = (&self.at_once).write(line);
+        }
+    }
+
+    /// Waits until nothing waits any more, or for as long as it may take.
+    fn flush(&self) {
+        let began = Instant::now();
+        while self.waiting() > 0 && began.elapsed() < LAST_WORDS {
+            sleep(MOMENT);
+        }
+    }
+
+    /// How many lines wait to be written.
+    fn waiting(&self) -> u64 {
+        // Read before those that were given, or lines that come meanwhile would hide others.
+        let gone = self.dropped() + self.lines.done.load(Ordering::SeqCst);
+        self.lines.given.load(Ordering::SeqCst).saturating_sub(gone)
+    }
+}
+
+impl<'a> MakeWriter<'a> for &'static Log {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { log: self, is_fatal: false }
+    }
+
+    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Line {
+        Line { log: self, is_fatal: about.target() == FATAL }
+    }
+}
+
+/// What one line is written with.
+struct Line {
+    log: &'static Log,
+    is_fatal: bool,
+}
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.is_fatal {
+            self.log.write_at_once(line);
+        } else {
+            self.log.queue(line);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes lines, each given as a whole, and counts those that it can't write. It never fails, since nobody could be told.
+struct LineWriter<W> {
+    to: W,
+    lines: Arc<Lines>,
+    /// Whether what was written last is half a line.
+    torn: bool,
+}
+
+impl<W: Write> LineWriter<W> {
+    fn put(&mut self, text: &[u8]) -> io::Result<()> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            match self.to.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    self.torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Another process made the pipe so; this thread may wait.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(MOMENT),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for LineWriter<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let ended = if self.torn { self.put(b"\n") } else { Ok(()) };
+        if ended.and_then(|()| self.put(line)).is_err() {
+            self.lines.write_errors.fetch_add(1, Ordering::SeqCst);
+        }
+        self.lines.done.fetch_add(1, Ordering::SeqCst);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What would come of commands whose result holds a secret that is shown once. The command line asks for this first and writes it out, and only
+//! then has the command carried out: where its output can't be written, nothing was changed, and no secret is in use that nobody knows.
+
+use super::{
+    Command, client_exists, client_json, confidential_client, customer_exists, failed, kept_secrets, new_customer, new_customer_json,
+    new_settings, no_customer, settings_json,
+};
+use crate::app::App;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::random;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A client's secret that the operator has been shown already, and is to be put in use as it was shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Announced {
+    /// The secret.
+    pub secret: String,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+impl Announced {
+    /// A secret of 256 random bits.
+    pub(super) fn new(at: Timestamp) -> Self {
+        let bits: String = random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { secret: format!("cf_secret_{bits}"), at }
+    }
+}
+
+impl std::fmt::Debug for Announced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Announced").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// What would come of a command.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Checked {
+    /// The result.
+    pub shown: Value,
+    /// The secret of a client that is in it, for the command to bring along; a public client has none.
+    pub announced: Option<Announced>,
+}
+
+/// Looks at everything that a command may be refused for, and changes nothing.
+pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result<Value, String> {
+    let checked = match command {
+        Command::ClientAdd { id, settings, .. } => {
+            let settings = new_settings(&id, &settings)?;
+            if app.client(&id).is_some() {
+                return Err(client_exists(&id));
+            }
+            let mut shown = settings_json(&id, &settings, now);
+            shown["secrets"] = json!([]);
+            if settings.is_public() { Checked { shown, announced: None } } else { with_secret(shown, 0, now) }
+        }
+        Command::ClientRotateSecret { id, drop_old, .. } => {
+            with_secret(client_json(&*confidential_client(app, &id)?), kept_secrets(drop_old), now)
+        }
+        Command::CustomerAdd { id, accounts, .. } => {
+            let accounts = new_customer(app, &id, accounts.as_ref())?.len();
+            if app.store.customer(&id).await.map_err(failed)?.is_some() {
+                return Err(customer_exists(&id));
+            }
+            Checked { shown: new_customer_json(&id, accounts), announced: None }
+        }
+        Command::CustomerSetPassword { id, .. } => {
+            if app.store.customer(&id).await.map_err(failed)?.is_none() {
+                return Err(no_customer(&id));
+            }
+            Checked { shown: json!(id), announced: None }
+        }
+        _ => return Err("only a command whose result holds a secret is checked before it is carried out".into()),
+    };
+    serde_json::to_value(checked).map_err(failed)
+}
+
+/// The client `shown` with a new secret and the newest `kept` ones of those that it has.
+fn with_secret(mut shown: Value, kept: usize, now: Timestamp) -> Checked {
+    let announced = Announced::new(now);
+    if let Some(secrets) = shown["secrets"].as_array_mut() {
+        secrets.drain(..secrets.len().saturating_sub(kept));
+        secrets.push(json!({ "created_at": now.to_string(), "last_used_at": null }));
+    }
+    shown["client_secret"] = announced.secret.as_str().into();
+    Checked { shown, announced: Some(announced) }
+}
