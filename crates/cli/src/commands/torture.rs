@@ -118,7 +118,7 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
     let signals = Signals::watch()?;
     let origins: Vec<_> = nodes.iter().map(|node| node.origin.clone()).collect();
     let (count, issuer) = (origins.len(), origins[0].clone());
-    let run = Arc::new(Run::new(http, origins, progress, json));
+    let run = Arc::new(Run::new(http, origins, progress, json, restart_database.is_some()));
     let time = if kills.is_some() { None } else { Some(minutes.unwrap_or(Duration::from_secs(60))) };
     let watching = [tokio::spawn(watch(run.clone(), signals, time)), tokio::spawn(tell(run.clone()))];
     let working: Vec<_> = (0..usize::from(clients))

@@ -25,6 +25,8 @@ pub(super) enum Fault {
     RefusedWithoutCause,
     /// A client that went on asking was never answered.
     NoAnswer,
+    /// A server that runs, on a database that does, answered nothing but 503 for a while.
+    Unavailable,
     /// An answer that the documentation does not know.
     Unexpected,
     /// A server ended by itself, panicked, or did not start again.
@@ -41,6 +43,7 @@ impl Fault {
             Self::EndingLost => "ending lost",
             Self::RefusedWithoutCause => "refused without cause",
             Self::NoAnswer => "no answer",
+            Self::Unavailable => "unavailable",
             Self::Unexpected => "unexpected answer",
             Self::ServerFailed => "server failed",
         }

@@ -65,8 +65,9 @@ impl Killer {
                     self.nodes[node].program = upgrade.program(program);
                     run.incident(format!("node {} is replaced by {}", node + 1, self.nodes[node].program.display()));
                     kill(run, &mut self.nodes[node])?;
+                    let began = run.now();
                     self.revive(run, node).await?;
-                    run.tally().replacements += 1;
+                    run.tally().replaced(run.now().saturating_sub(began));
                 }
                 Step::Finish => match upgrade.finish().await {
                     Ok(raised) => run.incident(raised),
@@ -143,7 +144,10 @@ impl Killer {
             () = run.reaches(Phase::Over) => return Ok(()),
         };
         match started {
-            Ok(()) => run.incident(format!("node {} is back", node.number)),
+            Ok(()) => {
+                run.server_is(at, true);
+                run.incident(format!("node {} is back", node.number));
+            }
             Err(NotStarted { message, .. }) => {
                 let what = format!("node {} does not start again: {message}", node.number);
                 run.report(Finding { fault: Fault::ServerFailed, what }, None);
@@ -178,6 +182,7 @@ impl Killer {
 }
 
 fn kill(run: &Run, node: &mut Node) -> Result<(), Failure> {
+    run.server_is(node.number - 1, false);
     stop(run, node)?;
     run.tally().kills_of_nodes += 1;
     run.incident(format!("node {} is killed", node.number));

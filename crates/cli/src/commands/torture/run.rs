@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST_PAUSE_MS: usize = 250;
 /// Ended grants that are remembered.
 const GRAVES: usize = 10_000;
+/// For how long a server that runs may answer nothing but 503, as one does that is short of the processor.
+const LONGEST_UNAVAILABLE: Duration = Duration::from_secs(3);
 /// Findings after which nothing new is to be learnt.
 const ENOUGH: usize = 100;
 
@@ -54,12 +56,25 @@ pub(super) struct Run {
     pub(super) progress: ProgressBar,
     /// Whether findings wait for the end.
     json: bool,
+    /// Whether the database is killed too.
+    database_dies: bool,
     began: Instant,
     phase: watch::Sender<Phase>,
     tally: Mutex<Tally>,
     incidents: Mutex<Vec<(Duration, String)>>,
+    /// What is known of each server, in their order.
+    servers: Mutex<Vec<Server>>,
     found: Mutex<Vec<Found>>,
     graves: Mutex<VecDeque<Grant>>,
+}
+
+/// Whether a server answers.
+#[derive(Clone, Copy, Default)]
+struct Server {
+    /// Since when it runs, if it does.
+    up_since: Option<Duration>,
+    /// Since when it has answered nothing but 503.
+    unavailable_since: Option<Duration>,
 }
 
 /// A request that was sent until it was answered: every try, and the tokens that came.
@@ -73,12 +88,15 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run {
-    pub(super) fn new(http: Client, origins: Vec<String>, progress: ProgressBar, json: bool) -> Self {
+    pub(super) fn new(http: Client, origins: Vec<String>, progress: ProgressBar, json: bool, database_dies: bool) -> Self {
+        let running = Server { up_since: Some(Duration::ZERO), unavailable_since: None };
         Self {
+            servers: Mutex::new(vec![running; origins.len()]),
             http,
             origins,
             progress,
             json,
+            database_dies,
             began: Instant::now(),
             phase: watch::Sender::new(Phase::Torture),
             tally: Mutex::default(),
@@ -121,10 +139,46 @@ impl Run {
         lock(&self.incidents).push((self.now(), what));
     }
 
+    /// A server was killed or, with `is_up`, is back.
+    pub(super) fn server_is(&self, node: usize, is_up: bool) {
+        lock(&self.servers)[node] = Server { up_since: is_up.then(|| self.now()), unavailable_since: None };
+    }
+
+    /// An answer that says nothing: 503, or none at all.
+    fn lost_by(&self, node: usize, sent: Duration, why: &str) {
+        if why.starts_with("503") {
+            self.was_answered(node, sent, true);
+        }
+    }
+
+    /// Looks whether a server that was up when it was asked at `sent` is there for its clients. One whose database may be dead is excused.
+    fn was_answered(&self, node: usize, sent: Duration, unavailable: bool) {
+        let now = self.now();
+        let mut servers = lock(&self.servers);
+        let server = &mut servers[node];
+        if server.up_since.is_none_or(|since| since > sent) {
+            return;
+        }
+        let since = unavailable.then(|| *server.unavailable_since.get_or_insert(now));
+        server.unavailable_since = since;
+        let Some(since) = since else { return };
+        self.tally().unavailable += 1;
+        if now.saturating_sub(since) >= LONGEST_UNAVAILABLE && !self.database_dies {
+            server.up_since = None;
+            drop(servers);
+            let what = format!("node {} answered nothing but 503 for {} seconds", node + 1, LONGEST_UNAVAILABLE.as_secs());
+            self.report(Finding { fault: Fault::Unavailable, what }, None);
+        }
+    }
+
     /// Sends a request once.
     pub(super) async fn ask_once(&self, request: Request<'_>, node: usize) -> Asking {
         let sent = self.now();
         let (answer, issued) = requests::send(&self.http, &self.origins[node], &request).await;
+        match &answer {
+            Answer::Lost(why) => self.lost_by(node, sent, why),
+            _ => self.was_answered(node, sent, false),
+        }
         Asking { tries: vec![Event { sent, answered: self.now(), node: node + 1, asked: request.asked, answer }], issued }
     }
 
@@ -156,8 +210,12 @@ impl Run {
     pub(super) async fn code(&self, chance: &mut Chance, client: &SeedClient, customer: &str) -> Option<String> {
         let (began, mut tries) = (self.now(), 0);
         while self.phase() < Phase::Over {
-            let origin = &self.origins[chance.below(self.origins.len())];
-            let answer = requests::code(&self.http, origin, client, customer).await;
+            let (node, sent) = (chance.below(self.origins.len()), self.now());
+            let answer = requests::code(&self.http, &self.origins[node], client, customer).await;
+            match &answer {
+                Err(Answer::Lost(why)) => self.lost_by(node, sent, why),
+                _ => self.was_answered(node, sent, false),
+            }
             let waited = self.now().saturating_sub(began);
             match answer {
                 Ok(code) => {
