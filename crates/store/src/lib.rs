@@ -21,6 +21,7 @@
 
 mod address;
 mod audit;
+mod background;
 mod backup;
 mod columns;
 mod copy;
@@ -38,6 +39,7 @@ mod loss;
 mod pending;
 mod postgres;
 mod record;
+mod recovery;
 mod redeem;
 mod removed;
 mod restore;

@@ -1,19 +1,15 @@
 //! The store: what each verb promises, and which engine keeps the promise.
 
-use crate::backup::{Backup, BackupError};
 use crate::counts::StoreCounts;
-use crate::endings::Endings;
 use crate::error::{OpenError, StoreError};
 use crate::kept::{Kept, OfCustomer, Whose};
-use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::postgres::Postgres;
 use crate::record::{
     Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer, Ending, Grant, GrantFilter, NewCustomer,
-    NewGrant, OldGrants, Session, SignIn, StoredKeys, SweepTime, Swept,
+    NewGrant, Session, SignIn, StoredKeys,
 };
 use crate::redeem::{Redeem, Redeemed};
-use crate::restore::{RestoreError, Restored};
 use crate::sqlite::Sqlite;
 use crate::{OpenOptions, StoreAddress};
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
@@ -22,7 +18,6 @@ use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::secret::Secret;
 use counterfoil_core::verdict::Counterfoil;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The store. All its verbs may be called from many tasks at once; it is opened and used within a tokio runtime.
@@ -41,9 +36,6 @@ pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
-
-/// Endings that are applied in one transaction.
-const AT_ONCE: usize = 50;
 
 /// Hands a verb to the engine: one answers at once, the other is awaited.
 macro_rules! read {
@@ -432,41 +424,6 @@ impl Store {
     }
 }
 
-/// What is done in the background.
-impl Store {
-    /// Takes one step in removing what is short-lived and over: sessions, failures to sign in, audit entries beyond their retention, consents that
-    /// were never completed.
-    pub fn sweep(&self, time: SweepTime) -> Pending<Swept> {
-        write!(self, sweep(time))
-    }
-
-    /// Looks at some of the grants that are old enough to be due for removal, those after `after`; changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn old_grants(&self, after: Option<GrantId>, time: SweepTime) -> Result<OldGrants, StoreError> {
-        read!(self, old_grants(after, time))
-    }
-
-    /// Removes those of `grants` that ended or expired long ago; gives how many. Promise: none that lives, and none for its age.
-    pub fn remove_grants(&self, grants: Vec<GrantId>, time: SweepTime) -> Pending<u64> {
-        write!(self, remove_grants(grants, time))
-    }
-
-    /// How many grants nobody has ended, roughly: a database's own estimate, where it has one. May take seconds.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn count_grants(&self) -> Result<u64, StoreError> {
-        read!(self, count_grants())
-    }
-
-    /// Takes one step in giving each grant that a removal ended its own ending, audit entry and notification; true where there is more.
-    pub fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
-        write!(self, work_off_removals(now))
-    }
-}
-
 /// What servers on one store share beside its rows.
 impl Store {
     /// How far the sandbox's clock is ahead of the machine's, in seconds.
@@ -506,69 +463,5 @@ impl Store {
     /// Replaces the keys in the store, if the `before`-th are still there (0: there are none). False where another node came first.
     pub fn swap_keys(&self, before: i64, document: Vec<u8>) -> Pending<bool> {
         write!(self, swap_keys(before, document))
-    }
-}
-
-/// Backups, and what follows a loss of data.
-impl Store {
-    /// Copies the store, while it is used, to a new file at `to`, an absolute path.
-    ///
-    /// Promise: the copy is what the store was at one moment after the call, so with everything that was answered before it; whole, checked and on disk once
-    /// this is answered, and otherwise not there. No write waits for more than one small step of it at a time.
-    ///
-    /// # Errors
-    /// [`BackupError`], in words for the operator; a store in a database is not copied so.
-    pub async fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
-        match &self.engine {
-            Engine::Sqlite(engine) => engine.backup(to).await,
-            Engine::Postgres(_) => Err(BackupError::OfDatabase),
-        }
-    }
-
-    /// Puts the backup `from` in the place of the store at `options.address`, which no process may have open, and declares the loss of what
-    /// came after it. Takes a while and blocks.
-    ///
-    /// Promise: the backup is held against kind, issuer and schema and is checked before anything is touched; from any moment on there is either the old store or the
-    /// restored one with the loss declared, whenever this is cut short; the old one is kept.
-    ///
-    /// # Errors
-    /// [`RestoreError`], in words for the operator.
-    pub fn restore(
-        options: &OpenOptions,
-        from: &Path,
-        endings: &Endings,
-        accept_lost_endings: bool,
-        now: Timestamp,
-    ) -> Result<Restored, RestoreError> {
-        match &options.address {
-            StoreAddress::Sqlite(path) => crate::sqlite::restore::restore(path, options, from, endings, accept_lost_endings, now),
-            StoreAddress::Postgres(_) => Err(RestoreError::OfDatabase),
-        }
-    }
-
-    /// Declares that data was lost: the store came back from a backup or a standby and has forgotten what came after. Raises the epoch, so that each
-    /// grant accepts once a refresh token that is newer than its counterfoil knows; has `endings` take effect that it has forgotten; ends all browser sessions.
-    ///
-    /// Promise: once answered, it is so at every node; doing it again is safe, and needed where it failed. The epoch is raised last, at once. Grants are ended as
-    /// the endings say, when and by whom; a client or customer of an earlier era than a removal made is removed. Where endings are accepted as lost,
-    /// [`Store::bearers_from`] is `now`, and is never moved back.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn declare_loss(&self, endings: &Endings, accept_lost_endings: bool, now: Timestamp) -> Result<LossDeclared, StoreError> {
-        let mut declared = LossDeclared::default();
-        for lines in endings.lines.chunks(AT_ONCE) {
-            declared.count(write!(self, apply_endings(lines.to_vec())).await?);
-        }
-        (declared.epoch, declared.bearers_from) = write!(self, raise_epoch(accept_lost_endings.then_some(now))).await?;
-        Ok(declared)
-    }
-
-    /// Before when bearers were issued that must be refused: endings were lost, and any of them may have been revoked.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        read!(self, bearers_from())
     }
 }
