@@ -20,7 +20,8 @@ fn a_clock_behind_the_last_use_of_the_store_or_years_ahead_of_it_is_refused_in_w
     live.serve().stop();
     for (seconds, words) in [(800 * DAY + 90, "800 days later"), (3690, "61 minutes later"), (-800 * DAY - 90, "800 days earlier")] {
         used_ahead(&live, seconds);
-        let expected = [words, "set the clock right", "--accept-clock", "clock repair"];
+        let remedy = if seconds > 0 { "clock repair" } else { "clock accept" };
+        let expected = [words, "set the clock right", "--accept-clock", remedy];
         finish(&mut live.command(), "").refused(1, &expected);
         // Nor does any other command date something by it.
         live.admin("client list").refused(1, &[words]);
@@ -50,10 +51,17 @@ async fn the_operator_may_insist_or_mend() {
     server.stop();
     live.serve().stop();
 
-    for remedy in ["accept", "repair"] {
+    let today = Clock::live().now();
+    let day = |days: Seconds| today.plus(days * DAY).to_string()[..10].to_owned();
+    for remedy in ["accept".to_owned(), format!("repair --today {}", day(0))] {
         used_ahead(&live, 800 * DAY + 90);
         finish(&mut live.command(), "").refused(1, &["800 days later"]);
         live.admin(&format!("clock {remedy} --json")).json();
         live.serve().stop();
     }
+    // With a clock that is behind, everything would be dated in the future.
+    for (today, words) in [(day(10), "today is"), (day(-10), "Nothing was changed"), ("soon".to_owned(), "not a day")] {
+        live.admin(&format!("clock repair --today {today}")).refused(1, &[words]);
+    }
+    live.admin("clock repair").refused(2, &["--today"]);
 }

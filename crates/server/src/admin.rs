@@ -95,7 +95,9 @@ pub enum Command {
     },
     ClockStatus,
     ClockAccept,
-    ClockRepair,
+    ClockRepair {
+        today: String,
+    },
     Backup {
         to: PathBuf,
     },
@@ -142,7 +144,7 @@ impl Command {
 
     /// Whether it is about the clock, and so meant for when that is wrong.
     pub fn is_about_the_clock(&self) -> bool {
-        matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair)
+        matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair { .. })
     }
 
     /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
@@ -228,7 +230,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
         Command::GrantSweep { all } => clock::sweep(app, all).await,
         Command::ClockStatus => clock::status(app).await,
         Command::ClockAccept => clock::accept(app).await,
-        Command::ClockRepair => clock::repair(app).await,
+        Command::ClockRepair { today } => clock::repair(app, &today).await,
         Command::KeysList => Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token))),
         Command::KeysRotate { compromised } => {
             match compromised {

@@ -8,7 +8,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::grade::ID_TOKEN_WHILE_GRADED;
 use arc_swap::ArcSwap;
 use counterfoil_core::client::{Client, ClientSettings};
-use counterfoil_core::clock::{Clock, Seconds, Timestamp};
+use counterfoil_core::clock::{Clock, SKEW, Seconds, Timestamp};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::redirect_uri;
 use counterfoil_core::settings::Settings;
@@ -132,7 +132,16 @@ impl App {
     /// [`StoreError`]; what is in memory stays as it was.
     pub async fn reload_bearers_from(&self) -> Result<(), StoreError> {
         let from = self.store.bearers_from().await?;
-        // It may be earlier than before: a repair takes it back where a wrong clock had set it ahead.
+        let now = self.clock.now();
+        let from = from.map(|from| {
+            if from.since(now) <= SKEW {
+                return from;
+            }
+            tracing::error!(%from, "bearers are refused that were issued before a moment in the future, which a wrong clock has set: taken for now; \
+                `counterfoil clock repair` mends it");
+            now
+        });
+        // It may be earlier than before: a repair takes it back.
         self.bearers_from.store(from.map_or(i64::MIN, Timestamp::unix), Ordering::SeqCst);
         Ok(())
     }

@@ -68,7 +68,7 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
-    let session = session.filter(|session| !asks_afresh && fits(app, session, &request, now));
+    let session = session.filter(|session| !asks_afresh && fits(session, &request, now));
     if prompt_none {
         return without_asking(app, &request, session, now).await;
     }
@@ -82,11 +82,11 @@ async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<
 }
 
 /// Whether a session will do for a request: of the provider asked for, and not older than asked for. Another node may have begun it, by a clock that is a
-/// little behind or ahead.
-pub fn fits(app: &App, session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
+/// little ahead; one that is behind dates it by the request ([`AuthorizationRequest::signed_in_at`]).
+pub fn fits(session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
     let begun = session.authenticated_at;
     request.connector.as_ref().is_none_or(|connector| *connector == session.customer.provider)
-        && request.not_before.is_none_or(|not_before| not_before <= begun.plus(app.store.skew()) && begun <= now.plus(SKEW))
+        && request.not_before.is_none_or(|not_before| (not_before..=now.plus(SKEW)).contains(&begun))
 }
 
 /// `prompt=none`: succeeds only where the customer is signed in and has given this client as much before.

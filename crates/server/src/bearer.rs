@@ -8,7 +8,7 @@ use crate::unknown_key::ring_with;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::access_token::{self, AccessToken};
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{SKEW, Timestamp};
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::verdict::Counterfoil;
@@ -86,8 +86,8 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
         if now >= token.expires_at {
             return not_good("the access token has expired", Some(token.grant));
         }
-        if token.issued_at < app.bearers_from() {
-            return not_good(LOST, Some(token.grant));
+        if let Some(reason) = not_of_its_time(app, token.issued_at, &terms, now) {
+            return not_good(reason, Some(token.grant));
         }
         return Ok(Ok(Bearer { terms, issued_at: token.issued_at, expires_at: token.expires_at, scopes: token.scopes }));
     }
@@ -102,9 +102,6 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
     if now >= claims.exp {
         return not_good("the ID token has expired", grant);
     }
-    if claims.iat < app.bearers_from() {
-        return not_good(LOST, grant);
-    }
     let (terms, _) = match living(app, claims.grant_id).await? {
         Ok(found) => found,
         Err(reason) => return not_good(reason, grant),
@@ -112,8 +109,25 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
     if *terms.client != *claims.aud {
         return not_good("it is of another client", grant);
     }
+    if let Some(reason) = not_of_its_time(app, claims.iat, &terms, now) {
+        return not_good(reason, grant);
+    }
     let scopes = terms.scopes;
     Ok(Ok(Bearer { terms, issued_at: claims.iat, expires_at: claims.exp, scopes }))
+}
+
+/// Why a token is not good that was issued at `issued_at` and has not expired.
+fn not_of_its_time(app: &App, issued_at: Timestamp, terms: &Terms, now: Timestamp) -> Option<&'static str> {
+    if issued_at < app.bearers_from() {
+        Some(LOST)
+    } else if now >= terms.expires_at {
+        Some("the grant has expired")
+    } else if issued_at.since(now) > SKEW && !app.is_sandbox() {
+        // By a clock that was ahead, so it would be good for too long. A sandbox's clock is moved back at will.
+        Some("it was issued in the future; refresh it")
+    } else {
+        None
+    }
 }
 
 /// The terms and the counterfoil of a living grant, or why there are none.

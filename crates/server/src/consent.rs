@@ -279,7 +279,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
 
 async fn session_for(app: &App, request: &AuthorizationRequest, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, Refused> {
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(session.filter(|session| fits(app, session, request, now)))
+    Ok(session.filter(|session| fits(session, request, now)))
 }
 
 fn to_sign_in(app: &App, request: AuthorizationRequest, browser: &Browser, now: Timestamp) -> Response {

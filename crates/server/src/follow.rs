@@ -140,11 +140,14 @@ async fn changes(app: &App, known: Option<i64>) -> Result<i64, Unavailable> {
     }
     if known != Some(changes) {
         app.store.forget_kept();
+        // Before what is held against the time.
+        if app.is_sandbox() {
+            app.clock.set_offset(app.store.clock_offset().await?);
+        }
         app.reload_clients().await?;
         app.keys.reload(&app.store).await?;
         app.reload_bearers_from().await?;
         if let Some(sandbox) = &app.sandbox {
-            app.clock.set_offset(app.store.clock_offset().await?);
             sandbox.faults.read(&app.store).await?;
         }
     }

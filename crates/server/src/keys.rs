@@ -22,7 +22,6 @@ use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_store::{Store, StoreError, StoredKeys};
 use file::{KeyFile, SigningEntry, SlipEntry};
 use in_store::Sealing;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -196,20 +195,18 @@ impl Keys {
         self.change(store, replace).await.map(drop)
     }
 
-    /// Does what the dates ask for: replaces keys that are old and, where it is known which slip keys old grants need, forgets keys that nothing needs. True
-    /// where anything changed. Nodes may do so at once: one of them changes something.
+    /// Does what the dates ask for: replaces keys that are old and, where they `may_be_forgotten`, forgets those that nothing needs. True where anything
+    /// changed. Nodes may do so at once: one of them changes something.
+    ///
+    /// (S) A slip key is not forgotten for its age alone, which is a clock's word: no grant that nobody ended may need it.
     ///
     /// A key that is dated ahead, by a clock that was wrong, is no reason to make none.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
-    pub async fn keep_up(
-        &self,
-        store: &Store,
-        now: Timestamp,
-        id_token: Seconds,
-        slip_keys_in_use: Option<BTreeSet<SlipKeyId>>,
-    ) -> Result<bool, KeysError> {
+    pub async fn keep_up(&self, store: &Store, now: Timestamp, id_token: Seconds, may_be_forgotten: bool) -> Result<bool, KeysError> {
+        let old = may_be_forgotten && self.held().file.has_old(now, id_token);
+        let in_use = if old { Some(store.slip_keys_in_use().await?) } else { None };
         let keep_up = move |file: &mut KeyFile| {
             let mut changed = false;
             let is_dated_right = |created_at: Timestamp| created_at.since(now) <= SKEW;
@@ -226,7 +223,7 @@ impl Keys {
                 file.slip.push(SlipEntry::new(file.next_slip_key(), now));
                 changed = true;
             }
-            Ok(slip_keys_in_use.as_ref().is_some_and(|in_use| file.forget(now, id_token, in_use)) || changed)
+            Ok(in_use.as_ref().is_some_and(|in_use| file.forget(now, id_token, in_use)) || changed)
         };
         self.change(store, keep_up).await
     }

@@ -3,8 +3,6 @@
 use crate::app::App;
 use crate::sweep;
 use counterfoil_core::clock::Timestamp;
-use counterfoil_core::slip_keys::SlipKeyId;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,29 +26,30 @@ pub async fn keep_going(app: Arc<App>) {
             note_secret_uses(&app).await;
             sweep::short_lived(&app).await;
             // First soon after the start: a server may be restarted every day.
-            let slip_keys = if round % HOURLY == SELDOM - 1 { look_through_old_grants(&app).await } else { None };
-            keep_keys(&app, slip_keys).await;
+            let hourly = round % HOURLY == SELDOM - 1;
+            let beyond_doubt = hourly && look_through_old_grants(&app).await;
+            keep_keys(&app, beyond_doubt).await;
         }
     }
 }
 
-/// Gives the slip keys that the oldest living grants need, if what time it is is beyond doubt.
-async fn look_through_old_grants(app: &App) -> Option<BTreeSet<SlipKeyId>> {
+/// Removes grants that ended long ago. True where what time it is is beyond doubt, as far as that shows in them.
+async fn look_through_old_grants(app: &App) -> bool {
     match sweep::old_grants(app, false).await {
-        Ok(swept) => swept.filter(|swept| !swept.stopped).map(|swept| swept.slip_keys),
+        Ok(swept) => swept.is_some_and(|swept| !swept.stopped),
         Err(error) => {
             tracing::warn!(%error, "old grants are not looked through now");
-            None
+            false
         }
     }
 }
 
-/// Replaces keys whose time has come and, where it is known which slip keys old grants need, forgets keys that nothing needs.
-pub async fn keep_keys(app: &App, slip_keys_in_use: Option<BTreeSet<SlipKeyId>>) {
+/// Replaces keys whose time has come; where they `may_be_forgotten`, forgets those that nothing needs.
+pub async fn keep_keys(app: &App, may_be_forgotten: bool) {
     if app.clock.off().is_some() {
         return;
     }
-    match app.keys.keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token, slip_keys_in_use).await {
+    match app.keys.keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token, may_be_forgotten).await {
         Ok(true) => tracing::info!("keys were rotated on schedule"),
         Ok(false) => {}
         Err(error) => tracing::error!(%error, "keys could not be rotated; the old ones stay in use"),

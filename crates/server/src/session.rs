@@ -32,18 +32,25 @@ pub async fn current(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<O
     }
 }
 
-/// Begins a session of a customer who has just proven who they are, and puts its cookie on the answer. The one before ends.
+/// Begins a session of a customer who has just proven who they are, which counts as done at `authenticated_at`, and puts its cookie on the answer. The one before ends.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn begin(app: &App, headers: &HeaderMap, signed_in: SignedIn, now: Timestamp, response: &mut Response) -> Result<(), StoreError> {
+pub async fn begin(
+    app: &App,
+    headers: &HeaderMap,
+    signed_in: SignedIn,
+    authenticated_at: Timestamp,
+    now: Timestamp,
+    response: &mut Response,
+) -> Result<(), StoreError> {
     if let Some(before) = Cookie::Session.read(app, headers) {
         app.store.end_session(key_of(&before)).await?;
     }
     let cookie = random::bytes();
     let SignedIn { customer, era } = signed_in;
     let session =
-        Session { customer: customer.id, name: customer.name, authenticated_at: now, expires_at: now.plus(LIFETIME), customer_era: era };
+        Session { customer: customer.id, name: customer.name, authenticated_at, expires_at: now.plus(LIFETIME), customer_era: era };
     app.store.create_session(key_of(&cookie), session).await?;
     Cookie::Session.set(app, response, &cookie);
     Ok(())

@@ -110,11 +110,13 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Ok(signed_in) => signed_in,
         Err(reason) => return failed(reason),
     };
-    let next = match &purpose {
-        Purpose::Authorize(_) => format!("/consent?ticket={}", purpose.write(app, &browser.id, now)),
-        Purpose::ConnectedApps => "/connected-apps".to_owned(),
+    let (next, authenticated_at) = match &purpose {
+        Purpose::Authorize(request) => (format!("/consent?ticket={}", purpose.write(app, &browser.id, now)), request.signed_in_at(now)),
+        Purpose::ConnectedApps => ("/connected-apps".to_owned(), now),
     };
     let mut response = see_other(&next);
-    session::begin(app, &headers, signed_in, now, &mut response).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    session::begin(app, &headers, signed_in, authenticated_at, now, &mut response)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(response)
 }

@@ -1,18 +1,16 @@
 //! Sweeping: what is short-lived is removed soon after it is over, and grants long after their end.
 //!
-//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while clocks disagree; the store holds what it removes against a
+//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while clocks disagree, nor for a day after they did by much; the store holds what it removes against a
 //! second clock; a run removes a bounded share of the grants; and where more of those that nobody ended are due at once than can be by right, none is.
 
 use crate::app::App;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_store::{StoreError, SweepTime, Swept};
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an operator must say that it is right.
 const ONE_IN: u64 = 33;
-/// As many may in any case, so that a store of few grants is swept.
+/// As many may in any case, so that a store of few grants is swept; but no more than half of them.
 const FEW: u64 = 10;
 /// Grants that a run removes at the most: one in so many, and as many in any case.
 const RUN_ONE_IN: u64 = 100;
@@ -43,26 +41,25 @@ pub(crate) struct OldGrantsSwept {
     pub(crate) ended: u64,
     /// Grants that nobody ended and that expired long ago.
     pub(crate) expired: u64,
-    /// Grants in the store that nobody ended; only counted where some have expired.
+    /// Grants in the store that nobody ended, those that have expired too; only counted where some are due.
     pub(crate) living: u64,
     /// How many were removed.
     pub(crate) removed: u64,
     /// Whether too many had expired, so that none was removed.
     pub(crate) stopped: bool,
-    /// The slip keys that the oldest living grants need.
-    #[serde(skip)]
-    pub(crate) slip_keys: BTreeSet<SlipKeyId>,
 }
 
-/// Whether anything may be swept now, and by what time.
-fn time(app: &App) -> Option<SweepTime> {
-    let ahead = app.clock.offset();
-    app.clock.off().is_none().then(|| SweepTime { now: app.clock.now(), ahead })
+/// What to sweep by.
+fn time(app: &App) -> SweepTime {
+    SweepTime { now: app.clock.now(), ahead: app.clock.offset() }
 }
 
 /// Removes what is short-lived and over.
 pub(crate) async fn short_lived(app: &App) {
-    let Some(time) = time(app) else { return };
+    if !app.clock.is_settled() {
+        return;
+    }
+    let time = time(app);
     let mut all = [0; KINDS.len()];
     loop {
         match app.store.sweep(time).await {
@@ -87,20 +84,22 @@ pub(crate) async fn short_lived(app: &App) {
     }
 }
 
-/// Looks through the oldest grants, and removes those that ended long ago, within bounds; without bounds where the operator wants `all` gone. `None` where
-/// clocks disagree.
+/// Looks through the oldest grants, and removes those that ended long ago, within bounds. Where the operator wants `all` gone, it needs no more than clocks that
+/// agree. `None` where what time it is is not beyond doubt.
 ///
 /// # Errors
 /// [`StoreError`]; some may have been removed.
 pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsSwept>, StoreError> {
-    let Some(time) = time(app) else { return Ok(None) };
+    if !app.clock.is_settled() && !(all && app.clock.off().is_none()) {
+        return Ok(None);
+    }
+    let time = time(app);
     let mut found = OldGrantsSwept::default();
     let mut after = None;
     loop {
         let page = app.store.old_grants(after, time).await?;
         found.ended += count(&page.ended);
         found.expired += count(&page.expired);
-        found.slip_keys.extend(page.slip_keys);
         after = page.next;
         if after.is_none() {
             break;
@@ -112,7 +111,7 @@ pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsS
         return Ok(Some(found));
     }
     found.living = app.store.count_grants().await?;
-    found.stopped = !all && found.expired > (found.living / ONE_IN).max(FEW);
+    found.stopped = !all && found.expired > (found.living / ONE_IN).max(FEW.min((found.living / 2).max(1)));
     app.metrics.sweep_is_stopped(found.stopped);
     if found.stopped {
         let (expired, living) = (found.expired, found.living);

@@ -1,18 +1,17 @@
 //! Tickets: what a customer is in the middle of, carried by the page itself, so that no node has to remember it.
 //!
-//! A ticket is authenticated under a key of ours and bound to its page and to the browser that it was given to, so a form with one can't be
+//! A ticket is authenticated under a key of ours and bound to the browser that it was given to, so a form with one can't be
 //! made or posted by another site (CSRF), and nothing in it can be changed on the way.
 
 use crate::app::App;
 use crate::consent::Shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::clock::{MINUTE, SKEW, Seconds, Timestamp};
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::same;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Seconds for which a page may be left open before its form is too old.
@@ -45,6 +44,13 @@ pub struct AuthorizationRequest {
     pub not_before: Option<Timestamp>,
 }
 
+impl AuthorizationRequest {
+    /// When a customer signed in who did so for this request, at `now`: not before it asks for, though another node's clock, by which it asked, may be a little ahead.
+    pub fn signed_in_at(&self, now: Timestamp) -> Timestamp {
+        self.not_before.filter(|not_before| (0..=SKEW).contains(&not_before.since(now))).unwrap_or(now)
+    }
+}
+
 /// What a customer signs in for: what the ticket of a sign-in page says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,17 +64,17 @@ pub enum Purpose {
 impl Purpose {
     /// A ticket for this browser alone.
     pub fn write(&self, app: &App, browser: &[u8; 32], now: Timestamp) -> String {
-        write(app, Page::SignIn, self, browser, now)
+        Ticket { expires_at: now.plus(LIFETIME), purpose: self.clone(), shown: None }.write(app, browser)
     }
 
-    /// What a ticket of a sign-in page says; `None` where it is of another page, not ours, not this browser's, or too old.
+    /// What a ticket is for; `None` where it is not ours, not this browser's, or too old.
     pub fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Self> {
-        read(app, Page::SignIn, text, browser, now)
+        Ticket::read(app, text, browser, now).map(|ticket| ticket.purpose)
     }
 }
 
 /// What a client asks, and how the customer was shown it: what the ticket of a consent page says. Nothing else can be allowed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Question {
     /// The request.
     pub request: AuthorizationRequest,
@@ -79,52 +85,44 @@ pub struct Question {
 impl Question {
     /// A ticket for this browser alone.
     pub fn write(&self, app: &App, browser: &[u8; 32], now: Timestamp) -> String {
-        write(app, Page::Consent, self, browser, now)
+        let purpose = Purpose::Authorize(Box::new(self.request.clone()));
+        Ticket { expires_at: now.plus(LIFETIME), purpose, shown: Some(self.shown.clone()) }.write(app, browser)
     }
 
-    /// What a ticket of a consent page says; `None` where it is of another page, not ours, not this browser's, or too old.
+    /// What a ticket of a consent page says; `None` where it does not say what was shown, is not ours, not this browser's, or too old.
     pub fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Self> {
-        read(app, Page::Consent, text, browser, now)
-    }
-}
-
-/// The page that a ticket is part of. None is taken for one of another page.
-#[derive(Clone, Copy, Debug)]
-enum Page {
-    SignIn,
-    Consent,
-}
-
-impl Page {
-    /// Nodes of the first version write and read the first of these, for every page.
-    const fn name(self) -> &'static [u8] {
-        match self {
-            Self::SignIn => b"ticket",
-            Self::Consent => b"consent ticket",
+        match Ticket::read(app, text, browser, now)? {
+            Ticket { purpose: Purpose::Authorize(request), shown: Some(shown), .. } => Some(Self { request: *request, shown }),
+            _ => None,
         }
     }
 }
 
+/// What a page carries. Nodes of the first version write it without what was shown, and read it without looking at that: while nodes are replaced, a page of
+/// one version is answered at the other.
 #[derive(Serialize, Deserialize)]
-struct Ticket<T> {
+struct Ticket {
     expires_at: Timestamp,
-    purpose: T,
+    purpose: Purpose,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Shown>,
 }
 
-fn write<T: Serialize>(app: &App, page: Page, purpose: &T, browser: &[u8; 32], now: Timestamp) -> String {
-    let ticket = Ticket { expires_at: now.plus(LIFETIME), purpose };
-    // These types always serialise.
-    let body = serde_json::to_vec(&ticket).unwrap_or_default();
-    let mac = app.keys.ring().tickets.mac(&[page.name(), browser, &body]);
-    format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
-}
-
-fn read<T: DeserializeOwned>(app: &App, page: Page, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<T> {
-    let (body, mac) = text.split_once('.')?;
-    let (body, mac) = (URL_SAFE_NO_PAD.decode(body).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
-    if !same(&app.keys.ring().tickets.mac(&[page.name(), browser, &body]), &mac) {
-        return None;
+impl Ticket {
+    fn write(&self, app: &App, browser: &[u8; 32]) -> String {
+        // These types always serialise.
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        let mac = app.keys.ring().tickets.mac(&[b"ticket", browser, &body]);
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
     }
-    let ticket: Ticket<T> = serde_json::from_slice(&body).ok()?;
-    (now < ticket.expires_at).then_some(ticket.purpose)
+
+    fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Self> {
+        let (body, mac) = text.split_once('.')?;
+        let (body, mac) = (URL_SAFE_NO_PAD.decode(body).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
+        if !same(&app.keys.ring().tickets.mac(&[b"ticket", browser, &body]), &mac) {
+            return None;
+        }
+        let ticket: Self = serde_json::from_slice(&body).ok()?;
+        (now < ticket.expires_at).then_some(ticket)
+    }
 }

@@ -66,8 +66,9 @@ pub(crate) async fn keep_time(app: Arc<App>) {
             weigh(&app, None);
         }
         let off = app.clock.off().is_some();
-        // At once after a step that was taken over: until then the store knows another time.
-        if look % NOTED_EVERY == 0 || (was_off && !off) {
+        // Not while the clock may turn out to have been ahead: the store would know a moment that is to come. At once after a step that was taken over: until
+        // then it knows another time.
+        if (look % NOTED_EVERY == 0 || (was_off && !off)) && !app.clock.is_on_probation() {
             note(&app).await;
         }
         was_off = off;

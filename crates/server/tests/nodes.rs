@@ -93,7 +93,7 @@ async fn a_rotation_that_is_due_at_every_node_is_made_once() {
     }
     let due = now.plus(ROTATED_AFTER);
     let [(a, one), (b, two), (c, three)] = &nodes[..] else { panic!("three were made") };
-    let kept = tokio::join!(one.keep_up(a, due, DAY, None), two.keep_up(b, due, DAY, None), three.keep_up(c, due, DAY, None));
+    let kept = tokio::join!(one.keep_up(a, due, DAY, false), two.keep_up(b, due, DAY, false), three.keep_up(c, due, DAY, false));
     let kept = [kept.0.unwrap(), kept.1.unwrap(), kept.2.unwrap()];
     assert_eq!(kept.iter().filter(|changed| **changed).count(), 1, "{kept:?}");
     for (store, keys) in &nodes {

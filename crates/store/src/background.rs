@@ -6,6 +6,8 @@ use crate::record::{OldGrants, SweepTime, Swept};
 use crate::store::{Engine, Store, read, write};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::slip_keys::SlipKeyId;
+use std::collections::BTreeSet;
 
 /// What is done in the background.
 impl Store {
@@ -28,7 +30,15 @@ impl Store {
         write!(self, remove_grants(grants, time))
     }
 
-    /// How many grants nobody has ended, roughly: a database's own estimate, where it has one. May take seconds.
+    /// The keys that the next slips of grants are made with which nobody has ended, whatever a clock says of them. May take seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn slip_keys_in_use(&self) -> Result<BTreeSet<SlipKeyId>, StoreError> {
+        read!(self, slip_keys_in_use())
+    }
+
+    /// How many grants there are that nobody has ended; of very many in a database, its own estimate of all. May take seconds.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,6 +1,7 @@
 //! Endings read back from their journals, for a store that has forgotten some.
 
 use crate::journal::Line;
+use counterfoil_core::clock::{SKEW, Timestamp};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -43,6 +44,18 @@ impl Endings {
     pub(crate) fn know_any_of(&self, stored: &[Line]) -> bool {
         let stored: HashSet<String> = stored.iter().map(Line::says).collect();
         stored.is_empty() || self.lines.iter().any(|line| matches!(line, Line::Lost { .. }) || stored.contains(&line.says()))
+    }
+
+    /// The same, where no bearers are refused that are issued after `now`: a clock that was wrong once must not have that done again each time.
+    pub(crate) fn not_ahead_of(mut self, now: Timestamp) -> Self {
+        for line in &mut self.lines {
+            if let Line::Lost { bearers_from } = line
+                && bearers_from.since(now) > SKEW
+            {
+                *bearers_from = now;
+            }
+        }
+        self
     }
 
     fn add(&mut self, path: &Path) -> Result<(), EndingsError> {

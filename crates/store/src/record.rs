@@ -7,7 +7,6 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// A local customer of a provider.
 #[derive(Clone, Debug)]
@@ -216,8 +215,6 @@ pub struct OldGrants {
     pub ended: Vec<GrantId>,
     /// Those that nobody ended and that expired long ago: where the clock is wrong, they live.
     pub expired: Vec<GrantId>,
-    /// The keys that the next slips of those that live are made with.
-    pub slip_keys: BTreeSet<SlipKeyId>,
     /// The grant after which to go on; `None` where all were looked at.
     pub next: Option<GrantId>,
 }

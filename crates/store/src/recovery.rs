@@ -61,6 +61,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn declare_loss(&self, endings: &Endings, accept_lost_endings: bool, now: Timestamp) -> Result<LossDeclared, StoreError> {
         let mut declared = LossDeclared::default();
+        let endings = endings.clone().not_ahead_of(now);
         for lines in endings.lines.chunks(AT_ONCE) {
             declared.count(write!(self, apply_endings(lines.to_vec())).await?);
         }

@@ -2,6 +2,7 @@
 
 use crate::error::OpenError;
 use crate::loss::LossDeclared;
+use counterfoil_core::clock::Doubt;
 use std::path::PathBuf;
 
 /// A store that was restored.
@@ -40,6 +41,9 @@ pub enum RestoreError {
          --accept-lost-endings"
     )]
     OtherEndings(usize),
+    /// This machine's clock is not to be believed.
+    #[error(transparent)]
+    Clock(#[from] Doubt),
     /// The restored store can't be written beside the old one.
     #[error("the restored store can't be written to {path}: {problem}; the store is as it was")]
     Written {

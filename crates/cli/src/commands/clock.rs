@@ -20,6 +20,9 @@ pub(crate) enum Action {
     },
     /// Mend what was marked while a clock was ahead: grants, sessions, keys and the like that are dated in the future. This machine's clock must be right
     Repair {
+        /// What day it is, as 2026-11-30: with a clock that is behind, everything would look as if it were dated in the future
+        #[arg(long, value_name = "DAY")]
+        today: String,
         #[command(flatten)]
         common: Common,
     },
@@ -29,7 +32,7 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
     let (common, command) = match action {
         Action::Status { common } => (common, Command::ClockStatus),
         Action::Accept { common } => (common, Command::ClockAccept),
-        Action::Repair { common } => (common, Command::ClockRepair),
+        Action::Repair { today, common } => (common, Command::ClockRepair { today }),
     };
     common.show(&common.ask(command)?, output::record);
     Ok(())

@@ -142,10 +142,9 @@ async fn open(
         OpenOptions { address, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
     let store = Store::open(options).await.map_err(Failure::failed)?;
     let clock = Clock::sandbox(store.clock_offset().await.map_err(Failure::failed)?);
-    check_clock(&clock, &store, at_start).await.map_err(|doubt| match doubt {
-        Failure::Failed(doubt) => Failure::Failed(format!("{doubt}. Where it is right, `--accept-clock` says so")),
-        other => other,
-    })?;
+    check_clock(&clock, &store, at_start)
+        .await
+        .map_err(|problem| problem.advised(|_| "If the clock is right, `--accept-clock` says so"))?;
     let keys = open_keys(keys.as_deref(), &store, &issuer, clock.now()).await?;
     if store.is_shared() {
         output::note("the keys of this sandbox are in its database, in the clear: good enough for tests, and for nothing else");

@@ -5,11 +5,11 @@ use crate::process::{Signals, block_on};
 use crate::{Failure, log, output};
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
-use counterfoil_core::clock::{Clock, Timestamp, check_at_start};
+use counterfoil_core::clock::{Clock, Doubt, Timestamp, check_at_start};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Listeners, serve};
-use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreAddress, StoreKind};
+use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreAddress, StoreError, StoreKind};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,22 +108,43 @@ pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart) -
         OpenError::InUse { .. } => Failure::InUse(error.to_string()),
         _ => Failure::failed(error),
     })?;
-    check_clock(&clock, &store, at_start).await.map_err(|doubt| match doubt {
-        Failure::Failed(doubt) => {
-            Failure::Failed(format!("{doubt}. Where it is right, `serve --accept-clock` or `counterfoil clock accept` says so; `counterfoil clock repair` mends what was marked by a clock that was ahead"))
-        }
-        other => other,
+    check_clock(&clock, &store, at_start).await.map_err(|problem| {
+        problem.advised(|doubt| match doubt {
+            Doubt::Behind { .. } => {
+                "If the clock is right, the store was used while a clock was ahead: `counterfoil clock repair` mends what that has left, and \
+                 `serve --accept-clock` goes on without"
+            }
+            Doubt::Ahead { .. } | Doubt::Database { .. } => "If the clock is right, `serve --accept-clock` or `counterfoil clock accept` says so",
+        })
     })?;
     let keys = open_keys(Some(&config.keys), &store, &issuer, clock.now()).await?;
     App::new(config.settings.clone(), store, keys, clock).await.map(Arc::new).map_err(Failure::failed)
 }
 
-/// Holds this machine's clock against what the store knows, before anything is dated by it.
-pub(crate) async fn check_clock(clock: &Clock, store: &Store, at_start: AtStart) -> Result<(), Failure> {
-    let wall = clock.wall().unix() * 1000;
+/// Why this machine's clock is not gone by.
+pub(crate) enum ClockProblem {
+    Doubt(Doubt),
+    Store(StoreError),
+}
+
+impl ClockProblem {
+    /// In words, with what to do about a doubt.
+    pub(crate) fn advised(self, advice: impl FnOnce(Doubt) -> &'static str) -> Failure {
+        match self {
+            Self::Doubt(doubt) => Failure::Failed(format!("{doubt}. {}", advice(doubt))),
+            Self::Store(error) => Failure::failed(error),
+        }
+    }
+}
+
+/// Holds this machine's clock against what the store knows, before anything is dated by it, and has `clock` go by it from then on.
+pub(crate) async fn check_clock(clock: &Clock, store: &Store, at_start: AtStart) -> Result<(), ClockProblem> {
+    let known = store.known_time().await.map_err(ClockProblem::Store)?;
+    // What is believed is what was checked: the wall clock may have been set since the process began.
+    let wall = clock.begin(known.newest).unix() * 1000;
     match at_start {
-        AtStart::Checked => check_at_start(wall, store.known_time().await.map_err(Failure::failed)?).map_err(Failure::failed),
-        AtStart::Accepted => store.accept_clock(wall).await.map_err(Failure::failed),
+        AtStart::Checked => check_at_start(wall, known).map_err(ClockProblem::Doubt),
+        AtStart::Accepted => store.accept_clock(wall).await.map_err(ClockProblem::Store),
         AtStart::Unchecked => Ok(()),
     }
 }

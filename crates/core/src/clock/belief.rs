@@ -10,7 +10,8 @@ use std::fmt;
 /// A span of time, or a moment since 1970, in milliseconds.
 pub type Millis = i64;
 
-/// Differences that are no disagreement: clocks drift, and NTP slews them.
+/// Differences that are no disagreement, within a minute: what slews a wall clock slews the uptime too, so these are readings that were not quite together, and
+/// clocks that are set by a little.
 const SLEWED: Millis = 1000;
 /// The largest step that is taken over on the wall clock's own word.
 pub const SMALL_STEP: Millis = HOUR * 1000;
@@ -18,6 +19,12 @@ pub const SMALL_STEP: Millis = HOUR * 1000;
 pub const LASTING: Millis = MINUTE * 1000;
 /// How far the clock of a database may be off.
 const APART: Millis = SKEW * 1000;
+/// How long a store may have been at rest before a start whose clock is taken for right as a matter of course.
+const AT_REST: Millis = DAY * 1000;
+/// For how long after a start from a longer rest the clock may turn out to have been ahead.
+const PROBATION: Millis = HOUR * 1000;
+/// For how long nothing may be removed after such a start, or after a large step.
+const UNSETTLED: Millis = DAY * 1000;
 
 /// What clocks show at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +102,12 @@ pub struct Belief {
     /// How far the believed time is ahead of the machine's uptime.
     ahead: Millis,
     dispute: Option<Dispute>,
+    /// How much was followed since an uptime, which is a minute ago at the most.
+    followed: (Millis, Millis),
+    /// While the clock is on probation: the uptime until which it is, and the newest moment before the start.
+    probation: Option<(Millis, Millis)>,
+    /// The uptime from which on the time is beyond doubt.
+    settled_from: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +125,31 @@ struct Dispute {
 impl Belief {
     /// Believes a wall clock that shows `wall` at `uptime`.
     pub const fn new(uptime: Millis, wall: Millis) -> Self {
-        Self { ahead: wall - uptime, dispute: None }
+        Self { ahead: wall - uptime, dispute: None, followed: (0, uptime), probation: None, settled_from: uptime }
+    }
+
+    /// The same at a start, of a server whose store was last used at `newest`. After a long rest nobody can say whether the clock is right or ahead: should it go
+    /// back within an hour, to where the store was used already, it was ahead.
+    pub fn at_start(uptime: Millis, wall: Millis, newest: Option<Millis>) -> Self {
+        let begun = Self::new(uptime, wall);
+        match newest.filter(|newest| wall.saturating_sub(*newest) > AT_REST) {
+            None => begun,
+            Some(newest) => Self {
+                probation: Some((uptime.saturating_add(PROBATION), newest)),
+                settled_from: uptime.saturating_add(UNSETTLED),
+                ..begun
+            },
+        }
+    }
+
+    /// Whether what follows from the time may be what can't be undone: clocks agree, and have for a day after anything that was in doubt.
+    pub fn is_settled(&self, uptime: Millis) -> bool {
+        self.dispute.is_none() && uptime >= self.settled_from
+    }
+
+    /// Whether the clock may still turn out to have been ahead when the server started.
+    pub fn is_on_probation(&self, uptime: Millis) -> bool {
+        self.probation.is_some_and(|(until, _)| uptime < until)
     }
 
     /// How far the believed time is ahead of the machine's uptime.
@@ -136,7 +173,12 @@ impl Belief {
         let believed = uptime.saturating_add(self.ahead);
         let step = wall.saturating_sub(believed);
         let with_database = database.is_none_or(|database| database.agrees_with(wall));
-        if step.abs() <= SLEWED && with_database {
+        if uptime.saturating_sub(self.followed.1) >= LASTING {
+            self.followed = (0, uptime);
+        }
+        let slewed = self.followed.0.saturating_add(step.abs());
+        if slewed <= SLEWED && with_database {
+            self.followed.0 = slewed;
             self.ahead = wall - uptime;
             return self.dispute.take().map(|_| Change::Agrees);
         }
@@ -151,11 +193,16 @@ impl Belief {
         let steady = step.saturating_sub(before.step).abs() <= SLEWED;
         let steady_since = if steady { before.steady_since } else { uptime };
         let lasts = |since: Millis| uptime.saturating_sub(since) >= LASTING;
+        let was_ahead = self.probation.is_some_and(|(until, newest)| uptime < until && step < 0 && newest.saturating_sub(wall) <= APART);
         // A database's clock is a second opinion, for a step of any size or against it. Without one only small steps are taken over.
-        let credible = if database.is_some() { with_database } else { step.abs() <= SMALL_STEP };
+        let credible = if database.is_some() { with_database } else { step.abs() <= SMALL_STEP || was_ahead };
         if credible && lasts(steady_since) {
             self.ahead = wall - uptime;
             self.dispute = None;
+            self.followed = (0, uptime);
+            if step.abs() > SMALL_STEP {
+                self.settled_from = uptime.saturating_add(UNSETTLED);
+            }
             return Some(Change::Adopted(off));
         }
         // A step that will be taken over once it has lasted is no reason to stop, as long as it holds.
@@ -168,7 +215,8 @@ impl Belief {
 
     /// Believes the wall clock, whatever else says: the operator wants it so.
     pub fn accept(&mut self, uptime: Millis, wall: Millis) {
-        *self = Self::new(uptime, wall);
+        let before = Some(uptime.saturating_add(self.ahead));
+        *self = Self { probation: None, ..Self::at_start(uptime, wall, before) };
     }
 }
 

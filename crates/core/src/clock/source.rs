@@ -69,6 +69,25 @@ impl Clock {
         self.machine.uptime()
     }
 
+    /// Believes the wall clock from now on, at the start of a server whose store was last used at `newest`; gives what it shows.
+    pub fn begin(&self, newest: Option<Timestamp>) -> Timestamp {
+        let (uptime, wall) = (self.machine.uptime(), self.machine.wall());
+        let mut belief = self.belief();
+        *belief = Belief::at_start(uptime, wall, newest.map(|newest| newest.unix().saturating_mul(1000)));
+        self.follow(&belief);
+        Timestamp::from_unix(wall.div_euclid(1000))
+    }
+
+    /// Whether what follows from the time may be what can't be undone.
+    pub fn is_settled(&self) -> bool {
+        self.belief().is_settled(self.machine.uptime())
+    }
+
+    /// Whether the clock may still turn out to have been ahead when the server started.
+    pub fn is_on_probation(&self) -> bool {
+        self.belief().is_on_probation(self.machine.uptime())
+    }
+
     /// Compares the machine's clocks, and the `database`'s as it was at `uptime`; gives what that changed.
     pub fn look(&self, database: Option<(Millis, Database)>) -> Option<Change> {
         let mut belief = self.belief();

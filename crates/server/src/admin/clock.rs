@@ -3,7 +3,7 @@
 use super::failed;
 use crate::app::App;
 use crate::{sweep, timekeeping};
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{HOUR, Timestamp};
 use serde_json::{Value, json};
 
 /// What each clock shows.
@@ -18,7 +18,8 @@ pub(super) async fn status(app: &App) -> Result<Value, String> {
         "database_behind_accepted_seconds": accepted,
         "store_last_used": known.newest.map(|newest| newest.to_string()),
         "off": app.clock.off().map(|off| off.to_string()),
-        "answering": !app.clock.is_unsure(),
+        // Of nodes on a database, each answers for itself: `/health/ready`.
+        "answering": (!app.store.is_shared()).then(|| !app.clock.is_unsure()),
     }))
 }
 
@@ -32,8 +33,15 @@ pub(super) async fn accept(app: &App) -> Result<Value, String> {
     status(app).await
 }
 
-/// Gives rows and keys that are dated ahead of the present the dates that they would have had.
-pub(super) async fn repair(app: &App) -> Result<Value, String> {
+/// Gives rows and keys that are dated ahead of the present the dates that they would have had. (S) With a clock that is behind, that would be all of them: so the
+/// operator says what day it is.
+pub(super) async fn repair(app: &App, today: &str) -> Result<Value, String> {
+    let wall = app.clock.wall();
+    let named = Timestamp::parse_rfc3339(&format!("{today}T12:00:00Z")).map_err(|_| format!("`{today}` is not a day like 2026-11-30"))?;
+    // Wherever on earth it is that day.
+    if wall.since(named).abs() > 26 * HOUR {
+        return Err(format!("this machine's clock shows {wall}, and today is {today}: set the clock right first. Nothing was changed"));
+    }
     if let Some(off) = app.clock.off() {
         return Err(format!("{off}: set it right first, or run `counterfoil clock accept`"));
     }
@@ -53,5 +61,7 @@ pub(super) async fn sweep(app: &App, all: bool) -> Result<Value, String> {
     let swept = sweep::old_grants(app, all).await.map_err(failed)?;
     swept
         .map(|swept| json!(swept))
-        .ok_or_else(|| "clocks disagree, and nothing is swept until they agree: `counterfoil clock status` says more".into())
+        .ok_or_else(|| {
+        "clocks disagree, or did within a day, or the store was at rest for long: nothing is swept until that is over; `counterfoil clock status` says more".into()
+    })
 }

@@ -117,8 +117,12 @@ impl KeyFile {
         self.signing.iter().filter(later).map(|other| other.signs_from).min()
     }
 
-    /// Forgets the keys that no token of a living grant can need any more; true where there were such. `in_use` are the slip keys of grants that have lived
-    /// for longer than grants do as a rule.
+    /// Whether there are keys that are old enough to be forgotten.
+    pub(super) fn has_old(&self, now: Timestamp, id_token: Seconds) -> bool {
+        self.clone().forget(now, id_token, &BTreeSet::new())
+    }
+
+    /// Forgets the keys that no token of a living grant can need any more; true where there were such. `in_use` are the slip keys of grants that nobody ended.
     pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds, in_use: &BTreeSet<SlipKeyId>) -> bool {
         let kept_for = i64::from(LONGEST_GRANT_DAYS) * DAY + id_token + HOUR;
         let over = |since: Option<Timestamp>| since.is_some_and(|since| now.since(since) > kept_for);

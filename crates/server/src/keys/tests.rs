@@ -1,6 +1,11 @@
 use super::*;
 use counterfoil_core::clock::{HOUR, Timestamp};
-use counterfoil_store::{OpenOptions, StoreAddress, StoreKind};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::fdx::DataClusters;
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::id_token::Lasting;
+use counterfoil_core::scope::Scopes;
+use counterfoil_store::{NewGrant, OpenOptions, StoreAddress, StoreKind};
 use std::os::unix::fs::PermissionsExt;
 
 const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
@@ -47,7 +52,7 @@ async fn a_rotation_publishes_ahead_and_forgets_late() {
 
     let again = Keys::open(&dir.path().join("keys"), ISSUER, takeover).unwrap();
     assert_eq!(signs(&again, takeover), new);
-    assert!(keys.keep_up(&store, takeover.plus(400 * DAY), ID_TOKEN, Some(BTreeSet::new())).await.unwrap());
+    assert!(keys.keep_up(&store, takeover.plus(400 * DAY), ID_TOKEN, true).await.unwrap());
     assert_eq!(state(&keys, &old, takeover), None);
 }
 
@@ -69,9 +74,9 @@ async fn a_rotation_at_once_signs_at_once() {
 #[tokio::test]
 async fn keys_are_replaced_without_anyones_help() {
     let (keys, store, _dir) = keys().await;
-    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN, None).await.unwrap());
-    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, None).await.unwrap());
-    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, None).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN, false).await.unwrap());
+    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
     assert_eq!(keys.ring().list(NOW, ID_TOKEN).len(), 10);
 }
 
@@ -79,28 +84,52 @@ async fn keys_are_replaced_without_anyones_help() {
 async fn keys_that_a_wrong_clock_has_dated_ahead_stop_no_rotation_and_are_repaired() {
     let (keys, store, _dir) = keys().await;
     let wrong = NOW.plus(800 * DAY);
-    assert!(keys.keep_up(&store, wrong, ID_TOKEN, None).await.unwrap());
-    assert!(!keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, None).await.unwrap());
+    assert!(keys.keep_up(&store, wrong, ID_TOKEN, false).await.unwrap());
+    assert!(!keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap());
     let before = signs(&keys, NOW);
-    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, None).await.unwrap());
+    assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
     assert_ne!(signs(&keys, NOW.plus(ROTATED_AFTER + PUBLISHED_AHEAD)), before);
 
     let later = NOW.plus(ROTATED_AFTER + DAY);
     assert_eq!(keys.repair_dates(&store, later).await.unwrap(), 5);
     assert!(keys.ring().list(later, ID_TOKEN).iter().all(|key| Timestamp::parse_rfc3339(&key.created_at).unwrap() <= later));
     assert_eq!(keys.repair_dates(&store, later).await.unwrap(), 0);
-    assert!(!keys.keep_up(&store, later, ID_TOKEN, None).await.unwrap());
+    assert!(!keys.keep_up(&store, later, ID_TOKEN, false).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_slip_key_that_an_old_grant_needs_is_not_forgotten() {
+async fn a_slip_key_that_a_grant_needs_which_nobody_ended_is_not_forgotten() {
     let (keys, store, _dir) = keys().await;
+    let customer = CustomerId { provider: "bank".into(), customer: "ada".into() };
+    let terms = Terms {
+        grant: GrantId::new(NOW, [0; 4]),
+        client: "app".into(),
+        customer,
+        name: "Ada".into(),
+        scopes: Scopes::ALL,
+        clusters: DataClusters::default(),
+        accounts: vec![],
+        lookback_days: None,
+        created_at: NOW,
+        expires_at: NOW.plus(DAY),
+        authenticated_at: NOW,
+        client_era: 0,
+        customer_era: 0,
+        parent: None,
+        lasting: Lasting::default(),
+    };
+    let code = CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };
+    let (grant, seal) = (terms.grant, Seal::from_bytes([7; 16]));
+    store.create_grant(NewGrant { terms, code, seal, code_expires_at: NOW.plus(300), slip_key: SlipKeyId(1) }).await.unwrap();
     keys.rotate(&store, NOW, NOW).await.unwrap();
     let years_later = NOW.plus(1000 * DAY);
     let slip_keys = |keys: &Keys| keys.ring().list(years_later, ID_TOKEN).iter().filter(|key| key.alg == "slip").count();
-    keys.keep_up(&store, years_later, ID_TOKEN, Some(BTreeSet::from([SlipKeyId(1)]))).await.unwrap();
-    assert_eq!(slip_keys(&keys), 3);
-    keys.keep_up(&store, years_later, ID_TOKEN, Some(BTreeSet::new())).await.unwrap();
+    keys.keep_up(&store, years_later, ID_TOKEN, false).await.unwrap();
+    assert_eq!(slip_keys(&keys), 3, "one was made");
+    assert!(keys.keep_up(&store, years_later, ID_TOKEN, true).await.unwrap(), "signing keys are forgotten");
+    assert_eq!(slip_keys(&keys), 3, "a grant needs the first, and the second was in use until now");
+    store.end_grant(grant, EndedBy::Customer, years_later).await.unwrap();
+    assert!(keys.keep_up(&store, years_later, ID_TOKEN, true).await.unwrap());
     assert_eq!(slip_keys(&keys), 2);
 }
 

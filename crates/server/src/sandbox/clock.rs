@@ -75,6 +75,6 @@ pub async fn move_to(app: &Arc<App>, offset: Seconds) -> Result<(), Refused> {
     app.store.set_clock_offset(offset).await.map_err(Refused::unavailable)?;
     app.clock.set_offset(offset);
     // Keys whose time has come are replaced before the answer, not at the next round.
-    maintenance::keep_keys(app, None).await;
+    maintenance::keep_keys(app, false).await;
     Ok(())
 }

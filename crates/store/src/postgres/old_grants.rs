@@ -12,11 +12,12 @@ use crate::record::{OldGrants, SweepTime};
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip_keys::SlipKeyId;
 use futures_util::FutureExt as _;
+use std::collections::BTreeSet;
 use tokio_postgres::Row;
 
 /// Grants with when they were over.
-const SURVEY: &str = "SELECT grant_id, ended, CASE WHEN ended THEN coalesce(ending.at, terms.expires_at) ELSE terms.expires_at END, slip_key, \
-    least(terms.expires_at, counterfoil.expires_at) FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) \
+const SURVEY: &str = "SELECT grant_id, ended, CASE WHEN ended THEN coalesce(ending.at, terms.expires_at) ELSE terms.expires_at END \
+    FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) \
     WHERE grant_id > $1 AND grant_id < $2 ORDER BY grant_id LIMIT $3";
 
 /// Those of some grants that were over before a moment, under their lock.
@@ -26,8 +27,7 @@ const DUE: &str = "SELECT grant_id FROM counterfoil JOIN terms USING (grant_id) 
 impl Postgres {
     pub(crate) async fn old_grants(&self, after: Option<GrantId>, time: SweepTime) -> Result<OldGrants, StoreError> {
         let Some(database) = self.known_time().await?.database else { return Ok(OldGrants::default()) };
-        let now = latest(database, time);
-        let cutoff = now.plus(-GRANTS_KEPT_FOR);
+        let cutoff = latest(database, time).plus(-GRANTS_KEPT_FOR);
         // A grant ends after it was made, so none that is younger is due.
         let before = GrantId::new(cutoff, [0; 4]).number();
         let rows = self.rows(SURVEY, &[&after.map_or(-1, GrantId::number), &before, &i64::from(SURVEYED_AT_ONCE)]).await?;
@@ -38,7 +38,6 @@ impl Postgres {
             match (columns.get(1)?, columns.time(2)? < cutoff) {
                 (true, true) => found.ended.push(grant),
                 (false, true) => found.expired.push(grant),
-                (false, false) if columns.time(4)? > now => drop(found.slip_keys.insert(SlipKeyId(columns.small(3)?))),
                 (_, false) => {}
             }
             found.next = Some(grant);
@@ -53,6 +52,11 @@ impl Postgres {
 
     pub(crate) fn remove_grants(&self, grants: Vec<GrantId>, time: SweepTime) -> Pending<u64> {
         self.write((grants, time), |write, (grants, time)| remove(write, grants, *time).boxed())
+    }
+
+    pub(crate) async fn slip_keys_in_use(&self) -> Result<BTreeSet<SlipKeyId>, StoreError> {
+        let rows = self.rows("SELECT DISTINCT slip_key FROM counterfoil WHERE NOT ended", &[]).await?;
+        Ok(rows.iter().map(|row| Columns::of(row, "counterfoil").small(0).map(SlipKeyId)).collect::<Result<_, Trouble>>()?)
     }
 
     pub(crate) async fn count_grants(&self) -> Result<u64, StoreError> {

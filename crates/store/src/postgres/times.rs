@@ -21,6 +21,10 @@ const ACCEPTED: &str = "clock_accepted";
 /// What the database's clock shows, in milliseconds since 1970.
 const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// Forgets what was accepted, once the database's clock agrees with the present moment again.
+const FORGET_ACCEPTED: &str =
+    "DELETE FROM meta WHERE key = 'clock_accepted' AND abs(extract(epoch FROM clock_timestamp())::bigint - $1) <= $2";
+
 /// What the store knows of time, in one row.
 const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
     (SELECT value::bigint FROM meta WHERE key = 'clock_accepted'), (SELECT value::bigint FROM meta WHERE key = 'newest_moment'), \
@@ -59,7 +63,14 @@ impl Postgres {
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {
-        self.write(now, |write, now| async move { set_meta(write, NEWEST, &now.unix().to_string()).await }.boxed())
+        self.write(now, |write, now| {
+            async move {
+                set_meta(write, NEWEST, &now.unix().to_string()).await?;
+                // What was accepted while the database's clock was wrong must not stand for another difference later.
+                write.execute(FORGET_ACCEPTED, &[&now.unix(), &SKEW]).await.map(drop)
+            }
+            .boxed()
+        })
     }
 
     pub(crate) fn accept_clock(&self, wall: i64) -> Pending<()> {

@@ -10,17 +10,16 @@ use crate::record::{OldGrants, SweepTime};
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip_keys::SlipKeyId;
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeSet;
 
 impl Sqlite {
     pub(crate) fn old_grants(&self, after: Option<GrantId>, time: SweepTime) -> Result<OldGrants, StoreError> {
         let reader = self.readers.reader()?;
-        let now = sweep_by(&reader, time)?;
-        let cutoff = now.plus(-GRANTS_KEPT_FOR);
+        let cutoff = sweep_by(&reader, time)?.plus(-GRANTS_KEPT_FOR);
         // A grant ends after it was made, so none that is younger is due.
         let before = GrantId::new(cutoff, [0; 4]).number();
         let mut query = reader.prepare_cached(
-            "SELECT grant_id, ended, CASE ended WHEN 0 THEN terms.expires_at ELSE coalesce(ending.at, terms.expires_at) END, slip_key, \
-             terms.expires_at, counterfoil.expires_at FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) \
+            "SELECT grant_id, ended, CASE ended WHEN 0 THEN terms.expires_at ELSE coalesce(ending.at, terms.expires_at) END FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) \
              WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?3",
         )?;
         let mut found = OldGrants::default();
@@ -29,11 +28,9 @@ impl Sqlite {
         while let Some(row) = rows.next()? {
             let grant = column(row, 0, GrantId::from_number).map_err(named("terms", "surveyed"))?;
             let (ended, over_since): (bool, i64) = (row.get(1)?, row.get(2)?);
-            let (terms_end, slip_ends): (i64, i64) = (row.get(4)?, row.get(5)?);
             match (ended, over_since < cutoff.unix()) {
                 (true, true) => found.ended.push(grant),
                 (false, true) => found.expired.push(grant),
-                (false, false) if terms_end.min(slip_ends) > now.unix() => drop(found.slip_keys.insert(SlipKeyId(row.get(3)?))),
                 (_, false) => {}
             }
             (found.next, looked_at) = (Some(grant), looked_at + 1);
@@ -66,6 +63,12 @@ impl Sqlite {
             }
             Ok(removed)
         })
+    }
+
+    pub(crate) fn slip_keys_in_use(&self) -> Result<BTreeSet<SlipKeyId>, StoreError> {
+        let reader = self.readers.reader()?;
+        let mut query = reader.prepare("SELECT DISTINCT slip_key FROM counterfoil WHERE ended = 0")?;
+        Ok(query.query_map([], |row| row.get(0).map(SlipKeyId))?.collect::<rusqlite::Result<_>>()?)
     }
 
     pub(crate) fn count_grants(&self) -> Result<u64, StoreError> {

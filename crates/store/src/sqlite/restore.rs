@@ -4,6 +4,7 @@
 //! store: whoever takes the lock next completes what is left, however often that is cut short. `NAME` with its log and index becomes
 //! `NAME.before-restore-TIME`, then the new one becomes `NAME`. So no start in between finds nothing, or one store with the log of another.
 
+use super::times::noted;
 use super::writer::Batch;
 use super::{check_identity, check_pages, check_schema, create_private, grants, id, loss, meta, migrate, own};
 use crate::OpenOptions;
@@ -13,7 +14,7 @@ use crate::files::{beside, directory_of, sync_directory_of};
 use crate::journal::{Journal, Line};
 use crate::loss::LossDeclared;
 use crate::restore::{RestoreError, Restored};
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{Doubt, Known, Timestamp, check_at_start};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
@@ -38,6 +39,8 @@ pub(crate) fn restore(
         return Err(no_backup("it is the store itself".into()));
     }
     let backup = look_at(from, options)?;
+    check_clock(path, &backup, now)?;
+    let endings = &endings.clone().not_ahead_of(now);
     let new = beside(path, ".restoring");
     let written = |problem: String| RestoreError::Written { path: new.clone(), problem };
     remove(&new).map_err(|e| written(e.to_string()))?;
@@ -66,6 +69,18 @@ pub(crate) fn restore(
     };
     let old = complete(path).map_err(|e| RestoreError::HalfDone(e.to_string()))?;
     Ok(Restored { loss, old: old.filter(|old| old.exists()) })
+}
+
+/// Holds the clock against what the store and the backup know, before anything is dated by it. What noted no time, or can't be read, says nothing.
+fn check_clock(path: &Path, backup: &Connection, now: Timestamp) -> Result<(), RestoreError> {
+    let check = |newest| check_at_start(now.unix().saturating_mul(1000), Known { newest, database: None });
+    let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok();
+    check(store.and_then(|db| noted(&db).ok().flatten()))?;
+    match check(noted(backup).ok().flatten()) {
+        // A backup may be old.
+        Err(Doubt::Ahead { .. }) | Ok(()) => Ok(()),
+        Err(doubt) => Err(doubt.into()),
+    }
 }
 
 /// Opens the backup and holds it against what the store must be, before anything is touched.

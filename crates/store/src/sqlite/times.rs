@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 const NEWEST: &str = "newest_moment";
 
 /// The moment that was last noted.
-fn noted(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn noted(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     Ok(meta(db, NEWEST)?.and_then(|text| text.parse().ok()).map(Timestamp::from_unix))
 }
 

@@ -42,13 +42,23 @@ impl Watched {
 }
 
 #[test]
-fn what_ntp_slews_is_followed() {
+fn little_differences_are_followed() {
     let mut clock = Watched::new();
-    for _ in 0..100 {
-        clock.wall += 300;
+    for _ in 0..1000 {
+        clock.wall += 5;
         assert_eq!(clock.pass(500), []);
     }
-    assert_eq!(clock.error(), 30_000);
+    assert_eq!(clock.error(), 5000);
+}
+
+#[test]
+fn many_little_steps_do_not_pass_for_slewing() {
+    let mut clock = Watched::new();
+    for _ in 0..100 {
+        clock.wall += 850;
+        clock.pass(500);
+    }
+    assert!(clock.error() <= 2000 && clock.belief.off().is_some(), "{}", clock.error());
 }
 
 #[test]
@@ -145,6 +155,57 @@ fn a_database_that_disagrees_is_borne_for_a_minute() {
     assert_eq!(clock.pass(500), [Change::Agrees]);
     clock.database = Some(START);
     assert_eq!(clock.pass(5 * MINUTES), [], "it was set right");
+}
+
+#[test]
+fn a_clock_that_was_ahead_at_the_start_is_found_out_and_followed_back() {
+    let newest = START - 100 * DAYS;
+    let mut clock = Watched { belief: Belief::at_start(0, START, Some(newest)), ..Watched::new() };
+    assert!(clock.belief.is_on_probation(0) && !clock.belief.is_settled(0));
+    clock.pass(MINUTES);
+    clock.wall -= 100 * DAYS - 5000;
+    assert_eq!(clock.pass(2 * MINUTES), [Change::Disagrees(Off::Wall(-100 * DAY + 5)), Change::Adopted(Off::Wall(-100 * DAY + 5))]);
+    assert_eq!(clock.error(), -100 * DAYS + 5000);
+    // Not to before the store was used, and not after the hour.
+    for (after, step) in [(MINUTES, 101 * DAYS), (61 * MINUTES, 99 * DAYS)] {
+        let mut clock = Watched { belief: Belief::at_start(0, START, Some(newest)), ..Watched::new() };
+        clock.pass(after);
+        clock.wall -= step;
+        clock.pass(2 * MINUTES);
+        assert!(clock.belief.is_unsure());
+    }
+}
+
+#[test]
+fn nothing_is_beyond_doubt_for_a_day_after_a_large_step_or_a_long_rest() {
+    let settles = |clock: &mut Watched| {
+        assert!(!clock.belief.is_settled(clock.uptime));
+        clock.pass(DAYS - 2 * MINUTES);
+        assert!(!clock.belief.is_settled(clock.uptime));
+        clock.pass(3 * MINUTES);
+        assert!(clock.belief.is_settled(clock.uptime));
+    };
+    settles(&mut Watched { belief: Belief::at_start(0, START, Some(START - 2 * DAYS)), ..Watched::new() });
+    let mut both = Watched::with_database();
+    both.wall += 800 * DAYS;
+    both.database = Some(START + 800 * DAYS);
+    both.pass(LASTING + 500);
+    assert_eq!(both.error(), 800 * DAYS);
+    settles(&mut both);
+    let mut accepted = Watched::new();
+    accepted.wall += 3 * DAYS;
+    accepted.belief.accept(0, START + 3 * DAYS);
+    settles(&mut accepted);
+    // As a matter of course.
+    for clock in
+        [Belief::at_start(0, START, None), Belief::at_start(0, START, Some(START - DAYS + 1)), Belief::at_start(0, START, Some(START))]
+    {
+        assert!(clock.is_settled(0) && !clock.is_on_probation(0));
+    }
+    let mut little = Watched::new();
+    little.wall += SMALL_STEP;
+    little.pass(2 * MINUTES);
+    assert!(little.belief.is_settled(little.uptime));
 }
 
 #[test]
