@@ -11,6 +11,7 @@ use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
+use counterfoil_store::SweepTime;
 use serde_json::Value;
 use setting::{
     APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, code_refused, described, invalid_client, not_authorized, plain,
@@ -184,6 +185,22 @@ async fn a_code_of_yesterday_ends_nothing() {
     sandbox.advance("-1h").await;
     sandbox.exchange(RECIPIENT, &code).await.is(400, code_refused());
     assert_eq!(ended_by(&sandbox, &tokens).await, "code_replay");
+}
+
+/// What it was bound to is swept by then, so nobody can say whether its client sends it.
+#[tokio::test]
+async fn a_code_that_comes_again_after_days_is_refused_and_ends_nothing() {
+    let sandbox = Sandbox::start().await;
+    let code = sandbox.code(RECIPIENT.0).await;
+    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.advance("72h").await;
+    let now = sandbox.app.clock.now();
+    sandbox.app.store.note_time(now).await.unwrap();
+    assert_eq!(sandbox.app.store.sweep(SweepTime { now, ahead: 0 }).await.unwrap().codes, 1);
+    sandbox.exchange(RECIPIENT, &code).await.is(400, code_refused());
+    assert!(living(&sandbox, &tokens).await);
+    assert_eq!(sandbox.audit(&tokens).await, []);
+    sandbox.refreshed(RECIPIENT, &tokens).await;
 }
 
 #[tokio::test]

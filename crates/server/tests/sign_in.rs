@@ -7,6 +7,7 @@ mod visitor;
 
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command;
+use counterfoil_store::{Customer, NewCustomer};
 use setting::{Answer, OTHER, Sandbox, Setting};
 use visitor::{Visitor, assert_page, attribute, between, forms, grants};
 
@@ -41,6 +42,21 @@ async fn five_failures_close_the_door_for_a_while() {
     sandbox.advance("1m").await;
     let mut visitor = Visitor::new(&sandbox);
     let page = visitor.authorize(&[]).await;
+    assert_page(&visitor.sign_in(&page, "customer_1").await, 200, "Give Pocket Ledger access to your accounts?");
+}
+
+/// Who signs in elsewhere has no password here, and none fits, the empty one neither.
+#[tokio::test]
+async fn a_customer_without_a_password_is_refused_as_one_with_a_wrong_one_is() {
+    let sandbox = Sandbox::start().await;
+    let id = CustomerId { provider: "sandbank".into(), customer: "elsewhere".into() };
+    let customer = Customer { id, name: "Elsa".into(), password: None, created_at: sandbox.app.clock.now() };
+    sandbox.app.store.add_customer(NewCustomer { customer, accounts: Vec::new() }).await.unwrap();
+    let mut visitor = Visitor::new(&sandbox);
+    let page = visitor.authorize(&[]).await;
+    for password in ["elsewhere", "", "$argon2id$"] {
+        assert_page(&visitor.sign_in_with(&page, "elsewhere", password).await, 403, "Sign in to Sandbank");
+    }
     assert_page(&visitor.sign_in(&page, "customer_1").await, 200, "Give Pocket Ledger access to your accounts?");
 }
 

@@ -1,6 +1,7 @@
 -- What the SQLite schema of this version has, added so that nodes of version 1 go on: they insert into `terms` and `ending` by the order of the columns,
--- and read columns by name. What says that tables may not be had in time is tried again, so nobody waits long for a lock that this waits for.
-SET LOCAL lock_timeout = '500ms';
+-- and read columns by name. Where a table may not be had in time this is tried again, so nobody waits long behind a lock that this waits for; but for longer
+-- than a second (deadlock_timeout), after which the database ends an autovacuum that is in the way.
+SET LOCAL lock_timeout = '1500ms';
 
 -- The consent that a grant hangs on; and what the server reads only whole, as one sparse JSON document.
 -- `redirect_uri`, `challenge` and `nonce` are for nodes of version 1: from level 2 on they stand in `code`, and are empty here.
