@@ -90,7 +90,8 @@ pub(crate) async fn short_lived(app: &App) {
 /// # Errors
 /// [`StoreError`]; some may have been removed.
 pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsSwept>, StoreError> {
-    if !app.clock.is_settled() && !(all && app.clock.off().is_none()) {
+    let may_remove = if all { app.clock.off().is_none() } else { app.clock.is_settled() };
+    if !may_remove {
         return Ok(None);
     }
     let time = time(app);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use setting::{RECIPIENT, Sandbox, Setting, Tokens, claims};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use visitor::{Visitor, heading, redirected};
+use visitor::{Visitor, forms, heading, redirected};
 
 const DAYS: Millis = DAY * 1000;
 
@@ -308,6 +308,21 @@ async fn a_step_that_the_database_agrees_with_is_taken_over() {
     assert!(error.contains("or did within a day"), "{error}");
     system.pass(DAYS);
     node.admin(Command::GrantSweep { all: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_from_before_is_no_new_sign_in_however_far_apart_nodes_may_be() {
+    let system = System::on_postgres(&[0]).await;
+    let node = &system.first().node;
+    let mut visitor = Visitor::new(node);
+    visitor.consent(&[]).await;
+    system.pass(2000);
+    system.first().until_ready_says(200, None).await;
+    let page = visitor.authorize(&[("prompt", "login")]).await;
+    assert_eq!(heading(&page), "Sign in to Sandbank");
+    let (_, fields) = forms(&page).pop().unwrap();
+    let page = visitor.get(&format!("/consent?ticket={}", fields["ticket"])).await;
+    assert_eq!(heading(&page), "Sign in to Sandbank");
 }
 
 #[tokio::test(flavor = "multi_thread")]
