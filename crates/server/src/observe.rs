@@ -3,13 +3,12 @@
 
 use crate::app::App;
 use crate::around::UNMATCHED;
-use crate::sweep;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Off;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict;
-use counterfoil_store::{Redeemed, StoreCounts, Tearing};
+use counterfoil_store::{Redeemed, StoreCounts, Swept, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
@@ -106,6 +105,22 @@ const STORE: [(&str, Read); 9] = [
 /// What can become of a slip, as a label.
 const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
 
+/// Something that is short-lived: its word in metrics, and how many of it a step removed.
+type ShortLived = (&'static str, fn(&Swept) -> u64);
+
+/// What sweeps remove that is short-lived.
+pub(crate) const SHORT_LIVED: [ShortLived; 7] = [
+    ("sessions", |swept| swept.sessions),
+    ("sign_in_failures", |swept| swept.sign_in_failures),
+    ("audit_entries", |swept| swept.audit_entries),
+    ("unredeemed", |swept| swept.unredeemed),
+    ("silent", |swept| swept.silent),
+    ("codes", |swept| swept.codes),
+    ("authorizations", |swept| swept.authorizations),
+];
+/// The word in metrics for grants that ended long ago.
+pub(crate) const OLD_GRANTS: &str = "grants";
+
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
@@ -148,10 +163,10 @@ impl Metrics {
             clock_off: recorder.register_gauge(&Key::from_name("counterfoil_clock_off_seconds"), &METADATA),
             clock_unsure: recorder.register_gauge(&Key::from_name("counterfoil_clock_unsure"), &METADATA),
             clock_steps: recorder.register_counter(&Key::from_name("counterfoil_clock_steps_total"), &METADATA),
-            swept: sweep::KINDS
+            swept: SHORT_LIVED
                 .iter()
                 .map(|(what, _)| *what)
-                .chain([sweep::GRANTS])
+                .chain([OLD_GRANTS])
                 .map(|what| {
                     let key = Key::from_parts("counterfoil_swept_total", vec![Label::new("what", what)]);
                     (what, recorder.register_counter(&key, &METADATA))

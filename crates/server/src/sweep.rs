@@ -4,8 +4,9 @@
 //! second clock; a run removes a bounded share of the grants; and where more of those that nobody ended are due at once than can be by right, none is.
 
 use crate::app::App;
+use crate::observe::{OLD_GRANTS, SHORT_LIVED};
 use counterfoil_core::grant::GrantId;
-use counterfoil_store::{StoreError, SweepTime, Swept};
+use counterfoil_store::{StoreError, SweepTime};
 use serde::Serialize;
 
 /// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an operator must say that it is right.
@@ -17,22 +18,6 @@ const RUN_ONE_IN: u64 = 100;
 const RUN_AT_LEAST: u64 = 1000;
 /// Grants that are removed in one write.
 const AT_ONCE: usize = 100;
-
-/// Something that is short-lived: its word in metrics, and how many of it a step removed.
-type Kind = (&'static str, fn(&Swept) -> u64);
-
-/// What is short-lived.
-pub(crate) const KINDS: [Kind; 7] = [
-    ("sessions", |swept| swept.sessions),
-    ("sign_in_failures", |swept| swept.sign_in_failures),
-    ("audit_entries", |swept| swept.audit_entries),
-    ("unredeemed", |swept| swept.unredeemed),
-    ("silent", |swept| swept.silent),
-    ("codes", |swept| swept.codes),
-    ("authorizations", |swept| swept.authorizations),
-];
-/// The word in metrics for grants that ended long ago.
-pub(crate) const GRANTS: &str = "grants";
 
 /// What came of looking through old grants.
 #[derive(Debug, Default, Serialize)]
@@ -60,11 +45,11 @@ pub(crate) async fn short_lived(app: &App) {
         return;
     }
     let time = time(app);
-    let mut all = [0; KINDS.len()];
+    let mut all = [0; SHORT_LIVED.len()];
     loop {
         match app.store.sweep(time).await {
             Ok(swept) => {
-                for (sum, (_, count)) in all.iter_mut().zip(KINDS) {
+                for (sum, (_, count)) in all.iter_mut().zip(SHORT_LIVED) {
                     *sum += count(&swept);
                 }
                 if !swept.more {
@@ -78,7 +63,7 @@ pub(crate) async fn short_lived(app: &App) {
             }
         }
     }
-    for ((what, _), count) in KINDS.iter().zip(all).filter(|(_, count)| *count > 0) {
+    for ((what, _), count) in SHORT_LIVED.iter().zip(all).filter(|(_, count)| *count > 0) {
         app.metrics.count_swept(what, count);
         tracing::info!(what, count, "what is over was swept");
     }
@@ -126,7 +111,7 @@ pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsS
     }
     let most = if all { u64::MAX } else { (found.living / RUN_ONE_IN).max(RUN_AT_LEAST) };
     found.removed = remove(app, time, most).await?;
-    app.metrics.count_swept(GRANTS, found.removed);
+    app.metrics.count_swept(OLD_GRANTS, found.removed);
     tracing::info!(removed = found.removed, ended = found.ended, expired = found.expired, "grants that ended long ago were removed");
     Ok(Some(found))
 }
