@@ -25,10 +25,11 @@ const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigi
 const FORGET_ACCEPTED: &str =
     "DELETE FROM meta WHERE key = 'clock_accepted' AND abs(extract(epoch FROM clock_timestamp())::bigint - $1) <= $2";
 
-/// What the store knows of time, in one row.
+/// What the store knows of time, in one row. A sandbox's grants are dated by a clock that was moved, and say nothing.
 const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
     (SELECT value::bigint FROM meta WHERE key = 'clock_accepted'), (SELECT value::bigint FROM meta WHERE key = 'newest_moment'), \
-    (SELECT max(grant_id) FROM terms), (SELECT max(hour) FROM audit)";
+    CASE kind.value WHEN 'live' THEN (SELECT max(grant_id) FROM terms) END, CASE kind.value WHEN 'live' THEN (SELECT max(hour) FROM audit) END \
+    FROM meta AS kind WHERE kind.key = 'kind'";
 
 /// (S) The latest moment that may be swept by: the present one, if the database has it too.
 pub(super) async fn sweep_by(write: &mut Write<'_>, time: SweepTime) -> Result<Timestamp, Trouble> {

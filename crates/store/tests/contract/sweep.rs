@@ -1,12 +1,12 @@
 //! What is swept, and what is not although a clock says so.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Engine};
 use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, redeem, torn};
 use counterfoil_core::clock::{Clock, DAY, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::slip::Slip;
-use counterfoil_store::{NewGrant, Redeem, Session, Store, SweepTime};
+use counterfoil_store::{NewGrant, OpenOptions, Redeem, Session, Store, StoreKind, SweepTime};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -140,6 +140,12 @@ pub async fn what_time_it_is_is_known_of_what_was_noted(bench: Bench) {
         );
     }
     assert!(store.grant(code.grant).await.unwrap().is_some());
+
+    // A sandbox's grants are dated by a clock that was moved.
+    let sandbox = Bench::new(if store.is_shared() { Engine::Postgres } else { Engine::Sqlite });
+    let sandbox = Store::open(OpenOptions { kind: StoreKind::Sandbox, ..sandbox.options() }).await.unwrap();
+    grant(&sandbox, 1).await;
+    assert_eq!(sandbox.known_time().await.unwrap().newest, None);
 }
 
 pub async fn what_a_wrong_clock_has_dated_ahead_is_repaired(bench: Bench) {
