@@ -35,7 +35,7 @@ impl Repaired {
 }
 
 impl Store {
-    /// What is known of time: the moment last [noted](Store::note_time), or of the newest grant where none was, and the clock of the database.
+    /// What is known of time: the moment last [noted](Store::note_time), or of the newest grant, audit entry or client where none was, and the clock of the database.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -28,7 +28,8 @@ const FORGET_ACCEPTED: &str =
 /// What the store knows of time, in one row. A sandbox's grants are dated by a clock that was moved, and say nothing.
 const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
     (SELECT value::bigint FROM meta WHERE key = 'clock_accepted'), (SELECT value::bigint FROM meta WHERE key = 'newest_moment'), \
-    CASE kind.value WHEN 'live' THEN (SELECT max(grant_id) FROM terms) END, CASE kind.value WHEN 'live' THEN (SELECT max(hour) FROM audit) END \
+    CASE kind.value WHEN 'live' THEN (SELECT max(grant_id) FROM terms) END, CASE kind.value WHEN 'live' THEN (SELECT max(hour) FROM audit) END, \
+    CASE kind.value WHEN 'live' THEN greatest((SELECT max(created_at) FROM client), (SELECT max(last_used_at) FROM client_secret)) END \
     FROM meta AS kind WHERE kind.key = 'kind'";
 
 /// (S) The latest moment that may be swept by: the present one, if the database has it too.
@@ -57,6 +58,7 @@ impl Postgres {
             let of_grant = number(3)?.and_then(GrantId::from_number).map(GrantId::made_at);
             // Of a store that was last used by a version that noted nothing.
             let of_rows = of_grant.max(number(4)?.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))));
+            let of_rows = of_rows.max(number(5)?.map(Timestamp::from_unix));
             let database = Database { wall: columns.get(0)?, accepted: number(1)?.unwrap_or(0) };
             Ok(Known { newest: number(2)?.map(Timestamp::from_unix).or(of_rows), database: Some(database) })
         };

@@ -41,8 +41,11 @@ impl Sqlite {
             None => {
                 let grant: Option<i64> = reader.query_row("SELECT max(grant_id) FROM terms", [], |row| row.get(0))?;
                 let hour: Option<i64> = reader.query_row("SELECT max(hour) FROM audit", [], |row| row.get(0))?;
+                let of_clients =
+                    "SELECT max(at) FROM (SELECT max(created_at) AS at FROM client UNION ALL SELECT max(last_used_at) FROM client_secret)";
+                let client: Option<i64> = reader.query_row(of_clients, [], |row| row.get(0))?;
                 let of_grant = grant.and_then(GrantId::from_number).map(GrantId::made_at);
-                of_grant.max(hour.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))))
+                of_grant.max(hour.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR)))).max(client.map(Timestamp::from_unix))
             }
         };
         Ok(Known { newest, database: None })

@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, Engine};
 use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, redeem, torn};
+use counterfoil_core::client::ClientSettings;
 use counterfoil_core::clock::{Clock, DAY, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{GrantId, Terms};
@@ -117,6 +118,8 @@ pub async fn what_is_old_by_one_clock_alone_is_not_swept(bench: Bench) {
 pub async fn what_time_it_is_is_known_of_what_was_noted(bench: Bench) {
     let store = bench.open().await;
     assert_eq!(store.known_time().await.unwrap().newest, None);
+    store.add_client("app".into(), ClientSettings::new("App"), None, NOW.plus(-DAY)).await.unwrap();
+    assert_eq!(store.known_time().await.unwrap().newest, Some(NOW.plus(-DAY)), "of the newest client");
     let (code, _) = grant(&store, 1).await;
     assert_eq!(store.known_time().await.unwrap().newest, Some(NOW), "of the newest grant");
     store.note_time(NOW.plus(DAY)).await.unwrap();
