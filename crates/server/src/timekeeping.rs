@@ -34,6 +34,13 @@ pub(crate) fn weigh(app: &App, database: Option<(Millis, Database)>) {
             tracing::warn!(off_seconds = off.seconds(), "{off} for {seconds} seconds now, and is believed from now on");
         }
         Some(Change::Agrees) => tracing::info!("all clocks agree again"),
+        Some(Change::Accepted(0)) => tracing::info!("the database's clock is right again, and what was accepted of it is over"),
+        Some(Change::Accepted(behind)) => {
+            tracing::warn!(
+                behind_seconds = behind,
+                "the operator accepted the nodes' clocks, which the database's is behind, or ahead of where this is negative"
+            );
+        }
     }
 }
 

@@ -94,6 +94,8 @@ pub enum Change {
     Adopted(Off),
     /// All clocks agree again.
     Agrees,
+    /// The operator accepted that the database's clock is so many seconds behind; 0 where that is over.
+    Accepted(Seconds),
 }
 
 /// What is believed, and since when clocks disagree with it.
@@ -108,6 +110,8 @@ pub struct Belief {
     probation: Option<(Millis, Millis)>,
     /// The uptime from which on the time is beyond doubt.
     settled_from: Millis,
+    /// What was accepted of the database's clock when it was last looked at.
+    accepted: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +129,7 @@ struct Dispute {
 impl Belief {
     /// Believes a wall clock that shows `wall` at `uptime`.
     pub const fn new(uptime: Millis, wall: Millis) -> Self {
-        Self { ahead: wall - uptime, dispute: None, followed: (0, uptime), probation: None, settled_from: uptime }
+        Self { ahead: wall - uptime, dispute: None, followed: (0, uptime), probation: None, settled_from: uptime, accepted: 0 }
     }
 
     /// The same at a start, of a server whose store was last used at `newest`. After a long rest nobody can say whether the clock is right or ahead: should it go
@@ -169,6 +173,15 @@ impl Belief {
 
     /// Compares the clocks, and decides what is believed from now on.
     pub fn look(&mut self, readings: Readings) -> Option<Change> {
+        let accepted = readings.database.map_or(self.accepted, |database| database.accepted);
+        let was_accepted = std::mem::replace(&mut self.accepted, accepted);
+        match self.compare(readings) {
+            None | Some(Change::Agrees) if accepted != was_accepted => Some(Change::Accepted(seconds(accepted))),
+            change => change,
+        }
+    }
+
+    fn compare(&mut self, readings: Readings) -> Option<Change> {
         let Readings { uptime, wall, database } = readings;
         let believed = uptime.saturating_add(self.ahead);
         let step = wall.saturating_sub(believed);
@@ -216,7 +229,7 @@ impl Belief {
     /// Believes the wall clock, whatever else says: the operator wants it so.
     pub fn accept(&mut self, uptime: Millis, wall: Millis) {
         let before = Some(uptime.saturating_add(self.ahead));
-        *self = Self { probation: None, ..Self::at_start(uptime, wall, before) };
+        *self = Self { probation: None, accepted: self.accepted, ..Self::at_start(uptime, wall, before) };
     }
 }
 

@@ -152,9 +152,11 @@ fn a_database_that_disagrees_is_borne_for_a_minute() {
     assert_eq!(clock.pass(500), [Change::Unsure(Off::Database(-DAY))]);
     // The operator says that it is the database's clock that is wrong.
     clock.accepted = DAYS;
-    assert_eq!(clock.pass(500), [Change::Agrees]);
+    assert_eq!(clock.pass(500), [Change::Accepted(DAY)]);
     clock.database = Some(START);
     assert_eq!(clock.pass(5 * MINUTES), [], "it was set right");
+    clock.accepted = 0;
+    assert_eq!(clock.pass(5 * MINUTES), [Change::Accepted(0)]);
 }
 
 #[test]
