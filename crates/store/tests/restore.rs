@@ -217,6 +217,12 @@ async fn what_can_not_be_restored_is_refused_before_anything_is_touched() {
         assert!(it.files() == before, "{}", from.display());
     }
 
+    // One that was made later than the clock says that it is: either is wrong.
+    let ahead = changed("ahead.db", "INSERT OR REPLACE INTO meta VALUES ('newest_moment', '4000000000')");
+    let before = it.files();
+    assert!(matches!(try_with(&ahead, &options(&it.dir), &it.endings()), Err(RestoreError::Clock(_))));
+    assert!(it.files() == before);
+
     let nowhere = OpenOptions { address: StoreAddress::Sqlite(it.path("nowhere/store.db")), ..options(&it.dir) };
     assert!(matches!(try_with(&it.path("backup.db"), &nowhere, &it.endings()), Err(RestoreError::Store(OpenError::NoDirectory(_)))));
     let sandbox = OpenOptions { kind: StoreKind::Sandbox, ..options(&it.dir) };

@@ -74,7 +74,9 @@ pub(crate) fn restore(
 /// Holds the clock against what the store and the backup know, before anything is dated by it. What noted no time, or can't be read, says nothing.
 fn check_clock(path: &Path, backup: &Connection, now: Timestamp) -> Result<(), RestoreError> {
     let check = |newest| check_at_start(now.unix().saturating_mul(1000), Known { newest, database: None });
-    let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok();
+    // Immutable, or SQLite would leave files beside it; what is in its log alone is not seen.
+    let uri = format!("file:{}?immutable=1", path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23"));
+    let store = Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI).ok();
     check(store.and_then(|db| noted(&db).ok().flatten()))?;
     match check(noted(backup).ok().flatten()) {
         // A backup may be old.

@@ -136,10 +136,14 @@ pub async fn that_endings_were_lost_is_in_the_journal_and_never_taken_back(bench
     assert_eq!(store.declare_loss(&Endings::default(), false, NOW).await.unwrap().bearers_from, Some(LATER));
     // A later one, in the journal of another node or of a store that was restored before.
     let later = endings(&[&format!("{{\"bearers_from\":{}}}", LATER.plus(9).unix())]);
-    let declared = store.declare_loss(&later, false, NOW).await.unwrap();
+    let declared = store.declare_loss(&later, false, LATER.plus(10)).await.unwrap();
     assert_eq!((declared.applied, declared.bearers_from), (1, Some(LATER.plus(9))));
+    // One that a wrong clock dated ahead refuses what was issued until now, and nothing that is issued from now on.
+    let ahead = endings(&[&format!("{{\"bearers_from\":{}}}", LATER.plus(800 * DAY).unix())]);
+    let declared = store.declare_loss(&ahead, false, LATER.plus(20)).await.unwrap();
+    assert_eq!((declared.applied, declared.bearers_from), (1, Some(LATER.plus(20))));
     drop(store);
-    assert_eq!(bench.open().await.bearers_from().await.unwrap(), Some(LATER.plus(9)));
+    assert_eq!(bench.open().await.bearers_from().await.unwrap(), Some(LATER.plus(20)));
 }
 
 pub async fn half_a_line_that_a_crash_left_in_the_journal_is_cut_off(bench: Bench) {
