@@ -104,8 +104,8 @@ pub struct Belief {
     /// How far the believed time is ahead of the machine's uptime.
     ahead: Millis,
     dispute: Option<Dispute>,
-    /// How much was followed since an uptime, which is a minute ago at the most.
-    followed: (Millis, Millis),
+    /// How far the believed time was ahead at an uptime, which is a minute ago at the most: what was followed since counts together.
+    followed_from: (Millis, Millis),
     /// While the clock is on probation: the uptime until which it is, and the newest moment before the start.
     probation: Option<(Millis, Millis)>,
     /// The uptime from which on the time is beyond doubt.
@@ -129,7 +129,14 @@ struct Dispute {
 impl Belief {
     /// Believes a wall clock that shows `wall` at `uptime`.
     pub const fn new(uptime: Millis, wall: Millis) -> Self {
-        Self { ahead: wall - uptime, dispute: None, followed: (0, uptime), probation: None, settled_from: uptime, accepted: 0 }
+        Self {
+            ahead: wall - uptime,
+            dispute: None,
+            followed_from: (wall - uptime, uptime),
+            probation: None,
+            settled_from: uptime,
+            accepted: 0,
+        }
     }
 
     /// The same at a start, of a server whose store was last used at `newest`. After a long rest nobody can say whether the clock is right or ahead: should it go
@@ -186,12 +193,12 @@ impl Belief {
         let believed = uptime.saturating_add(self.ahead);
         let step = wall.saturating_sub(believed);
         let with_database = database.is_none_or(|database| database.agrees_with(wall));
-        if uptime.saturating_sub(self.followed.1) >= LASTING {
-            self.followed = (0, uptime);
+        if uptime.saturating_sub(self.followed_from.1) >= LASTING {
+            self.followed_from = (self.ahead, uptime);
         }
-        let slewed = self.followed.0.saturating_add(step.abs());
-        if slewed <= SLEWED && with_database {
-            self.followed.0 = slewed;
+        // Two readings are never quite together, now this way and now that, which comes to nothing over time.
+        let followed = wall.saturating_sub(uptime).saturating_sub(self.followed_from.0);
+        if step.abs().max(followed.abs()) <= SLEWED && with_database {
             self.ahead = wall - uptime;
             return self.dispute.take().map(|_| Change::Agrees);
         }
@@ -212,7 +219,7 @@ impl Belief {
         if credible && lasts(steady_since) {
             self.ahead = wall - uptime;
             self.dispute = None;
-            self.followed = (0, uptime);
+            self.followed_from = (self.ahead, uptime);
             if step.abs() > SMALL_STEP {
                 self.settled_from = uptime.saturating_add(UNSETTLED);
             }

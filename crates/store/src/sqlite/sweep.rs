@@ -54,29 +54,27 @@ fn sweep_young(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<Swept> {
     // One that is ahead was set by a wrong clock, and hides what came since.
     let from = if mark > to { 0 } else { mark };
     let mut query = db.prepare_cached(
-        "SELECT grant_id, next_slip = 0 AND ended = 0, parent IS NOT NULL AND terms.expires_at <= ?3 \
-         FROM counterfoil JOIN terms USING (grant_id) WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?4",
+        // The terms, which are large, of those alone that were redeemed and never refreshed.
+        "SELECT grant_id, next_slip = 0 AND ended = 0, next_slip = 1 AND \
+             coalesce((SELECT parent IS NOT NULL AND terms.expires_at <= ?3 FROM terms WHERE terms.grant_id = counterfoil.grant_id), 0) \
+         FROM counterfoil WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?4",
     )?;
-    let mut swept = Swept::default();
-    let (mut seen, mut last) = (0, None);
-    let mut rows = query.query(params![from, to, now.unix(), STEP])?;
-    while let Some(row) = rows.next()? {
-        let (grant, unredeemed, silent): (i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if unredeemed || silent {
-            for delete in [
-                "DELETE FROM ending WHERE grant_id = ?1",
-                "DELETE FROM counterfoil WHERE grant_id = ?1",
-                "DELETE FROM terms WHERE grant_id = ?1",
-            ] {
-                db.prepare_cached(delete)?.execute([grant])?;
-            }
-            *(if unredeemed { &mut swept.unredeemed } else { &mut swept.silent }) += 1;
+    let seen = query
+        .query_map(params![from, to, now.unix(), STEP], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, bool, bool)>>>()?;
+    let mut swept = Swept { more: seen.len() == STEP as usize, ..Swept::default() };
+    for (grant, unredeemed, _) in seen.iter().filter(|(_, unredeemed, silent)| *unredeemed || *silent) {
+        for delete in [
+            "DELETE FROM ending WHERE grant_id = ?1",
+            "DELETE FROM counterfoil WHERE grant_id = ?1",
+            "DELETE FROM terms WHERE grant_id = ?1",
+        ] {
+            db.prepare_cached(delete)?.execute([grant])?;
         }
-        (seen, last) = (seen + 1, Some(grant));
+        *(if *unredeemed { &mut swept.unredeemed } else { &mut swept.silent }) += 1;
     }
-    if let Some(last) = last {
+    if let Some((last, ..)) = seen.last() {
         super::set_meta(db, MARK, &last.to_string())?;
     }
-    swept.more = seen == STEP;
     Ok(swept)
 }

@@ -52,6 +52,21 @@ fn little_differences_are_followed() {
 }
 
 #[test]
+fn readings_that_are_not_quite_together_add_up_to_nothing() {
+    let mut clock = Watched::with_database();
+    // A sandbox on a database looks at every request.
+    for _ in 0..10_000 {
+        for late in [20, -20] {
+            clock.wall += late;
+            let database = Some(Database { wall: clock.uptime + START, accepted: 0 });
+            let readings = Readings { uptime: clock.uptime, wall: clock.uptime + clock.wall, database };
+            assert_eq!(clock.belief.look(readings), None);
+        }
+    }
+    assert_eq!(clock.error(), 0);
+}
+
+#[test]
 fn many_little_steps_do_not_pass_for_slewing() {
     let mut clock = Watched::new();
     for _ in 0..100 {
