@@ -157,7 +157,7 @@ pub struct Terms {
 
 impl Terms {
     /// Whether this grant may hang on the consent `above`: one of the same client and customer, of the same eras, that hangs on none itself and ends no
-    /// sooner. So whoever sees that `above` was not ended need not look at anything else of it.
+    /// sooner. Once `above` is known not to have ended, nothing else about it needs checking.
     pub fn may_hang_on(&self, above: &Self) -> bool {
         self.parent == Some(above.grant)
             && above.parent.is_none()
