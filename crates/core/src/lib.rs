@@ -8,6 +8,7 @@ pub mod claim;
 pub mod client;
 pub mod clock;
 pub mod dialect;
+pub mod display_name;
 pub mod ending;
 pub mod explain;
 pub mod fdx;
