@@ -5,7 +5,7 @@
 mod setting;
 
 use serde_json::{Value, json};
-use setting::{BINARY, Live, RECIPIENT, Server, finish, run};
+use setting::{BINARY, Live, RECIPIENT, Server, finish, run, wait_until};
 use std::process::{Command, Stdio};
 
 const PASSWORD: &str = "alice-password";
@@ -195,6 +195,35 @@ async fn a_new_password_is_the_one_that_counts() {
     live.admin_with("customer set-password alice --provider examplebank --password-stdin", &format!("{PASSWORD}\n")).says(&[]);
     let secret = live.add_client("shop");
     server.consent(("shop", &secret), ALICE).await;
+}
+
+/// The log says whom it is about, once and not at each try, and an operator lets the customer in again.
+#[tokio::test]
+async fn who_is_locked_out_is_named_in_the_log_and_let_in_by_an_operator() {
+    let live = Live::new();
+    let server = live.serve();
+    live.add_customer(ALICE.0, ALICE.1);
+    live.add_client("shop");
+    for tries in 1..=8 {
+        let page = server.try_to_sign_in("shop", ("alice", "wrong")).await.err().unwrap();
+        assert_eq!((page.status, page.text.contains("closed until")), (403, tries > 5));
+        server.try_to_sign_in("shop", ("eve\n\u{202e}", "wrong")).await.err().unwrap();
+    }
+    assert!(server.try_to_sign_in("shop", ALICE).await.is_err());
+    let about = |customer: &str| {
+        let lines: Vec<Value> = server.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let told = lines.iter().filter(|line| line["customer"] == customer);
+        told.map(|line| line["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for customer in ["alice", "eve\\n\\u{202e}"] {
+        let told = wait_until("two lines", || Some(about(customer)).filter(|told| told.len() > 1));
+        assert!(told.len() == 2 && told[0].starts_with("too many tries") && told[1].contains("was refused"), "{told:?} {}", server.log());
+    }
+    live.admin("customer unlock alice --provider examplebank").says(&["alice", "was closed until"]);
+    server.sign_in("shop", ALICE).await;
+    let unlocked = live.admin("customer unlock alice --provider examplebank --json").json();
+    assert_eq!(unlocked, json!({ "provider": "examplebank", "customer": "alice", "was_closed_until": null }));
+    live.admin("customer unlock bob --provider examplebank").refused(1, &["there is no customer bob"]);
 }
 
 /// What an operator ends is refused by the very next request, and stays refused without the server that was told.

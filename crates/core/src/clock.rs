@@ -77,6 +77,15 @@ impl Timestamp {
             Err(_) => self.to_string(),
         }
     }
+
+    /// The time of day in UTC by which this moment has come, for people: `14:35 UTC`.
+    pub fn time_for_people(self) -> String {
+        let minute = self.plus(MINUTE - 1);
+        match jiff::Timestamp::from_second(minute.0) {
+            Ok(t) => t.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M UTC").to_string(),
+            Err(_) => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -166,6 +175,8 @@ mod tests {
         assert_eq!(duration_in_words(12), "12 seconds");
         assert_eq!(duration_in_words(2 * HOUR), "2 hours");
         assert_eq!(Timestamp::from_unix(1_795_392_000).day_for_people(), "23 November 2026");
+        assert_eq!(Timestamp::from_unix(1_795_392_000).time_for_people(), "00:00 UTC");
+        assert_eq!(Timestamp::from_unix(1_795_392_001).time_for_people(), "00:01 UTC");
         assert_eq!(Timestamp::from_unix(1_795_392_000).to_string(), "2026-11-23T00:00:00Z");
     }
 }

@@ -29,7 +29,9 @@ sign-in-password-stays = { $client } never sees your password.
 sign-in-submit = Sign in
 sign-in-cancel = Cancel and go back
 sign-in-failed-title = You are not signed in
-sign-in-failed-text = The user name or the password is wrong, or there have been too many tries. Check both and try again. After several tries, wait 15 minutes.
+sign-in-failed-text = The user name or the password is wrong. Check both and try again.
+sign-in-closed-title = Sign-in is closed until { $until }
+sign-in-closed-text = There have been too many tries to sign in with this user name. Until { $until } no password is accepted for it, not even the right one. Nothing has changed in your accounts, and the apps that you have allowed go on working. Please try again then, or ask your bank to let you in sooner. If it was not you who tried, tell your bank.
 
 ## Consent
 

@@ -13,6 +13,7 @@ pub use socket::{AdminSocket, SocketError, ask, listen_beside, path_beside};
 use crate::app::App;
 use crate::follow::REACHES_ALL_WITHIN;
 use crate::keys::PUBLISHED_AHEAD;
+use crate::lockout;
 use crate::passwords;
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest, is_valid_id};
 use counterfoil_core::clock::Timestamp;
@@ -70,6 +71,9 @@ pub enum Command {
     CustomerSetPassword {
         id: CustomerId,
         password: String,
+    },
+    CustomerUnlock {
+        id: CustomerId,
     },
     CustomerRemove {
         id: CustomerId,
@@ -194,9 +198,10 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
         }
         Command::CustomerSetPassword { id, password } => {
             let hash = hash(password).await?;
-            let set = app.store.set_password(id.clone(), hash).await.map_err(failed)?;
+            let set = app.store.set_password(id.clone(), hash, lockout::key_of(app, &id)).await.map_err(failed)?;
             if set { Ok(json!(id)) } else { Err(no_customer(&id)) }
         }
+        Command::CustomerUnlock { id } => customer_unlock(app, id, now).await,
         Command::CustomerRemove { id } => {
             let removed = app.store.remove_customer(id.clone(), now).await.map_err(failed)?;
             if removed { Ok(json!({ "removed": id })) } else { Err(no_customer(&id)) }
@@ -445,6 +450,16 @@ async fn customer_add(
         AddCustomer::Added => Ok(new_customer_json(&id, count)),
         AddCustomer::Exists => Err(customer_exists(&id)),
     }
+}
+
+async fn customer_unlock(app: &App, id: CustomerId, now: Timestamp) -> Result<Value, String> {
+    if app.store.customer(&id).await.map_err(failed)?.is_none() {
+        return Err(no_customer(&id));
+    }
+    let key = lockout::key_of(app, &id);
+    let until = app.store.sign_in_closed_until(&key, now).await.map_err(failed)?;
+    app.store.forget_failures(key).await.map_err(failed)?;
+    Ok(json!({ "provider": id.provider, "customer": id.customer, "was_closed_until": until.map(|until| until.to_string()) }))
 }
 
 /// Reads accounts from FDX JSON, `{"accounts": [{"depositAccount": {"accountId": "..."}}, ...]}`.

@@ -2,6 +2,7 @@
 
 use crate::follow::{Follow, Unavailable};
 use crate::keys::Keys;
+use crate::lockout::Turn;
 use crate::observe::Metrics;
 use crate::pages::Locale;
 use crate::sandbox::Sandbox;
@@ -43,7 +44,7 @@ pub struct App {
     pub(crate) password_gate: Arc<Semaphore>,
     /// Tries to sign in as one customer wait for each other, so that a right one under way is not counted as failed. A customer has one of
     /// these by hash.
-    pub(crate) sign_in_turns: [tokio::sync::Mutex<()>; 64],
+    pub(crate) sign_in_turns: [tokio::sync::Mutex<Turn>; 64],
     /// Held while an operator's command is carried out, so that none is decided by what another is changing.
     pub(crate) one_command: tokio::sync::Mutex<()>,
     /// Held while the clients are read anew, so that what was read earlier never replaces what was read later.

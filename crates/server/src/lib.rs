@@ -21,6 +21,7 @@ mod introspect;
 mod jwks;
 pub mod keys;
 mod living_grants;
+pub mod lockout;
 mod maintenance;
 mod observe;
 mod openapi;

@@ -1,6 +1,7 @@
 //! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a customer who does not exist.
 
 use crate::app::App;
+use crate::lockout;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use counterfoil_core::clock::Timestamp;
@@ -49,19 +50,51 @@ pub struct SignedIn {
     pub era: u32,
 }
 
-/// The customer of this name and password at the provider, unless too many tries failed lately. All refusals look alike.
+/// Why a try to sign in led to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There is no customer of this name and password; which of both it was is for the log alone.
+    Wrong {
+        /// What was wrong, for the log.
+        reason: &'static str,
+    },
+    /// Too many tries failed lately, and the password was not looked at. Right and wrong ones, and names that nobody has, are told the same.
+    Closed {
+        /// When a password is looked at again.
+        until: Timestamp,
+    },
+}
+
+impl Refusal {
+    /// What the log is told.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Wrong { reason } => reason,
+            Self::Closed { .. } => "too many tries to sign in failed lately",
+        }
+    }
+}
+
+/// The customer of this name and password at the provider, unless too many tries failed lately. A sandbox never closes: those who try out what happens are
+/// nobody to be kept off.
 ///
 /// # Errors
 /// [`PasswordError`].
-pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp) -> Result<Result<SignedIn, &'static str>, PasswordError> {
-    // Names that nobody has are counted too, so that a closed door does not tell that there is a customer behind it.
-    let key = app.keys.ring().tickets.mac(&[b"sign-in", id.provider.as_bytes(), id.customer.as_bytes()]);
-    let _turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
+pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp) -> Result<Result<SignedIn, Refusal>, PasswordError> {
+    let key = lockout::key_of(app, &id);
+    let mut turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
     // Before the customer is looked up: a removal from now on makes what comes of it dead.
     let era = app.store.customer_era(&id).await?;
-    let SignIn::Try(number) = app.store.begin_sign_in(key, now).await? else {
-        return Ok(Err("too many tries to sign in failed lately"));
-    };
+    let mut counted = None;
+    if !app.is_sandbox() {
+        match app.store.begin_sign_in(key, now).await? {
+            SignIn::Try { number, closes_until } => counted = Some((number, closes_until)),
+            SignIn::Closed { until } => {
+                turn.tell_of_refusal(key, &id, until, now);
+                return Ok(Err(Refusal::Closed { until }));
+            }
+        }
+    }
     let known = app.store.customer(&id).await?;
     let permit = app.password_gate.clone().acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
     // Who has none signs in elsewhere, and is refused with as much work.
@@ -76,10 +109,17 @@ pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp
     .map_err(|e| PasswordError::Hash(e.to_string()))?;
     match known {
         Some(customer) if right => {
-            app.store.sign_in_succeeded(number).await?;
+            if let Some((number, _)) = counted {
+                app.store.sign_in_succeeded(number).await?;
+            }
             Ok(Ok(SignedIn { customer, era }))
         }
-        Some(_) => Ok(Err("the password is wrong")),
-        None => Ok(Err("there is no such customer")),
+        known => {
+            if let Some((_, Some(until))) = counted {
+                lockout::tell_of_closing(&id, until);
+            }
+            let reason = if known.is_some() { "the password is wrong" } else { "there is no such customer" };
+            Ok(Err(Refusal::Wrong { reason }))
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::consent;
 use crate::cookies::Browser;
 use crate::pages::{Choice, SignIn};
-use crate::passwords::{self, PasswordError};
+use crate::passwords::{self, PasswordError, Refusal};
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::respond::{page as html_page, see_other};
@@ -26,13 +26,13 @@ use std::sync::Arc;
 pub struct Attempt<'a> {
     username: &'a str,
     connector: Option<&'a str>,
-    failed: bool,
+    refusal: Option<Refusal>,
 }
 
 impl<'a> Attempt<'a> {
     /// Nothing was tried yet; perhaps the client knows the name.
     pub fn first(login_hint: Option<&'a str>) -> Self {
-        Self { username: login_hint.unwrap_or_default(), connector: None, failed: false }
+        Self { username: login_hint.unwrap_or_default(), connector: None, refusal: None }
     }
 }
 
@@ -46,6 +46,10 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
     let providers = offered
         .map(|provider| Choice { id: &provider.id, name: &provider.name, selected: attempt.connector == Some(provider.id.as_str()) })
         .collect();
+    let closed_until = match attempt.refusal {
+        Some(Refusal::Closed { until }) => Some(until.time_for_people()),
+        _ => None,
+    };
     let html = SignIn {
         locale: &app.locale,
         action: "/sign-in",
@@ -53,12 +57,13 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
         client_name: client.as_ref().map(|client| client.settings.name.as_str()),
         providers,
         username: attempt.username,
-        failed: attempt.failed,
+        failed: attempt.refusal.is_some(),
+        closed_until: closed_until.as_deref(),
         cancel: matches!(purpose, Purpose::Authorize(_)),
     }
     .render();
     // Not 401, which would have to name a scheme of HTTP authentication (RFC 9110 section 15.5.2).
-    let status = if attempt.failed { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let status = if attempt.refusal.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
     html_page(status, html, target.as_deref())
 }
 
@@ -94,12 +99,12 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     };
     let provider = connector.or(only).and_then(|id| app.settings.provider(id));
     let username = form.get("username").unwrap_or_default();
-    let failed = |reason: &str| {
-        let mut response = page(app, &purpose, &browser, now, Attempt { username, connector, failed: true });
-        response.extensions_mut().insert(crate::observe::Seen { reason: Some(reason.to_owned()), ..Default::default() });
+    let failed = |refusal: Refusal| {
+        let mut response = page(app, &purpose, &browser, now, Attempt { username, connector, refusal: Some(refusal) });
+        response.extensions_mut().insert(crate::observe::Seen { reason: Some(refusal.reason().to_owned()), ..Default::default() });
         Ok(response)
     };
-    let Some(provider) = provider else { return failed("no provider was chosen") };
+    let Some(provider) = provider else { return failed(Refusal::Wrong { reason: "no provider was chosen" }) };
     let id = CustomerId { provider: provider.id.clone(), customer: username.to_owned() };
     let password = Secret::new(form.get("password").unwrap_or_default());
     let signed_in = passwords::sign_in(app, id, password, now).await.map_err(|error| match error {
@@ -108,7 +113,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     })?;
     let signed_in = match signed_in {
         Ok(signed_in) => signed_in,
-        Err(reason) => return failed(reason),
+        Err(refusal) => return failed(refusal),
     };
     let (next, authenticated_at) = match &purpose {
         Purpose::Authorize(request) => (format!("/consent?ticket={}", purpose.write(app, &browser.id, now)), request.signed_in_at(now)),

@@ -1,4 +1,4 @@
-//! Signing in: failures, tickets, cookies, sessions, and the headers that keep pages apart from other sites.
+//! Signing in: tickets, cookies, sessions, and the headers that keep pages apart from other sites.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -10,40 +10,6 @@ use counterfoil_server::admin::Command;
 use counterfoil_store::{Customer, NewCustomer};
 use setting::{Answer, OTHER, Sandbox, Setting};
 use visitor::{Visitor, assert_page, attribute, between, forms, grants};
-
-#[tokio::test]
-async fn five_failures_close_the_door_for_a_while() {
-    let sandbox = Sandbox::start().await;
-    let mut visitor = Visitor::new(&sandbox);
-    let page = visitor.authorize(&[]).await;
-    let but_for_the_ticket = |answer: &Answer, username: &str| {
-        let ticket = forms(answer).pop().unwrap().1["ticket"].clone();
-        answer.text.replace(&ticket, "").replace(username, "")
-    };
-    let mut failed = Vec::new();
-    for username in ["customer_1", "nobody"] {
-        for minute in 0..5 {
-            let answer = visitor.sign_in_with(&page, username, &format!("wrong {minute}")).await;
-            assert_page(&answer, 403, "Sign in to Sandbank");
-            failed.push(but_for_the_ticket(&answer, username));
-            sandbox.advance("1m").await;
-        }
-        // Now the right password is not even looked at.
-        let refused = visitor.sign_in(&page, username).await;
-        assert_eq!(refused.status, 403);
-        failed.push(but_for_the_ticket(&refused, username));
-    }
-    assert!(failed.iter().all(|page| *page == failed[0] && page.contains("wait 15 minutes")), "{failed:?}");
-
-    sandbox.advance("4m").await;
-    let page = visitor.authorize(&[]).await;
-    assert_page(&visitor.sign_in(&page, "customer_1").await, 403, "Sign in to Sandbank");
-    assert_page(&visitor.sign_in(&page, "customer_2").await, 200, "Give Pocket Ledger access to your accounts?");
-    sandbox.advance("1m").await;
-    let mut visitor = Visitor::new(&sandbox);
-    let page = visitor.authorize(&[]).await;
-    assert_page(&visitor.sign_in(&page, "customer_1").await, 200, "Give Pocket Ledger access to your accounts?");
-}
 
 /// Who signs in elsewhere has no password here, and none fits, the empty one neither.
 #[tokio::test]
@@ -58,14 +24,6 @@ async fn a_customer_without_a_password_is_refused_as_one_with_a_wrong_one_is() {
         assert_page(&visitor.sign_in_with(&page, "elsewhere", password).await, 403, "Sign in to Sandbank");
     }
     assert_page(&visitor.sign_in(&page, "customer_1").await, 200, "Give Pocket Ledger access to your accounts?");
-}
-
-#[tokio::test]
-async fn what_succeeds_is_no_failure() {
-    let sandbox = Sandbox::start().await;
-    for _ in 0..6 {
-        Visitor::new(&sandbox).consent(&[]).await;
-    }
 }
 
 #[tokio::test]

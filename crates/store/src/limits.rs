@@ -1,11 +1,23 @@
 //! How much and how long: the same in both engines.
 
-use counterfoil_core::clock::{DAY, MINUTE, Seconds};
+use counterfoil_core::clock::{DAY, MINUTE, Seconds, Timestamp};
 
 /// Failures after which further tries to sign in are refused.
-pub(crate) const MOST_FAILURES: i64 = 5;
+pub(crate) const MOST_FAILURES: u8 = 5;
 /// Seconds for which a failure counts.
 pub(crate) const FAILURE_WINDOW: Seconds = 15 * MINUTE;
+
+/// Until when sign-in is closed by failures that count, given the latest [`MOST_FAILURES`] of them, the latest first; `None` while it is open.
+pub(crate) fn closed_until(latest: &[i64]) -> Option<Timestamp> {
+    latest.get(usize::from(MOST_FAILURES) - 1).map(|at| Timestamp::from_unix(*at).plus(FAILURE_WINDOW))
+}
+
+/// The same once another failure at `now` was counted.
+pub(crate) fn closed_until_with(mut latest: Vec<i64>, now: Timestamp) -> Option<Timestamp> {
+    latest.push(now.unix());
+    latest.sort_unstable_by(|a, b| b.cmp(a));
+    closed_until(&latest)
+}
 
 /// Rows that one step of the sweeper looks at or removes.
 pub(crate) const STEP: u32 = 200;

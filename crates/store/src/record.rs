@@ -222,10 +222,18 @@ pub struct OldGrants {
 /// Whether the password of a try to sign in may be looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignIn {
-    /// It may. The try counts as a failure until [`Store::sign_in_succeeded`](crate::Store::sign_in_succeeded) is told of this number.
-    Try(i64),
-    /// Too many failed; the password must not be looked at.
-    Refused,
+    /// It may.
+    Try {
+        /// The try counts as a failure until [`Store::sign_in_succeeded`](crate::Store::sign_in_succeeded) is told of this number.
+        number: i64,
+        /// Until when sign-in is closed, should this one fail: where it is the last that may.
+        closes_until: Option<Timestamp>,
+    },
+    /// Too many failed; no password must be looked at.
+    Closed {
+        /// When it opens again.
+        until: Timestamp,
+    },
 }
 
 /// What a process is told of what others did to the store.

@@ -376,9 +376,9 @@ impl Store {
         write!(self, add_customer(new))
     }
 
-    /// Sets a customer's password and ends their sessions; false where there is no such customer.
-    pub fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
-        write!(self, set_password(id, password))
+    /// Sets a customer's password, ends their sessions, and forgets the failures that are counted under `sign_ins`; false where there is no such customer.
+    pub fn set_password(&self, id: CustomerId, password: Secret, sign_ins: [u8; 32]) -> Pending<bool> {
+        write!(self, set_password(id, password, sign_ins))
     }
 
     /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit and
@@ -413,9 +413,22 @@ impl Store {
     /// Asks whether a try to sign in as `customer` (a hash of provider and name) may go on, and counts it as failed until it succeeds.
     ///
     /// Promise: however many tries run at once, at any number of nodes, no more passwords are looked at in any 15 minutes than may fail, beside those that
-    /// were right.
+    /// were right, unless failures are forgotten meanwhile.
     pub fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
         write!(self, begin_sign_in(customer, now))
+    }
+
+    /// Until when no password of `customer` is looked at; `None` where the next try may be made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sign_in_closed_until(&self, customer: &[u8; 32], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        read!(self, sign_in_closed_until(customer, now))
+    }
+
+    /// Forgets the tries to sign in as `customer` that are counted as failed, and so lets them try again, at every node; gives how many there were.
+    pub fn forget_failures(&self, customer: [u8; 32]) -> Pending<u64> {
+        write!(self, forget_failures(customer))
     }
 
     /// Takes back the failure that a try was counted as: the password was right.

@@ -107,7 +107,7 @@ async fn fill(store: &Store) {
     for id in [[0; 32], [0xff; 32]] {
         store.create_session(id, session.clone()).await.unwrap();
     }
-    assert!(matches!(store.begin_sign_in([9; 32], NOW).await.unwrap(), SignIn::Try(_)));
+    assert!(matches!(store.begin_sign_in([9; 32], NOW).await.unwrap(), SignIn::Try { .. }));
     store.remove_client("later".into(), NOW).await.unwrap();
 }
 

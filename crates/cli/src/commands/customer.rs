@@ -49,7 +49,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Set a customer's password and end their sessions; without --password-stdin one is made up and shown once
+    /// Set a customer's password, end their sessions and let them sign in at once; without --password-stdin one is made up and shown once
     SetPassword {
         /// The customer's id
         id: String,
@@ -59,6 +59,16 @@ pub(crate) enum Action {
         /// Read the password from standard input
         #[arg(long)]
         password_stdin: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Let a customer try to sign in again at once, on every node, after too many tries have failed
+    Unlock {
+        /// The customer's id
+        id: String,
+        /// The provider's id
+        #[arg(long)]
+        provider: String,
         #[command(flatten)]
         common: Common,
     },
@@ -103,6 +113,10 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
             if !common.json {
                 output::note("The password is set; sessions that began with the old one are ended.");
             }
+        }
+        Action::Unlock { id, provider, common } => {
+            let unlocked = common.ask(Command::CustomerUnlock { id: CustomerId { provider, customer: id } })?;
+            common.show(&unlocked, output::record);
         }
         Action::Remove { id, provider, common } => {
             let id = CustomerId { provider, customer: id };

@@ -59,6 +59,8 @@ pub struct SignIn<'a> {
     pub username: &'a str,
     /// Whether a try has just failed.
     pub failed: bool,
+    /// Until when no password is looked at, where that is why it failed.
+    pub closed_until: Option<&'a str>,
     /// Whether to offer the way back to the app.
     pub cancel: bool,
 }

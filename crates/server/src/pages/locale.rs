@@ -231,6 +231,8 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "shared-identity",
     "shared-identity-text",
     "sign-in-cancel",
+    "sign-in-closed-text",
+    "sign-in-closed-title",
     "sign-in-failed-text",
     "sign-in-failed-title",
     "sign-in-heading",

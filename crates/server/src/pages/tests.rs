@@ -56,6 +56,7 @@ fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a
         providers: BANKS.iter().take(providers).map(|id| Choice { id, name, selected: false }).collect(),
         username: name,
         failed: false,
+        closed_until: None,
         cancel: true,
     }
 }
@@ -188,6 +189,7 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         sign_in(locale, name, 8).render(),
         own.render(),
         SignIn { failed: true, ..sign_in(locale, name, 1) }.render(),
+        SignIn { failed: true, closed_until: Some("14:35 UTC"), ..sign_in(locale, name, 1) }.render(),
         consent(locale, name).render(),
         Consent { nothing_chosen: true, ..consent(locale, name) }.render(),
         Consent { accounts: vec![], ..consent(locale, name) }.render(),

@@ -3,6 +3,7 @@
 use super::Postgres;
 use super::era::remove;
 use super::row::Columns;
+use super::sessions::forget_failures;
 use super::trouble::Trouble;
 use crate::error::StoreError;
 use crate::pending::Pending;
@@ -88,9 +89,10 @@ impl Postgres {
         })
     }
 
-    pub(crate) fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
-        self.write((id, password), |write, (CustomerId { provider, customer }, password)| {
+    pub(crate) fn set_password(&self, id: CustomerId, password: Secret, sign_ins: [u8; 32]) -> Pending<bool> {
+        self.write((id, password, sign_ins), |write, (CustomerId { provider, customer }, password, sign_ins)| {
             async move {
+                forget_failures(write, sign_ins).await?;
                 let set = "UPDATE customer SET password = $3 WHERE provider = $1 AND customer = $2";
                 let set = write.execute(set, &[provider, customer, &password.expose()]).await?;
                 write.execute("DELETE FROM session WHERE provider = $1 AND customer = $2", &[provider, customer]).await?;

@@ -3,8 +3,9 @@
 use super::Postgres;
 use super::row::Columns;
 use super::trouble::Trouble;
+use super::write::Write;
 use crate::error::StoreError;
-use crate::limits::{FAILURE_WINDOW, MOST_FAILURES};
+use crate::limits::{FAILURE_WINDOW, MOST_FAILURES, closed_until, closed_until_with};
 use crate::pending::Pending;
 use crate::record::{Session, SignIn};
 use counterfoil_core::clock::Timestamp;
@@ -56,18 +57,28 @@ impl Postgres {
                 // Holds every other try to sign in as this customer until this one is counted.
                 let turn = "INSERT INTO sign_in_turn VALUES ($1, $2) ON CONFLICT (customer) DO UPDATE SET at = excluded.at";
                 write.execute(turn, &[&customer, now]).await?;
-                // Those ahead of a clock that was moved back count too: a step back opens no door.
-                let count = "SELECT count(*) FROM sign_in_failure WHERE customer = $1 AND at > $2 AND at < $3";
-                let counted = write.row(count, &[&customer, &(now - FAILURE_WINDOW), &(now + FAILURE_WINDOW)]).await?;
-                let failures: i64 = counted.map_or(Ok(0), |row| Columns::of(&row, "sign_in_failure").get(0))?;
-                if failures >= MOST_FAILURES {
-                    return Ok(SignIn::Refused);
+                let latest = write.rows(LATEST_FAILURES, &[&customer, &(now - FAILURE_WINDOW), &(now + FAILURE_WINDOW)]).await?;
+                let latest = times(&latest)?;
+                if let Some(until) = closed_until(&latest) {
+                    return Ok(SignIn::Closed { until });
                 }
                 let begun = write.row("INSERT INTO sign_in_failure (customer, at) VALUES ($1, $2) RETURNING id", &[&customer, now]).await?;
-                begun.map_or(Ok(SignIn::Refused), |row| Columns::of(&row, "sign_in_failure").get(0).map(SignIn::Try))
+                let lost = || Trouble::Unready("the database did not say which row it inserted".into());
+                let number = Columns::of(&begun.ok_or_else(lost)?, "sign_in_failure").get(0)?;
+                Ok(SignIn::Try { number, closes_until: closed_until_with(latest, Timestamp::from_unix(*now)) })
             }
             .boxed()
         })
+    }
+
+    pub(crate) async fn sign_in_closed_until(&self, customer: &[u8; 32], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let (from, until) = (now.unix() - FAILURE_WINDOW, now.unix() + FAILURE_WINDOW);
+        let latest = self.rows(LATEST_FAILURES, &[&customer.as_slice(), &from, &until]).await?;
+        Ok(closed_until(&times(&latest)?))
+    }
+
+    pub(crate) fn forget_failures(&self, customer: [u8; 32]) -> Pending<u64> {
+        self.write(customer, |write, customer| forget_failures(write, customer).boxed())
     }
 
     pub(crate) fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
@@ -75,4 +86,17 @@ impl Postgres {
             async move { write.execute("DELETE FROM sign_in_failure WHERE id = $1", &[number]).await.map(drop) }.boxed()
         })
     }
+}
+
+/// When the latest tries to sign in as a customer failed that count. Those ahead of a clock that was moved back count too: a step back opens no door.
+const LATEST_FAILURES: &str = "SELECT at FROM sign_in_failure WHERE customer = $1 AND at > $2 AND at < $3 ORDER BY at DESC LIMIT 5";
+const _: () = assert!(MOST_FAILURES == 5, "the limit above");
+
+fn times(rows: &[Row]) -> Result<Vec<i64>, Trouble> {
+    rows.iter().map(|row| Columns::of(row, "sign_in_failure").get(0)).collect()
+}
+
+/// Lets tries to sign in as a customer count no more; gives how many there were.
+pub(super) async fn forget_failures(write: &mut Write<'_>, customer: &[u8; 32]) -> Result<u64, Trouble> {
+    write.execute("DELETE FROM sign_in_failure WHERE customer = $1", &[&customer.as_slice()]).await
 }

@@ -3,6 +3,7 @@
 use super::Sqlite;
 use super::era::remove;
 use super::row::{named, time};
+use super::sessions::forget_failures;
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{Account, AddCustomer, Customer, NewCustomer};
@@ -88,8 +89,9 @@ impl Sqlite {
         })
     }
 
-    pub(crate) fn set_password(&self, id: CustomerId, password: Secret) -> Pending<bool> {
+    pub(crate) fn set_password(&self, id: CustomerId, password: Secret, sign_ins: [u8; 32]) -> Pending<bool> {
         self.writer.queue(move |batch| {
+            forget_failures(batch.db, &sign_ins)?;
             let CustomerId { provider, customer } = &id;
             batch.db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
             batch

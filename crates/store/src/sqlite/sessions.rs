@@ -3,12 +3,12 @@
 use super::Sqlite;
 use super::row::{named, time};
 use crate::error::StoreError;
-use crate::limits::{FAILURE_WINDOW, MOST_FAILURES};
+use crate::limits::{FAILURE_WINDOW, MOST_FAILURES, closed_until, closed_until_with};
 use crate::pending::Pending;
 use crate::record::{Session, SignIn};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 impl Sqlite {
     pub(crate) fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
@@ -49,23 +49,43 @@ impl Sqlite {
 
     pub(crate) fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
         self.writer.queue(move |batch| {
-            // Those ahead of a clock that was moved back count too: a step back opens no door.
-            let failures: i64 = batch
-                .db
-                .prepare_cached("SELECT count(*) FROM sign_in_failure WHERE customer = ?1 AND at > ?2 AND at < ?3")?
-                .query_row(params![customer, now.unix() - FAILURE_WINDOW, now.unix() + FAILURE_WINDOW], |row| row.get(0))?;
-            if failures >= MOST_FAILURES {
-                return Ok(SignIn::Refused);
+            let latest = latest_failures(batch.db, &customer, now)?;
+            if let Some(until) = closed_until(&latest) {
+                return Ok(SignIn::Closed { until });
             }
             batch
                 .db
                 .prepare_cached("INSERT INTO sign_in_failure (customer, at) VALUES (?1, ?2)")?
                 .execute(params![customer, now.unix()])?;
-            Ok(SignIn::Try(batch.db.last_insert_rowid()))
+            Ok(SignIn::Try { number: batch.db.last_insert_rowid(), closes_until: closed_until_with(latest, now) })
         })
+    }
+
+    pub(crate) fn sign_in_closed_until(&self, customer: &[u8; 32], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let reader = self.readers.reader()?;
+        Ok(closed_until(&latest_failures(&reader, customer, now)?))
+    }
+
+    pub(crate) fn forget_failures(&self, customer: [u8; 32]) -> Pending<u64> {
+        self.writer.queue(move |batch| forget_failures(batch.db, &customer))
     }
 
     pub(crate) fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
         self.writer.queue(move |batch| batch.db.prepare_cached("DELETE FROM sign_in_failure WHERE id = ?1")?.execute([number]).map(drop))
     }
+}
+
+/// When the latest tries to sign in as a customer failed that count, the latest first. Those ahead of a clock that was moved back count too: a step back
+/// opens no door.
+fn latest_failures(db: &Connection, customer: &[u8; 32], now: Timestamp) -> rusqlite::Result<Vec<i64>> {
+    let sql = "SELECT at FROM sign_in_failure WHERE customer = ?1 AND at > ?2 AND at < ?3 ORDER BY at DESC LIMIT ?4";
+    db.prepare_cached(sql)?
+        .query_map(params![customer, now.unix() - FAILURE_WINDOW, now.unix() + FAILURE_WINDOW, MOST_FAILURES], |row| row.get(0))?
+        .collect()
+}
+
+/// Lets tries to sign in as a customer count no more; gives how many there were.
+pub(super) fn forget_failures(db: &Connection, customer: &[u8; 32]) -> rusqlite::Result<u64> {
+    let forgotten = db.prepare_cached("DELETE FROM sign_in_failure WHERE customer = ?1")?.execute([customer])?;
+    Ok(u64::try_from(forgotten).unwrap_or(u64::MAX))
 }

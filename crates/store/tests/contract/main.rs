@@ -53,6 +53,8 @@ macro_rules! on {
             }
             sign_in {
                 five_failures_close_the_door_for_fifteen_minutes_from_the_first,
+                the_moment_that_is_named_is_when_it_opens_also_after_a_step_back,
+                what_is_forgotten_opens_the_door_of_one_customer,
                 no_more_passwords_are_looked_at_at_once_than_may_fail,
                 sessions_end_by_age_by_sign_out_and_with_their_customer,
             }

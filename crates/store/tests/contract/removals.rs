@@ -101,7 +101,7 @@ pub async fn customers_are_listed_with_their_accounts_and_signed_out_by_a_new_pa
     let accounts: Vec<_> = store.accounts(&customer()).await.unwrap().into_iter().map(|account| account.id).collect();
     assert_eq!(accounts, ["b", "a"]);
 
-    assert!(store.set_password(customer(), Secret::new("two")).await.unwrap());
+    assert!(store.set_password(customer(), Secret::new("two"), [0; 32]).await.unwrap());
     assert_eq!(store.customer(&customer()).await.unwrap().unwrap().password.unwrap().expose(), "two");
-    assert!(!store.set_password(new("nobody").customer.id, Secret::new("two")).await.unwrap());
+    assert!(!store.set_password(new("nobody").customer.id, Secret::new("two"), [0; 32]).await.unwrap());
 }

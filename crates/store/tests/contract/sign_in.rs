@@ -2,22 +2,70 @@
 
 use crate::bench::Bench;
 use crate::setting::{NOW, customer};
-use counterfoil_core::clock::MINUTE;
-use counterfoil_store::{Session, SignIn};
+use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::secret::Secret;
+use counterfoil_store::{AddCustomer, Customer, NewCustomer, Session, SignIn, Store};
 use std::sync::Arc;
+
+const QUARTER: Seconds = 15 * MINUTE;
+
+/// A try that is let through; gives its number, and until when it closes sign-in unless it succeeds.
+async fn let_through(store: &Store, customer: [u8; 32], at: Timestamp) -> (i64, Option<Timestamp>) {
+    match store.begin_sign_in(customer, at).await.unwrap() {
+        SignIn::Try { number, closes_until } => (number, closes_until),
+        SignIn::Closed { until } => panic!("closed until {until}"),
+    }
+}
 
 pub async fn five_failures_close_the_door_for_fifteen_minutes_from_the_first(bench: Bench) {
     let store = bench.open().await;
-    let ada = [1; 32];
+    let (ada, opens) = ([1; 32], NOW.plus(QUARTER));
     for minute in 0..5 {
-        assert!(matches!(store.begin_sign_in(ada, NOW.plus(minute * 60)).await.unwrap(), SignIn::Try(_)));
+        let at = NOW.plus(minute * MINUTE);
+        assert_eq!(store.sign_in_closed_until(&ada, at).await.unwrap(), None);
+        assert_eq!(let_through(&store, ada, at).await.1, (minute == 4).then_some(opens));
     }
-    assert_eq!(store.begin_sign_in(ada, NOW.plus(14 * 60 + 59)).await.unwrap(), SignIn::Refused);
-    assert!(matches!(store.begin_sign_in([2; 32], NOW.plus(300)).await.unwrap(), SignIn::Try(_)));
-    let SignIn::Try(number) = store.begin_sign_in(ada, NOW.plus(15 * 60)).await.unwrap() else { panic!("still closed") };
-    assert_eq!(store.begin_sign_in(ada, NOW.plus(15 * 60)).await.unwrap(), SignIn::Refused);
+    assert_eq!(store.begin_sign_in(ada, opens.plus(-1)).await.unwrap(), SignIn::Closed { until: opens });
+    assert_eq!(store.sign_in_closed_until(&ada, opens.plus(-1)).await.unwrap(), Some(opens));
+    let_through(&store, [2; 32], NOW.plus(5 * MINUTE)).await;
+    assert_eq!(store.sign_in_closed_until(&ada, opens).await.unwrap(), None);
+    let (number, closes_until) = let_through(&store, ada, opens).await;
+    assert_eq!(closes_until, Some(opens.plus(MINUTE)), "when the second failure is old");
+    assert_eq!(store.begin_sign_in(ada, opens).await.unwrap(), SignIn::Closed { until: opens.plus(MINUTE) });
     store.sign_in_succeeded(number).await.unwrap();
-    assert!(matches!(store.begin_sign_in(ada, NOW.plus(15 * 60)).await.unwrap(), SignIn::Try(_)));
+    let_through(&store, ada, opens).await;
+}
+
+/// A clock that is moved back opens no door, and the moment that is named is when it does open.
+pub async fn the_moment_that_is_named_is_when_it_opens_also_after_a_step_back(bench: Bench) {
+    let store = bench.open().await;
+    for _ in 0..5 {
+        let_through(&store, [1; 32], NOW).await;
+    }
+    let back = NOW.plus(-10 * MINUTE);
+    assert_eq!(store.begin_sign_in([1; 32], back).await.unwrap(), SignIn::Closed { until: NOW.plus(QUARTER) });
+    let_through(&store, [1; 32], NOW.plus(QUARTER)).await;
+}
+
+pub async fn what_is_forgotten_opens_the_door_of_one_customer(bench: Bench) {
+    let store = bench.open().await;
+    add(&store).await;
+    for customer in [[1; 32], [2; 32]] {
+        for _ in 0..5 {
+            let_through(&store, customer, NOW).await;
+        }
+    }
+    assert_eq!(store.forget_failures([1; 32]).await.unwrap(), 5);
+    assert_eq!(store.forget_failures([1; 32]).await.unwrap(), 0);
+    let closed = SignIn::Closed { until: NOW.plus(QUARTER) };
+    for _ in 0..5 {
+        let_through(&store, [1; 32], NOW).await;
+    }
+    assert_eq!(store.begin_sign_in([1; 32], NOW).await.unwrap(), closed, "they count from new");
+    assert_eq!(store.begin_sign_in([2; 32], NOW).await.unwrap(), closed);
+    assert!(store.set_password(customer(), Secret::new("y"), [2; 32]).await.unwrap());
+    let_through(&store, [2; 32], NOW).await;
+    assert_eq!(store.begin_sign_in([1; 32], NOW).await.unwrap(), closed);
 }
 
 /// Of many tries at once no more are let through than may fail.
@@ -31,9 +79,14 @@ pub async fn no_more_passwords_are_looked_at_at_once_than_may_fail(bench: Bench)
         .collect();
     let mut let_through = 0;
     for attempt in tries {
-        let_through += usize::from(matches!(attempt.await.unwrap(), SignIn::Try(_)));
+        let_through += usize::from(matches!(attempt.await.unwrap(), SignIn::Try { .. }));
     }
     assert_eq!(let_through, 5);
+}
+
+async fn add(store: &Store) {
+    let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("x")), created_at: NOW };
+    assert_eq!(store.add_customer(NewCustomer { customer: ada, accounts: vec![] }).await.unwrap(), AddCustomer::Added);
 }
 
 pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Bench) {
@@ -48,10 +101,8 @@ pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Benc
     assert!(store.session(&[1; 32], NOW.plus(30 * MINUTE)).await.unwrap().is_none());
     store.end_session([1; 32]).await.unwrap();
     assert!(store.session(&[1; 32], NOW).await.unwrap().is_none());
-    let password = counterfoil_core::secret::Secret::new("x");
-    let ada = counterfoil_store::Customer { id: customer(), name: "Ada".into(), password: Some(password.clone()), created_at: NOW };
-    store.add_customer(counterfoil_store::NewCustomer { customer: ada, accounts: vec![] }).await.unwrap();
-    store.set_password(customer(), password).await.unwrap();
+    add(&store).await;
+    store.set_password(customer(), Secret::new("y"), [0; 32]).await.unwrap();
     assert!(store.session(&[2; 32], NOW).await.unwrap().is_none());
     store.create_session([4; 32], session()).await.unwrap();
     store.remove_customer(customer(), NOW).await.unwrap();

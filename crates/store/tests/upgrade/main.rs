@@ -214,7 +214,7 @@ async fn what_a_newer_version_wrote_is_passed_over_and_kept() {
         store.set_client("app".into(), changed).await.unwrap();
         assert_eq!(place.says("SELECT settings FROM client"), r#"{"dialect":"pirate","name":"Renamed","profile":"fapi2"}"#);
         assert!(store.customer(&customer()).await.unwrap().unwrap().password.is_none());
-        store.set_password(customer(), Secret::new("x")).await.unwrap();
+        store.set_password(customer(), Secret::new("x"), [0; 32]).await.unwrap();
         assert!(store.customer(&customer()).await.unwrap().unwrap().password.is_some());
     }
 }
