@@ -1,8 +1,10 @@
 //! The configuration file: TOML, where an unknown setting is an error that names its line; then the environment, which wins.
 
-use counterfoil_core::clock::parse_duration;
+use counterfoil_core::clock::parse_lifetime;
 use counterfoil_core::dialect::Dialect;
+use counterfoil_core::display_name;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
+use counterfoil_core::text_file;
 use counterfoil_store::StoreAddress;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -26,8 +28,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
 }
 
-/// The file as it is written.
-#[derive(Debug, Default, Deserialize)]
+/// The file as it is written. It may hold a password, so it is not to be printed.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     issuer: Option<String>,
@@ -131,21 +133,26 @@ impl Config {
     /// # Errors
     /// What is wrong, with its line where it is in the file.
     pub(crate) fn load(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("the configuration {} can't be read: {e}", path.display()))?;
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
-            Some((name, value.to_string_lossy().into_owned()))
-        });
-        Self::parse(&text, environment).map_err(|e| format!("the configuration {}: {e}", path.display()))
+        let named = |problem: String| format!("the configuration {}: {problem}", path.display());
+        let content = std::fs::read(path).map_err(|e| format!("the configuration {} can't be read: {e}", path.display()))?;
+        let text = text_file::decode(&content).map_err(|e| named(e.to_string()))?;
+        let mut environment = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.into_string().ok().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let value = value.into_string().map_err(|_| format!("the environment sets {name} to what is not UTF-8"))?;
+            environment.push((name, value));
+        }
+        Self::parse(text, environment.into_iter()).map_err(named)
     }
 
-    /// Reads a configuration from its text and from variables named `COUNTERFOIL_*`.
+    /// Reads a configuration from its text and from variables named `COUNTERFOIL_*`. An empty variable counts as not set, since many ways to start a
+    /// process can't leave one out.
     ///
     /// # Errors
     /// What is wrong.
     pub(crate) fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
         let mut file: File = toml::from_str(text).map_err(|e| placed(text, &e))?;
-        for (name, value) in environment {
+        for (name, value) in environment.filter(|(_, value)| !value.is_empty()) {
             match LEAVES.iter().find(|(leaf, _)| variable(leaf) == name) {
                 Some((_, place)) => *place(&mut file) = Some(value),
                 None => {
@@ -185,11 +192,12 @@ impl File {
             if providers.iter().any(|other| other.id == id) {
                 return Err(format!("there are two providers `{id}`"));
             }
+            display_name::check(&name).map_err(|e| format!("the name of the provider `{id}`: {e}"))?;
             providers.push(Provider { id, name });
         }
         let defaults = Lifetimes::default();
         let duration = |name: &str, text: Option<String>, default| {
-            text.map_or(Ok(default), |text| parse_duration(&text).map_err(|e| format!("`lifetimes.{name}`: {e}")))
+            text.map_or(Ok(default), |text| parse_lifetime(&text).map_err(|e| format!("`lifetimes.{name}`: {e}")))
         };
         let lifetimes = Lifetimes {
             code: duration("code", self.lifetimes.code, defaults.code)?,
@@ -268,6 +276,40 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_is_as_good_as_none() {
+        let environment =
+            [("COUNTERFOIL_LISTEN", ""), ("COUNTERFOIL_ENDINGS_LOG", ""), ("COUNTERFOIL_COLOUR", ""), ("COUNTERFOIL_TLS_KEY", "")];
+        let config = parse(SMALLEST, &environment).unwrap();
+        assert_eq!((config.listen.port(), config.endings_log.is_some(), config.tls), (8080, true, None));
+        let error = parse(&SMALLEST.replace("issuer =", "#"), &[("COUNTERFOIL_ISSUER", "")]).unwrap_err();
+        assert!(error.contains("`issuer` is missing"), "{error}");
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("counterfoil.toml");
+        std::fs::write(&path, format!("\u{feff}{SMALLEST}")).unwrap();
+        assert_eq!(Config::load(&path).unwrap().listen.port(), 8080);
+        std::fs::write(&path, b"\xff\xfei\0").unwrap();
+        assert!(Config::load(&path).unwrap_err().contains("UTF-16"));
+    }
+
+    #[test]
+    fn lifetimes_are_told_as_what_they_are() {
+        for (text, words) in [
+            ("-5m", "`lifetimes.id_token`: `-5m` is negative"),
+            ("0s", "`lifetimes.id_token`: `0s` is less than a second"),
+            ("300", "`lifetimes.id_token`: `300` has no unit"),
+            ("5x", "`lifetimes.id_token`: `5x` has the unit `x`"),
+            ("25h", "`lifetimes.id_token` must be at most 24h"),
+        ] {
+            let error = parse(&format!("{SMALLEST}\n[lifetimes]\nid_token = \"{text}\""), &[]).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
     fn the_corpus_of_the_fuzz_target_holds() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/configuration");
         let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -293,6 +335,7 @@ mod tests {
             ("sqlite:/var", "mysql://db/var", "`store`: the store must be written as"),
             ("sqlite:/var", "postgres:///var", "`store`: the store's postgres:// address names no host"),
             ("id = \"examplebank\"", "id = \"a b\"", "provider id"),
+            ("Example Bank", "Example\\u202eBank", "the name of the provider `examplebank`: it holds U+202E"),
             ("sign_in = \"password\"", "sign_in = \"magic\"", "magic"),
             ("issuer =", "#", "issuer"),
         ] {

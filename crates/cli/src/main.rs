@@ -9,11 +9,13 @@ mod output;
 mod process;
 mod reports;
 
-use clap::{Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
     backup, bench, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve,
     torture, verify,
 };
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
@@ -22,14 +24,15 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "counterfoil", version, arg_required_else_help = true, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+/// There may be a secret among the arguments, so they are not to be printed.
+#[derive(Subcommand)]
 enum Command {
     /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be moved
     Sandbox(sandbox::Arguments),
@@ -96,7 +99,7 @@ impl Failure {
 
 fn main() -> ExitCode {
     log::watch_panics();
-    let code = match Cli::try_parse() {
+    let code = match arguments() {
         Ok(cli) => {
             let done = run(cli.command);
             tell(done, output::finish())
@@ -105,6 +108,24 @@ fn main() -> ExitCode {
     };
     log::flush();
     ExitCode::from(code)
+}
+
+/// The arguments; those that are left out may come from the environment.
+fn arguments() -> Result<Cli, clap::Error> {
+    let mut command = without_empty_variables(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// An empty variable counts as not set, here as for the settings of a server: an `env:` of a workflow or of a compose file can't leave one out.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|argument| match argument.get_env() {
+            Some(name) if is_empty(name) => argument.env(Resettable::Reset),
+            _ => argument,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 fn run(command: Command) -> Result<(), Failure> {

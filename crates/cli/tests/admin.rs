@@ -54,6 +54,15 @@ fn clients() {
         live.admin("client set shop duration_days=").says(&["duration days"]);
         assert_eq!(live.admin("client show shop --json").json()["duration_days"], Value::Null);
 
+        let comma = "https://shop.example/cb?sizes=1,2";
+        let uris = |words: String| live.admin(&words).json()["redirect_uris"].clone();
+        assert_eq!(uris(format!("client set shop redirect_uris={comma} --json")), json!([comma]));
+        assert_eq!(
+            uris(format!("client set shop redirect_uris={comma} redirect_uris=https://shop.example/cb --json")),
+            json!([comma, "https://shop.example/cb"])
+        );
+        assert_eq!(uris("client set shop redirect_uris=https://a.example/cb,http://[::1]/cb --json".into()).as_array().unwrap().len(), 2);
+
         live.admin("client remove till").says(&["removed till"]);
         assert_eq!(live.admin("client remove app --json").json(), json!({ "removed": "app" }));
         assert_eq!(live.admin("client list --json").json().as_array().unwrap().len(), 1);
@@ -69,7 +78,10 @@ fn what_can_not_be_done_with_clients() {
             ("client add shop redirect_uris=https://shop.example/cb", "there is a client `shop` already"),
             ("client add till name=Till", "`redirect_uris`: at least one"),
             ("client add till redirect_uris=shop", "`shop` is not an absolute URI"),
-            ("client add a:b redirect_uris=https://shop.example/cb", "without a colon"),
+            ("client add a:b redirect_uris=https://shop.example/cb", "without `:`, `+` and `%`"),
+            ("client add a+b redirect_uris=https://shop.example/cb", "HTTP Basic"),
+            ("client add till redirect_uris=https://till.example/cb name=Ti\u{202e}ll", "`name`: it holds U+202E"),
+            ("client set shop registered_entity=Shop\u{1b}[2J", "`registered_entity`: it holds U+001B"),
             ("client add till redirect_uris=https://till.example/cb dialect=french", "`french`"),
             ("client add till redirect_uris=https://till.example/cb id_token_signed_response_alg=none", "`none`"),
             ("client set shop duration_days=366", "`duration_days`: from 1 to 365"),
@@ -151,6 +163,11 @@ fn customers() {
         live.admin("customer set-password bob --provider examplebank").says(&["customer  bob", "password"]);
         let set = live.admin_with("customer set-password bob --provider examplebank --password-stdin --json", "new-password\n").json();
         assert_eq!(set, json!({ "provider": "examplebank", "customer": "bob" }));
+        let marked = live.path("marked.json");
+        std::fs::write(&marked, "\u{feff}{\"accounts\": [{\"depositAccount\": {\"accountId\": \"a\"}}]}").unwrap();
+        let dora = format!("customer add dora --provider examplebank --accounts {} --password-stdin --json", marked.display());
+        assert_eq!(live.admin_with(&dora, "\u{feff}a-long-password\n").json()["accounts"], 1);
+        live.admin("customer remove dora --provider examplebank").says(&["removed dora"]);
         live.admin("customer remove bob --provider examplebank").says(&["removed bob at examplebank"]);
         live.admin("customer remove carol --provider examplebank --json").json();
         assert_eq!(live.admin("customer list --json").json().as_array().unwrap().len(), 1);

@@ -175,6 +175,11 @@ async fn a_secret_from_the_environment() {
     command.env("OIDC_CLIENT_SECRET", RECIPIENT.1);
     let done = tokio::task::spawn_blocking(move || finish(&mut command, "")).await.unwrap();
     done.says(&["16 passed, 0 failed, 0 not run"]);
+    // Empty, they count as not set: a sandbox's own client is taken.
+    let mut command = counterfoil(&["verify", &certified.issuer, "--plan", "discovery"]);
+    command.envs([("OIDC_CLIENT_ID", ""), ("OIDC_CLIENT_SECRET", "")]);
+    let done = tokio::task::spawn_blocking(move || finish(&mut command, "")).await.unwrap();
+    done.says(&["0 failed, 0 not run"]);
     assert!(!run(&["verify", "--help"]).stdout.contains(RECIPIENT.1));
 }
 

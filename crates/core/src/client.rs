@@ -6,6 +6,7 @@ pub use stored::{AsRead, Unreadable};
 
 use crate::clock::{DAY, Timestamp};
 use crate::dialect::Dialect;
+use crate::display_name;
 use crate::fdx::DataClusters;
 use crate::jws::Algorithm;
 use crate::mac::{MAC_LENGTH, MacKey};
@@ -171,18 +172,39 @@ impl ClientSettings {
     /// # Errors
     /// [`InvalidSetting`]; the settings are then as they were.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), InvalidSetting> {
+        self.set_to(name, &[value])
+    }
+
+    /// Sets settings from text. A list may be given in several pieces, which are then all of it; of anything else the last value counts.
+    ///
+    /// # Errors
+    /// The first [`InvalidSetting`].
+    pub fn set_all(&mut self, changes: &[(String, String)]) -> Result<(), InvalidSetting> {
+        for (at, (name, _)) in changes.iter().enumerate() {
+            if changes[..at].iter().all(|(earlier, _)| earlier != name) {
+                let values: Vec<&str> = changes.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect();
+                self.set_to(name, &values)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_to(&mut self, name: &str, values: &[&str]) -> Result<(), InvalidSetting> {
         let Some(name) = Self::NAMES.into_iter().find(|known| *known == name) else {
             return Err(InvalidSetting::Unknown(name.chars().take(64).collect()));
         };
-        let list = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let value = values.last().copied().unwrap_or_default();
+        let list = || values.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|item| !item.is_empty());
         let optional = (!value.is_empty()).then(|| value.to_owned());
         match name {
-            "name" => self.name = value.to_owned(),
-            "redirect_uris" => self.redirect_uris = list().map(str::to_owned).collect(),
+            "name" => self.name = shown(name, value)?,
+            "redirect_uris" => {
+                self.redirect_uris = values.iter().map(|value| redirect_uris(value)).collect::<Result<Vec<_>, _>>()?.concat()
+            }
             "token_endpoint_auth_method" => self.token_endpoint_auth_method = word(name, value)?,
             "id_token_signed_response_alg" => self.id_token_signed_response_alg = word(name, value)?,
             "grant_types" => self.grant_types = list().map(|item| word(name, item)).collect::<Result<_, _>>()?,
-            "scopes" => self.scopes = Scopes::parse(&value.replace(',', " ")).map_err(|e| invalid(name, e.to_string()))?,
+            "scopes" => self.scopes = Scopes::parse(&values.join(" ").replace(',', " ")).map_err(|e| invalid(name, e.to_string()))?,
             "data_clusters" => self.data_clusters = DataClusters::from_names(list()).map_err(|e| invalid(name, e.to_string()))?,
             "lookback_days" => self.lookback_days = optional.map(|days| number(name, &days)).transpose()?,
             "duration_days" => self.duration_days = optional.map(|days| number(name, &days)).transpose()?,
@@ -192,7 +214,7 @@ impl ClientSettings {
             "require_pkce" => self.require_pkce = yes_or_no(name, value)?,
             "resource_server" => self.resource_server = yes_or_no(name, value)?,
             "logo_uri" => self.logo_uri = optional,
-            "registered_entity" => self.registered_entity = optional,
+            "registered_entity" => self.registered_entity = optional.map(|entity| shown(name, &entity)).transpose()?,
             unknown => return Err(InvalidSetting::Unknown(unknown.to_owned())),
         }
         Ok(())
@@ -203,9 +225,6 @@ impl ClientSettings {
     /// # Errors
     /// The first [`InvalidSetting`].
     pub fn check(&self) -> Result<(), InvalidSetting> {
-        if self.name.trim().is_empty() || self.name.len() > 200 {
-            return Err(invalid("name", "customers must know it by something, of at most 200 bytes"));
-        }
         if self.redirect_uris.is_empty() && self.grant_types.contains(&GrantType::AuthorizationCode) {
             return Err(invalid("redirect_uris", "at least one is needed to receive codes"));
         }
@@ -231,7 +250,7 @@ impl ClientSettings {
             }
         }
         if let Some(uri) = &self.logo_uri
-            && !url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https")
+            && !(uri.bytes().all(|b| b.is_ascii_graphic()) && url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https"))
         {
             return Err(invalid("logo_uri", "it must be an https URI"));
         }
@@ -264,6 +283,42 @@ impl ClientSettings {
     }
 }
 
+/// A name that customers are shown at consent. Checked as it is set: a client that was registered with another goes on.
+fn shown(name: &'static str, value: &str) -> Result<String, InvalidSetting> {
+    display_name::check(value).map(|()| value.to_owned()).map_err(|e| invalid(name, e.to_string()))
+}
+
+/// Reads redirect URIs: a JSON array, or URIs separated by commas. A URI may hold commas itself, so one separates only where another URI begins
+/// after it.
+fn redirect_uris(value: &str) -> Result<Vec<String>, InvalidSetting> {
+    if value.trim_start().starts_with('[') {
+        return serde_json::from_str(value).map_err(|e| invalid("redirect_uris", format!("it is no JSON array of URIs: {e}")));
+    }
+    let mut uris = Vec::new();
+    let mut from = 0;
+    for (comma, _) in value.match_indices(',') {
+        let after = value[comma..].trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+        if after.is_empty() || begins_a_uri(after) {
+            uris.push(&value[from..comma]);
+            from = comma + 1;
+        }
+    }
+    uris.push(&value[from..]);
+    Ok(uris.into_iter().map(|uri| uri.trim().to_owned()).filter(|uri| !uri.is_empty()).collect())
+}
+
+/// Whether `text` begins with a scheme that a redirect URI may have, by [`redirect_uri::check`].
+fn begins_a_uri(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| match scheme {
+        "https" | "http" => true,
+        scheme => {
+            scheme.contains('.')
+                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        }
+    })
+}
+
 fn word<T: serde::de::DeserializeOwned>(name: &'static str, value: &str) -> Result<T, InvalidSetting> {
     serde_json::from_value(serde_json::Value::String(value.to_owned())).map_err(|e| invalid(name, e.to_string()))
 }
@@ -276,9 +331,23 @@ fn yes_or_no(name: &'static str, value: &str) -> Result<bool, InvalidSetting> {
     value.parse().map_err(|_| invalid(name, "true or false"))
 }
 
-/// Whether `id` may name a client: visible ASCII without a colon, which Basic credentials could not carry unencoded.
-pub fn is_valid_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|b| b.is_ascii_graphic() && b != b':')
+/// An id that no client can be registered under.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "a client id may have from 1 to {LONGEST_ID} visible ASCII characters without `:`, `+` and `%`, which HTTP Basic credentials do not carry as \
+     they are (RFC 7617 section 2, RFC 6749 section 2.3.1)"
+)]
+pub struct InvalidId;
+
+/// Checks that a new client may have this id: one that reaches us as it is, whether the client form-encodes its Basic credentials, as RFC 6749
+/// section 2.3.1 says, or does not, as many do not. A colon would end it, `+` and `%` would be decoded, and nobody knows in which character
+/// set others are sent.
+///
+/// # Errors
+/// [`InvalidId`].
+pub fn check_id(id: &str) -> Result<(), InvalidId> {
+    let is_carried = |b: u8| b.is_ascii_graphic() && !matches!(b, b':' | b'+' | b'%');
+    if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_carried) { Ok(()) } else { Err(InvalidId) }
 }
 
 /// A client's secret as the server keeps it: HMAC-SHA-256 under a pepper kept with the keys.
@@ -361,6 +430,85 @@ mod tests {
             let before = settings.clone();
             assert!(settings.set(name, value).is_err(), "{name}");
             assert_eq!(settings, before);
+        }
+    }
+
+    #[test]
+    fn redirect_uris_may_hold_commas() {
+        let read = |values: &[&str]| {
+            let mut settings = ClientSettings::new("App");
+            let changes: Vec<_> = values.iter().map(|value| ("redirect_uris".to_owned(), (*value).to_owned())).collect();
+            settings.set_all(&changes).and_then(|()| settings.check()).map(|()| settings.redirect_uris)
+        };
+        let (comma, commas, app) = ("https://a.example/cb?x=1,2", "https://a.example/1,,2,", "com.example.app:/cb");
+        assert_eq!(read(&[comma]).unwrap(), [comma]);
+        assert_eq!(read(&[comma, app]).unwrap(), [comma, app]);
+        assert_eq!(read(&[&format!("{comma}, {app},{comma}")]).unwrap(), [comma, app, comma]);
+        assert_eq!(read(&["http://127.0.0.1/a,,http://[::1]/b, ,"]).unwrap(), ["http://127.0.0.1/a", "http://[::1]/b"]);
+        // A list that commas can't separate.
+        let nested = "https://a.example/cb?next=,https://b.example";
+        let array = serde_json::to_string(&[nested, commas]).unwrap();
+        assert_eq!(read(&[&array, app]).unwrap(), [nested, commas, app]);
+        for bad in [
+            "",
+            "shop",
+            "shop,https://a.example/cb",
+            "https://a.example/c,\u{e9}",
+            "https://a.example/cb,http://b.example/",
+            "[1]",
+            "[\"\"]",
+        ] {
+            assert!(read(&[bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_in_pieces_and_the_last_of_other_values() {
+        let mut settings = ClientSettings::new("App");
+        let changes = [
+            ("scopes", "openid"),
+            ("name", "A"),
+            ("data_clusters", "TAX"),
+            ("scopes", "profile"),
+            ("name", "B"),
+            ("data_clusters", "BILLS"),
+        ];
+        settings.set_all(&changes.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+        assert_eq!((settings.scopes, settings.name.as_str()), (Scopes::parse("openid profile").unwrap(), "B"));
+        assert_eq!(settings.data_clusters, DataClusters::from_names(["TAX", "BILLS"]).unwrap());
+    }
+
+    #[test]
+    fn what_customers_are_shown_can_be_shown() {
+        let mut settings = ClientSettings::new("App");
+        for name in ["name", "registered_entity"] {
+            assert!(settings.set(name, "Acme \u{202e}knab").unwrap_err().to_string().contains("U+202E"));
+            assert!(settings.set(name, &"x".repeat(201)).is_err());
+            settings.set(name, "Łódź & Söhne").unwrap();
+        }
+        assert!(settings.set("name", "").is_err());
+        settings.set("registered_entity", "").unwrap();
+        settings.set("redirect_uris", "https://a.example/cb").unwrap();
+        settings.set("logo_uri", "https://a.example/\nlogo").unwrap();
+        assert!(settings.check().is_err());
+    }
+
+    /// Whatever way a client sends it.
+    #[test]
+    fn basic_carries_every_id() {
+        use base64::Engine as _;
+        let carried = |credentials: String| {
+            let header = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials));
+            crate::basic::parse(header.as_bytes()).unwrap().id
+        };
+        let visible: String = (b'!'..=b'~').map(char::from).filter(|c| !":+%".contains(*c)).collect();
+        for id in ["app", "https//app.example", &visible] {
+            assert_eq!(check_id(id), Ok(()), "{id}");
+            let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            assert_eq!((carried(format!("{id}:x")), carried(format!("{encoded}:x"))), (id.to_owned(), id.to_owned()));
+        }
+        for bad in ["", "a:b", "a+b", "a%41", "a b", "a\tb", "a\u{7f}", "é", &"x".repeat(LONGEST_ID + 1)] {
+            assert_eq!(check_id(bad), Err(InvalidId), "{bad:?}");
         }
     }
 

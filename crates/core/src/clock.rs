@@ -109,20 +109,52 @@ pub fn parse_duration(text: &str) -> Result<Seconds, String> {
     exact_duration(text).map(|duration| duration.as_secs())
 }
 
+/// Reads how long something lives, such as `5m` or `90d`, in seconds.
+///
+/// # Errors
+/// Says what is wrong with `text`: nothing lives for less than a second.
+pub fn parse_lifetime(text: &str) -> Result<Seconds, String> {
+    let duration = exact_duration(text)?;
+    match duration.as_secs() {
+        _ if duration.is_negative() => Err(format!("`{text}` is negative")),
+        0 => Err(format!("`{text}` is less than a second")),
+        seconds => Ok(seconds),
+    }
+}
+
 /// Reads a duration that something shall wait for, such as `250ms` or `2s`.
 ///
 /// # Errors
 /// Says what is wrong with `text`: nobody waits for a time that is past.
 pub fn parse_wait(text: &str) -> Result<Duration, String> {
-    exact_duration(text)?.try_into().map_err(|_| format!("`{text}` is in the past"))
+    exact_duration(text)?.try_into().map_err(|_| format!("`{text}` is negative"))
 }
 
+/// The units of durations, as people are told them.
+const UNITS: &str = "s, m, h, d and w (and ms)";
+
 fn exact_duration(text: &str) -> Result<jiff::SignedDuration, String> {
-    let span: jiff::Span = text.parse().map_err(|_| format!("`{text}` is not a duration; write it like 5m, 24h or 90d"))?;
+    let span: jiff::Span = text.parse().map_err(|_| what_is_wrong(text))?;
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(format!("`{text}` has no fixed length; write it in days, like 365d"));
     }
-    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|e| e.to_string())
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| format!("`{text}` is too long"))
+}
+
+/// What is wrong with `text`, which is no duration.
+fn what_is_wrong(text: &str) -> String {
+    let unsigned = text.trim().trim_start_matches(['+', '-']);
+    let (number, unit) = unsigned.split_at(unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len()));
+    let is_word = !unit.is_empty() && unit.chars().all(char::is_alphabetic);
+    match (number.is_empty(), unit.is_empty()) {
+        (true, true) => "it is empty; write it like 5m, 24h or 90d".into(),
+        (false, true) => format!("`{text}` has no unit; the units are {UNITS}, so write it like {text}s"),
+        (false, false) if is_word && format!("1{unit}").parse::<jiff::Span>().is_err() => {
+            format!("`{text}` has the unit `{unit}`, which there is none of; the units are {UNITS}")
+        }
+        (false, false) if is_word => format!("`{text}` is too long"),
+        _ => format!("`{text}` is not a duration; write it like 5m, 24h or 90d"),
+    }
 }
 
 /// A length of time in words, in its largest fitting unit: `12 seconds`, `3 hours`.
@@ -146,8 +178,34 @@ mod tests {
         assert_eq!(parse_duration("5m1s"), Ok(301));
         assert_eq!(parse_duration("90d"), Ok(90 * DAY));
         assert_eq!(parse_duration("-25h"), Ok(-25 * HOUR));
-        for bad in ["", "5", "1y", "2mo", "soon", "5m 1x", "99999999999999999999d"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
+        for (bad, word) in [
+            ("", "is empty"),
+            ("-", "is empty"),
+            ("5", "no unit"),
+            ("-300", "no unit"),
+            ("5x", "the unit `x`"),
+            ("5M5", "not a duration"),
+            ("1y", "no fixed length"),
+            ("2mo", "no fixed length"),
+            ("soon", "not a duration"),
+            ("5m 1x", "not a duration"),
+            ("99999999999999999999d", "too long"),
+            ("99999999999d", "too long"),
+        ] {
+            let said = parse_duration(bad).unwrap_err();
+            assert!(said.contains(word), "{bad}: {said}");
+        }
+    }
+
+    #[test]
+    fn lifetimes() {
+        assert_eq!(parse_lifetime("1s"), Ok(1));
+        assert_eq!(parse_lifetime("365d"), Ok(365 * DAY));
+        for (bad, word) in
+            [("-5m", "negative"), ("-1ms", "negative"), ("0s", "less than a second"), ("500ms", "less than a second"), ("5", "no unit")]
+        {
+            let said = parse_lifetime(bad).unwrap_err();
+            assert!(said.contains(word), "{bad}: {said}");
         }
     }
 

@@ -26,5 +26,6 @@ pub mod secret;
 pub mod settings;
 pub mod slip;
 pub mod slip_keys;
+pub mod text_file;
 pub mod token_answer;
 pub mod verdict;

@@ -42,13 +42,15 @@ impl Lifetimes {
     /// # Errors
     /// Which does not, and what it may be.
     pub fn check(&self) -> Result<(), String> {
-        let within = |name: &str, value: Seconds, least: Seconds, most: Seconds, words: &str| {
-            if (least..=most).contains(&value) { Ok(()) } else { Err(format!("lifetimes.{name} must be {words}")) }
+        let within = |name: &str, value: Seconds, most: Seconds, words: &str| match value {
+            ..1 => Err(format!("`lifetimes.{name}` must be at least 1s")),
+            value if value > most => Err(format!("`lifetimes.{name}` must be {words}")),
+            _ => Ok(()),
         };
-        within("code", self.code, 1, 10 * MINUTE, "at most 10m (RFC 6749 section 4.1.2)")?;
-        within("id_token", self.id_token, 1, 24 * HOUR, "at most 24h")?;
-        within("refresh_token", self.refresh_token, 1, 365 * DAY, "at most 365d")?;
-        within("grant", self.grant, 1, 365 * DAY, "at most 365d (CFPB 1033: one year)")
+        within("code", self.code, 10 * MINUTE, "at most 10m (RFC 6749 section 4.1.2)")?;
+        within("id_token", self.id_token, 24 * HOUR, "at most 24h")?;
+        within("refresh_token", self.refresh_token, 365 * DAY, "at most 365d")?;
+        within("grant", self.grant, 365 * DAY, "at most 365d (CFPB 1033: one year)")
     }
 }
 
@@ -79,6 +81,10 @@ impl Settings {
 /// What is wrong with it.
 pub fn check_issuer(issuer: &str) -> Result<(), String> {
     let url = Url::parse(issuer).map_err(|e| format!("the issuer `{issuer}` is not a URL: {e}"))?;
+    // Before anything that says it again.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the issuer must not hold a user name or password".into());
+    }
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

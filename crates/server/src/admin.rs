@@ -15,7 +15,7 @@ use crate::follow::REACHES_ALL_WITHIN;
 use crate::keys::PUBLISHED_AHEAD;
 use crate::lockout;
 use crate::passwords;
-use counterfoil_core::client::{Client, ClientSettings, SecretDigest, is_valid_id};
+use counterfoil_core::client::{Client, ClientSettings, SecretDigest, check_id};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::account_id;
@@ -272,14 +272,12 @@ fn client(app: &App, id: &str) -> Result<Arc<Client>, String> {
 }
 
 fn apply(settings: &mut ClientSettings, changes: &[(String, String)]) -> Result<(), String> {
-    changes.iter().try_for_each(|(name, value)| settings.set(name, value)).and_then(|()| settings.check()).map_err(failed)
+    settings.set_all(changes).and_then(|()| settings.check()).map_err(failed)
 }
 
 /// The settings of a client to be.
 fn new_settings(id: &str, changes: &[(String, String)]) -> Result<ClientSettings, String> {
-    if !is_valid_id(id) {
-        return Err("a client id may have up to 128 visible ASCII characters, without a colon".into());
-    }
+    check_id(id).map_err(failed)?;
     let mut settings = ClientSettings::new(id.to_owned());
     apply(&mut settings, changes)?;
     Ok(settings)

@@ -2,6 +2,7 @@
 
 use crate::journal::Line;
 use counterfoil_core::clock::{SKEW, Timestamp};
+use counterfoil_core::text_file;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -67,7 +68,9 @@ impl Endings {
             if file.read_until(b'\n', &mut text).map_err(unreadable)? == 0 {
                 break;
             }
-            match serde_json::from_slice(&text) {
+            // Somebody may have looked at it with an editor that puts a byte order mark in front.
+            let ending = if line == 1 { text_file::without_mark(&text) } else { &text };
+            match serde_json::from_slice(ending) {
                 Ok(ending) => self.lines.push(ending),
                 Err(_) if !text.ends_with(b"\n") => self.torn.push(path.to_owned()),
                 Err(_) => return Err(EndingsError::Damaged { path: path.to_owned(), line }),
@@ -137,6 +140,7 @@ mod tests {
     fn every_kind_of_line_comes_back_from_several_files() {
         let text = written();
         assert_eq!(read(&[text.as_bytes(), b"", text.as_bytes()]).unwrap(), (text.repeat(2), 0));
+        assert_eq!(read(&[format!("\u{feff}{text}").as_bytes()]).unwrap(), (text, 0));
     }
 
     #[test]

@@ -20,7 +20,10 @@ impl Aged {
     /// # Errors
     /// Where it can't be read or is not such a file.
     pub fn read(path: &Path) -> io::Result<Self> {
-        serde_json::from_slice(&std::fs::read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let content = std::fs::read(path)?;
+        // An editor may have put a byte order mark in front.
+        let json = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content);
+        serde_json::from_slice(json).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Writes the file, for its owner's eyes alone; an earlier one is replaced in one go.

@@ -1,6 +1,7 @@
 //! Where requests are sent.
 
 use crate::BenchError;
+use counterfoil_core::text_file;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -58,7 +59,8 @@ fn connector(ca: Option<&Path>) -> Result<TlsConnector, BenchError> {
         None => builder.with_platform_verifier().map_err(|e| failed(&e))?.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|e| failed(&e))? {
+            let pem = std::fs::read(path).map_err(|e| failed(&e))?;
+            for certificate in CertificateDer::pem_slice_iter(text_file::without_mark(&pem)) {
                 roots.add(certificate.map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
             }
             if roots.is_empty() {

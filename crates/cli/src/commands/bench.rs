@@ -13,7 +13,7 @@ use clap::Subcommand;
 use counterfoil_bench::BenchError;
 use counterfoil_core::jws::Algorithm;
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum Action {
     /// Refresh tokens: each answer's refresh token is the next request's
     Refresh(Box<refresh::Arguments>),

@@ -6,7 +6,9 @@ use clap::Subcommand;
 use counterfoil_core::client::ClientSettings;
 use counterfoil_server::admin::{Announced, Checked, Command};
 
-const SETTINGS_HELP: &str = "Settings are written as name=value, lists with commas, and an empty value clears an optional one:
+const SETTINGS_HELP: &str =
+    "Settings are written as name=value. A list is written with commas, or its setting is given several times; an empty value clears an
+optional one. A redirect URI may hold commas: one that another URI follows ends it, and a JSON array leaves no doubt.
 
   name                          what customers know the client by
   redirect_uris                 where codes may be sent: https, loopback http, or a private-use scheme
@@ -30,7 +32,7 @@ pub(crate) enum Action {
     /// Register a client; its secret is shown once
     #[command(after_help = SETTINGS_HELP)]
     Add {
-        /// The client id
+        /// The client id: visible ASCII characters without `:`, `+` and `%`
         id: String,
         /// name=value
         #[arg(value_name = "SETTING=VALUE", required = true, value_parser = setting)]

@@ -21,7 +21,7 @@ run the same command again, which starts it over. To come back later, copy to a 
 
 A password that is not in the address of a database comes from the environment, as PGPASSWORD.";
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = COPY_HELP)]
 pub(crate) struct Arguments {
     /// The store to copy: sqlite:PATH or postgres://USER@HOST/DATABASE

@@ -5,6 +5,7 @@ use crate::{Failure, output};
 use clap::Subcommand;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::random;
+use counterfoil_core::text_file;
 use counterfoil_server::admin::Command;
 use serde_json::Value;
 use std::io::Read;
@@ -128,8 +129,9 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
 }
 
 fn read_json(path: PathBuf) -> Result<Value, Failure> {
-    let text = std::fs::read(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
-    serde_json::from_slice(&text).map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
+    let content = std::fs::read(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    let text = text_file::decode(&content).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    serde_json::from_str(text).map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
 }
 
 /// Has a command carried out that sets a password: one from standard input, or one that is made up and shown.
@@ -149,7 +151,8 @@ fn with_password(common: &Common, from_stdin: bool, command: impl Fn(String) -> 
 }
 
 fn read_password() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin().take(64 * 1024).read_to_string(&mut text).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    let mut content = Vec::new();
+    std::io::stdin().take(64 * 1024).read_to_end(&mut content).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    let text = text_file::decode(&content).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

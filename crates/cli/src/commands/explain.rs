@@ -2,6 +2,7 @@
 
 use crate::{Failure, output};
 use clap::Args;
+use counterfoil_core::text_file;
 use std::io::Read;
 
 /// The longest token that is looked at, in bytes.
@@ -19,8 +20,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut token = arguments.token.clone();
     if token == "-" {
-        token.clear();
-        std::io::stdin().take(LONGEST).read_to_string(&mut token).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+        let mut content = Vec::new();
+        std::io::stdin().take(LONGEST).read_to_end(&mut content).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+        token = text_file::decode(&content).map_err(|e| Failure::failed(format!("standard input: {e}")))?.to_owned();
     }
     let told = counterfoil_core::explain::explain(&token)
         .ok_or_else(|| Failure::failed("this is not a code, refresh token, access token or ID token of Counterfoil"))?;

@@ -40,7 +40,7 @@ moments; and starts them again. Whoever got no answer, or a 503, repeats the req
 held against all earlier ones about its grant: a slip is redeemed once, a repeat gives the same token, what ended stays ended, and
 no client is refused for its own lost answer. Findings are printed with the history of their grant, and the exit code is 1.";
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
     /// The store, sqlite:PATH or postgres://...; a new one, or a sandbox's

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Arguments {
     /// The server's issuer, such as https://auth.bank.example
     #[arg(value_name = "ISSUER")]
@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
 }
 
 /// Where the server's endpoints are, if discovery does not tell, or not rightly.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Endpoints, where discovery does not tell them")]
 struct Endpoints {
     /// The token endpoint

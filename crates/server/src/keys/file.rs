@@ -9,6 +9,7 @@ use counterfoil_core::clock::{DAY, HOUR, SKEW, Seconds, Timestamp};
 use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
 use counterfoil_core::slip_keys::SlipKeyId;
+use counterfoil_core::text_file;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -167,7 +168,7 @@ impl KeyFile {
     /// # Errors
     /// What is wrong with it: line and column, never the text.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, String> {
-        let file: Self = serde_json::from_slice(json)
+        let file: Self = serde_json::from_slice(text_file::without_mark(json))
             .map_err(|e| format!("it is not readable at line {}, column {}; restore it from a backup", e.line(), e.column()))?;
         if file.slip.is_empty() || file.pepper.0.len() < 32 {
             return Err("it holds no slip key or no pepper; restore it from a backup".into());

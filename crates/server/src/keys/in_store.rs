@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::random;
 use counterfoil_core::sealed::{KEY_LENGTH, SealingKey};
+use counterfoil_core::text_file;
 use counterfoil_store::StoredKeys;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ impl Sealing {
         let text = read_private(&path)?.ok_or_else(|| {
             failed("it is missing, and the keys in the store can't be read without it: copy it here from another node, or from a backup")
         })?;
-        let bytes = STANDARD.decode(text.trim_ascii()).map(Zeroizing::new).ok();
+        let bytes = STANDARD.decode(text_file::without_mark(&text).trim_ascii()).map(Zeroizing::new).ok();
         let key = bytes.and_then(|bytes| SealingKey::new(&bytes).ok());
         let key = key.ok_or_else(|| failed("it does not hold a key: copy it here from another node, or from a backup"))?;
         Ok(Self::Under(key, path))

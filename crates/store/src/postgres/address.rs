@@ -31,11 +31,8 @@ impl PostgresAddress {
     /// # Errors
     /// What is wrong with it. The text itself, which may hold a password, is not in it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        check_written(text)?;
         let (base, query) = text.split_once('?').unwrap_or((text, ""));
-        let authority = base.split_once("//").map_or(base, |(_, rest)| rest.split('/').next().unwrap_or(rest));
-        if authority.matches('@').count() > 1 {
-            return Err("the store's postgres:// address has more than one @: write one in a user or password as %40".into());
-        }
         let (mut mode, mut root, mut batch, mut others) = (None, None, BATCH, Vec::new());
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -60,7 +57,7 @@ impl PostgresAddress {
             return Err("the store's postgres:// address names no host".into());
         }
         if config.get_password().is_none()
-            && let Some(password) = std::env::var_os("PGPASSWORD")
+            && let Some(password) = std::env::var_os("PGPASSWORD").filter(|password| !password.is_empty())
         {
             // As every client of PostgreSQL does, so that it need not stand on a command line.
             config.password(std::os::unix::ffi::OsStrExt::as_bytes(&*password));
@@ -83,6 +80,39 @@ impl PostgresAddress {
         }
         Ok(Self { config, tls, root, batch })
     }
+}
+
+/// (S) Checks that an address is written as a URI (RFC 3986 section 3.2), before anything of it is read: a password with a `/` in it, unescaped, would end
+/// the host there, and its rest would be the name of the database, which is told in messages. Nothing of the text is in the error.
+fn check_written(text: &str) -> Result<(), String> {
+    const ESCAPE: &str = "in a user, a password or a database, write `/` as %2F, `@` as %40, `?` as %3F, `#` as %23, `%` as %25, a space \
+                          as %20, and anything else that is no letter or digit likewise";
+    let wrong = |what: &str| Err(format!("the store's postgres:// address {what}: {ESCAPE}"));
+    let rest = text.split_once("//").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    match rest.matches('@').count() {
+        0 | 1 if rest.contains('@') && !authority.contains('@') => return wrong("has its @ behind a `/` or `?`"),
+        0 | 1 => {}
+        _ => return wrong("has more than one @"),
+    }
+    if rest.contains(|c: char| c == '#' || c == '\\' || c.is_whitespace() || c.is_control()) {
+        return wrong("holds what no address may hold unescaped (`#`, `\\` or a space)");
+    }
+    let is_escape = |after: &str| after.len() >= 2 && after.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    if rest.match_indices('%').any(|(at, _)| !is_escape(&rest[at + 1..])) {
+        return wrong("has a `%` that begins no escape");
+    }
+    let (who, hosts) = authority.split_once('@').map_or((None, authority), |(who, hosts)| (Some(who), hosts));
+    if who.is_some_and(|who| who.contains(['[', ']'])) {
+        return wrong("has a bracket before its @");
+    }
+    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+    let is_host = |host: &str| match host.rsplit_once(']') {
+        Some((_, "")) => true,
+        Some((_, port)) => port.strip_prefix(':').is_some_and(is_port),
+        None => host.split_once(':').is_none_or(|(_, port)| is_port(port)),
+    };
+    if hosts.split(',').all(is_host) { Ok(()) } else { wrong("has a port that is no number, or a password without an @ behind it") }
 }
 
 fn is_here(host: &Host) -> bool {
@@ -133,6 +163,32 @@ mod tests {
         assert!(PostgresAddress::parse("postgres://u@h/d?batch=0").unwrap_err().contains("from 1"));
         assert!(PostgresAddress::parse("postgres://u:a@b@h/d").unwrap_err().contains("%40"));
         assert!(PostgresAddress::parse("postgres:///tokens").unwrap_err().contains("no host"));
+    }
+
+    #[test]
+    fn a_password_that_is_not_escaped_is_refused_untold() {
+        for unescaped in [
+            "postgres://u:se@cr/et#word@db.example/d",
+            "postgres://u:se/cret@db.example/d",
+            "postgres://u:se?cret@db.example/d",
+            "postgres://u:se#cret@db.example/d",
+            "postgres://u:se%cret@db.example/d",
+            "postgres://u:secret%@db.example/d",
+            "postgres://u:se cret@db.example/d",
+            "postgres://u:se[cret@db.example/d",
+            "postgres://u:se\\cret@db.example/d",
+            "postgres://u:secret/d",
+            "postgres://u@a@secret/d",
+            "postgres://u:a@db.example/se@cret",
+            "postgresql://db.example:secret/d",
+        ] {
+            let error = PostgresAddress::parse(unescaped).unwrap_err();
+            assert!(["secret", "cret", "#wo"].iter().all(|piece| !error.contains(piece)) && error.contains("%2F"), "{unescaped}: {error}");
+        }
+        // As `jq -sRr @uri` or Python's `quote(safe="")` writes it, and with what a password may hold as it is.
+        let address = parse("postgres://u:p%40s%2Fs%23w%25rd!$&'()*+,;=:-._~@[::1]:5433,db.example,%2Frun/d");
+        assert_eq!(address.config.get_password(), Some(&b"p@s/s#w%rd!$&'()*+,;=:-._~"[..]));
+        assert_eq!(address.to_string(), "postgres://[::1]:5433,db.example:5432,/run/d");
     }
 
     #[test]

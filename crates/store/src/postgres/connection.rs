@@ -7,6 +7,7 @@ use super::trouble::Trouble;
 use crate::StoreKind;
 use crate::counts::Counts;
 use crate::error::OpenError;
+use counterfoil_core::text_file;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -142,7 +143,8 @@ fn tls(address: &PostgresAddress) -> Result<MakeRustlsConnect, String> {
         Some(path) => {
             let failed = |e: &dyn std::fmt::Display| format!("the certificates in {}: {e}", path.display());
             let mut roots = rustls::RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|e| failed(&e))? {
+            let pem = std::fs::read(path).map_err(|e| failed(&e))?;
+            for certificate in CertificateDer::pem_slice_iter(text_file::without_mark(&pem)) {
                 roots.add(certificate.map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
             }
             if roots.is_empty() {

@@ -18,7 +18,7 @@ the counterfoil by its primary key and answers as many bytes as we do; with --fi
 
 With --url nothing is started: every token of the file is sent to that URL, in turn or once.";
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]

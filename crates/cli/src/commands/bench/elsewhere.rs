@@ -6,7 +6,7 @@ use clap::Args;
 use counterfoil_bench::{Asks, Contender, Entrant, read_tokens};
 use std::path::PathBuf;
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Another server, which runs already")]
 pub(super) struct Elsewhere {
     /// Where it is asked; no server is started then

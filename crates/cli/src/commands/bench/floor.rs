@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use tokio::sync::oneshot;
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Arguments {
     /// What it is asked for
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(MODES.map(|(name, _)| name)))]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "How it is measured")]
 pub(super) struct How {
     /// Connections, each of which has one request under way all the time

@@ -8,7 +8,7 @@ use counterfoil_core::jws::Algorithm;
 use counterfoil_store::StoreAddress;
 use std::path::PathBuf;
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "The servers that are started")]
 pub(super) struct Ours {
     /// How ID tokens are signed

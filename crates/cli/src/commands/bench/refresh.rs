@@ -26,7 +26,7 @@ and prints one line once that is ready: {\"name\": ..., \"note\": ..., \"token_e
 
 With --url nothing is started, and the tokens of the file are used up: --keep-tokens keeps those that came in their place.";
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]

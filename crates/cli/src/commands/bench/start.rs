@@ -13,7 +13,7 @@ use serde_json::json;
 const HELP: &str = "A store is filled, and `counterfoil serve` is started on it, asked for one refresh, and killed, again and again. What is told is the time from
 asking for the process until it says that it is ready, and until the refresh is answered; the store's file is in the system's memory.";
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
     /// Grants in the store
