@@ -73,7 +73,7 @@ impl Common {
                     Store::must_exist(&config.store).await.map_err(no_store)?;
                 }
                 let clock = if command.is_about_the_clock() { AtStart::Unchecked } else { AtStart::Checked };
-                match open_app(&config, "counterfoil, an admin command", clock).await {
+                match open_app(&config, "counterfoil, an admin command", clock, command.only_client()).await {
                     // A server that starts or stops, or another command: it will answer, or be gone, in a moment.
                     Err(Failure::InUse(_)) if patience > 0 => {
                         patience -= 1;

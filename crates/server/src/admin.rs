@@ -146,6 +146,19 @@ impl Command {
         }
     }
 
+    /// The client that it is about, where it is about one alone: then no other need be known.
+    pub fn only_client(&self) -> Option<&str> {
+        match self {
+            Self::ClientAdd { id, .. }
+            | Self::ClientShow { id }
+            | Self::ClientSet { id, .. }
+            | Self::ClientRotateSecret { id, .. }
+            | Self::ClientRemove { id } => Some(id),
+            Self::Check { of } => of.only_client(),
+            _ => None,
+        }
+    }
+
     /// Whether it is about the clock, and so meant for when that is wrong.
     pub fn is_about_the_clock(&self) -> bool {
         matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair { .. })
@@ -179,7 +192,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
         Command::ClientRemove { id } => {
             let removed = app.store.remove_client(id.clone(), now).await;
             // Also where it failed: it may have been committed without its line in the endings log.
-            app.reload_clients().await.map_err(failed)?;
+            app.reload_client(&id).await.map_err(failed)?;
             if removed.map_err(failed)? { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
         }
         Command::CustomerAdd { id, name, password, accounts } => customer_add(app, id, name, password, accounts, now).await,
@@ -300,7 +313,7 @@ async fn client_add(
     let digest = secret.as_ref().map(|secret| digest_of(app, secret));
     match app.store.add_client(id.clone(), settings, digest, at.min(now)).await.map_err(failed)? {
         AddClient::Exists => return Err(client_exists(&id)),
-        AddClient::Added => app.reload_clients().await.map_err(failed)?,
+        AddClient::Added => app.reload_client(&id).await.map_err(failed)?,
     }
     let mut shown = client_json(&*client(app, &id)?);
     if let Some(secret) = secret {
@@ -319,7 +332,7 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
     if !app.store.set_client(id.clone(), settings).await.map_err(failed)? {
         return Err(no_client(&id));
     }
-    app.reload_clients().await.map_err(failed)?;
+    app.reload_client(&id).await.map_err(failed)?;
     client(app, &id).map(|client| client_json(&client))
 }
 
@@ -346,7 +359,7 @@ async fn client_rotate_secret(
     let digest = digest_of(app, &secret);
     match app.store.add_client_secret(id.clone(), digest, kept_secrets(drop_old), at.min(now)).await.map_err(failed)? {
         AddSecret::NoClient => return Err(no_client(&id)),
-        AddSecret::Added => app.reload_clients().await.map_err(failed)?,
+        AddSecret::Added => app.reload_client(&id).await.map_err(failed)?,
     }
     let mut shown = client_json(&*client(app, &id)?);
     shown["client_secret"] = secret.into();

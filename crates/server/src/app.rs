@@ -1,5 +1,6 @@
 //! The one value that every endpoint is given.
 
+use crate::clients::Clients;
 use crate::follow::{Follow, Unavailable};
 use crate::keys::Keys;
 use crate::lockout::Turn;
@@ -8,13 +9,11 @@ use crate::pages::Locale;
 use crate::sandbox::Sandbox;
 use crate::sandbox::grade::ID_TOKEN_WHILE_GRADED;
 use arc_swap::ArcSwap;
-use counterfoil_core::client::{Client, ClientSettings};
+use counterfoil_core::client::Client;
 use counterfoil_core::clock::{Clock, SKEW, Seconds, Timestamp};
 use counterfoil_core::dialect::Dialect;
-use counterfoil_core::redirect_uri;
 use counterfoil_core::settings::Settings;
 use counterfoil_store::{Store, StoreError};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::Semaphore;
@@ -50,16 +49,10 @@ pub struct App {
     /// Held while the clients are read anew, so that what was read earlier never replaces what was read later.
     one_reload: tokio::sync::Mutex<()>,
     clients: ArcSwap<Clients>,
+    /// The only client that is kept in memory, where one command is about it alone; else all are.
+    only: Option<String>,
     /// [`App::bearers_from`], in unix seconds; `i64::MIN` where there is no such moment.
     bearers_from: AtomicI64,
-}
-
-/// Every registered client, in memory.
-#[derive(Debug, Default)]
-pub struct Clients {
-    by_id: HashMap<Arc<str>, Arc<Client>>,
-    /// The origins of the redirect URIs of public clients: scripts there may call `/token`, `/revoke` and `/userinfo`.
-    public_origins: HashSet<String>,
 }
 
 impl App {
@@ -68,6 +61,19 @@ impl App {
     /// # Errors
     /// Where what is kept in memory can't be read or the texts are damaged.
     pub async fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+        Self::knowing(None, settings, store, keys, clock).await
+    }
+
+    /// Puts together what carries out one command about the client of this id, and knows no other: reading all of them for each of thousands
+    /// of commands would take long.
+    ///
+    /// # Errors
+    /// As for [`App::new`].
+    pub async fn about_client(client: String, settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+        Self::knowing(Some(client), settings, store, keys, clock).await
+    }
+
+    async fn knowing(only: Option<String>, settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
         let app = Self {
             sandbox: clock.is_sandbox().then(Sandbox::default),
             settings,
@@ -82,6 +88,7 @@ impl App {
             one_command: tokio::sync::Mutex::default(),
             one_reload: tokio::sync::Mutex::default(),
             clients: ArcSwap::default(),
+            only,
             bearers_from: AtomicI64::new(i64::MIN),
         };
         app.follow.begin(&app).await?;
@@ -101,7 +108,7 @@ impl App {
 
     /// The client of this id, if there is one.
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
-        self.clients.load().by_id.get(id).cloned()
+        self.clients.load().get(id)
     }
 
     /// How errors are spelled to a client.
@@ -111,15 +118,12 @@ impl App {
 
     /// Whether scripts of this origin may call `/token`, `/revoke` and `/userinfo`.
     pub fn is_origin_of_public_client(&self, origin: &str) -> bool {
-        // As a redirect URI, an origin on a loopback address may have any port (RFC 8252 section 7.3).
-        self.clients.load().public_origins.iter().any(|known| redirect_uri::matches(known, origin))
+        self.clients.load().is_public_origin(origin)
     }
 
     /// Every client, in the order of their ids.
     pub fn clients(&self) -> Vec<Arc<Client>> {
-        let mut all: Vec<_> = self.clients.load().by_id.values().cloned().collect();
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        all
+        self.clients.load().all()
     }
 
     /// Before when ID and access tokens were issued that are refused: data was lost since, and nobody knows which of them had been revoked.
@@ -147,40 +151,36 @@ impl App {
         Ok(())
     }
 
-    /// Reads the clients from the store anew, after one was changed.
+    /// Reads the clients from the store anew.
     ///
     /// # Errors
     /// [`StoreError`]; the clients in memory stay as they were.
     pub async fn reload_clients(&self) -> Result<(), StoreError> {
         let _turn = self.one_reload.lock().await;
-        let stored = self.store.clients().await?;
-        let before = self.clients.load();
-        let mut clients = Clients::default();
-        for client in stored {
-            if client.settings.is_public() {
-                clients.public_origins.extend(origins(&client.settings));
-            }
-            // Uses of secrets that were not written down yet must not be forgotten.
-            if let Some(known) = before.by_id.get(&client.id) {
-                for secret in &client.secrets {
-                    let used = known.secrets.iter().find(|s| s.digest == secret.digest).map(|s| s.last_used_at.load(Ordering::Relaxed));
-                    raise(&secret.last_used_at, used.unwrap_or(0));
-                }
-            }
-            clients.by_id.insert(client.id.clone(), Arc::new(client));
+        let stored = match &self.only {
+            None => self.store.clients().await?,
+            Some(id) => self.store.client(id).await?.into_iter().collect(),
+        };
+        let clients = Clients::anew(stored, &self.clients.load());
+        self.clients.store(Arc::new(clients));
+        Ok(())
+    }
+
+    /// Reads one client from the store anew, after it was changed or removed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the clients in memory stay as they were.
+    pub async fn reload_client(&self, id: &str) -> Result<(), StoreError> {
+        let _turn = self.one_reload.lock().await;
+        let stored = self.store.client(id).await?;
+        let mut clients = Clients::clone(&self.clients.load());
+        match stored {
+            Some(client) => clients.put(client),
+            None => drop(clients.remove(id)),
         }
         self.clients.store(Arc::new(clients));
         Ok(())
     }
-}
-
-fn raise(at: &AtomicI64, to: i64) {
-    at.fetch_max(to, Ordering::Relaxed);
-}
-
-fn origins(settings: &ClientSettings) -> impl Iterator<Item = String> {
-    let web = |uri: &String| url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    settings.redirect_uris.iter().filter_map(web).map(|url| url.origin().ascii_serialization())
 }
 
 /// Why a server can't be put together.

@@ -10,6 +10,7 @@ mod assets;
 mod authorize;
 mod bearer;
 mod client_auth;
+mod clients;
 mod connected_apps;
 mod consent;
 mod cookies;

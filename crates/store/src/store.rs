@@ -285,7 +285,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        read!(self, clients())
+        read!(self, clients(None))
+    }
+
+    /// One client, with its live secrets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn client(&self, id: &str) -> Result<Option<Client>, StoreError> {
+        read!(self, clients(Some(id))).map(|mut found| found.pop())
     }
 
     /// Adds a client, with a secret if it is to have one, or nothing.

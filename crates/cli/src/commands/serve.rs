@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             None => None,
         };
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
-        let app = open_app(&config, "counterfoil serve", clock).await?;
+        let app = open_app(&config, "counterfoil serve", clock, None).await?;
         app.metrics.tell_of_log(log::counts);
         let admin = match &config.store {
             StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
@@ -93,8 +93,8 @@ async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Fail
     Ok(config)
 }
 
-/// Opens store and keys of a live server; a file for this process alone.
-pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart) -> Result<Arc<App>, Failure> {
+/// Opens store and keys of a live server; a file for this process alone. For a command about one client no other is read.
+pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart, only_client: Option<&str>) -> Result<Arc<App>, Failure> {
     let clock = Clock::live();
     let issuer = config.settings.issuer.clone();
     let options = OpenOptions {
@@ -118,7 +118,12 @@ pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart) -
         })
     })?;
     let keys = open_keys(Some(&config.keys), &store, &issuer, clock.now()).await?;
-    App::new(config.settings.clone(), store, keys, clock).await.map(Arc::new).map_err(Failure::failed)
+    let settings = config.settings.clone();
+    let app = match only_client {
+        None => App::new(settings, store, keys, clock).await,
+        Some(id) => App::about_client(id.to_owned(), settings, store, keys, clock).await,
+    };
+    app.map(Arc::new).map_err(Failure::failed)
 }
 
 /// Why this machine's clock is not gone by.

@@ -15,14 +15,25 @@ use counterfoil_core::clock::Timestamp;
 use futures_util::FutureExt as _;
 use std::sync::atomic::AtomicI64;
 
+/// Clients in one statement, so that no secret is missing of a client that is there.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT client.client_id, settings, client.created_at, coalesce(era.era, 0), digest, client_secret.created_at, last_used_at \
+             FROM client LEFT JOIN client_secret ON client_secret.client_id = client.client_id \
+             LEFT JOIN era ON era.client = client.client_id AND era.provider = '' AND era.customer = '' ",
+            $which
+        )
+    };
+}
+
 impl Postgres {
-    pub(crate) async fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        // In one statement, so that no secret is missing of a client that is there.
-        let sql = "SELECT client.client_id, settings, client.created_at, coalesce(era.era, 0), digest, client_secret.created_at, last_used_at \
-            FROM client LEFT JOIN client_secret ON client_secret.client_id = client.client_id \
-            LEFT JOIN era ON era.client = client.client_id AND era.provider = '' AND era.customer = '' \
-            ORDER BY client.client_id, client_secret.id";
-        let rows = self.rows(sql, &[]).await?;
+    /// All clients, or the one of this id.
+    pub(crate) async fn clients(&self, id: Option<&str>) -> Result<Vec<Client>, StoreError> {
+        let rows = match id {
+            None => self.rows(select!("ORDER BY client.client_id, client_secret.id"), &[]).await?,
+            Some(id) => self.rows(select!("WHERE client.client_id = $1 ORDER BY client_secret.id"), &[&id]).await?,
+        };
         let mut clients: Vec<Client> = Vec::new();
         for row in &rows {
             let columns = Columns::of(row, "client");

@@ -9,18 +9,22 @@ use crate::record::{AddClient, AddSecret};
 use crate::removed::Removed;
 use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
 use counterfoil_core::clock::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 use std::sync::atomic::AtomicI64;
 
 impl Sqlite {
-    pub(crate) fn clients(&self) -> Result<Vec<Client>, StoreError> {
+    /// All clients, or the one of this id.
+    pub(crate) fn clients(&self, id: Option<&str>) -> Result<Vec<Client>, StoreError> {
         // Before the rows: a client removed meanwhile has an earlier era than its name has now.
         let eras = self.eras.of_clients();
         let reader = self.readers.reader()?;
-        let mut query = reader.prepare_cached("SELECT client_id, settings, created_at FROM client ORDER BY client_id")?;
+        let mut query = reader.prepare_cached(match id {
+            None => "SELECT client_id, settings, created_at FROM client ORDER BY client_id",
+            Some(_) => "SELECT client_id, settings, created_at FROM client WHERE client_id = ?1",
+        })?;
         let mut secrets =
             reader.prepare_cached("SELECT digest, created_at, last_used_at FROM client_secret WHERE client_id = ?1 ORDER BY id")?;
-        let clients = query.query_map([], |row| {
+        let clients = query.query_map(params_from_iter(id), |row| {
             let id: String = row.get(0)?;
             let settings: ClientSettings = column(row, 1, |text: String| ClientSettings::from_document(&text).ok())?;
             let secrets = secrets

@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 use crate::setting::{NOW, customer, grant, new_grant};
-use counterfoil_core::client::{ClientSettings, SecretDigest};
+use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, NewCustomer};
@@ -62,6 +62,11 @@ pub async fn clients_keep_their_settings_and_two_secrets_and_are_removed_for_goo
     let used = |n: usize| clients[0].secrets[n].last_used_at.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!((clients[0].secrets[0].digest.0[0], used(0), used(1)), (2, NOW.plus(5).unix(), NOW.plus(7).unix()));
 
+    let one = store.client("app").await.unwrap().unwrap();
+    let secrets = |client: &Client| client.secrets.iter().map(|secret| secret.digest).collect::<Vec<_>>();
+    assert_eq!((&*one.id, &one.settings, secrets(&one)), ("app", &clients[0].settings, secrets(&clients[0])));
+    assert!(store.client("nobody").await.unwrap().is_none());
+
     assert!(store.set_client("app".into(), ClientSettings::new("Renamed")).await.unwrap());
     assert!(!store.set_client("nobody".into(), ClientSettings::new("Nobody")).await.unwrap());
     assert_eq!(store.clients().await.unwrap()[0].settings.name, "Renamed");
@@ -74,6 +79,7 @@ pub async fn clients_keep_their_settings_and_two_secrets_and_are_removed_for_goo
     assert_eq!(add("Back", None).await.unwrap(), AddClient::Added);
     let clients = store.clients().await.unwrap();
     assert_eq!((clients[0].era, clients[0].secrets.len()), (1, 0));
+    assert_eq!(store.client("app").await.unwrap().unwrap().era, 1);
     assert!(bench.journal().contains("\"client\":\"app\",\"era\":1"));
     while store.work_off_removals(NOW).await.unwrap() {}
     assert_eq!(store.grant(terms.grant).await.unwrap().unwrap().ended.unwrap().by, EndedBy::ClientRemoved);

@@ -124,7 +124,7 @@ async fn clients_are_added_once_keep_their_secret_and_are_removed_for_good() {
     assert_eq!(add(Some(secret(1))).await.unwrap(), AddClient::Added);
     assert_eq!(store.add_client("app".into(), ClientSettings::new("Another"), Some(secret(9)), NOW).await.unwrap(), AddClient::Exists);
     assert_eq!(store.add_client_secret("app".into(), secret(2), 1, NOW).await.unwrap(), AddSecret::Added);
-    let digests = |store: &Sqlite| store.clients().unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>();
+    let digests = |store: &Sqlite| store.clients(None).unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>();
     assert_eq!(digests(&store), [1, 2]);
     assert_eq!(store.add_client_secret("app".into(), secret(3), 1, NOW).await.unwrap(), AddSecret::Added);
     assert_eq!(digests(&store), [2, 3]);
@@ -132,10 +132,10 @@ async fn clients_are_added_once_keep_their_secret_and_are_removed_for_good() {
     let (_, terms) = grant(&store).await;
     assert!(store.remove_client("app".into(), NOW).await.unwrap());
     assert!(store.living(&terms).unwrap().is_none());
-    assert!(store.clients().unwrap().is_empty());
+    assert!(store.clients(None).unwrap().is_empty());
     store.writer.in_doubt.store(false, Ordering::Relaxed);
     add(None).await.unwrap();
-    assert_eq!(store.clients().unwrap()[0].era, 1);
+    assert_eq!(store.clients(None).unwrap()[0].era, 1);
     assert!(journal(&dir)[0].contains("\"client\":\"app\",\"era\":1"));
 }
 
@@ -146,7 +146,7 @@ async fn a_declared_loss_is_known_in_memory_too() {
     let (code, terms) = grant(&store).await;
     let removal = Line::Client { at: NOW, client: "app".into(), era: 3 };
     store.apply_endings(vec![removal]).await.unwrap();
-    assert!(store.living(&terms).unwrap().is_none() && store.clients().unwrap().is_empty());
+    assert!(store.living(&terms).unwrap().is_none() && store.clients(None).unwrap().is_empty());
     let (epoch, from) = store.raise_epoch(Some(NOW)).await.unwrap();
     assert_eq!((from, store.bearers_from().unwrap()), (Some(NOW), Some(NOW)));
 

@@ -1,0 +1,132 @@
+//! Every registered client, in memory.
+
+use counterfoil_core::client::{Client, ClientSettings};
+use counterfoil_core::redirect_uri;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The clients that a process knows. A change of one makes a new value of it all, which costs two counters a client and parses nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clients {
+    by_id: HashMap<Arc<str>, Arc<Client>>,
+    /// The origins of the redirect URIs of public clients, each with the number of URIs that it is of: scripts there may call `/token`, `/revoke`
+    /// and `/userinfo`.
+    public_origins: HashMap<Arc<str>, usize>,
+}
+
+impl Clients {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Client>> {
+        self.by_id.get(id).cloned()
+    }
+
+    /// All of them, in the order of their ids.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        let mut all: Vec<_> = self.by_id.values().cloned().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    /// Whether scripts of this origin may call what public clients call from a browser.
+    pub(crate) fn is_public_origin(&self, origin: &str) -> bool {
+        // As a redirect URI, an origin on a loopback address may have any port (RFC 8252 section 7.3).
+        self.public_origins.keys().any(|known| redirect_uri::matches(known, origin))
+    }
+
+    /// Puts a client in the place of the one of its id, if there is one. Uses of secrets that were not written down yet are not forgotten.
+    pub(crate) fn put(&mut self, client: Client) {
+        if let Some(known) = self.remove(&client.id) {
+            remember_uses(&client, &known);
+        }
+        for origin in public_origins(&client.settings) {
+            *self.public_origins.entry(origin.into()).or_default() += 1;
+        }
+        self.by_id.insert(client.id.clone(), Arc::new(client));
+    }
+
+    /// Takes a client out.
+    pub(crate) fn remove(&mut self, id: &str) -> Option<Arc<Client>> {
+        let removed = self.by_id.remove(id)?;
+        for origin in public_origins(&removed.settings) {
+            if let Some(count) = self.public_origins.get_mut(&*origin) {
+                *count -= 1;
+                if *count == 0 {
+                    self.public_origins.remove(&*origin);
+                }
+            }
+        }
+        Some(removed)
+    }
+
+    /// These clients and no others; what is known of uses of their secrets is taken over from `before`.
+    pub(crate) fn anew(clients: Vec<Client>, before: &Clients) -> Self {
+        let mut anew = Self::default();
+        for client in clients {
+            if let Some(known) = before.by_id.get(&client.id) {
+                remember_uses(&client, known);
+            }
+            anew.put(client);
+        }
+        anew
+    }
+}
+
+fn remember_uses(client: &Client, known: &Client) {
+    for secret in &client.secrets {
+        if let Some(same) = known.secrets.iter().find(|known| known.digest == secret.digest) {
+            secret.last_used_at.fetch_max(same.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The origins that scripts of a public client may have: those of its redirect URIs on the web.
+fn public_origins(settings: &ClientSettings) -> impl Iterator<Item = String> {
+    let web = |uri: &String| url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let uris = settings.is_public().then_some(&settings.redirect_uris).into_iter().flatten();
+    uris.filter_map(web).map(|url| url.origin().ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_core::client::{AuthMethod, ClientSecret, SecretDigest};
+    use counterfoil_core::clock::Timestamp;
+    use std::sync::atomic::AtomicI64;
+
+    fn client(id: &str, uris: &[&str], used: i64) -> Client {
+        let mut settings = ClientSettings::new(id);
+        settings.redirect_uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+        settings.token_endpoint_auth_method = AuthMethod::None;
+        let created_at = Timestamp::from_unix(1);
+        let secret = ClientSecret { digest: SecretDigest([1; 32]), created_at, last_used_at: AtomicI64::new(used) };
+        Client { id: id.into(), settings, secrets: vec![secret], era: 0, created_at }
+    }
+
+    #[test]
+    fn an_origin_counts_for_as_long_as_one_client_has_it() {
+        let mut clients = Clients::default();
+        let (shared, own) = ("https://a.example/cb", "https://b.example/cb");
+        clients.put(client("one", &[shared, shared, own], 0));
+        clients.put(client("two", &[shared], 0));
+        let allowed = |clients: &Clients| ["https://a.example", "https://b.example"].map(|origin| clients.is_public_origin(origin));
+        assert_eq!(allowed(&clients), [true, true]);
+        clients.put(client("one", &[shared], 0));
+        assert_eq!(allowed(&clients), [true, false]);
+        clients.remove("one");
+        assert_eq!(allowed(&clients), [true, false]);
+        clients.remove("two");
+        assert_eq!((allowed(&clients), clients.all().len()), ([false, false], 0));
+        assert!(clients.public_origins.is_empty());
+    }
+
+    #[test]
+    fn uses_are_remembered() {
+        let mut clients = Clients::default();
+        clients.put(client("one", &[], 7));
+        let used = |clients: &Clients| clients.get("one").unwrap().secrets[0].last_used_at.load(Ordering::Relaxed);
+        clients.put(client("one", &[], 5));
+        assert_eq!(used(&clients), 7);
+        assert_eq!(used(&Clients::anew(vec![client("one", &[], 6)], &clients)), 7);
+        assert_eq!(used(&Clients::anew(vec![client("one", &[], 8)], &clients)), 8);
+    }
+}
