@@ -28,6 +28,10 @@ sign-in-password = Password
 sign-in-password-stays = { $client } never sees your password.
 sign-in-submit = Sign in
 sign-in-cancel = Cancel and go back
+sign-in-old-title = Please sign in again
+sign-in-old-text = This page was open for more than half an hour, so we start again. Nothing has been shared.
+sign-in-another-title = Please sign in as the customer whom { $client } knows
+sign-in-another-text = You signed in as somebody else. Sign in as the customer whom { $client } asked for, or cancel and go back.
 sign-in-failed-title = You are not signed in
 sign-in-failed-text = The user name or the password is wrong. Check both and try again.
 sign-in-closed-title = Sign-in is closed until { $until }
@@ -96,6 +100,7 @@ changed-accounts-renamed =
         [one] One account is described in other words.
        *[other] { $count } accounts are described in other words.
     }
+changed-old = It was open for more than half an hour.
 changed-other = Something on it has changed.
 lasts-until = until { $day }
 lasts-for = for { $time }
@@ -238,6 +243,8 @@ form-post-continue = Continue
 
 ## Errors
 
+error-back = Go back to { $client }
+
 error-unknown-client-title = This app is not known here
 error-unknown-client-text = The app that sent you is not registered with us, so we can’t let you go on. Nothing has been shared. Please tell the makers of the app.
 error-redirect-uri-title = This app can’t be answered
@@ -247,7 +254,11 @@ error-unknown-connector-text = The app asked for a bank that can’t be reached 
 error-malformed-title = This request can’t be read
 error-malformed-text = Something in the request is missing or damaged. Go back to the app and start again.
 error-session-title = This page is too old
-error-session-text = The form has expired, or it was opened in another browser. Nothing has been shared or changed. Go back to where you started, to the app for example, and begin again.
+error-session-text = It has expired, or it was opened in another browser, or this browser has lost its cookies since. Nothing has been shared or changed. Go back to where you started, to the app for example, and begin again.
+error-state-title = This app can’t be answered
+error-state-text = The app sent more than it can be given back. Nothing has been shared. Please tell the makers of the app.
+error-too-many-accounts-title = You have more accounts than we can show
+error-too-many-accounts-text = Access to so many accounts can’t be given on one page. Nothing has been shared. Please ask your bank.
 error-already-answered-title = You have already answered
 error-already-answered-text = Your decision on this request has been received, and it stands. Go back to the app to go on. If you allowed access, you can end it at any time on the page of your connected apps.
 error-not-found-title = There is no such page

@@ -21,6 +21,9 @@ use tokio::sync::Semaphore;
 /// Password hashes computed at once: each takes 19 MiB and a core for a while.
 const PASSWORDS_AT_ONCE: usize = 2;
 
+/// Consent forms that are read at once of which each takes up to a megabyte.
+const LARGE_FORMS_AT_ONCE: usize = 16;
+
 /// A server: store, keys, clients, settings and clock.
 pub struct App {
     /// What the operator decided.
@@ -41,6 +44,8 @@ pub struct App {
     pub sandbox: Option<Sandbox>,
     /// Bounds the memory that password hashes take.
     pub(crate) password_gate: Arc<Semaphore>,
+    /// Bounds the memory that large consent forms take.
+    pub(crate) large_forms: Semaphore,
     /// Tries to sign in as one customer wait for each other, so that a right one under way is not counted as failed. A customer has one of
     /// these by hash.
     pub(crate) sign_in_turns: [tokio::sync::Mutex<Turn>; 64],
@@ -84,6 +89,7 @@ impl App {
             follow: Follow::default(),
             locale: Locale::english().map_err(AppError::Locale)?,
             password_gate: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
+            large_forms: Semaphore::new(LARGE_FORMS_AT_ONCE),
             sign_in_turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             one_command: tokio::sync::Mutex::default(),
             one_reload: tokio::sync::Mutex::default(),

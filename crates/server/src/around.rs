@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::follow;
 use crate::observe::observe;
 use crate::refused::{Refused, Shape};
-use crate::request::{declared_too_large, shape_at, shape_of};
+use crate::request::{declared_too_large, largest_body_at, shape_at, shape_of};
 use crate::respond::NO_STORE;
 use crate::sandbox;
 use crate::sandbox::requests::Watched;
@@ -37,6 +37,8 @@ pub(crate) struct Around {
     route: &'static str,
     /// How its bodies look, where that does not depend on the request.
     shape: Option<Shape>,
+    /// The largest body that it takes, in bytes.
+    largest_body: usize,
     cors: Cors,
     /// Whether it is for this machine alone, as what only a sandbox has.
     guarded: bool,
@@ -73,7 +75,7 @@ impl Cors {
 impl Around {
     /// What is around the handlers of the route with this path.
     pub(crate) fn new(route: &'static str, cors: Cors, guarded: bool) -> Arc<Self> {
-        Arc::new(Self { route, shape: shape_at(route), cors, guarded })
+        Arc::new(Self { route, shape: shape_at(route), largest_body: largest_body_at(route), cors, guarded })
     }
 
     /// `handler`, with all that is around it.
@@ -86,7 +88,7 @@ impl Around {
         let method = request.method().clone();
         let shape = self.shape.unwrap_or_else(|| shape_of(request.uri().path(), request.headers()));
         let interaction_id = if shape == Shape::Fdx { accounts::interaction_id(request.headers()) } else { None };
-        let too_large = declared_too_large(request.body());
+        let too_large = declared_too_large(request.body(), self.largest_body);
         // Before the clock is read for anything: another node may have moved it.
         let followed = follow::check(&app, self.route).await;
         let (request, watched) = Watched::begin(&app, request);

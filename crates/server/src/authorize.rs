@@ -2,19 +2,21 @@
 //! customer for a grant.
 
 pub mod answer;
+mod hint;
 mod request;
 
 pub use request::{Rejected, read};
 
 use crate::app::App;
 use crate::consent::{self, Approval};
+use crate::continuation::{self, Posted};
 use crate::cookies::Browser;
 use crate::living_grants::LivingGrants;
 use crate::refused::Refused;
 use crate::request::page_form;
 use crate::sandbox::grade;
 use crate::session;
-use crate::sign_in;
+use crate::sign_in::{self, Attempt};
 use crate::ticket::{AuthorizationRequest, Purpose};
 use answer::{redirect_code, redirect_error};
 use axum::body::Body;
@@ -37,55 +39,98 @@ const CONSENTS_AT_ONCE: u32 = 20;
 /// # Errors
 /// A page, where nothing is known that the browser may be sent back to.
 pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
-    authorize(&app, uri.query().unwrap_or_default().as_bytes(), &headers).await
+    let app = &*app;
+    let now = app.clock.now();
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let browser = Browser::of(app, &headers);
+    let form = read_form(app, query)?;
+    let Posted { request, prompt_none } = match form.get(continuation::PARAMETER) {
+        // A request of a client has at least a `client_id`, whatever else it has.
+        Some(_) if form.get("client_id").is_none() => continuation::read(app, &form, &browser, now).await?,
+        _ => match check(app, &form, now).await? {
+            Ok(checked) => checked,
+            Err(answer) => return Ok(*answer),
+        },
+    };
+    let answer = ask(app, &request, prompt_none, &browser, &headers, now).await;
+    answer.map_err(|refused| refused.linking_back(app, &request))
 }
 
-/// `POST /authorize`.
+/// `POST /authorize`: as by GET, one redirect later.
 ///
 /// # Errors
 /// As [`get`].
 pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
-    let bytes = page_form(&app, &headers, body).await?;
-    authorize(&app, &bytes, &headers).await
+    let app = &*app;
+    let now = app.clock.now();
+    let bytes = page_form(app, &headers, body).await?;
+    match check(app, &read_form(app, &bytes)?, now).await? {
+        Ok(checked) => continuation::send_on(app, None, &checked, now).await,
+        Err(answer) => Ok(*answer),
+    }
 }
 
-async fn authorize(app: &App, parameters: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
-    let now = app.clock.now();
+fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
     // One that was sent twice is answered by redirect, like every error once the client is known.
     let form = match Form::parse_oauth(parameters) {
         Err(FormError::Repeated) => Form::parse(parameters),
         read => read,
     };
-    let form = form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
-    let (request, prompt_none) = match read(app, &form, now) {
-        Ok(request) => request,
+    form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))
+}
+
+/// A request that may be asked of the customer; else the redirect that says why not.
+async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Result<Posted, Box<Response>>, Refused> {
+    let redirect = |to: &AuthorizationRequest, error, reason| redirect_error(app, to, error, reason).map(|answer| Err(Box::new(answer)));
+    let (mut request, prompt_none) = match read(app, form, now) {
+        Ok(checked) => checked,
         Err(Rejected::Page(message, reason)) => return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason)),
-        Err(Rejected::Redirect(to, error, reason)) => return redirect_error(app, &to, error, reason),
+        Err(Rejected::Redirect(to, error, reason)) => return redirect(&to, error, reason),
     };
-    if !prompt_none && let Some(answer) = grade::consent(app, &request, now).await? {
+    if let Some(hint) = form.get("id_token_hint") {
+        let heeded = hint::heed(app, &mut request, hint).await;
+        let heeded = heeded.map_err(|error| Refused::unavailable_page(app, error).linking_back(app, &request))?;
+        if let Err((error, reason)) = heeded {
+            return redirect(&request, error, reason);
+        }
+    }
+    Ok(Ok(Posted { request, prompt_none }))
+}
+
+async fn ask(
+    app: &App,
+    request: &AuthorizationRequest,
+    prompt_none: bool,
+    browser: &Browser,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Response, Refused> {
+    if !prompt_none && let Some(answer) = grade::consent(app, request, now).await? {
         return Ok(answer);
     }
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
-    let session = session.filter(|session| !asks_afresh && fits(session, &request, now));
+    let session = session.filter(|session| !asks_afresh && fits(app, session, request, now));
     if prompt_none {
-        return without_asking(app, &request, session, now).await;
+        return without_asking(app, request, session, now).await;
     }
-    let browser = Browser::of(app, headers);
-    let purpose = Purpose::Authorize(Box::new(request.clone()));
     let response = match session {
-        Some(session) => consent::page(app, &request, &session, &browser, now).await?,
-        None => sign_in::page(app, &purpose, &browser, now, sign_in::Attempt::first(request.login_hint.as_deref())),
+        Some(session) => consent::page(app, request, &session, browser, now).await?,
+        None => {
+            let attempt = Attempt::first(request.login_hint.as_deref());
+            sign_in::page(app, &Purpose::Authorize(Box::new(request.clone())), browser, now, &attempt)
+        }
     };
     Ok(browser.remember(app, response))
 }
 
-/// Whether a session will do for a request: of the provider asked for, and not older than asked for. Another node may have begun it, by a clock that is a
+/// Whether a session will do for a request: of the provider and the customer asked for, and not older than asked for. Another node may have begun it, by a clock that is a
 /// little ahead; one that is behind dates it by the request ([`AuthorizationRequest::signed_in_at`]).
-pub fn fits(session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
+pub fn fits(app: &App, session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
     let begun = session.authenticated_at;
-    request.connector.as_ref().is_none_or(|connector| *connector == session.customer.provider)
+    request.is_about(app, &session.customer)
+        && request.connector.as_ref().is_none_or(|connector| *connector == session.customer.provider)
         && request.not_before.is_none_or(|not_before| (not_before..=now.plus(SKEW)).contains(&begun))
 }
 

@@ -7,9 +7,9 @@ use crate::living_grants::LivingGrants;
 use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Party};
 use crate::refused::Refused;
 use crate::request::page_form;
-use crate::respond::{page as html_page, see_other};
+use crate::respond::{Forms, page as html_page, see_other};
 use crate::session::{self, csrf_token, is_csrf_token};
-use crate::sign_in;
+use crate::sign_in::{self, Attempt};
 use crate::ticket::Purpose;
 use axum::body::Body;
 use axum::extract::State;
@@ -43,10 +43,11 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
     let Some(session) = session::current(app, &headers, now).await.map_err(unavailable)? else {
         let browser = Browser::of(app, &headers);
-        let response = sign_in::page(app, &Purpose::ConnectedApps, &browser, now, sign_in::Attempt::first(None));
+        let response = sign_in::page(app, &Purpose::ConnectedApps, &browser, now, &Attempt::default());
         return Ok(browser.remember(app, response));
     };
-    let csrf = csrf_token(app, &headers).unwrap_or_default();
+    let browser = Browser::of(app, &headers);
+    let csrf = csrf_token(app, &browser, &session.customer);
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let ended = match query.get("ended").and_then(GrantId::parse) {
         Some(id) => app.store.grant(id).await.map_err(unavailable)?,
@@ -57,7 +58,8 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
         let just_now = grant.ended.is_some_and(|ended| ended.by == EndedBy::Customer && now.is_within(JUST, ended.at));
         grant.terms.customer == session.customer && just_now
     });
-    show(app, &session, &csrf, ended.as_ref(), now).await.map_err(unavailable)
+    let response = show(app, &session, &csrf, ended.as_ref(), now).await.map_err(unavailable)?;
+    Ok(browser.remember(app, response))
 }
 
 /// Living grants by client, those of an app together: the app that was last allowed something comes first.
@@ -147,13 +149,14 @@ async fn show(app: &App, session: &Session, csrf: &str, ended: Option<&Grant>, n
         }),
     }
     .render();
-    Ok(html_page(StatusCode::OK, html, None))
+    Ok(html_page(StatusCode::OK, html, Forms::StayHere))
 }
 
 /// Checks a form posted from the page; gives the session that it belongs to, `None` where that has ended. Then the page asks to sign in.
 async fn session_of_form(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Option<Session>, Refused> {
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    if session.is_some() && !is_csrf_token(app, headers, form.get("csrf")) {
+    let browser = Browser::of(app, headers);
+    if session.as_ref().is_some_and(|session| !is_csrf_token(app, &browser, &session.customer, form.get("csrf"))) {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", "the form is not of this session"));
     }
     Ok(session)

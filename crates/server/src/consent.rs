@@ -9,15 +9,16 @@ pub use shown::{Lasts, Shown};
 use crate::app::App;
 use crate::authorize::answer::{redirect_code, redirect_error};
 use crate::authorize::fits;
+use crate::continuation::{self, SignInAgain, ToConsent, send_on};
 use crate::cookies::Browser;
 use crate::follow::Unavailable;
 use crate::pages::{Consent, Party};
 use crate::refused::Refused;
-use crate::request::page_form;
-use crate::respond::page as html_page;
+use crate::request::{LARGEST_CONSENT, consent_form};
+use crate::respond::{Forms, page as html_page};
 use crate::session;
-use crate::sign_in;
-use crate::ticket::{AuthorizationRequest, Purpose, Question};
+use crate::sign_in::{self, Attempt, Failed};
+use crate::ticket::{self, AuthorizationRequest, NotOpened, Purpose, Ticket};
 use crate::unknown_key::ring_with;
 use axum::body::Body;
 use axum::extract::State;
@@ -31,11 +32,12 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::random;
-use counterfoil_core::redirect_uri::csp_source;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{CreateGrant, NewGrant, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What a customer says yes to.
@@ -126,58 +128,77 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
 }
 
 /// Why a consent page is shown again, instead of what its form asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Again {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Why {
     /// No account was chosen.
     NothingChosen,
     /// Something is not as it was shown.
     Changed,
 }
 
+/// A consent page that is shown again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ShownAgain {
+    why: Why,
+    /// When it was shown first.
+    at: Timestamp,
+    /// Who is asked.
+    customer: CustomerId,
+    /// What has changed since it was shown before, in words.
+    changes: Vec<String>,
+    /// The accounts that are ticked.
+    chosen: Vec<String>,
+}
+
 /// A consent page to be shown.
 struct ToShow<'a> {
     client: &'a Client,
     accounts: &'a [ShownAccount],
-    question: Question,
-    /// Why again; `None` the first time.
-    again: Option<Again>,
-    /// What has changed since it was shown before.
-    changes: Vec<String>,
-    /// The accounts that are ticked.
-    chosen: Vec<&'a str>,
+    request: &'a AuthorizationRequest,
+    shown: Shown,
+    again: Option<ShownAgain>,
 }
 
 impl ToShow<'_> {
-    fn page(self, app: &App, browser: &Browser, now: Timestamp) -> Response {
-        let Self { client, accounts, question, again, changes, chosen } = self;
-        let Question { request, shown } = &question;
+    fn page(self, app: &App, browser: &Browser, now: Timestamp) -> Result<Response, Refused> {
+        let Self { client, accounts, request, shown, again } = self;
         let (until, time) = match shown.lasts {
             Lasts::Until(end) => (Some(end.day_for_people()), None),
             Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
         };
+        let ticket = ticket::write(app, &Purpose::Authorize(Box::new(request.clone())), Some(&shown), browser, now);
+        if accounts::bytes_of_form(&ticket, accounts) > LARGEST_CONSENT {
+            let reason = "a form with all accounts of the customer would be larger than proxies take";
+            return Err(Refused::page(app, StatusCode::CONFLICT, "too-many-accounts", reason));
+        }
+        let (why, changes, chosen) = match again {
+            Some(ShownAgain { why, changes, chosen, .. }) => (Some(why), changes, HashSet::from_iter(chosen)),
+            None => (None, Vec::new(), HashSet::new()),
+        };
         let html = Consent {
             locale: &app.locale,
             action: "/consent",
-            ticket: &question.write(app, &browser.id, now),
+            ticket: &ticket,
             client: party(client),
             provider_name: &shown.provider_name,
             customer_name: &shown.customer_name,
             clusters: shown.clusters.names().collect(),
-            accounts: accounts.iter().map(|account| account.choice(chosen.contains(&account.id.as_str()))).collect(),
+            accounts: accounts.iter().map(|account| account.choice(chosen.contains(&account.id))).collect(),
             until: until.as_deref(),
             time: time.as_deref(),
             lookback_days: shown.lookback_days,
-            nothing_chosen: again == Some(Again::NothingChosen),
+            nothing_chosen: why == Some(Why::NothingChosen),
             changes,
             redirect_host: &host_of(&request.redirect_uri),
         }
         .render();
-        let status = match again {
+        let status = match why {
             None => StatusCode::OK,
-            Some(Again::NothingChosen) => StatusCode::BAD_REQUEST,
-            Some(Again::Changed) => StatusCode::CONFLICT,
+            Some(Why::NothingChosen) => StatusCode::BAD_REQUEST,
+            Some(Why::Changed) => StatusCode::CONFLICT,
         };
-        html_page(status, html, csp_source(&request.redirect_uri).as_deref())
+        Ok(html_page(status, html, Forms::LeadToApp))
     }
 }
 
@@ -197,15 +218,26 @@ pub async fn page(
     browser: &Browser,
     now: Timestamp,
 ) -> Result<Response, Refused> {
+    show(app, request, None, session, browser, now).await
+}
+
+async fn show(
+    app: &App,
+    request: &AuthorizationRequest,
+    again: Option<ShownAgain>,
+    session: &Session,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<Response, Refused> {
     let client = match still_may_ask(app, request)? {
         Ok(client) => client,
         Err(answer) => return Ok(*answer),
     };
     let accounts = accounts_of(app, session).await?;
-    let shown = Shown::of(app, request, &client, session, &accounts, now);
-    let question = Question { request: request.clone(), shown };
-    let page = ToShow { client: &client, accounts: &accounts, question, again: None, changes: Vec::new(), chosen: Vec::new() };
-    Ok(page.page(app, browser, now))
+    // What it told whoever was asked before is nothing to the next.
+    let again = again.filter(|again| again.customer == session.customer);
+    let shown = Shown::of(app, request, &client, session, &accounts, again.as_ref().map_or(now, |again| again.at));
+    ToShow { client: &client, accounts: &accounts, request, shown, again }.page(app, browser, now)
 }
 
 /// The client of a request that was checked when it came, if it may still be answered; else the error to send the browser back with.
@@ -247,25 +279,35 @@ fn host_of(uri: &str) -> String {
     url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| uri.to_owned())
 }
 
-const TICKET_REFUSED: &str = "the ticket is missing, too old, another page's, or another browser's";
-
-/// `GET /consent`: where the browser is sent after signing in.
+/// `GET /consent`: where the browser is sent after signing in, and where the page is shown again.
 ///
 /// # Errors
 /// A page.
 pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
-    let form = form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
+    let query = query.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
-    let Some(Purpose::Authorize(request)) = form.get("ticket").and_then(|text| Purpose::read(app, text, &browser.id, now)) else {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", TICKET_REFUSED));
+    let ToConsent { request, again } = match query.get("ticket") {
+        // As a node of the version before sends browsers here.
+        Some(text) => match ticket::open(app, text, &browser, now) {
+            Ok(Ticket { purpose: Purpose::Authorize(request), is_old: false, .. }) => ToConsent { request: *request, again: None },
+            Ok(_) => return Err(Refused::not_opened(app, NotOpened { request: None })),
+            Err(not_opened) => return Err(Refused::not_opened(app, not_opened)),
+        },
+        None => continuation::read(app, &query, &browser, now).await?,
     };
-    match session_for(app, &request, &headers, now).await? {
-        Some(session) => page(app, &request, &session, &browser, now).await,
-        None => Ok(to_sign_in(app, *request, &browser, now)),
-    }
+    let answer = async {
+        match session_for(app, &request, &headers, now).await? {
+            Some(session) => show(app, &request, again, &session, &browser, now).await,
+            None => {
+                let attempt = Attempt::first(request.login_hint.as_deref());
+                Ok(sign_in::page(app, &Purpose::Authorize(Box::new(request.clone())), &browser, now, &attempt))
+            }
+        }
+    };
+    answer.await.map_err(|refused: Refused| refused.linking_back(app, &request)).map(|response| browser.remember(app, response))
 }
 
 /// `POST /consent`: the customer's answer.
@@ -273,71 +315,85 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
 /// # Errors
 /// A page.
 pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
-    let bytes = page_form(&app, &headers, body).await?;
-    decide(&app, &bytes, &headers).await
+    let app = &*app;
+    let now = app.clock.now();
+    let bytes = consent_form(app, &headers, body).await?;
+    let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let browser = Browser::of(app, &headers);
+    let ticket = ticket::open(app, form.get("ticket").unwrap_or_default(), &browser, now);
+    let ticket = ticket.map_err(|not_opened| Refused::not_opened(app, not_opened))?;
+    let Purpose::Authorize(request) = &ticket.purpose else {
+        return Err(Refused::not_opened(app, NotOpened { request: None }));
+    };
+    let answer = match form.get("decision") {
+        Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
+        // Nothing is given, so it matters not who is signed in by now.
+        Some("deny") => deny(app, request, "the customer said no").await,
+        _ => Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
+    };
+    answer.map_err(|refused| refused.linking_back(app, request))
 }
 
 async fn session_for(app: &App, request: &AuthorizationRequest, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, Refused> {
     let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(session.filter(|session| fits(session, request, now)))
+    Ok(session.filter(|session| fits(app, session, request, now)))
 }
 
-fn to_sign_in(app: &App, request: AuthorizationRequest, browser: &Browser, now: Timestamp) -> Response {
-    let hint = request.login_hint.clone();
-    sign_in::page(app, &Purpose::Authorize(Box::new(request)), browser, now, sign_in::Attempt::first(hint.as_deref()))
-}
-
-async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response, Refused> {
-    let now = app.clock.now();
-    let form = Form::parse(body).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
-    let browser = Browser::of(app, headers);
-    let ticket = form.get("ticket").unwrap_or_default();
-    let (request, shown) = match Question::read(app, ticket, &browser.id, now) {
-        Some(Question { request, shown }) => (request, Some(shown)),
-        // A page that showed nothing, or whose ticket does not say what: one of a node of the first version.
-        None => match Purpose::read(app, ticket, &browser.id, now) {
-            Some(Purpose::Authorize(request)) => (*request, None),
-            _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "session", TICKET_REFUSED)),
-        },
-    };
-    match form.get("decision") {
-        Some("allow") => {}
-        // Nothing is given, so it matters not who is signed in by now.
-        Some("deny") => return deny(app, &request, "the customer said no").await,
-        _ => return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
-    }
-    let client = match still_may_ask(app, &request)? {
+/// What comes of *Allow*: a code where the page still shows what is true, else the page again.
+async fn allow(
+    app: &App,
+    request: &AuthorizationRequest,
+    ticket: &Ticket,
+    form: &Form<'_>,
+    browser: &Browser,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Response, Refused> {
+    let client = match still_may_ask(app, request)? {
         Ok(client) => client,
         Err(answer) => return Ok(*answer),
     };
-    let Some(session) = session_for(app, &request, headers, now).await? else {
-        return Ok(to_sign_in(app, request, &browser, now));
+    let begun = if ticket.is_old { request.clone().begun_anew(now) } else { request.clone() };
+    let Some(session) = session_for(app, request, headers, now).await? else {
+        let hint = request.login_hint.as_deref();
+        let attempt = if ticket.is_old { Attempt::again(hint, Failed::Old) } else { Attempt::first(hint) };
+        let to_sign_in = SignInAgain { purpose: Purpose::Authorize(Box::new(begun)), attempt };
+        return send_on(app, Some(browser), &to_sign_in, now).await;
     };
     let offered = accounts_of(app, &session).await?;
-    let chosen: Vec<&str> = form.all("account").collect();
+    let chosen: HashSet<&str> = form.all("account").collect();
+    let shown = ticket.shown.as_ref();
     // What the page would show now, had it been opened when it was.
-    let now_shown = Shown::of(app, &request, &client, &session, &offered, shown.as_ref().map_or(now, |shown| shown.at));
-    let show_again = |again, changes| {
+    let now_shown = Shown::of(app, request, &client, &session, &offered, shown.map_or(now, |shown| shown.at));
+    let show_again = async |why, changes| {
         // Of another customer's accounts none is ticked, not even one that both hold.
-        let same_customer = shown.as_ref().is_some_and(|shown| shown.customer == session.customer);
-        let chosen = if same_customer { chosen.clone() } else { Vec::new() };
-        let question = Question { request: request.clone(), shown: now_shown.clone() };
-        ToShow { client: &client, accounts: &offered, question, again: Some(again), changes, chosen }.page(app, &browser, now)
+        let same_customer = shown.is_some_and(|shown| shown.customer == session.customer);
+        let chosen = chosen.iter().filter(|_| same_customer).map(|id| (*id).to_owned()).collect();
+        let at = if ticket.is_old { now } else { now_shown.at };
+        let again = Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
+        send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await
     };
-    if shown.as_ref() != Some(&now_shown) {
-        let changes = shown.as_ref().map_or_else(|| vec![app.locale.text("changed-other")], |shown| shown.changes(&now_shown, &app.locale));
-        return Ok(show_again(Again::Changed, changes));
+    let mut changes = match shown {
+        None => vec![app.locale.text("changed-other")],
+        Some(shown) => shown.changes(&now_shown, &app.locale),
+    };
+    if ticket.is_old {
+        changes.insert(0, app.locale.text("changed-old"));
     }
-    if chosen.iter().any(|id| !offered.iter().any(|account| account.id == *id)) {
+    if !changes.is_empty() {
+        return show_again(Why::Changed, changes).await;
+    }
+    let ids: HashSet<&str> = offered.iter().map(|account| account.id.as_str()).collect();
+    if !chosen.is_subset(&ids) {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
     }
     if chosen.is_empty() {
-        return Ok(show_again(Again::NothingChosen, Vec::new()));
+        return show_again(Why::NothingChosen, Vec::new()).await;
     }
     let approval = Approval {
         client,
         // In the order of the directory, each once.
-        accounts: offered.into_iter().map(|account| account.id).filter(|id| chosen.contains(&id.as_str())).collect(),
+        accounts: offered.iter().map(|account| account.id.clone()).filter(|id| chosen.contains(id.as_str())).collect(),
         customer_era: now_shown.customer_era,
         customer: now_shown.customer,
         name: now_shown.customer_name,
@@ -348,8 +404,8 @@ async fn decide(app: &App, body: &[u8], headers: &HeaderMap) -> Result<Response,
         ends_no_later_than: Some(now_shown.lasts.end(now, app.settings.lifetimes.code)),
         parent: None,
     };
-    match approve(app, &request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
-        Some(code) => redirect_code(app, &request, &code),
+    match approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
+        Some(code) => redirect_code(app, request, &code),
         None => Err(already_answered(app, "the request was answered before, otherwise, or its code was used or has expired")),
     }
 }

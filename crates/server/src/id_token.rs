@@ -7,6 +7,8 @@ use counterfoil_core::id_token::{Fingerprint, Verified};
 use counterfoil_core::jws::Compact;
 use std::sync::Arc;
 
+const UNSIGNED: &str = "it is not a token that a key of ours signed";
+
 /// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and whether its grant lives, is the caller's to ask.
 ///
 /// # Errors
@@ -16,15 +18,25 @@ pub async fn read(app: &App, token: &str) -> Result<Result<Arc<Verified>, &'stat
     if let Some(known) = app.keys.ring().verified.get(&fingerprint) {
         return Ok(Ok(known));
     }
-    const UNSIGNED: &str = "it is not a token that a key of ours signed";
-    let Some(compact) = Compact::parse(token) else { return Ok(Err(UNSIGNED)) };
-    let ring = ring_named_by(app, &compact).await?;
-    let Some(payload) = ring.verify(&compact) else { return Ok(Err(UNSIGNED)) };
+    let payload = match payload(app, token).await? {
+        Ok(payload) => payload,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else { return Ok(Err("its claims are not those of an ID token")) };
     if claims.iss != app.settings.issuer {
         return Ok(Err("it is of another issuer"));
     }
     let claims = Arc::new(claims);
-    ring.verified.keep(fingerprint, claims.clone());
+    app.keys.ring().verified.keep(fingerprint, claims.clone());
     Ok(Ok(claims))
+}
+
+/// The claims of a token that a key of ours signed, as JSON; the inner error says why it is none.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn payload(app: &App, token: &str) -> Result<Result<Vec<u8>, &'static str>, Unavailable> {
+    let Some(compact) = Compact::parse(token) else { return Ok(Err(UNSIGNED)) };
+    let ring = ring_named_by(app, &compact).await?;
+    Ok(ring.verify(&compact).ok_or(UNSIGNED))
 }

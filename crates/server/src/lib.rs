@@ -13,6 +13,7 @@ mod client_auth;
 mod clients;
 mod connected_apps;
 mod consent;
+mod continuation;
 mod cookies;
 mod discovery;
 mod follow;

@@ -2,7 +2,7 @@
 //!
 //! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and every page works without JavaScript.
 //! The pages need no more of a content security policy than `default-src 'none'; style-src 'self'; script-src 'self';
-//! img-src 'self' https:` and a `form-action` that names where their forms go.
+//! img-src 'self' https:`; [`Forms`](crate::respond::Forms) says where their forms may lead.
 
 mod customer;
 mod dashboard;
@@ -12,7 +12,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party, SignIn, numbered};
+pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party, SignIn, TryAgain, numbered};
 pub use dashboard::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
 pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost};

@@ -1,9 +1,11 @@
 //! The only way to an error answer: public words and the private reason, apart.
 
 use crate::app::App;
+use crate::authorize::answer::WayBack;
 use crate::observe::Seen;
 use crate::pages::ErrorPage;
-use crate::respond::{json, page};
+use crate::respond::{Forms, json, page};
+use crate::ticket::{AuthorizationRequest, NotOpened};
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -107,10 +109,31 @@ impl Refused {
     }
 
     /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title` and `error-<message>-text`.
-    pub fn page(app: &App, http: StatusCode, message: &str, reason: impl Display) -> Self {
-        let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
-        let html = ErrorPage { locale: &app.locale, title: &title, text: &text }.render();
-        Self::new(page(http, html, None), reason)
+    pub fn page(app: &App, http: StatusCode, message: &'static str, reason: impl Display) -> Self {
+        let mut refused = Self::new(page(http, error_page(app, message, None), Forms::StayHere), reason);
+        refused.0.extensions_mut().insert(Message(message));
+        refused
+    }
+
+    /// The same page with the way back to the app whose request this is about. Every page has one that tells of a request which is known to be ours.
+    pub fn linking_back(mut self, app: &App, request: &AuthorizationRequest) -> Self {
+        let Some(Message(message)) = self.0.extensions().get().copied() else { return self };
+        let Some(way_back) = WayBack::of(app, request, what_to_tell(message)) else { return self };
+        let with_way_back = page(self.0.status(), error_page(app, message, Some(&way_back)), Forms::LeadToApp);
+        let (parts, body) = with_way_back.into_parts();
+        self.0.headers_mut().extend(parts.headers);
+        *self.0.body_mut() = body;
+        self
+    }
+
+    /// The ticket of a form is none of this browser's.
+    pub fn not_opened(app: &App, not_opened: NotOpened) -> Self {
+        let reason = "the ticket is missing, another page's, or another browser's";
+        let refused = Self::page(app, StatusCode::BAD_REQUEST, "session", reason);
+        match not_opened.request {
+            Some(request) => refused.linking_back(app, &request),
+            None => refused,
+        }
     }
 
     /// The store can't answer, at an OAuth path.
@@ -130,7 +153,7 @@ impl Refused {
     }
 
     /// The store can't answer, to a person who must know what was done until then: a page as in [`Refused::page`].
-    pub fn unavailable_page_of(app: &App, message: &str, error: impl Display) -> Self {
+    pub fn unavailable_page_of(app: &App, message: &'static str, error: impl Display) -> Self {
         Self::page(app, StatusCode::SERVICE_UNAVAILABLE, message, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
@@ -228,6 +251,25 @@ impl Refused {
         seen.client = client.map(|client| client.id.clone()).or(seen.client.take());
         seen.grant = grant.or(seen.grant);
         self
+    }
+}
+
+/// Which page it is, so that it can be made once more.
+#[derive(Clone, Copy)]
+struct Message(&'static str);
+
+fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
+    let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
+    ErrorPage { locale: &app.locale, title: &title, text: &text, way_back }.render()
+}
+
+/// What an app is told whose customer goes back to it from an error page (RFC 6749 section 4.1.2.1). Nothing, where it has got an answer before.
+fn what_to_tell(message: &str) -> Option<ErrorCode> {
+    match message {
+        "already-answered" => None,
+        "unavailable" => Some(ErrorCode::TemporarilyUnavailable),
+        "internal" => Some(ErrorCode::ServerError),
+        _ => Some(ErrorCode::AccessDenied),
     }
 }
 

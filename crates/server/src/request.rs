@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// The largest body, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
+/// The largest body of a consent form, in bytes, which names each account that was chosen: somewhat less than the megabyte that nginx takes.
+pub const LARGEST_CONSENT: usize = 960 * 1024;
 /// How long a body may take to come in.
 const SLOWEST_BODY: Duration = Duration::from_secs(20);
 
@@ -50,7 +52,7 @@ impl BodyError {
 
     const fn reason(&self) -> &'static str {
         match self {
-            Self::TooLarge => "the body is larger than 64 KiB",
+            Self::TooLarge => "the body is too large",
             Self::TooSlow => "the body took too long to come in",
             Self::Broken => "the body broke off",
             Self::NotAForm => "the body is not application/x-www-form-urlencoded",
@@ -58,8 +60,8 @@ impl BodyError {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
-    let mut whole = pin!(to_bytes(body, LARGEST_BODY));
+async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, BodyError> {
+    let mut whole = pin!(to_bytes(body, largest));
     // One that came with its head needs no clock.
     let read = match poll_immediate(&mut whole).await {
         Some(read) => Ok(read),
@@ -94,7 +96,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
 /// # Errors
 /// 413, 408 or 400 `invalid_request`.
 pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, body: Body) -> Result<Bytes, Refused> {
-    let bytes = read(headers, body).await.map_err(|error| {
+    let bytes = read(headers, body, LARGEST_BODY).await.map_err(|error| {
         let wire = WireError { status: error.status().as_u16(), error: ErrorCode::InvalidRequest, description: None };
         Refused::wire(wire, None, error.reason())
     })?;
@@ -107,10 +109,15 @@ pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, bod
     Ok(bytes)
 }
 
+/// The largest body that a route takes, in bytes.
+pub fn largest_body_at(route: &str) -> usize {
+    if route == "/consent" { LARGEST_CONSENT } else { LARGEST_BODY }
+}
+
 /// Why a request is refused before all else is looked at: its body says itself that it is too large. One that does not say is cut off
 /// where it is read.
-pub fn declared_too_large(body: &Body) -> Option<&'static str> {
-    (body.size_hint().lower() > LARGEST_BODY as u64).then(|| BodyError::TooLarge.reason())
+pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
+    (body.size_hint().lower() > largest as u64).then(|| BodyError::TooLarge.reason())
 }
 
 /// The body of a form that a page posted.
@@ -118,10 +125,25 @@ pub fn declared_too_large(body: &Body) -> Option<&'static str> {
 /// # Errors
 /// A page that says what is wrong.
 pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
-    read(headers, body).await.map_err(|error| {
-        let message = if matches!(error, BodyError::TooLarge) { "too-large" } else { "malformed" };
-        Refused::page(app, error.status(), message, error.reason())
-    })
+    read(headers, body, LARGEST_BODY).await.map_err(|error| refused_page(app, &error))
+}
+
+/// The body of a consent form.
+///
+/// # Errors
+/// As [`page_form`].
+pub async fn consent_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    if body.size_hint().upper().is_some_and(|most| most <= LARGEST_BODY as u64) {
+        return page_form(app, headers, body).await;
+    }
+    // Nobody has proven anything yet, so only so many large ones are in memory at once.
+    let _turn = app.large_forms.acquire().await.map_err(|error| Refused::unavailable_page(app, error))?;
+    read(headers, body, LARGEST_CONSENT).await.map_err(|error| refused_page(app, &error))
+}
+
+fn refused_page(app: &App, error: &BodyError) -> Refused {
+    let message = if matches!(error, BodyError::TooLarge) { "too-large" } else { "malformed" };
+    Refused::page(app, error.status(), message, error.reason())
 }
 
 /// 400 `invalid_request`: the request can't be read.

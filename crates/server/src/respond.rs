@@ -35,22 +35,40 @@ pub fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// A page. Its forms may end at this server and, where given, at `form_target`: Chromium holds `form-action` against redirects too.
-pub fn page(status: StatusCode, html: String, form_target: Option<&str>) -> Response {
+/// Where the forms of a page may lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forms {
+    /// To this server and nowhere else.
+    StayHere,
+    /// To an app, and on from there: Chromium holds `form-action` against every redirect after a form, and where an app's callback redirects to, another
+    /// origin or the app's own scheme, is the app's to know. So these pages have none.
+    LeadToApp,
+}
+
+impl Forms {
+    /// All of a page's policy. What is let out for pages that lead to an app is `form-action` alone; no markup but ours gets into them.
+    const fn content_security_policy(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::StayHere => {
+                "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+            }
+            Self::LeadToApp => {
+                "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:; frame-ancestors 'none'; base-uri 'none'"
+            }
+        })
+    }
+}
+
+/// A page.
+pub fn page(status: StatusCode, html: String, forms: Forms) -> Response {
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;
-    let csp = format!(
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:; form-action 'self'{}{}; frame-ancestors 'none'; base-uri 'none'",
-        if form_target.is_some() { " " } else { "" },
-        form_target.unwrap_or_default(),
-    );
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Registered redirect URIs are printable ASCII, so the policy is a header value.
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_str(&csp).unwrap_or(HeaderValue::from_static("default-src 'none'")));
+    headers.insert(CONTENT_SECURITY_POLICY, forms.content_security_policy());
     response
 }
 

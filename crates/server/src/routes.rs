@@ -76,7 +76,7 @@ const ROUTES: [Route; 30] = [
     route("/accounts/{version}/{provider}", GET, |around| get(around.handler(accounts::accounts_at))),
     route("/authorize", BOTH, |around| get(around.handler(authorize::get)).post(around.handler(authorize::post))),
     route("/auth", BOTH, |around| get(around.handler(authorize::get)).post(around.handler(authorize::post))),
-    route("/sign-in", POST, |around| post(around.handler(sign_in::post))),
+    route("/sign-in", BOTH, |around| get(around.handler(sign_in::get)).post(around.handler(sign_in::post))),
     route("/consent", BOTH, |around| get(around.handler(consent::get)).post(around.handler(consent::post))),
     route("/connected-apps", BOTH, |around| get(around.handler(connected_apps::get)).post(around.handler(connected_apps::post))),
     route("/sign-out", POST, |around| post(around.handler(connected_apps::sign_out))),

@@ -1,13 +1,14 @@
 //! A customer's session: begun by signing in, ended by signing out, by its age, by a new password, or with the customer.
 
 use crate::app::App;
-use crate::cookies::Cookie;
+use crate::cookies::{Browser, SessionCookie};
 use crate::passwords::SignedIn;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::grant::CustomerId;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::random;
 use counterfoil_core::secret::same;
@@ -15,6 +16,8 @@ use counterfoil_store::{Session, StoreError};
 
 /// Seconds that a session lasts.
 const LIFETIME: Seconds = 30 * MINUTE;
+/// Seconds for which the session before goes on, if it is the same customer's: another tab may have sent its cookie just now.
+const LIFETIME_OF_THE_ONE_BEFORE: Seconds = MINUTE;
 
 /// What the store keeps a session under: not the cookie, so a stolen store opens no session.
 fn key_of(cookie: &[u8; 32]) -> [u8; 32] {
@@ -26,13 +29,14 @@ fn key_of(cookie: &[u8; 32]) -> [u8; 32] {
 /// # Errors
 /// [`StoreError`].
 pub async fn current(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, StoreError> {
-    match Cookie::Session.read(app, headers) {
+    match SessionCookie::read(app, headers) {
         Some(cookie) => app.store.session(&key_of(&cookie), now).await,
         None => Ok(None),
     }
 }
 
-/// Begins a session of a customer who has just proven who they are, which counts as done at `authenticated_at`, and puts its cookie on the answer. The one before ends.
+/// Begins a session of a customer who has just proven who they are, which counts as done at `authenticated_at`, and puts its cookie on the answer. The one before
+/// ends, if that is another customer's; one of the same customer a minute later.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -44,15 +48,13 @@ pub async fn begin(
     now: Timestamp,
     response: &mut Response,
 ) -> Result<(), StoreError> {
-    if let Some(before) = Cookie::Session.read(app, headers) {
-        app.store.end_session(key_of(&before)).await?;
-    }
+    let before = SessionCookie::read(app, headers).map(|cookie| key_of(&cookie));
     let cookie = random::bytes();
     let SignedIn { customer, era } = signed_in;
     let session =
         Session { customer: customer.id, name: customer.name, authenticated_at, expires_at: now.plus(LIFETIME), customer_era: era };
-    app.store.create_session(key_of(&cookie), session).await?;
-    Cookie::Session.set(app, response, &cookie);
+    app.store.create_session(key_of(&cookie), session, before, now.plus(LIFETIME_OF_THE_ONE_BEFORE)).await?;
+    SessionCookie::set(app, response, &cookie);
     Ok(())
 }
 
@@ -61,20 +63,26 @@ pub async fn begin(
 /// # Errors
 /// [`StoreError`].
 pub async fn end(app: &App, headers: &HeaderMap, response: &mut Response) -> Result<(), StoreError> {
-    if let Some(cookie) = Cookie::Session.read(app, headers) {
+    if let Some(cookie) = SessionCookie::read(app, headers) {
         app.store.end_session(key_of(&cookie)).await?;
     }
-    Cookie::Session.clear(app, response);
+    SessionCookie::clear(app, response);
     Ok(())
 }
 
-/// A value that forms within this session carry, which no other site can know.
-pub fn csrf_token(app: &App, headers: &HeaderMap) -> Option<String> {
-    let cookie = Cookie::Session.read(app, headers)?;
-    Some(URL_SAFE_NO_PAD.encode(app.keys.ring().tickets.mac(&[b"csrf", &cookie])))
+/// A value that the forms of a customer's own pages carry, which no other site can know. It is bound to the browser and not to the session, which another
+/// tab may replace while the page is open.
+pub fn csrf_token(app: &App, browser: &Browser, customer: &CustomerId) -> String {
+    csrf_token_for(app, browser.newest_name(), customer)
 }
 
-/// Whether a form carries the value of its session.
-pub fn is_csrf_token(app: &App, headers: &HeaderMap, sent: Option<&str>) -> bool {
-    csrf_token(app, headers).zip(sent).is_some_and(|(expected, sent)| same(expected.as_bytes(), sent.as_bytes()))
+/// Whether a form carries the value of its browser and customer.
+pub fn is_csrf_token(app: &App, browser: &Browser, customer: &CustomerId, sent: Option<&str>) -> bool {
+    let is_of = |name| sent.is_some_and(|sent| same(csrf_token_for(app, name, customer).as_bytes(), sent.as_bytes()));
+    browser.names().any(is_of)
+}
+
+fn csrf_token_for(app: &App, name: &[u8; 32], customer: &CustomerId) -> String {
+    let mac = app.keys.ring().tickets.mac(&[b"csrf", name, customer.provider.as_bytes(), customer.customer.as_bytes()]);
+    URL_SAFE_NO_PAD.encode(mac)
 }

@@ -5,16 +5,19 @@
 
 use crate::app::App;
 use crate::consent::Shown;
+use crate::cookies::Browser;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_core::clock::{MINUTE, SKEW, Seconds, Timestamp};
-use counterfoil_core::grant::GrantId;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::id_token::subject;
 use counterfoil_core::pkce::Challenge;
+use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::same;
 use serde::{Deserialize, Serialize};
 
-/// Seconds for which a page may be left open before its form is too old.
+/// Seconds for which a page may be left open before what it asks is asked anew.
 const LIFETIME: Seconds = 30 * MINUTE;
 
 /// An authorization request that was checked (OpenID Connect Core section 3.1.2.1).
@@ -40,6 +43,9 @@ pub struct AuthorizationRequest {
     pub connector: Option<String>,
     /// The name to fill in.
     pub login_hint: Option<String>,
+    /// The `sub` of the customer who is to be asked, where the request has an `id_token_hint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The customer must have proven who they are at this moment or later (`prompt=login`, `max_age`).
     pub not_before: Option<Timestamp>,
 }
@@ -49,80 +55,96 @@ impl AuthorizationRequest {
     pub fn signed_in_at(&self, now: Timestamp) -> Timestamp {
         self.not_before.filter(|not_before| (0..=SKEW).contains(&not_before.since(now))).unwrap_or(now)
     }
+
+    /// Whether the request may be answered by this customer: by anybody, unless it asks for one.
+    pub fn is_about(&self, app: &App, customer: &CustomerId) -> bool {
+        self.subject.as_ref().is_none_or(|asked_for| *asked_for == subject(customer, &app.keys.ring().subjects))
+    }
+
+    /// The request as if it had come in just now, for a grant of its own.
+    pub fn begun_anew(self, now: Timestamp) -> Self {
+        Self { grant: GrantId::new(now, random::bytes()), ..self }
+    }
 }
 
-/// What a customer signs in for: what the ticket of a sign-in page says.
+/// What a customer signs in for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// To be asked what a client may see. Nothing of that was shown yet.
+    /// To be asked what a client may see.
     Authorize(Box<AuthorizationRequest>),
     /// To look at their connected apps.
     ConnectedApps,
 }
 
-impl Purpose {
-    /// A ticket for this browser alone.
-    pub fn write(&self, app: &App, browser: &[u8; 32], now: Timestamp) -> String {
-        Ticket { expires_at: now.plus(LIFETIME), purpose: self.clone(), shown: None }.write(app, browser)
-    }
-
-    /// What a ticket is for; `None` where it is not ours, not this browser's, or too old.
-    pub fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Self> {
-        Ticket::read(app, text, browser, now).map(|ticket| ticket.purpose)
-    }
-}
-
-/// What a client asks, and how the customer was shown it: what the ticket of a consent page says. Nothing else can be allowed.
+/// What a page is about, once its ticket was opened.
 #[derive(Clone, Debug)]
-pub struct Question {
-    /// The request.
-    pub request: AuthorizationRequest,
-    /// What the page showed.
-    pub shown: Shown,
+pub struct Ticket {
+    /// What the customer is in the middle of.
+    pub purpose: Purpose,
+    /// What the page showed, if it was one that asks for consent. Nothing else can be allowed.
+    pub shown: Option<Shown>,
+    /// Whether it was left open for too long for anything but a no.
+    pub is_old: bool,
 }
 
-impl Question {
-    /// A ticket for this browser alone.
-    pub fn write(&self, app: &App, browser: &[u8; 32], now: Timestamp) -> String {
-        let purpose = Purpose::Authorize(Box::new(self.request.clone()));
-        Ticket { expires_at: now.plus(LIFETIME), purpose, shown: Some(self.shown.clone()) }.write(app, browser)
-    }
-
-    /// What a ticket of a consent page says; `None` where it does not say what was shown, is not ours, not this browser's, or too old.
-    pub fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Self> {
-        match Ticket::read(app, text, browser, now)? {
-            Ticket { purpose: Purpose::Authorize(request), shown: Some(shown), .. } => Some(Self { request: *request, shown }),
-            _ => None,
-        }
-    }
+/// A ticket that does not open. It may be ours all the same, but given to another browser, or to this one before it lost its cookies.
+#[derive(Debug)]
+pub struct NotOpened {
+    /// The request, where it is ours: the browser can be sent back to the client with a no, and nothing else.
+    pub request: Option<Box<AuthorizationRequest>>,
 }
 
-/// What a page carries. Nodes of the first version write it without what was shown, and read it without looking at that: while nodes are replaced, a page of
-/// one version is answered at the other.
+/// A ticket as it is written. Nodes of the first version write it without what was shown, and read it without looking at that: while nodes are replaced, a
+/// page of one version is answered at the other.
 #[derive(Serialize, Deserialize)]
-struct Ticket {
+struct Written {
     expires_at: Timestamp,
     purpose: Purpose,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shown: Option<Shown>,
+    /// A MAC of all the rest, whatever the browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authentic: Option<String>,
 }
 
-impl Ticket {
-    fn write(&self, app: &App, browser: &[u8; 32]) -> String {
+impl Written {
+    fn json(&self) -> Vec<u8> {
         // These types always serialise.
-        let body = serde_json::to_vec(self).unwrap_or_default();
-        let mac = app.keys.ring().tickets.mac(&[b"ticket", browser, &body]);
-        format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
-    fn read(app: &App, text: &str, browser: &[u8; 32], now: Timestamp) -> Option<Self> {
-        let (body, mac) = text.split_once('.')?;
-        let (body, mac) = (URL_SAFE_NO_PAD.decode(body).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
-        if !same(&app.keys.ring().tickets.mac(&[b"ticket", browser, &body]), &mac) {
-            return None;
-        }
-        let ticket: Self = serde_json::from_slice(&body).ok()?;
-        (now < ticket.expires_at).then_some(ticket)
+    /// The MAC of a ticket without its own.
+    fn mac(&self, app: &App) -> String {
+        URL_SAFE_NO_PAD.encode(app.keys.ring().tickets.mac(&[b"authentic ticket", &self.json()]))
+    }
+}
+
+/// A ticket for this browser alone, of a page that showed `shown` or asked for nothing yet.
+pub fn write(app: &App, purpose: &Purpose, shown: Option<&Shown>, browser: &Browser, now: Timestamp) -> String {
+    let mut ticket = Written { expires_at: now.plus(LIFETIME), purpose: purpose.clone(), shown: shown.cloned(), authentic: None };
+    ticket.authentic = Some(ticket.mac(app));
+    let body = ticket.json();
+    let mac = app.keys.ring().tickets.mac(&[b"ticket", browser.newest_name(), &body]);
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
+}
+
+/// Opens the ticket of a form.
+///
+/// # Errors
+/// [`NotOpened`] where it is not ours, or not this browser's.
+pub fn open(app: &App, text: &str, browser: &Browser, now: Timestamp) -> Result<Ticket, NotOpened> {
+    let (body, mac) = text.split_once('.').unwrap_or_default();
+    let (body, mac) = (URL_SAFE_NO_PAD.decode(body).unwrap_or_default(), URL_SAFE_NO_PAD.decode(mac).unwrap_or_default());
+    let mut ticket: Written = serde_json::from_slice(&body).map_err(|_| NotOpened { request: None })?;
+    let tickets = app.keys.ring().tickets.clone();
+    if browser.names().any(|name| same(&tickets.mac(&[b"ticket", name, &body]), &mac)) {
+        let Written { expires_at, purpose, shown, .. } = ticket;
+        return Ok(Ticket { purpose, shown, is_old: now >= expires_at });
+    }
+    let authentic = ticket.authentic.take().is_some_and(|mac| same(ticket.mac(app).as_bytes(), mac.as_bytes()));
+    match ticket.purpose {
+        Purpose::Authorize(request) if authentic => Err(NotOpened { request: Some(request) }),
+        _ => Err(NotOpened { request: None }),
     }
 }

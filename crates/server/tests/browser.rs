@@ -156,6 +156,120 @@ async fn the_way_back_to_another_origin_is_open() {
     assert!(told.recv().await.unwrap().starts_with("GET /callback?error=access_denied&"));
 }
 
+/// An app whose callback redirects to `landing`. Tells the first line of each request to its callback.
+async fn app_that_leads_on(landing: String) -> (String, mpsc::UnboundedReceiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let callback = format!("http://{}/callback", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut buffer = vec![0; 16 * 1024];
+            let read = connection.read(&mut buffer).await.unwrap_or(0);
+            let line = String::from_utf8_lossy(&buffer[..read]).lines().next().unwrap_or_default().to_owned();
+            let head = format!("HTTP/1.1 302 Found\r\nlocation: {landing}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = connection.write_all(head.as_bytes()).await;
+            let _ = tell.send(line);
+        }
+    });
+    (callback, told)
+}
+
+/// Chromium holds a page's `form-action` against each redirect after its form, also against those that an app makes.
+#[tokio::test]
+async fn an_app_may_lead_on_to_wherever_it_likes() {
+    let sandbox = Sandbox::start().await;
+    let browser = Browser::start().await;
+    let (landing, mut landed) = app_elsewhere().await;
+    // Another site by name, though the same machine.
+    let (callback, mut told) = app_that_leads_on(landing.replace("127.0.0.1", "localhost")).await;
+    for mode in ["query", "form_post"] {
+        let there = [("redirect_uri", callback.as_str()), ("response_mode", mode), ("prompt", "login")];
+        sandbox.advance("1s").await;
+        browser.walk(&request(&sandbox, &there)).await;
+        browser.sees("Back in the app").await;
+        assert!(told.recv().await.unwrap().contains(" /callback"));
+        assert!(landed.recv().await.unwrap().starts_with("GET /callback "));
+        // The same from the sign-in page, and from one that tells of an error.
+        sandbox.advance("1s").await;
+        browser.open(&request(&sandbox, &there)).await;
+        browser.sees(SIGN_IN).await;
+        browser.click("button[value=deny]").await;
+        browser.sees("Back in the app").await;
+        landed.recv().await.unwrap();
+        sandbox.advance("1s").await;
+        browser.open(&request(&sandbox, &there)).await;
+        browser.sees(SIGN_IN).await;
+        browser.tab.delete_all_cookies().await.unwrap();
+        browser.sign_in("customer_1", "customer_1").await;
+        browser.sees("This page is too old").await;
+        browser.assert_open_to_all("an error with a way back").await;
+        browser.click("#back").await;
+        browser.sees("Back in the app").await;
+        landed.recv().await.unwrap();
+    }
+    // An app's own scheme. Nothing on this machine answers to it, so the browser stays where it is; a policy that forbids it would be told of.
+    let (callback, mut told) = app_that_leads_on("com.example.ledger:/done".into()).await;
+    sandbox.advance("1s").await;
+    browser.walk(&request(&sandbox, &[("redirect_uri", &callback), ("prompt", "login")])).await;
+    assert!(told.recv().await.unwrap().starts_with("GET /callback?code="));
+    let complaints = browser.console().await;
+    assert!(!complaints.iter().any(|line| line.contains("Content Security Policy")), "{complaints:?}");
+}
+
+#[tokio::test]
+async fn going_back_shows_pages_and_no_error_of_the_browser() {
+    let sandbox = Sandbox::start().await;
+    let browser = Browser::start().await;
+    browser.open(&request(&sandbox, &[])).await;
+    browser.sign_in("customer_1", "wrong").await;
+    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert]")).await.unwrap();
+    browser.sign_in("customer_1", "customer_1").await;
+    browser.sees(CONSENT).await;
+    browser.click("#allow").await;
+    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert]")).await.unwrap();
+    for heading in [CONSENT, SIGN_IN, CONSENT] {
+        // The last is where it all began: the customer is signed in by now.
+        browser.tab.back().await.unwrap();
+        browser.sees(heading).await;
+    }
+    browser.choose(&["c1-card", "c1-checking"]).await;
+    browser.click("#allow").await;
+    assert_code_is_good(&browser, &sandbox).await;
+}
+
+#[tokio::test]
+async fn twelve_tabs_beside_odd_cookies_all_finish() {
+    let sandbox = Sandbox::start().await;
+    let browser = Browser::start().await;
+    browser.open(&sandbox.url("/assets/logo.svg")).await;
+    browser
+        .tab
+        .execute("document.cookie = 'thème=café ☕'; document.cookie = 'x=\"a; b'; document.cookie = '=nameless'", vec![])
+        .await
+        .unwrap();
+    let first = browser.tab.window().await.unwrap();
+    let open = "for (let n = 0; n < 12; n++) { window.open(arguments[0]) }";
+    browser.tab.execute(open, vec![json!(request(&sandbox, &[]))]).await.unwrap();
+    let tabs: Vec<_> = browser.tab.windows().await.unwrap().into_iter().filter(|tab| *tab != first).collect();
+    assert_eq!(tabs.len(), 12);
+    for tab in &tabs {
+        browser.tab.switch_to_window(tab.clone()).await.unwrap();
+        browser.sees(SIGN_IN).await;
+    }
+    // One after the other goes a step on.
+    for tab in &tabs {
+        browser.tab.switch_to_window(tab.clone()).await.unwrap();
+        browser.sign_in("customer_1", "customer_1").await;
+        browser.sees(CONSENT).await;
+    }
+    for tab in tabs {
+        browser.tab.switch_to_window(tab).await.unwrap();
+        browser.choose(&["c1-card", "c1-checking"]).await;
+        browser.click("#allow").await;
+        assert_code_is_good(&browser, &sandbox).await;
+    }
+}
+
 #[tokio::test]
 async fn connected_apps_can_be_ended() {
     let sandbox = Sandbox::start().await;

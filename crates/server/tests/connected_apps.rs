@@ -91,7 +91,7 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
     }
 
     // The last form on the page is that of the app that was connected first.
-    let answer = visitor.submit(&page, &[("decision", "end")]).await;
+    let answer = visitor.post_form(&page, &[("decision", "end")]).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, format!("/connected-apps?ended={}", ledger.grant()).as_str()));
     let page = visitor.get(answer.header("location")).await;
     assert_eq!((confirmed(&page).as_str(), listed(&page)), ("The access of Pocket Ledger has ended.", vec![rainy.grant()]));

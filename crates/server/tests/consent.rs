@@ -19,12 +19,10 @@ async fn from_request_to_accounts() {
             let page = match posted {
                 false => visitor.get(&format!("{path}?{query}")).await,
                 true => {
-                    visitor
-                        .post(
-                            path,
-                            &query_of(&format!("http://x/?{query}")).iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<Vec<_>>(),
-                        )
-                        .await
+                    let fields = query_of(&format!("http://x/?{query}"));
+                    let form: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                    let answer = visitor.post(path, &form).await;
+                    visitor.follow(answer).await
                 }
             };
             assert_page(&page, 200, "Sign in to Sandbank");

@@ -85,7 +85,7 @@ async fn a_no_needs_nobody_signed_in() {
     visitor.another_signs_in("bea").await;
     assert_error(&sandbox, &visitor.submit(&of_alex, &[("account", "joint"), ("decision", "deny")]).await, "access_denied");
     let of_bea = visitor.authorize(&[]).await;
-    visitor.cookies.remove("counterfoil-session");
+    visitor.forget_session();
     assert_error(&sandbox, &visitor.submit(&of_bea, &[("decision", "deny")]).await, "access_denied");
     assert_eq!(grants(&sandbox).await.len(), 0);
 }
@@ -96,7 +96,7 @@ async fn a_session_that_ended_leads_to_the_page_again() {
     for who in ["alex", "bea"] {
         let mut visitor = Visitor::new(&sandbox);
         let of_alex = consent_of(&mut visitor, "alex").await;
-        visitor.cookies.remove("counterfoil-session");
+        visitor.forget_session();
         let sign_in = visitor.allow(&of_alex, &["joint"]).await;
         assert_page(&sign_in, 200, "Sign in to Sandbank");
         let again = visitor.sign_in(&sign_in, who).await;
@@ -110,12 +110,15 @@ async fn only_a_page_that_showed_something_can_be_allowed() {
     let sandbox = couple().await;
     let mut visitor = Visitor::new(&sandbox);
     let sign_in = visitor.authorize(&[]).await;
-    let answer = visitor.submit(&sign_in, &[("username", "alex"), ("password", "alex")]).await;
-    let from_link = answer.header("location").split_once("ticket=").unwrap().1.to_owned();
-    for shown_nothing in [ticket(&sign_in), from_link] {
+    let consent = visitor.sign_in(&sign_in, "alex").await;
+    // Of the page that was shown first and of the one that is shown when somebody reloads.
+    for shown_nothing in [ticket(&sign_in), ticket(&visitor.authorize(&[("prompt", "login")]).await)] {
+        visitor.forget_session();
+        visitor.sign_in(&sign_in, "alex").await;
         let form = [("ticket", shown_nothing.as_str()), ("account", "joint"), ("decision", "allow")];
         // It is shown instead.
-        let page = visitor.post("/consent", &form).await;
+        let answer = visitor.post("/consent", &form).await;
+        let page = visitor.follow(answer).await;
         assert_page(&page, 409, CONSENT);
         assert_eq!(
             (told(&page), ticked(&page).len(), grants(&sandbox).await.len()),
@@ -128,7 +131,6 @@ async fn only_a_page_that_showed_something_can_be_allowed() {
         );
     }
     // Elsewhere the ticket of a consent page stands for its request alone.
-    let consent = visitor.get(answer.header("location")).await;
     let shown = ticket(&consent);
     let form = [("ticket", shown.as_str()), ("username", "alex"), ("password", "alex")];
     assert_eq!(visitor.post("/sign-in", &form).await.status, 303);
@@ -380,9 +382,9 @@ async fn a_page_is_of_one_browser_and_of_half_an_hour() {
         assert_page(&visitor.allow(page, &["joint"]).await, 400, "This page is too old");
         assert_page(&visitor.submit(page, &[("decision", "deny")]).await, 400, "This page is too old");
     }
-    // Nor after half an hour.
+    // After half an hour the session is over too, and all begins anew.
     sandbox.advance("30m").await;
-    assert_page(&alex.allow(&of_alex, &["joint"]).await, 400, "This page is too old");
+    assert_page(&alex.allow(&of_alex, &["joint"]).await, 200, "Sign in to Sandbank");
     let text = ticket(&of_alex);
     let (body, mac) = text.split_once('.').unwrap();
     let spoiled = format!("{}.{mac}", body.replacen('a', "b", 1));

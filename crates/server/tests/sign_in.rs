@@ -47,23 +47,28 @@ async fn a_ticket_is_good_for_its_browser_alone_and_not_for_long() {
     }
     // The session of the customer, but no browser, or another one.
     let mut stranger = Visitor::new(&sandbox);
-    stranger.cookies.insert("counterfoil-session".into(), visitor.cookies["counterfoil-session"].clone());
+    let session = visitor.session_cookie();
+    stranger.cookies.insert(session.clone(), visitor.cookies[&session].clone());
     assert_page(&stranger.allow(&consent, &["c1-card"]).await, 400, "This page is too old");
     stranger.authorize(&[]).await;
-    assert_ne!(stranger.cookies["counterfoil-browser"], visitor.cookies["counterfoil-browser"]);
+    assert_eq!((stranger.cookies.len(), visitor.cookies.len()), (2, 2));
     assert_page(&stranger.allow(&consent, &["c1-card"]).await, 400, "This page is too old");
     assert_page(&stranger.sign_in(&sign_in, "customer_1").await, 400, "This page is too old");
     // The browser, but nobody who is signed in.
-    visitor.cookies.remove("counterfoil-session");
+    visitor.forget_session();
     assert_page(&visitor.allow(&consent, &["c1-card"]).await, 200, "Sign in to Sandbank");
 
     sandbox.advance("30m").await;
-    assert_page(&visitor.sign_in(&sign_in, "customer_1").await, 400, "This page is too old");
+    let again = visitor.sign_in(&sign_in, "customer_1").await;
+    assert_page(&again, 200, "Sign in to Sandbank");
+    assert!(again.text.contains("Please sign in again"), "{}", again.text);
     assert_eq!(grants(&sandbox).await.len(), 0);
 }
 
 #[tokio::test]
 async fn cookies_are_held_to_this_host() {
+    // The name of a browser's cookie ends in 8 characters that no other has.
+    let known = |name: String| if name.contains("-browser") { name[..name.len() - 9].to_owned() } else { name };
     let cookies = |answer: &Answer| -> Vec<String> {
         let text = |cookie: &reqwest::header::HeaderValue| {
             cookie.to_str().unwrap().split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap()
@@ -73,7 +78,7 @@ async fn cookies_are_held_to_this_host() {
             .get_all("set-cookie")
             .iter()
             .map(text)
-            .map(|(name, value)| format!("{name} {}", value.split_once("; ").unwrap().1))
+            .map(|(name, value)| format!("{} {}", known(name), value.split_once("; ").unwrap().1))
             .collect()
     };
     let https = Setting { issuer: Some("https://auth.bank.example".into()), ..Setting::default() };
@@ -81,20 +86,23 @@ async fn cookies_are_held_to_this_host() {
         let sandbox = Sandbox::with(setting).await;
         let mut visitor = Visitor::new(&sandbox);
         let page = visitor.authorize(&[]).await;
-        assert_eq!(cookies(&page), [format!("{prefix}counterfoil-browser Path=/; HttpOnly; SameSite=Lax{secure}")]);
+        let port = if prefix.is_empty() { format!("-{}", sandbox.issuer.rsplit(':').next().unwrap()) } else { String::new() };
+        assert_eq!(cookies(&page), [format!("{prefix}counterfoil-browser{port} Path=/; HttpOnly; SameSite=Lax{secure}")]);
         assert_eq!(cookies(&visitor.authorize(&[]).await), [""; 0], "it has one");
-        let signed_in = visitor.submit(&page, &[("username", "customer_1"), ("password", "customer_1")]).await;
-        assert_eq!(cookies(&signed_in), [format!("{prefix}counterfoil-session Path=/; HttpOnly; SameSite=Lax{secure}")]);
+        let signed_in = visitor.post_form(&page, &[("username", "customer_1"), ("password", "customer_1")]).await;
+        assert_eq!(cookies(&signed_in), [format!("{prefix}counterfoil-session{port} Path=/; HttpOnly; SameSite=Lax{secure}")]);
         let before = visitor.cookies.clone();
         visitor.sign_in(&page, "customer_1").await;
         assert_ne!(visitor.cookies, before, "every sign-in begins another session");
         let mut old = Visitor { sandbox: &sandbox, cookies: before };
+        assert_page(&old.get("/connected-apps").await, 200, "Connected apps");
+        sandbox.advance("1m").await;
         assert_page(&old.get("/connected-apps").await, 200, "Sign in to Sandbank");
 
         let page = visitor.get("/connected-apps").await;
         let (_, hidden) = forms(&page).remove(0);
         let out = visitor.post("/sign-out", &[("csrf", &hidden["csrf"])]).await;
-        assert_eq!(cookies(&out), [format!("{prefix}counterfoil-session Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age=0")]);
+        assert_eq!(cookies(&out), [format!("{prefix}counterfoil-session{port} Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age=0")]);
     }
 }
 
@@ -109,13 +117,13 @@ async fn every_page_is_kept_apart_from_other_sites() {
     let nothing = visitor.allow(&consent, &[]).await;
     let form_post = visitor.authorize(&[elsewhere, ("response_mode", "form_post")]).await;
     let form_post = visitor.allow(&form_post, &["c1-card"]).await;
-    let mut pages: Vec<(Answer, &str)> = [sign_in, failed, consent, nothing, form_post].map(|page| (page, " http://localhost:3000")).into();
+    let mut pages: Vec<(Answer, &str)> = [sign_in, failed, consent, nothing, form_post].map(|page| (page, "")).into();
     for path in ["/", "/sandbox/callback?code=x&state=y", "/connected-apps", "/authorize", "/consent", "/sign-out", "/connected-apps/x"] {
-        pages.push((visitor.get(path).await, ""));
+        pages.push((visitor.get(path).await, "; form-action 'self'"));
     }
-    for (page, target) in pages {
+    for (page, form_action) in pages {
         let csp = format!(
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:; form-action 'self'{target}; frame-ancestors 'none'; base-uri 'none'"
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:; frame-ancestors 'none'; base-uri 'none'{form_action}"
         );
         assert_eq!(page.header("content-security-policy"), csp, "{}", page.text);
         let headers = ["content-type", "cache-control", "referrer-policy", "x-content-type-options"].map(|name| page.header(name));

@@ -10,6 +10,7 @@
 //! | clients and their secrets | `clients.rs` |
 //! | customers and their accounts | `customers.rs` |
 //! | browser sessions, failed sign-ins | `sessions.rs` |
+//! | what a browser is in the middle of | `half_done.rs` |
 //! | removals worked off | `removals.rs` |
 //! | what is over swept | `sweep.rs`; grants that ended long ago: `old_grants.rs` |
 //! | what time it is by the store, and what a wrong clock has marked | `times.rs` |
@@ -30,6 +31,7 @@ mod endings;
 mod error;
 mod files;
 mod fill;
+mod half_done;
 mod journal;
 mod kept;
 mod level;
@@ -54,6 +56,7 @@ pub use counts::StoreCounts;
 pub use endings::{Endings, EndingsError};
 pub use error::{OpenError, StoreError};
 pub use fill::{Filling, hide_schema_2, keep_to_level_1};
+pub use half_done::HalfDone;
 pub use loss::LossDeclared;
 pub use pending::Pending;
 pub use postgres::PostgresAddress;

@@ -11,6 +11,7 @@ mod durability;
 mod era;
 mod fill;
 mod grants;
+mod half_done;
 mod identity;
 mod indexes;
 mod loss;

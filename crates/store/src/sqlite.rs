@@ -9,6 +9,7 @@ pub(crate) mod customers;
 mod era;
 mod fill;
 pub(crate) mod grants;
+mod half_done;
 mod log_file;
 mod loss;
 mod old_grants;

@@ -400,9 +400,10 @@ impl Store {
 
 /// Browser sessions of customers, and the counting of failed sign-ins.
 impl Store {
-    /// Keeps a session under the hash of its cookie.
-    pub fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
-        write!(self, create_session(id, session))
+    /// Keeps a session under the hash of its cookie. The one that the browser had `before` ends: at once where it is another customer's, else at
+    /// `before_ends`, since another tab may have sent its cookie just now.
+    pub fn create_session(&self, id: [u8; 32], session: Session, before: Option<[u8; 32]>, before_ends: Timestamp) -> Pending<()> {
+        write!(self, create_session(id, session, before, before_ends))
     }
 
     /// The session under this hash, if it is good at `now` and its customer was not removed since it began.

@@ -105,7 +105,7 @@ async fn fill(store: &Store) {
     // Signs everybody out, so it comes first.
     store.declare_loss(&Endings::default(), true, NOW).await.unwrap();
     for id in [[0; 32], [0xff; 32]] {
-        store.create_session(id, session.clone()).await.unwrap();
+        store.create_session(id, session.clone(), None, session.expires_at).await.unwrap();
     }
     assert!(matches!(store.begin_sign_in([9; 32], NOW).await.unwrap(), SignIn::Try { .. }));
     store.remove_client("later".into(), NOW).await.unwrap();

@@ -133,7 +133,11 @@ impl Server {
         let page = self.browse(&mut cookies, &asked_by(client), None).await;
         let form = [("ticket", &*hidden(&page, "ticket")), ("username", customer.0), ("password", customer.1)];
         let answer = self.browse(&mut cookies, "/sign-in", Some(&form)).await;
-        if answer.status == 303 { Ok(SignedIn { cookies }) } else { Err(answer) }
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        match answer.header("location") {
+            again if again.starts_with("/sign-in?") => Err(self.browse(&mut cookies, again, None).await),
+            _ => Ok(SignedIn { cookies }),
+        }
     }
 
     /// A customer who has signed in, at whichever node, consents to everything at this one, where the code is exchanged too.

@@ -15,7 +15,7 @@ use counterfoil_core::grant::{GrantId, Seal};
 use counterfoil_core::id_token::Verified;
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
-use counterfoil_core::redirect_uri::{LONGEST, check, csp_source, matches, with_query};
+use counterfoil_core::redirect_uri::{LONGEST, check, matches, with_query};
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::{Kind, Slip};
@@ -386,21 +386,16 @@ fn compare(registered: &str, requested: &str) {
     );
 }
 
-/// What the server does with a URI that may be registered: allows a form to end there, and sends an answer.
+/// What the server does with a URI that may be registered: sends an answer there.
 fn redirect_to(uri: &str, state: &str) {
-    let (registrable, source) = (check(uri).is_ok(), csp_source(uri));
-    if let Some(source) = &source {
-        assert!(source.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',')), "{source:?} breaks out of its directive");
-    }
+    let registrable = check(uri).is_ok();
     let parameters = [("code", "cfc_x"), ("state", state)];
     let answer = with_query(uri, &parameters);
     if !registrable {
         return;
     }
     let (uri, answer) = (Url::parse(uri).unwrap(), answer.unwrap());
-    let source = source.unwrap();
-    assert!(uri.as_str().starts_with(&source));
-    assert!(!source.contains(['*', '\'']), "{source:?} stands for more than {uri}");
+    assert!(!uri.host_str().unwrap_or_default().contains(['*', '\'', ';', ',']), "{uri} is at no host that a browser knows");
     assert!(answer.bytes().all(|b| b.is_ascii_graphic()));
     let answer = Url::parse(&answer).unwrap();
     assert_eq!((answer.scheme(), answer.host(), answer.port()), (uri.scheme(), uri.host(), uri.port()));

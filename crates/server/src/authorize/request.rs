@@ -1,5 +1,6 @@
 //! Reading an authorization request: what is wrong with it, and whether the browser may be sent back with that.
 
+use super::answer::can_give_back;
 use crate::app::App;
 use crate::ticket::AuthorizationRequest;
 use counterfoil_core::client::{Client, GrantType};
@@ -11,8 +12,6 @@ use counterfoil_core::pkce::Challenge;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 
-/// The longest `state` that is given back, in bytes.
-const LONGEST_STATE: usize = 4096;
 /// The longest `nonce` that is kept with a grant, in bytes.
 const LONGEST_NONCE: usize = 512;
 /// The longest `login_hint` that is filled in, in bytes.
@@ -46,18 +45,24 @@ pub fn read(app: &App, form: &Form<'_>, now: Timestamp) -> Result<(Authorization
     if connector.is_some_and(|id| app.settings.provider(id).is_none()) {
         return page("unknown-connector", "there is no such connector");
     }
-    let response_mode = form.get("response_mode");
+    let form_post = form.get("response_mode") == Some("form_post") && !is_repeated(form, "response_mode");
+    // An error without it would mean nothing to the client. Which of two it would want, nobody knows.
+    let state = form.get("state").filter(|_| !is_repeated(form, "state"));
+    if state.is_some_and(|state| !can_give_back(app, redirect_uri, form_post, state)) {
+        return page("state", "the state is too long to be given back");
+    }
     let mut request = AuthorizationRequest {
         grant: GrantId::new(now, random::bytes()),
         client: client.id.to_string(),
         redirect_uri: redirect_uri.to_owned(),
-        form_post: response_mode == Some("form_post") && !is_repeated(form, "response_mode"),
-        state: form.get("state").filter(|state| state.len() <= LONGEST_STATE && !is_repeated(form, "state")).map(str::to_owned),
+        form_post,
+        state: state.map(str::to_owned),
         nonce: form.get("nonce").map(str::to_owned),
         scopes: Scopes::NONE,
         challenge: None,
         connector: connector.map(str::to_owned),
         login_hint: form.get("login_hint").filter(|hint| hint.len() <= LONGEST_HINT).map(str::to_owned),
+        subject: None,
         not_before: None,
     };
     match fill(&mut request, form, &client, now) {
@@ -92,9 +97,6 @@ fn fill(request: &mut AuthorizationRequest, form: &Form<'_>, client: &Client, no
     }
     if !matches!(form.get("response_mode"), None | Some("query" | "form_post")) {
         return invalid("the response_mode is neither query nor form_post");
-    }
-    if form.get("state").is_some_and(|state| state.len() > LONGEST_STATE) {
-        return invalid("the state is too long");
     }
     if request.nonce.as_ref().is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
         return invalid("the nonce is too long");

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_store::Account;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::HashMap;
+use url::form_urlencoded::byte_serialize;
 
 /// What a page shows of an account.
 pub struct ShownAccount {
@@ -41,6 +43,13 @@ impl ShownAccount {
     }
 }
 
+/// How many bytes the form of a page has at the most that carries `ticket` and offers `accounts`: that of a customer who ticks them all.
+pub fn bytes_of_form(ticket: &str, accounts: &[ShownAccount]) -> usize {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).map(str::len).sum::<usize>();
+    let ticked = accounts.iter().map(|account| "&account=".len() + encoded(&account.id));
+    "ticket=&decision=allow".len() + encoded(ticket) + ticked.sum::<usize>()
+}
+
 /// Bytes of each mark: enough that no other account has the same by chance, and few, since a customer may have hundreds of accounts and the
 /// ticket comes back with the ids of those that were chosen.
 const MARK: usize = 6;
@@ -67,10 +76,11 @@ impl Offered {
 
     /// How the list has changed, in words for the customer.
     pub fn changes(&self, now: &Self, locale: &Locale) -> Vec<String> {
-        let label_in = |list: &Self, id: &[u8; MARK]| list.0.iter().find(|(other, _)| other == id).map(|(_, label)| *label);
-        let added = now.0.iter().filter(|(id, _)| label_in(self, id).is_none()).count();
-        let removed = self.0.iter().filter(|(id, _)| label_in(now, id).is_none()).count();
-        let renamed = self.0.iter().filter(|(id, label)| label_in(now, id).is_some_and(|now| now != *label)).count();
+        let before: HashMap<_, _> = self.0.iter().copied().collect();
+        let after: HashMap<_, _> = now.0.iter().copied().collect();
+        let added = after.keys().filter(|id| !before.contains_key(*id)).count();
+        let removed = before.keys().filter(|id| !after.contains_key(*id)).count();
+        let renamed = before.iter().filter(|(id, label)| after.get(*id).is_some_and(|now| now != *label)).count();
         let counts = [(added, "changed-accounts-added"), (removed, "changed-accounts-removed"), (renamed, "changed-accounts-renamed")];
         counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, message)| locale.with_count(message, count as u64)).collect()
     }

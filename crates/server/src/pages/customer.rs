@@ -41,6 +41,24 @@ pub struct AccountChoice<'a> {
     pub chosen: bool,
 }
 
+/// What a page says that is shown once more.
+#[derive(Clone, Debug)]
+pub struct TryAgain {
+    /// In a few words.
+    pub title: String,
+    /// What to do.
+    pub text: String,
+    /// Whether what was typed is what is wrong.
+    pub blames_input: bool,
+}
+
+impl TryAgain {
+    /// What the fields carry for those who hear the page.
+    fn on_fields(&self) -> &'static str {
+        if self.blames_input { r#" aria-invalid="true" aria-describedby="sign-in-error""# } else { r#" aria-describedby="sign-in-error""# }
+    }
+}
+
 /// The page to sign in at. The form posts `ticket`, `connector`, `username` and `password`, or `decision=deny`.
 #[derive(Template)]
 #[template(path = "sign-in.html")]
@@ -57,10 +75,8 @@ pub struct SignIn<'a> {
     pub providers: Vec<Choice<'a>>,
     /// What the field for the user name holds already.
     pub username: &'a str,
-    /// Whether a try has just failed.
-    pub failed: bool,
-    /// Until when no password is looked at, where that is why it failed.
-    pub closed_until: Option<&'a str>,
+    /// Why it is shown again.
+    pub failed: Option<TryAgain>,
     /// Whether to offer the way back to the app.
     pub cancel: bool,
 }

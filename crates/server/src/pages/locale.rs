@@ -9,7 +9,7 @@ use unic_langid::LanguageIdentifier;
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
 /// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const ERRORS: [&str; 12] = [
+pub(super) const ERRORS: [&str; 14] = [
     "error-already-answered",
     "error-internal",
     "error-malformed",
@@ -18,11 +18,16 @@ pub(super) const ERRORS: [&str; 12] = [
     "error-not-found",
     "error-redirect-uri",
     "error-session",
+    "error-state",
     "error-too-large",
+    "error-too-many-accounts",
     "error-unavailable",
     "error-unknown-client",
     "error-unknown-connector",
 ];
+
+/// The stems of what the sign-in page says that is shown again; each has a message `<stem>-title` and `<stem>-text`.
+pub(super) const SIGN_IN_AGAIN: [&str; 4] = ["sign-in-another", "sign-in-closed", "sign-in-failed", "sign-in-old"];
 
 /// The stems of the sandbox's steps; each has a message `<stem>-title` and `<stem>-text`.
 pub(super) const STEPS: [&str; 7] =
@@ -43,7 +48,7 @@ pub(super) const FAULTS: [&str; 10] = [
 ];
 
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 49] = [
+pub(super) const NAMED: [&str; 50] = [
     "changed-accounts-added",
     "changed-accounts-removed",
     "changed-accounts-renamed",
@@ -59,6 +64,7 @@ pub(super) const NAMED: [&str; 49] = [
     "changed-customer-name",
     "changed-lasts",
     "changed-lookback",
+    "changed-old",
     "changed-provider",
     "changed-scopes",
     "dashboard-answer-page",
@@ -217,6 +223,7 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "dashboard-value",
     "dashboard-value-hint",
     "dashboard-walkthrough",
+    "error-back",
     "error-internal-title",
     "error-prefix",
     "form-post-continue",
@@ -231,10 +238,6 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "shared-identity",
     "shared-identity-text",
     "sign-in-cancel",
-    "sign-in-closed-text",
-    "sign-in-closed-title",
-    "sign-in-failed-text",
-    "sign-in-failed-title",
     "sign-in-heading",
     "sign-in-heading-choice",
     "sign-in-lead",
@@ -368,7 +371,8 @@ impl Locale {
 /// Every message that the pages can't do without. Of account kinds and the like, which have a fallback, none is here.
 fn needed() -> impl Iterator<Item = String> {
     let clusters = CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]);
-    let pairs = ERRORS.iter().chain(&STEPS).chain(&FAULTS).flat_map(|stem| [format!("{stem}-title"), format!("{stem}-text")]);
+    let pairs =
+        ERRORS.iter().chain(&SIGN_IN_AGAIN).chain(&STEPS).chain(&FAULTS).flat_map(|stem| [format!("{stem}-title"), format!("{stem}-text")]);
     clusters.chain(pairs).chain(IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()))
 }
 

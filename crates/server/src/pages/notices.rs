@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{Locale, page};
+use crate::authorize::answer::WayBack;
 
 /// A page that says what went wrong and what can be done.
 #[derive(Template)]
@@ -14,6 +15,8 @@ pub struct ErrorPage<'a> {
     pub title: &'a str,
     /// The id of the text's message, `error-session-text` say.
     pub text: &'a str,
+    /// The way back to the app, where it is known.
+    pub way_back: Option<&'a WayBack>,
 }
 
 impl ErrorPage<'_> {

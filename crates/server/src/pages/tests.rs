@@ -4,7 +4,9 @@ use counterfoil_core::fdx::CLUSTERS;
 use counterfoil_core::form::Form;
 use std::collections::BTreeSet;
 
-use super::locale::{ERRORS, FAULTS, IN_TEMPLATES, NAMED, STEPS};
+use crate::authorize::answer::WayBack;
+
+use super::locale::{ERRORS, FAULTS, IN_TEMPLATES, NAMED, SIGN_IN_AGAIN, STEPS};
 use super::*;
 
 const HOSTILE: &str = "<script>alert('1')</script>&\"\u{202e}";
@@ -55,8 +57,7 @@ fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a
         client_name: Some(name),
         providers: BANKS.iter().take(providers).map(|id| Choice { id, name, selected: false }).collect(),
         username: name,
-        failed: false,
-        closed_until: None,
+        failed: None,
         cancel: true,
     }
 }
@@ -182,14 +183,14 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
     };
     let own = SignIn { client_name: None, cancel: false, ..sign_in(locale, name, 1) };
     let form_post = FormPost { locale, action: "https://app.example/cb", fields: vec![("code", "c"), ("state", name)], client_name: name };
-    let pages = vec![
+    let mut pages = vec![
         sign_in(locale, name, 0).render(),
         sign_in(locale, name, 1).render(),
         sign_in(locale, name, 2).render(),
         sign_in(locale, name, 8).render(),
         own.render(),
-        SignIn { failed: true, ..sign_in(locale, name, 1) }.render(),
-        SignIn { failed: true, closed_until: Some("14:35 UTC"), ..sign_in(locale, name, 1) }.render(),
+        SignIn { failed: Some(TryAgain { title: name.to_owned(), text: name.to_owned(), blames_input: true }), ..sign_in(locale, name, 1) }
+            .render(),
         consent(locale, name).render(),
         Consent { nothing_chosen: true, ..consent(locale, name) }.render(),
         Consent { accounts: vec![], ..consent(locale, name) }.render(),
@@ -207,15 +208,19 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         dashboard(locale, name).render(),
         Dashboard { notice: Some(Notice { section: "grading", text: name, bad: false }), graded: None, ..dashboard(locale, name) }.render(),
     ];
+    for fields in [vec![], vec![("error", "access_denied".to_owned()), ("state", name.to_owned())]] {
+        let way_back = WayBack { client_name: name.to_owned(), uri: format!("https://app.example/cb?state={name}"), fields };
+        pages.push(ErrorPage { locale, title: "error-session-title", text: "error-session-text", way_back: Some(&way_back) }.render());
+    }
     pages
 }
 
-/// The pages of errors, which hold no value.
+/// The pages of errors without a way back, which hold no value.
 fn error_pages(locale: &Locale) -> Vec<String> {
     let mut pages = Vec::new();
     for stem in ERRORS {
         let (title, text) = (format!("{stem}-title"), format!("{stem}-text"));
-        pages.push(ErrorPage { locale, title: &title, text: &text }.render());
+        pages.push(ErrorPage { locale, title: &title, text: &text, way_back: None }.render());
     }
     pages
 }
@@ -348,7 +353,7 @@ fn the_texts_are_those_that_are_used() {
     let defined = ids_of(ENGLISH);
     let pairs = |stem: &&str| [format!("{stem}-title"), format!("{stem}-text")];
     let mut used: BTreeSet<String> = IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()).collect();
-    used.extend(ERRORS.iter().chain(&STEPS).chain(&FAULTS).flat_map(pairs));
+    used.extend(ERRORS.iter().chain(&SIGN_IN_AGAIN).chain(&STEPS).chain(&FAULTS).flat_map(pairs));
     used.extend(CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]));
     let unused: Vec<&String> = defined.difference(&used).filter(|id| !id.starts_with("kind-")).collect();
     assert!(unused.is_empty(), "nothing uses {unused:?}");

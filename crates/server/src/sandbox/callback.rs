@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::pages::Callback;
 use crate::refused::Refused;
 use crate::request::page_form;
-use crate::respond::page;
+use crate::respond::{Forms, page};
 use crate::sandbox::walkthrough::{GET, steps};
 use axum::body::Body;
 use axum::extract::State;
@@ -54,5 +54,5 @@ fn show(app: &App, answer: &[u8]) -> Result<Response, Refused> {
         commands,
     }
     .render();
-    Ok(page(StatusCode::OK, html, None))
+    Ok(page(StatusCode::OK, html, Forms::StayHere))
 }

@@ -104,7 +104,7 @@ fn refuse(status: StatusCode, error: ErrorCode, reason: String) -> Refused {
 
 async fn show(app: &App, status: StatusCode, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<Response, Refused> {
     let html = shown::html(app, notice, typed).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    let mut response = crate::respond::page(status, html, None);
+    let mut response = crate::respond::page(status, html, crate::respond::Forms::StayHere);
     // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and the guard refuses that.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     Ok(response)

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::pages::Walkthrough;
-use crate::respond::page;
+use crate::respond::{Forms, page};
 use crate::sandbox::PROVIDER;
 use crate::sandbox::seed::CLIENTS;
 use axum::extract::State;
@@ -112,5 +112,5 @@ pub async fn walkthrough(State(app): State<Arc<App>>) -> Response {
         ],
     }
     .render();
-    page(StatusCode::OK, html, None)
+    page(StatusCode::OK, html, Forms::StayHere)
 }

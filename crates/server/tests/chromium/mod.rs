@@ -68,6 +68,20 @@ impl WebDriverCompatibleCommand for DevTools {
     }
 }
 
+/// Asks for what pages have written to the console.
+#[derive(Debug)]
+struct Console;
+
+impl WebDriverCompatibleCommand for Console {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "type": "browser" }).to_string()))
+    }
+}
+
 /// A browser with a fresh profile.
 pub struct Browser {
     pub tab: Client,
@@ -102,7 +116,11 @@ impl Browser {
         if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
             args.push("--no-sandbox".into());
         }
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": { "args": args, "prefs": preferences } });
+        let wanted = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": args, "prefs": preferences },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
         let tab = ClientBuilder::new(HttpConnector::new()).capabilities(wanted.as_object().unwrap().clone()).connect(&driver.address).await;
         let tab = tab.unwrap_or_else(|error| panic!("Chromium can't be started ({error}); run ./test, which installs it"));
         Self { tab, _driver: driver }
@@ -110,6 +128,12 @@ impl Browser {
 
     async fn tools(&self, command: &'static str, parameters: Value) {
         self.tab.issue_cmd(DevTools(command, parameters)).await.unwrap();
+    }
+
+    /// What pages have written to the console since they were asked last.
+    pub async fn console(&self) -> Vec<String> {
+        let lines = self.tab.issue_cmd(Console).await.unwrap();
+        lines.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     pub async fn of_width(&self, width: u32) {

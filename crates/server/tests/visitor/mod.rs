@@ -99,11 +99,37 @@ impl<'s> Visitor<'s> {
     }
 
     /// Posts the last form of a page, with these inputs beside the hidden ones.
-    pub async fn submit(&mut self, page: &Answer, inputs: &[(&str, &str)]) -> Answer {
+    pub async fn post_form(&mut self, page: &Answer, inputs: &[(&str, &str)]) -> Answer {
         let (action, hidden) = forms(page).pop().unwrap_or_else(|| panic!("no form: {} {}", page.status, page.text));
         let mut form: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         form.extend_from_slice(inputs);
         self.post(&action, &form).await
+    }
+
+    /// The same, and goes on to where the answer leads on this server.
+    pub async fn submit(&mut self, page: &Answer, inputs: &[(&str, &str)]) -> Answer {
+        let answer = self.post_form(page, inputs).await;
+        self.follow(answer).await
+    }
+
+    /// The page of this server that a redirect leads to; any other answer as it is.
+    pub async fn follow(&mut self, mut answer: Answer) -> Answer {
+        while answer.header("location").starts_with('/') {
+            assert_eq!(answer.status, 303);
+            answer = self.get(answer.header("location")).await;
+        }
+        answer
+    }
+
+    /// The name of the session's cookie.
+    pub fn session_cookie(&self) -> String {
+        let port = self.sandbox.issuer.rsplit(':').next().unwrap();
+        format!("counterfoil-session-{port}")
+    }
+
+    /// Loses the session, as a browser does that was closed.
+    pub fn forget_session(&mut self) {
+        assert!(self.cookies.remove(&self.session_cookie()).is_some());
     }
 
     /// The page that an authorization request leads to.
@@ -113,11 +139,7 @@ impl<'s> Visitor<'s> {
     }
 
     pub async fn sign_in_with(&mut self, page: &Answer, username: &str, password: &str) -> Answer {
-        let answer = self.submit(page, &[("username", username), ("password", password)]).await;
-        match answer.header("location") {
-            "" => answer,
-            next => self.get(next).await,
-        }
+        self.submit(page, &[("username", username), ("password", password)]).await
     }
 
     /// Signs in; the customers of a sandbox have their names as passwords.

@@ -14,10 +14,16 @@ use futures_util::FutureExt as _;
 use tokio_postgres::Row;
 
 impl Postgres {
-    pub(crate) fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
-        self.write((id, session), |write, (id, session)| {
+    pub(crate) fn create_session(&self, id: [u8; 32], session: Session, before: Option<[u8; 32]>, before_ends: Timestamp) -> Pending<()> {
+        self.write((id, session, before, before_ends.unix()), |write, (id, session, before, before_ends)| {
             async move {
                 let Session { customer: CustomerId { provider, customer }, name, authenticated_at, expires_at, customer_era } = session;
+                if let Some(before) = before {
+                    let before = before.as_slice();
+                    let end = "DELETE FROM session WHERE id = $1 AND (provider, customer) <> ($2, $3)";
+                    write.execute(end, &[&before, provider, customer]).await?;
+                    write.execute("UPDATE session SET expires_at = least(expires_at, $2) WHERE id = $1", &[&before, before_ends]).await?;
+                }
                 let insert = "INSERT INTO session VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
                 let (authenticated_at, expires_at, era) = (authenticated_at.unix(), expires_at.unix(), i64::from(*customer_era));
                 write.execute(insert, &[&id.as_slice(), provider, customer, name, &authenticated_at, &expires_at, &era]).await.map(drop)

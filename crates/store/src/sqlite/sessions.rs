@@ -11,9 +11,19 @@ use counterfoil_core::grant::CustomerId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 impl Sqlite {
-    pub(crate) fn create_session(&self, id: [u8; 32], session: Session) -> Pending<()> {
+    pub(crate) fn create_session(&self, id: [u8; 32], session: Session, before: Option<[u8; 32]>, before_ends: Timestamp) -> Pending<()> {
         self.writer.queue(move |batch| {
             let Session { customer: CustomerId { provider, customer }, name, authenticated_at, expires_at, customer_era } = &session;
+            if let Some(before) = before {
+                batch
+                    .db
+                    .prepare_cached("DELETE FROM session WHERE id = ?1 AND (provider, customer) <> (?2, ?3)")?
+                    .execute(params![before, provider, customer])?;
+                batch
+                    .db
+                    .prepare_cached("UPDATE session SET expires_at = min(expires_at, ?2) WHERE id = ?1")?
+                    .execute(params![before, before_ends.unix()])?;
+            }
             batch
                 .db
                 .prepare_cached("INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?

@@ -66,7 +66,7 @@ pub async fn endings_that_were_forgotten_take_effect_as_they_were_recorded(bench
     let (_, dead) = grant(&store, 3).await;
     store.end_grant(dead.grant, EndedBy::Operator, NOW).await.unwrap();
     let session = Session { customer: customer(), name: "Ada".into(), authenticated_at: NOW, expires_at: NOW.plus(DAY), customer_era: 0 };
-    store.create_session([1; 32], session).await.unwrap();
+    store.create_session([1; 32], session, None, NOW).await.unwrap();
     let changes = store.changes().await.unwrap();
 
     let lines = [ended(1, EndedBy::Customer), ended(3, EndedBy::Client), ended(99, EndedBy::Client), ended(1, EndedBy::Customer)];

@@ -3,8 +3,9 @@
 use crate::bench::Bench;
 use crate::setting::{NOW, customer};
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::grant::CustomerId;
 use counterfoil_core::secret::Secret;
-use counterfoil_store::{AddCustomer, Customer, NewCustomer, Session, SignIn, Store};
+use counterfoil_store::{AddCustomer, Customer, HalfDone, NewCustomer, Session, SignIn, Store};
 use std::sync::Arc;
 
 const QUARTER: Seconds = 15 * MINUTE;
@@ -94,7 +95,7 @@ pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Benc
     let session =
         || Session { customer: customer(), name: "Ada".into(), authenticated_at: NOW, expires_at: NOW.plus(30 * MINUTE), customer_era: 0 };
     for id in 1..=3 {
-        store.create_session([id; 32], session()).await.unwrap();
+        store.create_session([id; 32], session(), None, NOW).await.unwrap();
     }
     assert_eq!(store.session(&[1; 32], NOW).await.unwrap().unwrap().name, "Ada");
     assert!(store.session(&[9; 32], NOW).await.unwrap().is_none());
@@ -104,10 +105,43 @@ pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Benc
     add(&store).await;
     store.set_password(customer(), Secret::new("y"), [0; 32]).await.unwrap();
     assert!(store.session(&[2; 32], NOW).await.unwrap().is_none());
-    store.create_session([4; 32], session()).await.unwrap();
+    store.create_session([4; 32], session(), None, NOW).await.unwrap();
     store.remove_customer(customer(), NOW).await.unwrap();
     assert!(store.session(&[4; 32], NOW).await.unwrap().is_none());
     // One of the old era that a late writer leaves behind opens nothing.
-    store.create_session([5; 32], session()).await.unwrap();
+    store.create_session([5; 32], session(), None, NOW).await.unwrap();
     assert!(store.session(&[5; 32], NOW).await.unwrap().is_none());
+}
+
+/// Another tab may be on its way with the cookie of before.
+pub async fn a_session_of_the_same_customer_makes_room_for_the_next(bench: Bench) {
+    let store = bench.open().await;
+    let of = |id: &str| Session {
+        customer: CustomerId { customer: id.into(), ..customer() },
+        name: id.into(),
+        authenticated_at: NOW,
+        expires_at: NOW.plus(30 * MINUTE),
+        customer_era: 0,
+    };
+    store.create_session([1; 32], of("ada"), None, NOW).await.unwrap();
+    store.create_session([2; 32], of("ada"), Some([1; 32]), NOW.plus(MINUTE)).await.unwrap();
+    assert!(store.session(&[1; 32], NOW.plus(MINUTE - 1)).await.unwrap().is_some());
+    assert!(store.session(&[1; 32], NOW.plus(MINUTE)).await.unwrap().is_none());
+    // It gets no longer by that.
+    store.create_session([3; 32], of("ada"), Some([1; 32]), NOW.plus(10 * MINUTE)).await.unwrap();
+    assert!(store.session(&[1; 32], NOW.plus(MINUTE)).await.unwrap().is_none());
+    store.create_session([4; 32], of("eve"), Some([2; 32]), NOW.plus(MINUTE)).await.unwrap();
+    assert!(store.session(&[2; 32], NOW).await.unwrap().is_none());
+    assert!(store.session(&[4; 32], NOW).await.unwrap().is_some());
+}
+
+pub async fn what_is_half_done_is_kept_until_it_expires(bench: Bench) {
+    let store = bench.open().await;
+    let half_done = |browser| HalfDone { browser, kind: "consent".into(), document: "{\"a\":\"é\"}".into(), expires_at: NOW.plus(MINUTE) };
+    store.keep_half_done([1; 32], half_done(Some([7; 32]))).await.unwrap();
+    store.keep_half_done([2; 32], half_done(None)).await.unwrap();
+    assert_eq!(store.half_done(&[1; 32], NOW).await.unwrap(), Some(half_done(Some([7; 32]))));
+    assert_eq!(store.half_done(&[2; 32], NOW.plus(MINUTE - 1)).await.unwrap(), Some(half_done(None)));
+    assert_eq!(store.half_done(&[2; 32], NOW.plus(MINUTE)).await.unwrap(), None);
+    assert_eq!(store.half_done(&[3; 32], NOW).await.unwrap(), None);
 }

@@ -96,7 +96,7 @@ pub async fn what_is_old_by_one_clock_alone_is_not_swept(bench: Bench) {
     store.note_time(now).await.unwrap();
     let session =
         Session { customer: customer(), name: "Ada".into(), authenticated_at: now, expires_at: now.plus(30 * MINUTE), customer_era: 0 };
-    store.create_session([1; 32], session).await.unwrap();
+    store.create_session([1; 32], session, None, NOW).await.unwrap();
     let new = new_grant(1);
     let terms = Terms { grant: GrantId::new(now, [0; 4]), created_at: now, expires_at: now.plus(365 * DAY), ..new.terms };
     store.create_grant(NewGrant { terms: terms.clone(), code_expires_at: now.plus(300), ..new }).await.unwrap();
@@ -170,7 +170,7 @@ pub async fn what_a_wrong_clock_has_dated_ahead_is_repaired(bench: Bench) {
     store.end_grant(ended.grant, EndedBy::Customer, wrong).await.unwrap();
     let session =
         Session { customer: customer(), name: "Ada".into(), authenticated_at: wrong, expires_at: wrong.plus(1800), customer_era: 0 };
-    store.create_session([1; 32], session).await.unwrap();
+    store.create_session([1; 32], session, None, NOW).await.unwrap();
     store.note_time(wrong).await.unwrap();
     store.terms(given_ahead.grant).await.unwrap();
 

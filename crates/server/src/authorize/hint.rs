@@ -1,0 +1,47 @@
+//! `id_token_hint` (OpenID Connect Core section 3.1.2.1): the customer whom a request is about, by an ID token of theirs.
+
+use crate::app::App;
+use crate::follow::Unavailable;
+use crate::id_token;
+use crate::ticket::AuthorizationRequest;
+use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::grant::GrantId;
+use serde::Deserialize;
+
+/// What an ID token says of its customer.
+#[derive(Deserialize)]
+struct Hinted {
+    iss: String,
+    aud: String,
+    sub: String,
+    grant_id: GrantId,
+    #[serde(rename = "connectorId")]
+    connector_id: String,
+}
+
+/// Has `request` ask for the customer of `hint`, an ID token of ours for the same client; it may have expired and its grant may have ended. The inner error
+/// is for the client.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn heed(app: &App, request: &mut AuthorizationRequest, hint: &str) -> Result<Result<(), (ErrorCode, &'static str)>, Unavailable> {
+    let invalid = |reason| Ok(Err((ErrorCode::InvalidRequest, reason)));
+    let payload = id_token::payload(app, hint).await?.unwrap_or_default();
+    let hinted = serde_json::from_slice::<Hinted>(&payload).ok().filter(|hinted| hinted.iss == app.settings.issuer);
+    let Some(hinted) = hinted else { return invalid("the id_token_hint is not an ID token of this server") };
+    if hinted.aud != request.client {
+        return invalid("the id_token_hint is an ID token for another client");
+    }
+    if request.connector.as_ref().is_some_and(|connector| *connector != hinted.connector_id) {
+        return Ok(Err((ErrorCode::LoginRequired, "the id_token_hint is of a customer of another connector")));
+    }
+    if app.settings.provider(&hinted.connector_id).is_some() {
+        request.connector = Some(hinted.connector_id);
+    }
+    request.subject = Some(hinted.sub);
+    if request.login_hint.is_none() {
+        // As long as the grant is known.
+        request.login_hint = app.store.terms(hinted.grant_id).await?.map(|terms| terms.customer.customer.clone());
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,113 @@
+//! Where a posted form sends the browser on to: a page of ours that it can reload and go back to, and what that page needs to know.
+//!
+//! It is kept in the store, under the hash of a number in the page's address. An address that held it would grow with what the client sent, and proxies
+//! take 4 KiB of headers.
+
+use crate::app::App;
+use crate::consent::ShownAgain;
+use crate::cookies::Browser;
+use crate::refused::Refused;
+use crate::respond::see_other;
+use crate::sign_in::Attempt;
+use crate::ticket::{AuthorizationRequest, Purpose};
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use counterfoil_core::clock::{DAY, Seconds, Timestamp};
+use counterfoil_core::form::Form;
+use counterfoil_core::mac::MacKey;
+use counterfoil_core::random;
+use counterfoil_store::HalfDone;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The parameter that names one.
+pub const PARAMETER: &str = "continue";
+
+/// Seconds for which such a page can be reloaded. What it shows is made anew each time.
+const LIFETIME: Seconds = DAY;
+
+/// What a page goes on with.
+pub trait Continuation: Serialize + DeserializeOwned {
+    /// The path of the page.
+    const PATH: &str;
+}
+
+/// An authorization request that was posted: a form that another site posts carries no cookies of ours (`SameSite=Lax`), the redirect after it does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Posted {
+    /// The request.
+    pub request: AuthorizationRequest,
+    /// Whether nobody must be asked (`prompt=none`).
+    pub prompt_none: bool,
+}
+
+/// A sign-in that did not succeed, or that must be done once more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SignInAgain {
+    /// What for.
+    pub purpose: Purpose,
+    /// What was tried.
+    pub attempt: Attempt,
+}
+
+/// A consent page, after signing in or once more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ToConsent {
+    /// What is asked.
+    pub request: AuthorizationRequest,
+    /// Why it is shown again; `None` the first time.
+    pub again: Option<ShownAgain>,
+}
+
+impl Continuation for Posted {
+    const PATH: &str = "/authorize";
+}
+
+impl Continuation for SignInAgain {
+    const PATH: &str = "/sign-in";
+}
+
+impl Continuation for ToConsent {
+    const PATH: &str = "/consent";
+}
+
+fn key_of(number: &[u8; 16]) -> [u8; 32] {
+    MacKey::new(number).mac(&[b"continuation"])
+}
+
+/// Sends the browser on: `browser`, or whichever follows where there is none.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn send_on<C: Continuation>(app: &App, browser: Option<&Browser>, next: &C, now: Timestamp) -> Result<Response, Refused> {
+    let number = random::bytes::<16>();
+    let half_done = HalfDone {
+        browser: browser.map(|browser| Browser::hash_of(browser.newest_name())),
+        kind: C::PATH.trim_start_matches('/').to_owned(),
+        // These types always serialise.
+        document: serde_json::to_string(next).unwrap_or_default(),
+        expires_at: now.plus(LIFETIME),
+    };
+    app.store.keep_half_done(key_of(&number), half_done).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    Ok(see_other(&format!("{}?{PARAMETER}={}", C::PATH, URL_SAFE_NO_PAD.encode(number))))
+}
+
+/// What the page at `C::PATH` goes on with.
+///
+/// # Errors
+/// A page, where it is not known, or not this browser's, or the store can't answer.
+pub async fn read<C: Continuation>(app: &App, query: &Form<'_>, browser: &Browser, now: Timestamp) -> Result<C, Refused> {
+    let refuse = |reason| Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
+    let number = query.get(PARAMETER).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).and_then(|number| number.try_into().ok());
+    let Some(number) = number else { return Err(refuse("what the page goes on with is missing")) };
+    let found = app.store.half_done(&key_of(&number), now).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    let Some(half_done) = found.filter(|found| found.kind == C::PATH.trim_start_matches('/')) else {
+        return Err(refuse("what the page goes on with is not known, or was known too long ago"));
+    };
+    if half_done.browser.is_some_and(|hash| !browser.names().any(|name| Browser::hash_of(name) == hash)) {
+        return Err(refuse("what the page goes on with is another browser's"));
+    }
+    serde_json::from_str(&half_done.document).map_err(|_| refuse("what the page goes on with was written by another version"))
+}

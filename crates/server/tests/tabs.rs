@@ -1,0 +1,312 @@
+//! Browsers as they are: tabs, cookies of others, pages left open, requests that another site posts, and the way back from every error.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod setting;
+mod visitor;
+
+use reqwest::header::{COOKIE, HeaderValue};
+use serde_json::Value;
+use setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
+use visitor::{
+    Visitor, add_customer, assert_error, assert_page, attribute, between, forms, grants, heading, offered, query_of, redirected, request,
+    ticked, two_banks, unescaped,
+};
+
+const CONSENT: &str = "Give Pocket Ledger access to your accounts?";
+const SIGN_IN: &str = "Sign in to Sandbank";
+
+/// Where the way back of an error page leads.
+fn way_back(page: &Answer) -> String {
+    let link = between(&page.text, "<a", ">").find(|tag| attribute(tag, "id") == Some("back"));
+    unescaped(attribute(link.unwrap_or_else(|| panic!("no way back: {}", page.text)), "href").unwrap())
+}
+
+#[track_caller]
+fn assert_way_back(sandbox: &Sandbox, page: &Answer, error: &str) {
+    let back = way_back(page);
+    assert!(back.starts_with(&format!("{}?", sandbox.callback())), "{back}");
+    let expected = [("error", error), ("iss", &sandbox.issuer), ("state", "a&b=\"c\" d")];
+    assert_eq!(query_of(&back), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+}
+
+#[tokio::test]
+async fn tabs_that_are_opened_at_once_in_a_fresh_browser_all_finish() {
+    let sandbox = Sandbox::start().await;
+    let query = request(&sandbox, &[]);
+    let url = sandbox.url(&format!("/authorize?{query}"));
+    // All are answered before the browser has the cookie of any.
+    let mut pages = Vec::new();
+    let mut visitor = Visitor::new(&sandbox);
+    let mut cookies = visitor.cookies.clone();
+    for _ in 0..14 {
+        let mut fresh = Visitor::new(&sandbox);
+        pages.push(fresh.send(sandbox.http.get(&url)).await);
+        cookies.extend(fresh.cookies);
+    }
+    visitor.cookies = cookies;
+    assert_eq!(visitor.cookies.len(), 14);
+    let mut consents = Vec::new();
+    for page in &pages {
+        consents.push(visitor.sign_in(page, "customer_1").await);
+    }
+    for consent in &consents {
+        assert_page(consent, 200, CONSENT);
+        redirected(&visitor.allow(consent, &["c1-card"]).await);
+    }
+    assert_eq!((grants(&sandbox).await.len(), visitor.cookies.len()), (14, 15));
+    // It is known by now.
+    visitor.authorize(&[("prompt", "login")]).await;
+    assert_eq!(visitor.cookies.len(), 15);
+}
+
+#[tokio::test]
+async fn a_browser_keeps_so_many_cookies_of_ours_and_no_more() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    for _ in 0..40 {
+        let mut fresh = Visitor::new(&sandbox);
+        fresh.authorize(&[]).await;
+        visitor.cookies.extend(fresh.cookies);
+    }
+    let page = visitor.authorize(&[]).await;
+    assert_eq!(visitor.cookies.len(), 24);
+    assert_page(&visitor.sign_in(&page, "customer_1").await, 200, CONSENT);
+}
+
+#[tokio::test]
+async fn the_cookies_of_others_are_no_matter() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let page = visitor.authorize(&[]).await;
+    let ours: Vec<String> = visitor.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    for other in [&b"theme=caf\xe9; "[..], b"=; ;;x; ", b"a=\"quoted; b=c\"; ", b"counterfoil-browser-1=AAAA; counterfoil-session=x; "] {
+        let header = HeaderValue::from_bytes(&[other, ours.join("; ").as_bytes(), b"; z=\xff"].concat()).unwrap();
+        let ticket = forms(&page).pop().unwrap().1["ticket"].clone();
+        let form = [("ticket", ticket.as_str()), ("username", "customer_1"), ("password", "customer_1")];
+        let answer = send(sandbox.http.post(sandbox.url("/sign-in")).header(COOKIE, header).form(&form)).await;
+        assert!(answer.header("location").starts_with("/consent?"), "{} {}", answer.status, answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_another_site_posts_is_as_good_as_one_that_it_links_to() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let open_tab = visitor.consent(&[]).await;
+    let post = |changes: &[(&str, &str)]| {
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(request(&sandbox, changes).as_bytes()).into_owned().collect();
+        // SameSite=Lax: the browser sends none of our cookies with it.
+        sandbox.http.post(sandbox.url("/authorize")).form(&form)
+    };
+    let answer = send(post(&[])).await;
+    assert_eq!((answer.status.as_u16(), answer.headers.get("set-cookie")), (303, None));
+    let posted = visitor.get(answer.header("location")).await;
+    assert_page(&posted, 200, CONSENT);
+    // It may be reloaded, and the tab from before goes on.
+    assert_page(&visitor.get(answer.header("location")).await, 200, CONSENT);
+    for page in [&posted, &open_tab] {
+        redirected(&visitor.allow(page, &["c1-card"]).await);
+    }
+    let quiet = send(post(&[("prompt", "none"), ("scope", "openid")])).await;
+    let quiet = visitor.get(quiet.header("location")).await;
+    assert_error(&sandbox, &quiet, "consent_required");
+    assert_error(&sandbox, &send(post(&[("response_type", "token")])).await, "unsupported_response_type");
+    assert_page(&send(post(&[("client_id", "nobody")])).await, 400, "This app is not known here");
+    let long = "x".repeat(3000);
+    let answer = send(post(&[("state", &long)])).await;
+    assert!(answer.header("location").len() < 100, "{}", answer.header("location"));
+}
+
+#[tokio::test]
+async fn what_was_tried_is_shown_on_a_page_that_can_be_gone_back_to() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let page = visitor.authorize(&[]).await;
+    let answer = visitor.post_form(&page, &[("username", "customer_1"), ("password", "wrong")]).await;
+    assert_eq!(answer.status, 303);
+    let path = answer.header("location").to_owned();
+    for _ in 0..2 {
+        let again = visitor.get(&path).await;
+        assert_page(&again, 403, SIGN_IN);
+        assert!(again.text.contains("value=\"customer_1\"") && !again.text.contains("wrong\""), "{}", again.text);
+        assert_page(&visitor.sign_in(&again, "customer_1").await, 200, CONSENT);
+    }
+    // It is nobody else's.
+    assert_page(&Visitor::new(&sandbox).get(&path).await, 400, "This page is too old");
+    let number = path.split_once('=').unwrap().1;
+    for elsewhere in
+        [format!("/consent?continue={number}"), format!("/authorize?continue={number}"), "/sign-in".into(), "/sign-in?continue=x".into()]
+    {
+        assert_page(&visitor.get(&elsewhere).await, 400, "This page is too old");
+    }
+    let consent = visitor.authorize(&[]).await;
+    let nothing = visitor.post_form(&consent, &[("decision", "allow")]).await;
+    let path = nothing.header("location").to_owned();
+    for _ in 0..2 {
+        let again = visitor.get(&path).await;
+        assert_page(&again, 400, CONSENT);
+        assert!(again.text.contains("No account is chosen"));
+    }
+    let again = visitor.get(&path).await;
+    redirected(&visitor.allow(&again, &["c1-card"]).await);
+}
+
+#[tokio::test]
+async fn a_page_that_was_left_open_is_no_dead_end() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let sign_in = visitor.authorize(&[]).await;
+    let page = visitor.authorize(&[]).await;
+    let consent = visitor.sign_in(&page, "customer_1").await;
+    let own = Visitor::new(&sandbox).get("/connected-apps").await;
+    sandbox.advance("31m").await;
+    for page in [&sign_in, &consent] {
+        let denied = visitor.submit(page, &[("decision", "deny")]).await;
+        assert_error(&sandbox, &denied, "access_denied");
+    }
+    let again = visitor.sign_in(&sign_in, "customer_1").await;
+    assert_page(&again, 200, SIGN_IN);
+    assert!(again.text.contains("Please sign in again") && again.text.contains("value=\"customer_1\""), "{}", again.text);
+    let fresh = visitor.sign_in(&again, "customer_1").await;
+    assert_page(&fresh, 200, CONSENT);
+    // Somebody is signed in by now, so that page is shown again, with what was ticked.
+    let shown_again = visitor.allow(&consent, &["c1-card"]).await;
+    assert_page(&shown_again, 409, CONSENT);
+    assert!(shown_again.text.contains("It was open for more than half an hour."), "{}", shown_again.text);
+    assert_eq!(ticked(&shown_again), ["c1-card"]);
+    redirected(&visitor.allow(&shown_again, &["c1-card"]).await);
+    redirected(&visitor.allow(&fresh, &["c1-savings"]).await);
+    assert_eq!(grants(&sandbox).await.len(), 2);
+    // The session has ended too.
+    let consent = visitor.authorize(&[]).await;
+    sandbox.advance("2d").await;
+    assert_page(&visitor.allow(&consent, &["c1-card"]).await, 200, SIGN_IN);
+    assert_error(&sandbox, &visitor.submit(&consent, &[("decision", "deny")]).await, "access_denied");
+    // A customer's own page begins anew as well.
+    let mut other = Visitor::new(&sandbox);
+    other.cookies.clear();
+    assert_page(&other.sign_in(&own, "customer_1").await, 400, "This page is too old");
+    let own = other.get("/connected-apps").await;
+    sandbox.advance("31m").await;
+    let again = other.sign_in(&own, "customer_1").await;
+    assert_page(&again, 200, SIGN_IN);
+    assert_page(&other.sign_in(&again, "customer_1").await, 200, "Connected apps");
+}
+
+#[tokio::test]
+async fn error_pages_lead_back_to_the_app_whose_request_they_are_about() {
+    let sandbox = Sandbox::start().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let consent = visitor.consent(&[]).await;
+    // A browser that lost its cookies, or another one.
+    let mut lost = Visitor::new(&sandbox);
+    let refused = lost.allow(&consent, &["c1-card"]).await;
+    assert_page(&refused, 400, "This page is too old");
+    assert_way_back(&sandbox, &refused, "access_denied");
+    assert!(!refused.header("content-security-policy").contains("form-action"));
+    let foreign = visitor.allow(&consent, &["c2-savings"]).await;
+    assert_page(&foreign, 400, "This request can’t be read");
+    assert_way_back(&sandbox, &foreign, "access_denied");
+    // What was allowed stands, and the app is told nothing else.
+    redirected(&visitor.allow(&consent, &["c1-card"]).await);
+    let answered = visitor.submit(&consent, &[("decision", "deny")]).await;
+    assert_page(&answered, 400, "You have already answered");
+    assert_eq!(way_back(&answered), format!("{}/", sandbox.issuer));
+    // An app that is answered by a form.
+    let consent = visitor.authorize(&[("response_mode", "form_post")]).await;
+    let refused = lost.allow(&consent, &["c1-card"]).await;
+    let (action, fields) = forms(&refused).pop().unwrap();
+    assert_eq!((action, fields["error"].as_str(), fields["state"].as_str()), (sandbox.callback(), "access_denied", "a&b=\"c\" d"));
+    // Nobody is led to an address that is registered no more, or that somebody else wrote.
+    sandbox.set_client(RECIPIENT.0, &[("redirect_uris", "https://elsewhere.example/cb")]).await;
+    assert!(!lost.allow(&consent, &["c1-card"]).await.text.contains("id=\"back\""));
+    let forged = visitor.post("/consent", &[("ticket", "e30.AAAA"), ("decision", "allow")]).await;
+    assert!(forged.status == 400 && !forged.text.contains("id=\"back\""));
+}
+
+#[tokio::test]
+async fn two_sandboxes_on_one_host_are_two() {
+    let (one, two) = tokio::join!(Sandbox::start(), Sandbox::start());
+    let mut visitor = Visitor::new(&one);
+    visitor.consent(&[]).await;
+    let mut at_the_other = Visitor { sandbox: &two, cookies: visitor.cookies.clone() };
+    at_the_other.consent(&[]).await;
+    assert_eq!(at_the_other.cookies.len(), 4);
+    visitor.cookies = at_the_other.cookies;
+    assert_page(&visitor.get("/connected-apps").await, 200, "Connected apps");
+}
+
+async fn id_token_of(sandbox: &Sandbox, visitor: &mut Visitor<'_>, consent: &Answer) -> String {
+    let account = offered(consent)[0].clone();
+    let code = redirected(&visitor.allow(consent, &[&account]).await)["code"].clone();
+    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await).id_token
+}
+
+#[tokio::test]
+async fn a_hint_says_which_customer_is_asked() {
+    let sandbox = two_banks().await;
+    let mut visitor = Visitor::new(&sandbox);
+    let sandbank = ("connector", "sandbank");
+    let page = visitor.authorize(&[sandbank]).await;
+    let consent = visitor.sign_in(&page, "customer_1").await;
+    let first = id_token_of(&sandbox, &mut visitor, &consent).await;
+    let quiet = [("prompt", "none"), ("scope", "openid profile"), ("id_token_hint", first.as_str())];
+    let code = redirected(&visitor.authorize(&quiet).await)["code"].clone();
+    let second = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    assert_eq!(claims(&second.id_token)["sub"], claims(&first)["sub"]);
+    // Long after it has expired.
+    sandbox.advance("3d").await;
+    assert_error(&sandbox, &visitor.authorize(&quiet).await, "login_required");
+    let page = visitor.authorize(&[("id_token_hint", &first)]).await;
+    assert_page(&page, 200, SIGN_IN);
+    assert!(page.text.contains("value=\"customer_1\""), "{}", page.text);
+    let wrong = visitor.sign_in(&page, "customer_2").await;
+    assert_page(&wrong, 403, SIGN_IN);
+    assert!(wrong.text.contains("Please sign in as the customer whom Pocket Ledger knows"), "{}", wrong.text);
+    assert_page(&visitor.sign_in(&wrong, "customer_1").await, 200, CONSENT);
+    redirected(&visitor.authorize(&quiet).await);
+
+    // Another customer is signed in.
+    let page = visitor.authorize(&[("prompt", "login"), sandbank]).await;
+    visitor.sign_in(&page, "customer_2").await;
+    assert_error(&sandbox, &visitor.authorize(&quiet).await, "login_required");
+    assert_page(&visitor.authorize(&[("id_token_hint", &first)]).await, 200, SIGN_IN);
+    assert_error(&sandbox, &visitor.authorize(&[("id_token_hint", &first), ("connector", "reef")]).await, "login_required");
+
+    let code = sandbox.code(OTHER.0).await;
+    let of_another_client = Tokens::of(&sandbox.exchange(OTHER, &code).await).id_token;
+    let spoiled = format!("{}x", &first[..first.len() - 1]);
+    for hint in [&of_another_client, &spoiled, "x", "e30.e30.e30"] {
+        for prompt in ["none", "login"] {
+            assert_error(&sandbox, &visitor.authorize(&[("id_token_hint", hint), ("prompt", prompt)]).await, "invalid_request");
+        }
+    }
+}
+
+/// Whatever page is shown can be posted: 3,000 accounts, and ids as long as they may be.
+#[tokio::test]
+async fn a_customer_of_many_accounts_can_allow_them_all() {
+    let sandbox = Sandbox::start().await;
+    for (customer, count, length, fits) in [("many", 3000, 12, true), ("long", 300, 256, true), ("both", 4000, 256, false)] {
+        let ids: Vec<String> = (0..count).map(|n| format!("{n:0length$}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        add_customer(&sandbox, customer, "Ada", &ids).await;
+        let mut visitor = Visitor::new(&sandbox);
+        let page = visitor.authorize(&[]).await;
+        let consent = visitor.sign_in(&page, customer).await;
+        if !fits {
+            assert_page(&consent, 409, "You have more accounts than we can show");
+            assert_way_back(&sandbox, &consent, "access_denied");
+            continue;
+        }
+        assert_page(&consent, 200, CONSENT);
+        let code = redirected(&visitor.allow(&consent, &ids).await)["code"].clone();
+        let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+        assert_eq!(claims(&tokens.id_token).get("accounts"), None::<&Value>);
+        assert_eq!(sandbox.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len(), count);
+    }
+    let answer = sandbox.http.post(sandbox.url("/consent")).header("content-type", "application/x-www-form-urlencoded");
+    let answer = send(answer.body("x".repeat(961 * 1024))).await;
+    assert_eq!((answer.status.as_u16(), heading(&answer).as_str()), (413, "This request is too large"));
+}

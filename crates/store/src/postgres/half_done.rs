@@ -1,0 +1,41 @@
+//! Half-done authorizations.
+
+use super::Postgres;
+use super::row::Columns;
+use super::trouble::Trouble;
+use crate::error::StoreError;
+use crate::half_done::HalfDone;
+use crate::pending::Pending;
+use counterfoil_core::clock::Timestamp;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+
+impl Postgres {
+    pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
+        self.write((id, half_done), |write, (id, half_done)| {
+            async move {
+                let HalfDone { browser, kind, document, expires_at } = half_done;
+                let browser = browser.as_ref().map_or(&[][..], |hash| hash);
+                let insert = "INSERT INTO \"authorization\" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+                write.execute(insert, &[&id.as_slice(), &browser, kind, document, &expires_at.unix()]).await.map(drop)
+            }
+            .boxed()
+        })
+    }
+
+    pub(crate) async fn half_done(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<HalfDone>, StoreError> {
+        let sql = "SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = $1 AND expires_at > $2";
+        let rows = self.rows(sql, &[&id.as_slice(), &now.unix()]).await?;
+        let half_done = |row: &Row| {
+            let columns = Columns::of(row, "authorization");
+            let browser: Vec<u8> = columns.get(0)?;
+            Ok(HalfDone {
+                browser: browser.try_into().ok(),
+                kind: columns.get(1)?,
+                document: columns.get(2)?,
+                expires_at: columns.time(3)?,
+            })
+        };
+        rows.first().map(|row| half_done(row).map_err(|trouble: Trouble| trouble.into())).transpose()
+    }
+}
