@@ -75,7 +75,7 @@ async fn what_cannot_be_done_is_refused_with_the_reason_and_nothing_is_set() {
         (&[("fault", "explode")], "there is no fault `explode`"),
         (&[("fault", "delay")], "delay wants a value"),
         (&[("fault", "delay"), ("value", "soon")], "not a duration"),
-        (&[("fault", "delay"), ("value", "-1s")], "in the past"),
+        (&[("fault", "delay"), ("value", "-1s")], "is negative"),
         (&[("fault", "delay"), ("value", "26s")], "25s at the most"),
         (&[("fault", "lose_answer"), ("value", "1s")], "takes no value"),
         (&[("fault", "lose_answer"), ("path", "/accounts")], "takes no path"),
