@@ -5,6 +5,7 @@
 mod setting;
 
 use setting::{Live, RECIPIENT, Server, finish, run};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -19,12 +20,19 @@ async fn the_ready_line_carries_the_real_port() {
     assert_eq!(server.get("/health/ready").await.status, 200);
 }
 
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 #[test]
 fn wrong_usage() {
     run(&["sandbox", "--listen", "0.0.0.0:0"]).refused(2, &["0.0.0.0:0", "--issuer"]);
     run(&["sandbox", "--listen", "[::]:0"]).refused(2, &["--issuer"]);
     run(&["sandbox", "--listen", "localhost"]).refused(2, &["`localhost` is not an IP address with a port", "127.0.0.1:8080"]);
-    run(&["sandbox", "--issuer", "http://auth.bank.example"]).refused(2, &["must be https"]);
+    run(&["sandbox", "--issuer", "http://sandbox:8080/"]).refused(2, &["without a path"]);
+    run(&["sandbox", "--issuer", "http://u:secret@sandbox"]).refused(2, &["must not hold a user name or password"]);
+    run(&["sandbox", "--issuer", "http://sandbox", "--tls"]).refused(2, &["--tls", "https"]);
+    run(&["sandbox", "--host", "sandbox:8080"]).refused(2, &["leave out scheme, port and path"]);
     run(&["sandbox", "--data", "d", "--store", "sqlite:s"]).refused(2, &["--data", "--store"]);
     run(&["sandbox", "--store", "mysql://db"]).refused(2, &["sqlite:PATH"]);
     run(&["sandbox", "--store", "postgres:///db"]).refused(2, &["names no host"]);
@@ -55,6 +63,104 @@ fn print_env() {
         "SANDBOX_CUSTOMER=customer_1\n",
     ]);
     run(&["sandbox", "--print-env", "--listen", "127.0.0.1:9"]).says(&["OIDC_ISSUER=http://127.0.0.1:9\n"]);
+    run(&["sandbox", "--print-env", "--tls", "--data", "/data"])
+        .says(&["OIDC_ISSUER=https://127.0.0.1:8080\n", "SANDBOX_CA_FILE=/data/tls/ca.pem\n"]);
+}
+
+/// Among containers a server goes by the name of its service.
+#[tokio::test]
+async fn names_that_were_named_and_no_others() {
+    let address = free_address();
+    let mut command = setting::counterfoil(&["sandbox", "--listen", &address, "--issuer", "http://sandbox:8080"]);
+    command.args(["--host", "bank.test", "--host", "192.0.2.7", "--host", "2001:db8::7"]);
+    let server = Server::spawn(command);
+    assert!(server.stdout().starts_with("ready http://sandbox:8080\n"));
+    let clock = async |name: &'static str, value: &str| {
+        server.http.get(format!("http://{address}/sandbox/clock")).header(name, value).send().await.unwrap().status().as_u16()
+    };
+    for host in ["sandbox:8080", "sandbox", "bank.test:1", "BANK.test", "192.0.2.7", "[2001:db8::7]:8080", "localhost"] {
+        assert_eq!(clock("host", host).await, 200, "{host}");
+    }
+    for host in ["evil.example", "bank.test.evil.example", "192.0.2.8", "sandbox.evil.example"] {
+        assert_eq!(clock("host", host).await, 403, "{host}");
+    }
+    assert_eq!((clock("origin", "http://bank.test:3000").await, clock("origin", "http://evil.example").await), (200, 403));
+    // The own callback may be used, although no other redirect URI may be http under such a name.
+    let form = [("client_id", RECIPIENT.0), ("customer", "customer_1"), ("redirect_uri", "http://sandbox:8080/sandbox/callback")];
+    let codes = server.http.post(format!("http://{address}/sandbox/codes")).form(&form).send().await.unwrap();
+    assert_eq!(codes.status(), 201);
+}
+
+/// Clients that trust the CA go on doing so when the certificate is another.
+#[test]
+fn tls_by_a_ca_that_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("tls/ca.pem");
+    let mut seen = Vec::new();
+    for host in ["sandbox", "bank.test"] {
+        let mut command = setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--host", host, "--data"]);
+        let server = Server::spawn({
+            command.arg(dir.path());
+            command
+        });
+        let origin = server.stdout().split_whitespace().nth(1).unwrap().to_owned();
+        assert!(origin.starts_with("https://127.0.0.1:") && server.stdout().contains(ca.to_str().unwrap()), "{}", server.stdout());
+        let port = origin.rsplit(':').next().unwrap();
+        let curl = |url: &str| {
+            let resolve = format!("{host}:{port}:127.0.0.1");
+            finish(Command::new("curl").args(["-sS", "--cacert", ca.to_str().unwrap(), "--resolve", &resolve, "-D", "-", url]), "")
+        };
+        for name in ["127.0.0.1", "localhost", host] {
+            curl(&format!("https://{name}:{port}/sandbox/clock")).says(&["200 OK", "offset_seconds"]);
+        }
+        let ask = format!("response_type=code&client_id={}&redirect_uri={origin}/sandbox/callback&scope=openid", RECIPIENT.0);
+        curl(&format!("{origin}/authorize?{ask}")).says(&["200 OK", "__Host-", "Secure"]);
+        let mut clock = setting::counterfoil(&["sandbox-ctl", &origin, "clock", "--json"]);
+        assert_eq!(finish(clock.env("SSL_CERT_FILE", &ca), "").json()["offset_seconds"], 0);
+        seen.push((std::fs::read(&ca).unwrap(), std::fs::read(dir.path().join("tls/certificate.pem")).unwrap()));
+        server.stop();
+    }
+    assert!(seen[0].0 == seen[1].0 && seen[0].1 != seen[1].1);
+    for key in ["key.pem", "ca-key.pem"] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(dir.path().join("tls").join(key)).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Compose {
+    services: BTreeMap<String, Service>,
+}
+
+#[derive(serde::Deserialize)]
+struct Service {
+    command: Vec<String>,
+    #[serde(default)]
+    entrypoint: Vec<String>,
+    environment: BTreeMap<String, String>,
+}
+
+/// The compose file, with processes in the place of containers.
+#[test]
+fn the_compose_file() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../contrib/compose.yaml")).unwrap();
+    let Compose { mut services } = serde_saphyr::from_str(&text).unwrap();
+    let (sandbox, app) = (services.remove("sandbox").unwrap(), services.remove("app").unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let free = free_address().rsplit(':').next().unwrap().to_owned();
+    let here = |text: &str| {
+        let text = text.replace("8443", &free).replace("0.0.0.0", "127.0.0.1");
+        text.replace("/data", data).replace("/sandbox/tls", &format!("{data}/tls")).replace("$$", "$")
+    };
+    let mut command = setting::counterfoil(&[]);
+    command.args(sandbox.command.iter().map(|word| here(word)));
+    let server = Server::spawn(command);
+    assert!(server.stdout().starts_with(&format!("ready https://sandbox:{free}\n")), "{}", server.stdout());
+    std::fs::write(dir.path().join(".curlrc"), format!("resolve = sandbox:{free}:127.0.0.1\n")).unwrap();
+    let words: Vec<_> = app.entrypoint.iter().chain(&app.command).map(|word| here(word)).collect();
+    let environment = app.environment.iter().map(|(name, value)| (name, here(value)));
+    finish(Command::new(&words[0]).args(&words[1..]).envs(environment).env("CURL_HOME", data), "").says(&["accountId"]);
 }
 
 /// A request of which the body has not come yet is in flight; one that has not begun is not.

@@ -80,11 +80,7 @@ impl Settings {
 /// # Errors
 /// What is wrong with it.
 pub fn check_issuer(issuer: &str) -> Result<(), String> {
-    let url = Url::parse(issuer).map_err(|e| format!("the issuer `{issuer}` is not a URL: {e}"))?;
-    // Before anything that says it again.
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("the issuer must not hold a user name or password".into());
-    }
+    let url = check_origin(issuer)?;
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -92,12 +88,36 @@ pub fn check_issuer(issuer: &str) -> Result<(), String> {
         None => false,
     };
     match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        _ => return Err(format!("the issuer `{issuer}` must be https, unless its host is a loopback one")),
+        "http" if !loopback => Err(format!("the issuer `{issuer}` must be https, unless its host is a loopback one")),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the issuer of a sandbox: an origin in its canonical form without a path. It may be `http` under any name, such as that of a service
+/// among containers: nothing in a sandbox is worth a certificate.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_sandbox_issuer(issuer: &str) -> Result<(), String> {
+    let url = check_origin(issuer)?;
+    let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    match url.host() {
+        Some(Host::Domain(name)) if !is_name(name) => Err(format!("the host of the issuer `{issuer}` is not the name of a machine")),
+        _ => Ok(()),
+    }
+}
+
+fn check_origin(issuer: &str) -> Result<Url, String> {
+    let url = Url::parse(issuer).map_err(|e| format!("the issuer `{issuer}` is not a URL: {e}"))?;
+    // Before anything that says it again.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the issuer must not hold a user name or password".into());
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("the issuer `{issuer}` must be https"));
     }
     let origin = url.origin().ascii_serialization();
-    if origin == issuer { Ok(()) } else { Err(format!("the issuer must be an origin without a path: write it as `{origin}`")) }
+    if origin == issuer { Ok(url) } else { Err(format!("the issuer must be an origin without a path: write it as `{origin}`")) }
 }
 
 /// Checks the id of a provider: it is part of paths, so letters, digits, `-`, `_` and `.` alone.
@@ -131,6 +151,16 @@ mod tests {
             "ftp://127.0.0.1",
         ] {
             assert!(check_issuer(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn issuers_of_sandboxes() {
+        for good in ["http://sandbox:8080", "http://127.0.0.1:8080", "https://sandbox", "http://my_service.test", "http://10.0.0.7:1"] {
+            assert_eq!(check_sandbox_issuer(good), Ok(()), "{good}");
+        }
+        for bad in ["sandbox:8080", "http://sandbox:8080/", "http://u:p@sandbox", "ftp://sandbox", "http://sand;box", "http://SANDBOX"] {
+            assert!(check_sandbox_issuer(bad).is_err(), "{bad}");
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Sandbox {
     pub requests: Requests,
     /// The client that is graded, if one is.
     pub grading: Grading,
+    /// Hosts that `/sandbox/*` may be asked for besides the issuer's and loopback ones.
+    pub hosts: Vec<Host>,
 }
 
 /// Lets only requests through that are meant for this machine: a page of another site must not move the clock, be it by a plain form
@@ -55,20 +57,21 @@ fn foreign(app: &App, headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text(HOST).or(uri.authority().map(|authority| authority.as_str()));
     if !host.is_some_and(|host| is_here(app, &format!("http://{host}"))) {
-        return Some("the Host is neither the issuer's nor a loopback one");
+        return Some("the Host is neither the issuer's nor a loopback one, nor named with --host");
     }
     // Our own pages send no referrer, so a form that they post to the callback has the Origin `null`; the callback changes nothing.
     let foreign = uri.path() != CALLBACK && text(ORIGIN).is_some_and(|origin| !is_here(app, origin));
     foreign.then_some("the Origin is a foreign one")
 }
 
-/// Whether an origin is the issuer's host, `localhost` or a loopback address, at any port.
+/// Whether an origin is the issuer's host, one that was named at the start, `localhost` or a loopback address, at any port.
 fn is_here(app: &App, origin: &str) -> bool {
     let Ok(url) = Url::parse(origin) else { return false };
     match url.host() {
         Some(Host::Ipv4(address)) if address.is_loopback() => true,
         Some(Host::Ipv6(address)) if address.is_loopback() => true,
         Some(Host::Domain("localhost")) => true,
+        Some(host) if app.sandbox.as_ref().is_some_and(|sandbox| sandbox.hosts.contains(&host.to_owned())) => true,
         Some(host) => Url::parse(&app.settings.issuer).is_ok_and(|issuer| issuer.host() == Some(host)),
         None => false,
     }

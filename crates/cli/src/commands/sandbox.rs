@@ -1,8 +1,9 @@
 //! `counterfoil sandbox`.
 
+mod certificate;
 mod grade;
 
-use super::serve::{AtStart, check_clock, open_keys};
+use super::serve::{AtStart, check_clock, open_keys, tls_config};
 use crate::config::listen_address;
 use crate::process::{Signals, block_on};
 use crate::reports::{self, Wanted};
@@ -10,13 +11,15 @@ use crate::{Failure, log, output};
 use clap::Args;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
-use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer};
+use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_sandbox_issuer};
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
 use counterfoil_server::{App, Listeners, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempDir;
+use url::{Host, Url};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -30,9 +33,16 @@ pub(crate) struct Arguments {
     /// several sandboxes with one --issuer are the nodes of one system
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
-    /// The issuer; http://<listen address>, unless told otherwise
+    /// The issuer; http://<listen address>, unless told otherwise; plain http may have any name, such as that of a service among containers
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// A further name under which /sandbox/* can be reached, besides the issuer's and loopback ones; may be given several times
+    #[arg(long = "host", value_name = "NAME", value_parser = host)]
+    hosts: Vec<Host>,
+    /// Speak TLS, with a certificate for the issuer's host, the names of --host and this machine; it is signed by a CA that is made once and kept with
+    /// the data, for clients to trust
+    #[arg(long)]
+    tls: bool,
     /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where it passed all of it; the client is
     /// sandbox-recipient unless another id is given
     #[arg(long, value_name = "CLIENT_ID", num_args = 0..=1, require_equals = true, default_missing_value = seed::CLIENTS[0].id)]
@@ -58,13 +68,16 @@ impl Arguments {
     /// The issuer where the server listens at `address`.
     fn issuer(&self, address: SocketAddr) -> Result<String, Failure> {
         match &self.issuer {
-            Some(issuer) => check_issuer(issuer).map(|()| issuer.clone()).map_err(Failure::Usage),
+            Some(issuer) if self.tls && issuer.starts_with("http://") => {
+                Err(Failure::usage(format!("with --tls the issuer is https, not `{issuer}`")))
+            }
+            Some(issuer) => check_sandbox_issuer(issuer).map(|()| issuer.clone()).map_err(Failure::Usage),
             None if address.ip().is_unspecified() => {
                 Err(Failure::usage(format!("--listen {address} is every address of this machine: say which one clients use with --issuer")))
             }
             None => {
-                let issuer = format!("http://{address}");
-                check_issuer(&issuer).map_err(|problem| Failure::usage(format!("{problem}; say another one with --issuer")))?;
+                let issuer = format!("{}://{address}", if self.tls { "https" } else { "http" });
+                check_sandbox_issuer(&issuer).map_err(|problem| Failure::usage(format!("{problem}; say another one with --issuer")))?;
                 Ok(issuer)
             }
         }
@@ -88,39 +101,104 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let listener =
             TcpListener::bind(arguments.listen).map_err(|e| Failure::failed(format!("{} can't be listened on: {e}", arguments.listen)))?;
         let issuer = arguments.issuer(listener.local_addr().map_err(Failure::failed)?)?;
-        let temporary = match (&store, &arguments.data) {
-            (None, None) => Some(tempfile::Builder::new().prefix("counterfoil-sandbox-").tempdir().map_err(Failure::failed)?),
-            _ => None,
-        };
-        let (store, keys) = match (store, &arguments.data, &temporary) {
-            (Some(StoreAddress::Sqlite(path)), _, _) => {
-                let mut keys = path.clone().into_os_string();
-                keys.push("-keys");
-                (StoreAddress::Sqlite(path), Some(keys.into()))
-            }
-            (Some(store), _, _) => (store, None),
-            (None, Some(data), _) => {
-                std::fs::create_dir_all(data).map_err(|e| Failure::failed(format!("{} can't be made: {e}", data.display())))?;
-                (StoreAddress::Sqlite(data.join("sandbox.db")), Some(data.join("keys")))
-            }
-            (None, None, Some(temporary)) => {
-                (StoreAddress::Sqlite(temporary.path().join("sandbox.db")), Some(temporary.path().join("keys")))
-            }
-            (None, None, None) => return Err(Failure::failed("there is nowhere to keep the store")),
-        };
+        let Place { store, keys, tls, temporary } = Place::of(store, arguments.data.as_deref())?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
-        let app = open(issuer, arguments.dialect, store, keys, clock).await?;
+        let app = open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
         app.metrics.tell_of_log(log::counts);
         seed::seed(&app).await.map_err(Failure::failed)?;
-        let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
+        let (tls, ca) = match arguments.tls {
+            true => {
+                let names = names(&app.settings.issuer, arguments.listen.ip(), &arguments.hosts);
+                let made = certificate::make(&tls, names, app.clock.wall())?;
+                (Some(tls_config(&made.certificate, &made.key).await?), Some(made.ca))
+            }
+            false => (None, None),
+        };
+        let listeners = Listeners { public: listener, tls, metrics: None, admin: None };
         match arguments.grade {
             Some(client) => grade::run(app, listeners, signals, &client, &arguments.report).await,
             None => {
-                introduce(&app.settings.issuer);
+                introduce(&app.settings.issuer, ca.as_deref());
                 serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
             }
-        }
+        }?;
+        drop(temporary);
+        Ok(())
     })
+}
+
+/// Where a sandbox keeps what it has.
+struct Place {
+    store: StoreAddress,
+    /// Where the keys are, if not in the store.
+    keys: Option<PathBuf>,
+    /// The directory of its certificate, if it is to have one.
+    tls: PathBuf,
+    /// What goes when the process does.
+    temporary: Option<TempDir>,
+}
+
+impl Place {
+    fn of(store: Option<StoreAddress>, data: Option<&Path>) -> Result<Self, Failure> {
+        let temporary = || tempfile::Builder::new().prefix("counterfoil-sandbox-").tempdir().map_err(Failure::failed);
+        let within = |directory: &Path, temporary| Self {
+            store: StoreAddress::Sqlite(directory.join("sandbox.db")),
+            keys: Some(directory.join("keys")),
+            tls: directory.join("tls"),
+            temporary,
+        };
+        match (store, data) {
+            (Some(StoreAddress::Sqlite(path)), _) => {
+                let (keys, tls) = (beside(&path, "-keys"), beside(&path, "-tls"));
+                Ok(Self { store: StoreAddress::Sqlite(path), keys: Some(keys), tls, temporary: None })
+            }
+            (Some(store), _) => {
+                let temporary = temporary()?;
+                Ok(Self { store, keys: None, tls: temporary.path().join("tls"), temporary: Some(temporary) })
+            }
+            (None, Some(data)) => {
+                std::fs::create_dir_all(data).map_err(|e| Failure::failed(format!("{} can't be made: {e}", data.display())))?;
+                Ok(within(data, None))
+            }
+            (None, None) => {
+                let temporary = temporary()?;
+                let directory = temporary.path().to_owned();
+                Ok(within(&directory, Some(temporary)))
+            }
+        }
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(ending);
+    beside.into()
+}
+
+/// Reads the name of a host, or an address.
+fn host(text: &str) -> Result<Host, String> {
+    let parsed = match text.parse() {
+        Ok(IpAddr::V4(address)) => Ok(Host::Ipv4(address)),
+        Ok(IpAddr::V6(address)) => Ok(Host::Ipv6(address)),
+        Err(_) => Host::parse(text),
+    };
+    parsed.map_err(|_| format!("`{text}` is not the name of a host: leave out scheme, port and path"))
+}
+
+/// What a certificate is for: every name that this sandbox is asked by.
+fn names(issuer: &str, listen: IpAddr, hosts: &[Host]) -> Vec<String> {
+    let issuer = Url::parse(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let name = |host: Host| match host {
+        Host::Domain(name) => name,
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    };
+    let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter();
+    let listen = (!listen.is_unspecified()).then(|| listen.to_string());
+    let mut names: Vec<_> = issuer.into_iter().chain(hosts.iter().cloned()).map(name).chain(listen).chain(here).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn dialect(name: &str) -> Result<Dialect, String> {
@@ -134,6 +212,7 @@ fn dialect(name: &str) -> Result<Dialect, String> {
 async fn open(
     issuer: String,
     dialect: Dialect,
+    hosts: Vec<Host>,
     address: StoreAddress,
     keys: Option<PathBuf>,
     at_start: AtStart,
@@ -155,13 +234,23 @@ async fn open(
         lifetimes: Lifetimes::default(),
         providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into() }],
     };
-    App::new(settings, store, keys, clock).await.map(Arc::new).map_err(Failure::failed)
+    let mut app = App::new(settings, store, keys, clock).await.map_err(Failure::failed)?;
+    if let Some(sandbox) = &mut app.sandbox {
+        sandbox.hosts = hosts;
+    }
+    Ok(Arc::new(app))
 }
 
 /// The ready line that scripts wait for, then the walk-through.
-fn introduce(issuer: &str) {
+fn introduce(issuer: &str, ca: Option<&Path>) {
     let mut text =
         format!("ready {issuer}\n\nA bank, five customers and three clients are waiting. Open {issuer} in a browser, or paste these:\n");
+    if let Some(ca) = ca {
+        let ca = std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned());
+        let variables = ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+        let trust = variables.map(|variable| format!("{variable}='{}'", ca.display())).join(" ");
+        text += &format!("\n# 0. Trust its certificate, in this shell alone\nexport {trust}\n");
+    }
     for (number, step) in walkthrough::steps(issuer).into_iter().enumerate() {
         text += &format!("\n# {}. {}\n{}\n", number + 1, step.in_terminal, step.command);
     }
@@ -184,6 +273,16 @@ fn print_env(arguments: &Arguments) -> Result<(), Failure> {
         ("SANDBOX_PASSWORD", "customer_1"),
     ] {
         output::say(&format!("{name}={value}"));
+    }
+    if arguments.tls {
+        let store = arguments.store.as_deref().map(StoreAddress::parse).transpose().map_err(Failure::Usage)?;
+        let directory = match (store, &arguments.data) {
+            (Some(StoreAddress::Sqlite(path)), _) => beside(&path, "-tls"),
+            (None, Some(data)) => data.join("tls"),
+            _ => return Ok(()),
+        };
+        let ca = std::path::absolute(certificate::ca_in(&directory)).map_err(Failure::failed)?;
+        output::say(&format!("SANDBOX_CA_FILE={}", ca.display()));
     }
     Ok(())
 }

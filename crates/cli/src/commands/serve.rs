@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Failure> {
+pub(super) async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Failure> {
     // Fails only where a provider was installed before, and none was.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let named =
