@@ -1,14 +1,17 @@
 //! The configuration file: TOML, where an unknown setting is an error that names its line; then the environment, which wins.
 
-use counterfoil_core::clock::parse_lifetime;
+use counterfoil_core::clock::{parse_lifetime, parse_wait};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::display_name;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
 use counterfoil_core::text_file;
+use counterfoil_server::Bounds;
 use counterfoil_store::StoreAddress;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(any(test, fuzzing))]
 #[path = "config/fuzzed.rs"]
@@ -25,8 +28,24 @@ pub(crate) struct Config {
     pub(crate) keys: PathBuf,
     pub(crate) endings_log: Option<PathBuf>,
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) connections: Connections,
+    /// How long a server that is told to stop goes on, not ready any more.
+    pub(crate) shutdown_delay: Duration,
     pub(crate) log: String,
 }
+
+/// What connections are bounded by.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) idle: Duration,
+    pub(crate) head: Duration,
+    pub(crate) write: Duration,
+    /// How many there may be at once; by the process's limit of open files where it is not said.
+    pub(crate) limit: Option<usize>,
+}
+
+/// How long a server goes on that was told to stop: two looks of a load balancer that looks every two seconds.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// The file as it is written. It may hold a password, so it is not to be printed.
 #[derive(Default, Deserialize)]
@@ -47,6 +66,10 @@ struct File {
     errors: ErrorsFile,
     #[serde(default)]
     tls: TlsFile,
+    #[serde(default)]
+    connections: ConnectionsFile,
+    #[serde(default)]
+    shutdown: ShutdownFile,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,11 +123,32 @@ struct TlsFile {
     key: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectionsFile {
+    idle_timeout: Option<String>,
+    header_timeout: Option<String>,
+    write_timeout: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    limit: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShutdownFile {
+    delay: Option<String>,
+}
+
+/// A number, kept as it would come from the environment.
+fn number<'de, D: serde::Deserializer<'de>>(file: D) -> Result<Option<String>, D::Error> {
+    i64::deserialize(file).map(|number| Some(number.to_string()))
+}
+
 /// A setting that the environment may give: where it stands in the file, and where to put it.
 type Leaf = (&'static str, fn(&mut File) -> &mut Option<String>);
 
 /// Every setting outside `[[provider]]`.
-const LEAVES: [Leaf; 14] = [
+const LEAVES: [Leaf; 19] = [
     ("issuer", |file| &mut file.issuer),
     ("listen", |file| &mut file.listen),
     ("metrics_listen", |file| &mut file.metrics_listen),
@@ -119,6 +163,11 @@ const LEAVES: [Leaf; 14] = [
     ("errors.dialect", |file| &mut file.errors.dialect),
     ("tls.certificate", |file| &mut file.tls.certificate),
     ("tls.key", |file| &mut file.tls.key),
+    ("connections.idle_timeout", |file| &mut file.connections.idle_timeout),
+    ("connections.header_timeout", |file| &mut file.connections.header_timeout),
+    ("connections.write_timeout", |file| &mut file.connections.write_timeout),
+    ("connections.limit", |file| &mut file.connections.limit),
+    ("shutdown.delay", |file| &mut file.shutdown.delay),
 ];
 
 const PREFIX: &str = "COUNTERFOIL_";
@@ -216,6 +265,25 @@ impl File {
             (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
             _ => return Err("`tls.certificate` and `tls.key` go together".into()),
         };
+        let wait = |name: &str, text: Option<String>, default, range: RangeInclusive<Duration>| {
+            let wait = text.map_or(Ok(default), |text| parse_wait(&text).map_err(|e| format!("`{name}`: {e}")))?;
+            let (from, to) = (range.start().as_secs(), range.end().as_secs());
+            if range.contains(&wait) { Ok(wait) } else { Err(format!("`{name}` must be between {from} and {to} seconds")) }
+        };
+        let (defaults, some_time) = (Bounds::default(), Duration::from_secs(1)..=Duration::from_secs(3600));
+        let connections = Connections {
+            idle: wait("connections.idle_timeout", self.connections.idle_timeout, defaults.idle, some_time.clone())?,
+            head: wait("connections.header_timeout", self.connections.header_timeout, defaults.head, some_time.clone())?,
+            write: wait("connections.write_timeout", self.connections.write_timeout, defaults.write, some_time)?,
+            limit: match self.connections.limit {
+                None => None,
+                Some(text) => match text.parse() {
+                    Ok(limit) if (8..=1_000_000).contains(&limit) => Some(limit),
+                    _ => return Err(format!("`connections.limit` must be a number from 8 to 1000000, not `{text}`")),
+                },
+            },
+        };
+        let shutdown_delay = wait("shutdown.delay", self.shutdown.delay, SHUTDOWN_DELAY, Duration::ZERO..=Duration::from_secs(600))?;
         Ok(Config {
             settings: Settings { issuer, dialect, lifetimes, providers },
             listen: address("listen", needed("listen", self.listen)?)?,
@@ -224,6 +292,8 @@ impl File {
             keys: needed("keys", self.keys)?.into(),
             endings_log: self.endings_log.filter(|path| !path.is_empty()).map(PathBuf::from),
             tls,
+            connections,
+            shutdown_delay,
             log: self.log.unwrap_or_else(|| "info".into()),
         })
     }

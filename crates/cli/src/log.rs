@@ -1,6 +1,8 @@
 //! The log of a server, on stderr. Lines go through a bounded queue to a thread that writes them, so that no request waits for a reader that stalls or for
 //! a disk that is full: lines are dropped then, and counted.
 
+mod shown;
+
 use crate::Failure;
 use counterfoil_server::LogCounts;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +20,8 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Lines that may wait to be written: a second of requests under full load, 4 MiB of them.
 const LONGEST_QUEUE: usize = 16_384;
@@ -60,12 +64,21 @@ pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
     let (writer, at_once) = (stderr()?, stderr()?);
     let log = LOG.get_or_init(|| Log::to(writer, at_once));
     // What it does about errors of its own is to print them to stderr, and to panic where that fails.
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(log).log_internal_errors(false);
+    let shown = tracing_subscriber::registry().with(shown::layer(filter));
     match format {
-        Format::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),
-        Format::Text => lines.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),
+        Format::Json => shown.with(lines.json().flatten_event(true).with_ansi(false)).try_init(),
+        Format::Text => shown.with(lines.with_target(false).with_ansi(io::stderr().is_terminal())).try_init(),
     }
     .map_err(Failure::failed)
+}
+
+/// Has the log show something else from now on.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn show(filter: &str) -> Result<(), Failure> {
+    check(filter).map(shown::show)
 }
 
 /// What became of the lines of this process.

@@ -92,6 +92,13 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
+    /// What went wrong, in words.
+    pub(crate) fn message(self) -> String {
+        match self {
+            Self::Usage(message) | Self::Failed(message) | Self::InUse(message) => message,
+        }
+    }
+
     pub(crate) fn usage(error: impl std::fmt::Display) -> Self {
         Self::Usage(error.to_string())
     }

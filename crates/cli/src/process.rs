@@ -1,8 +1,11 @@
-//! The process itself: runtime and signals.
+//! The process itself: runtime, signals, and how many files it may have open.
 
 use crate::Failure;
+use counterfoil_server::METRICS_CONNECTIONS;
+use rustix::process::{Resource, getrlimit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// Runs `work` to its end.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -14,8 +17,10 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 
 /// The signals that a server minds.
 pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    /// How often it was told to stop.
+    told: watch::Receiver<u32>,
+    /// SIGHUP, which would kill.
+    hangup: Signal,
     /// SIGXFSZ: without a handler, a file-size limit would kill the process; with one, the write fails and is answered with 503.
     _file_size: Signal,
 }
@@ -26,20 +31,39 @@ const FILE_SIZE_EXCEEDED: i32 = 25;
 impl Signals {
     pub(crate) fn watch() -> Result<Self, Failure> {
         let watch = |kind| signal(kind).map_err(Failure::failed);
-        Ok(Self {
-            terminate: watch(SignalKind::terminate())?,
-            interrupt: watch(SignalKind::interrupt())?,
-            _file_size: watch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?,
-        })
+        let (mut terminate, mut interrupt) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
+        let (tell, told) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                TOLD_TO_STOP.store(true, Ordering::SeqCst);
+                tell.send_modify(|times| *times += 1);
+            }
+        });
+        Ok(Self { told, hangup: watch(SignalKind::hangup())?, _file_size: watch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))? })
     }
 
     /// Waits until the process is told to stop.
-    pub(crate) async fn stop(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-        TOLD_TO_STOP.store(true, Ordering::SeqCst);
+    pub(crate) fn stop(&self) -> impl Future<Output = ()> + use<> {
+        self.told_times(1)
+    }
+
+    /// Waits until it is told so again: whoever does has lost patience.
+    pub(crate) fn stop_at_once(&self) -> impl Future<Output = ()> + use<> {
+        self.told_times(2)
+    }
+
+    fn told_times(&self, times: u32) -> impl Future<Output = ()> + use<> {
+        let mut told = self.told.clone();
+        async move { drop(told.wait_for(|told| *told >= times).await) }
+    }
+
+    /// Waits until the process is told to read anew what can be (SIGHUP).
+    pub(crate) async fn hangup(&mut self) {
+        self.hangup.recv().await;
     }
 }
 
@@ -48,4 +72,32 @@ static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
 /// Whether a signal came that somebody waited for.
 pub(crate) fn was_told_to_stop() -> bool {
     TOLD_TO_STOP.load(Ordering::SeqCst)
+}
+
+/// Files that are kept back for admin commands, backups, and what comes and goes in the store.
+const KEPT_BACK: usize = 16;
+/// Files that a process has open of which that can't be found out.
+const OPEN_AT_MOST: usize = 48;
+
+/// How many connections there may be at once: as many as `wanted`, or as the process's limit of open files leaves, of which those that are open
+/// now and some more are kept back, and `later` that the store will open.
+///
+/// # Errors
+/// The limit leaves too few.
+pub(crate) fn connections(wanted: Option<usize>, later: usize) -> Result<usize, Failure> {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    let files = files.unwrap_or(usize::MAX).min(1 << 20);
+    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN_AT_MOST, Iterator::count);
+    let left = files.saturating_sub(open + later + KEPT_BACK);
+    let most = left - METRICS_CONNECTIONS.min(left / 5);
+    let limit = wanted.unwrap_or(most);
+    if limit > most || most < 4 {
+        let needed = files + limit.max(4) - most;
+        return Err(Failure::failed(format!(
+            "the process may have {files} files open, which leaves {most} for connections: raise that limit (`ulimit -n {needed}`, LimitNOFILE= of \
+             systemd){}",
+            if wanted.is_some() { ", or lower `connections.limit`" } else { "" }
+        )));
+    }
+    Ok(limit)
 }

@@ -169,7 +169,7 @@ fn a_certificate_that_can_not_be_used_is_named() {
     let (_, lines) = certificate(&live);
     live.configure(&lines);
     std::fs::write(live.path("certificate.pem"), "no certificate").unwrap();
-    finish(&mut live.command(), "").refused(1, &["certificate.pem", "key.pem"]);
+    finish(&mut live.command(), "").refused(1, &["certificate.pem", "there is no certificate in it"]);
     std::fs::remove_file(live.path("certificate.pem")).unwrap();
     finish(&mut live.command(), "").refused(1, &["certificate.pem", "No such file"]);
     assert!(!live.path("counterfoil.db").exists());

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::grant::{CustomerId, GrantId, Terms};
-use crate::jws::Algorithm;
+use crate::jws::{self, Algorithm};
 use crate::mac::MacKey;
 use crate::secret::Secret;
 use aws_lc_rs::digest;
@@ -14,8 +14,26 @@ use std::sync::OnceLock;
 /// How many accounts the `accounts` claim names at the most; beyond that it is left out.
 pub const MOST_ACCOUNTS: usize = 100;
 
-/// Bytes of the claims that change, and some to spare.
+/// How long an ID token may be, in bytes: it is sent as a bearer, and proxies take 8 KiB of a header and often less.
+pub const LONGEST: usize = 6000;
+/// The longest `nonce`, in bytes of JSON. Room for it is left in all ID tokens of a grant, so that they say the same of its accounts.
+pub const LONGEST_NONCE: usize = 512;
+
+/// Whether a `nonce` is no longer than [`LONGEST_NONCE`] once it is JSON, where some characters are escaped.
+pub fn nonce_fits(nonce: &str) -> bool {
+    let escaped = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        c if c.is_ascii_control() => 6,
+        c => c.len_utf8(),
+    };
+    nonce.chars().map(escaped).sum::<usize>() <= LONGEST_NONCE
+}
+
+/// Bytes of the claims that change, without a nonce, and some to spare.
 const CHANGING_BYTES: usize = 256;
+
+/// The longest claims that make an ID token of [`LONGEST`], whichever way it is signed: each is in a third more bytes of base64url.
+const LONGEST_CLAIMS: usize = (LONGEST - jws::LONGEST_HEADER - jws::LONGEST_SIGNATURE - 2) / 4 * 3;
 
 /// The claims that all ID tokens of a grant share.
 #[derive(Serialize)]
@@ -68,7 +86,10 @@ impl Lasting {
             products: terms.clusters,
             name: &terms.name,
         };
-        let written = serde_json::to_vec(&claims)?;
+        let mut written = serde_json::to_vec(&claims)?;
+        if written.len() + CHANGING_BYTES + LONGEST_NONCE > LONGEST_CLAIMS {
+            written = serde_json::to_vec(&LastingClaims { accounts: None, ..claims })?;
+        }
         Ok(self.0.get_or_init(|| written.into()))
     }
 }
@@ -170,8 +191,11 @@ mod tests {
     use super::*;
     use crate::clock::Seconds;
     use crate::fdx::DataClusters;
+    use crate::jws::SigningKey;
     use crate::scope::Scopes;
     use serde_json::{Value, json};
+
+    const ISSUER: &str = "https://auth.bank.example";
 
     fn terms(accounts: usize) -> Terms {
         let at = Timestamp::from_unix(1_790_000_000);
@@ -199,7 +223,7 @@ mod tests {
         let now = terms.created_at.plus(seconds);
         let issue = Issue {
             subjects: &MacKey::new(&[1; 32]),
-            issuer: "https://auth.bank.example",
+            issuer: ISSUER,
             now,
             expires_at: now.plus(60),
             nonce: (seconds == 0).then_some("n-1"),
@@ -231,6 +255,41 @@ mod tests {
     fn accounts_are_named_while_they_are_few() {
         assert!(claims_after(0, &terms(MOST_ACCOUNTS)).get("accounts").is_some());
         assert!(claims_after(0, &terms(MOST_ACCOUNTS + 1)).get("accounts").is_none());
+    }
+
+    #[test]
+    fn accounts_are_left_out_of_tokens_that_would_be_too_long() {
+        for alg in Algorithm::ALL {
+            let key = SigningKey::from_pkcs8(alg, &jws::generate(alg).unwrap()).unwrap();
+            let mut named = 0;
+            for bytes in 1..=64 {
+                let mut terms = terms(0);
+                terms.accounts = (0..MOST_ACCOUNTS).map(|n| format!("{n:0bytes$}")).collect();
+                let token = |nonce: Option<&str>| {
+                    let random = [2; 16];
+                    let (subjects, access_token) = (MacKey::new(&[1; 32]), Secret::new("cat_x"));
+                    let (now, expires_at) = (terms.created_at, terms.created_at.plus(60));
+                    let issue =
+                        Issue { subjects: &subjects, issuer: ISSUER, now, expires_at, nonce, access_token: &access_token, alg, random };
+                    let claims = claims(&terms, &issue).unwrap();
+                    (serde_json::from_slice::<Value>(&claims).unwrap()["accounts"].is_array(), key.sign(&claims).unwrap().len())
+                };
+                let (with_nonce, length) = token(Some(&"n".repeat(LONGEST_NONCE)));
+                assert!(length <= LONGEST, "{alg}, ids of {bytes} bytes: {length}");
+                assert_eq!(token(None).0, with_nonce);
+                named += usize::from(with_nonce);
+            }
+            assert!((24..64).contains(&named), "{alg}: {named}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_measured_as_json() {
+        for (nonce, longest) in [("n", 512), ("\"", 256), ("\u{1}", 85), ("\u{7f}", 85), ("€", 170)] {
+            let longest = nonce.repeat(longest);
+            assert!(serde_json::to_string(&longest).unwrap().len() - 2 <= LONGEST_NONCE);
+            assert!(nonce_fits(&longest) && !nonce_fits(&format!("{longest}{nonce}")));
+        }
     }
 
     #[test]

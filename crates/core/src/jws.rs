@@ -26,6 +26,11 @@ pub enum Algorithm {
     EdDsa,
 }
 
+/// The longest header of a token, in base64url: an algorithm of 5 letters and a thumbprint of 43.
+pub const LONGEST_HEADER: usize = 108;
+/// The longest signature, in base64url: that of an RSA key of 2048 bits.
+pub const LONGEST_SIGNATURE: usize = 342;
+
 impl Algorithm {
     /// Every algorithm that a client may choose, the default first.
     pub const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::Ps256, Self::EdDsa];

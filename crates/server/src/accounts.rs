@@ -7,16 +7,13 @@ use crate::refused::{Challenge, Refused, Shape};
 use crate::respond::json_bytes;
 use crate::sandbox::faults::strike;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::form::Form;
-use counterfoil_core::random;
 use counterfoil_store::Account;
 use std::sync::Arc;
 
-/// Names a request to a data path on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
-pub const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 /// The major version of the network's paths.
 const VERSION: &str = "v2";
 
@@ -92,13 +89,4 @@ fn body<'a>(accounts: impl Iterator<Item = &'a Account> + Clone) -> String {
     }
     body.push_str("]}");
     body
-}
-
-/// The interaction id for the answer to a request with these headers.
-pub fn interaction_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let sent = headers.get(INTERACTION_ID).filter(|id| id.len() <= 64 && id.as_bytes().iter().all(u8::is_ascii_graphic));
-    sent.cloned().or_else(|| {
-        let id = uuid::Builder::from_random_bytes(random::unique()).into_uuid().hyphenated();
-        HeaderValue::from_str(id.encode_lower(&mut uuid::Uuid::encode_buffer())).ok()
-    })
 }

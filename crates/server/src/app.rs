@@ -2,6 +2,7 @@
 
 use crate::clients::Clients;
 use crate::follow::{Follow, Unavailable};
+use crate::health::Writable;
 use crate::keys::Keys;
 use crate::lockout::Turn;
 use crate::observe::Metrics;
@@ -15,7 +16,7 @@ use counterfoil_core::dialect::Dialect;
 use counterfoil_core::settings::Settings;
 use counterfoil_store::{Store, StoreError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::Semaphore;
 
 /// Password hashes computed at once: each takes 19 MiB and a core for a while.
@@ -42,6 +43,10 @@ pub struct App {
     pub(crate) follow: Follow,
     /// What only a sandbox has; its presence makes this server one.
     pub sandbox: Option<Sandbox>,
+    /// Whether the store could be written when it was last looked.
+    pub(crate) writable: Writable,
+    /// Whether it was told to stop.
+    stopping: AtomicBool,
     /// Bounds the memory that password hashes take.
     pub(crate) password_gate: Arc<Semaphore>,
     /// Bounds the memory that large consent forms take.
@@ -87,6 +92,8 @@ impl App {
             clock,
             metrics: Metrics::new(),
             follow: Follow::default(),
+            writable: Writable::default(),
+            stopping: AtomicBool::new(false),
             locale: Locale::english().map_err(AppError::Locale)?,
             password_gate: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
             large_forms: Semaphore::new(LARGE_FORMS_AT_ONCE),
@@ -104,6 +111,15 @@ impl App {
     /// Whether this server is a sandbox.
     pub fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
+    }
+
+    /// Whether it was told to stop: it serves on for a while, but is not ready any more, and asks clients to go elsewhere.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// How long an ID token of this client lives, in seconds: shorter while it is graded, so that nobody waits for a day.

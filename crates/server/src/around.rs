@@ -1,19 +1,19 @@
 //! What is around every handler: bounds of size and time, which pages may ask (CORS), what becomes of a panic, the headers of every answer,
 //! what a sandbox remembers of it, and the log. One function and no layers: each layer of axum's costs every request some allocations.
 
-use crate::accounts;
 use crate::app::App;
-use crate::follow;
+use crate::follow::{self, GoesBy, Unavailable};
 use crate::observe::observe;
 use crate::refused::{Refused, Shape};
-use crate::request::{declared_too_large, largest_body_at, shape_at, shape_of};
-use crate::respond::NO_STORE;
+use crate::request::{check_head, declared_too_large, largest_body_at, shape_at, shape_of};
+use crate::respond::{NO_CACHE, NO_STORE};
+use crate::said::{INTERACTION_ID, Said};
 use crate::sandbox;
 use crate::sandbox::requests::Watched;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, ORIGIN};
+use axum::http::header::{CACHE_CONTROL, ORIGIN, PRAGMA};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use std::convert::Infallible;
@@ -87,53 +87,77 @@ impl Around {
         let start = Instant::now();
         let method = request.method().clone();
         let shape = self.shape.unwrap_or_else(|| shape_of(request.uri().path(), request.headers()));
-        let interaction_id = if shape == Shape::Fdx { accounts::interaction_id(request.headers()) } else { None };
+        let said = if shape == Shape::Fdx { Said::by(request.headers()) } else { Said::default() };
+        // Of the body as it came.
         let too_large = declared_too_large(request.body(), self.largest_body);
         // Before the clock is read for anything: another node may have moved it.
         let followed = follow::check(&app, self.route).await;
         let (request, watched) = Watched::begin(&app, request);
-        let mut response = match (too_large, followed) {
-            (Some(reason), _) => Refused::too_large(shape, &app, reason).into_response(),
-            (None, Err(error)) => Refused::behind(shape, &app, error).into_response(),
-            (None, Ok(goes_by)) => {
-                let handled = AssertUnwindSafe(self.handle(handler, request, &app)).catch_unwind();
-                match tokio::time::timeout(LONGEST, handled).await {
-                    Ok(Ok(response)) => match follow::check_again(&app, goes_by).await {
-                        Ok(()) => response,
-                        Err(error) => Refused::behind(shape, &app, error).into_response(),
-                    },
-                    // A bug. The log has where.
-                    Ok(Err(_)) => Refused::panicked(shape, &app).into_response(),
-                    // What was queued for the store goes on; whether it took effect is not known here.
-                    Err(_) => Refused::too_slow(shape, &app).into_response(),
-                }
+        // Around all that can be answered: a page that may not read a 503 can't know that it is one. Preflights are answered there, also by a node
+        // that answers nothing else.
+        let mut response = match self.cors.of(request.headers()) {
+            None => self.answer(handler, request, shape, too_large, followed, &app).await,
+            Some(cors) => {
+                let mut followed = Some(followed);
+                let service = service_fn(|request| {
+                    // Called once at the most.
+                    let followed = followed.take().unwrap_or(Err(Unavailable::Behind));
+                    self.answer(handler.clone(), request, shape, too_large, followed, &app).map(Ok::<_, Infallible>)
+                });
+                let Ok(response) = cors.layer(service).oneshot(request).await;
+                response
             }
         };
         // Nobody may keep an answer unless it says otherwise; at data paths it names the request.
-        response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
-        if let Some(id) = interaction_id {
-            response.headers_mut().insert(accounts::INTERACTION_ID, id);
+        let headers = response.headers_mut();
+        if *headers.entry(CACHE_CONTROL).or_insert(NO_STORE) == NO_STORE {
+            headers.insert(PRAGMA, NO_CACHE);
+        }
+        if let Some(id) = &said.interaction_id {
+            headers.insert(INTERACTION_ID, id.clone());
         }
         if let Some(watched) = watched {
             response = watched.end(response).await;
         }
-        observe(&app, &method, self.route, start.elapsed(), &mut response);
+        observe(&app, &method, self.route, &said, start.elapsed(), &mut response);
         response
     }
 
-    async fn handle<T>(&self, handler: impl Handler<T, Arc<App>>, request: Request, app: &Arc<App>) -> Response {
+    /// What a request is answered, whatever becomes of it.
+    async fn answer<T>(
+        &self,
+        handler: impl Handler<T, Arc<App>>,
+        request: Request,
+        shape: Shape,
+        too_large: Option<&'static str>,
+        followed: Result<GoesBy, Unavailable>,
+        app: &Arc<App>,
+    ) -> Response {
+        if let Err(bad) = check_head(request.uri(), request.version(), request.headers()) {
+            return Refused::bad_head(shape, app, bad).into_response();
+        }
+        if let Some(reason) = too_large {
+            return Refused::too_large(shape, app, reason).into_response();
+        }
+        let goes_by = match followed {
+            Ok(goes_by) => goes_by,
+            Err(error) => return Refused::behind(shape, app, error).into_response(),
+        };
         if self.guarded
             && let Err(refused) = sandbox::guard(app, &request)
         {
             return refused.into_response();
         }
-        match self.cors.of(request.headers()) {
-            None => handler.call(request, app.clone()).await,
-            Some(cors) => {
-                let service = service_fn(|request| handler.clone().call(request, app.clone()).map(Ok::<_, Infallible>));
-                let Ok(response) = cors.layer(service).oneshot(request).await;
-                response
-            }
+        let handled = AssertUnwindSafe(handler.call(request, app.clone())).catch_unwind();
+        match tokio::time::timeout(LONGEST, handled).await {
+            Ok(Ok(response)) => match follow::check_again(app, goes_by).await {
+                Ok(()) => response,
+                Err(error) => Refused::behind(shape, app, error).into_response(),
+            },
+            // A bug. The log has where.
+            Ok(Err(_)) => Refused::panicked(shape, app).into_response(),
+            // What was queued for the store goes on; whether it took effect is not known here.
+            Err(_) => Refused::too_slow(shape, app).into_response(),
         }
     }
 }

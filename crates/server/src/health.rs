@@ -7,27 +7,76 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use counterfoil_store::StoreError;
+use counterfoil_core::clock::Millis;
 use serde_json::json as value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// How long the store may take to be written; whoever asks waits no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a write that succeeded speaks for the probes after it, in milliseconds.
+const GOOD_FOR: Millis = 3000;
+/// How long one that failed does, or one since which requests were answered with 503.
+const DOUBTED_FOR: Millis = 1000;
+
+/// Whether the store can be written, found out by writing now and then: probes share what was found, and cost no write of their own.
+#[derive(Debug, Default)]
+pub struct Writable {
+    last: Mutex<Option<Looked>>,
+    /// Whether a request was answered with 503 since.
+    doubted: AtomicBool,
+}
+
+/// What was found out last.
+#[derive(Debug)]
+struct Looked {
+    /// By the machine's uptime.
+    at: Millis,
+    outcome: Result<(), String>,
+}
+
+impl Writable {
+    /// A request was answered with 503: what was found may not be so any more.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    async fn look(&self, app: &App) -> Result<(), String> {
+        let late = || "no answer in time".to_owned();
+        let Ok(mut last) = timeout(PATIENCE, self.last.lock()).await else { return Err(late()) };
+        let now = app.clock.uptime();
+        if let Some(Looked { at, outcome }) = &*last {
+            let is_good = outcome.is_ok() && !self.doubted.load(Ordering::Relaxed);
+            if now - at < if is_good { GOOD_FOR } else { DOUBTED_FOR } {
+                return outcome.clone();
+            }
+        }
+        self.doubted.store(false, Ordering::Relaxed);
+        let written = timeout(PATIENCE, app.store.probe()).await;
+        let outcome = written.map_err(|_| late()).and_then(|written| written.map_err(|error| error.to_string()));
+        *last = Some(Looked { at: app.clock.uptime(), outcome: outcome.clone() });
+        outcome
+    }
+}
 
 /// 200 while the process serves.
 pub async fn live() -> Response {
     empty(StatusCode::OK)
 }
 
-/// 200 while the store can be written, found out by writing, and it is known what time it is; else 503. Says by how much a clock is off, if one is.
+/// 200 while requests are answered: the store can be written, it is known what time it is, and the server was not told to stop; else 503. Says by how
+/// much a clock is off, if one is.
 ///
 /// # Errors
 /// 503.
 pub async fn ready(State(app): State<Arc<App>>) -> Result<Response, Refused> {
-    let written = timeout(PATIENCE, app.store.probe()).await;
-    written.unwrap_or_else(|_| Err(StoreError::NotWritten("no answer in time".into()))).map_err(Refused::unavailable)?;
+    if app.is_stopping() {
+        return Err(Refused::unavailable("the server was told to stop"));
+    }
+    app.writable.look(&app).await.map_err(Refused::unavailable)?;
     let Some(off) = app.clock.off() else { return Ok(json(StatusCode::OK, &value!({ "ready": true }))) };
     let ready = !app.clock.is_unsure();
     let mut answer = value!({ "ready": ready, "clock": off.to_string(), "clock_off_seconds": off.seconds() });

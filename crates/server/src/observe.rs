@@ -3,6 +3,8 @@
 
 use crate::app::App;
 use crate::around::UNMATCHED;
+use crate::connections::ConnectionCounts;
+use crate::said::Said;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Off;
@@ -35,16 +37,28 @@ pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Respon
 }
 
 /// Logs and counts one request; in a sandbox tells the reason of a refusal in a header too.
-pub(crate) fn observe(app: &App, method: &Method, route: &str, took: Duration, response: &mut Response) {
+pub(crate) fn observe(app: &App, method: &Method, route: &str, said: &Said, took: Duration, response: &mut Response) {
     let status = response.status();
     app.metrics.count(route, status, took.as_secs_f64());
     let seen = response.extensions_mut().remove::<Seen>().unwrap_or_default();
     let (client, grant, reason) = (seen.client.as_deref(), seen.grant.map(tracing::field::display), seen.reason.as_deref());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        app.writable.doubt();
+    }
     let (status_code, micros) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    let [interaction, actor_type, interaction_type, last_access, intent_type] = said.recorded();
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "request", %method, route, status = status_code, micros, client, grant, reason, interaction, actor_type, interaction_type,
+                last_access, intent_type
+            )
+        };
+    }
     if status.is_server_error() {
-        tracing::error!(target: "request", %method, route, status = status_code, micros, client, grant, reason);
+        line!(error);
     } else {
-        tracing::info!(target: "request", %method, route, status = status_code, micros, client, grant, reason);
+        line!(info);
     }
     if app.is_sandbox()
         && let Some(reason) = reason
@@ -71,6 +85,10 @@ pub struct Metrics {
     sweep_stopped: Gauge,
     /// What the store counts, in the order of [`STORE`].
     store: Vec<Counter>,
+    /// Of the listener for clients and customers.
+    pub(crate) connections: ConnectionCounts,
+    /// Of the one for `/metrics`, where they are kept apart.
+    pub(crate) metrics_connections: ConnectionCounts,
     log_lines_dropped: Counter,
     log_write_errors: Counter,
     /// Who counts what becomes of the log's lines, where anybody does.
@@ -173,6 +191,8 @@ impl Metrics {
                 })
                 .collect(),
             sweep_stopped: recorder.register_gauge(&Key::from_name("counterfoil_sweep_stopped"), &METADATA),
+            connections: ConnectionCounts::new(&recorder, &METADATA, "public"),
+            metrics_connections: ConnectionCounts::new(&recorder, &METADATA, "metrics"),
             log_lines_dropped: recorder.register_counter(&Key::from_name("counterfoil_log_lines_dropped_total"), &METADATA),
             log_write_errors: recorder.register_counter(&Key::from_name("counterfoil_log_write_errors_total"), &METADATA),
             log: OnceLock::new(),

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::authorize::answer::WayBack;
 use crate::observe::Seen;
 use crate::pages::ErrorPage;
+use crate::request::BadHead;
 use crate::respond::{Forms, json, page};
 use crate::ticket::{AuthorizationRequest, NotOpened};
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -100,6 +101,13 @@ impl Refused {
     pub fn wire(error: WireError, challenge: Option<Challenge>, reason: impl Display) -> Self {
         let body = OAuthBody { error: error.error.as_str(), error_description: error.description };
         Self::new(json(status(error.status), &body), reason).challenge(challenge)
+    }
+
+    /// A request with a bearer token that can't be read, or has it in two places (RFC 6750 section 3.1).
+    pub fn bearer_request(reason: impl Display) -> Self {
+        let challenge = HeaderValue::from_static("Bearer realm=\"counterfoil\", error=\"invalid_request\"");
+        Self::wire(WireError { status: 400, error: ErrorCode::InvalidRequest, description: None }, None, reason)
+            .with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// A refusal at a data path.
@@ -226,6 +234,21 @@ impl Refused {
             Shape::OAuth => Self::wire(WireError { status: 413, error: ErrorCode::InvalidRequest, description: None }, None, reason),
             Shape::Fdx => Self::fdx(FdxError::PayloadTooLarge, None, reason),
             Shape::Page => Self::page(app, StatusCode::PAYLOAD_TOO_LARGE, "too-large", reason),
+        }
+    }
+
+    /// The head of the request is none that is looked at any further.
+    pub fn bad_head(shape: Shape, app: &App, bad: BadHead) -> Self {
+        let (status, reason) = match bad {
+            BadHead::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is larger than 32 KiB"),
+            BadHead::Host(reason) => (StatusCode::BAD_REQUEST, reason),
+        };
+        match shape {
+            Shape::OAuth => {
+                Self::wire(WireError { status: status.as_u16(), error: ErrorCode::InvalidRequest, description: None }, None, reason)
+            }
+            Shape::Fdx => Self::fdx(FdxError::InvalidInput, None, reason),
+            Shape::Page => Self::page(app, status, "malformed", reason),
         }
     }
 

@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::refused::{Refused, Shape};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version};
 use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
 use counterfoil_core::form::Form;
 use futures_util::future::poll_immediate;
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub const LARGEST_BODY: usize = 64 * 1024;
 /// The largest body of a consent form, in bytes, which names each account that was chosen: somewhat less than the megabyte that nginx takes.
 pub const LARGEST_CONSENT: usize = 960 * 1024;
+/// The largest head, in bytes: of target and headers, as they were sent.
+pub const LARGEST_HEAD: usize = 32 * 1024;
 /// How long a body may take to come in.
 const SLOWEST_BODY: Duration = Duration::from_secs(20);
 
@@ -81,14 +83,18 @@ async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, 
             return Err(BodyError::Broken);
         }
     };
-    let content_type = one(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
     // An empty body needs no type: what is missing from it is said next.
-    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") || (bytes.is_empty() && content_type.is_empty()) {
-        Ok(bytes)
-    } else {
-        Err(BodyError::NotAForm)
-    }
+    if is_form(headers) || (bytes.is_empty() && content_type(headers).is_empty()) { Ok(bytes) } else { Err(BodyError::NotAForm) }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    one(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default()
+}
+
+/// Whether a request says that its body is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// The body of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none of their parameters.
@@ -118,6 +124,42 @@ pub fn largest_body_at(route: &str) -> usize {
 /// where it is read.
 pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
     (body.size_hint().lower() > largest as u64).then(|| BodyError::TooLarge.reason())
+}
+
+/// What is wrong with the head of a request, whatever it asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BadHead {
+    /// More than [`LARGEST_HEAD`].
+    TooLarge,
+    /// No `Host`, two of them, or one that is no host (RFC 9112 section 3.2).
+    Host(&'static str),
+}
+
+/// Checks a head: its size, and its `Host`. HTTP/1.0 has none; where one comes, it is held to the same.
+///
+/// # Errors
+/// [`BadHead`].
+pub fn check_head(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), BadHead> {
+    // A colon, a blank and a line's end each.
+    let sizes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    if sizes.sum::<usize>() + target > LARGEST_HEAD {
+        return Err(BadHead::TooLarge);
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        (None, _) => Err(BadHead::Host("there is no Host")),
+        (Some(_), Some(_)) => Err(BadHead::Host("Host was sent twice")),
+        (Some(host), None) if host.as_bytes().iter().all(|&byte| is_of_host(byte)) => Ok(()),
+        (Some(_), None) => Err(BadHead::Host("the Host is none")),
+    }
+}
+
+/// Whether a host with its port may hold a byte (RFC 3986 section 3.2.2), without the user information that a `Host` can't have.
+const fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
 }
 
 /// The body of a form that a page posted.

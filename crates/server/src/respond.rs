@@ -86,3 +86,6 @@ pub fn see_other(location: &str) -> Response {
 
 /// Nobody may keep the answer.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The same for what knows HTTP/1.0 alone, beside it wherever tokens may be in an answer (RFC 6749 section 5.1).
+pub const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

@@ -71,7 +71,7 @@ const ROUTES: [Route; 30] = [
     for_public_clients("/token", POST, |around| post(around.handler(token::token))),
     for_public_clients("/revoke", POST, |around| post(around.handler(revoke::revoke))),
     route("/introspect", POST, |around| post(around.handler(introspect::introspect))),
-    for_public_clients("/userinfo", BOTH, |around| get(around.handler(userinfo::userinfo)).post(around.handler(userinfo::userinfo))),
+    for_public_clients("/userinfo", BOTH, |around| get(around.handler(userinfo::get)).post(around.handler(userinfo::post))),
     route("/accounts", GET, |around| get(around.handler(accounts::accounts))),
     route("/accounts/{version}/{provider}", GET, |around| get(around.handler(accounts::accounts_at))),
     route("/authorize", BOTH, |around| get(around.handler(authorize::get)).post(around.handler(authorize::post))),
@@ -122,7 +122,17 @@ pub fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The server as a service. `/metrics` is left out where it has a listener of its own.
 pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
-    let mounted = |route: &&Route| (route.mounted == Mounted::Always || app.is_sandbox()) && !(metrics_apart && route.path == "/metrics");
+    serving(app, |path| !(metrics_apart && path == "/metrics"))
+}
+
+/// What a listener for `/metrics` serves: them, and how the server is.
+pub fn metrics_router(app: Arc<App>) -> Router {
+    serving(app, |path| path == "/metrics" || path.starts_with("/health/"))
+}
+
+/// Those routes of which `wanted` is true.
+fn serving(app: Arc<App>, wanted: impl Fn(&str) -> bool) -> Router {
+    let mounted = |route: &&Route| (route.mounted == Mounted::Always || app.is_sandbox()) && wanted(route.path);
     let mut router = Router::new();
     for Route { path, methods, endpoint, cross, mounted } in ROUTES.iter().filter(mounted) {
         let around = Around::new(path, cross.cors(&app), *mounted == Mounted::InSandbox);
@@ -133,11 +143,6 @@ pub fn router(app: Arc<App>, metrics_apart: bool) -> Router {
     }
     let elsewhere = Around::new(UNMATCHED, Cors::Never, false);
     router.fallback(elsewhere.handler(not_found)).with_state(app)
-}
-
-/// `/metrics` alone, for a listener of its own.
-pub fn metrics_router(app: Arc<App>) -> Router {
-    Router::new().route("/metrics", get(health::metrics)).with_state(app)
 }
 
 impl Cross {

@@ -1,6 +1,6 @@
 //! Where a store is, as people write it.
 
-use crate::postgres::PostgresAddress;
+use crate::postgres::{POOL_SIZE, PostgresAddress};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -26,6 +26,14 @@ impl StoreAddress {
             }
             // What was written may hold a password, so it is not said again.
             _ => Err("the store must be written as sqlite:PATH or postgres://USER@HOST/DATABASE".into()),
+        }
+    }
+
+    /// How many files, sockets included, the store opens only when there is work for them.
+    pub fn opened_later(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(_) => POOL_SIZE,
         }
     }
 }

@@ -30,6 +30,7 @@ mod trouble;
 mod write;
 
 pub use address::PostgresAddress;
+pub(crate) use pool::SIZE as POOL_SIZE;
 
 use crate::OpenOptions;
 use crate::counts::{Counts, StoreCounts};

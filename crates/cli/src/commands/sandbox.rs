@@ -3,9 +3,9 @@
 mod certificate;
 mod grade;
 
-use super::serve::{AtStart, check_clock, open_keys, tls_config};
+use super::serve::{AtStart, check_clock, open_keys};
 use crate::config::listen_address;
-use crate::process::{Signals, block_on};
+use crate::process::{self, Signals, block_on};
 use crate::reports::{self, Wanted};
 use crate::{Failure, log, output};
 use clap::Args;
@@ -13,11 +13,12 @@ use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_sandbox_issuer};
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
-use counterfoil_server::{App, Listeners, serve};
+use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use url::{Host, Url};
 
@@ -97,12 +98,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() { "error" } else { "info" });
     log::start(log::Format::Text, filter)?;
     block_on(async move {
-        let signals = Signals::watch()?;
+        let mut signals = Signals::watch()?;
         let listener =
             TcpListener::bind(arguments.listen).map_err(|e| Failure::failed(format!("{} can't be listened on: {e}", arguments.listen)))?;
         let issuer = arguments.issuer(listener.local_addr().map_err(Failure::failed)?)?;
         let Place { store, keys, tls, temporary } = Place::of(store, arguments.data.as_deref())?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
+        let later = store.opened_later();
         let app = open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
         app.metrics.tell_of_log(log::counts);
         seed::seed(&app).await.map_err(Failure::failed)?;
@@ -110,16 +112,25 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             true => {
                 let names = names(&app.settings.issuer, arguments.listen.ip(), &arguments.hosts);
                 let made = certificate::make(&tls, names, app.clock.wall())?;
-                (Some(tls_config(&made.certificate, &made.key).await?), Some(made.ca))
+                (Some(Arc::new(Tls::from_files(&made.certificate, &made.key).map_err(Failure::failed)?)), Some(made.ca))
             }
             false => (None, None),
         };
-        let listeners = Listeners { public: listener, tls, metrics: None, admin: None };
+        let bounds = Bounds { limit: process::connections(None, later)?, ..Bounds::default() };
+        let listeners = Listeners { public: listener, tls, metrics: None, admin: None, bounds, shutdown_delay: Duration::ZERO };
+        let (stop, at_once) = (signals.stop(), signals.stop_at_once());
+        tokio::spawn(async move {
+            loop {
+                // It comes where a terminal is closed too, which is no reason to end what a test may be using.
+                signals.hangup().await;
+                tracing::info!("SIGHUP: a sandbox has nothing to read anew, and goes on");
+            }
+        });
         match arguments.grade {
-            Some(client) => grade::run(app, listeners, signals, &client, &arguments.report).await,
+            Some(client) => grade::run(app, listeners, (stop, at_once), &client, &arguments.report).await,
             None => {
                 introduce(&app.settings.issuer, ca.as_deref());
-                serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
+                serve(app, listeners, stop, at_once).await.map_err(Failure::failed)
             }
         }?;
         drop(temporary);

@@ -1,14 +1,13 @@
 //! `counterfoil serve`.
 
-use crate::config::Config;
-use crate::process::{Signals, block_on};
+use crate::config::{Config, Connections};
+use crate::process::{self, Signals, block_on};
 use crate::{Failure, log, output};
-use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
 use counterfoil_core::clock::{Clock, Doubt, Timestamp, check_at_start};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
-use counterfoil_server::{App, Listeners, serve};
+use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
 use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreAddress, StoreError, StoreKind};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -58,13 +57,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     log::start(log::Format::Json, &config.log)?;
     block_on(async move {
-        let signals = Signals::watch()?;
+        let mut signals = Signals::watch()?;
         let listen = |address| TcpListener::bind(address).map_err(|e| Failure::failed(format!("{address} can't be listened on: {e}")));
         let public = listen(config.listen)?;
         let address = public.local_addr().map_err(Failure::failed)?;
         let metrics = config.metrics_listen.map(listen).transpose()?;
         let tls = match &config.tls {
-            Some((certificate, key)) => Some(tls_config(certificate, key).await?),
+            Some((certificate, key)) => Some(Arc::new(Tls::from_files(certificate, key).map_err(Failure::failed)?)),
             None => None,
         };
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
@@ -74,23 +73,47 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
             StoreAddress::Postgres(_) => None,
         };
-        let listeners = Listeners { public, tls, metrics, admin };
+        let bounds = bounds(&config)?;
+        let listeners = Listeners { public, tls: tls.clone(), metrics, admin, bounds, shutdown_delay: config.shutdown_delay };
         tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
         output::announce(format!("ready {address} as {}", app.settings.issuer));
-        serve(app, listeners, signals.stop()).await.map_err(Failure::failed)
+        let (stop, at_once) = (signals.stop(), signals.stop_at_once());
+        let path = arguments.config.clone();
+        tokio::spawn(async move {
+            loop {
+                signals.hangup().await;
+                reload(&path, tls.as_deref());
+            }
+        });
+        serve(app, listeners, stop, at_once).await.map_err(Failure::failed)
     })
 }
 
-pub(super) async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, Failure> {
-    // Fails only where a provider was installed before, and none was.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let named =
-        |e: std::io::Error| Failure::failed(format!("the certificate {} with the key {}: {e}", certificate.display(), key.display()));
-    let config = RustlsConfig::from_pem_file(certificate, key).await.map_err(named)?;
-    let mut http1 = (*config.get_inner()).clone();
-    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.reload_from_config(Arc::new(http1));
-    Ok(config)
+/// What connections are bounded by, once the store and all else that takes files is open.
+fn bounds(config: &Config) -> Result<Bounds, Failure> {
+    let Connections { idle, head, write, limit } = config.connections;
+    Ok(Bounds { idle, head, write, limit: process::connections(limit, config.store.opened_later())? })
+}
+
+/// Reads the settings anew and takes over what can change while it serves: what is logged, and the certificate, also where the files of that are others.
+/// What is wrong leaves everything as it was.
+fn reload(path: &Path, tls: Option<&Tls>) {
+    let reload = || {
+        let config = Config::load(path)?;
+        // Before anything is taken over.
+        log::check(&config.log).map_err(Failure::message)?;
+        match (tls, &config.tls) {
+            (Some(tls), Some((certificate, key))) => tls.reload(certificate, key).map_err(|error| error.to_string())?,
+            (None, None) => {}
+            (Some(_), None) => return Err("[tls] is gone, which needs a restart".into()),
+            (None, Some(_)) => return Err("[tls] is new, which needs a restart".into()),
+        }
+        log::show(&config.log).map_err(Failure::message)
+    };
+    match reload() {
+        Ok(()) => tracing::info!("reloaded: the certificate, where there is one, and what is logged; other settings need a restart"),
+        Err(problem) => tracing::error!(problem, "nothing was reloaded, and all goes on as before"),
+    }
 }
 
 /// Opens store and keys of a live server; a file for this process alone. For a command about one client no other is read.

@@ -69,7 +69,10 @@ accounts = "directory"
 
     /// `counterfoil serve`, to be spawned or to fail.
     pub fn command(&self) -> Command {
-        counterfoil(&["serve", "--config", &self.config()])
+        let mut command = counterfoil(&["serve", "--config", &self.config()]);
+        // Nobody looks whether it is ready before it stops, unless a test is about that.
+        command.env("COUNTERFOIL_SHUTDOWN_DELAY", "0s");
+        command
     }
 
     pub fn serve(&self) -> Server {

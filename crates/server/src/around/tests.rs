@@ -3,6 +3,7 @@ use crate::keys::Keys;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::StatusCode;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST};
 use axum::routing::get;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
@@ -32,13 +33,15 @@ async fn panicking() {
 async fn a_panic_is_answered_as_a_failure_of_ours() {
     let dir = tempfile::tempdir().unwrap();
     let app = app(&dir).await;
-    for cors in [Cors::Never, Cors::ToPages(CorsLayer::new().allow_origin(Any))] {
+    for (crosses, cors) in [(false, Cors::Never), (true, Cors::ToPages(CorsLayer::new().allow_origin(Any)))] {
         let router = Router::new().route("/accounts", get(Around::new("/accounts", cors, false).handler(panicking)));
-        let request = Request::get("/accounts").header(ORIGIN, "https://app.example").body(Body::empty()).unwrap();
+        let request =
+            Request::get("/accounts").header(HOST, "auth.bank.example").header(ORIGIN, "https://app.example").body(Body::empty()).unwrap();
         let response = router.with_state(app.clone()).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-        assert!(response.headers().contains_key(accounts::INTERACTION_ID));
+        assert_eq!((&response.headers()[CACHE_CONTROL], &response.headers()[PRAGMA]), (&NO_STORE, &NO_CACHE));
+        assert_eq!(response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), crosses);
+        assert!(response.headers().contains_key(INTERACTION_ID));
         let body = to_bytes(response.into_body(), 1024).await.unwrap();
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"], 500);
     }

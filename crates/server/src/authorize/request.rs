@@ -8,12 +8,11 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::id_token::nonce_fits;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 
-/// The longest `nonce` that is kept with a grant, in bytes.
-const LONGEST_NONCE: usize = 512;
 /// The longest `login_hint` that is filled in, in bytes.
 const LONGEST_HINT: usize = 256;
 
@@ -98,7 +97,7 @@ fn fill(request: &mut AuthorizationRequest, form: &Form<'_>, client: &Client, no
     if !matches!(form.get("response_mode"), None | Some("query" | "form_post")) {
         return invalid("the response_mode is neither query nor form_post");
     }
-    if request.nonce.as_ref().is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
+    if request.nonce.as_ref().is_some_and(|nonce| !nonce_fits(nonce)) {
         return invalid("the nonce is too long");
     }
     let asked = Scopes::known_in(form.get("scope").unwrap_or_default());

@@ -9,7 +9,7 @@ use counterfoil_core::settings::{Lifetimes, Provider, Settings};
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
 use counterfoil_server::sandbox::seed;
-use counterfoil_server::{App, Listeners, serve};
+use counterfoil_server::{App, Bounds, Listeners, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -158,6 +159,10 @@ pub struct Setting {
     pub store: Option<StoreAddress>,
     /// Whose clocks it goes by.
     pub machine: Machine,
+    /// What its connections are bounded by.
+    pub bounds: Bounds,
+    /// How long it goes on once it is told to stop.
+    pub shutdown_delay: Duration,
 }
 
 /// The store that belongs to a directory: a file in it, or, where the environment says `TEST_STORE=postgres`, a database whose URL is in it.
@@ -185,6 +190,8 @@ impl Default for Setting {
             issuer: None,
             store: None,
             machine: Machine::Own,
+            bounds: Bounds::default(),
+            shutdown_delay: Duration::ZERO,
         }
     }
 }
@@ -239,10 +246,10 @@ impl Sandbox {
         let app = Arc::new(App::new(settings, store, keys, clock).await.unwrap());
         seed::seed(&app).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None };
-        let serving = tokio::spawn(serve(app.clone(), listeners, async {
-            let _ = stopped.await;
-        }));
+        let (bounds, shutdown_delay) = (setting.bounds, setting.shutdown_delay);
+        let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None, bounds, shutdown_delay };
+        let stop_signal = async { drop(stopped.await) };
+        let serving = tokio::spawn(serve(app.clone(), listeners, stop_signal, std::future::pending()));
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { issuer, app, http, dir, address, serving, stop }
     }
@@ -255,6 +262,12 @@ impl Sandbox {
         serving.await.unwrap().unwrap();
         drop(app);
         Self::in_directory(dir, Setting { listen: address, ..Setting::default() }).await
+    }
+
+    /// Has the server stop; it has once that is done.
+    pub fn stop(self) -> JoinHandle<std::io::Result<()>> {
+        drop(self.stop);
+        self.serving
     }
 
     pub fn url(&self, path: &str) -> String {

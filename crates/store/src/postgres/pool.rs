@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Connections that a node holds for them at the most.
-pub(super) const SIZE: usize = 8;
+pub(crate) const SIZE: usize = 8;
 /// How long to wait for one.
 const PATIENCE: Duration = Duration::from_secs(5);
 

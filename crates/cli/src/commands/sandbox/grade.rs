@@ -1,6 +1,5 @@
 //! `counterfoil sandbox --grade`: plays the script to a live client, tells how each event came out, and ends with the scorecard.
 
-use crate::process::Signals;
 use crate::reports::{self, Wanted};
 use crate::{Failure, output};
 use counterfoil_report::text;
@@ -10,7 +9,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Serves until the script was played to its end, nobody came to be graded, or a signal came.
-pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, client: &str, wanted: &[Wanted]) -> Result<(), Failure> {
+pub(super) async fn run(
+    app: Arc<App>,
+    listeners: Listeners,
+    (told, at_once): (impl Future<Output = ()>, impl Future<Output = ()>),
+    client: &str,
+    wanted: &[Wanted],
+) -> Result<(), Failure> {
     if app.client(client).is_none() {
         return Err(Failure::usage(format!("there is no client `{client}` to grade")));
     }
@@ -23,11 +28,11 @@ pub(super) async fn run(app: Arc<App>, listeners: Listeners, signals: Signals, c
     let watching = tokio::spawn(async move { watch(&watched, finished).await });
     let stop = async {
         tokio::select! {
-            () = signals.stop() => {}
+            () = told => {}
             _ = stop => {}
         }
     };
-    serve(app.clone(), listeners, stop).await.map_err(Failure::failed)?;
+    serve(app.clone(), listeners, stop, at_once).await.map_err(Failure::failed)?;
     grade::stop(&app);
     watching.abort();
     let Some(Progress { outcome, report, .. }) = progress(&app) else { return Err(Failure::failed("nothing was graded")) };

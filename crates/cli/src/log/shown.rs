@@ -1,0 +1,43 @@
+//! What the log shows, which can change while the process runs. tracing-subscriber has a layer for that, which takes two locks a line.
+
+use arc_swap::ArcSwap;
+use std::sync::{Arc, OnceLock};
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// What is shown now.
+static SHOWN: OnceLock<ArcSwap<EnvFilter>> = OnceLock::new();
+
+/// Shows what `filter` lets through.
+pub(super) fn layer(filter: EnvFilter) -> Shown {
+    Shown(SHOWN.get_or_init(|| ArcSwap::from_pointee(filter)))
+}
+
+/// Shows what `filter` lets through from now on.
+pub(super) fn show(filter: EnvFilter) {
+    if let Some(shown) = SHOWN.get() {
+        shown.store(Arc::new(filter));
+        // Each place that logs remembers whether it is shown.
+        tracing_core::callsite::rebuild_interest_cache();
+    }
+}
+
+/// The layer that asks what is shown.
+pub(super) struct Shown(&'static ArcSwap<EnvFilter>);
+
+impl<S: Subscriber> Layer<S> for Shown {
+    fn register_callsite(&self, place: &'static Metadata<'static>) -> Interest {
+        Filter::<S>::callsite_enabled(&**self.0.load(), place)
+    }
+
+    fn enabled(&self, place: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        Filter::enabled(&**self.0.load(), place, &context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Filter::<S>::max_level_hint(&**self.0.load())
+    }
+}

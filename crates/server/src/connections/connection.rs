@@ -1,0 +1,164 @@
+//! What one connection is doing, as those see it who may close it, and what they tell it. No locks: both are looked at with every request.
+
+use super::Bounds;
+use futures_util::task::AtomicWaker;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::Context;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What moments of connections are counted from.
+static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nothing has come in yet.
+const NEW: u8 = 0;
+/// A request was answered, and the next one is awaited.
+const IDLE: u8 = 1;
+/// The head of a request is coming in.
+const HEAD: u8 = 2;
+/// A request is worked on.
+const BUSY: u8 = 3;
+/// An answer is being written.
+const ANSWERED: u8 = 4;
+/// The last answer was written, and the client's end of it is awaited.
+const ENDING: u8 = 5;
+
+/// What a connection is told by its listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Told {
+    /// To go on.
+    Nothing,
+    /// To end, if it waits for its client: another one wants in.
+    MakeRoom,
+    /// To end after the answer that is under way.
+    Close,
+    /// To end now.
+    Cut,
+}
+
+/// What a connection is doing, and since when where it waits for its client. Its own task changes that.
+#[derive(Debug)]
+pub(super) struct Connection {
+    phase: AtomicU8,
+    /// In microseconds since [`BASE`].
+    since: AtomicU64,
+    /// A [`Told`].
+    told: AtomicU8,
+    task: AtomicWaker,
+}
+
+impl Connection {
+    /// A new one.
+    pub(super) fn new() -> Self {
+        let connection =
+            Self { phase: AtomicU8::new(NEW), since: AtomicU64::default(), told: AtomicU8::default(), task: AtomicWaker::new() };
+        connection.begin(NEW);
+        connection
+    }
+
+    fn phase(&self) -> u8 {
+        self.phase.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self, phase: u8) {
+        let now = Instant::now().saturating_duration_since(*BASE).as_micros();
+        self.since.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.phase.store(phase, Ordering::Relaxed);
+    }
+
+    /// Bytes came in.
+    pub(super) fn has_read(&self) {
+        if self.phase() == IDLE {
+            self.begin(HEAD);
+        } else if self.phase() == NEW {
+            // The first head has its time from the start.
+            self.phase.store(HEAD, Ordering::Relaxed);
+        }
+    }
+
+    /// A head is complete.
+    pub(super) fn is_busy_now(&self) {
+        self.phase.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// There is an answer.
+    pub(super) fn is_answered_now(&self) {
+        self.phase.store(ANSWERED, Ordering::Relaxed);
+    }
+
+    /// Bytes went out.
+    pub(super) fn has_written(&self) {
+        if self.phase() == IDLE {
+            // The next piece of a body that comes in pieces.
+            self.is_answered_now();
+        }
+    }
+
+    /// All that there was to write went out.
+    pub(super) fn has_flushed(&self) {
+        if self.phase() == ANSWERED {
+            self.begin(IDLE);
+        }
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn is_ending_now(&self) {
+        self.begin(ENDING);
+    }
+
+    /// By when something must come in.
+    pub(super) fn deadline(&self, bounds: &Bounds) -> Option<Instant> {
+        let wait = match self.phase() {
+            NEW | HEAD => bounds.head,
+            IDLE => bounds.idle,
+            _ => return None,
+        };
+        Some(*BASE + Duration::from_micros(self.since()) + wait)
+    }
+
+    /// Since when it waits, where it does, as a number that grows.
+    pub(super) fn since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
+    }
+
+    /// Whether the next step is the client's, which nobody knows when it comes.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.phase(), NEW | IDLE | HEAD | ENDING)
+    }
+
+    /// Whether nothing has come in yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.phase() == NEW
+    }
+
+    /// Whether it waits for a next request.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase() == IDLE
+    }
+
+    /// Tells it something; what was said before and is stronger stays said.
+    pub(super) fn tell(&self, told: Told) {
+        self.told.fetch_max(told as u8, Ordering::AcqRel);
+        self.task.wake();
+    }
+
+    /// What it is told; its task is woken when that changes.
+    pub(super) fn told(&self, cx: &mut Context<'_>) -> Told {
+        self.task.register(cx.waker());
+        match self.told.load(Ordering::Acquire) {
+            told if told == Told::Cut as u8 => Told::Cut,
+            told if told == Told::Close as u8 => Told::Close,
+            told if told == Told::MakeRoom as u8 => Told::MakeRoom,
+            _ => Told::Nothing,
+        }
+    }
+
+    /// It is busy, and makes no room.
+    pub(super) fn stays(&self) {
+        let (told, nothing) = (Told::MakeRoom as u8, Told::Nothing as u8);
+        // Else it was told something stronger, which stands.
+        let _ = self.told.compare_exchange(told, nothing, Ordering::AcqRel, Ordering::Acquire);
+    }
+}

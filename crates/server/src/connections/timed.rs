@@ -1,0 +1,142 @@
+//! A stream that ends when its client lets it wait too long. One timer a connection, which is set anew only where it would ring too late or
+//! rang too early: a request that comes in one piece sets none.
+
+use super::Bounds;
+use super::connection::Connection;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How long it is listened on after the last answer. Whoever still sends a body that nobody wants would else be reset before the answer is read.
+const LINGER: Duration = Duration::from_secs(2);
+/// How many bytes of it are thrown away.
+const LINGER_BYTES: usize = 2 << 20;
+
+/// The stream of one connection.
+pub(super) struct Timed<S> {
+    stream: S,
+    connection: Arc<Connection>,
+    bounds: Bounds,
+    timer: Pin<Box<Sleep>>,
+    /// Since when the client takes nothing.
+    stalled: Option<Instant>,
+    lingering: Option<Lingering>,
+}
+
+struct Lingering {
+    until: Instant,
+    bytes: usize,
+}
+
+impl<S> Timed<S> {
+    pub(super) fn new(stream: S, connection: Arc<Connection>, bounds: Bounds) -> Self {
+        let timer = Box::pin(sleep_until(Instant::now() + bounds.head));
+        Self { stream, connection, bounds, timer, stalled: None, lingering: None }
+    }
+
+    /// Whether it is later than `deadline`; else the task is woken then.
+    fn is_over(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
+        if deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(deadline);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return true;
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+        false
+    }
+
+    /// What becomes of an attempt to write.
+    fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        if self.is_over(cx, since + self.bounds.write) { Poll::Ready(Err(ErrorKind::TimedOut.into())) } else { Poll::Pending }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
+            Poll::Ready(read) => {
+                if buffer.filled().len() > before {
+                    this.connection.has_read();
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => match this.connection.deadline(&this.bounds) {
+                Some(deadline) if this.is_over(cx, deadline) => Poll::Ready(Err(ErrorKind::TimedOut.into())),
+                _ => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.connection.has_written();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.written(cx, written)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.connection.has_written();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        let flushed = ready!(this.written(cx, flushed));
+        this.connection.has_flushed();
+        Poll::Ready(flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.written(cx, shut))?;
+            this.connection.is_ending_now();
+            this.lingering = Some(Lingering { until: Instant::now() + LINGER, bytes: 0 });
+        }
+        let mut thrown_away = [0; 4096];
+        while let Some(Lingering { until, bytes }) = &mut this.lingering {
+            let mut buffer = ReadBuf::new(&mut thrown_away);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    *bytes += buffer.filled().len();
+                    if *bytes > LINGER_BYTES {
+                        break;
+                    }
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    let until = *until;
+                    if this.is_over(cx, until) {
+                        break;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

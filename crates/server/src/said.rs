@@ -1,0 +1,80 @@
+//! What a request to a data path says of itself in headers. It is recorded and never trusted: whoever asks may say what they like.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use counterfoil_core::random;
+
+/// Names a request to a data path on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
+pub const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
+/// Who waits for the data: `USER` or `BATCH` (FDX 6).
+const ACTOR_TYPE: HeaderName = HeaderName::from_static("fdx-api-actor-type");
+/// The same in the network's words: `user` or `batch`.
+const INTERACTION_TYPE: HeaderName = HeaderName::from_static("x-akoya-interaction-type");
+/// When the customer last used the app, in the network's words.
+const LAST_ACCESS: HeaderName = HeaderName::from_static("x-akoya-last-access");
+/// What the data is for, in the network's words.
+const INTENT_TYPE: HeaderName = HeaderName::from_static("x-akoya-intent-type");
+/// The longest value that is recorded, in bytes.
+const LONGEST: usize = 64;
+
+/// What the headers of one request say.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// The id that the answer names too.
+    pub(crate) interaction_id: Option<HeaderValue>,
+    actor_type: Option<HeaderValue>,
+    interaction_type: Option<HeaderValue>,
+    last_access: Option<HeaderValue>,
+    intent_type: Option<HeaderValue>,
+}
+
+impl Said {
+    /// By a request with these headers.
+    pub(crate) fn by(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).filter(|value| is_short(value)).cloned();
+        Self {
+            interaction_id: text(INTERACTION_ID).or_else(made_up),
+            actor_type: headers.get(ACTOR_TYPE).cloned(),
+            interaction_type: headers.get(INTERACTION_TYPE).cloned(),
+            last_access: text(LAST_ACCESS),
+            intent_type: text(INTENT_TYPE),
+        }
+    }
+
+    /// For the log, in its order: interaction id, actor type, interaction type, last access, intent type. Nothing that could be a secret or a
+    /// sentence: what is not as it should be is `other`, or left out.
+    pub(crate) fn recorded(&self) -> [Option<&str>; 5] {
+        let interaction = self.interaction_id.as_ref().and_then(|id| id.to_str().ok()).filter(|id| uuid::Uuid::try_parse(id).is_ok());
+        [
+            interaction,
+            self.actor_type.as_ref().map(who_waits),
+            self.interaction_type.as_ref().map(who_waits),
+            self.last_access.as_ref().map(|at| made_of(at, |byte| byte.is_ascii_digit() || b"TZ+-:.".contains(&byte))),
+            self.intent_type.as_ref().map(|intent| made_of(intent, |byte| byte.is_ascii_uppercase() || byte == b'_')),
+        ]
+    }
+}
+
+/// `user` or `batch`, in whatever case.
+fn who_waits(value: &HeaderValue) -> &'static str {
+    let is = |word: &str| value.as_bytes().eq_ignore_ascii_case(word.as_bytes());
+    match () {
+        () if is("user") => "user",
+        () if is("batch") => "batch",
+        () => "other",
+    }
+}
+
+/// A value, where it has no other bytes than such.
+fn made_of(value: &HeaderValue, is_good: fn(u8) -> bool) -> &str {
+    value.to_str().ok().filter(|text| text.bytes().all(is_good)).unwrap_or("other")
+}
+
+/// Bounded, and nothing that could look like another line or field of a log.
+fn is_short(value: &HeaderValue) -> bool {
+    value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn made_up() -> Option<HeaderValue> {
+    let id = uuid::Builder::from_random_bytes(random::unique()).into_uuid().hyphenated();
+    HeaderValue::from_str(id.encode_lower(&mut uuid::Uuid::encode_buffer())).ok()
+}
