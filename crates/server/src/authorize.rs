@@ -9,16 +9,16 @@ pub use request::{Rejected, read};
 
 use crate::app::App;
 use crate::consent::{self, Approval};
-use crate::continuation::{self, Posted};
 use crate::cookies::Browser;
 use crate::living_grants::LivingGrants;
 use crate::refused::Refused;
 use crate::request::page_form;
+use crate::respond::see_other;
 use crate::sandbox::grade;
 use crate::session;
 use crate::sign_in::{self, Attempt};
 use crate::ticket::{AuthorizationRequest, Purpose};
-use answer::{redirect_code, redirect_error};
+use answer::{LONGEST_LOCATION, redirect_code, redirect_error};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -40,34 +40,22 @@ const CONSENTS_AT_ONCE: u32 = 20;
 /// A page, where nothing is known that the browser may be sent back to.
 pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
     let app = &*app;
-    let now = app.clock.now();
     let query = uri.query().unwrap_or_default().as_bytes();
-    let browser = Browser::of(app, &headers);
     let form = read_form(app, query)?;
-    let Posted { request, prompt_none } = match form.get(continuation::PARAMETER) {
-        // A request of a client has at least a `client_id`, whatever else it has.
-        Some(_) if form.get("client_id").is_none() => continuation::read(app, &form, &browser, now).await?,
-        _ => match check(app, &form, now).await? {
-            Ok(checked) => checked,
-            Err(answer) => return Ok(*answer),
-        },
-    };
-    let answer = ask(app, &request, prompt_none, &browser, &headers, now).await;
-    answer.map_err(|refused| refused.linking_back(app, &request))
+    answer(app, &form, &headers).await
 }
 
-/// `POST /authorize`: as by GET, one redirect later.
+/// `POST /authorize`: as by GET, one redirect later. A form that another site posts carries none of our cookies (`SameSite=Lax`), the redirect after it does.
 ///
 /// # Errors
 /// As [`get`].
 pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
     let app = &*app;
-    let now = app.clock.now();
     let bytes = page_form(app, &headers, body).await?;
-    match check(app, &read_form(app, &bytes)?, now).await? {
-        Ok(checked) => continuation::send_on(app, None, &checked, now).await,
-        Err(answer) => Ok(*answer),
-    }
+    let form = read_form(app, &bytes)?;
+    let by_get = format!("/authorize?{}", form.encoded());
+    // What no address can hold is answered at once, and by nobody's session if another site has posted it.
+    if by_get.len() <= LONGEST_LOCATION { Ok(see_other(&by_get)) } else { answer(app, &form, &headers).await }
 }
 
 fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
@@ -79,29 +67,28 @@ fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
     form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))
 }
 
-/// A request that may be asked of the customer; else the redirect that says why not.
-async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Result<Posted, Box<Response>>, Refused> {
-    let redirect = |to: &AuthorizationRequest, error, reason| redirect_error(app, to, error, reason).map(|answer| Err(Box::new(answer)));
+async fn answer(app: &App, form: &Form<'_>, headers: &HeaderMap) -> Result<Response, Refused> {
+    let now = app.clock.now();
     let (mut request, prompt_none) = match read(app, form, now) {
         Ok(checked) => checked,
         Err(Rejected::Page(message, reason)) => return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason)),
-        Err(Rejected::Redirect(to, error, reason)) => return redirect(&to, error, reason),
+        Err(Rejected::Redirect(to, error, reason)) => return redirect_error(app, &to, error, reason),
     };
     if let Some(hint) = form.get("id_token_hint") {
         let heeded = hint::heed(app, &mut request, hint).await;
         let heeded = heeded.map_err(|error| Refused::unavailable_page(app, error).linking_back(app, &request))?;
         if let Err((error, reason)) = heeded {
-            return redirect(&request, error, reason);
+            return redirect_error(app, &request, error, reason);
         }
     }
-    Ok(Ok(Posted { request, prompt_none }))
+    let asked = ask(app, &request, prompt_none, headers, now).await;
+    asked.map_err(|refused| refused.linking_back(app, &request))
 }
 
 async fn ask(
     app: &App,
     request: &AuthorizationRequest,
     prompt_none: bool,
-    browser: &Browser,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Response, Refused> {
@@ -115,6 +102,7 @@ async fn ask(
     if prompt_none {
         return without_asking(app, request, session, now).await;
     }
+    let browser = &Browser::of(app, headers);
     let response = match session {
         Some(session) => consent::page(app, request, &session, browser, now).await?,
         None => {

@@ -358,7 +358,7 @@ async fn allow(
         let hint = request.login_hint.as_deref();
         let attempt = if ticket.is_old { Attempt::again(hint, Failed::Old) } else { Attempt::first(hint) };
         let to_sign_in = SignInAgain { purpose: Purpose::Authorize(Box::new(begun)), attempt };
-        return send_on(app, Some(browser), &to_sign_in, now).await;
+        return send_on(app, browser, &to_sign_in, now).await;
     };
     let offered = accounts_of(app, &session).await?;
     let chosen: HashSet<&str> = form.all("account").collect();
@@ -371,7 +371,7 @@ async fn allow(
         let chosen = chosen.iter().filter(|_| same_customer).map(|id| (*id).to_owned()).collect();
         let at = if ticket.is_old { now } else { now_shown.at };
         let again = Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
-        send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await
+        send_on(app, browser, &ToConsent { request: begun.clone(), again }, now).await
     };
     let mut changes = match shown {
         None => vec![app.locale.text("changed-other")],

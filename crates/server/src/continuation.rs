@@ -14,33 +14,27 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_core::clock::{DAY, Seconds, Timestamp};
+use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
 use counterfoil_core::form::Form;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::random;
 use counterfoil_store::HalfDone;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// The parameter that names one.
 pub const PARAMETER: &str = "continue";
 
-/// Seconds for which such a page can be reloaded. What it shows is made anew each time.
-const LIFETIME: Seconds = DAY;
+/// How many are kept in a second of those that need no proof of anything: whoever posts a thousand wrong passwords a second must not fill the store.
+const MOST_IN_A_SECOND: u32 = 20;
 
 /// What a page goes on with.
 pub trait Continuation: Serialize + DeserializeOwned {
     /// The path of the page.
     const PATH: &str;
-}
-
-/// An authorization request that was posted: a form that another site posts carries no cookies of ours (`SameSite=Lax`), the redirect after it does.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Posted {
-    /// The request.
-    pub request: AuthorizationRequest,
-    /// Whether nobody must be asked (`prompt=none`).
-    pub prompt_none: bool,
+    /// Seconds for which the page can be reloaded. What it shows is made anew each time.
+    const LIFETIME: Seconds;
 }
 
 /// A sign-in that did not succeed, or that must be done once more.
@@ -61,37 +55,51 @@ pub struct ToConsent {
     pub again: Option<ShownAgain>,
 }
 
-impl Continuation for Posted {
-    const PATH: &str = "/authorize";
-}
-
 impl Continuation for SignInAgain {
     const PATH: &str = "/sign-in";
+    const LIFETIME: Seconds = 4 * HOUR;
 }
 
 impl Continuation for ToConsent {
     const PATH: &str = "/consent";
+    const LIFETIME: Seconds = DAY;
 }
 
 fn key_of(number: &[u8; 16]) -> [u8; 32] {
     MacKey::new(number).mac(&[b"continuation"])
 }
 
-/// Sends the browser on: `browser`, or whichever follows where there is none.
+/// Sends the browser on.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn send_on<C: Continuation>(app: &App, browser: Option<&Browser>, next: &C, now: Timestamp) -> Result<Response, Refused> {
+pub async fn send_on<C: Continuation>(app: &App, browser: &Browser, next: &C, now: Timestamp) -> Result<Response, Refused> {
     let number = random::bytes::<16>();
     let half_done = HalfDone {
-        browser: browser.map(|browser| Browser::hash_of(browser.newest_name())),
+        browser: Browser::hash_of(browser.newest_name()),
         kind: C::PATH.trim_start_matches('/').to_owned(),
         // These types always serialise.
         document: serde_json::to_string(next).unwrap_or_default(),
-        expires_at: now.plus(LIFETIME),
+        expires_at: now.plus(C::LIFETIME),
     };
     app.store.keep_half_done(key_of(&number), half_done).await.map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(see_other(&format!("{}?{PARAMETER}={}", C::PATH, URL_SAFE_NO_PAD.encode(number))))
+}
+
+/// How many were kept in the second that it is.
+#[derive(Debug, Default)]
+pub struct Budget(Mutex<(Option<Timestamp>, u32)>);
+
+impl Budget {
+    /// Whether one more may be kept.
+    pub fn take(&self, now: Timestamp) -> bool {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != Some(now) {
+            *kept = (Some(now), 0);
+        }
+        kept.1 += 1;
+        kept.1 <= MOST_IN_A_SECOND
+    }
 }
 
 /// What the page at `C::PATH` goes on with.
@@ -106,7 +114,7 @@ pub async fn read<C: Continuation>(app: &App, query: &Form<'_>, browser: &Browse
     let Some(half_done) = found.filter(|found| found.kind == C::PATH.trim_start_matches('/')) else {
         return Err(refuse("what the page goes on with is not known, or was known too long ago"));
     };
-    if half_done.browser.is_some_and(|hash| !browser.names().any(|name| Browser::hash_of(name) == hash)) {
+    if !browser.names().any(|name| Browser::hash_of(name) == half_done.browser) {
         return Err(refuse("what the page goes on with is another browser's"));
     }
     serde_json::from_str(&half_done.document).map_err(|_| refuse("what the page goes on with was written by another version"))

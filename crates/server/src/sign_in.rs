@@ -161,7 +161,10 @@ async fn sign_in(
     let once_more = async |purpose: Purpose, failed: Failed, reason: &str| {
         let filled_in = if username.len() <= LONGEST_NAME { username } else { "" };
         let attempt = Attempt { username: filled_in.to_owned(), connector: connector.clone(), failed: Some(failed) };
-        let mut response = send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await?;
+        let mut response = match app.sign_ins_again.take(now) {
+            true => send_on(app, browser, &SignInAgain { purpose, attempt }, now).await?,
+            false => page(app, &purpose, browser, now, &attempt),
+        };
         response.extensions_mut().insert(crate::observe::Seen { reason: Some(reason.to_owned()), ..Default::default() });
         Ok(response)
     };
@@ -199,7 +202,7 @@ async fn sign_in(
     let (mut response, authenticated_at) = match purpose {
         Purpose::Authorize(request) => {
             let authenticated_at = request.signed_in_at(now);
-            (send_on(app, Some(browser), &ToConsent { request: *request, again: None }, now).await?, authenticated_at)
+            (send_on(app, browser, &ToConsent { request: *request, again: None }, now).await?, authenticated_at)
         }
         Purpose::ConnectedApps => (see_other("/connected-apps"), now),
     };

@@ -15,7 +15,7 @@ use url::Url;
 
 /// The longest address that a browser is sent back to, in bytes: what nginx takes of all headers of an answer, a page of memory of 4 KiB, without those
 /// that are beside it.
-const LONGEST_LOCATION: usize = 3600;
+pub const LONGEST_LOCATION: usize = 3600;
 /// The longest `state` that a form gives back, in bytes.
 const LONGEST_POSTED_STATE: usize = 4096;
 /// Bytes of an answer beside the redirect URI, state and issuer: a code, or an error in words.

@@ -12,7 +12,6 @@ impl Sqlite {
     pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
         self.writer.queue(move |batch| {
             let HalfDone { browser, kind, document, expires_at } = &half_done;
-            let browser = browser.as_ref().map_or(&[][..], |hash| hash);
             batch
                 .db
                 .prepare_cached("INSERT OR IGNORE INTO \"authorization\" VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -26,8 +25,7 @@ impl Sqlite {
             .reader()?
             .prepare_cached("SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = ?1 AND expires_at > ?2")?
             .query_row(params![id, now.unix()], |row| {
-                let browser: Vec<u8> = row.get(0)?;
-                Ok(HalfDone { browser: browser.try_into().ok(), kind: row.get(1)?, document: row.get(2)?, expires_at: time(row, 3)? })
+                Ok(HalfDone { browser: row.get(0)?, kind: row.get(1)?, document: row.get(2)?, expires_at: time(row, 3)? })
             })
             .optional()
             .map_err(named("authorization", "of a page"))
