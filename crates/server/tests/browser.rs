@@ -217,6 +217,27 @@ async fn an_app_may_lead_on_to_wherever_it_likes() {
 }
 
 #[tokio::test]
+async fn a_request_that_another_site_posts_finds_the_session() {
+    let sandbox = Sandbox::start().await;
+    let browser = Browser::start().await;
+    browser.walk(&request(&sandbox, &[])).await;
+    browser.sees(CODE_ARRIVED).await;
+    let (elsewhere, _told) = app_elsewhere().await;
+    browser.open(&elsewhere.replace("127.0.0.1", "localhost")).await;
+    let post = "const form = Object.assign(document.createElement('form'), { method: 'post', action: arguments[0] });\
+        for (const [name, value] of new URL(arguments[0]).searchParams) {\
+            form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }));\
+        }\
+        form.action = form.action.split('?')[0];\
+        document.body.append(form);\
+        form.submit();";
+    browser.tab.execute(post, vec![json!(request(&sandbox, &[]))]).await.unwrap();
+    browser.choose(&["c1-card", "c1-checking"]).await;
+    browser.click("#allow").await;
+    assert_code_is_good(&browser, &sandbox).await;
+}
+
+#[tokio::test]
 async fn going_back_shows_pages_and_no_error_of_the_browser() {
     let sandbox = Sandbox::start().await;
     let browser = Browser::start().await;
