@@ -44,8 +44,9 @@ pub(crate) struct Connections {
     pub(crate) limit: Option<usize>,
 }
 
-/// How long a server goes on that was told to stop: two looks of a load balancer that looks every two seconds.
-const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+/// How long a server goes on that was told to stop. Load balancers have noticed by then; and nginx, which does not look, leaves a node that it could not
+/// reach aside for as long: where nodes are replaced one by one, it takes the first one up again before the second one is gone.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(10);
 
 /// The file as it is written. It may hold a password, so it is not to be printed.
 #[derive(Default, Deserialize)]

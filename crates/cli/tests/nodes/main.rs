@@ -9,6 +9,7 @@ mod failover;
 mod first_start;
 mod keys;
 mod load;
+mod nginx;
 mod outage;
 mod rolling_restart;
 mod sandboxes;
