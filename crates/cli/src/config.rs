@@ -142,7 +142,8 @@ struct ShutdownFile {
 
 /// A number, kept as it would come from the environment.
 fn number<'de, D: serde::Deserializer<'de>>(file: D) -> Result<Option<String>, D::Error> {
-    i64::deserialize(file).map(|number| Some(number.to_string()))
+    let number = i64::deserialize(file).map_err(|_| serde::de::Error::custom("this must be a number, without quotes"))?;
+    Ok(Some(number.to_string()))
 }
 
 /// A setting that the environment may give: where it stands in the file, and where to put it.

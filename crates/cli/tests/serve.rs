@@ -196,6 +196,9 @@ async fn the_log_is_json_and_names_no_secret() {
     server.post("/token", &[("client_id", "shop"), ("client_secret", &secret), ("recognisable-parameter", "recognisable-value")]).await;
     server.post_as(shop, "/token", &[("grant_type", "authorization_code"), ("code", "recognisable-code")]).await;
     server.bearer("/accounts", "recognisable.bearer.token").await;
+    let said =
+        server.http.get(server.url("/accounts")).header("FDX-API-Actor-Type", "BATCH").header("x-akoya-interaction-type", "recognisable");
+    setting::send(said).await;
     server.revoke(shop, &second.refresh_token).await;
     let rotated = live.admin("client rotate-secret shop --json").json()["client_secret"].as_str().unwrap().to_owned();
     let log = setting::wait_until("the line of the revocation", || Some(server.log()).filter(|log| log.contains("/revoke")));
@@ -213,6 +216,8 @@ async fn the_log_is_json_and_names_no_secret() {
     let refused = lines.iter().find(|line| line["reason"].as_str().is_some_and(|reason| reason.contains("was claimed"))).unwrap();
     assert_eq!((&refused["route"], &refused["status"], &refused["client"]), (&json!("/token"), &json!(400), &json!("shop")));
     assert_eq!(refused["grant"], grant.as_str());
+    let said: Vec<_> = lines.iter().filter(|line| line["actor_type"] == "batch").collect();
+    assert_eq!((said.len(), &said[0]["interaction_type"], &said[0]["route"]), (1, &json!("other"), &json!("/accounts")));
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()));
 }
 

@@ -71,10 +71,55 @@ fn made_of(value: &HeaderValue, is_good: fn(u8) -> bool) -> &str {
 
 /// Bounded, and nothing that could look like another line or field of a log.
 fn is_short(value: &HeaderValue) -> bool {
-    value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    !value.is_empty() && value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 fn made_up() -> Option<HeaderValue> {
     let id = uuid::Builder::from_random_bytes(random::unique()).into_uuid().hyphenated();
     HeaderValue::from_str(id.encode_lower(&mut uuid::Uuid::encode_buffer())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(name: HeaderName, value: &str) -> [Option<String>; 5] {
+        let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]);
+        let mut recorded = Said::by(&headers).recorded().map(|value| value.map(str::to_owned));
+        // Made up unless it was said.
+        recorded[0] = recorded[0].take().filter(|id| id == value);
+        recorded
+    }
+
+    #[test]
+    fn what_is_recorded_is_known_or_bounded() {
+        let long = "9".repeat(LONGEST + 1);
+        let id = "0b6a2e2c-6f3e-4f0a-9c1b-2f6a7f1f0c11";
+        for (at, name, value, wanted) in [
+            (0, INTERACTION_ID, id, Some(id)),
+            (0, INTERACTION_ID, "cfr_recognisable", None),
+            (1, ACTOR_TYPE, "USER", Some("user")),
+            (1, ACTOR_TYPE, "Batch", Some("batch")),
+            (1, ACTOR_TYPE, &long, Some("other")),
+            (2, INTERACTION_TYPE, "batch", Some("batch")),
+            (2, INTERACTION_TYPE, "cfr_recognisable", Some("other")),
+            (3, LAST_ACCESS, "2026-11-30T21:56:24Z", Some("2026-11-30T21:56:24Z")),
+            (3, LAST_ACCESS, "yesterday", Some("other")),
+            (3, LAST_ACCESS, &long, None),
+            (4, INTENT_TYPE, "ACCOUNT_VERIFICATION", Some("ACCOUNT_VERIFICATION")),
+            (4, INTENT_TYPE, "cfr_recognisable", Some("other")),
+        ] {
+            let mut all = [None, None, None, None, None];
+            all[at] = wanted.map(str::to_owned);
+            assert_eq!(recorded(name, value), all, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_interaction_id_that_is_not_short_is_replaced() {
+        for (sent, kept) in [("any-short-id", true), ("", false), (&*"x".repeat(LONGEST + 1), false), ("two words", false)] {
+            let headers = HeaderMap::from_iter([(INTERACTION_ID, HeaderValue::from_str(sent).unwrap())]);
+            assert_eq!(Said::by(&headers).interaction_id.unwrap() == sent, kept, "{sent}");
+        }
+    }
 }

@@ -10,8 +10,9 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{StoreAddress, StoreKind};
 use counterfoil_testing::{fresh_database, psql};
+use reqwest::Method;
 use serde_json::{Value, json};
-use setting::{RECIPIENT, Sandbox, Setting, Tokens, claims};
+use setting::{RECIPIENT, Sandbox, Setting, Tokens, claims, send};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use visitor::{Visitor, forms, heading, redirected};
@@ -173,6 +174,13 @@ async fn a_large_step_that_lasts(system: System) {
         let refused = server.refresh(RECIPIENT, &tokens.refresh_token).await;
         refused.is(503, json!({ "error": "temporarily_unavailable" }));
         assert_eq!(refused.header("retry-after"), "1");
+        // A page of a client sees that too.
+        let page = |method| server.http.request(method, server.url("/token")).header("origin", "http://localhost:3000");
+        let preflight = page(Method::OPTIONS).header("access-control-request-method", "POST");
+        for (answer, status) in [(send(page(Method::POST)).await, 503), (send(preflight).await, 200)] {
+            let seen = (answer.status.as_u16(), answer.header("access-control-allow-origin"));
+            assert_eq!(seen, (status, "http://localhost:3000"), "{answer:?}");
+        }
         server.accounts(&tokens.id_token).await.is(503, json!({ "code": 501, "message": "Subsystem unavailable" }));
         assert_eq!(server.bearer("/userinfo", &tokens.access_token).await.status, 503);
         assert_eq!(server.get("/authorize").await.status, 503);

@@ -11,13 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
 /// The longest line, in bytes: room for the accounts of a customer.
 const LONGEST_LINE: u64 = 16 << 20;
 /// The longest path that a socket may have, in bytes.
 const LONGEST_PATH: usize = 107;
-/// How long the other side may take to send its line.
+/// How long the other side may take to send its line, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many commands are answered at once; others wait. Each takes a file of those that are kept back for them.
+const AT_ONCE: usize = 8;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,15 +96,21 @@ pub(crate) async fn answer(app: Arc<App>, socket: AdminSocket) {
         Ok(meta) => meta.uid(),
         Err(error) => return tracing::error!(%error, "the admin socket is gone; admin commands can't reach this server"),
     };
-    loop {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    // Never closed.
+    while let Ok(permit) = room.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) if stream.peer_cred().is_ok_and(|peer| peer.uid() == owner || peer.uid() == 0) => {
-                tokio::spawn(converse(app.clone(), stream));
+                let app = app.clone();
+                tokio::spawn(async move {
+                    converse(app, stream).await;
+                    drop(permit);
+                });
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the admin socket could not take a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -110,7 +120,7 @@ async fn converse(app: Arc<App>, stream: UnixStream) {
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(LONGEST_LINE));
-    let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await else { return };
+    let Ok(Ok(_)) = timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await else { return };
     let reply = match serde_json::from_slice::<Command>(&line) {
         // Carried out to its end even where the other side goes away.
         Ok(command) => match tokio::spawn(async move { execute(&app, command).await }).await {
@@ -122,7 +132,7 @@ async fn converse(app: Arc<App>, stream: UnixStream) {
     };
     if let Ok(mut text) = serde_json::to_vec(&reply) {
         text.push(b'\n');
-        let _ = writer.write_all(&text).await;
+        let _ = timeout(PATIENCE, writer.write_all(&text)).await;
     }
 }
 
