@@ -2,6 +2,7 @@
 //! on hyper: axum-server knows no bound on connections, one time-out for idle connections and slow heads, and no way to keep a listener open
 //! while answers already say `Connection: close`.
 
+mod body;
 mod connection;
 mod counts;
 mod timed;
@@ -12,6 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request};
+use body::RequestBody;
 use connection::{Connection, Told};
 pub(crate) use counts::ConnectionCounts;
 use futures_util::FutureExt;
@@ -293,10 +295,10 @@ async fn converse(entry: &Entry, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let Entry { shared, connection, .. } = entry;
     let service = service_fn(|request: Request<Incoming>| {
         connection.is_busy_now();
-        let answer = shared.router.clone().call(request.map(Body::new));
+        let answer = shared.router.clone().call(request.map(|body| Body::new(RequestBody::new(body, connection))));
         async move {
             let Ok(mut response) = answer.await;
-            if shared.app.is_stopping() {
+            if shared.app.is_stopping() || connection.is_unread() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             connection.is_answered_now();

@@ -158,6 +158,24 @@ async fn a_head_has_32_kib_at_the_most() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_with_a_body_that_was_not_read() {
+    let sandbox = Sandbox::start().await;
+    let post = |path: &str, more: &str| format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: 4\r\n\r\na=b&");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    for (request, is_last) in [
+        (post("/token", form), false),
+        (post("/userinfo", form), false),
+        (post("/userinfo", ""), true),
+        (post("/nowhere", form), true),
+        (LIVE.to_owned(), false),
+        (format!("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"), false),
+    ] {
+        let head = Raw::connect(&sandbox).await.ask(&request).await;
+        assert_eq!(head.contains("connection: close"), is_last, "{request}{head}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_readable_while_its_body_is_still_sent() {
     let sandbox = Sandbox::start().await;
     for _ in 0..20 {

@@ -3,7 +3,7 @@
 use super::Bounds;
 use futures_util::task::AtomicWaker;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Context;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,6 +44,8 @@ pub(super) struct Connection {
     phase: AtomicU8,
     /// In microseconds since [`BASE`].
     since: AtomicU64,
+    /// Whether the body of the request was not read to its end.
+    unread: AtomicBool,
     /// A [`Told`].
     told: AtomicU8,
     task: AtomicWaker,
@@ -52,8 +54,13 @@ pub(super) struct Connection {
 impl Connection {
     /// A new one.
     pub(super) fn new() -> Self {
-        let connection =
-            Self { phase: AtomicU8::new(NEW), since: AtomicU64::default(), told: AtomicU8::default(), task: AtomicWaker::new() };
+        let connection = Self {
+            unread: AtomicBool::new(false),
+            phase: AtomicU8::new(NEW),
+            since: AtomicU64::default(),
+            told: AtomicU8::default(),
+            task: AtomicWaker::new(),
+        };
         connection.begin(NEW);
         connection
     }
@@ -106,6 +113,15 @@ impl Connection {
     /// Nothing more will be written.
     pub(super) fn is_ending_now(&self) {
         self.begin(ENDING);
+    }
+
+    /// Whether there is something left of the body of the request.
+    pub(super) fn has_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// By when something must come in.

@@ -1,0 +1,43 @@
+//! The body of a request, and whether it was read to its end: an answer to one that was not is the last of its connection and has to say so, or a
+//! proxy sends its next request to where nobody reads it.
+
+use super::connection::Connection;
+use axum::body::{Bytes, HttpBody};
+use hyper::body::{Frame, Incoming, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The body of a request that came in by a connection.
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    connection: Arc<Connection>,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, connection: &Arc<Connection>) -> Self {
+        connection.has_unread(!incoming.is_end_stream());
+        Self { incoming, connection: connection.clone() }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if frame.is_none() || self.incoming.is_end_stream() {
+            self.connection.has_unread(false);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
