@@ -168,7 +168,7 @@ async fn a_connection_ends_with_a_body_that_was_not_read() {
         (post("/userinfo", ""), true),
         (post("/nowhere", form), true),
         (LIVE.to_owned(), false),
-        (format!("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"), false),
+        ("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".to_owned(), false),
     ] {
         let head = Raw::connect(&sandbox).await.ask(&request).await;
         assert_eq!(head.contains("connection: close"), is_last, "{request}{head}");
