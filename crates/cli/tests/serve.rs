@@ -290,19 +290,22 @@ fn a_path_too_long_for_the_socket_is_said_before_it_is_ready() {
     let live = Live::new();
     let long = live.path(&"x".repeat(100));
     std::fs::create_dir(&long).unwrap();
-    finish(live.command().env("COUNTERFOIL_STORE", format!("sqlite:{}/c.db", long.display())), "")
-        .refused(1, &["admin socket", "107", "shorter"]);
+    let store = format!("sqlite:{}/c.db", long.display());
+    finish(live.command().env("COUNTERFOIL_STORE", &store), "").refused(1, &["admin socket", "107", "shorter"]);
+    finish(live.command().arg("--check").env("COUNTERFOIL_STORE", &store), "").refused_with(1, &["admin socket", "107", "shorter"]);
 }
 
 #[test]
 fn the_example_configuration_is_good() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/counterfoil.toml");
-    run(&["serve", "--check", "--config", example.to_str().unwrap()]).says(&["the settings are good"]);
+    // Its directories are another machine's.
+    let settings_of = |path: &Path| run(&["serve", "--check", "--config", path.to_str().unwrap()]).stdout;
+    assert!(settings_of(&example).contains("the settings are good"));
     // What is commented out is good too.
     let text: String =
         std::fs::read_to_string(&example).unwrap().lines().map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line))).collect();
     assert!(text.contains("\n[tls]\n"));
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("all.toml"), text).unwrap();
-    run(&["serve", "--check", "--config", dir.path().join("all.toml").to_str().unwrap()]).says(&["the settings are good"]);
+    assert!(settings_of(&dir.path().join("all.toml")).contains("the settings are good"));
 }

@@ -8,7 +8,7 @@ mod socket;
 
 pub use check::{Announced, Checked};
 pub(crate) use socket::answer;
-pub use socket::{AdminSocket, SocketError, ask, listen_beside, path_beside};
+pub use socket::{AdminSocket, SocketError, ask, check_path_beside, listen_beside, path_beside};
 
 use crate::app::App;
 use crate::follow::REACHES_ALL_WITHIN;

@@ -146,6 +146,31 @@ impl Keys {
         file::path_in(directory).try_exists().unwrap_or(true)
     }
 
+    /// Whether [`Keys::open`] would find keys in `directory`; where it would make some, whether it could. Makes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError`], as [`Keys::open`] would give it.
+    pub fn look(directory: &Path, issuer: &str, now: Timestamp) -> Result<bool, KeysError> {
+        if Self::are_at(directory) {
+            return Self::open(directory, issuer, now).map(|_| true);
+        }
+        file::could_be_made(directory).map(|()| false)
+    }
+
+    /// Whether [`Keys::in_store`] could use what the store holds, with the key in `directory`; where it would make one, whether it could. Makes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError`], as [`Keys::in_store`] would give it.
+    pub fn look_in_store(stored: Option<&StoredKeys>, directory: &Path, issuer: &str) -> Result<(), KeysError> {
+        let Some(stored) = stored else { return in_store::could_be_made(directory) };
+        if !directory.exists() {
+            let problem = "the directory is missing, and the keys in the store can't be read without the key in it".into();
+            return Err(KeysError::File { path: directory.to_owned(), problem });
+        }
+        let file = Sealing::under(directory, false)?.open(stored, issuer)?;
+        Ring::new(&file, issuer).map(drop)
+    }
+
     /// The keys as they are now.
     pub fn ring(&self) -> Arc<Ring> {
         self.ring.load_full()

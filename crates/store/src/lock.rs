@@ -17,6 +17,15 @@ pub(crate) fn file_of(path: &Path) -> PathBuf {
 }
 
 impl Lock {
+    /// Who has the store at `path`, if somebody has; makes nothing.
+    pub(crate) fn holder(path: &Path) -> Option<String> {
+        let mut file = File::open(file_of(path)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
+            _ => None,
+        }
+    }
+
     /// Takes the lock of the store at `path` for `holder`.
     pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
         let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
@@ -25,10 +34,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
-                return Err(OpenError::InUse { path: path.to_owned(), holder });
+                return Err(OpenError::InUse { path: path.to_owned(), holder: read_holder(&mut file) });
             }
             Err(TryLockError::Error(e)) => return Err(not_writable(e)),
         }
@@ -36,4 +42,10 @@ impl Lock {
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{holder}, process {}", std::process::id()));
         Ok(Self(file))
     }
+}
+
+fn read_holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() }
 }

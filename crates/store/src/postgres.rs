@@ -14,6 +14,7 @@ mod grants;
 mod half_done;
 mod identity;
 mod indexes;
+pub(crate) mod look;
 mod loss;
 mod old_grants;
 mod pool;

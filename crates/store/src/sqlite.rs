@@ -11,6 +11,7 @@ mod fill;
 pub(crate) mod grants;
 mod half_done;
 mod log_file;
+pub(crate) mod look;
 mod loss;
 mod old_grants;
 mod reader;

@@ -1,5 +1,8 @@
 //! `counterfoil serve`.
 
+mod check;
+mod permissions;
+
 use crate::config::{Config, Connections};
 use crate::process::{self, Signals, block_on};
 use crate::{Failure, log, output};
@@ -24,7 +27,7 @@ pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Check the settings and do nothing else
+    /// Check the settings and all else that a start would need, list what is wrong, and do nothing else; a server may run meanwhile
     #[arg(long)]
     check: bool,
     /// Start although this machine's clock is behind the last use of the store, years ahead of it, or not the database's: it is right
@@ -53,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::check(&config.log)?;
     if arguments.check {
         output::say("the settings are good");
-        return Ok(());
+        return block_on(async move { check::run(&config, arguments.accept_clock).await });
     }
     log::start(log::Format::Json, &config.log)?;
     block_on(async move {
@@ -68,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
         let app = open_app(&config, "counterfoil serve", clock, None).await?;
+        permissions::check(&config.store)?;
         app.metrics.tell_of_log(log::counts);
         let admin = match &config.store {
             StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
@@ -131,15 +135,7 @@ pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart, o
         OpenError::InUse { .. } => Failure::InUse(error.to_string()),
         _ => Failure::failed(error),
     })?;
-    check_clock(&clock, &store, at_start).await.map_err(|problem| {
-        problem.advised(|doubt| match doubt {
-            Doubt::Behind { .. } => {
-                "If the clock is right, the store was used while a clock was ahead: `counterfoil clock repair` mends what that has left, and \
-                 `serve --accept-clock` goes on without"
-            }
-            Doubt::Ahead { .. } | Doubt::Database { .. } => "If the clock is right, `serve --accept-clock` or `counterfoil clock accept` says so",
-        })
-    })?;
+    check_clock(&clock, &store, at_start).await.map_err(|problem| problem.advised(about_clock))?;
     let keys = open_keys(Some(&config.keys), &store, &issuer, clock.now()).await?;
     let settings = config.settings.clone();
     let app = match only_client {
@@ -147,6 +143,19 @@ pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart, o
         Some(id) => App::about_client(id.to_owned(), settings, store, keys, clock).await,
     };
     app.map(Arc::new).map_err(Failure::failed)
+}
+
+/// What to do where this machine's clock is doubted.
+fn about_clock(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Behind { .. } => {
+            "If the clock is right, the store was used while a clock was ahead: `counterfoil clock repair` mends what that has left, and \
+             `serve --accept-clock` goes on without"
+        }
+        Doubt::Ahead { .. } | Doubt::Database { .. } => {
+            "If the clock is right, `serve --accept-clock` or `counterfoil clock accept` says so"
+        }
+    }
 }
 
 /// Why this machine's clock is not gone by.
@@ -193,15 +202,7 @@ pub(crate) async fn open_keys(directory: Option<&Path>, store: &Store, issuer: &
             () => None,
         };
         if let Some(what) = holds {
-            return Err(Failure::failed(match apart {
-                Some(directory) => format!(
-                    "there are no keys in {}, but the store holds {what} made with some: restore them from a backup",
-                    directory.display()
-                ),
-                None => {
-                    format!("there are no keys in the store, but {what} made with some: restore the database from a backup that holds both")
-                }
-            }));
+            return Err(Failure::Failed(keys_lost(apart, what)));
         }
     }
     match apart {
@@ -209,4 +210,14 @@ pub(crate) async fn open_keys(directory: Option<&Path>, store: &Store, issuer: &
         None => Keys::in_store(store, directory, issuer, now).await,
     }
     .map_err(Failure::failed)
+}
+
+/// That there are no keys although the store holds `what` was made with some. Those of a shared store would be in it.
+fn keys_lost(apart: Option<&Path>, what: &str) -> String {
+    match apart {
+        Some(directory) => {
+            format!("there are no keys in {}, but the store holds {what} made with some: restore them from a backup", directory.display())
+        }
+        None => format!("there are no keys in the store, but {what} made with some: restore the database from a backup that holds both"),
+    }
 }

@@ -66,6 +66,15 @@ impl Done {
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }
 
+    /// The same where something may have been said on stdout before.
+    #[track_caller]
+    pub fn refused_with(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
+        }
+    }
+
     /// Holds words on stdout against what is expected.
     #[track_caller]
     pub fn says(&self, words: &[&str]) {
@@ -140,6 +149,11 @@ impl Server {
     /// A sandbox on a free port.
     pub fn sandbox(arguments: &[&str]) -> Self {
         Self::spawn(counterfoil(&[&["sandbox", "--listen", "127.0.0.1:0"], arguments].concat()))
+    }
+
+    /// A sandbox at an address that is known.
+    pub fn sandbox_at(address: &str) -> Self {
+        Self::spawn(counterfoil(&["sandbox", "--listen", address]))
     }
 
     /// A sandbox that keeps its state.

@@ -63,6 +63,21 @@ pub struct AdminSocket {
     pub(crate) path: PathBuf,
 }
 
+/// Checks that a socket can have the path that it would have beside the store at `store`.
+///
+/// # Errors
+/// What to do, in words for the operator.
+pub fn check_path_beside(store: &Path) -> Result<(), String> {
+    let path = path_beside(store);
+    match path.as_os_str().len() {
+        ..=LONGEST_PATH => Ok(()),
+        _ => Err(format!(
+            "the path of the admin socket, {}, is longer than {LONGEST_PATH} bytes: give the store a shorter path",
+            path.display()
+        )),
+    }
+}
+
 /// Listens beside the store at `store`. Whoever calls holds the store's lock, so a socket that is there already is a dead server's.
 ///
 /// # Errors
@@ -78,12 +93,9 @@ pub fn listen_beside(store: &Path) -> Result<AdminSocket, String> {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     };
+    check_path_beside(store)?;
     match bind() {
         Ok(listener) => Ok(AdminSocket { listener, path }),
-        Err(_) if path.as_os_str().len() > LONGEST_PATH => Err(format!(
-            "the path of the admin socket, {}, is longer than {LONGEST_PATH} bytes: give the store a shorter path",
-            path.display()
-        )),
         Err(e) => Err(format!("the admin socket {} can't be made: {e}", path.display())),
     }
 }

@@ -10,6 +10,7 @@ use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::text_file;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -224,6 +225,20 @@ pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700),
         Err(e) => Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),
     }
+}
+
+/// Whether keys could be made in `directory`, or it with them.
+pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
+    let is_there = directory.exists();
+    if is_there {
+        check_mode(directory, 0o700)?;
+    }
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let to_be_written = if is_there { directory } else { parent };
+    accessat(CWD, to_be_written, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|e| KeysError::File {
+        path: directory.to_owned(),
+        problem: format!("no keys can be made: {}: {e}", to_be_written.display()),
+    })
 }
 
 /// The key file in `directory`.

@@ -27,6 +27,14 @@ pub(super) enum Sealing {
     InTheClear,
 }
 
+/// Whether a key could be made in `directory`, or is there and can be used.
+pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
+    match directory.join(NAME).exists() {
+        true => Sealing::under(directory, false).map(drop),
+        false => super::file::could_be_made(directory),
+    }
+}
+
 impl Sealing {
     /// Sealing under the key in `directory`, which is made where there is none and `may_make` allows it: nothing is sealed yet then.
     pub(super) fn under(directory: &Path, may_make: bool) -> Result<Self, KeysError> {

@@ -48,6 +48,19 @@ pub(super) async fn take(connection: &mut Connection, store: &str, options: &Ope
     check(client, store, options).await
 }
 
+/// Whether there is a store, one that [`take`] would go on with; changes nothing.
+pub(super) async fn is_there(client: &Client, store: &str, options: &OpenOptions) -> Result<bool, OpenError> {
+    let failed = |trouble: Trouble| trouble.at_start(store);
+    match schema(client).await.map_err(failed)? {
+        None if has_table(client, "meta").await.map_err(failed)? => Err(foreign(store)),
+        None => Ok(false),
+        Some(found) => {
+            refuse_unreadable(client, found, store).await?;
+            check(client, store, options).await.map(|()| true)
+        }
+    }
+}
+
 /// The newest schema that this program knows.
 pub(super) fn known_schema() -> u32 {
     let newest = migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();

@@ -26,7 +26,7 @@ const FORGET_ACCEPTED: &str =
     "DELETE FROM meta WHERE key = 'clock_accepted' AND abs(extract(epoch FROM clock_timestamp())::bigint - $1) <= $2";
 
 /// What the store knows of time, in one row. A sandbox's grants are dated by a clock that was moved, and say nothing.
-const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+pub(super) const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
     (SELECT value::bigint FROM meta WHERE key = 'clock_accepted'), (SELECT value::bigint FROM meta WHERE key = 'newest_moment'), \
     CASE kind.value WHEN 'live' THEN (SELECT max(grant_id) FROM terms) END, CASE kind.value WHEN 'live' THEN (SELECT max(hour) FROM audit) END, \
     CASE kind.value WHEN 'live' THEN greatest((SELECT max(created_at) FROM client), (SELECT max(last_used_at) FROM client_secret)) END \
@@ -50,19 +50,21 @@ async fn clock(write: &mut Write<'_>) -> Result<i64, Trouble> {
     row.map_or(Err(Trouble::Late), |row| Columns::of(&row, "clock").get(0))
 }
 
+/// Reads the row of [`KNOWN`].
+pub(super) fn known(columns: &Columns<'_>) -> Result<Known, Trouble> {
+    let number = |at| columns.get::<Option<i64>>(at);
+    let of_grant = number(3)?.and_then(GrantId::from_number).map(GrantId::made_at);
+    // Of a store that was last used by a version that noted nothing.
+    let of_rows = of_grant.max(number(4)?.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))));
+    let of_rows = of_rows.max(number(5)?.map(Timestamp::from_unix));
+    let database = Database { wall: columns.get(0)?, accepted: number(1)?.unwrap_or(0) };
+    Ok(Known { newest: number(2)?.map(Timestamp::from_unix).or(of_rows), database: Some(database) })
+}
+
 impl Postgres {
     pub(crate) async fn known_time(&self) -> Result<Known, StoreError> {
         let rows = self.rows(KNOWN, &[]).await?;
-        let read = |columns: Columns<'_>| -> Result<Known, Trouble> {
-            let number = |at| columns.get::<Option<i64>>(at);
-            let of_grant = number(3)?.and_then(GrantId::from_number).map(GrantId::made_at);
-            // Of a store that was last used by a version that noted nothing.
-            let of_rows = of_grant.max(number(4)?.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))));
-            let of_rows = of_rows.max(number(5)?.map(Timestamp::from_unix));
-            let database = Database { wall: columns.get(0)?, accepted: number(1)?.unwrap_or(0) };
-            Ok(Known { newest: number(2)?.map(Timestamp::from_unix).or(of_rows), database: Some(database) })
-        };
-        rows.first().map_or(Ok(Known::default()), |row| read(Columns::of(row, "meta")).map_err(StoreError::from))
+        rows.first().map_or(Ok(Known::default()), |row| known(&Columns::of(row, "meta")).map_err(StoreError::from))
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {

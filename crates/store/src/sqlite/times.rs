@@ -29,26 +29,29 @@ pub(super) fn sweep_by(db: &Connection, time: SweepTime) -> rusqlite::Result<Tim
     Ok(noted.min(time.now))
 }
 
+/// What the store knows of time.
+pub(super) fn known(db: &Connection) -> rusqlite::Result<Known> {
+    let newest = match noted(db)? {
+        Some(noted) => Some(noted),
+        // A sandbox's grants are dated by a clock that was moved.
+        None if meta(db, "kind")?.as_deref() != Some(StoreKind::Live.name()) => None,
+        // Of a store that was last used by a version that noted nothing.
+        None => {
+            let grant: Option<i64> = db.query_row("SELECT max(grant_id) FROM terms", [], |row| row.get(0))?;
+            let hour: Option<i64> = db.query_row("SELECT max(hour) FROM audit", [], |row| row.get(0))?;
+            let of_clients =
+                "SELECT max(at) FROM (SELECT max(created_at) AS at FROM client UNION ALL SELECT max(last_used_at) FROM client_secret)";
+            let client: Option<i64> = db.query_row(of_clients, [], |row| row.get(0))?;
+            let of_grant = grant.and_then(GrantId::from_number).map(GrantId::made_at);
+            of_grant.max(hour.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR)))).max(client.map(Timestamp::from_unix))
+        }
+    };
+    Ok(Known { newest, database: None })
+}
+
 impl Sqlite {
     pub(crate) fn known_time(&self) -> Result<Known, StoreError> {
-        let reader = self.readers.reader()?;
-        let noted = noted(&reader)?;
-        let newest = match noted {
-            Some(noted) => Some(noted),
-            // A sandbox's grants are dated by a clock that was moved.
-            None if meta(&reader, "kind")?.as_deref() != Some(StoreKind::Live.name()) => None,
-            // Of a store that was last used by a version that noted nothing.
-            None => {
-                let grant: Option<i64> = reader.query_row("SELECT max(grant_id) FROM terms", [], |row| row.get(0))?;
-                let hour: Option<i64> = reader.query_row("SELECT max(hour) FROM audit", [], |row| row.get(0))?;
-                let of_clients =
-                    "SELECT max(at) FROM (SELECT max(created_at) AS at FROM client UNION ALL SELECT max(last_used_at) FROM client_secret)";
-                let client: Option<i64> = reader.query_row(of_clients, [], |row| row.get(0))?;
-                let of_grant = grant.and_then(GrantId::from_number).map(GrantId::made_at);
-                of_grant.max(hour.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR)))).max(client.map(Timestamp::from_unix))
-            }
-        };
-        Ok(Known { newest, database: None })
+        Ok(known(&*self.readers.reader()?)?)
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {

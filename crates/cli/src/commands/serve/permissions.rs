@@ -1,0 +1,54 @@
+//! Who else may read or write what a server keeps.
+
+use crate::Failure;
+use counterfoil_store::StoreAddress;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What everybody else may do with a file.
+const OTHERS: u32 = 0o007;
+/// That everybody else may make files in a directory, and take away those of others where it isn't sticky.
+const OTHERS_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// (S) Checks that nobody else may read or write the store and what lies beside it, or put other files in their place. A group may: which users are in
+/// one is the operator's decision. Keys have a check of their own, which allows nobody but the owner.
+pub(super) fn check(store: &StoreAddress) -> Result<(), Failure> {
+    let problems = of_store(store);
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Failed(problems.join("\n"))) }
+}
+
+/// What is wrong with the store and what lies beside it.
+pub(super) fn of_store(store: &StoreAddress) -> Vec<String> {
+    let StoreAddress::Sqlite(path) = store else { return Vec::new() };
+    let files = ["", "-wal", "-shm", ".lock", ".sock"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    files.iter().filter_map(|file| of_file(file)).chain(of_directory(directory_of(path))).collect()
+}
+
+/// What is wrong with a file, if it is there.
+pub(super) fn of_file(path: &Path) -> Option<String> {
+    let meta = std::fs::metadata(path).ok().filter(|meta| !meta.is_dir())?;
+    let mode = meta.mode();
+    let told = format!("others may use {0}, whose mode is {1:03o}: `chmod o= {0}` ends that", path.display(), mode & 0o777);
+    (mode & OTHERS != 0).then_some(told)
+}
+
+/// What is wrong with a directory, if it is there.
+pub(super) fn of_directory(directory: &Path) -> Option<String> {
+    let mode = std::fs::metadata(directory).ok()?.mode();
+    let told = format!(
+        "others may put files in the place of those in {0}, whose mode is {1:03o}: `chmod o-w {0}` ends that",
+        directory.display(),
+        mode & 0o777
+    );
+    (mode & OTHERS_WRITE != 0 && mode & STICKY == 0).then_some(told)
+}
+
+/// The directory that holds `path`.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
