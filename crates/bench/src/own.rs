@@ -10,6 +10,7 @@ use crate::place::Place;
 use crate::plan::{Mode, Plan};
 use crate::tokens::{self, ISSUER};
 use counterfoil_core::client::{ClientSettings, SecretDigest};
+use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_server::keys::{Keys, Ring};
 use counterfoil_store::{Store, hide_schema_2, keep_to_level_1};
@@ -147,7 +148,7 @@ async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str, schem
     if plan.mode != Mode::Refresh {
         let numbers: Vec<u64> = grants.bearers(plan.chains.min(MOST_BEARERS)).collect();
         for numbers in numbers.chunks(AT_ONCE) {
-            let adding: Vec<_> = numbers.iter().map(|n| store.add_customer(directory::customer(grants, *n))).collect();
+            let adding: Vec<_> = numbers.iter().map(|n| store.add_customer(directory::customer(grants, *n), Case::Matters)).collect();
             for added in adding {
                 added.await.map_err(|e| words(&e))?;
             }

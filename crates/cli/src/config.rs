@@ -3,6 +3,7 @@
 use counterfoil_core::clock::{parse_lifetime, parse_wait};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::display_name;
+use counterfoil_core::login::Case;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
 use counterfoil_core::text_file;
 use counterfoil_server::Bounds;
@@ -82,6 +83,8 @@ struct ProviderFile {
     sign_in: SignInKind,
     #[serde(default)]
     accounts: AccountsKind,
+    #[serde(default)]
+    case_insensitive: bool,
 }
 
 /// How a provider's customers sign in.
@@ -238,13 +241,14 @@ impl File {
             return Err("at least one [[provider]] is needed".into());
         }
         let mut providers: Vec<Provider> = Vec::new();
-        for ProviderFile { id, name, sign_in: SignInKind::Password, accounts: AccountsKind::Directory } in self.provider {
+        for ProviderFile { id, name, sign_in: SignInKind::Password, accounts: AccountsKind::Directory, case_insensitive } in self.provider {
             check_provider_id(&id)?;
             if providers.iter().any(|other| other.id == id) {
                 return Err(format!("there are two providers `{id}`"));
             }
             display_name::check(&name).map_err(|e| format!("the name of the provider `{id}`: {e}"))?;
-            providers.push(Provider { id, name });
+            let case = if case_insensitive { Case::Ignored } else { Case::Matters };
+            providers.push(Provider { id, name, case });
         }
         let defaults = Lifetimes::default();
         let duration = |name: &str, text: Option<String>, default| {

@@ -174,6 +174,66 @@ fn customers() {
     }
 }
 
+#[tokio::test]
+async fn a_customer_is_shown_and_given_other_accounts() {
+    for (live, server) in both() {
+        live.add_customer("alice", PASSWORD);
+        let secret = live.add_client("shop");
+        let tokens = match &server {
+            Some(server) => Some(server.consent(("shop", &secret), ALICE).await),
+            None => None,
+        };
+        let shown = live.admin("customer show alice --provider examplebank --json").json();
+        let living = usize::from(server.is_some());
+        assert_eq!((&shown["sessions"], &shown["living_grants"]), (&json!(living), &json!(living)));
+        assert_eq!((&shown["closed_until"], &shown["accounts"][1]), (&Value::Null, &json!({ "account_id": "a-2", "label": "a-2" })));
+        assert!(!shown.to_string().contains("argon2"), "{shown}");
+        live.admin("customer show alice --provider examplebank").says(&["customer", "alice", "living grants", "account id a-1, label a-1"]);
+
+        let file = live.path("others.json");
+        std::fs::write(&file, r#"{"accounts": [{"depositAccount": {"accountId": "a-2"}}, {"loanAccount": {"accountId": "a-3"}}]}"#)
+            .unwrap();
+        let words = format!("customer set-accounts alice --provider examplebank --accounts {}", file.display());
+        let set = live.admin(&format!("{words} --json")).json();
+        assert_eq!(set, json!({ "provider": "examplebank", "customer": "alice", "accounts": 2, "added": 1, "removed": 1 }));
+        live.admin(&words).says(&["accounts", "2"]);
+        if let (Some(server), Some(tokens)) = (&server, &tokens) {
+            // The grant is of a-1 and a-2.
+            let answered = server.accounts(&tokens.id_token).await;
+            assert!(answered.text.contains("a-2") && !answered.text.contains("a-1") && !answered.text.contains("a-3"), "{}", answered.text);
+            assert_eq!(server.bearer("/accounts?accountIds=a-1", &tokens.id_token).await.status, 404);
+        }
+        std::fs::write(&file, "[]").unwrap();
+        live.admin(&words).refused(1, &["FDX JSON"]);
+        live.admin(&words.replace("alice", "bob")).refused(1, &["there is no customer bob"]);
+        live.admin("customer set-accounts alice --provider examplebank").refused(2, &["--accounts"]);
+        live.admin("customer show bob --provider examplebank").refused(1, &["there is no customer bob"]);
+    }
+}
+
+/// Who were there before case was ignored are told of, by the server too.
+#[test]
+fn customers_of_the_same_name_are_told_of() {
+    let live = Live::new();
+    for id in ["bob", "Bob"] {
+        live.add_customer(id, PASSWORD);
+    }
+    let ignored = |live: &Live| {
+        let text = std::fs::read_to_string(live.config()).unwrap();
+        std::fs::write(live.config(), text + "case_insensitive = true\n").unwrap();
+    };
+    ignored(&live);
+    let list = live.admin("customer list");
+    list.says(&["bob", "Bob"]);
+    assert!(list.stderr.contains("`Bob` has the same name as `bob`"), "{}", list.stderr);
+    live.admin("customer show BOB --provider examplebank").refused(1, &["`Bob` or `bob`"]);
+    live.admin("customer add BOB --provider examplebank").refused(1, &["there is a customer bob at examplebank already"]);
+    let server = live.serve();
+    wait_until("a warning", || server.log().contains("\"customers\":\"Bob, bob\"").then_some(()));
+    live.admin("customer remove Bob --provider examplebank").says(&["removed Bob"]);
+    live.admin("customer remove BOB --provider examplebank").says(&["removed bob at"]);
+}
+
 #[test]
 fn what_can_not_be_done_with_customers() {
     for (live, _server) in both() {
@@ -189,7 +249,7 @@ fn what_can_not_be_done_with_customers() {
             ("customer add dave --provider other", "there is no provider `other`; the configuration has examplebank"),
             ("customer set-password dave --provider examplebank", "there is no customer dave at examplebank"),
             ("customer remove dave --provider examplebank", "there is no customer dave at examplebank"),
-            ("customer add dave --provider examplebank --password-stdin", "a password may have from 1 to 1024 bytes"),
+            ("customer add dave --provider examplebank --password-stdin", "a password must have at least 8 characters"),
             (&missing, "No such file"),
             (&file("text", "hello"), "is not JSON"),
             (&file("list", "[]"), "FDX JSON"),

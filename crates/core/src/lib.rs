@@ -16,6 +16,7 @@ pub mod form;
 pub mod grant;
 pub mod id_token;
 pub mod jws;
+pub mod login;
 pub mod mac;
 pub mod pkce;
 pub mod random;

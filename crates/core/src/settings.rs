@@ -2,6 +2,7 @@
 
 use crate::clock::{DAY, HOUR, MINUTE, Seconds};
 use crate::dialect::Dialect;
+use crate::login::Case;
 use url::{Host, Url};
 
 /// The settings of a server.
@@ -61,6 +62,8 @@ pub struct Provider {
     pub id: String,
     /// What customers know it by.
     pub name: String,
+    /// Whether the names with which its customers sign in are the same whatever the case of letters.
+    pub case: Case,
 }
 
 impl Settings {

@@ -3,25 +3,24 @@
 
 mod check;
 mod clock;
+mod customer;
 mod recovery;
 mod socket;
 
 pub use check::{Announced, Checked};
+pub use customer::read_accounts;
 pub(crate) use socket::answer;
 pub use socket::{AdminSocket, SocketError, ask, check_path_beside, listen_beside, path_beside};
 
 use crate::app::App;
 use crate::follow::REACHES_ALL_WITHIN;
 use crate::keys::PUBLISHED_AHEAD;
-use crate::lockout;
-use crate::passwords;
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest, check_id};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::fdx::account_id;
 use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_core::secret::Secret;
-use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, Ending, Grant, GrantFilter, NewCustomer};
+use counterfoil_store::{AddClient, AddSecret, Ending, Grant, GrantFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt::Display;
@@ -68,9 +67,16 @@ pub enum Command {
         after: Option<CustomerId>,
         limit: u32,
     },
+    CustomerShow {
+        id: CustomerId,
+    },
     CustomerSetPassword {
         id: CustomerId,
         password: String,
+    },
+    CustomerSetAccounts {
+        id: CustomerId,
+        accounts: Value,
     },
     CustomerUnlock {
         id: CustomerId,
@@ -167,13 +173,14 @@ impl Command {
     /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
     /// not: every node meets a key of it that it does not know.
     fn changes_what_nodes_keep(&self) -> bool {
-        use Command::{ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, DeclareLoss, KeysRotate};
+        use Command::{ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, CustomerSetAccounts, DeclareLoss, KeysRotate};
         matches!(
             self,
             ClientAdd { .. }
                 | ClientSet { .. }
                 | ClientRotateSecret { .. }
                 | ClientRemove { .. }
+                | CustomerSetAccounts { .. }
                 | KeysRotate { compromised: Some(_) }
                 | DeclareLoss { .. }
         )
@@ -195,31 +202,19 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             app.reload_client(&id).await.map_err(failed)?;
             if removed.map_err(failed)? { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
         }
-        Command::CustomerAdd { id, name, password, accounts } => customer_add(app, id, name, password, accounts, now).await,
-        Command::CustomerList { provider, after, limit } => {
-            let customers = app.store.customers(provider.as_deref(), after.as_ref(), limit).await.map_err(failed)?;
-            let mut shown = Vec::new();
-            for Customer { id, name, created_at, .. } in customers {
-                let accounts = app.store.accounts(&id).await.map_err(failed)?.len();
-                let CustomerId { provider, customer } = id;
-                let created_at = created_at.to_string();
-                shown.push(
-                    json!({ "provider": provider, "customer": customer, "name": name, "accounts": accounts, "created_at": created_at }),
-                );
-            }
-            Ok(shown.into())
-        }
-        Command::CustomerSetPassword { id, password } => {
-            let hash = hash(password).await?;
-            let set = app.store.set_password(id.clone(), hash, lockout::key_of(app, &id)).await.map_err(failed)?;
-            if set { Ok(json!(id)) } else { Err(no_customer(&id)) }
-        }
-        Command::CustomerUnlock { id } => customer_unlock(app, id, now).await,
-        Command::CustomerRemove { id } => {
-            let removed = app.store.remove_customer(id.clone(), now).await.map_err(failed)?;
-            if removed { Ok(json!({ "removed": id })) } else { Err(no_customer(&id)) }
-        }
+        Command::CustomerAdd { id, name, password, accounts } => customer::add(app, &id, &name, password, accounts.as_ref(), now).await,
+        Command::CustomerList { provider, after, limit } => customer::list(app, provider.as_deref(), after.as_ref(), limit).await,
+        Command::CustomerShow { id } => customer::show(app, &id, now).await,
+        Command::CustomerSetPassword { id, password } => customer::set_password(app, &id, password).await,
+        Command::CustomerSetAccounts { id, accounts } => customer::set_accounts(app, &id, &accounts).await,
+        Command::CustomerUnlock { id } => customer::unlock(app, &id, now).await,
+        Command::CustomerRemove { id } => customer::remove(app, &id, now).await,
         Command::GrantList { client, customer, before, limit } => {
+            // Grants outlive their customers, so one who is not there any more is not refused.
+            let customer = match customer {
+                Some(typed) => Some(customer::meant(app, &typed).await.map_or(typed, |customer| customer.id)),
+                None => None,
+            };
             let grants = app.store.grants(&GrantFilter { client, customer, before, limit }).await.map_err(failed)?;
             Ok(grants.iter().map(|grant| grant_json(grant, now)).collect())
         }
@@ -270,10 +265,6 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
 
 fn no_client(id: &str) -> String {
     format!("there is no client `{}`", id.escape_default())
-}
-
-fn no_customer(id: &CustomerId) -> String {
-    format!("there is no customer {id}")
 }
 
 fn no_grant(grant: GrantId) -> String {
@@ -393,6 +384,10 @@ fn settings_json(id: &str, settings: &ClientSettings, created_at: Timestamp) -> 
     shown
 }
 
+fn customer_id_json(id: &CustomerId) -> Value {
+    json!({ "provider": id.provider, "customer": id.customer })
+}
+
 fn grant_json(grant: &Grant, now: Timestamp) -> Value {
     let (terms, row) = (&grant.terms, &grant.counterfoil);
     json!({
@@ -415,79 +410,4 @@ fn grant_json(grant: &Grant, now: Timestamp) -> Value {
         "parent": terms.parent,
         "parent_lives": terms.parent.map(|_| grant.parent_lives),
     })
-}
-
-async fn hash(password: String) -> Result<Secret, String> {
-    let password = Secret::new(password);
-    if password.expose().is_empty() || password.expose().len() > passwords::LONGEST {
-        return Err(format!("a password may have from 1 to {} bytes", passwords::LONGEST));
-    }
-    tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(failed)?.map_err(failed)
-}
-
-/// Looks at a customer to be, and reads their accounts.
-fn new_customer(app: &App, id: &CustomerId, accounts: Option<&Value>) -> Result<Vec<Account>, String> {
-    if app.settings.provider(&id.provider).is_none() {
-        let known: Vec<_> = app.settings.providers.iter().map(|provider| provider.id.as_str()).collect();
-        return Err(format!("there is no provider `{}`; the configuration has {}", id.provider.escape_default(), known.join(", ")));
-    }
-    if id.customer.is_empty() || id.customer.len() > 256 || id.customer.chars().any(char::is_control) {
-        return Err("a customer id may have up to 256 bytes, without control characters".into());
-    }
-    accounts.map_or(Ok(Vec::new()), read_accounts)
-}
-
-fn customer_exists(id: &CustomerId) -> String {
-    format!("there is a customer {id} already")
-}
-
-fn new_customer_json(id: &CustomerId, accounts: usize) -> Value {
-    json!({ "provider": id.provider, "customer": id.customer, "accounts": accounts })
-}
-
-async fn customer_add(
-    app: &App,
-    id: CustomerId,
-    name: String,
-    password: String,
-    accounts: Option<Value>,
-    now: Timestamp,
-) -> Result<Value, String> {
-    let accounts = new_customer(app, &id, accounts.as_ref())?;
-    let count = accounts.len();
-    let password = Some(hash(password).await?);
-    let customer = Customer { id: id.clone(), name, password, created_at: now };
-    match app.store.add_customer(NewCustomer { customer, accounts }).await.map_err(failed)? {
-        AddCustomer::Added => Ok(new_customer_json(&id, count)),
-        AddCustomer::Exists => Err(customer_exists(&id)),
-    }
-}
-
-async fn customer_unlock(app: &App, id: CustomerId, now: Timestamp) -> Result<Value, String> {
-    if app.store.customer(&id).await.map_err(failed)?.is_none() {
-        return Err(no_customer(&id));
-    }
-    let key = lockout::key_of(app, &id);
-    let until = app.store.sign_in_closed_until(&key, now).await.map_err(failed)?;
-    app.store.forget_failures(key).await.map_err(failed)?;
-    Ok(json!({ "provider": id.provider, "customer": id.customer, "was_closed_until": until.map(|until| until.to_string()) }))
-}
-
-/// Reads accounts from FDX JSON, `{"accounts": [{"depositAccount": {"accountId": "..."}}, ...]}`.
-///
-/// # Errors
-/// Which account can't be read, and why.
-pub fn read_accounts(document: &Value) -> Result<Vec<Account>, String> {
-    let list = document.get("accounts").and_then(Value::as_array).ok_or(r#"the accounts must be FDX JSON: {"accounts": [...]}"#)?;
-    let mut accounts: Vec<Account> = Vec::with_capacity(list.len());
-    for (i, entity) in list.iter().enumerate() {
-        let id = account_id(entity).ok_or_else(|| {
-            format!("account {} must be one FDX entity, such as {{\"depositAccount\": {{...}}}}, with an accountId without commas", i + 1)
-        })?;
-        if accounts.iter().any(|account| account.id == id) {
-            return Err(format!("account {} has the accountId of an earlier one", i + 1));
-        }
-        accounts.push(Account { id: id.to_owned(), entity: entity.to_string() });
-    }
-    Ok(accounts)
 }

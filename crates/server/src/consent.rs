@@ -1,6 +1,6 @@
 //! Consent: `GET, POST /consent`. Who asks, for what, which accounts, until when; and the making of the grant.
 
-mod accounts;
+pub(crate) mod accounts;
 mod shown;
 
 pub use accounts::ShownAccount;

@@ -3,6 +3,7 @@
 use crate::app::App;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login;
 
 /// The most characters of a name that somebody typed in a line of the log.
 const LONGEST_IN_LOG: usize = 200;
@@ -10,9 +11,9 @@ const LONGEST_IN_LOG: usize = 200;
 const MOST_TOLD: usize = 64;
 
 /// What tries to sign in as a customer are counted under: no name, so that a stolen store does not tell who tried. Names that nobody has are counted too: a
-/// closed door must not tell that there is a customer behind it.
-pub fn key_of(app: &App, id: &CustomerId) -> [u8; 32] {
-    app.keys.ring().tickets.mac(&[b"sign-in", id.provider.as_bytes(), id.customer.as_bytes()])
+/// closed door must not tell that there is a customer behind it. However a name is written it is counted as one, or each way of writing it would be five more guesses.
+pub fn key_of(app: &App, CustomerId { provider, customer }: &CustomerId) -> [u8; 32] {
+    app.keys.ring().tickets.mac(&[b"sign-in", provider.as_bytes(), login::common(customer).as_bytes()])
 }
 
 /// What is held while somebody tries to sign in, so that tries as one customer wait for each other. It remembers which closings the log told of,

@@ -1,11 +1,12 @@
 //! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a customer who does not exist.
 
 use crate::app::App;
-use crate::lockout;
+use crate::{lockout, logins};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::{self, Meant};
 use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, SignIn, StoreError};
@@ -75,35 +76,52 @@ impl Refusal {
     }
 }
 
+/// A password as it may have been hashed.
+struct Typed {
+    normal: Secret,
+    /// As its bytes came, where they are others: hashes that were made before passwords were brought into one form are of those.
+    as_it_came: Option<Secret>,
+}
+
+impl Typed {
+    fn of(password: Secret) -> Self {
+        let normal = login::password(&password);
+        let as_it_came = (normal.expose() != password.expose()).then_some(password);
+        Self { normal, as_it_came }
+    }
+
+    fn fits(&self, hash: &Secret) -> bool {
+        let fits = |password: &Secret| verify(password, hash) && password.expose().len() <= LONGEST;
+        fits(&self.normal) || self.as_it_came.as_ref().is_some_and(fits)
+    }
+}
+
 /// The customer of this name and password at the provider, unless too many tries failed lately. A sandbox never closes: those who try out what happens are
 /// nobody to be kept off.
 ///
 /// # Errors
 /// [`PasswordError`].
-pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp) -> Result<Result<SignedIn, Refusal>, PasswordError> {
-    let key = lockout::key_of(app, &id);
+pub async fn sign_in(app: &App, typed: CustomerId, password: Secret, now: Timestamp) -> Result<Result<SignedIn, Refusal>, PasswordError> {
+    let key = lockout::key_of(app, &typed);
     let mut turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
-    // Before the customer is looked up: a removal from now on makes what comes of it dead.
-    let era = app.store.customer_era(&id).await?;
     let mut counted = None;
     if !app.is_sandbox() {
         match app.store.begin_sign_in(key, now).await? {
             SignIn::Try { number, closes_until } => counted = Some((number, closes_until)),
             SignIn::Closed { until } => {
-                turn.tell_of_refusal(key, &id, until, now);
+                turn.tell_of_refusal(key, &typed, until, now);
                 return Ok(Err(Refusal::Closed { until }));
             }
         }
     }
-    let known = app.store.customer(&id).await?;
+    let (known, era, unknown) = look_up(app, &typed).await?;
     let permit = app.password_gate.clone().acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
     // Who has none signs in elsewhere, and is refused with as much work.
     let hash = known.as_ref().and_then(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
         // Held until the hash is done: a client that goes away must not make room for another hash.
         let _permit = permit;
-        let fits = password.expose().len() <= LONGEST;
-        verify(&password, hash.as_ref().unwrap_or(&NOBODY)) && fits && hash.is_some()
+        Typed::of(password).fits(hash.as_ref().unwrap_or(&NOBODY)) && hash.is_some()
     })
     .await
     .map_err(|e| PasswordError::Hash(e.to_string()))?;
@@ -116,10 +134,27 @@ pub async fn sign_in(app: &App, id: CustomerId, password: Secret, now: Timestamp
         }
         known => {
             if let Some((_, Some(until))) = counted {
-                lockout::tell_of_closing(&id, until);
+                lockout::tell_of_closing(&typed, until);
             }
-            let reason = if known.is_some() { "the password is wrong" } else { "there is no such customer" };
-            Ok(Err(Refusal::Wrong { reason }))
+            Ok(Err(Refusal::Wrong { reason: if known.is_some() { "the password is wrong" } else { unknown } }))
         }
     }
+}
+
+/// The customer who is meant and their era; else why there is none. As much is read where there is none.
+async fn look_up(app: &App, typed: &CustomerId) -> Result<(Option<Customer>, u32, &'static str), StoreError> {
+    let nobody = CustomerId { provider: typed.provider.clone(), customer: String::new() };
+    // A database refuses some of what nobody can be called.
+    let asked = if login::can_be(&typed.customer) { typed } else { &nobody };
+    let (id, unknown) = match logins::meant(app, asked).await? {
+        Meant::One(customer) => (Some(customer.id), ""),
+        Meant::Nobody => (None, "there is no such customer"),
+        Meant::Several(_) => (None, "several customers have this name, and it is written as that of none of them"),
+    };
+    let somebody = id.is_some();
+    let id = id.as_ref().unwrap_or(&nobody);
+    // Before the customer is read whose password counts: a removal from now on makes what comes of it dead.
+    let era = app.store.customer_era(id).await?;
+    let customer = app.store.customer(id).await?;
+    Ok((customer.filter(|_| somebody), era, unknown))
 }

@@ -4,6 +4,7 @@ use crate::admin::{self, AdminSocket};
 use crate::app::App;
 use crate::connections::{Bounds, Listening, Stage, Tls, listen};
 use crate::follow;
+use crate::logins;
 use crate::maintenance;
 use crate::routes::{metrics_router, router};
 use crate::timekeeping;
@@ -51,6 +52,7 @@ pub async fn serve(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(timekeeping::keep_time(app.clone()));
     tasks.spawn(maintenance::keep_going(app.clone()));
+    tasks.spawn(logins::keep(app.clone()));
     if app.store.is_shared() {
         tasks.spawn(follow::keep_following(app.clone()));
     }

@@ -18,12 +18,10 @@ use axum::response::Response;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login;
 use counterfoil_core::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// The longest name that is filled in again, in bytes: none of ours is longer.
-const LONGEST_NAME: usize = 256;
 
 /// What the page is filled in with, and why it is shown again.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
@@ -159,7 +157,7 @@ async fn sign_in(
     }
     let username = form.get("username").unwrap_or_default();
     let once_more = async |purpose: Purpose, failed: Failed, reason: &str| {
-        let filled_in = if username.len() <= LONGEST_NAME { username } else { "" };
+        let filled_in = if username.len() <= login::LONGEST { username } else { "" };
         let attempt = Attempt { username: filled_in.to_owned(), connector: connector.clone(), failed: Some(failed) };
         let mut response = match app.sign_ins_again.take(now) {
             true => send_on(app, browser, &SignInAgain { purpose, attempt }, now).await?,

@@ -8,7 +8,7 @@ mod visitor;
 use counterfoil_core::clock::{ByHand, MINUTE, Machine, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::{Command, execute};
-use counterfoil_store::StoreKind;
+use counterfoil_store::{StoreAddress, StoreKind};
 use serde_json::{Value, json};
 use setting::{Answer, Sandbox, Setting};
 use std::sync::Arc;
@@ -22,8 +22,11 @@ const START: Timestamp = Timestamp::from_unix(1_795_437_017);
 /// A live server, whose clock is moved by hand.
 async fn live() -> (Sandbox, Arc<ByHand>) {
     let hand = ByHand::at(START.unix() * 1000);
-    let setting = Setting { kind: StoreKind::Live, machine: Machine::ByHand(hand.clone()), ..Setting::default() };
-    (Sandbox::with(setting).await, hand)
+    let dir = tempfile::tempdir().unwrap();
+    // A database has a clock of its own.
+    let store = Some(StoreAddress::Sqlite(dir.path().join("store.db")));
+    let setting = Setting { kind: StoreKind::Live, store, machine: Machine::ByHand(hand.clone()), ..Setting::default() };
+    (Sandbox::in_directory(dir, setting).await, hand)
 }
 
 fn pass(hand: &ByHand, time: Seconds) {

@@ -6,14 +6,16 @@ mod setting;
 mod visitor;
 
 use counterfoil_core::clock::{Clock, DAY, Timestamp};
+use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command;
 use counterfoil_server::keys::{KeyInfo, Keys, ROTATED_AFTER};
 use counterfoil_store::{Endings, OpenOptions, Store, StoreAddress, StoreKind};
 use counterfoil_testing::{Postgres, fresh_database};
+use serde_json::json;
 use setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, refresh_refused};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use visitor::{Visitor, redirected};
+use visitor::{Visitor, heading, redirected};
 
 const ISSUER: &str = "https://a.example";
 
@@ -248,4 +250,27 @@ async fn what_was_made_without_asking_dies_with_its_consent_on_every_node() {
         }
         assert_eq!(node.exchange(RECIPIENT, &on_its_way).await.status, 400);
     }
+}
+
+/// What nodes keep of accounts, who is locked out, and passwords.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_does_about_a_customer_holds_everywhere() {
+    let (a, b) = nodes(StoreKind::Live, &fresh_database()).await;
+    let id = CustomerId { provider: "sandbank".into(), customer: "customer_1".into() };
+    let tokens = Tokens::of(&a.exchange(RECIPIENT, &code(&a).await).await);
+    let answered = async |node: &Sandbox| node.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len();
+    assert_eq!((answered(&a).await, answered(&b).await), (1, 1));
+    let other = json!({ "accounts": [{ "depositAccount": { "accountId": "another" } }] });
+    let set = a.admin(Command::CustomerSetAccounts { id: id.clone(), accounts: other }).await;
+    assert_eq!((&set["accounts"], &set["added"]), (&json!(1), &json!(1)));
+    assert_eq!((answered(&a).await, answered(&b).await), (0, 0));
+
+    let mut visitor = Visitor::new(&b);
+    let page = visitor.authorize(&[("prompt", "login")]).await;
+    for _ in 0..5 {
+        visitor.sign_in_with(&page, "customer_1", "wrong").await;
+    }
+    assert!(visitor.sign_in(&page, "customer_1").await.text.contains("closed until"));
+    a.admin(Command::CustomerUnlock { id }).await;
+    assert_eq!(heading(&visitor.sign_in(&page, "customer_1").await), "Give Pocket Ledger access to your accounts?");
 }

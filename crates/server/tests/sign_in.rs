@@ -6,6 +6,7 @@ mod setting;
 mod visitor;
 
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::Case;
 use counterfoil_server::admin::Command;
 use counterfoil_store::{Customer, NewCustomer};
 use setting::{Answer, OTHER, Sandbox, Setting};
@@ -17,7 +18,7 @@ async fn a_customer_without_a_password_is_refused_as_one_with_a_wrong_one_is() {
     let sandbox = Sandbox::start().await;
     let id = CustomerId { provider: "sandbank".into(), customer: "elsewhere".into() };
     let customer = Customer { id, name: "Elsa".into(), password: None, created_at: sandbox.app.clock.now() };
-    sandbox.app.store.add_customer(NewCustomer { customer, accounts: Vec::new() }).await.unwrap();
+    sandbox.app.store.add_customer(NewCustomer { customer, accounts: Vec::new() }, Case::Matters).await.unwrap();
     let mut visitor = Visitor::new(&sandbox);
     let page = visitor.authorize(&[]).await;
     for password in ["elsewhere", "", "$argon2id$"] {

@@ -1,4 +1,4 @@
-//! What was read lately and never changes, in bounded memory. Whether a grant lives is never answered from here.
+//! What was read lately and never or seldom changes, in bounded memory. Whether a grant lives is never answered from here.
 
 use crate::record::Account;
 use counterfoil_core::grant::{CustomerId, Terms};
@@ -30,7 +30,7 @@ pub(crate) struct Since(u64);
 #[derive(Clone, Debug)]
 pub(crate) struct Size;
 
-/// Whose accounts: a customer of an era. They are given once and stay until the customer is removed, which ends the era.
+/// Whose accounts: a customer of an era.
 pub(crate) type Whose = (CustomerId, u32);
 
 /// The same, borrowed.

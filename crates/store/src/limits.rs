@@ -19,6 +19,9 @@ pub(crate) fn closed_until_with(mut latest: Vec<i64>, now: Timestamp) -> Option<
     closed_until(&latest)
 }
 
+/// Customers of whom others have the same name that are listed at once: an operator who has more will not read on.
+pub(crate) const MOST_OF_A_COMMON_NAME: u32 = 200;
+
 /// Rows that one step of the sweeper looks at or removes.
 pub(crate) const STEP: u32 = 200;
 /// Age in seconds from which a consent whose code was never redeemed is removed. A code replayed within a day is still known.

@@ -3,6 +3,7 @@
 use counterfoil_core::clock::{Database, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::login::{self, Case};
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
@@ -28,6 +29,16 @@ pub struct NewCustomer {
     pub customer: Customer,
     /// Their accounts, in the order to show.
     pub accounts: Vec<Account>,
+}
+
+/// Which of the customers of one provider with these ids has the same name as a new one of `id` would have; `None` also where it is that one's own id.
+pub(crate) fn other_of_the_same_name(id: &CustomerId, mut others: Vec<String>, case: Case) -> Option<CustomerId> {
+    if others.contains(&id.customer) {
+        return None;
+    }
+    let normal = login::normal(&id.customer, case);
+    others.retain(|other| login::normal(other, case) == normal);
+    others.pop().map(|customer| CustomerId { provider: id.provider.clone(), customer })
 }
 
 /// An account in the directory.
@@ -169,12 +180,14 @@ pub enum AddSecret {
 }
 
 /// What became of a customer to add.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AddCustomer {
     /// They were added.
     Added,
     /// The provider has a customer of that id.
     Exists,
+    /// The provider has a customer of this id, with which the new one would sign in too.
+    SameName(CustomerId),
 }
 
 /// The time to sweep by. (S) It is one reading of one clock, so what is swept must be old by another as well: by the database's, or by the last moment

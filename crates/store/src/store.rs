@@ -16,6 +16,7 @@ use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
 use counterfoil_core::clock::{SKEW, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
+use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::verdict::Counterfoil;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 pub struct Store {
     pub(crate) engine: Engine,
     terms: Kept<GrantId, Terms>,
-    accounts: Kept<Whose, [Account]>,
+    accounts: Arc<Kept<Whose, [Account]>>,
 }
 
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Store {
             StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options)?),
             StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options).await?),
         };
-        Ok(Self { engine, terms: Kept::new(), accounts: Kept::new() })
+        Ok(Self { engine, terms: Kept::new(), accounts: Arc::new(Kept::new()) })
     }
 
     /// Brings the schema of the store at `options.address` up to date, which must be there, and does nothing else; gives its schema before and after.
@@ -149,8 +150,8 @@ impl Store {
         write!(self, counts())
     }
 
-    /// Forgets what is kept in memory of terms and accounts. They never change, unless data was lost and given anew: then a declared loss, which
-    /// is a change ([`Store::changes`]), tells every process.
+    /// Forgets what is kept in memory of terms and accounts. Terms never change, unless data was lost and given anew: then a declared loss, which
+    /// is a change ([`Store::changes`]), tells every process; and so are accounts that were set.
     pub fn forget_kept(&self) {
         self.terms.forget();
         self.accounts.forget();
@@ -352,8 +353,8 @@ impl Store {
         read!(self, accounts(id))
     }
 
-    /// The accounts of the customer who gave a living grant, in the order in which they were given. They stay as they are as long as such
-    /// grants live, so those that were read lately are kept.
+    /// The accounts of the customer who gave a living grant, in the order in which they were given. They seldom change, so those that were read lately are
+    /// kept, until [`Store::forget_kept`] where another process may have set them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -379,9 +380,48 @@ impl Store {
         read!(self, customer_era(id))
     }
 
-    /// Adds a customer with their accounts, or nothing.
-    pub fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
-        write!(self, add_customer(new))
+    /// The customer of this id, and those of other ids that may be the same to who signs in, whatever the case of letters: `login::meant` tells
+    /// whom it means. One whom a process of an earlier version added is found by the id alone until [`Store::fill_logins`] came to them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn customers_named(&self, id: &CustomerId) -> Result<Vec<Customer>, StoreError> {
+        read!(self, customers_named(id))
+    }
+
+    /// Customers of whom others of the same provider have the same name but perhaps for the case of letters, in an order that has those together; some
+    /// where they are many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn customers_with_a_common_name(&self) -> Result<Vec<CustomerId>, StoreError> {
+        read!(self, customers_with_a_common_name())
+    }
+
+    /// Writes down what some customers sign in with whom a process of an earlier version added; true where there may be more of them.
+    pub fn fill_logins(&self) -> Pending<bool> {
+        write!(self, fill_logins())
+    }
+
+    /// Adds a customer with their accounts, or nothing. `case` is whether names of the provider's customers are the same whatever the case of letters.
+    ///
+    /// Promise: two customers whose name is the same are not both added, at whatever node.
+    pub fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
+        write!(self, add_customer(new, case))
+    }
+
+    /// Replaces the accounts of a customer; false where there is no such customer. Grants stay as they are.
+    ///
+    /// Promise: once answered, this process answers nothing from those before; others know of a change ([`Store::changes`]).
+    pub async fn set_accounts(&self, id: CustomerId, accounts: Vec<Account>) -> Result<bool, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.set_accounts(id, accounts, self.accounts.clone()).await,
+            Engine::Postgres(engine) => {
+                let set = engine.set_accounts(id, accounts).await;
+                self.accounts.forget();
+                set
+            }
+        }
     }
 
     /// Sets a customer's password, ends their sessions, and forgets the failures that are counted under `sign_ins`; false where there is no such customer.
@@ -412,6 +452,14 @@ impl Store {
     /// [`StoreError`].
     pub async fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
         read!(self, session(id, now))
+    }
+
+    /// How many sessions of a customer are good at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_sessions(&self, id: &CustomerId, now: Timestamp) -> Result<u64, StoreError> {
+        read!(self, count_sessions(id, now))
     }
 
     /// Ends a session.

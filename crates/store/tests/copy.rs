@@ -7,6 +7,7 @@ mod setting;
 use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, HOUR};
 use counterfoil_core::ending::EndedBy;
+use counterfoil_core::login::Case;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{
@@ -81,7 +82,7 @@ async fn fill(store: &Store) {
         let accounts = vec![Account { id: "a1".into(), entity: r#"{"depositAccount": {}}"#.into() }];
         let password = (name != "abe").then(|| Secret::new("$argon2id$"));
         let customer = Customer { id, name: format!("{name} 'x' \\N\t"), password, created_at: NOW };
-        store.add_customer(NewCustomer { customer, accounts }).await.unwrap();
+        store.add_customer(NewCustomer { customer, accounts }, Case::Matters).await.unwrap();
     }
     store.remove_client("gone".into(), NOW).await.unwrap();
     store.remove_customer(counterfoil_core::grant::CustomerId { customer: "gone".into(), ..customer() }, NOW).await.unwrap();
@@ -424,7 +425,7 @@ async fn a_schema_is_brought_up_to_date_where_there_is_a_store_and_a_newer_one_i
     for store in [file(&dir, "store.db"), address(&url)] {
         assert!(matches!(Store::migrate(&options(&store)).await.unwrap_err(), OpenError::NoStore(_)));
         drop(open(&store).await);
-        assert_eq!(Store::migrate(&options(&store)).await.unwrap(), (2, 2));
+        assert_eq!(Store::migrate(&options(&store)).await.unwrap(), (3, 3));
         let other = OpenOptions { issuer: "https://b.example".into(), ..options(&store) };
         assert!(matches!(Store::migrate(&other).await.unwrap_err(), OpenError::OtherIssuer { .. }));
         let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (9, 'later', '', '');";
@@ -436,7 +437,7 @@ async fn a_schema_is_brought_up_to_date_where_there_is_a_store_and_a_newer_one_i
         assert_eq!(Store::migrate(&options(&store)).await.unwrap(), (9, 9));
         let begun = StoreCopy::begin(&store, &file(&dir, "x"), ISSUER).await;
         assert!(matches!(begun.unwrap_err(), CopyError::Store(OpenError::Newer { .. }) | CopyError::Files));
-        let newer = "UPDATE meta SET value = '3' WHERE key = 'oldest_reader';";
+        let newer = "UPDATE meta SET value = '4' WHERE key = 'oldest_reader';";
         match &store {
             StoreAddress::Sqlite(_) => change(&store, newer),
             StoreAddress::Postgres(_) => drop(psql(&url, newer)),
@@ -450,7 +451,7 @@ async fn a_schema_is_brought_up_to_date_where_there_is_a_store_and_a_newer_one_i
     // Beside nodes that run.
     let shared = address(&fresh_database());
     let node = open(&shared).await;
-    assert_eq!(Store::migrate(&options(&shared)).await.unwrap(), (2, 2));
+    assert_eq!(Store::migrate(&options(&shared)).await.unwrap(), (3, 3));
     node.probe().await.unwrap();
     assert!(!Path::new("x").exists());
 }

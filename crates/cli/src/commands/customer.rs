@@ -50,6 +50,29 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Show a customer with their accounts, sessions and living grants, and until when sign-in is closed for them
+    Show {
+        /// The customer's id
+        id: String,
+        /// The provider's id
+        #[arg(long)]
+        provider: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Replace a customer's accounts; grants go on, and what they name that is gone is no longer answered
+    SetAccounts {
+        /// The customer's id
+        id: String,
+        /// The provider's id
+        #[arg(long)]
+        provider: String,
+        /// Their accounts as FDX JSON: {"accounts": [{"depositAccount": {"accountId": "..."}}]}
+        #[arg(long, value_name = "FILE")]
+        accounts: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Set a customer's password, end their sessions and let them sign in at once; without --password-stdin one is made up and shown once
     SetPassword {
         /// The customer's id
@@ -107,6 +130,21 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         Action::List { provider, after, limit, common } => {
             let list = common.ask(Command::CustomerList { provider, after, limit })?;
             common.show(&list, |list| output::table(list, &["provider", "customer", "name", "accounts", "created_at"]));
+            if !common.json {
+                list.as_array().into_iter().flatten().for_each(note_same_name);
+            }
+        }
+        Action::Show { id, provider, common } => {
+            let shown = common.ask(Command::CustomerShow { id: CustomerId { provider, customer: id } })?;
+            common.show(&shown, output::record);
+            if !common.json {
+                note_same_name(&shown);
+            }
+        }
+        Action::SetAccounts { id, provider, accounts, common } => {
+            let accounts = read_json(accounts)?;
+            let set = common.ask(Command::CustomerSetAccounts { id: CustomerId { provider, customer: id }, accounts })?;
+            common.show(&set, output::record);
         }
         Action::SetPassword { id, provider, password_stdin, common } => {
             let id = CustomerId { provider, customer: id };
@@ -120,8 +158,10 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
             common.show(&unlocked, output::record);
         }
         Action::Remove { id, provider, common } => {
-            let id = CustomerId { provider, customer: id };
-            let removed = common.ask(Command::CustomerRemove { id: id.clone() })?;
+            let typed = CustomerId { provider, customer: id };
+            let removed = common.ask(Command::CustomerRemove { id: typed.clone() })?;
+            // Who was removed may be written otherwise than who was meant.
+            let id = serde_json::from_value(removed["removed"].clone()).unwrap_or(typed);
             common.show(&removed, |_| output::say(&format!("removed {id}; their grants are refused from now on")));
         }
     }
@@ -132,6 +172,19 @@ fn read_json(path: PathBuf) -> Result<Value, Failure> {
     let content = std::fs::read(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
     let text = text_file::decode(&content).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
     serde_json::from_str(text).map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
+}
+
+/// Says where a customer has the same name as others.
+fn note_same_name(customer: &Value) {
+    let others: Vec<_> = customer["same_name"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let (Some(id), false) = (customer["customer"].as_str(), others.is_empty()) {
+        let others: Vec<_> = others.iter().map(|other| format!("`{}`", other.escape_default())).collect();
+        output::note(&format!(
+            "`{}` has the same name as {}: each can sign in only by writing it just so. Remove all but one, or add them anew under other names.",
+            id.escape_default(),
+            others.join(", ")
+        ));
+    }
 }
 
 /// Has a command carried out that sets a password: one from standard input, or one that is made up and shown.

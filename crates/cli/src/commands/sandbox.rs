@@ -11,6 +11,7 @@ use crate::{Failure, log, output};
 use clap::Args;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
+use counterfoil_core::login::Case;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_sandbox_issuer};
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
 use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
@@ -243,7 +244,7 @@ async fn open(
         issuer,
         dialect,
         lifetimes: Lifetimes::default(),
-        providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into() }],
+        providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into(), case: Case::Matters }],
     };
     let mut app = App::new(settings, store, keys, clock).await.map_err(Failure::failed)?;
     if let Some(sandbox) = &mut app.sandbox {

@@ -1,9 +1,9 @@
 //! What would come of commands whose result holds a secret that is shown once. The command line asks for this first and writes it out, and only
 //! then has the command carried out: where its output can't be written, nothing was changed, and no secret is in use that nobody knows.
 
+use super::customer::{self, ToBe};
 use super::{
-    Command, client_exists, client_json, confidential_client, customer_exists, failed, kept_secrets, new_customer, new_customer_json,
-    new_settings, no_customer, settings_json,
+    Command, client_exists, client_json, confidential_client, customer_id_json, failed, kept_secrets, new_settings, settings_json,
 };
 use crate::app::App;
 use counterfoil_core::clock::Timestamp;
@@ -58,18 +58,13 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
         Command::ClientRotateSecret { id, drop_old, .. } => {
             with_secret(client_json(&*confidential_client(app, &id)?), kept_secrets(drop_old), now)
         }
-        Command::CustomerAdd { id, accounts, .. } => {
-            let accounts = new_customer(app, &id, accounts.as_ref())?.len();
-            if app.store.customer(&id).await.map_err(failed)?.is_some() {
-                return Err(customer_exists(&id));
-            }
-            Checked { shown: new_customer_json(&id, accounts), announced: None }
+        Command::CustomerAdd { id, name, accounts, .. } => {
+            let to_be = ToBe::of(app, &id, &name, accounts.as_ref())?;
+            to_be.must_be_free(app).await?;
+            Checked { shown: to_be.json(), announced: None }
         }
         Command::CustomerSetPassword { id, .. } => {
-            if app.store.customer(&id).await.map_err(failed)?.is_none() {
-                return Err(no_customer(&id));
-            }
-            Checked { shown: json!(id), announced: None }
+            Checked { shown: customer_id_json(&customer::meant(app, &id).await?.id), announced: None }
         }
         _ => return Err("only a command whose result holds a secret is checked before it is carried out".into()),
     };

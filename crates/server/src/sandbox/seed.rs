@@ -6,6 +6,7 @@ use crate::passwords::{self, PasswordError};
 use counterfoil_core::client::{AuthMethod, ClientSettings, InvalidSetting, SecretDigest};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::jws::Algorithm;
+use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, NewCustomer, StoreError};
 
@@ -78,7 +79,7 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
             tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(|e| PasswordError::Hash(e.to_string()))??;
         let accounts = read_accounts(&serde_json::json!({ "accounts": customer.accounts })).map_err(SeedError::BuiltIn)?;
         let customer = Customer { id, name: customer.name, password: Some(password), created_at: now };
-        app.store.add_customer(NewCustomer { customer, accounts }).await?;
+        app.store.add_customer(NewCustomer { customer, accounts }, Case::Matters).await?;
     }
     app.reload_clients().await?;
     Ok(())

@@ -5,6 +5,7 @@
 use counterfoil_core::clock::{Clock, Machine};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::login::Case;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings};
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
@@ -184,7 +185,7 @@ impl Default for Setting {
         Self {
             dialect: Dialect::Network,
             lifetimes: Lifetimes::default(),
-            providers: vec![Provider { id: "sandbank".into(), name: "Sandbank".into() }],
+            providers: vec![Provider { id: "sandbank".into(), name: "Sandbank".into(), case: Case::Matters }],
             kind: StoreKind::Sandbox,
             listen: ([127, 0, 0, 1], 0).into(),
             issuer: None,

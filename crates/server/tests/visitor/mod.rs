@@ -4,6 +4,7 @@
 
 use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, send};
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::Case;
 use counterfoil_core::settings::Provider;
 use counterfoil_server::admin::Command;
 use reqwest::header::COOKIE;
@@ -223,7 +224,7 @@ pub async fn grants(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 pub async fn two_banks() -> Sandbox {
-    let bank = |id: &str, name: &str| Provider { id: id.into(), name: name.into() };
+    let bank = |id: &str, name: &str| Provider { id: id.into(), name: name.into(), case: Case::Matters };
     let sandbox =
         Sandbox::with(Setting { providers: vec![bank("sandbank", "Sandbank"), bank("reef", "Reef & Sons")], ..Setting::default() }).await;
     let id = CustomerId { provider: "reef".into(), customer: "coral".into() };

@@ -96,7 +96,15 @@ pub(crate) const TABLES: [Table; 17] = [
     ),
     numbered(
         "customer",
-        &[("id", Integer), ("provider", Text), ("customer", Text), ("name", Text), ("password", Text), ("created_at", Integer)],
+        &[
+            ("id", Integer),
+            ("provider", Text),
+            ("customer", Text),
+            ("name", Text),
+            ("password", Text),
+            ("created_at", Integer),
+            ("login", Text),
+        ],
     ),
     numbered("account", &[("id", Integer), ("customer", Integer), ("account_id", Text), ("entity", Text)]),
     table("era", 3, &[("client", Text), ("provider", Text), ("customer", Text), ("era", Integer)]),

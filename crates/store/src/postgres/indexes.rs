@@ -8,13 +8,15 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 /// An index, by its name, and how it is made.
-const INDEXES: [(&str, &str); 2] = [
+const INDEXES: [(&str, &str); 4] = [
     // Lists are of grants that hang on no other.
     (
         "consent_by_customer",
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS consent_by_customer ON terms (provider, customer, grant_id) WHERE parent IS NULL",
     ),
     ("ending_by_number", "CREATE INDEX CONCURRENTLY IF NOT EXISTS ending_by_number ON ending (number) WHERE number IS NOT NULL"),
+    ("customer_by_login", "CREATE INDEX CONCURRENTLY IF NOT EXISTS customer_by_login ON customer (provider, login)"),
+    ("customer_without_login", "CREATE INDEX CONCURRENTLY IF NOT EXISTS customer_without_login ON customer (id) WHERE login IS NULL"),
 ];
 /// What nodes of version 1 list grants by.
 const OF_VERSION_1: &str = "terms_by_customer";

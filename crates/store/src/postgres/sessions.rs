@@ -50,6 +50,13 @@ impl Postgres {
         rows.first().map(|row| session(row).map_err(|trouble: Trouble| trouble.into())).transpose()
     }
 
+    pub(crate) async fn count_sessions(&self, id: &CustomerId, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM session WHERE provider = $1 AND customer = $2 AND expires_at > $3 AND customer_era = coalesce( \
+            (SELECT era FROM era WHERE era.client = '' AND era.provider = $1 AND era.customer = $2), 0)";
+        let rows = self.rows(sql, &[&id.provider, &id.customer, &now.unix()]).await?;
+        rows.first().map_or(Ok(0), |row| Columns::of(row, "session").number(0).map_err(StoreError::from))
+    }
+
     pub(crate) fn end_session(&self, id: [u8; 32]) -> Pending<()> {
         self.write(id, |write, id| {
             async move { write.execute("DELETE FROM session WHERE id = $1", &[&id.as_slice()]).await.map(drop) }.boxed()

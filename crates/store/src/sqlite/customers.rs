@@ -5,13 +5,17 @@ use super::era::remove;
 use super::row::{named, time};
 use super::sessions::forget_failures;
 use crate::error::StoreError;
+use crate::kept::{Kept, Whose};
+use crate::limits::{MOST_OF_A_COMMON_NAME, STEP};
 use crate::pending::Pending;
-use crate::record::{Account, AddCustomer, Customer, NewCustomer};
+use crate::record::{Account, AddCustomer, Customer, NewCustomer, other_of_the_same_name};
 use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::{self, Case};
 use counterfoil_core::secret::Secret;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::sync::Arc;
 
 const CUSTOMER: &str = "provider, customer, name, password, created_at";
 /// No join and no `ORDER BY`: SQLite plans a join by the values bound, so it would prepare it anew after each use, when the cache of statements
@@ -64,28 +68,78 @@ impl Sqlite {
         Ok(self.eras.of_customer(id))
     }
 
-    pub(crate) fn add_customer(&self, new: NewCustomer) -> Pending<AddCustomer> {
+    pub(crate) fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
         self.writer.queue(move |batch| {
             let Customer { id, name, password, created_at } = &new.customer;
-                let added = batch
-                    .db
-                    .prepare_cached(
-                        "INSERT INTO customer (provider, customer, name, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                    )?
-                    .execute(params![id.provider, id.customer, name, password.as_ref().map(Secret::expose), created_at.unix()])?;
-                if added == 0 {
-                    // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
-                    let own = "SELECT 1 FROM customer WHERE provider = ?1 AND customer = ?2 AND password IS ?3 AND created_at = ?4";
-                    let parameters = params![id.provider, id.customer, password.as_ref().map(Secret::expose), created_at.unix()];
-                    let own = batch.again && batch.db.prepare(own)?.exists(parameters)?;
-                    return Ok(if own { AddCustomer::Added } else { AddCustomer::Exists });
-                }
-                let row = batch.db.last_insert_rowid();
-                let mut insert = batch.db.prepare_cached("INSERT INTO account (customer, account_id, entity) VALUES (?1, ?2, ?3)")?;
-                for account in &new.accounts {
-                    insert.execute(params![row, account.id, account.entity])?;
-                }
-                Ok(AddCustomer::Added)
+            let login = login::common(&id.customer);
+            let mut named = batch.db.prepare_cached("SELECT customer FROM customer WHERE provider = ?1 AND login = ?2")?;
+            let named = named.query_map([&id.provider, &login], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            if let Some(same) = other_of_the_same_name(id, named, case) {
+                return Ok(AddCustomer::SameName(same));
+            }
+            let added = batch
+                .db
+                .prepare_cached(
+                    "INSERT INTO customer (provider, customer, name, password, created_at, login) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![id.provider, id.customer, name, password.as_ref().map(Secret::expose), created_at.unix(), login])?;
+            if added == 0 {
+                // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
+                let own = "SELECT 1 FROM customer WHERE provider = ?1 AND customer = ?2 AND password IS ?3 AND created_at = ?4";
+                let parameters = params![id.provider, id.customer, password.as_ref().map(Secret::expose), created_at.unix()];
+                let own = batch.again && batch.db.prepare(own)?.exists(parameters)?;
+                return Ok(if own { AddCustomer::Added } else { AddCustomer::Exists });
+            }
+            let row = batch.db.last_insert_rowid();
+            insert_accounts(batch.db, row, &new.accounts)?;
+            Ok(AddCustomer::Added)
+        })
+    }
+
+    pub(crate) fn set_accounts(&self, id: CustomerId, accounts: Vec<Account>, kept: Arc<Kept<Whose, [Account]>>) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            let row = "SELECT id FROM customer WHERE provider = ?1 AND customer = ?2";
+            let row: Option<i64> = batch.db.prepare_cached(row)?.query_row([&id.provider, &id.customer], |row| row.get(0)).optional()?;
+            let Some(row) = row else { return Ok(false) };
+            batch.db.prepare_cached("DELETE FROM account WHERE customer = ?1")?.execute([row])?;
+            insert_accounts(batch.db, row, &accounts)?;
+            let kept = kept.clone();
+            batch.once_committed(move || kept.forget());
+            Ok(true)
+        })
+    }
+
+    pub(crate) fn customers_named(&self, id: &CustomerId) -> Result<Vec<Customer>, StoreError> {
+        let reader = self.readers.reader()?;
+        let mut query = reader.prepare_cached(&format!(
+            "SELECT {CUSTOMER} FROM customer WHERE provider = ?1 AND (customer = ?2 OR login = ?3) ORDER BY customer"
+        ))?;
+        let found = query.query_map([&id.provider, &id.customer, &login::common(&id.customer)], customer)?;
+        found.collect::<rusqlite::Result<_>>().map_err(named("customer", id))
+    }
+
+    pub(crate) fn customers_with_a_common_name(&self) -> Result<Vec<CustomerId>, StoreError> {
+        let reader = self.readers.reader()?;
+        let mut query = reader.prepare_cached(
+            "SELECT provider, customer FROM customer WHERE (provider, login) IN \
+             (SELECT provider, login FROM customer WHERE login IS NOT NULL GROUP BY provider, login HAVING count(*) > 1) \
+             ORDER BY provider, login, customer LIMIT ?1",
+        )?;
+        let found = query.query_map([MOST_OF_A_COMMON_NAME], |row| Ok(CustomerId { provider: row.get(0)?, customer: row.get(1)? }))?;
+        found.collect::<rusqlite::Result<_>>().map_err(named("customer", "listed"))
+    }
+
+    pub(crate) fn fill_logins(&self) -> Pending<bool> {
+        self.writer.queue(move |batch| {
+            let mut query = batch.db.prepare_cached("SELECT id, customer FROM customer WHERE login IS NULL LIMIT ?1")?;
+            let missing =
+                query.query_map([STEP], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+            let mut fill = batch.db.prepare_cached("UPDATE customer SET login = ?2 WHERE id = ?1")?;
+            for (row, id) in &missing {
+                fill.execute(params![row, login::common(id)])?;
+            }
+            Ok(missing.len() == STEP as usize)
         })
     }
 
@@ -108,6 +162,11 @@ impl Sqlite {
         let (eras, who) = (self.eras.clone(), Removed::Customer(id));
         self.writer.queue(move |batch| remove(batch, &eras, &who, now))
     }
+}
+
+fn insert_accounts(db: &Connection, customer: i64, accounts: &[Account]) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached("INSERT INTO account (customer, account_id, entity) VALUES (?1, ?2, ?3)")?;
+    accounts.iter().try_for_each(|account| insert.execute(params![customer, account.id, account.entity]).map(drop))
 }
 
 /// Takes a customer away, with their accounts and sessions; true where they were there.

@@ -53,6 +53,13 @@ impl Sqlite {
         Ok(found.filter(|session| session.customer_era == self.eras.of_customer(&session.customer)))
     }
 
+    pub(crate) fn count_sessions(&self, id: &CustomerId, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM session WHERE provider = ?1 AND customer = ?2 AND expires_at > ?3 AND customer_era = ?4";
+        let parameters = params![id.provider, id.customer, now.unix(), self.eras.of_customer(id)];
+        let count: i64 = self.readers.reader()?.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     pub(crate) fn end_session(&self, id: [u8; 32]) -> Pending<()> {
         self.writer.queue(move |batch| batch.db.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id]).map(drop))
     }

@@ -20,6 +20,7 @@ pub enum Engine {
 pub struct Bench {
     dir: TempDir,
     address: StoreAddress,
+    url: String,
 }
 
 impl Bench {
@@ -43,7 +44,7 @@ impl Bench {
                 format!("{url}?sslmode=verify-full&sslrootcert={}", cluster.authority().display())
             }
         };
-        Self { dir, address: StoreAddress::parse(&address).unwrap() }
+        Self { dir, address: StoreAddress::parse(&address).unwrap(), url: address }
     }
 
     pub fn endings_log(&self) -> PathBuf {
@@ -62,6 +63,14 @@ impl Bench {
 
     pub async fn open(&self) -> Store {
         Store::open(self.options()).await.unwrap()
+    }
+
+    /// Runs SQL that no verb does, while no store is open.
+    pub fn run(&self, sql: &str) {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
+            None => drop(psql(&self.url, sql)),
+        }
     }
 
     pub fn journal(&self) -> String {

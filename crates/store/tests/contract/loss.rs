@@ -6,6 +6,7 @@ use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{AddClient, Customer, EndedAt, Endings, LossDeclared, NewCustomer, Redeemed, Session, Tearing};
@@ -91,7 +92,7 @@ pub async fn removals_that_were_forgotten_end_what_is_of_an_earlier_era(bench: B
     let store = bench.open().await;
     store.add_client("app".into(), ClientSettings::new("App"), Some(SecretDigest([1; 32])), NOW).await.unwrap();
     let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW };
-    store.add_customer(NewCustomer { customer: ada, accounts: vec![] }).await.unwrap();
+    store.add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters).await.unwrap();
     let (code, terms) = grant(&store, 1).await;
 
     let of_client =

@@ -4,6 +4,7 @@
 
 mod bench;
 mod grants;
+mod logins;
 mod loss;
 mod model;
 mod parents;
@@ -50,6 +51,12 @@ macro_rules! on {
                 removing_a_customer_ends_their_grants_with_one_write,
                 clients_keep_their_settings_and_two_secrets_and_are_removed_for_good,
                 customers_are_listed_with_their_accounts_and_signed_out_by_a_new_password,
+            }
+            logins {
+                a_name_is_found_however_it_is_written,
+                the_second_of_one_name_is_not_added,
+                two_of_one_name_who_were_added_before_are_listed_and_each_is_found,
+                accounts_are_replaced_also_where_they_are_kept,
             }
             sign_in {
                 five_failures_close_the_door_for_fifteen_minutes_from_the_first,

@@ -7,6 +7,7 @@ use counterfoil_core::client::ClientSettings;
 use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, Terms};
+use counterfoil_core::login::Case;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
@@ -88,7 +89,7 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
 
     // The removal of the customer, and of the client.
     let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW };
-    store.add_customer(NewCustomer { customer: ada, accounts: vec![] }).await.unwrap();
+    store.add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters).await.unwrap();
     let (_, parent) = grant(&store, 140).await;
     let (code, child) = hang(&store, 141, &parent).await;
     store.remove_customer(customer(), NOW).await.unwrap();

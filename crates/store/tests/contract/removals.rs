@@ -4,6 +4,7 @@ use crate::bench::Bench;
 use crate::setting::{NOW, customer, grant, new_grant};
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
 use counterfoil_core::ending::EndedBy;
+use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, NewCustomer};
 use std::sync::Arc;
@@ -11,10 +12,13 @@ use std::sync::Arc;
 pub async fn removing_a_customer_ends_their_grants_with_one_write(bench: Bench) {
     let store = bench.open().await;
     let added = store
-        .add_customer(NewCustomer {
-            customer: Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW },
-            accounts: vec![Account { id: "a1".into(), entity: "{}".into() }],
-        })
+        .add_customer(
+            NewCustomer {
+                customer: Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW },
+                accounts: vec![Account { id: "a1".into(), entity: "{}".into() }],
+            },
+            Case::Matters,
+        )
         .await
         .unwrap();
     assert_eq!(added, AddCustomer::Added);
@@ -97,9 +101,9 @@ pub async fn customers_are_listed_with_their_accounts_and_signed_out_by_a_new_pa
         accounts: ["b", "a"].map(|id| Account { id: id.into(), entity: format!("{{\"id\":\"{id}\"}}") }).to_vec(),
     };
     for name in ["cleo", "ada", "bob"] {
-        assert_eq!(store.add_customer(new(name)).await.unwrap(), AddCustomer::Added);
+        assert_eq!(store.add_customer(new(name), Case::Matters).await.unwrap(), AddCustomer::Added);
     }
-    assert_eq!(store.add_customer(new("ada")).await.unwrap(), AddCustomer::Exists);
+    assert_eq!(store.add_customer(new("ada"), Case::Matters).await.unwrap(), AddCustomer::Exists);
     let names = |customers: Vec<Customer>| customers.into_iter().map(|customer| customer.id.customer).collect::<Vec<_>>();
     assert_eq!(names(store.customers(None, None, 2).await.unwrap()), ["ada", "bob"]);
     assert_eq!(names(store.customers(Some("bank"), Some(&new("bob").customer.id), 9).await.unwrap()), ["cleo"]);

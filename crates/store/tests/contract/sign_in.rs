@@ -4,6 +4,7 @@ use crate::bench::Bench;
 use crate::setting::{NOW, customer};
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{AddCustomer, Customer, HalfDone, NewCustomer, Session, SignIn, Store};
 use std::sync::Arc;
@@ -87,7 +88,7 @@ pub async fn no_more_passwords_are_looked_at_at_once_than_may_fail(bench: Bench)
 
 async fn add(store: &Store) {
     let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("x")), created_at: NOW };
-    assert_eq!(store.add_customer(NewCustomer { customer: ada, accounts: vec![] }).await.unwrap(), AddCustomer::Added);
+    assert_eq!(store.add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters).await.unwrap(), AddCustomer::Added);
 }
 
 pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Bench) {

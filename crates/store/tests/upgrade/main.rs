@@ -66,6 +66,8 @@ async fn goes_on(engine: Engine) {
     let accounts: Vec<_> = store.accounts(&customer()).await.unwrap().into_iter().map(|account| account.id).collect();
     assert_eq!(accounts, ["a1", "a2"]);
     assert_eq!(store.customer(&customer()).await.unwrap().unwrap().password.unwrap().expose(), "$argon2id$x");
+    while store.fill_logins().await.unwrap() {}
+    assert_eq!(place.says("SELECT count(*) FROM customer WHERE login = customer"), "2");
     assert_eq!(settings(&store).await.duration_days, Some(90));
 
     // Level 1: what is written is what version 1 reads.
@@ -154,8 +156,8 @@ async fn a_level_is_raised_only_once_the_schema_is_up_to_date() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let place = Place::with_version_1(engine).await;
         let error = Store::finish_migration(&place.options()).await.unwrap_err();
-        assert!(matches!(error, OpenError::Older { found: 1, known: 2, .. }), "{error}");
-        assert_eq!(Store::migrate(&place.options()).await.unwrap(), (1, 2));
+        assert!(matches!(error, OpenError::Older { found: 1, known: 3, .. }), "{error}");
+        assert_eq!(Store::migrate(&place.options()).await.unwrap(), (1, 3));
         assert_eq!(Store::finish_migration(&place.options()).await.unwrap(), (1, 2));
         assert_eq!(Store::finish_migration(&place.options()).await.unwrap(), (2, 2));
         let none = Place::empty(engine);
@@ -172,7 +174,7 @@ async fn a_newer_schema_is_used_where_it_says_that_this_version_can_read_it() {
         grant(&store, 1).await;
         drop(store);
         place.run(
-            "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (3, 'later', '', ''); \
+            "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (9, 'later', '', ''); \
              UPDATE meta SET value = '3' WHERE key = 'level'; ALTER TABLE terms ADD COLUMN later TEXT; CREATE TABLE later (id INTEGER);",
         );
         let store = place.open().await;
@@ -180,9 +182,9 @@ async fn a_newer_schema_is_used_where_it_says_that_this_version_can_read_it() {
         grant(&store, 2).await;
         assert_eq!(where_bound(&place, 2), (String::new(), "1".into()));
         drop(store);
-        place.run("UPDATE meta SET value = '3' WHERE key = 'oldest_reader'");
+        place.run("UPDATE meta SET value = '9' WHERE key = 'oldest_reader'");
         let error = Store::open(place.options()).await.unwrap_err();
-        assert!(matches!(error, OpenError::Newer { found: 3, oldest_reader: 3, known: 2, .. }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 9, oldest_reader: 9, known: 3, .. }), "{error}");
         // One that does not say is read by its own version alone.
         place.run("DELETE FROM meta WHERE key = 'oldest_reader'");
         assert!(matches!(Store::open(place.options()).await.unwrap_err(), OpenError::Newer { .. }));

@@ -13,6 +13,7 @@ use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
+use counterfoil_core::login::Case;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
@@ -168,8 +169,8 @@ async fn customers_are_added_once_and_removed_for_good() {
         customer: Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new(password)), created_at: NOW },
         accounts: vec![],
     };
-    assert_eq!(store.add_customer(new("salted hash")).await.unwrap(), AddCustomer::Added);
-    assert_eq!(store.add_customer(new("another")).await.unwrap(), AddCustomer::Exists);
+    assert_eq!(store.add_customer(new("salted hash"), Case::Matters).await.unwrap(), AddCustomer::Added);
+    assert_eq!(store.add_customer(new("another"), Case::Matters).await.unwrap(), AddCustomer::Exists);
     let (_, terms) = grant(&store).await;
     assert!(store.remove_customer(customer(), NOW).await.unwrap());
     assert!(store.living(&terms).unwrap().is_none());
