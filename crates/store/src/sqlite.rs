@@ -449,6 +449,22 @@ mod tests {
         }
     }
 
+    /// Signing in looks at those of the name alone, however many customers there are.
+    #[test]
+    fn a_customer_is_found_by_indexes() {
+        let (_dir, db) = empty();
+        let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {}", customers::READ_NAMED)).unwrap();
+        let plan: Vec<String> = explain.query_map(["", "", ""], |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        for step in [
+            "SEARCH customer USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH customer USING COVERING INDEX sqlite_autoindex_customer_1 (provider=? AND customer=?)",
+            "SEARCH customer USING COVERING INDEX customer_by_login (provider=? AND login=?)",
+        ] {
+            assert!(plan.iter().any(|found| found == step), "{plan:?}");
+        }
+        assert!(!plan.iter().any(|found| found.contains("SCAN")), "{plan:?}");
+    }
+
     /// SQLite prepares some statements again after their parameters were cleared, as the cache of statements does after each use. That takes
     /// longer than running them.
     #[test]

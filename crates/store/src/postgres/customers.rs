@@ -114,7 +114,8 @@ impl Postgres {
 
     pub(crate) async fn customers_named(&self, id: &CustomerId) -> Result<Vec<Customer>, StoreError> {
         let sql = "SELECT provider, customer, name, password, created_at FROM customer \
-            WHERE provider = $1 AND (customer = $2 OR login = $3) ORDER BY customer";
+            WHERE id IN (SELECT id FROM customer WHERE provider = $1 AND customer = $2 \
+                UNION SELECT id FROM customer WHERE provider = $1 AND login = $3) ORDER BY customer";
         let rows = self.rows(sql, &[&id.provider, &id.customer, &login::common(&id.customer)]).await?;
         Ok(rows.iter().map(customer).collect::<Result<_, _>>()?)
     }

@@ -23,6 +23,11 @@ const CUSTOMER: &str = "provider, customer, name, password, created_at";
 pub(super) const READ_ACCOUNTS: &str = "SELECT account.id, account_id, entity FROM account WHERE account.customer = \
     (SELECT customer.id FROM customer WHERE provider = ?1 AND customer.customer = ?2)";
 
+/// No `OR`: SQLite would look at every customer of the provider.
+pub(super) const READ_NAMED: &str = "SELECT provider, customer, name, password, created_at FROM customer WHERE id IN \
+    (SELECT id FROM customer WHERE provider = ?1 AND customer = ?2 UNION SELECT id FROM customer WHERE provider = ?1 AND login = ?3) \
+    ORDER BY customer";
+
 fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
     Ok(Customer {
         id: CustomerId { provider: row.get(0)?, customer: row.get(1)? },
@@ -112,9 +117,7 @@ impl Sqlite {
 
     pub(crate) fn customers_named(&self, id: &CustomerId) -> Result<Vec<Customer>, StoreError> {
         let reader = self.readers.reader()?;
-        let mut query = reader.prepare_cached(&format!(
-            "SELECT {CUSTOMER} FROM customer WHERE provider = ?1 AND (customer = ?2 OR login = ?3) ORDER BY customer"
-        ))?;
+        let mut query = reader.prepare_cached(READ_NAMED)?;
         let found = query.query_map([&id.provider, &id.customer, &login::common(&id.customer)], customer)?;
         found.collect::<rusqlite::Result<_>>().map_err(named("customer", id))
     }
