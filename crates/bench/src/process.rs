@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const TICKS_A_SECOND: u64 = 100;
 /// How long a process that was asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After how long it is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How often it is looked at.
 const MOMENT: Duration = Duration::from_millis(10);
 
@@ -139,8 +141,13 @@ pub(crate) fn end(child: &mut Child, how: End) {
         drop(child.stdin.take());
         tree.signal("TERM");
         let asked = Instant::now();
+        let mut again = true;
         while asked.elapsed() < PATIENCE && matches!(child.try_wait(), Ok(None)) {
             std::thread::sleep(MOMENT);
+            // A server may serve on for a while, until it is told twice.
+            if asked.elapsed() > AGAIN_AFTER && std::mem::take(&mut again) {
+                tree.signal("TERM");
+            }
         }
     }
     if let Ok(tree) = tree {

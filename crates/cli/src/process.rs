@@ -19,8 +19,6 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 pub(crate) struct Signals {
     /// How often it was told to stop.
     told: watch::Receiver<u32>,
-    /// SIGHUP, which would kill.
-    hangup: Signal,
     /// SIGXFSZ: without a handler, a file-size limit would kill the process; with one, the write fails and is answered with 503.
     _file_size: Signal,
 }
@@ -43,7 +41,7 @@ impl Signals {
                 tell.send_modify(|times| *times += 1);
             }
         });
-        Ok(Self { told, hangup: watch(SignalKind::hangup())?, _file_size: watch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))? })
+        Ok(Self { told, _file_size: watch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))? })
     }
 
     /// Waits until the process is told to stop.
@@ -60,11 +58,17 @@ impl Signals {
         let mut told = self.told.clone();
         async move { drop(told.wait_for(|told| *told >= times).await) }
     }
+}
 
-    /// Waits until the process is told to read anew what can be (SIGHUP).
-    pub(crate) async fn hangup(&mut self) {
-        self.hangup.recv().await;
-    }
+/// Does `work` whenever the process is told to read anew what can be (SIGHUP), which would otherwise end it.
+pub(crate) fn at_hangups(work: impl Fn() + Send + 'static) -> Result<(), Failure> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            work();
+        }
+    });
+    Ok(())
 }
 
 static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);

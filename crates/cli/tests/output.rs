@@ -95,7 +95,7 @@ async fn serve() {
     for (stream, trouble) in [Stream::Stderr, Stream::Stdout].into_iter().flat_map(|stream| TROUBLES.map(|trouble| (stream, trouble))) {
         let (mut command, stalled) = troubled(&["serve", "--config", &live.config()], stream, trouble);
         let address = free_address();
-        command.env("COUNTERFOIL_LISTEN", &address);
+        command.env("COUNTERFOIL_LISTEN", &address).env("COUNTERFOIL_SHUTDOWN_DELAY", "0s");
         match stream {
             Stream::Stdout => command.stderr(Stdio::null()),
             Stream::Stderr => command.stdout(Stdio::null()),

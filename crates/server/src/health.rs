@@ -10,22 +10,23 @@ use axum::response::{IntoResponse, Response};
 use counterfoil_core::clock::Millis;
 use serde_json::json as value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// How long the store may take to be written; whoever asks waits no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a write that succeeded speaks for the probes after it, in milliseconds.
+/// How long a write that succeeded speaks for the probes after it, in milliseconds, unless a request was answered with 503 since.
 const GOOD_FOR: Millis = 3000;
-/// How long one that failed does, or one since which requests were answered with 503.
-const DOUBTED_FOR: Millis = 1000;
 
-/// Whether the store can be written, found out by writing now and then: probes share what was found, and cost no write of their own.
+/// Whether the store can be written, found out by writing now and then: probes share what was found. While it can't, each looks anew, but for those
+/// that came while another was at it.
 #[derive(Debug, Default)]
 pub struct Writable {
     last: Mutex<Option<Looked>>,
+    /// How often it was looked.
+    looks: AtomicU64,
     /// Whether a request was answered with 503 since.
     doubted: AtomicBool,
 }
@@ -41,22 +42,23 @@ struct Looked {
 impl Writable {
     /// A request was answered with 503: what was found may not be so any more.
     pub(crate) fn doubt(&self) {
-        self.doubted.store(true, Ordering::Relaxed);
+        self.doubted.store(true, Ordering::SeqCst);
     }
 
     async fn look(&self, app: &App) -> Result<(), String> {
         let late = || "no answer in time".to_owned();
+        let came = self.looks.load(Ordering::SeqCst);
         let Ok(mut last) = timeout(PATIENCE, self.last.lock()).await else { return Err(late()) };
-        let now = app.clock.uptime();
         if let Some(Looked { at, outcome }) = &*last {
-            let is_good = outcome.is_ok() && !self.doubted.load(Ordering::Relaxed);
-            if now - at < if is_good { GOOD_FOR } else { DOUBTED_FOR } {
+            let is_good = outcome.is_ok() && !self.doubted.load(Ordering::SeqCst) && app.clock.uptime() - at < GOOD_FOR;
+            if is_good || self.looks.load(Ordering::SeqCst) > came {
                 return outcome.clone();
             }
         }
-        self.doubted.store(false, Ordering::Relaxed);
+        self.doubted.store(false, Ordering::SeqCst);
         let written = timeout(PATIENCE, app.store.probe()).await;
         let outcome = written.map_err(|_| late()).and_then(|written| written.map_err(|error| error.to_string()));
+        self.looks.fetch_add(1, Ordering::SeqCst);
         *last = Some(Looked { at: app.clock.uptime(), outcome: outcome.clone() });
         outcome
     }

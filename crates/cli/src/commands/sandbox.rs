@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() { "error" } else { "info" });
     log::start(log::Format::Text, filter)?;
     block_on(async move {
-        let mut signals = Signals::watch()?;
+        let signals = Signals::watch()?;
         let listener =
             TcpListener::bind(arguments.listen).map_err(|e| Failure::failed(format!("{} can't be listened on: {e}", arguments.listen)))?;
         let issuer = arguments.issuer(listener.local_addr().map_err(Failure::failed)?)?;
@@ -120,13 +120,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let bounds = Bounds { limit: process::connections(None, later)?, ..Bounds::default() };
         let listeners = Listeners { public: listener, tls, metrics: None, admin: None, bounds, shutdown_delay: Duration::ZERO };
         let (stop, at_once) = (signals.stop(), signals.stop_at_once());
-        tokio::spawn(async move {
-            loop {
-                // It comes where a terminal is closed too, which is no reason to end what a test may be using.
-                signals.hangup().await;
-                tracing::info!("SIGHUP: a sandbox has nothing to read anew, and goes on");
-            }
-        });
+        // It comes where a terminal is closed too, which is no reason to end what a test may be using.
+        process::at_hangups(|| tracing::info!("SIGHUP: a sandbox has nothing to read anew, and goes on"))?;
         match arguments.grade {
             Some(client) => grade::run(app, listeners, (stop, at_once), &client, &arguments.report).await,
             None => {

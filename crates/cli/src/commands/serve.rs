@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     log::start(log::Format::Json, &config.log)?;
     block_on(async move {
-        let mut signals = Signals::watch()?;
+        let signals = Signals::watch()?;
         let listen = |address| TcpListener::bind(address).map_err(|e| Failure::failed(format!("{address} can't be listened on: {e}")));
         let public = listen(config.listen)?;
         let address = public.local_addr().map_err(Failure::failed)?;
@@ -69,6 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Some((certificate, key)) => Some(Arc::new(Tls::from_files(certificate, key).map_err(Failure::failed)?)),
             None => None,
         };
+        let (path, certificate) = (arguments.config.clone(), tls.clone());
+        process::at_hangups(move || reload(&path, certificate.as_deref()))?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
         let app = open_app(&config, "counterfoil serve", clock, None).await?;
         permissions::check(&config.store)?;
@@ -78,18 +80,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             StoreAddress::Postgres(_) => None,
         };
         let bounds = bounds(&config)?;
-        let listeners = Listeners { public, tls: tls.clone(), metrics, admin, bounds, shutdown_delay: config.shutdown_delay };
+        let listeners = Listeners { public, tls, metrics, admin, bounds, shutdown_delay: config.shutdown_delay };
         tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
         output::announce(format!("ready {address} as {}", app.settings.issuer));
-        let (stop, at_once) = (signals.stop(), signals.stop_at_once());
-        let path = arguments.config.clone();
-        tokio::spawn(async move {
-            loop {
-                signals.hangup().await;
-                reload(&path, tls.as_deref());
-            }
-        });
-        serve(app, listeners, stop, at_once).await.map_err(Failure::failed)
+        serve(app, listeners, signals.stop(), signals.stop_at_once()).await.map_err(Failure::failed)
     })
 }
 
