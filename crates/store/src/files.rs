@@ -1,6 +1,10 @@
-//! Files beside files, and getting their names to disk.
+//! Files beside files, whom new ones belong to, and getting their names to disk.
 
-use std::fs::File;
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// The path whose name is that of `path` with `suffix` behind it.
@@ -18,4 +22,42 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 /// Waits until the names in the directory of `path` are on disk.
 pub(crate) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     File::open(directory_of(path)).and_then(|directory| directory.sync_all())
+}
+
+/// Makes a file for its owner alone, to be read and written. One that root makes belongs to the owner of the directory that it is in: an admin command of
+/// root's must not leave files that the server's own user can't use.
+///
+/// # Errors
+/// What the system says; where there is something of that name, be it a link that leads nowhere, [`io::ErrorKind::AlreadyExists`].
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let file = File::options().create_new(true).read(true).write(true).mode(0o600).open(path)?;
+    give_to_owner_of(directory_of(path), &file)?;
+    Ok(file)
+}
+
+/// Makes a directory for its owner alone, who is that of [`create_private`].
+///
+/// # Errors
+/// What the system says; where there is something of that name, [`io::ErrorKind::AlreadyExists`].
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let what = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let made = File::options().read(true).custom_flags(i32::try_from(what.bits()).unwrap_or(0)).open(path)?;
+    give_to_owner_of(directory_of(path), &made)
+}
+
+/// (S) What was just made, and is known by its descriptor: by its name, a link that somebody puts in its place would have the system give away another file.
+fn give_to_owner_of(directory: &Path, made: &File) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let (owner, made_by) = (std::fs::metadata(directory)?, made.metadata()?);
+    // In the directory of a user who may have put something there meanwhile, what is not root's is none of ours.
+    if owner.uid() == made_by.uid() || made_by.uid() != 0 {
+        return Ok(());
+    }
+    fchown(made, Some(owner.uid()), Some(owner.gid()))
 }

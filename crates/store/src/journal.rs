@@ -8,7 +8,7 @@
 //! Appended with fsync after the commit and before the answer. Lines may repeat; applying one twice does nothing.
 
 use crate::error::OpenError;
-use crate::files::sync_directory_of;
+use crate::files::{create_private, sync_directory_of};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CustomerId, GrantId};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// One ending. [`Endings`](crate::Endings) reads them back.
@@ -85,9 +85,13 @@ pub(crate) struct Journal {
     pending: Vec<u8>,
 }
 
-/// Opens the file for appending; a new one is for this user alone.
+/// Opens the file for appending; a new one is for its owner alone.
 fn open_private(path: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
+    match create_private(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    let file = File::options().append(true).read(true).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }

@@ -1,10 +1,9 @@
 //! One process owns a SQLite store: an exclusive lock on a file beside it, which names its holder.
 
 use crate::error::OpenError;
-use crate::files::beside;
+use crate::files::{beside, create_private};
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Held while the store is open; the system frees it with the process, however that ends.
@@ -29,8 +28,12 @@ impl Lock {
     /// Takes the lock of the store at `path` for `holder`.
     pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
         let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
-        let mut options = File::options();
-        let mut file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(file_of(path)).map_err(not_writable)?;
+        let lock = file_of(path);
+        let mut file = match create_private(&lock) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => File::options().read(true).write(true).open(&lock),
+            made => made,
+        }
+        .map_err(not_writable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

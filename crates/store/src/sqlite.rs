@@ -44,7 +44,6 @@ use reader::{Commits, Readers};
 use refinery::embed_migrations;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use writer::{Writer, with_large_cache};
@@ -238,9 +237,9 @@ fn own(path: &Path, options: &OpenOptions) -> Result<Lock, OpenError> {
     Ok(lock)
 }
 
-/// Makes the file, empty and for this user alone, where there is none. SQLite gives its log the mode of the file.
+/// Makes the file, empty and for its owner alone, where there is none. SQLite gives its log the mode of the file, and its owner.
 fn create_private(path: &Path) -> std::io::Result<()> {
-    match std::fs::File::options().create_new(true).write(true).mode(0o600).open(path) {
+    match crate::files::create_private(path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
         _ => Ok(()),
     }

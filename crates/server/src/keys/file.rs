@@ -10,12 +10,13 @@ use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::text_file;
+use counterfoil_store::{create_private, create_private_directory};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -188,7 +189,8 @@ impl KeyFile {
         let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
         let json = self.to_json().map_err(failed)?;
         let new = path.with_extension("new");
-        write_private(File::options().create(true).truncate(true), &new, &json)
+        remove(&new)
+            .and_then(|()| write_private(&new, &json))
             .and_then(|()| std::fs::rename(&new, path))
             .and_then(|()| sync_directory_of(path))
             .map_err(|e| failed(e.to_string()))
@@ -207,9 +209,17 @@ pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Ke
     }
 }
 
-/// Writes a file for this user alone, to the disk.
-pub(super) fn write_private(how: &mut std::fs::OpenOptions, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = how.write(true).mode(0o600).open(path)?;
+/// Removes what a crash may have left.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a new file for its owner alone, to the disk.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = create_private(path)?;
     file.write_all(bytes).and_then(|()| file.sync_all())
 }
 
@@ -220,7 +230,7 @@ pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
 
 /// Makes the directory of the keys, or checks that nobody else may look into it.
 pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
-    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+    match create_private_directory(directory) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700),
         Err(e) => Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),

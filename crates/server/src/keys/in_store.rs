@@ -9,7 +9,6 @@ use counterfoil_core::random;
 use counterfoil_core::sealed::{KEY_LENGTH, SealingKey};
 use counterfoil_core::text_file;
 use counterfoil_store::StoredKeys;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -93,7 +92,7 @@ fn make(path: &Path) -> Result<(), KeysError> {
     let key = Zeroizing::new(random::bytes::<KEY_LENGTH>());
     let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(STANDARD.encode(key.as_slice()))));
     let new = path.with_extension(format!("new-{:016x}", u64::from_be_bytes(random::bytes())));
-    write_private(File::options().create_new(true), &new, text.as_bytes()).map_err(failed)?;
+    write_private(&new, text.as_bytes()).map_err(failed)?;
     // A link is made whole or not at all, and never in the place of another file.
     let linked = std::fs::hard_link(&new, path);
     std::fs::remove_file(&new).map_err(failed)?;

@@ -5,10 +5,9 @@
 
 use super::Sqlite;
 use crate::backup::{Backup, BackupError};
-use crate::files::{beside, sync_directory_of};
+use crate::files::{beside, create_private, sync_directory_of};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,7 +68,7 @@ impl Partial {
             return Err(BackupError::Exists(to));
         }
         let path = beside(&to, ".partial");
-        let file = match File::options().create_new(true).write(true).mode(0o600).open(&path) {
+        let file = match create_private(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(BackupError::HalfDone(path)),
             Err(e) => return Err(failed(&to, &e)),
