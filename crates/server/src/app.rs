@@ -50,8 +50,8 @@ pub struct App {
     stopping: AtomicBool,
     /// Bounds the memory that password hashes take.
     pub(crate) password_gate: Arc<Semaphore>,
-    /// Bounds how fast the store grows by what is tried at sign-in pages.
-    pub(crate) sign_ins_again: Budget,
+    /// Bounds how fast the store grows by what anybody may post.
+    pub(crate) continuations: Budget,
     /// Bounds the memory that large consent forms take.
     pub(crate) large_forms: Semaphore,
     /// Tries to sign in as one customer wait for each other, so that a right one under way is not counted as failed. A customer has one of
@@ -99,7 +99,7 @@ impl App {
             stopping: AtomicBool::new(false),
             locale: Locale::english().map_err(AppError::Locale)?,
             password_gate: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
-            sign_ins_again: Budget::default(),
+            continuations: Budget::default(),
             large_forms: Semaphore::new(LARGE_FORMS_AT_ONCE),
             sign_in_turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             one_command: tokio::sync::Mutex::default(),

@@ -9,6 +9,7 @@ pub use request::{Rejected, read};
 
 use crate::app::App;
 use crate::consent::{self, Approval};
+use crate::continuation::{self, Posted};
 use crate::cookies::Browser;
 use crate::living_grants::LivingGrants;
 use crate::refused::Refused;
@@ -40,9 +41,22 @@ const CONSENTS_AT_ONCE: u32 = 20;
 /// A page, where nothing is known that the browser may be sent back to.
 pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
     let app = &*app;
+    let now = app.clock.now();
     let query = uri.query().unwrap_or_default().as_bytes();
     let form = read_form(app, query)?;
-    answer(app, &form, &headers).await
+    let browser = Browser::of(app, &headers);
+    let Posted { request, prompt_none } = match form.get(continuation::PARAMETER) {
+        // A request of a client has at least a `client_id`, whatever else it has.
+        Some(_) if form.get("client_id").is_none() => continuation::read(app, &form, &browser, now).await?,
+        _ => match check(app, &form, now).await? {
+            Ok(checked) => checked,
+            Err(answer) => return Ok(*answer),
+        },
+    };
+    match ask(app, &request, prompt_none, &browser, &headers, now).await {
+        Ok(answer) => Ok(answer),
+        Err(refused) => Err(refused.linking_back(app, &request).await),
+    }
 }
 
 /// `POST /authorize`: as by GET, one redirect later. A form that another site posts carries none of our cookies (`SameSite=Lax`), the redirect after it does.
@@ -51,11 +65,19 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
 /// As [`get`].
 pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
     let app = &*app;
+    let now = app.clock.now();
     let bytes = page_form(app, &headers, body).await?;
     let form = read_form(app, &bytes)?;
     let by_get = format!("/authorize?{}", form.encoded());
-    // What no address can hold is answered at once, and by nobody's session if another site has posted it.
-    if by_get.len() <= LONGEST_LOCATION { Ok(see_other(&by_get)) } else { answer(app, &form, &headers).await }
+    // Without a client there is nothing to ask: a program that posts again where it should get would do so for ever.
+    if by_get.len() <= LONGEST_LOCATION && form.get("client_id").is_some() {
+        return Ok(see_other(&by_get));
+    }
+    match check(app, &form, now).await? {
+        Err(answer) => Ok(*answer),
+        Ok(posted) if app.continuations.take(now) => continuation::send_on(app, None, &posted, now).await,
+        Ok(_) => Err(Refused::unavailable_page(app, "more requests were posted in this second than are kept")),
+    }
 }
 
 fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
@@ -67,46 +89,49 @@ fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
     form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))
 }
 
-async fn answer(app: &App, form: &Form<'_>, headers: &HeaderMap) -> Result<Response, Refused> {
-    let now = app.clock.now();
+/// A request that may be asked of the customer; else the redirect that says why not.
+async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Result<Posted, Box<Response>>, Refused> {
+    let redirect = |to: &AuthorizationRequest, error, reason| redirect_error(app, to, error, reason).map(|answer| Err(Box::new(answer)));
     let (mut request, prompt_none) = match read(app, form, now) {
         Ok(checked) => checked,
         Err(Rejected::Page(message, reason)) => return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason)),
-        Err(Rejected::Redirect(to, error, reason)) => return redirect_error(app, &to, error, reason),
+        Err(Rejected::Redirect(to, error, reason)) => return redirect(&to, error, reason),
     };
     if let Some(hint) = form.get("id_token_hint") {
-        let heeded = hint::heed(app, &mut request, hint).await;
-        let heeded = heeded.map_err(|error| Refused::unavailable_page(app, error).linking_back(app, &request))?;
-        if let Err((error, reason)) = heeded {
-            return redirect_error(app, &request, error, reason);
+        match hint::heed(app, &mut request, hint).await {
+            Ok(Ok(())) => {}
+            Ok(Err((error, reason))) => return redirect(&request, error, reason),
+            Err(error) => return Err(Refused::unavailable_page(app, error).linking_back(app, &request).await),
         }
     }
-    let asked = ask(app, &request, prompt_none, headers, now).await;
-    asked.map_err(|refused| refused.linking_back(app, &request))
+    Ok(Ok(Posted { request, prompt_none }))
 }
 
 async fn ask(
     app: &App,
     request: &AuthorizationRequest,
     prompt_none: bool,
+    browser: &Browser,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Response, Refused> {
     if !prompt_none && let Some(answer) = grade::consent(app, request, now).await? {
         return Ok(answer);
     }
-    let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    let current = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
-    let session = session.filter(|session| !asks_afresh && fits(app, session, request, now));
+    let session = current.clone().filter(|session| !asks_afresh && fits(app, session, request, now));
     if prompt_none {
         return without_asking(app, request, session, now).await;
     }
-    let browser = &Browser::of(app, headers);
     let response = match session {
         Some(session) => consent::page(app, request, &session, browser, now).await?,
         None => {
-            let attempt = Attempt::first(request.login_hint.as_deref());
+            // The customer whom the client knows is the one who is signed in at this browser, and must do so once more.
+            let known = current.filter(|session| request.subject.is_some() && request.is_about(app, &session.customer));
+            let attempt =
+                Attempt::first(request.login_hint.as_deref().or(known.as_ref().map(|session| session.customer.customer.as_str())));
             sign_in::page(app, &Purpose::Authorize(Box::new(request.clone())), browser, now, &attempt)
         }
     };
@@ -126,7 +151,7 @@ pub fn fits(app: &App, session: &Session, request: &AuthorizationRequest, now: T
 async fn without_asking(app: &App, request: &AuthorizationRequest, session: Option<Session>, now: Timestamp) -> Result<Response, Refused> {
     let refuse = |error, reason: &'static str| redirect_error(app, request, error, reason);
     let Some(session) = session else {
-        return refuse(ErrorCode::LoginRequired, "nobody is signed in");
+        return refuse(ErrorCode::LoginRequired, "the customer is not signed in");
     };
     // RFC 8252 section 8.6: whoever listens on a loopback port or claims a private scheme is not known to be the app that was allowed.
     let Some(client) = app.client(&request.client) else {

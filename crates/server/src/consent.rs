@@ -293,8 +293,11 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
         // As a node of the version before sends browsers here.
         Some(text) => match ticket::open(app, text, &browser, now) {
             Ok(Ticket { purpose: Purpose::Authorize(request), is_old: false, .. }) => ToConsent { request: *request, again: None },
-            Ok(_) => return Err(Refused::not_opened(app, NotOpened { request: None })),
-            Err(not_opened) => return Err(Refused::not_opened(app, not_opened)),
+            Ok(Ticket { purpose: Purpose::Authorize(request), .. }) => {
+                return Err(Refused::not_opened(app, NotOpened { request: Some(request) }).await);
+            }
+            Ok(_) => return Err(Refused::not_opened(app, NotOpened { request: None }).await),
+            Err(not_opened) => return Err(Refused::not_opened(app, not_opened).await),
         },
         None => continuation::read(app, &query, &browser, now).await?,
     };
@@ -307,7 +310,11 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
             }
         }
     };
-    answer.await.map_err(|refused: Refused| refused.linking_back(app, &request)).map(|response| browser.remember(app, response))
+    let answer: Result<Response, Refused> = answer.await;
+    match answer {
+        Ok(response) => Ok(browser.remember(app, response)),
+        Err(refused) => Err(refused.linking_back(app, &request).await),
+    }
 }
 
 /// `POST /consent`: the customer's answer.
@@ -321,9 +328,12 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::open(app, form.get("ticket").unwrap_or_default(), &browser, now);
-    let ticket = ticket.map_err(|not_opened| Refused::not_opened(app, not_opened))?;
+    let ticket = match ticket {
+        Ok(ticket) => ticket,
+        Err(not_opened) => return Err(Refused::not_opened(app, not_opened).await),
+    };
     let Purpose::Authorize(request) = &ticket.purpose else {
-        return Err(Refused::not_opened(app, NotOpened { request: None }));
+        return Err(Refused::not_opened(app, NotOpened { request: None }).await);
     };
     let answer = match form.get("decision") {
         Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
@@ -331,7 +341,10 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Some("deny") => deny(app, request, "the customer said no").await,
         _ => Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
     };
-    answer.map_err(|refused| refused.linking_back(app, request))
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(refused) => Err(refused.linking_back(app, request).await),
+    }
 }
 
 async fn session_for(app: &App, request: &AuthorizationRequest, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, Refused> {
@@ -353,14 +366,21 @@ async fn allow(
         Ok(client) => client,
         Err(answer) => return Ok(*answer),
     };
+    if ticket.is_old {
+        must_be_unanswered(app, request).await?;
+    }
     let begun = if ticket.is_old { request.clone().begun_anew(now) } else { request.clone() };
     let Some(session) = session_for(app, request, headers, now).await? else {
         let hint = request.login_hint.as_deref();
         let attempt = if ticket.is_old { Attempt::again(hint, Failed::Old) } else { Attempt::first(hint) };
-        let to_sign_in = SignInAgain { purpose: Purpose::Authorize(Box::new(begun)), attempt };
-        return send_on(app, browser, &to_sign_in, now).await;
+        let purpose = Purpose::Authorize(Box::new(begun));
+        return match app.continuations.take(now) {
+            true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await,
+            false => Ok(sign_in::page(app, &purpose, browser, now, &attempt)),
+        };
     };
     let offered = accounts_of(app, &session).await?;
+    let ids: HashSet<&str> = offered.iter().map(|account| account.id.as_str()).collect();
     let chosen: HashSet<&str> = form.all("account").collect();
     let shown = ticket.shown.as_ref();
     // What the page would show now, had it been opened when it was.
@@ -368,10 +388,13 @@ async fn allow(
     let show_again = async |why, changes| {
         // Of another customer's accounts none is ticked, not even one that both hold.
         let same_customer = shown.is_some_and(|shown| shown.customer == session.customer);
-        let chosen = chosen.iter().filter(|_| same_customer).map(|id| (*id).to_owned()).collect();
+        let chosen = chosen.intersection(&ids).filter(|_| same_customer).map(|id| (*id).to_owned()).collect();
         let at = if ticket.is_old { now } else { now_shown.at };
         let again = Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
-        send_on(app, browser, &ToConsent { request: begun.clone(), again }, now).await
+        match app.continuations.take(now) {
+            true => send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await,
+            false => show(app, &begun, again, &session, browser, now).await,
+        }
     };
     let mut changes = match shown {
         None => vec![app.locale.text("changed-other")],
@@ -383,7 +406,6 @@ async fn allow(
     if !changes.is_empty() {
         return show_again(Why::Changed, changes).await;
     }
-    let ids: HashSet<&str> = offered.iter().map(|account| account.id.as_str()).collect();
     if !chosen.is_subset(&ids) {
         return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
     }
@@ -406,12 +428,19 @@ async fn allow(
     };
     match approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
         Some(code) => redirect_code(app, request, &code),
-        None => Err(already_answered(app, "the request was answered before, otherwise, or its code was used or has expired")),
+        None => Err(Refused::already_answered(app, "the request was answered before, otherwise, or its code was used or has expired")),
     }
 }
 
-fn already_answered(app: &App, reason: &str) -> Refused {
-    Refused::page(app, StatusCode::BAD_REQUEST, "already-answered", reason)
+/// Holds that a request was not allowed before: what was allowed stands, however old the page is that asked.
+///
+/// # Errors
+/// A page that says that it was.
+pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Result<(), Refused> {
+    match app.store.terms(request.grant).await.map_err(|error| Refused::unavailable_page(app, error))? {
+        Some(_) => Err(Refused::already_answered(app, "the request was allowed before")),
+        None => Ok(()),
+    }
 }
 
 /// Sends the browser back with the customer's no, unless there was a yes before: that one stands, and nobody is told otherwise.
@@ -420,8 +449,6 @@ fn already_answered(app: &App, reason: &str) -> Refused {
 /// A page.
 pub async fn deny(app: &App, request: &AuthorizationRequest, reason: &'static str) -> Result<Response, Refused> {
     may_be_answered(app, request)?;
-    match app.store.terms(request.grant).await.map_err(|error| Refused::unavailable_page(app, error))? {
-        Some(_) => Err(already_answered(app, "the request was allowed before")),
-        None => redirect_error(app, request, ErrorCode::AccessDenied, reason),
-    }
+    must_be_unanswered(app, request).await?;
+    redirect_error(app, request, ErrorCode::AccessDenied, reason)
 }

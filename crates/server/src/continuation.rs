@@ -4,6 +4,7 @@
 //! take 4 KiB of headers.
 
 use crate::app::App;
+use crate::authorize::answer::WayBack;
 use crate::consent::ShownAgain;
 use crate::cookies::Browser;
 use crate::refused::Refused;
@@ -22,9 +23,12 @@ use counterfoil_store::HalfDone;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
+use url::form_urlencoded::Serializer;
 
 /// The parameter that names one.
 pub const PARAMETER: &str = "continue";
+/// The parameter that names the client.
+pub const CLIENT: &str = "for";
 
 /// How many are kept in a second of those that need no proof of anything: whoever posts a thousand wrong passwords a second must not fill the store.
 const MOST_IN_A_SECOND: u32 = 20;
@@ -35,6 +39,18 @@ pub trait Continuation: Serialize + DeserializeOwned {
     const PATH: &str;
     /// Seconds for which the page can be reloaded. What it shows is made anew each time.
     const LIFETIME: Seconds;
+
+    /// The request that it is about, if it is about one.
+    fn request(&self) -> Option<&AuthorizationRequest>;
+}
+
+/// An authorization request that was posted, and that no address can hold.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Posted {
+    /// The request.
+    pub request: AuthorizationRequest,
+    /// Whether nobody must be asked (`prompt=none`).
+    pub prompt_none: bool,
 }
 
 /// A sign-in that did not succeed, or that must be done once more.
@@ -55,35 +71,59 @@ pub struct ToConsent {
     pub again: Option<ShownAgain>,
 }
 
+impl Continuation for Posted {
+    const PATH: &str = "/authorize";
+    const LIFETIME: Seconds = 4 * HOUR;
+
+    fn request(&self) -> Option<&AuthorizationRequest> {
+        Some(&self.request)
+    }
+}
+
 impl Continuation for SignInAgain {
     const PATH: &str = "/sign-in";
     const LIFETIME: Seconds = 4 * HOUR;
+
+    fn request(&self) -> Option<&AuthorizationRequest> {
+        match &self.purpose {
+            Purpose::Authorize(request) => Some(request),
+            Purpose::ConnectedApps => None,
+        }
+    }
 }
 
 impl Continuation for ToConsent {
     const PATH: &str = "/consent";
     const LIFETIME: Seconds = DAY;
+
+    fn request(&self) -> Option<&AuthorizationRequest> {
+        Some(&self.request)
+    }
 }
 
 fn key_of(number: &[u8; 16]) -> [u8; 32] {
     MacKey::new(number).mac(&[b"continuation"])
 }
 
-/// Sends the browser on.
+/// Sends the browser on: `browser`, or whichever follows where that is not known. The address names the client too, so that the page finds the way back
+/// when all else is forgotten.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn send_on<C: Continuation>(app: &App, browser: &Browser, next: &C, now: Timestamp) -> Result<Response, Refused> {
+pub async fn send_on<C: Continuation>(app: &App, browser: Option<&Browser>, next: &C, now: Timestamp) -> Result<Response, Refused> {
     let number = random::bytes::<16>();
     let half_done = HalfDone {
-        browser: Browser::hash_of(browser.newest_name()),
+        browser: browser.map(|browser| Browser::hash_of(browser.newest_name())),
         kind: C::PATH.trim_start_matches('/').to_owned(),
         // These types always serialise.
         document: serde_json::to_string(next).unwrap_or_default(),
         expires_at: now.plus(C::LIFETIME),
     };
     app.store.keep_half_done(key_of(&number), half_done).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(see_other(&format!("{}?{PARAMETER}={}", C::PATH, URL_SAFE_NO_PAD.encode(number))))
+    let mut query = Serializer::new(String::new());
+    query.append_pair(PARAMETER, &URL_SAFE_NO_PAD.encode(number));
+    query.extend_pairs(next.request().map(|request| (CLIENT, &request.client)));
+    Ok(see_other(&format!("{}?{}", C::PATH, query.finish())))
 }
 
 /// How many were kept in the second that it is.
@@ -108,14 +148,21 @@ impl Budget {
 /// A page, where it is not known, or not this browser's, or the store can't answer.
 pub async fn read<C: Continuation>(app: &App, query: &Form<'_>, browser: &Browser, now: Timestamp) -> Result<C, Refused> {
     let refuse = |reason| Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
+    let forgotten = |reason| refuse(reason).leading_to(app, query.get(CLIENT).and_then(|client| WayBack::to_front_door(app, client)));
     let number = query.get(PARAMETER).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).and_then(|number| number.try_into().ok());
-    let Some(number) = number else { return Err(refuse("what the page goes on with is missing")) };
+    let Some(number) = number else { return Err(forgotten("what the page goes on with is missing")) };
     let found = app.store.half_done(&key_of(&number), now).await.map_err(|error| Refused::unavailable_page(app, error))?;
-    let Some(half_done) = found.filter(|found| found.kind == C::PATH.trim_start_matches('/')) else {
-        return Err(refuse("what the page goes on with is not known, or was known too long ago"));
+    let found = found.filter(|found| found.kind == C::PATH.trim_start_matches('/'));
+    let Some(half_done) = found else { return Err(forgotten("what the page goes on with is not known, or was known too long ago")) };
+    let Ok(next) = serde_json::from_str::<C>(&half_done.document) else {
+        return Err(forgotten("what the page goes on with was written by another version"));
     };
-    if !browser.names().any(|name| Browser::hash_of(name) == half_done.browser) {
-        return Err(refuse("what the page goes on with is another browser's"));
+    if half_done.browser.is_none_or(|hash| browser.names().any(|name| Browser::hash_of(name) == hash)) {
+        return Ok(next);
     }
-    serde_json::from_str(&half_done.document).map_err(|_| refuse("what the page goes on with was written by another version"))
+    let refused = refuse("what the page goes on with is another browser's, or this one has lost its cookies");
+    Err(match next.request() {
+        Some(request) => refused.linking_back(app, request).await,
+        None => refused,
+    })
 }

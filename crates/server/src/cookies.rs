@@ -17,8 +17,10 @@ use counterfoil_core::settings::Settings;
 const LENGTH: usize = 32;
 /// Bytes of a browser's cookie that its name repeats. As text they are 8 characters, longer than any port.
 const TAG: usize = 6;
-/// How many cookies a browser keeps that name it. Each takes 90 bytes of a head, of which proxies take 8 KiB.
-const MOST_NAMES: usize = 24;
+/// How many cookies a browser keeps that name it. Each takes 90 bytes of a line of a head, of which proxies take 8 KiB.
+const MOST_NAMES: usize = 40;
+/// How many are taken away with one answer: each takes 100 bytes of its head, of which proxies take 4 KiB.
+const MOST_TAKEN_AWAY: usize = 8;
 
 /// What a cookie of ours is called. Off loopback the `__Host-` prefix makes browsers hold it to this host and to TLS (RFC 6265bis section 4.1.3.2). Cookies
 /// know no ports (RFC 6265 section 8.5), so where the issuer has one, its cookies have it in their names: two sandboxes on one host are two servers.
@@ -94,7 +96,7 @@ impl Browser {
         let sent: Vec<(&[u8], [u8; LENGTH])> =
             cookies(headers).filter(|(name, _)| is_ours(name)).filter_map(|(name, value)| Some((name, decode(value)?))).collect();
         // Browsers send those first that they have had longest (RFC 6265 section 5.4).
-        let surplus = sent.iter().take(sent.len().saturating_sub(MOST_NAMES));
+        let surplus = sent.iter().take(sent.len().saturating_sub(MOST_NAMES).min(MOST_TAKEN_AWAY));
         let surplus = surplus.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
         match sent.is_empty() {
             false => Self { names: sent.into_iter().map(|(_, value)| value).collect(), known: true, surplus },

@@ -123,10 +123,9 @@ impl Refused {
         refused
     }
 
-    /// The same page with the way back to the app whose request this is about. Every page has one that tells of a request which is known to be ours.
-    pub fn linking_back(mut self, app: &App, request: &AuthorizationRequest) -> Self {
-        let Some(Message(message)) = self.0.extensions().get().copied() else { return self };
-        let Some(way_back) = WayBack::of(app, request, what_to_tell(message)) else { return self };
+    /// The same page with a way to an app.
+    pub fn leading_to(mut self, app: &App, way_back: Option<WayBack>) -> Self {
+        let (Some(Message(message)), Some(way_back)) = (self.0.extensions().get().copied(), way_back) else { return self };
         let with_way_back = page(self.0.status(), error_page(app, message, Some(&way_back)), Forms::LeadToApp);
         let (parts, body) = with_way_back.into_parts();
         self.0.headers_mut().extend(parts.headers);
@@ -134,12 +133,30 @@ impl Refused {
         self
     }
 
+    /// The same page with the way back to the app whose request this is about. Every page has one that tells of a request which is known to be ours. Where
+    /// the request was allowed before, that is what the customer is told, and the app is told nothing else.
+    pub async fn linking_back(mut self, app: &App, request: &AuthorizationRequest) -> Self {
+        let Some(Message(message)) = self.0.extensions().get().copied() else { return self };
+        // Where that can't be read, nothing was allowed that this page could know of.
+        let is_allowed = app.store.terms(request.grant).await.is_ok_and(|terms| terms.is_some());
+        if is_allowed && self.0.status().is_client_error() {
+            self.0.extensions_mut().insert(Message(ALREADY_ANSWERED));
+        }
+        let error = if is_allowed { None } else { what_to_tell(message) };
+        self.leading_to(app, WayBack::of(app, request, error))
+    }
+
+    /// The customer has answered the request before, and that answer stands.
+    pub fn already_answered(app: &App, reason: &'static str) -> Self {
+        Self::page(app, StatusCode::BAD_REQUEST, ALREADY_ANSWERED, reason)
+    }
+
     /// The ticket of a form is none of this browser's.
-    pub fn not_opened(app: &App, not_opened: NotOpened) -> Self {
+    pub async fn not_opened(app: &App, not_opened: NotOpened) -> Self {
         let reason = "the ticket is missing, another page's, or another browser's";
         let refused = Self::page(app, StatusCode::BAD_REQUEST, "session", reason);
         match not_opened.request {
-            Some(request) => refused.linking_back(app, &request),
+            Some(request) => refused.linking_back(app, &request).await,
             None => refused,
         }
     }
@@ -277,6 +294,9 @@ impl Refused {
     }
 }
 
+/// The page that says so.
+const ALREADY_ANSWERED: &str = "already-answered";
+
 /// Which page it is, so that it can be made once more.
 #[derive(Clone, Copy)]
 struct Message(&'static str);
@@ -289,7 +309,7 @@ fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
 /// What an app is told whose customer goes back to it from an error page (RFC 6749 section 4.1.2.1). Nothing, where it has got an answer before.
 fn what_to_tell(message: &str) -> Option<ErrorCode> {
     match message {
-        "already-answered" => None,
+        ALREADY_ANSWERED => None,
         "unavailable" => Some(ErrorCode::TemporarilyUnavailable),
         "internal" => Some(ErrorCode::ServerError),
         _ => Some(ErrorCode::AccessDenied),

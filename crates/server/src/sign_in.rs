@@ -60,7 +60,7 @@ impl Failed {
             Self::AnotherCustomer => ("sign-in-another", String::new()),
         };
         let text = |part| locale.text_with(&format!("{stem}-{part}"), &[("client", client_name), ("until", &until)]);
-        TryAgain { title: text("title"), text: text("text"), blames_input: matches!(self, Self::Wrong | Self::AnotherCustomer) }
+        TryAgain { title: text("title"), text: text("text"), blames_input: self == Self::Wrong }
     }
 }
 
@@ -112,7 +112,14 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
     let now = app.clock.now();
     let browser = Browser::of(app, &headers);
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
-    let SignInAgain { purpose, attempt } = continuation::read(app, &query, &browser, now).await?;
+    let SignInAgain { purpose, attempt } = match continuation::read(app, &query, &browser, now).await {
+        Ok(again) => again,
+        // It was for the customer's own page, which asks anew.
+        Err(refused) if query.get(continuation::CLIENT).is_none() && refused.told().0.is_client_error() => {
+            return Ok(see_other("/connected-apps"));
+        }
+        Err(refused) => return Err(refused),
+    };
     Ok(browser.remember(app, page(app, &purpose, &browser, now, &attempt)))
 }
 
@@ -127,16 +134,18 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::open(app, form.get("ticket").unwrap_or_default(), &browser, now);
-    let ticket = ticket.map_err(|not_opened| Refused::not_opened(app, not_opened))?;
+    let ticket = match ticket {
+        Ok(ticket) => ticket,
+        Err(not_opened) => return Err(Refused::not_opened(app, not_opened).await),
+    };
     let request = match &ticket.purpose {
         Purpose::Authorize(request) => Some(request.clone()),
         Purpose::ConnectedApps => None,
     };
-    let answer = sign_in(app, ticket, &form, &browser, &headers, now).await;
-    answer.map_err(|refused| match request {
-        Some(request) => refused.linking_back(app, &request),
-        None => refused,
-    })
+    match (sign_in(app, ticket, &form, &browser, &headers, now).await, request) {
+        (Err(refused), Some(request)) => Err(refused.linking_back(app, &request).await),
+        (answer, _) => answer,
+    }
 }
 
 async fn sign_in(
@@ -157,10 +166,11 @@ async fn sign_in(
     }
     let username = form.get("username").unwrap_or_default();
     let once_more = async |purpose: Purpose, failed: Failed, reason: &str| {
-        let filled_in = if username.len() <= login::LONGEST { username } else { "" };
+        // The name of somebody else would only be typed over.
+        let filled_in = if username.len() <= login::LONGEST && failed != Failed::AnotherCustomer { username } else { "" };
         let attempt = Attempt { username: filled_in.to_owned(), connector: connector.clone(), failed: Some(failed) };
-        let mut response = match app.sign_ins_again.take(now) {
-            true => send_on(app, browser, &SignInAgain { purpose, attempt }, now).await?,
+        let mut response = match app.continuations.take(now) {
+            true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await?,
             false => page(app, &purpose, browser, now, &attempt),
         };
         response.extensions_mut().insert(crate::observe::Seen { reason: Some(reason.to_owned()), ..Default::default() });
@@ -168,7 +178,10 @@ async fn sign_in(
     };
     if is_old {
         let anew = match purpose {
-            Purpose::Authorize(request) => Purpose::Authorize(Box::new(request.begun_anew(now))),
+            Purpose::Authorize(request) => {
+                consent::must_be_unanswered(app, &request).await?;
+                Purpose::Authorize(Box::new(request.begun_anew(now)))
+            }
             Purpose::ConnectedApps => Purpose::ConnectedApps,
         };
         return once_more(anew, Failed::Old, "the page was open for too long").await;
@@ -200,7 +213,7 @@ async fn sign_in(
     let (mut response, authenticated_at) = match purpose {
         Purpose::Authorize(request) => {
             let authenticated_at = request.signed_in_at(now);
-            (send_on(app, browser, &ToConsent { request: *request, again: None }, now).await?, authenticated_at)
+            (send_on(app, Some(browser), &ToConsent { request: *request, again: None }, now).await?, authenticated_at)
         }
         Purpose::ConnectedApps => (see_other("/connected-apps"), now),
     };

@@ -8,8 +8,8 @@ use counterfoil_core::clock::Timestamp;
 /// What a browser was sent on with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HalfDone {
-    /// The hash of what names the browser that may go on with it.
-    pub browser: [u8; 32],
+    /// The hash of what names the browser that may go on with it; `None` where any may.
+    pub browser: Option<[u8; 32]>,
     /// Which page goes on with it.
     pub kind: String,
     /// What that page needs.

@@ -42,16 +42,24 @@ pub struct WayBack {
 }
 
 impl WayBack {
+    /// The way to the front door of a client of which nothing else is known than that it asked for something.
+    pub fn to_front_door(app: &App, client: &str) -> Option<Self> {
+        let client = app.client(client)?;
+        Self::to_front_door_of(client.settings.redirect_uris.first()?, client.settings.name.clone())
+    }
+
+    fn to_front_door_of(redirect_uri: &str, client_name: String) -> Option<Self> {
+        let front_door = Url::parse(redirect_uri).ok()?.join("/").ok()?;
+        Some(Self { client_name, uri: front_door.into(), fields: Vec::new() })
+    }
+
     /// The way back for a request, which tells the app `error`; to the app's own front door where it has got an answer before. `None` where the browser may
     /// not be sent there any more.
     pub fn of(app: &App, request: &AuthorizationRequest, error: Option<ErrorCode>) -> Option<Self> {
         let client = app.client(&request.client).filter(|client| client.settings.may_redirect_to(&request.redirect_uri))?;
         let client_name = client.settings.name.clone();
         let uri = &request.redirect_uri;
-        let Some(error) = error else {
-            let front_door = Url::parse(uri).ok()?.join("/").ok()?;
-            return Some(Self { client_name, uri: front_door.into(), fields: Vec::new() });
-        };
+        let Some(error) = error else { return Self::to_front_door_of(uri, client_name) };
         let mut fields = vec![("error", error.as_str().to_owned())];
         fields.extend(request.state.clone().map(|state| ("state", state)));
         fields.push(("iss", app.settings.issuer.clone()));

@@ -5,7 +5,6 @@ use crate::follow::Unavailable;
 use crate::id_token;
 use crate::ticket::AuthorizationRequest;
 use counterfoil_core::dialect::ErrorCode;
-use counterfoil_core::grant::GrantId;
 use serde::Deserialize;
 
 /// What an ID token says of its customer.
@@ -14,7 +13,6 @@ struct Hinted {
     iss: String,
     aud: String,
     sub: String,
-    grant_id: GrantId,
     #[serde(rename = "connectorId")]
     connector_id: String,
 }
@@ -35,13 +33,11 @@ pub async fn heed(app: &App, request: &mut AuthorizationRequest, hint: &str) -> 
     if request.connector.as_ref().is_some_and(|connector| *connector != hinted.connector_id) {
         return Ok(Err((ErrorCode::LoginRequired, "the id_token_hint is of a customer of another connector")));
     }
-    if app.settings.provider(&hinted.connector_id).is_some() {
-        request.connector = Some(hinted.connector_id);
+    if app.settings.provider(&hinted.connector_id).is_none() {
+        return Ok(Err((ErrorCode::LoginRequired, "the id_token_hint is of a customer whose connector is gone")));
     }
+    request.connector = Some(hinted.connector_id);
+    // (S) No more than that: a page that was filled in with the name which the customer signs in with would tell it to whoever holds the token.
     request.subject = Some(hinted.sub);
-    if request.login_hint.is_none() {
-        // As long as the grant is known.
-        request.login_hint = app.store.terms(hinted.grant_id).await?.map(|terms| terms.customer.customer.clone());
-    }
     Ok(Ok(()))
 }

@@ -15,8 +15,9 @@ impl Postgres {
         self.write((id, half_done), |write, (id, half_done)| {
             async move {
                 let HalfDone { browser, kind, document, expires_at } = half_done;
+                let browser = browser.as_ref().map_or(&[][..], |hash| hash);
                 let insert = "INSERT INTO \"authorization\" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-                write.execute(insert, &[&id.as_slice(), &browser.as_slice(), kind, document, &expires_at.unix()]).await.map(drop)
+                write.execute(insert, &[&id.as_slice(), &browser, kind, document, &expires_at.unix()]).await.map(drop)
             }
             .boxed()
         })
@@ -27,7 +28,12 @@ impl Postgres {
         let rows = self.rows(sql, &[&id.as_slice(), &now.unix()]).await?;
         let half_done = |row: &Row| {
             let columns = Columns::of(row, "authorization");
-            Ok(HalfDone { browser: columns.bytes(0)?, kind: columns.get(1)?, document: columns.get(2)?, expires_at: columns.time(3)? })
+            Ok(HalfDone {
+                browser: columns.get::<Vec<u8>>(0)?.try_into().ok(),
+                kind: columns.get(1)?,
+                document: columns.get(2)?,
+                expires_at: columns.time(3)?,
+            })
         };
         rows.first().map(|row| half_done(row).map_err(|trouble: Trouble| trouble.into())).transpose()
     }

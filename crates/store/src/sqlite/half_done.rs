@@ -12,6 +12,7 @@ impl Sqlite {
     pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
         self.writer.queue(move |batch| {
             let HalfDone { browser, kind, document, expires_at } = &half_done;
+            let browser = browser.as_ref().map_or(&[][..], |hash| hash);
             batch
                 .db
                 .prepare_cached("INSERT OR IGNORE INTO \"authorization\" VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -25,7 +26,12 @@ impl Sqlite {
             .reader()?
             .prepare_cached("SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = ?1 AND expires_at > ?2")?
             .query_row(params![id, now.unix()], |row| {
-                Ok(HalfDone { browser: row.get(0)?, kind: row.get(1)?, document: row.get(2)?, expires_at: time(row, 3)? })
+                Ok(HalfDone {
+                    browser: row.get::<_, Vec<u8>>(0)?.try_into().ok(),
+                    kind: row.get(1)?,
+                    document: row.get(2)?,
+                    expires_at: time(row, 3)?,
+                })
             })
             .optional()
             .map_err(named("authorization", "of a page"))
