@@ -372,7 +372,7 @@ async fn allow(
     let begun = if ticket.is_old { request.clone().begun_anew(now) } else { request.clone() };
     let Some(session) = session_for(app, request, headers, now).await? else {
         let hint = request.login_hint.as_deref();
-        let attempt = if ticket.is_old { Attempt::again(hint, Failed::Old) } else { Attempt::first(hint) };
+        let attempt = Attempt::again(hint, if ticket.is_old { Failed::Old } else { Failed::Ended });
         let purpose = Purpose::Authorize(Box::new(begun));
         return match app.continuations.take(now) {
             true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await,

@@ -256,16 +256,16 @@ impl Refused {
 
     /// The head of the request is none that is looked at any further.
     pub fn bad_head(shape: Shape, app: &App, bad: BadHead) -> Self {
-        let (status, reason) = match bad {
-            BadHead::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is larger than 32 KiB"),
-            BadHead::Host(reason) => (StatusCode::BAD_REQUEST, reason),
+        let (status, message, reason) = match bad {
+            BadHead::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "large-head", "the head is larger than 32 KiB"),
+            BadHead::Host(reason) => (StatusCode::BAD_REQUEST, "malformed", reason),
         };
         match shape {
             Shape::OAuth => {
                 Self::wire(WireError { status: status.as_u16(), error: ErrorCode::InvalidRequest, description: None }, None, reason)
             }
             Shape::Fdx => Self::fdx(FdxError::InvalidInput, None, reason),
-            Shape::Page => Self::page(app, status, "malformed", reason),
+            Shape::Page => Self::page(app, status, message, reason),
         }
     }
 

@@ -47,6 +47,8 @@ pub enum Failed {
     },
     /// The page was open for too long.
     Old,
+    /// The session has ended that a consent page was answered in.
+    Ended,
     /// Whoever signed in is not the customer whom the client asks for (`id_token_hint`).
     AnotherCustomer,
 }
@@ -57,6 +59,7 @@ impl Failed {
             Self::Wrong => ("sign-in-failed", String::new()),
             Self::Closed { until } => ("sign-in-closed", until.time_for_people()),
             Self::Old => ("sign-in-old", String::new()),
+            Self::Ended => ("sign-in-ended", String::new()),
             Self::AnotherCustomer => ("sign-in-another", String::new()),
         };
         let text = |part| locale.text_with(&format!("{stem}-{part}"), &[("client", client_name), ("until", &until)]);
@@ -99,7 +102,7 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
     }
     .render();
     // Not 401, which would have to name a scheme of HTTP authentication (RFC 9110 section 15.5.2).
-    let status = if matches!(attempt.failed, None | Some(Failed::Old)) { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    let status = if matches!(attempt.failed, None | Some(Failed::Old | Failed::Ended)) { StatusCode::OK } else { StatusCode::FORBIDDEN };
     html_page(status, html, forms)
 }
 

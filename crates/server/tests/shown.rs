@@ -99,6 +99,7 @@ async fn a_session_that_ended_leads_to_the_page_again() {
         visitor.forget_session();
         let sign_in = visitor.allow(&of_alex, &["joint"]).await;
         assert_page(&sign_in, 200, "Sign in to Sandbank");
+        assert!(sign_in.text.contains("You are not signed in here any more."), "{}", sign_in.text);
         let again = visitor.sign_in(&sign_in, who).await;
         assert_page(&again, 200, CONSENT);
         assert_eq!((ticked(&again).len(), grants(&sandbox).await.len()), (0, 0));

@@ -9,9 +9,10 @@ use unic_langid::LanguageIdentifier;
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
 /// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const ERRORS: [&str; 14] = [
+pub(super) const ERRORS: [&str; 15] = [
     "error-already-answered",
     "error-internal",
+    "error-large-head",
     "error-malformed",
     "error-method",
     "error-not-all-ended",
@@ -27,7 +28,7 @@ pub(super) const ERRORS: [&str; 14] = [
 ];
 
 /// The stems of what the sign-in page says that is shown again; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const SIGN_IN_AGAIN: [&str; 4] = ["sign-in-another", "sign-in-closed", "sign-in-failed", "sign-in-old"];
+pub(super) const SIGN_IN_AGAIN: [&str; 5] = ["sign-in-another", "sign-in-closed", "sign-in-ended", "sign-in-failed", "sign-in-old"];
 
 /// The stems of the sandbox's steps; each has a message `<stem>-title` and `<stem>-text`.
 pub(super) const STEPS: [&str; 7] =
