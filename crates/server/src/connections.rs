@@ -1,5 +1,5 @@
 //! The connections of a listener: how many there may be, how long each may wait for its client, and how they end in order. A loop of our own
-//! on hyper: axum-server knows no bound on connections, one time-out for idle connections and slow heads, and no way to keep a listener open
+//! on hyper, since axum-server has no bound on connections, one time-out for both idle connections and slow heads, and no way to serve on
 //! while answers already say `Connection: close`.
 
 mod body;
