@@ -27,6 +27,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -45,6 +46,9 @@ const LONGEST_HEAD_READ: usize = 64 * 1024;
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 /// How often a connection that has to wait looks for another one that could go.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
+/// How long a connection has waited for its client that makes room for another: those of clients that ask all the time are left to them, and
+/// end by an answer that says so.
+const WAITED_LONG: Duration = Duration::from_millis(250);
 /// How often the log is told that connections are at their bound.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How long a connection that brought nothing yet is given when the listener closes: its request may be on the way.
@@ -101,6 +105,8 @@ struct Shared {
     http: http1::Builder,
     /// One permit a connection.
     room: Arc<Semaphore>,
+    /// Whether a connection waits for room.
+    crowded: AtomicBool,
     open: Mutex<Open>,
     counts: ConnectionCounts,
 }
@@ -118,10 +124,10 @@ impl Shared {
     }
 
     /// Closes those that have waited longest for their client: a few at a time, so that looking for them is no work for each newcomer.
-    /// False where all are busy.
+    /// False where there are none.
     fn make_room(&self) -> bool {
         let open = self.open();
-        let waiting = open.connections.values().filter(|connection| connection.is_waiting());
+        let waiting = open.connections.values().filter(|connection| connection.has_waited(WAITED_LONG));
         let mut waiting: Vec<_> = waiting.map(|connection| (connection.since(), connection)).collect();
         waiting.sort_unstable_by_key(|(since, _)| *since);
         let few = 1 + self.bounds.limit / 64;
@@ -191,7 +197,8 @@ pub(crate) async fn listen(app: Arc<App>, listening: Listening, mut stage: watch
     http.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(LONGEST_HEAD_READ);
     let room = Arc::new(Semaphore::new(bounds.limit));
     counts.limit.set(f64::from(u32::try_from(bounds.limit).unwrap_or(u32::MAX)));
-    let shared = Arc::new(Shared { app, name, tls, router, bounds, http, room, open: Mutex::default(), counts });
+    let shared =
+        Arc::new(Shared { app, name, tls, router, bounds, http, room, crowded: AtomicBool::new(false), open: Mutex::default(), counts });
     let mut told = (Seldom(None), Seldom(None));
     loop {
         let accepted = tokio::select! {
@@ -253,18 +260,22 @@ async fn wait_for_room(shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>, 
         let (listener, limit) = (shared.name, shared.bounds.limit);
         tracing::warn!(listener, limit, "there are as many connections as there may be: idle ones are closed, or new ones wait");
     }
+    // Answers say from now on that they are the last of their connection.
+    shared.crowded.store(true, Ordering::Relaxed);
     let mut waited = false;
-    loop {
+    let permit = loop {
         let found_one = shared.make_room();
         if !found_one && !std::mem::replace(&mut waited, true) {
             shared.counts.waited.increment(1);
         }
         tokio::select! {
-            permit = shared.room.clone().acquire_owned() => return permit.ok(),
+            permit = shared.room.clone().acquire_owned() => break permit.ok(),
             () = sleep(LOOK_FOR_ROOM) => {}
-            _ = stage.wait_for(|stage| *stage == Stage::Cut) => return None,
+            _ = stage.wait_for(|stage| *stage == Stage::Cut) => break None,
         }
-    }
+    };
+    shared.crowded.store(false, Ordering::Relaxed);
+    permit
 }
 
 async fn serve(entry: Entry, stream: TcpStream) {
@@ -298,7 +309,7 @@ async fn converse(entry: &Entry, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let answer = shared.router.clone().call(request.map(|body| Body::new(RequestBody::new(body, connection))));
         async move {
             let Ok(mut response) = answer.await;
-            if shared.app.is_stopping() || connection.is_unread() {
+            if shared.app.is_stopping() || connection.is_unread() || shared.crowded.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             connection.is_answered_now();

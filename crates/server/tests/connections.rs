@@ -85,7 +85,6 @@ async fn the_longest_idle_makes_room() {
     assert!(clients.pop().unwrap().ask(LIVE).await.starts_with("HTTP/1.1 200"));
     assert!(metric(&sandbox, "counterfoil_connections_closed_for_room_total{listener=\"public\"}").await >= 1);
     assert_eq!(metric(&sandbox, "counterfoil_connections_limit{listener=\"public\"}").await, 4);
-    assert_eq!(metric(&sandbox, "counterfoil_connections_waited_total{listener=\"public\"}").await, 0);
 }
 
 #[tokio::test]
@@ -100,9 +99,11 @@ async fn where_all_are_busy_the_next_one_waits() {
     let mut next = Raw::connect(&sandbox).await;
     next.send(LIVE).await;
     assert!(timeout(Duration::from_millis(300), next.head()).await.is_err());
-    assert!(busy.pop().unwrap().ask("a=b&").await.starts_with("HTTP/1.1 4"));
+    // Whose client could go on asking for ever.
+    let last = busy.pop().unwrap().ask("a=b&").await;
+    assert!(last.starts_with("HTTP/1.1 4") && last.contains("connection: close"), "{last}");
     assert!(next.head().await.starts_with("HTTP/1.1 200"));
-    assert_eq!(metric(&sandbox, "counterfoil_connections_waited_total{listener=\"public\"}").await, 1);
+    assert!(metric(&sandbox, "counterfoil_connections_waited_total{listener=\"public\"}").await >= 1);
 }
 
 /// What a head is answered at paths of each shape, body and all.

@@ -144,6 +144,11 @@ impl Connection {
         matches!(self.phase(), NEW | IDLE | HEAD | ENDING)
     }
 
+    /// Whether it has waited for so long.
+    pub(super) fn has_waited(&self, long: Duration) -> bool {
+        self.is_waiting() && Instant::now() >= *BASE + Duration::from_micros(self.since()) + long
+    }
+
     /// Whether nothing has come in yet.
     pub(super) fn is_new(&self) -> bool {
         self.phase() == NEW
