@@ -136,11 +136,7 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     let bytes = page_form(app, &headers, body).await?;
     let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
-    let ticket = ticket::open(app, form.get("ticket").unwrap_or_default(), &browser, now);
-    let ticket = match ticket {
-        Ok(ticket) => ticket,
-        Err(not_opened) => return Err(Refused::not_opened(app, not_opened).await),
-    };
+    let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let request = match &ticket.purpose {
         Purpose::Authorize(request) => Some(request.clone()),
         Purpose::ConnectedApps => None,

@@ -6,9 +6,11 @@
 use crate::app::App;
 use crate::consent::Shown;
 use crate::cookies::Browser;
+use crate::refused::Refused;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_core::clock::{MINUTE, SKEW, Seconds, Timestamp};
+use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_core::id_token::subject;
 use counterfoil_core::pkce::Challenge;
@@ -129,7 +131,18 @@ pub fn write(app: &App, purpose: &Purpose, shown: Option<&Shown>, browser: &Brow
     format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
 }
 
-/// Opens the ticket of a form.
+/// What a posted form is about.
+///
+/// # Errors
+/// A page, where its ticket does not open.
+pub async fn of_form(app: &App, form: &Form<'_>, browser: &Browser, now: Timestamp) -> Result<Ticket, Refused> {
+    match open(app, form.get("ticket").unwrap_or_default(), browser, now) {
+        Ok(ticket) => Ok(ticket),
+        Err(not_opened) => Err(Refused::not_opened(app, not_opened).await),
+    }
+}
+
+/// Opens a ticket.
 ///
 /// # Errors
 /// [`NotOpened`] where it is not ours, or not this browser's.
