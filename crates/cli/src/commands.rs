@@ -25,7 +25,7 @@ use crate::output;
 use crate::process::block_on;
 use clap::Args;
 use counterfoil_server::admin::{self, Checked, Command, SocketError};
-use counterfoil_store::{OpenError, Store, StoreAddress};
+use counterfoil_store::{OnDifference, OpenError, Store, StoreAddress};
 use serde_json::Value;
 use serve::{AtStart, open_app};
 use std::path::PathBuf;
@@ -73,13 +73,20 @@ impl Common {
                     Store::must_exist(&config.store).await.map_err(no_store)?;
                 }
                 let clock = if command.is_about_the_clock() { AtStart::Unchecked } else { AtStart::Checked };
-                match open_app(&config, "counterfoil, an admin command", clock, command.only_client()).await {
+                let endings = if command.is_about_what_was_lost() { OnDifference::DeclareLoss } else { OnDifference::Refuse };
+                match open_app(&config, "counterfoil, an admin command", clock, endings, command.only_client()).await {
                     // A server that starts or stops, or another command: it will answer, or be gone, in a moment.
                     Err(Failure::InUse(_)) if patience > 0 => {
                         patience -= 1;
                         tokio::time::sleep(MOMENT).await;
                     }
-                    app => return admin::execute(&app?, command).await.map_err(Failure::Failed),
+                    app => {
+                        let app = app?;
+                        let done = admin::execute(&app, command).await.map_err(Failure::Failed);
+                        // Where that fails, the next start catches up with the endings log as after a crash.
+                        let _ = app.store.settle_endings().await;
+                        return done;
+                    }
                 }
             }
         })

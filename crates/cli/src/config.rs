@@ -21,6 +21,8 @@ pub(crate) mod fuzzed;
 /// Where things are and how they are; everything that a server needs to start.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// Where it was read.
+    pub(crate) file: PathBuf,
     pub(crate) settings: Settings,
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -196,7 +198,7 @@ impl Config {
             let value = value.into_string().map_err(|_| format!("the environment sets {name} to what is not UTF-8"))?;
             environment.push((name, value));
         }
-        Self::parse(text, environment.into_iter()).map_err(named)
+        Self::parse(text, environment.into_iter()).map(|config| Self { file: path.to_owned(), ..config }).map_err(named)
     }
 
     /// Reads a configuration from its text and from variables named `COUNTERFOIL_*`. An empty variable counts as not set, since many ways to start a
@@ -291,6 +293,7 @@ impl File {
         };
         let shutdown_delay = wait("shutdown.delay", self.shutdown.delay, SHUTDOWN_DELAY, Duration::ZERO..=Duration::from_secs(600))?;
         Ok(Config {
+            file: PathBuf::new(),
             settings: Settings { issuer, dialect, lifetimes, providers },
             listen: address("listen", needed("listen", self.listen)?)?,
             metrics_listen: self.metrics_listen.map(|text| address("metrics_listen", text)).transpose()?,

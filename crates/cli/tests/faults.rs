@@ -151,7 +151,7 @@ async fn an_endings_log_that_can_not_be_written() {
 
     finish(live.command().env("COUNTERFOIL_ENDINGS_LOG", live.dir.path()), "")
         .refused(1, &["the endings log", "can't be written", "directory"]);
-    finish(live.command().env("COUNTERFOIL_ENDINGS_LOG", live.path("no/e.log")), "").refused(1, &["the endings log", "No such file"]);
+    finish(live.command().env("COUNTERFOIL_ENDINGS_LOG", live.path("no/e.log")), "").refused(1, &["the endings log", "is missing"]);
 }
 
 /// Starts both servers and an admin command on a store at `path`; none may start, and what lies there stays as it is.

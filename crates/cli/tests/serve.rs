@@ -4,10 +4,11 @@
 
 mod setting;
 
+use counterfoil_core::clock::Clock;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
-use setting::{Live, Server, finish, run};
+use setting::{Live, Server, finish, run, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -229,27 +230,90 @@ async fn an_ending_is_in_its_log_before_it_is_acknowledged() {
     let (shop, alice) = (("shop", secret.as_str()), ("alice", PASSWORD));
     live.add_customer(alice.0, alice.1);
     let log = || std::fs::read_to_string(live.path("endings.log")).unwrap();
-    assert_eq!(log(), "");
+    assert!(log().starts_with(r#"{"opened_after":0,"store":""#) && log().lines().count() == 1, "{}", log());
 
     let revoked = server.consent(shop, alice).await;
     assert_eq!(server.revoke(shop, &revoked.id_token).await.status, 200);
-    let line: Value = serde_json::from_str(log().trim()).unwrap();
-    assert_eq!(line["grant"], live.admin("grant list --json").json()[0]["grant"]);
+    let line: Value = serde_json::from_str(log().lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&line["grant"], &line["line"]), (&live.admin("grant list --json").json()[0]["grant"], &1.into()));
 
     // A rotation of logs takes the file away; the next line is found under the name all the same.
     std::fs::rename(live.path("endings.log"), live.path("endings.log.1")).unwrap();
     let again = server.consent(shop, alice).await;
     assert_eq!(server.revoke(shop, &again.id_token).await.status, 200);
-    assert_eq!(log().lines().count(), 1);
+    assert!(log().starts_with(r#"{"opened_after":1,"store":""#) && log().lines().count() == 2, "{}", log());
     live.admin("client remove shop").says(&["removed shop"]);
-    assert!(log().lines().nth(1).unwrap().contains("\"client\":\"shop\""), "{}", log());
+    assert!(log().lines().nth(2).unwrap().contains("\"client\":\"shop\""), "{}", log());
 
     // What a crash kept out of the log is in it once the next server has started.
     server.kill();
-    std::fs::write(live.path("endings.log"), "{\"half a li").unwrap();
+    let written: String = log().lines().take(2).map(|line| format!("{line}\n")).collect();
+    std::fs::write(live.path("endings.log"), written + "{\"half a li").unwrap();
     let server = live.serve();
-    assert!(!log().contains("half") && log().contains("\"grant\":"), "{}", log());
+    assert!(!log().contains("half") && log().contains("\"client\":\"shop\""), "{}", log());
     server.stop();
+    live.serve().stop();
+}
+
+/// Either of the endings log and its store went back in time, and either is told what to run.
+#[tokio::test]
+async fn an_endings_log_and_its_store_must_agree() {
+    let live = Live::new();
+    let server = live.serve();
+    let secret = live.add_client("shop");
+    let (shop, alice) = (("shop", secret.as_str()), ("alice", PASSWORD));
+    live.add_customer(alice.0, alice.1);
+    let [first, revoked, kept] = [server.consent(shop, alice).await, server.consent(shop, alice).await, server.consent(shop, alice).await];
+    assert_eq!(server.revoke(shop, &first.id_token).await.status, 200);
+    server.stop();
+    let copy = |from: &str, to: &str| assert!(std::fs::copy(live.path(from), live.path(to)).unwrap() > 0);
+    copy("counterfoil.db", "earlier.db");
+    copy("endings.log", "earlier.log");
+    let server = live.serve();
+    assert_eq!(server.revoke(shop, &revoked.id_token).await.status, 200);
+    server.stop();
+    // What was issued by now is older than what follows.
+    let issued = Clock::live().now();
+    wait_until("the next second", || (Clock::live().now() > issued).then_some(()));
+    copy("counterfoil.db", "later.db");
+    copy("endings.log", "later.log");
+    let (run, config) = (|more: &str| finish(live.command().args(more.split_whitespace()), ""), live.config());
+
+    // The store is older.
+    copy("earlier.db", "counterfoil.db");
+    for more in ["", "--accept-lost-endings"] {
+        run(more).refused(1, &["earlier state", "(1)", &format!("counterfoil declare-loss --config {config}")]);
+    }
+    live.admin("grant list").refused(1, &["counterfoil declare-loss"]);
+    live.admin("declare-loss").says(&["1 were applied"]);
+    let server = live.serve();
+    assert_eq!(server.accounts(&revoked.id_token).await.status, 401);
+    assert_eq!(server.accounts(&kept.id_token).await.status, 200);
+    server.stop();
+
+    // The log is older, or gone.
+    for log in [Some("earlier.log"), None] {
+        copy("later.db", "counterfoil.db");
+        match log {
+            Some(log) => copy(log, "endings.log"),
+            None => std::fs::remove_file(live.path("endings.log")).unwrap(),
+        }
+        run("").refused(1, &["endings.log", &format!("counterfoil serve --accept-lost-endings --config {config}")]);
+        let server = Server::spawn({
+            let mut command = live.command();
+            command.arg("--accept-lost-endings");
+            command
+        });
+        assert_eq!(server.accounts(&kept.id_token).await.status, 401, "clients refresh");
+        server.stop();
+        live.serve().stop();
+    }
+
+    // Another store's.
+    let other = Live::new();
+    other.serve().stop();
+    std::fs::copy(other.path("endings.log"), live.path("endings.log")).unwrap();
+    run("").refused(1, &["is of another store"]);
 }
 
 #[tokio::test]

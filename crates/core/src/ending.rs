@@ -54,15 +54,6 @@ impl EndedBy {
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|way| way.name() == name).unwrap_or(Self::Unknown)
     }
-
-    /// The `INITIATOR` of the FDX consent notification.
-    pub const fn initiator(self) -> &'static str {
-        match self {
-            Self::Customer | Self::CustomerRemoved => "INDIVIDUAL",
-            Self::Client => "DATA_RECIPIENT",
-            Self::Operator | Self::CodeReplay | Self::RefreshTokenReplay | Self::ClientRemoved | Self::Unknown => "DATA_PROVIDER",
-        }
-    }
 }
 
 impl fmt::Display for EndedBy {

@@ -170,6 +170,11 @@ impl Command {
         matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair { .. })
     }
 
+    /// Whether it is meant for a store that is in an earlier state than its endings log, or whose state does not matter to it.
+    pub fn is_about_what_was_lost(&self) -> bool {
+        self.is_about_the_clock() || matches!(self, Self::DeclareLoss { .. })
+    }
+
     /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
     /// not: every node meets a key of it that it does not know.
     fn changes_what_nodes_keep(&self) -> bool {

@@ -108,8 +108,22 @@ impl Follow {
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let at = clock.uptime();
             let known = self.changes();
-            let outcome =
-                look(known).await.map(|changes| *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Looked { at, changes }));
+            let looked = look(known).await;
+            let mut kept = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = match looked {
+                Ok(changes) => {
+                    *kept = Some(Looked { at, changes });
+                    Ok(())
+                }
+                Err(error) => {
+                    // (S) What was revoked may be good again in it, so nothing is answered from this moment on.
+                    if matches!(error, Unavailable::Store(StoreError::Forgot)) {
+                        *kept = None;
+                    }
+                    Err(error)
+                }
+            };
+            drop(kept);
             (last.number, last.outcome) = (number, outcome.map_err(Arc::new));
         }
         last.outcome.clone().map_err(Unavailable::Shared)
@@ -206,6 +220,9 @@ pub(crate) async fn keep_following(app: Arc<App>) {
         let looked = app.follow.look(&app).await;
         let was_behind = std::mem::replace(&mut behind, app.follow.is_behind(app.clock.uptime()));
         match looked {
+            Err(Unavailable::Shared(error)) if behind && !was_behind && matches!(*error, Unavailable::Store(StoreError::Forgot)) => {
+                tracing::error!("ALARM: {error}");
+            }
             Err(error) if behind && !was_behind => tracing::error!(%error, "changes are not seen; requests are refused until they are"),
             Ok(()) if was_behind => tracing::info!("changes are seen again; requests are answered"),
             _ => {}

@@ -69,6 +69,13 @@ pub async fn note_secret_uses(app: &App) {
     }
 }
 
+/// Tells the store up to where the endings log is written, which it is held against at the next start. Done last, by whoever has the store open.
+pub async fn settle_endings(app: &App) {
+    if let Err(error) = app.store.settle_endings().await {
+        tracing::warn!(%error, "the store could not be told up to where the endings log is written");
+    }
+}
+
 async fn work_off(app: &App, now: Timestamp) {
     loop {
         match app.store.work_off_removals(now).await {

@@ -111,6 +111,7 @@ pub async fn serve(
     tasks.shutdown().await;
     maintenance::note_secret_uses(&app).await;
     timekeeping::note(&app).await;
+    maintenance::settle_endings(&app).await;
     if let Some(path) = socket {
         let _ = std::fs::remove_file(path);
     }

@@ -1,5 +1,6 @@
 //! What can go wrong with a store.
 
+use crate::endings::EndingsError;
 use std::path::PathBuf;
 
 /// The store can't answer now. The caller sends 503; what was acknowledged before is not lost.
@@ -23,6 +24,15 @@ pub enum StoreError {
     /// It was copied elsewhere while this process used it.
     #[error("the store was moved to {0}; stop this server")]
     Moved(String),
+    /// It is in an earlier state than this process has seen it in.
+    #[error(
+        "the store has forgotten endings that it knew: it was put back to an earlier state, and what was revoked since would be good again. Run \
+         `counterfoil declare-loss` with the endings logs of all nodes; nothing is served until then"
+    )]
+    Forgot,
+    /// Endings that were to be applied are another store's.
+    #[error(transparent)]
+    Endings(#[from] EndingsError),
     /// A row holds what can't be: damage from outside.
     #[error("the row {id} of {table} holds what can't be: {problem}")]
     Corrupt {
@@ -163,4 +173,77 @@ pub enum OpenError {
         /// What the system said.
         problem: String,
     },
+    /// The endings log is of another store.
+    #[error(
+        "the endings log {log} is of another store, whose id is {id}: set `endings_log` to this store's own, or move that file to where it belongs"
+    )]
+    OtherStoresEndings {
+        /// The log.
+        log: PathBuf,
+        /// The id of its store.
+        id: String,
+    },
+    /// The store is in an earlier state than its endings log.
+    #[error(
+        "the store {store} is in an earlier state than it was: the endings log {log} has lines that it does not know ({lines}), so what was revoked since would \
+         be good again"
+    )]
+    StoreForgot {
+        /// Where the store is.
+        store: String,
+        /// The log.
+        log: PathBuf,
+        /// How many lines.
+        lines: i64,
+    },
+    /// Another node has found the store in an earlier state than its endings log.
+    #[error(
+        "the store {store} is in an earlier state than it was, as a node has found by its endings log, so what was revoked since would be good again"
+    )]
+    StoreIsSaidToForget {
+        /// Where the store is.
+        store: String,
+    },
+    /// The endings log is in an earlier state than its store.
+    #[error(
+        "the endings log {log} is in an earlier state than it was: its last lines are missing ({lines}), so it could not tell a restored store what was \
+         revoked. Put the newest file there"
+    )]
+    EndingsBehind {
+        /// The log.
+        log: PathBuf,
+        /// How many lines.
+        lines: i64,
+    },
+    /// There is no endings log, and the store knows that there was one.
+    #[error(
+        "the endings log {log} is missing, of which the store knows {lines} lines, so it could not tell a restored store what was revoked. Put the file there; \
+         one that was rolled away lies uncompressed beside it"
+    )]
+    EndingsMissing {
+        /// The log.
+        log: PathBuf,
+        /// How many lines.
+        lines: i64,
+    },
+}
+
+/// What an operator can run where a store can't be opened as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remedy {
+    /// `counterfoil declare-loss`.
+    DeclareLoss,
+    /// `counterfoil serve --accept-lost-endings`.
+    AcceptLostEndings,
+}
+
+impl OpenError {
+    /// What the operator can run.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::StoreForgot { .. } | Self::StoreIsSaidToForget { .. } => Some(Remedy::DeclareLoss),
+            Self::EndingsBehind { .. } | Self::EndingsMissing { .. } => Some(Remedy::AcceptLostEndings),
+            _ => None,
+        }
+    }
 }

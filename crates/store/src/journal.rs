@@ -1,25 +1,32 @@
 //! The endings journal: every acknowledged ending, apart from the store, so that a restored backup can be told what was revoked.
 //!
 //! One JSON object a line: `{"at": ..., "grant": "...", "by": "...", "number": 1}` for a grant, `{"at": ..., "client": "...", "era": 1}` or
-//! `{"at": ..., "provider": "...", "customer": "...", "era": 1}` for a removal, `{"bearers_from": ...}` where endings were lost; and in each `"store"`, the
-//! store's id. Lines of version 1 lack number and store. Members that a newer version has added are ignored, and so is a word for how a grant ended that
-//! is not known; a line that is none of these is damage, since an ending must not be overlooked.
+//! `{"at": ..., "provider": "...", "customer": "...", "era": 1}` for a removal, `{"bearers_from": ...}` where endings were lost, `{"opened_after": 41}` where
+//! the file begins after line 41 of the node; and in each `"store"`, the store's id, `"node"`, the node's, and `"line"`, which of the node's lines it is.
+//! The store counts those lines too (`agreement.rs`). A line without that number says again what another has said. Lines of version 1 lack number and store,
+//! those before schema 3 node and line. Members that a newer version has added are ignored, and so is a word for how a grant ended that is not known; a line
+//! that is none of these is damage, since an ending must not be overlooked.
 //!
 //! Appended with fsync after the commit and before the answer. Lines may repeat; applying one twice does nothing.
 
-use crate::error::OpenError;
+mod look;
+
+pub(crate) use look::{Found, look_at, look_at_rolled};
+
+use crate::agreement::Place;
 use crate::files::{create_private, sync_directory_of};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::random;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// One ending. [`Endings`](crate::Endings) reads them back.
+/// What a line says. [`Endings`](crate::Endings) reads them back.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Line {
@@ -46,6 +53,10 @@ pub(crate) enum Line {
     Lost {
         bearers_from: Timestamp,
     },
+    /// What follows are the node's lines after this one. Those up to it are in files that were rolled, said above without a number, or accepted as lost.
+    Opened {
+        opened_after: i64,
+    },
 }
 
 impl Line {
@@ -53,7 +64,7 @@ impl Line {
     pub(crate) fn grant(&self) -> Option<GrantId> {
         match self {
             Self::Grant { grant, .. } => Some(*grant),
-            Self::Client { .. } | Self::Customer { .. } | Self::Lost { .. } => None,
+            Self::Client { .. } | Self::Customer { .. } | Self::Lost { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -68,21 +79,70 @@ impl Line {
     }
 }
 
-/// A line as it is written.
-#[derive(Serialize)]
-struct Written<'a> {
+/// A line as it is written, with what says whose it is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Stamped {
     #[serde(flatten)]
-    line: &'a Line,
-    store: &'a str,
+    pub(crate) says: Line,
+    /// The id of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<String>,
+    /// The id of the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<String>,
+    /// Which of the node's lines it is, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<i64>,
+}
+
+impl Stamped {
+    /// Up to which of its node's lines the log reaches with this one.
+    pub(crate) fn reaches(&self) -> Option<i64> {
+        match self.says {
+            Line::Opened { opened_after } => Some(opened_after),
+            _ => self.line,
+        }
+    }
+}
+
+/// What an ending's line is written with.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Numbered {
+    pub(crate) says: Line,
+    /// Which of the node's lines it is; `None` where it says again what another has said.
+    pub(crate) line: Option<i64>,
+}
+
+impl Numbered {
+    /// A line that says again what is known.
+    pub(crate) fn again(says: Line) -> Self {
+        Self { says, line: None }
+    }
 }
 
 /// The journal, with the lines that could not be written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    file: Option<(PathBuf, File)>,
+    log: Option<Log>,
     /// The id of the store whose endings these are.
     store: String,
     pending: Vec<u8>,
+    /// The numbers of the lines that are pending.
+    numbers: Vec<i64>,
+    /// Up to which number all lines are on disk.
+    written: i64,
+    /// Numbers beyond those that are too: on PostgreSQL lines are written as their transactions come to an end.
+    beyond: BTreeSet<i64>,
+    /// Up to which number all are vouched for by what is pending.
+    vouched_for: i64,
+}
+
+/// The file.
+#[derive(Debug)]
+struct Log {
+    place: Place,
+    node: String,
+    file: File,
 }
 
 /// Opens the file for appending; a new one is for its owner alone.
@@ -110,71 +170,147 @@ fn is_at(file: &File, path: &Path) -> bool {
 const TAIL: u64 = 1 << 20;
 
 impl Journal {
-    /// Opens the journal, making it where it is missing. Without a path nothing is ever written.
-    pub(crate) fn open(path: Option<PathBuf>) -> Result<Self, OpenError> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        match open_private(&path) {
-            Ok(file) => Ok(Self { file: Some((path, file)), ..Self::default() }),
-            Err(e) => Err(OpenError::EndingsLog { path, problem: e.to_string() }),
-        }
+    /// Opens the journal of `node` at `place`, making it where it is missing, for the endings of `store`; all lines up to `written` are on disk. Without a
+    /// `node` it is a new one's. A journal that is not opened writes nothing.
+    pub(crate) fn open(place: Place, node: Option<String>, store: String, written: i64) -> std::io::Result<Self> {
+        let mut file = open_private(&place.path)?;
+        let node = match node {
+            Some(node) => node,
+            None => begin(&mut file, &place.path, &store)?,
+        };
+        Ok(Self { log: Some(Log { place, node, file }), store, written, ..Self::default() })
     }
 
-    /// Names the store whose endings follow.
-    pub(crate) fn is_of(&mut self, store: String) {
-        self.store = store;
+    /// The node, and where its log lies; nothing where nothing is written.
+    pub(crate) fn node(&self) -> Option<(&str, &Place)> {
+        self.log.as_ref().map(|log| (log.node.as_str(), &log.place))
+    }
+
+    /// Up to which number all lines are known to be on disk.
+    pub(crate) fn written(&self) -> i64 {
+        self.written
     }
 
     /// Adds lines to what must be written before the next ending is acknowledged.
-    pub(crate) fn add(&mut self, lines: impl IntoIterator<Item = Line>) {
-        if self.file.is_some() {
-            for line in lines {
-                // These types always serialise.
-                if serde_json::to_writer(&mut self.pending, &Written { line: &line, store: &self.store }).is_ok() {
-                    self.pending.push(b'\n');
-                }
-            }
+    pub(crate) fn add(&mut self, lines: impl IntoIterator<Item = Numbered>) {
+        for Numbered { says, line } in lines {
+            self.numbers.extend(line);
+            self.append(says, line);
+        }
+    }
+
+    fn append(&mut self, says: Line, line: Option<i64>) {
+        let Some(log) = &self.log else { return };
+        let stamped = Stamped { says, store: Some(self.store.clone()), node: Some(log.node.clone()), line };
+        // These types always serialise.
+        if serde_json::to_writer(&mut self.pending, &stamped).is_ok() {
+            self.pending.push(b'\n');
+        }
+    }
+
+    /// Says that all lines up to `line` are in the journal, or accepted as lost: to be called once what is known of them was added.
+    pub(crate) fn reaches(&mut self, line: i64) {
+        if line > self.written {
+            self.append(Line::Opened { opened_after: line }, None);
+            self.vouched_for = line;
         }
     }
 
     /// Writes what is pending and waits until it is on disk.
     pub(crate) fn flush(&mut self) -> std::io::Result<()> {
-        let Some((path, file)) = self.file.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
-        if !is_at(file, path) {
-            *file = open_private(path)?;
+        if self.pending.is_empty() { Ok(()) } else { self.write() }
+    }
+
+    /// Writes what is pending, and sees to it that a file which was begun anew, since the one before it was rolled, says where it begins.
+    pub(crate) fn write(&mut self) -> std::io::Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if !is_at(&log.file, &log.place.path) {
+            log.file = open_private(&log.place.path)?;
         }
+        let opening = Stamped {
+            says: Line::Opened { opened_after: self.written },
+            store: Some(self.store.clone()),
+            node: Some(log.node.clone()),
+            line: None,
+        };
         // An admin command beside a node on PostgreSQL writes to the same file.
-        file.lock()?;
-        let written = append(file, &self.pending);
+        log.file.lock()?;
+        let written = append(&mut log.file, &opening, &self.pending);
         // It is freed with the file at the latest.
-        let _ = file.unlock();
-        if written.is_ok() {
-            self.pending.clear();
+        let _ = log.file.unlock();
+        written?;
+        self.pending.clear();
+        self.written = self.written.max(self.vouched_for);
+        self.beyond.extend(self.numbers.drain(..));
+        self.count_written();
+        Ok(())
+    }
+
+    /// Looks whether the lines are on disk by now that an admin command wrote beside this node.
+    pub(crate) fn look_for_others_lines(&mut self) -> std::io::Result<()> {
+        let Some(log) = self.log.as_ref().filter(|_| !self.beyond.is_empty()) else { return Ok(()) };
+        self.beyond.extend(look_at(&log.place.path)?.reached_by(&log.node));
+        self.count_written();
+        Ok(())
+    }
+
+    fn count_written(&mut self) {
+        while let Some(next) = self.beyond.first().copied().filter(|next| *next <= self.written + 1) {
+            self.beyond.pop_first();
+            self.written = self.written.max(next);
         }
-        written
     }
 
     /// Adds those of `recent` endings that the journal's end does not hold: a crash came between their commit and their line.
-    pub(crate) fn catch_up(&mut self, recent: Vec<Line>) -> Result<(), OpenError> {
-        let Some((path, file)) = self.file.as_mut() else { return Ok(()) };
-        let path = path.clone();
-        let failed = |e: std::io::Error| OpenError::EndingsLog { path: path.clone(), problem: e.to_string() };
-        let tail = file.lock().and_then(|()| mend(file)).and_then(|()| tail(file));
-        let _ = file.unlock();
-        let mut known = tail.map_err(failed)?;
+    pub(crate) fn catch_up(&mut self, recent: Vec<Line>) -> std::io::Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        log.file.lock()?;
+        let tail = mend(&mut log.file).and_then(|()| tail(&mut log.file));
+        let _ = log.file.unlock();
+        let mut known = tail?;
         known.extend(&self.pending);
         let known: HashSet<String> =
             known.split(|byte| *byte == b'\n').filter_map(|text| serde_json::from_slice(text).ok()).map(|line: Line| line.says()).collect();
-        let missing: Vec<Line> = recent.into_iter().filter(|line| !known.contains(&line.says())).collect();
-        self.add(missing);
-        self.flush().map_err(failed)
+        self.add(recent.into_iter().filter(|line| !known.contains(&line.says())).map(Numbered::again));
+        self.flush()
     }
 }
 
-/// Appends whole lines, or nothing.
-fn append(file: &mut File, lines: &[u8]) -> std::io::Result<()> {
+/// Has a new journal say whose it is; gives the node. Of processes that do so at once, all go on with the node of the first.
+fn begin(file: &mut File, path: &Path, store: &str) -> std::io::Result<String> {
+    file.lock()?;
+    let begun = look_at(path).and_then(|found| match found.node {
+        Some(node) => Ok(node),
+        None => {
+            let node = format!("{:016x}", u64::from_be_bytes(random::bytes()));
+            let opening =
+                Stamped { says: Line::Opened { opened_after: 0 }, store: Some(store.to_owned()), node: Some(node.clone()), line: None };
+            let mut text = serde_json::to_vec(&opening)?;
+            text.push(b'\n');
+            mend(file)?;
+            file.write_all(&text)?;
+            file.sync_data()?;
+            Ok(node)
+        }
+    });
+    let _ = file.unlock();
+    begun
+}
+
+/// Appends whole lines, or nothing; before all others in an empty file the one that says where it begins.
+fn append(file: &mut File, opening: &Stamped, lines: &[u8]) -> std::io::Result<()> {
     mend(file)?;
     let before = file.metadata()?.len();
-    let written = file.write_all(lines).and_then(|()| file.sync_data());
+    let mut bytes = Vec::new();
+    if before == 0 {
+        serde_json::to_writer(&mut bytes, opening)?;
+        bytes.push(b'\n');
+    }
+    bytes.extend_from_slice(lines);
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let written = file.write_all(&bytes).and_then(|()| file.sync_data());
     if written.is_err() {
         // Half a line must not be left behind for the next attempt to be appended to.
         let _ = file.set_len(before);
@@ -243,8 +379,7 @@ mod tests {
     fn version_1_reads_what_is_written_and_what_it_wrote_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("endings.log");
-        let mut journal = Journal::open(Some(path.clone())).unwrap();
-        journal.is_of("00ff".into());
+        let mut journal = Journal::open(Place::of(&path), Some("0a".into()), "00ff".into(), 0).unwrap();
         let at = Timestamp::from_unix(1_790_000_000);
         let (grant, by) = (GrantId::new(at, [1; 4]), EndedBy::CodeReplay);
         let customer = CustomerId { provider: "bank".into(), customer: "ada".into() };
@@ -254,9 +389,12 @@ mod tests {
             Line::Customer { at, customer: customer.clone(), era: 1 },
             Line::Lost { bearers_from: at },
         ];
-        journal.add(lines.clone());
+        journal.add(lines.iter().cloned().zip(1..).map(|(says, line)| Numbered { says, line: Some(line) }));
         journal.flush().unwrap();
+        assert_eq!(journal.written(), 4);
         let text = std::fs::read_to_string(&path).unwrap();
+        let (opening, text) = text.split_once('\n').unwrap();
+        assert_eq!(opening, r#"{"opened_after":0,"store":"00ff","node":"0a"}"#);
         let read: Vec<AsVersion1> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let as_version_1 = [
             AsVersion1::Grant { at, grant, by },
@@ -265,9 +403,11 @@ mod tests {
             AsVersion1::Lost { bearers_from: at },
         ];
         assert_eq!(read, as_version_1);
-        assert!(text.lines().all(|line| line.ends_with(",\"store\":\"00ff\"}")) && text.contains("\"number\":7"), "{text}");
-        let again: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(again, lines);
+        let stamp = |line| format!(",\"store\":\"00ff\",\"node\":\"0a\",\"line\":{line}}}");
+        assert!(text.lines().zip(1..).all(|(text, line)| text.ends_with(&stamp(line))) && text.contains("\"number\":7"), "{text}");
+        let again: Vec<Stamped> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(again.iter().map(|stamped| stamped.says.clone()).collect::<Vec<_>>(), lines);
+        assert_eq!(look_at(&path).unwrap().line, 4);
 
         // What version 1 wrote is not missing, and what a newer one adds is passed over.
         let old = format!("{{\"at\":{},\"grant\":\"{grant}\",\"by\":\"code_replay\"}}\n", at.unix());

@@ -21,6 +21,7 @@
 //! Writes are under way when a verb returns and answered once they are durable: `sqlite/writer.rs`, `postgres/batch.rs`.
 
 mod address;
+mod agreement;
 mod audit;
 mod background;
 mod backup;
@@ -51,11 +52,12 @@ mod store;
 mod times;
 
 pub use address::StoreAddress;
+pub use agreement::OnDifference;
 pub use backup::{Backup, BackupError};
 pub use copy::{CopyError, CopyProgress, StoreCopy};
 pub use counts::StoreCounts;
 pub use endings::{Endings, EndingsError};
-pub use error::{OpenError, StoreError};
+pub use error::{OpenError, Remedy, StoreError};
 pub use files::{create_private, create_private_directory};
 pub use fill::{Filling, hide_schema_2, keep_to_level_1};
 pub use half_done::HalfDone;

@@ -8,6 +8,7 @@ mod connection;
 pub(crate) mod copy;
 mod customers;
 mod durability;
+mod endings_log;
 mod era;
 mod fill;
 mod grants;
@@ -34,15 +35,18 @@ pub use address::PostgresAddress;
 pub(crate) use pool::SIZE as POOL_SIZE;
 
 use crate::OpenOptions;
+use crate::agreement::{FIRST_WITH_LOGS, OnDifference, look};
 use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
 use crate::journal::Journal;
 use crate::level::Level;
 use connection::Connector;
+use endings_log::{Node, Past};
 use pool::{Lent, Pool, lend};
 use reads::Read;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -62,6 +66,8 @@ pub(crate) struct Postgres {
     inner: Arc<Inner>,
     redeemer: Sender<redeem::Job>,
     reader: Sender<Read>,
+    /// Whether the endings journal lacked what the store knows.
+    endings_differ: bool,
 }
 
 /// What the tasks of the engine share.
@@ -69,6 +75,8 @@ struct Inner {
     connector: Arc<Connector>,
     pool: Pool,
     journal: Mutex<Journal>,
+    /// Up to which of its lines the journal is on disk.
+    written: AtomicI64,
     /// Whether rows are written in the form of level 2: known since the last look for changes. Both forms are always read.
     level_two: AtomicBool,
     /// Writes that wait or are under way.
@@ -85,33 +93,66 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    pub(crate) async fn open(address: PostgresAddress, options: &OpenOptions) -> Result<Self, OpenError> {
+    pub(crate) async fn open(address: PostgresAddress, options: &OpenOptions, on_difference: OnDifference) -> Result<Self, OpenError> {
         let store = address.to_string();
         let counts = Arc::<Counts>::default();
-        let connector = Arc::new(Connector::new(address, options.kind, counts.clone())?);
+        let mut connector = Connector::new(address, options.kind, counts.clone())?;
+        connector.declares_loss = on_difference == OnDifference::DeclareLoss;
+        let connector = Arc::new(connector);
         // A first look, which says in words what is wrong.
         let mut connection = connector.connect().await.map_err(|trouble| trouble.at_start(&store))?;
         let unreachable = |trouble: Trouble| OpenError::Unreachable { store: store.clone(), problem: trouble.to_string() };
         for weakness in durability::check(&connection.client).await.map_err(unreachable)? {
             tracing::warn!(store, "{weakness}");
         }
-        let mut journal = Journal::open(options.endings_log.clone())?;
-        identity::take(&mut connection, &store, options).await?;
+        let log = options.endings_log.as_deref().map(|path| look(path).map(|log| (path, log))).transpose()?;
+        identity::take(&mut connection, &store, options, log.as_ref().and_then(|(_, log)| log.store.as_deref())).await?;
         let (level, id) = identity::level_and_id(&connection.client).await.map_err(unreachable)?;
-        journal.is_of(id);
-        journal.catch_up(grants::recent_endings(&mut connection).await.map_err(unreachable)?)?;
+        let mut journal = Journal::default();
+        let mut endings_differ = false;
+        if let Some((path, _)) = log {
+            let held = endings_log::hold(&mut connection, path, (&store, &id), on_difference).await;
+            if matches!(held, Err(OpenError::StoreForgot { .. })) {
+                endings_log::say_that_it_forgot(&connection, &id).await;
+            }
+            let held = held?;
+            let recent = grants::recent_endings(&mut connection).await.map_err(unreachable)?;
+            (endings_differ, journal) = (held.difference.is_some(), held.open(id, recent)?);
+            if let Some((node, place)) = journal.node() {
+                let node = Node { id: node.to_owned(), place: place.clone() };
+                endings_log::note_place(&mut connection, &node).await.map_err(unreachable)?;
+                let _ = connector.node.set(node);
+            }
+        }
+        if let Some(past) = Past::read(&mut connection).await.map_err(unreachable)? {
+            connector.weigh(past).map_err(unreachable)?;
+        }
         drop(connection);
         let pool = pool::new(connector.clone());
         let inner = Arc::new(Inner {
             connector,
             pool,
+            written: AtomicI64::new(journal.written()),
             journal: Mutex::new(journal),
             level_two: AtomicBool::new(level >= Level::Two),
             waiting: AtomicUsize::new(0),
             counts,
             settling: Semaphore::new(pool::SIZE / 2),
         });
-        Ok(Self { redeemer: batch::start(inner.clone()), reader: batch::start(inner.clone()), inner })
+        Ok(Self { redeemer: batch::start(inner.clone()), reader: batch::start(inner.clone()), endings_differ, inner })
+    }
+
+    /// Holds an endings log against the store, if there is one yet; changes nothing.
+    pub(crate) async fn check_endings(address: PostgresAddress, log: &Path, options: &OpenOptions) -> Result<(), OpenError> {
+        let store = address.to_string();
+        let mut connection = copy::connect(address, &store).await?;
+        match identity::found_schema(&connection.client, &store).await {
+            Err(OpenError::NoStore(_)) | Ok(..FIRST_WITH_LOGS) => return Ok(()),
+            found => drop(found?),
+        }
+        identity::check(&connection.client, &store, options).await?;
+        let (_, id) = identity::level_and_id(&connection.client).await.map_err(|trouble| trouble.at_start(&store))?;
+        endings_log::hold(&mut connection, log, (&store, &id), OnDifference::Refuse).await.map(drop)
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.

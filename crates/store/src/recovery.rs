@@ -4,6 +4,7 @@ use crate::backup::{Backup, BackupError};
 use crate::endings::Endings;
 use crate::error::StoreError;
 use crate::loss::LossDeclared;
+use crate::pending::Pending;
 use crate::restore::{RestoreError, Restored};
 use crate::store::{Engine, Store, read, write};
 use crate::{OpenOptions, StoreAddress};
@@ -55,18 +56,37 @@ impl Store {
     ///
     /// Promise: once answered, it is so at every node; doing it again is safe, and needed where it failed. The epoch is raised last, at once. Grants are ended as
     /// the endings say, when and by whom; a client or customer of an earlier era than a removal made is removed. Where endings are accepted as lost,
-    /// [`Store::bearers_from`] is `now`, and is never moved back.
+    /// [`Store::bearers_from`] is `now`, and is never moved back. The store agrees from then on with the journals that the endings come from.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn declare_loss(&self, endings: &Endings, accept_lost_endings: bool, now: Timestamp) -> Result<LossDeclared, StoreError> {
+        endings.must_be_of(&read!(self, id())?)?;
+        if !accept_lost_endings {
+            endings.must_go_on_from(&read!(self, endings_logs())?)?;
+        }
         let mut declared = LossDeclared::default();
         let endings = endings.clone().not_ahead_of(now);
         for lines in endings.lines.chunks(AT_ONCE) {
             declared.count(write!(self, apply_endings(lines.to_vec())).await?);
         }
-        (declared.epoch, declared.bearers_from) = write!(self, raise_epoch(accept_lost_endings.then_some(now))).await?;
+        (declared.epoch, declared.bearers_from) = write!(self, raise_epoch(accept_lost_endings.then_some(now), endings.reach())).await?;
         Ok(declared)
+    }
+
+    /// Goes on although the endings journal lacks what the store knows: the operator accepts that what it said beside that is lost. Does nothing where journal
+    /// and store agreed when this was opened.
+    ///
+    /// Promise: once answered, all that the store knows to have ended is in the journal, and [`Store::bearers_from`] is `now`, since the store may have
+    /// forgotten what only the journal knew.
+    pub fn accept_lost_endings(&self, now: Timestamp) -> Pending<()> {
+        write!(self, accept_lost_endings(now))
+    }
+
+    /// Tells the store up to where its endings journal is on disk, and looks whether that was rolled. To be called before the store is closed; it is done
+    /// with [`Store::note_time`] too.
+    pub fn settle_endings(&self) -> Pending<()> {
+        write!(self, settle_endings())
     }
 
     /// Before when bearers were issued that must be refused: endings were lost, and any of them may have been revoked.

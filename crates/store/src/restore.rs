@@ -1,5 +1,6 @@
 //! What becomes of a restore.
 
+use crate::endings::EndingsError;
 use crate::error::OpenError;
 use crate::loss::LossDeclared;
 use counterfoil_core::clock::Doubt;
@@ -41,6 +42,9 @@ pub enum RestoreError {
          --accept-lost-endings"
     )]
     OtherEndings(usize),
+    /// A journal is another store's.
+    #[error(transparent)]
+    Endings(#[from] EndingsError),
     /// This machine's clock is not to be believed.
     #[error(transparent)]
     Clock(#[from] Doubt),

@@ -6,6 +6,7 @@ pub(crate) mod clients;
 pub(crate) mod copy;
 mod crowd;
 pub(crate) mod customers;
+mod endings_log;
 mod era;
 mod fill;
 pub(crate) mod grants;
@@ -24,9 +25,10 @@ mod sweep;
 mod times;
 pub(crate) mod writer;
 
+use crate::agreement::{FIRST_WITH_LOGS, Held, OnDifference, around, look};
 use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
-use crate::files::directory_of;
+use crate::files::{beside, directory_of};
 use crate::journal::Journal;
 use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER, oldest_reader};
 use crate::lock::Lock;
@@ -77,6 +79,8 @@ pub(crate) struct Sqlite {
     epoch: Epoch,
     /// Raised while nobody has the file open.
     level: Level,
+    /// Whether the endings journal lacked what the store knows.
+    endings_differ: bool,
     counts: Arc<Counts>,
     /// After all connections: see [`Checkpointer::start`].
     _file: Arc<File>,
@@ -84,22 +88,33 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, options: &OpenOptions, on_difference: OnDifference) -> Result<Self, OpenError> {
         let lock = own(path, options)?;
         let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
         let file = create_private(path).and_then(|()| File::open(path)).map(Arc::new).map_err(not_writable)?;
         let mut db = create_or_recognise(path)?;
         let schema = check_schema(&db, path)?;
         check_identity(&db, path, options)?;
-        let mut journal = Journal::open(options.endings_log.clone())?;
+        let log = options.endings_log.as_deref().map(|path| look(path).map(|log| (path, log))).transpose()?;
         migrate(&mut db, path, schema)?;
         write_identity(&db, path, options)?;
         let damaged = |e: rusqlite::Error| open_error(path, &e);
         let epoch = Epoch::load(&db).map_err(damaged)?;
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
         let level = Level::of(meta(&db, "level").map_err(damaged)?.as_deref());
-        journal.is_of(id(&db).map_err(damaged)?);
-        journal.catch_up(grants::recent_endings(&db).map_err(damaged)?)?;
+        // A store of version 1 has no id, and a backup of it may have been given one since: then its log knows.
+        let by_log = log.as_ref().filter(|_| schema > 0).and_then(|(_, log)| log.store.as_deref());
+        let id = id(&db, by_log).map_err(damaged)?;
+        let mut journal = Journal::default();
+        let mut endings_differ = false;
+        if let Some((log_path, log)) = log {
+            let known = endings_log::known(&db).map_err(damaged)?;
+            let held = Held::against((log_path, &log), (&path.display().to_string(), &id, &known), on_difference, false)?;
+            (endings_differ, journal) = (held.difference.is_some(), held.open(id, grants::recent_endings(&db).map_err(damaged)?)?);
+            if let Some((node, place)) = journal.node() {
+                endings_log::note_place(&db, node, place).map_err(damaged)?;
+            }
+        }
         let commits = Arc::<Commits>::default();
         let readers = (0..READERS).map(|_| connect(path)).collect::<Result<_, _>>().map_err(damaged)?;
         let readers = Arc::new(Readers::new(readers, commits.clone()));
@@ -116,7 +131,25 @@ impl Sqlite {
         let db = with_large_cache(db).map_err(damaged)?;
         let log = checkpointer.log(log_file, readers.clone());
         let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
-        Ok(Self { writer, checkpointer, readers, eras, epoch, level, counts, _file: file, _lock: lock })
+        Ok(Self { writer, checkpointer, readers, eras, epoch, level, endings_differ, counts, _file: file, _lock: lock })
+    }
+
+    /// Holds an endings log against the store, if there is one yet; changes nothing. A server may have it.
+    pub(crate) fn check_endings(path: &Path, log: &Path, options: &OpenOptions) -> Result<(), OpenError> {
+        if std::fs::metadata(path).map_or(true, |meta| meta.len() == 0) {
+            return Ok(());
+        }
+        let failed = |e: rusqlite::Error| open_error(path, &e);
+        let db = look_into(path).map_err(failed)?;
+        check_identity(&db, path, options)?;
+        if check_schema(&db, path)? < FIRST_WITH_LOGS {
+            return Ok(());
+        }
+        let before = endings_log::known(&db).map_err(failed)?;
+        let found = look(log)?;
+        let known = around(&before, endings_log::known(&db).map_err(failed)?);
+        let id = meta(&db, "id").map_err(failed)?.unwrap_or_default();
+        Held::against((log, &found), (&path.display().to_string(), &id, &known), OnDifference::Refuse, false).map(drop)
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.
@@ -258,6 +291,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// Opens the file to look into it. Where it has no log, nobody has it, and it is taken as it is: SQLite would leave files beside it.
+fn look_into(path: &Path) -> rusqlite::Result<Connection> {
+    let log = std::fs::metadata(beside(path, "-wal")).map_or(0, |meta| meta.len());
+    let name = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let how = if log == 0 { "?immutable=1" } else { "" };
+    Connection::open_with_flags(format!("file:{name}{how}"), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
 /// Opens the file, makes a new one where there is none or an empty one, and refuses what is not ours.
 fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
     let open = || -> rusqlite::Result<(Connection, i32, i64)> {
@@ -377,9 +418,9 @@ fn write_identity(db: &Connection, path: &Path, options: &OpenOptions) -> Result
     write().map_err(|e: rusqlite::Error| open_error(path, &e))
 }
 
-/// The store's id, drawn where it has none yet. Copies and backups of a store have its id.
-fn id(db: &Connection) -> rusqlite::Result<String> {
-    let drawn = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+/// The store's id; where it has none yet, the one that its endings log has, or one that is drawn. Copies and backups of a store have its id.
+fn id(db: &Connection, by_log: Option<&str>) -> rusqlite::Result<String> {
+    let drawn = by_log.map_or_else(|| format!("{:032x}", u128::from_be_bytes(random::bytes())), str::to_owned);
     db.execute("INSERT INTO meta VALUES ('id', ?1) ON CONFLICT DO NOTHING", [&drawn])?;
     Ok(meta(db, "id")?.unwrap_or(drawn))
 }

@@ -1,5 +1,6 @@
 //! The store: what each verb promises, and which engine keeps the promise.
 
+use crate::agreement::OnDifference;
 use crate::counts::StoreCounts;
 use crate::error::{OpenError, StoreError};
 use crate::kept::{Kept, OfCustomer, Whose};
@@ -62,12 +63,22 @@ pub(crate) use {read, write};
 impl Store {
     /// Opens the store, making or migrating it where needed. Several processes may do so at once: one of them owns a file, all share a database.
     ///
+    /// Promise: where its endings log and the store don't agree, either has lost something, and it is not opened.
+    ///
     /// # Errors
     /// [`OpenError`], in words for the person who started the process. A store that was there is as it was then, unless a migration failed half-way.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        Self::open_and(OnDifference::Refuse, options).await
+    }
+
+    /// The same, where something else may be done about an endings log and a store that don't agree than to refuse them.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the person who started the process.
+    pub async fn open_and(on_difference: OnDifference, options: OpenOptions) -> Result<Self, OpenError> {
         let engine = match options.address.clone() {
-            StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options)?),
-            StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options).await?),
+            StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options, on_difference)?),
+            StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options, on_difference).await?),
         };
         Ok(Self { engine, terms: Kept::new(), accounts: Arc::new(Kept::new()) })
     }
@@ -94,6 +105,18 @@ impl Store {
         match &options.address {
             StoreAddress::Sqlite(path) => Sqlite::finish(path, options),
             StoreAddress::Postgres(address) => Postgres::finish((**address).clone(), options).await,
+        }
+    }
+
+    /// Holds the endings log of `options` against the store, as a start would, and changes nothing. A store that is not there yet agrees with any.
+    ///
+    /// # Errors
+    /// [`OpenError`], as the start would be refused with.
+    pub async fn check_endings(options: &OpenOptions) -> Result<(), OpenError> {
+        let Some(log) = &options.endings_log else { return Ok(()) };
+        match &options.address {
+            StoreAddress::Sqlite(path) => Sqlite::check_endings(path, log, options),
+            StoreAddress::Postgres(address) => Postgres::check_endings((**address).clone(), log, options).await,
         }
     }
 
@@ -224,7 +247,7 @@ impl Store {
         read!(self, counterfoil(grant))
     }
 
-    /// Ends a grant: flag, who and why, audit and outgoing notification in one transaction; in the endings journal before the answer.
+    /// Ends a grant: flag, who and why, and audit in one transaction; in the endings journal before the answer.
     ///
     /// Promise: once answered, no check finds the grant living, at no node, now or after any loss of process or power.
     pub fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
@@ -269,14 +292,6 @@ impl Store {
     pub async fn replayed(&self, grants: &[GrantId]) -> Result<Vec<GrantId>, StoreError> {
         read!(self, replayed(grants))
     }
-
-    /// Notifications of endings that wait to be delivered: type, grant and initiator, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
-        read!(self, outgoing_events(limit))
-    }
 }
 
 /// Clients. They are few and kept in memory by the server; the store is where they survive.
@@ -318,7 +333,7 @@ impl Store {
         write!(self, note_secret_uses(uses))
     }
 
-    /// Removes a client and ends all its grants at once, by raising its era. Audit and notifications are written as
+    /// Removes a client and ends all its grants at once, by raising its era. Audit entries are written as
     /// [`Store::work_off_removals`] comes to them. False where there is no such client.
     ///
     /// Promise: once answered, no check finds a grant of it living, at no node.
@@ -429,8 +444,8 @@ impl Store {
         write!(self, set_password(id, password, sign_ins))
     }
 
-    /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit and
-    /// notifications are written as [`Store::work_off_removals`] comes to them. False where there is no such customer.
+    /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit
+    /// entries are written as [`Store::work_off_removals`] comes to them. False where there is no such customer.
     ///
     /// Promise: once answered, no check finds a grant of theirs living, at no node.
     pub fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {

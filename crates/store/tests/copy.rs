@@ -149,8 +149,8 @@ async fn a_store_is_the_same_after_it_went_to_a_database_and_came_back() {
     // The numbers of rows that are gone are not given again. What no verb writes is copied too.
     change(
         &first,
-        "DELETE FROM delivery WHERE id = (SELECT max(id) FROM delivery); UPDATE sqlite_sequence SET seq = 1000 WHERE name IN ('removal', 'ending'); \
-         INSERT INTO event VALUES (7, 1, 'CONSENT_REVOKED', 1, 'INDIVIDUAL'); \
+        "UPDATE sqlite_sequence SET seq = 1000 WHERE name IN ('removal', 'ending'); INSERT INTO endings_log VALUES ('0a', 7, 6, 'one', '/endings.log'); \
+         INSERT INTO event VALUES (7, 1, 'CONSENT_REVOKED', 1, 'INDIVIDUAL'); INSERT INTO delivery VALUES (8, 1, 'CONSENT_REVOKED', 1, 'INDIVIDUAL'); \
          INSERT INTO \"authorization\" VALUES (x'01', x'02', 'request', '{}', 9); UPDATE terms SET open = '{\"kind\":\"later\"}' WHERE nonce IS NULL",
     );
     let before = contents(&first);
@@ -195,9 +195,7 @@ async fn what_was_copied_goes_on_as_it_stood() {
     // Numbers are given after those that were copied.
     let audit = store.audit(ended.grant).await.unwrap();
     assert!(!audit.is_empty());
-    let events = store.outgoing_events(100).await.unwrap().len();
     store.end_grant(code.grant, EndedBy::Client, NOW).await.unwrap();
-    assert_eq!(store.outgoing_events(100).await.unwrap().len(), events + 1);
     store.add_client("new".into(), ClientSettings::new("New"), Some(SecretDigest([77; 32])), NOW).await.unwrap();
     store.remove_client("new".into(), NOW).await.unwrap();
     assert!(store.changes().await.unwrap().number > 0);

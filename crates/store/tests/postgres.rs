@@ -134,7 +134,7 @@ async fn an_ending_whose_commit_was_lost_is_in_the_journal() {
         let journal = std::fs::read_to_string(&log).unwrap();
         assert_eq!(journal.lines().filter(|line| line.contains(&code.grant.to_string())).count(), 1, "{journal}");
     }
-    assert_eq!((proxy.cuts(), store.outgoing_events(100).await.unwrap().len()), (20, 20));
+    assert_eq!(proxy.cuts(), 20);
     // Nothing of it was acknowledged before it was known, so nobody need be called.
     assert_eq!(store.counts().endings_forgotten, 0);
 }
@@ -171,7 +171,7 @@ async fn endings_are_applied_again_where_the_database_forgot_them() {
     store.remove_client("gone".into(), NOW).await.unwrap();
     psql(
         &url,
-        "UPDATE counterfoil SET ended = false; DELETE FROM ending; DELETE FROM audit; DELETE FROM delivery; DELETE FROM era; \
+        "UPDATE counterfoil SET ended = false; DELETE FROM ending; DELETE FROM audit; DELETE FROM era; \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
     );
     assert!(store.living(&terms).await.unwrap().is_none());

@@ -77,7 +77,7 @@ impl Restoring {
 /// The state of a store elsewhere.
 async fn opened_at(path: &Path) -> Store {
     let dir = tempfile::tempdir().unwrap();
-    Store::open(OpenOptions { address: StoreAddress::Sqlite(path.to_owned()), ..options(&dir) }).await.unwrap()
+    Store::open(OpenOptions { address: StoreAddress::Sqlite(path.to_owned()), endings_log: None, ..options(&dir) }).await.unwrap()
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn endings_that_were_accepted_as_lost_stay_lost() {
 async fn whenever_it_is_cut_short_there_is_the_old_store_or_the_restored_one() {
     let it = Restoring::new().await;
     it.restore().unwrap();
-    let restored = std::fs::read(it.path("store.db")).unwrap();
+    let (restored, log) = (std::fs::read(it.path("store.db")).unwrap(), std::fs::read(it.path("endings.log")).unwrap());
     let at = "20260921T143000Z";
     let (ready, aside) = (format!("store.db.restored-{at}"), format!("store.db.before-restore-{at}"));
 
@@ -149,6 +149,7 @@ async fn whenever_it_is_cut_short_there_is_the_old_store_or_the_restored_one() {
             std::fs::write(it.path(&format!("{name}{suffix}")), bytes).unwrap();
         }
         std::fs::write(it.path(&ready), &restored).unwrap();
+        std::fs::write(it.path("endings.log"), &log).unwrap();
         it.is_restored().await;
         assert!(!it.path(&ready).exists());
         let old = opened_at(&it.path(&aside)).await;
@@ -204,7 +205,7 @@ async fn what_can_not_be_restored_is_refused_before_anything_is_touched() {
         (
             changed(
                 "newer.db",
-                "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '3' WHERE key = 'oldest_reader'",
+                "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
             ),
             "schema 99",
         ),

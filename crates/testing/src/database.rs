@@ -34,6 +34,16 @@ pub fn psql(url: &str, commands: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
 }
 
+/// A dump of the database at a URL, by `pg_dump`. Run by [`psql`], it takes the place of what is there.
+///
+/// # Panics
+/// Where it can't be made.
+pub fn dump(url: &str) -> String {
+    let output = Command::new(SCRIPT).args(["dump", url]).output().unwrap_or_else(|e| panic!("{SCRIPT} can't be run: {e}"));
+    assert!(output.status.success(), "dump {url}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Makes a database on the cluster at a URL, and gives its own.
 pub(crate) fn create(url: &str) -> String {
     let name = psql(url, CREATE);

@@ -11,7 +11,7 @@ mod database;
 mod postgres;
 mod tls;
 
-pub use database::psql;
+pub use database::{dump, psql};
 pub use postgres::Postgres;
 pub use tls::TlsPostgres;
 

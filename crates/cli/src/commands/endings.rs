@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::config::Config;
 use clap::Args;
+use counterfoil_store::Endings;
 use std::path::PathBuf;
 
 /// Where endings are remembered.
@@ -30,9 +31,9 @@ impl Remembered {
             match &own {
                 None => return Err(Failure::failed(format!("there is no endings log, {WITHOUT}"))),
                 // A server that is started anew makes one.
-                Some(own) if own.metadata().is_ok_and(|meta| meta.len() == 0) => {
+                Some(own) if Endings::read(std::slice::from_ref(own)).is_ok_and(|endings| endings.is_empty()) => {
                     return Err(Failure::failed(format!(
-                        "the endings log {} is empty, as a new one is, {WITHOUT}. If nothing was ever revoked, name it with --endings",
+                        "the endings log {} holds no ending, as a new one, {WITHOUT}. If nothing was ever revoked, name it with --endings",
                         own.display()
                     )));
                 }

@@ -11,7 +11,7 @@ use counterfoil_core::clock::{Clock, Doubt, Timestamp, check_at_start};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
-use counterfoil_store::{GrantFilter, OpenError, OpenOptions, Store, StoreAddress, StoreError, StoreKind};
+use counterfoil_store::{GrantFilter, OnDifference, OpenError, OpenOptions, Remedy, Store, StoreAddress, StoreError, StoreKind};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub(crate) struct Arguments {
     /// Start although this machine's clock is behind the last use of the store, years ahead of it, or not the database's: it is right
     #[arg(long)]
     accept_clock: bool,
+    /// Start although the endings log lacks lines that the store knows, or is missing: it is begun anew with all that the store knows, and all ID and access
+    /// tokens issued until now are refused, so clients refresh
+    #[arg(long)]
+    accept_lost_endings: bool,
 }
 
 /// What is done about this machine's clock before a server goes by it.
@@ -72,7 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let (path, certificate) = (arguments.config.clone(), tls.clone());
         process::at_hangups(move || reload(&path, certificate.as_deref()))?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
-        let app = open_app(&config, "counterfoil serve", clock, None).await?;
+        let endings = if arguments.accept_lost_endings { OnDifference::AcceptLostEndings } else { OnDifference::Refuse };
+        let app = open_app(&config, "counterfoil serve", clock, endings, None).await?;
         permissions::check(&config.store)?;
         app.metrics.tell_of_log(log::counts);
         let admin = match &config.store {
@@ -115,7 +120,13 @@ fn reload(path: &Path, tls: Option<&Tls>) {
 }
 
 /// Opens store and keys of a live server; a file for this process alone. For a command about one client no other is read.
-pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart, only_client: Option<&str>) -> Result<Arc<App>, Failure> {
+pub(crate) async fn open_app(
+    config: &Config,
+    holder: &str,
+    at_start: AtStart,
+    endings: OnDifference,
+    only_client: Option<&str>,
+) -> Result<Arc<App>, Failure> {
     let clock = Clock::live();
     let issuer = config.settings.issuer.clone();
     let options = OpenOptions {
@@ -125,11 +136,11 @@ pub(crate) async fn open_app(config: &Config, holder: &str, at_start: AtStart, o
         endings_log: config.endings_log.clone(),
         holder: holder.into(),
     };
-    let store = Store::open(options).await.map_err(|error| match &error {
-        OpenError::InUse { .. } => Failure::InUse(error.to_string()),
-        _ => Failure::failed(error),
-    })?;
+    let store = Store::open_and(endings, options).await.map_err(|error| not_opened(&error, config))?;
     check_clock(&clock, &store, at_start).await.map_err(|problem| problem.advised(about_clock))?;
+    if endings == OnDifference::AcceptLostEndings {
+        store.accept_lost_endings(clock.now()).await.map_err(Failure::failed)?;
+    }
     let keys = open_keys(Some(&config.keys), &store, &issuer, clock.now()).await?;
     let settings = config.settings.clone();
     let app = match only_client {
@@ -149,6 +160,22 @@ fn about_clock(doubt: Doubt) -> &'static str {
         Doubt::Ahead { .. } | Doubt::Database { .. } => {
             "If the clock is right, `serve --accept-clock` or `counterfoil clock accept` says so"
         }
+    }
+}
+
+/// Why a store was not opened, and what to run.
+fn not_opened(error: &OpenError, config: &Config) -> Failure {
+    let file = config.file.display();
+    match (error, error.remedy()) {
+        (OpenError::InUse { .. }, _) => Failure::InUse(error.to_string()),
+        (_, None) => Failure::failed(error),
+        (_, Some(Remedy::DeclareLoss)) => Failure::Failed(format!(
+            "{error}. Run `counterfoil declare-loss --config {file}`, with --endings for each endings log beside this one, of other nodes or rolled away"
+        )),
+        (_, Some(Remedy::AcceptLostEndings)) => Failure::Failed(format!(
+            "{error}. If it is lost, run `counterfoil serve --accept-lost-endings --config {file}`: the log is begun anew with all that the store knows, and all ID and \
+             access tokens issued until then are refused, so clients refresh"
+        )),
     }
 }
 

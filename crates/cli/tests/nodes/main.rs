@@ -10,6 +10,7 @@ mod first_start;
 mod keys;
 mod load;
 mod nginx;
+mod older_dump;
 mod outage;
 mod rolling_restart;
 mod sandboxes;

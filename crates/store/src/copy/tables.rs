@@ -84,7 +84,7 @@ pub(crate) const COUNTERFOIL: Table = table(
 );
 
 /// The tables, those that others refer to before those.
-pub(crate) const TABLES: [Table; 17] = [
+pub(crate) const TABLES: [Table; 18] = [
     Table {
         which: "WHERE key NOT IN ('changes', 'clock_accepted', 'copying', 'moved_for_good', 'moved_to', 'probe')",
         ..table("meta", 1, &[("key", Text), ("value", Text)])
@@ -128,6 +128,7 @@ pub(crate) const TABLES: [Table; 17] = [
         number: Some("number"),
         ..table("ending", 1, &[("grant_id", Integer), ("at", Integer), ("ended_by", Text), ("number", Integer)])
     },
+    table("endings_log", 1, &[("node", Text), ("line", Integer), ("written", Integer), ("host", Text), ("path", Text)]),
     table(
         "audit",
         3,

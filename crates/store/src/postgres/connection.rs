@@ -2,6 +2,7 @@
 
 use super::PostgresAddress;
 use super::durability;
+use super::endings_log::{Node, Past};
 use super::remembered::Remembered;
 use super::trouble::Trouble;
 use crate::StoreKind;
@@ -12,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::types::ToSql;
@@ -67,6 +68,12 @@ pub(super) struct Connector {
     tls: Option<MakeRustlsConnect>,
     kind: StoreKind,
     pub(super) remembered: Remembered,
+    /// The node that this process is, once it has opened its endings log.
+    pub(super) node: OnceLock<Node>,
+    /// Whether this process is to declare a loss, and so takes the store as it is.
+    pub(super) declares_loss: bool,
+    /// The most that was seen of the store's past, once it was opened.
+    past: Mutex<Option<Past>>,
     pub(super) counts: Arc<Counts>,
 }
 
@@ -85,7 +92,17 @@ impl Connector {
             true => Some(tls(&address).map_err(|problem| OpenError::Unreachable { store: address.to_string(), problem })?),
             false => None,
         };
-        Ok(Self { address, config, tls, kind, remembered: Remembered::default(), counts })
+        Ok(Self {
+            address,
+            config,
+            tls,
+            kind,
+            remembered: Remembered::default(),
+            node: OnceLock::new(),
+            declares_loss: false,
+            past: Mutex::new(None),
+            counts,
+        })
     }
 
     /// The same for work on a store as a whole, which takes as long as it takes.
@@ -105,10 +122,33 @@ impl Connector {
             if let Some(weakness) = weaknesses.iter().find(|weakness| weakness.loses) {
                 return Err(Trouble::Unready(weakness.to_string()));
             }
-            self.remembered.apply_again(&mut connection, &self.counts.endings_forgotten).await?;
+            self.remembered.apply_again(&mut connection, self.node.get(), &self.counts.endings_forgotten).await?;
+            if self.past().is_some()
+                && let Some(past) = Past::read(&mut connection).await?
+            {
+                self.weigh(past)?;
+            }
             Ok(connection)
         };
         tokio::time::timeout(CONNECT_IN_ALL, connecting).await.unwrap_or(Err(Trouble::Late))
+    }
+
+    /// (S) Holds what the store says of its past against the most that was seen of it: one that says less was put back to an earlier state, and grants that were
+    /// revoked since live again. It is of use again once a loss was declared, or once all nodes have applied again what they remember.
+    ///
+    /// # Errors
+    /// [`Trouble::Forgot`].
+    pub(super) fn weigh(&self, past: Past) -> Result<(), Trouble> {
+        let mut most = self.past();
+        if most.is_some_and(|most| past < most) && !self.declares_loss {
+            return Err(Trouble::Forgot);
+        }
+        *most = Some(past);
+        Ok(())
+    }
+
+    fn past(&self) -> MutexGuard<'_, Option<Past>> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that nothing was looked at on.

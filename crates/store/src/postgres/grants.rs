@@ -123,15 +123,6 @@ impl Postgres {
         let rows = self.rows(sql, &[&numbers]).await?;
         Ok(rows.iter().map(|row| Columns::of(row, "audit").make(0, GrantId::from_number)).collect::<Result<_, Trouble>>()?)
     }
-
-    pub(crate) async fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
-        let rows = self.rows("SELECT type, grant_id, initiator FROM delivery ORDER BY id LIMIT $1", &[&i64::from(limit)]).await?;
-        let event = |row: &Row| {
-            let columns = Columns::of(row, "delivery");
-            Ok((columns.get(0)?, columns.make(1, GrantId::from_number)?, columns.get(2)?))
-        };
-        Ok(rows.iter().map(event).collect::<Result<_, Trouble>>()?)
-    }
 }
 
 async fn create(write: &mut Write<'_>, grant: &NewGrant, level: Level) -> Result<CreateGrant, Trouble> {
@@ -228,8 +219,6 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
     let numbered = write.row(insert, &[&id, &now.unix(), &by.name()]).await?;
     let number = numbered.map(|row| Columns::of(&row, "ending").get(0)).transpose()?;
     audit(write, grant, Event::GrantEnded, now, &format!("ended by {by}")).await?;
-    let notify = "INSERT INTO delivery (at, type, grant_id, initiator) VALUES ($1, 'CONSENT_REVOKED', $2, $3)";
-    write.execute(notify, &[&now.unix(), &id, &by.initiator()]).await?;
     write.lines.push(Line::Grant { at: now, grant, by, number });
     Ok(Ending::Ended)
 }
@@ -261,13 +250,24 @@ pub(super) async fn audit(write: &mut Write<'_>, grant: GrantId, event: Event, n
 /// The endings that a crash may have kept out of the journal: the latest.
 pub(super) async fn recent_endings(connection: &mut Connection) -> Result<Vec<Line>, Trouble> {
     let grants = "SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024";
+    endings(connection, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256").await
+}
+
+/// All endings that the store knows.
+pub(super) async fn all_endings(connection: &mut Connection) -> Result<Vec<Line>, Trouble> {
+    let grants = "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
+    endings(connection, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC").await
+}
+
+/// Endings as lines of the journal, the oldest first.
+async fn endings(connection: &mut Connection, grants: &'static str, removals: &'static str) -> Result<Vec<Line>, Trouble> {
     let mut lines = Vec::new();
     for row in connection.rows(grants, &[]).await? {
         let columns = Columns::of(&row, "ending");
         let (at, grant) = (columns.time(0)?, columns.make(1, GrantId::from_number)?);
         lines.push(Line::Grant { at, grant, by: EndedBy::from_name(columns.get(2)?), number: columns.get(3)? });
     }
-    for row in connection.rows("SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256", &[]).await? {
+    for row in connection.rows(removals, &[]).await? {
         let columns = Columns::of(&row, "removal");
         let (at, era) = (columns.time(0)?, columns.number(4)?);
         lines.push(match columns.get::<String>(1)? {

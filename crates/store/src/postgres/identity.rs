@@ -20,7 +20,8 @@ const TRIES: usize = 40;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Brings the schema up to date and makes sure that the database is what it should be, or writes down what it is where it is new.
-pub(super) async fn take(connection: &mut Connection, store: &str, options: &OpenOptions) -> Result<(), OpenError> {
+/// A store that has no id yet gets the one that its endings log has, if that knows one: it was put back from a dump of version 1.
+pub(super) async fn take(connection: &mut Connection, store: &str, options: &OpenOptions, by_log: Option<&str>) -> Result<(), OpenError> {
     let failed = |trouble: Trouble| OpenError::Unreachable { store: store.to_owned(), problem: trouble.to_string() };
     let client = &mut connection.client;
     let found = schema(client).await.map_err(failed)?;
@@ -36,7 +37,7 @@ pub(super) async fn take(connection: &mut Connection, store: &str, options: &Ope
     migrate(client, store).await?;
     let write = async {
         // Copies of a store have its id.
-        let id = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+        let id = by_log.filter(|_| found.is_some()).map_or_else(|| format!("{:032x}", u128::from_be_bytes(random::bytes())), str::to_owned);
         let (kind, issuer) = (options.kind.name(), options.issuer.as_str());
         for (key, value) in [("kind", kind), ("issuer", issuer), ("epoch", "0"), ("changes", "0"), ("id", &id)] {
             client.execute("INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO NOTHING", &[&key, &value]).await?;

@@ -1,6 +1,7 @@
 //! What is done about endings that the database has forgotten, and about a loss that is declared.
 
 use super::Postgres;
+use super::endings_log;
 use super::era::{delete, note};
 use super::grants::end;
 use super::shared::{changed, meta, set_meta};
@@ -14,6 +15,7 @@ use crate::record::Ending;
 use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use futures_util::FutureExt as _;
+use std::collections::BTreeMap;
 
 /// What became of an ending that is applied again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +47,7 @@ pub(super) async fn apply(write: &mut Write<'_>, line: &Line) -> Result<Applied,
         Line::Client { at, client, era } => (Removed::Client(client.clone()), *at, i64::from(*era)),
         Line::Customer { at, customer, era } => (Removed::Customer(customer.clone()), *at, i64::from(*era)),
         Line::Lost { bearers_from } => return refuse_before(write, *bearers_from).await,
+        Line::Opened { .. } => return Ok(Applied::Known),
     };
     let [client, provider, customer] = who.name();
     let raise = "INSERT INTO era VALUES ($1, $2, $3, $4) ON CONFLICT (client, provider, customer) DO UPDATE SET era = excluded.era \
@@ -59,7 +62,7 @@ pub(super) async fn apply(write: &mut Write<'_>, line: &Line) -> Result<Applied,
 }
 
 /// Has bearers refused that were issued before `from`, if those before a later moment are not already.
-async fn refuse_before(write: &mut Write<'_>, from: Timestamp) -> Result<Applied, Trouble> {
+pub(super) async fn refuse_before(write: &mut Write<'_>, from: Timestamp) -> Result<Applied, Trouble> {
     let stands = meta(write, "bearers_from").await?.and_then(|text| text.parse().ok()).map(Timestamp::from_unix);
     if stands.is_some_and(|stands| stands >= from) {
         // The first try may have been committed after all.
@@ -71,10 +74,40 @@ async fn refuse_before(write: &mut Write<'_>, from: Timestamp) -> Result<Applied
     changed(write).await.map(|()| Applied::TookEffect)
 }
 
+/// Raises the epoch; gives it, before when bearers are refused, and the last line of this node's journal. All lines of the nodes' journals up to where they
+/// `reach` were applied.
+async fn raise(
+    write: &mut Write<'_>,
+    lost_before: Option<Timestamp>,
+    reach: &BTreeMap<String, i64>,
+    node: Option<&str>,
+) -> Result<((u32, Option<Timestamp>), i64), Trouble> {
+    write.says_again = true;
+    write.execute("DELETE FROM session", &[]).await?;
+    if let Some(from) = lost_before {
+        refuse_before(write, from).await?;
+    }
+    for (node, line) in reach {
+        endings_log::reaches(write, node, *line).await?;
+    }
+    write.execute("DELETE FROM meta WHERE key = $1", &[&endings_log::FORGOT]).await?;
+    write.execute("UPDATE meta SET value = (value::integer + 1)::text WHERE key = 'epoch'", &[]).await?;
+    changed(write).await?;
+    let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
+    let epoch = number(meta(write, "epoch").await?).and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0);
+    let bearers_from = number(meta(write, "bearers_from").await?).map(Timestamp::from_unix);
+    let last = match node {
+        Some(node) => endings_log::last(write, node).await?,
+        None => 0,
+    };
+    Ok(((epoch, bearers_from), last))
+}
+
 impl Postgres {
     pub(crate) fn apply_endings(&self, lines: Vec<Line>) -> Pending<LossDeclared> {
         self.write(lines, |write, lines| {
             async move {
+                write.says_again = true;
                 let mut counted = LossDeclared::default();
                 for line in lines {
                     *match apply(write, line).await? {
@@ -89,20 +122,15 @@ impl Postgres {
         })
     }
 
-    pub(crate) fn raise_epoch(&self, lost_before: Option<Timestamp>) -> Pending<(u32, Option<Timestamp>)> {
-        self.write(lost_before, |write, lost_before| {
-            async move {
-                write.execute("DELETE FROM session", &[]).await?;
-                if let Some(from) = lost_before {
-                    refuse_before(write, *from).await?;
-                }
-                write.execute("UPDATE meta SET value = (value::integer + 1)::text WHERE key = 'epoch'", &[]).await?;
-                changed(write).await?;
-                let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
-                let epoch = number(meta(write, "epoch").await?).and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0);
-                Ok((epoch, number(meta(write, "bearers_from").await?).map(Timestamp::from_unix)))
-            }
-            .boxed()
+    pub(crate) fn raise_epoch(&self, lost_before: Option<Timestamp>, reach: BTreeMap<String, i64>) -> Pending<(u32, Option<Timestamp>)> {
+        let inner = self.inner.clone();
+        let node = self.inner.node().map(|node| node.id.clone());
+        self.begin(async move {
+            let arguments = (lost_before, reach, node);
+            let (raised, last) = inner
+                .write(&arguments, |write, (lost_before, reach, node)| raise(write, *lost_before, reach, node.as_deref()).boxed(), false)
+                .await?;
+            inner.journal_reaches(last).await.map(|()| raised)
         })
     }
 

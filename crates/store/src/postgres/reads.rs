@@ -2,6 +2,7 @@
 
 use super::batch::{Batched, Lost, enqueue, in_time};
 use super::connection::Connection;
+use super::endings_log::Past;
 use super::row::Columns;
 use super::trouble::Trouble;
 use super::{Inner, Postgres};
@@ -47,9 +48,10 @@ pub(super) const READ_LIVING: &str = concat!(
         AND (asked.parent IS NULL OR (SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = asked.parent))"
 );
 
-/// The number of changes, whether the store was moved away, its level, and what the database's clock shows.
-const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to', 'level', 'clock_accepted') \
-    UNION ALL SELECT 'clock', ((extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text";
+/// The number of changes, whether the store was moved away or has forgotten something, its level, and what the database's clock shows.
+const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to', 'level', 'clock_accepted', 'epoch', 'forgot') \
+    UNION ALL SELECT 'clock', ((extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text \
+    UNION ALL SELECT 'lines', coalesce(sum(line), 0)::text FROM endings_log";
 
 /// A read that waits, and until when it may.
 pub(super) struct Read {
@@ -102,7 +104,7 @@ impl Batched for Read {
         async move {
             inner.counts.read_batches.add(1);
             inner.counts.reads.add(batch.len());
-            let found = loop {
+            let mut found = loop {
                 match in_time(Found::read(connection, &batch)).await {
                     Ok(found) => break found,
                     Err(trouble) if trouble.is_conflict() => inner.counts.retries.add(1),
@@ -110,6 +112,7 @@ impl Batched for Read {
                 }
             };
             if found.changes.is_some() {
+                found.forgot = (found.forgot && !inner.connector.declares_loss) || inner.connector.weigh(found.past).is_err();
                 inner.set_level(Level::of(found.level.as_deref()));
             }
             found.answer(batch);
@@ -151,6 +154,9 @@ struct Found {
     accepted: i64,
     moved_to: Option<String>,
     level: Option<String>,
+    past: Past,
+    /// Whether a node says, or the store shows, that it was put back to an earlier state.
+    forgot: bool,
 }
 
 impl Found {
@@ -206,6 +212,9 @@ impl Found {
                 "level" => found.level = Some(columns.get(1)?),
                 "clock" => found.clock = number()?,
                 "clock_accepted" => found.accepted = number()?,
+                "epoch" => found.past.epoch = number()?,
+                "lines" => found.past.lines = number()?,
+                "forgot" => found.forgot = true,
                 _ => found.changes = Some(number()?),
             }
         }
@@ -227,6 +236,7 @@ impl Found {
                 }
                 Asks::Changes(answer) => drop(answer.send(match &self.moved_to {
                     Some(to) => Err(StoreError::Moved(to.clone())),
+                    None if self.forgot => Err(StoreError::Forgot),
                     None => {
                         let database = Database { wall: self.clock, accepted: self.accepted };
                         Ok(self.changes.map(|number| Changes { number, database: Some(database) }))

@@ -22,7 +22,7 @@ impl Postgres {
 async fn sweep(write: &mut Write<'_>, time: SweepTime) -> Result<Swept, Trouble> {
     let now = sweep_by(write, time).await?;
     let (failures, step) = (now.plus(-FAILURE_WINDOW).unix(), i64::from(STEP));
-    let mut removed = [0; 6];
+    let mut removed = [0; 7];
     for (count, (sql, before)) in removed.iter_mut().zip([
         ("DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)", now.unix()),
         (
@@ -47,12 +47,14 @@ async fn sweep(write: &mut Write<'_>, time: SweepTime) -> Result<Swept, Trouble>
                 (SELECT id FROM \"authorization\" WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
             now.unix(),
         ),
+        // Versions before this one wrote notifications down that nobody delivers.
+        ("DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE id < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)", i64::MAX),
     ]) {
         *count = write.execute(sql, &[&before, &step]).await?;
     }
     let young = sweep_young(write, now).await?;
     let more = young.more || removed.iter().any(|count| *count >= u64::from(STEP));
-    let [sessions, sign_in_failures, _, audit_entries, codes, authorizations] = removed;
+    let [sessions, sign_in_failures, _, audit_entries, codes, authorizations, _] = removed;
     Ok(Swept { sessions, sign_in_failures, audit_entries, codes, authorizations, more, ..young })
 }
 

@@ -1,6 +1,7 @@
 //! What the store knows of time, and rows that a wrong clock has dated ahead.
 
 use super::Postgres;
+use super::endings_log::note_written;
 use super::row::Columns;
 use super::shared::{changed, meta, set_meta};
 use super::trouble::Trouble;
@@ -61,6 +62,16 @@ pub(super) fn known(columns: &Columns<'_>) -> Result<Known, Trouble> {
     Ok(Known { newest: number(2)?.map(Timestamp::from_unix).or(of_rows), database: Some(database) })
 }
 
+/// Notes what time it is, and up to where a node's endings are on disk.
+async fn note(write: &mut Write<'_>, now: Timestamp, written: Option<&(String, i64)>) -> Result<(), Trouble> {
+    set_meta(write, NEWEST, &now.unix().to_string()).await?;
+    if let Some((node, written)) = written {
+        note_written(write, node, *written).await?;
+    }
+    // What was accepted while the database's clock was wrong must not stand for another difference later.
+    write.execute(FORGET_ACCEPTED, &[&now.unix(), &SKEW]).await.map(drop)
+}
+
 impl Postgres {
     pub(crate) async fn known_time(&self) -> Result<Known, StoreError> {
         let rows = self.rows(KNOWN, &[]).await?;
@@ -68,13 +79,14 @@ impl Postgres {
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {
-        self.write(now, |write, now| {
-            async move {
-                set_meta(write, NEWEST, &now.unix().to_string()).await?;
-                // What was accepted while the database's clock was wrong must not stand for another difference later.
-                write.execute(FORGET_ACCEPTED, &[&now.unix(), &SKEW]).await.map(drop)
-            }
-            .boxed()
+        let inner = self.inner.clone();
+        self.begin(async move {
+            let written = match inner.node() {
+                Some(node) => Some((node.id.clone(), inner.settle_journal().await?)),
+                None => None,
+            };
+            let arguments = (now, written);
+            inner.write(&arguments, |write, (now, written)| note(write, *now, written.as_ref()).boxed(), false).await
         })
     }
 

@@ -11,6 +11,9 @@ pub(super) enum Trouble {
     /// The database answers, but is not to be used: not durable, in recovery, of another schema.
     #[error("{0}")]
     Unready(String),
+    /// The database was put back to an earlier state than this process has seen.
+    #[error("{}", StoreError::Forgot)]
+    Forgot,
     /// No answer in time. The connection is given up.
     #[error("no answer in time")]
     Late,
@@ -53,7 +56,7 @@ impl Trouble {
     pub(super) fn is_loss(&self) -> bool {
         match self {
             Self::Late | Self::Unready(_) => true,
-            Self::Corrupt { .. } => false,
+            Self::Corrupt { .. } | Self::Forgot => false,
             Self::Database(e) => match e.code() {
                 None => true,
                 Some(code) => {
@@ -70,6 +73,7 @@ impl From<&Trouble> for StoreError {
     fn from(trouble: &Trouble) -> Self {
         match trouble {
             Trouble::Corrupt { table, id, problem } => Self::Corrupt { table, id: id.clone(), problem: problem.clone() },
+            Trouble::Forgot => Self::Forgot,
             trouble => Self::Database(trouble.to_string()),
         }
     }

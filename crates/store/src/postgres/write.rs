@@ -3,9 +3,9 @@
 use super::connection::{Connection, Prepared};
 use super::pool::lend;
 use super::trouble::Trouble;
-use super::{Inner, Postgres};
+use super::{Inner, Postgres, endings_log};
 use crate::error::StoreError;
-use crate::journal::Line;
+use crate::journal::{Journal, Line, Numbered};
 use crate::pending::Pending;
 use deadpool::managed::Object;
 use futures_util::future::BoxFuture;
@@ -31,6 +31,8 @@ pub(super) struct Write<'a> {
     pub(super) again: bool,
     /// Endings, for the journal and to be remembered before the answer.
     pub(super) lines: Vec<Line>,
+    /// Whether these were said before, maybe in another node's journal.
+    pub(super) says_again: bool,
 }
 
 /// What a verb does within a transaction. It may be run again, so it changes nothing outside of it.
@@ -39,7 +41,7 @@ pub(super) type Verb<A, T> = for<'a> fn(&'a mut Write<'_>, &'a A) -> BoxFuture<'
 impl<'a> Write<'a> {
     pub(super) async fn begin(connection: &'a mut Connection, again: bool) -> Result<Self, Trouble> {
         let Connection { client, prepared } = connection;
-        Ok(Self { transaction: client.transaction().await?, prepared, again, lines: Vec::new() })
+        Ok(Self { transaction: client.transaction().await?, prepared, again, lines: Vec::new(), says_again: false })
     }
 
     pub(super) async fn commit(self) -> Result<(), Trouble> {
@@ -152,10 +154,10 @@ impl Inner {
         arguments: &A,
         verb: Verb<A, T>,
         again: bool,
-    ) -> Result<(T, Vec<Line>), Trouble> {
+    ) -> Result<(T, Vec<Numbered>), Trouble> {
         let mut write = Write::begin(connection, again).await?;
         let answer = verb(&mut write, arguments).await?;
-        let lines = std::mem::take(&mut write.lines);
+        let lines = endings_log::number(&mut write, self.node(), self.written.load(Ordering::Relaxed)).await?;
         self.connector.remembered.add(&lines);
         match write.commit().await {
             Ok(()) => {
@@ -173,14 +175,27 @@ impl Inner {
     }
 
     /// Writes endings to the journal, with those that could not be written before.
-    pub(super) async fn flush_journal(self: &Arc<Self>, lines: Vec<Line>) -> Result<(), StoreError> {
-        let inner = self.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let mut journal = inner.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) async fn flush_journal(self: &Arc<Self>, lines: Vec<Numbered>) -> Result<(), StoreError> {
+        self.with_journal(|journal| {
             journal.add(lines);
             journal.flush()
+        })
+        .await
+    }
+
+    /// Does something with the journal, which may wait for the disk.
+    pub(super) async fn with_journal<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Journal) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let mut journal = inner.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let done = work(&mut journal);
+            inner.written.store(journal.written(), Ordering::Relaxed);
+            done
         });
-        written.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|error| {
+        done.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|error| {
             tracing::error!(%error, "the endings log can't be written; endings are not acknowledged until it can");
             StoreError::NotWritten(format!("the endings log: {error}"))
         })

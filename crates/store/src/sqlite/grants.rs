@@ -138,13 +138,6 @@ impl Sqlite {
         replayed.collect::<rusqlite::Result<_>>().map_err(named("audit", "of many"))
     }
 
-    pub(crate) fn outgoing_events(&self, limit: u32) -> Result<Vec<(String, GrantId, String)>, StoreError> {
-        let reader = self.readers.reader()?;
-        let mut query = reader.prepare_cached("SELECT type, grant_id, initiator FROM delivery ORDER BY id LIMIT ?1")?;
-        let events = query.query_map([limit], |row| Ok((row.get(0)?, column(row, 1, GrantId::from_number)?, row.get(2)?)))?;
-        events.collect::<rusqlite::Result<_>>().map_err(named("delivery", "listed"))
-    }
-
     fn with_currency(&self, grant: Grant) -> Grant {
         Grant { current: self.eras.are_current(&grant.terms), ..grant }
     }
@@ -243,10 +236,6 @@ pub(crate) fn end(batch: &mut Batch<'_>, grant: GrantId, by: EndedBy, now: Times
     let insert = "INSERT INTO ending (grant_id, at, ended_by, number) VALUES (?1, ?2, ?3, ?4)";
     batch.db.prepare_cached(insert)?.execute(params![id, now.unix(), by.name(), number])?;
     audit(batch.db, grant, Event::GrantEnded, now, &format!("ended by {by}"))?;
-    batch
-        .db
-        .prepare_cached("INSERT INTO delivery (at, type, grant_id, initiator) VALUES (?1, 'CONSENT_REVOKED', ?2, ?3)")?
-        .execute(params![now.unix(), id, by.initiator()])?;
     batch.journal(Line::Grant { at: now, grant, by, number: Some(number) });
     Ok(Ending::Ended)
 }
@@ -276,8 +265,19 @@ pub(crate) fn audit(db: &Connection, grant: GrantId, event: Event, now: Timestam
 
 /// The endings that a crash may have kept out of the journal: the latest, more than one batch makes.
 pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
-    let mut grants =
-        db.prepare("SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024")?;
+    let grants = "SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024";
+    endings(db, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256")
+}
+
+/// All endings that the store knows.
+pub(crate) fn all_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
+    let grants = "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
+    endings(db, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC")
+}
+
+/// Endings as lines of the journal, the oldest first.
+fn endings(db: &Connection, grants: &str, removals: &str) -> rusqlite::Result<Vec<Line>> {
+    let mut grants = db.prepare(grants)?;
     let mut lines = grants
         .query_map([], |row| {
             Ok(Line::Grant {
@@ -288,7 +288,7 @@ pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
             })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut removals = db.prepare("SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256")?;
+    let mut removals = db.prepare(removals)?;
     let removed = removals.query_map([], |row| {
         let (at, era) = (time(row, 0)?, row.get(4)?);
         Ok(match row.get_ref(1)?.as_str()? {

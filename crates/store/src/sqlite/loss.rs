@@ -1,6 +1,7 @@
 //! After a loss of data: the epoch is raised, and endings that were forgotten take effect again.
 
 use super::Sqlite;
+use super::endings_log;
 use super::era::remove_again;
 use super::grants::end;
 use super::writer::Batch;
@@ -12,6 +13,7 @@ use crate::record::Ending;
 use crate::removed::Removed;
 use counterfoil_core::clock::Timestamp;
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -37,6 +39,7 @@ impl Sqlite {
     pub(crate) fn apply_endings(&self, lines: Vec<Line>) -> Pending<LossDeclared> {
         let eras = self.eras.clone();
         self.writer.queue(move |batch| {
+            batch.says_again();
             let applied = apply(batch, &lines)?;
             // Also where nothing was raised: the first run may have been committed after all.
             eras.load_anew(batch)?;
@@ -44,10 +47,12 @@ impl Sqlite {
         })
     }
 
-    pub(crate) fn raise_epoch(&self, lost_before: Option<Timestamp>) -> Pending<(u32, Option<Timestamp>)> {
+    pub(crate) fn raise_epoch(&self, lost_before: Option<Timestamp>, reach: BTreeMap<String, i64>) -> Pending<(u32, Option<Timestamp>)> {
         let epoch = self.epoch.clone();
         self.writer.queue(move |batch| {
-            let raised = raise(batch, lost_before)?;
+            batch.says_again();
+            let raised = raise(batch, lost_before, &reach)?;
+            batch.agrees_with_journal();
             let epoch = epoch.clone();
             batch.once_committed(move || epoch.0.store(raised.0, Ordering::Relaxed));
             Ok(raised)
@@ -74,6 +79,7 @@ pub(super) fn apply(batch: &mut Batch<'_>, lines: &[Line]) -> rusqlite::Result<L
             Line::Client { at, client, era } => took_effect(remove_again(batch, &Removed::Client(client), era, at)?),
             Line::Customer { at, customer, era } => took_effect(remove_again(batch, &Removed::Customer(customer), era, at)?),
             Line::Lost { bearers_from } => took_effect(refuse_before(batch, bearers_from)?),
+            Line::Opened { .. } => Ending::AlreadyEnded,
         };
         *match done {
             Ending::Ended => &mut counted.applied,
@@ -89,7 +95,7 @@ fn took_effect(now: bool) -> Ending {
 }
 
 /// Has bearers refused that were issued before `from`; false where those before a later moment are already.
-fn refuse_before(batch: &mut Batch<'_>, from: Timestamp) -> rusqlite::Result<bool> {
+pub(super) fn refuse_before(batch: &mut Batch<'_>, from: Timestamp) -> rusqlite::Result<bool> {
     if bearers_from(batch.db)?.is_some_and(|stands| stands >= from) {
         return Ok(false);
     }
@@ -98,12 +104,19 @@ fn refuse_before(batch: &mut Batch<'_>, from: Timestamp) -> rusqlite::Result<boo
     Ok(true)
 }
 
-/// Raises the epoch; gives it, and before when bearers are refused.
-pub(super) fn raise(batch: &mut Batch<'_>, lost_before: Option<Timestamp>) -> rusqlite::Result<(u32, Option<Timestamp>)> {
+/// Raises the epoch; gives it, and before when bearers are refused. All lines of the nodes' journals up to where they `reach` were applied.
+pub(super) fn raise(
+    batch: &mut Batch<'_>,
+    lost_before: Option<Timestamp>,
+    reach: &BTreeMap<String, i64>,
+) -> rusqlite::Result<(u32, Option<Timestamp>)> {
     // Customers who signed out, or whose password was changed, would be signed in again.
     batch.db.execute("DELETE FROM session", [])?;
     if let Some(from) = lost_before {
         refuse_before(batch, from)?;
+    }
+    for (node, line) in reach {
+        endings_log::reaches(batch.db, node, *line)?;
     }
     let epoch = stored(batch.db)? + 1;
     super::set_meta(batch.db, "epoch", &epoch.to_string())?;

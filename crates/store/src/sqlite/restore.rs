@@ -6,12 +6,13 @@
 
 use super::times::noted;
 use super::writer::Batch;
-use super::{check_identity, check_pages, check_schema, create_private, grants, id, loss, meta, migrate, own};
+use super::{check_identity, check_pages, check_schema, create_private, endings_log, grants, id, look_into, loss, meta, migrate, own};
 use crate::OpenOptions;
+use crate::agreement::{Held, KnownLog, OnDifference, look};
 use crate::endings::Endings;
 use crate::error::OpenError;
 use crate::files::{beside, directory_of, sync_directory_of};
-use crate::journal::{Journal, Line};
+use crate::journal::{Line, Numbered};
 use crate::loss::LossDeclared;
 use crate::restore::{RestoreError, Restored};
 use counterfoil_core::clock::{Doubt, Known, Timestamp, check_at_start};
@@ -47,15 +48,18 @@ pub(crate) fn restore(
     let prepare = || {
         let db = copied(&new, &backup).map_err(written)?;
         let recent = grants::recent_endings(&db).map_err(|e| no_backup(e.to_string()))?;
+        endings.must_be_of(&id(&db, endings.store()).map_err(|e| no_backup(e.to_string()))?)?;
+        if !accept_lost_endings {
+            endings.must_go_on_from(&endings_log::known(&db).map_err(|e| no_backup(e.to_string()))?)?;
+        }
         if !accept_lost_endings && !endings.know_any_of(&recent) {
             return Err(RestoreError::OtherEndings(recent.len()));
         }
-        let (loss, id, lines) = declared(&new, db, endings, accept_lost_endings, now).map_err(written)?;
+        let (loss, restored, lines) = declared(&new, db, endings, accept_lost_endings, now).map_err(written)?;
         // The store's own journal knows from now on what was learnt from others.
-        let mut journal = Journal::open(options.endings_log.clone()).map_err(|e| written(e.to_string()))?;
-        journal.is_of(id);
-        journal.add(lines);
-        journal.flush().map_err(|e| written(e.to_string()))?;
+        if let Some(log) = &options.endings_log {
+            write_down(log, path, restored, lines).map_err(|e| written(e.to_string()))?;
+        }
         let ready = beside(path, &format!("{RESTORED}{}", free_time(path, now)));
         std::fs::rename(&new, ready).and_then(|()| sync_directory_of(path)).map_err(|e| written(e.to_string()))?;
         Ok(loss)
@@ -74,9 +78,7 @@ pub(crate) fn restore(
 /// Holds the clock against what the store and the backup know, before anything is dated by it. What noted no time, or can't be read, says nothing.
 fn check_clock(path: &Path, backup: &Connection, now: Timestamp) -> Result<(), RestoreError> {
     let check = |newest| check_at_start(now.unix().saturating_mul(1000), Known { newest, database: None });
-    // Immutable, or SQLite would leave files beside it; what is in its log alone is not seen.
-    let uri = format!("file:{}?immutable=1", path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23"));
-    let store = Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI).ok();
+    let store = look_into(path).ok();
     check(store.and_then(|db| noted(&db).ok().flatten()))?;
     match check(noted(backup).ok().flatten()) {
         // A backup may be old.
@@ -118,23 +120,40 @@ fn copied(new: &Path, backup: &Connection) -> Result<Connection, String> {
     Ok(db)
 }
 
-/// Declares the loss in the restored store; gives what that came to, the store's id, and what endings were new to the backup.
+/// What a store knows of endings logs, with its id.
+struct OfLogs {
+    id: String,
+    known: Vec<KnownLog>,
+}
+
+/// Writes what endings were new to the backup into the store's own log, which agrees with the restored store from then on.
+fn write_down(log: &Path, path: &Path, OfLogs { id, known }: OfLogs, lines: Vec<Line>) -> Result<(), OpenError> {
+    let found = look(log)?;
+    let held = Held::against((log, &found), (&path.display().to_string(), &id, &known), OnDifference::DeclareLoss, false)?;
+    let (last, failed) = (held.standing.line, |e: io::Error| OpenError::EndingsLog { path: log.to_owned(), problem: e.to_string() });
+    let mut journal = held.open(id, Vec::new())?;
+    journal.add(lines.into_iter().map(Numbered::again));
+    journal.reaches(last);
+    journal.write().map_err(failed)
+}
+
+/// Declares the loss in the restored store; gives what that came to, what it knows of logs, and what endings were new to the backup.
 fn declared(
     new: &Path,
     db: Connection,
     endings: &Endings,
     accept_lost_endings: bool,
     now: Timestamp,
-) -> Result<(LossDeclared, String, Vec<Line>), String> {
-    let declare = || -> rusqlite::Result<(LossDeclared, String, Vec<Line>)> {
+) -> Result<(LossDeclared, OfLogs, Vec<Line>), String> {
+    let declare = || -> rusqlite::Result<(LossDeclared, OfLogs, Vec<Line>)> {
         let transaction = db.unchecked_transaction()?;
         let mut batch = Batch::new(&db, false);
         let counted = loss::apply(&mut batch, &endings.lines)?;
-        let (epoch, bearers_from) = loss::raise(&mut batch, accept_lost_endings.then_some(now))?;
+        let (epoch, bearers_from) = loss::raise(&mut batch, accept_lost_endings.then_some(now), &endings.reach())?;
         let lines = batch.into_lines();
-        let id = id(&db)?;
+        let of_logs = OfLogs { id: id(&db, None)?, known: endings_log::known(&db)? };
         transaction.commit()?;
-        Ok((LossDeclared { epoch, bearers_from, ..counted }, id, lines))
+        Ok((LossDeclared { epoch, bearers_from, ..counted }, of_logs, lines))
     };
     let declared = declare().map_err(|e| e.to_string())?;
     db.close().map_err(|(_, e)| e.to_string())?;

@@ -35,8 +35,10 @@ impl Sqlite {
                 "DELETE FROM \"authorization\" WHERE id IN (SELECT id FROM \"authorization\" WHERE expires_at <= ?1 LIMIT ?2)",
                 now.unix(),
             )?;
+            // Versions before this one wrote notifications down that nobody delivers.
+            let deliveries = run("DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE id < ?1 LIMIT ?2)", i64::MAX)?;
             let young = sweep_young(batch, now)?;
-            let most = [sessions, sign_in_failures, audit_entries, codes, authorizations].into_iter().max();
+            let most = [sessions, sign_in_failures, audit_entries, codes, authorizations, deliveries].into_iter().max();
             let more = young.more || most >= Some(STEP.into());
             Ok(Swept { sessions, sign_in_failures, audit_entries, codes, authorizations, more, ..young })
         })

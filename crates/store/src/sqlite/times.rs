@@ -55,7 +55,10 @@ impl Sqlite {
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {
-        self.writer.queue(move |batch| note(batch.db, now))
+        self.writer.queue(move |batch| {
+            batch.settles_endings();
+            note(batch.db, now)
+        })
     }
 
     /// There is no database whose clock could differ.

@@ -5,11 +5,11 @@ use super::checkpoint::Log;
 use super::crowd::{Crowd, ENOUGH, Lookout};
 use super::grants::recent_endings;
 use super::reader::Commits;
-use super::{WRITER_CACHE, connect};
+use super::{WRITER_CACHE, connect, endings_log};
 use crate::backup::BackupError;
 use crate::counts::Counts;
 use crate::error::StoreError;
-use crate::journal::{Journal, Line};
+use crate::journal::{Journal, Line, Numbered};
 use crate::pending::Pending;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -33,21 +33,56 @@ pub(crate) struct Batch<'a> {
     pub(crate) db: &'a Connection,
     /// Whether this is the second attempt, after a commit that may or may not have happened.
     pub(crate) again: bool,
-    lines: Vec<Line>,
+    lines: Vec<Ended>,
     once_committed: Vec<Box<dyn FnOnce()>>,
     acknowledges_ending: bool,
+    says_again: bool,
+    agrees_with_journal: bool,
+    settles_endings: bool,
     /// Slips that were to be redeemed.
     pub(crate) redeemed: usize,
 }
 
+/// A line for the journal.
+struct Ended {
+    line: Line,
+    /// Whether the journal has said it before.
+    again: bool,
+}
+
 impl<'a> Batch<'a> {
     pub(crate) fn new(db: &'a Connection, again: bool) -> Self {
-        Self { db, again, lines: Vec::new(), once_committed: Vec::new(), acknowledges_ending: false, redeemed: 0 }
+        Self {
+            db,
+            again,
+            lines: Vec::new(),
+            once_committed: Vec::new(),
+            acknowledges_ending: false,
+            says_again: false,
+            agrees_with_journal: false,
+            settles_endings: false,
+            redeemed: 0,
+        }
     }
 
     /// What is to be written into the journal.
     pub(crate) fn into_lines(self) -> Vec<Line> {
-        self.lines
+        self.lines.into_iter().map(|ended| ended.line).collect()
+    }
+
+    /// From here on this write says in the journal what was said before, maybe in another node's.
+    pub(crate) fn says_again(&mut self) {
+        self.says_again = true;
+    }
+
+    /// Once this is committed the journal has all that the store knows.
+    pub(crate) fn agrees_with_journal(&mut self) {
+        (self.agrees_with_journal, self.acknowledges_ending) = (true, true);
+    }
+
+    /// Tells the store up to where the journal is on disk, and has the journal look whether it was rolled.
+    pub(crate) fn settles_endings(&mut self) {
+        self.settles_endings = true;
     }
 
     /// Does something in memory that must follow the commit and come before the answer, whether or not the caller still waits.
@@ -57,7 +92,7 @@ impl<'a> Batch<'a> {
 
     /// Records an ending in the journal, before the write is answered.
     pub(crate) fn journal(&mut self, line: Line) {
-        self.lines.push(line);
+        self.lines.push(Ended { line, again: self.says_again });
         self.acknowledges_ending = true;
     }
 
@@ -226,6 +261,7 @@ struct Work {
 /// What one transaction did beside the rows.
 struct Committed {
     acknowledges_ending: Vec<bool>,
+    settles_endings: bool,
 }
 
 impl Work {
@@ -242,6 +278,18 @@ impl Work {
             if let Some(copy) = copy {
                 self.copy(*copy);
             }
+        }
+        self.close();
+    }
+
+    /// The last that is done: a journal that is put back from a copy is told from one that a crash cut short.
+    fn close(&mut self) {
+        let told = self.connection().and_then(|db| match self.journal.node() {
+            Some((node, _)) => endings_log::note_written(&db, node, self.journal.written()),
+            None => Ok(()),
+        });
+        if let Err(error) = told {
+            tracing::warn!(%error, "the store could not be told up to where the endings log is written");
         }
     }
 
@@ -361,11 +409,16 @@ impl Work {
         let mut batch = Batch::new(db, again);
         let mut acknowledges_ending = Vec::with_capacity(jobs.len());
         for job in jobs.iter_mut() {
-            batch.acknowledges_ending = false;
+            (batch.acknowledges_ending, batch.says_again) = (false, false);
             job.run(&mut batch)?;
             acknowledges_ending.push(batch.acknowledges_ending);
         }
-        let Batch { lines, once_committed, redeemed, .. } = batch;
+        let Batch { lines, once_committed, redeemed, agrees_with_journal, settles_endings, .. } = batch;
+        let lines = self.numbered(db, lines, settles_endings)?;
+        let agreed = match self.journal.node().filter(|_| agrees_with_journal) {
+            Some((node, _)) => Some(endings_log::last(db, node)?),
+            None => None,
+        };
         let committed = db.prepare_cached("COMMIT")?.execute([]);
         // Whatever came of it: what failed may have taken effect all the same.
         self.commits.count();
@@ -379,11 +432,38 @@ impl Work {
         self.counts.redeem_batched.add(redeemed);
         once_committed.into_iter().for_each(|then| then());
         self.journal.add(lines);
-        Ok(Committed { acknowledges_ending })
+        if let Some(last) = agreed {
+            self.journal.reaches(last);
+        }
+        Ok(Committed { acknowledges_ending, settles_endings })
+    }
+
+    /// Gives lines their numbers in the node's journal, in the transaction of what they say.
+    fn numbered(&self, db: &Connection, lines: Vec<Ended>, settles_endings: bool) -> rusqlite::Result<Vec<Numbered>> {
+        let Some((node, place)) = self.journal.node() else { return Ok(Vec::new()) };
+        let new = lines.iter().filter(|ended| !ended.again).count();
+        if new == 0 {
+            if settles_endings {
+                endings_log::note_written(db, node, self.journal.written())?;
+            }
+            return Ok(lines.into_iter().map(|ended| Numbered::again(ended.line)).collect());
+        }
+        let new = i64::try_from(new).unwrap_or(i64::MAX);
+        let mut line = endings_log::number(db, (node, place), new, self.journal.written())? - new;
+        let numbered = lines.into_iter().map(|Ended { line: says, again }| {
+            line += i64::from(!again);
+            Numbered { says, line: (!again).then_some(line) }
+        });
+        Ok(numbered.collect())
     }
 
     fn answer_all(&mut self, jobs: &mut Vec<Box<dyn Job>>, done: Committed) {
         let count = jobs.len();
+        if done.settles_endings
+            && let Err(error) = self.journal.write()
+        {
+            tracing::warn!(%error, "the endings log can't be looked after");
+        }
         self.answer(jobs.drain(..).zip(done.acknowledges_ending));
         self.finished(count);
     }
@@ -409,9 +489,15 @@ impl Work {
 
     /// Endings that took effect in a commit of unknown outcome are in the store and may not be in the journal.
     fn catch_up(&mut self) {
-        let found = connect(&self.path).and_then(|db| recent_endings(&db));
-        if let Err(error) = found.map(|endings| self.journal.catch_up(endings)) {
-            tracing::warn!(%error, "the endings log could not be held against the store; the next start will");
+        let node = self.journal.node().map(|(node, _)| node.to_owned()).unwrap_or_default();
+        let found = connect(&self.path).and_then(|db| Ok((recent_endings(&db)?, endings_log::last(&db, &node)?)));
+        let caught_up = found.map_err(|e| e.to_string()).and_then(|(endings, last)| {
+            self.journal.catch_up(endings).map_err(|e| e.to_string())?;
+            self.journal.reaches(last);
+            Ok(())
+        });
+        if let Err(error) = caught_up {
+            tracing::warn!(error, "the endings log could not be held against the store; the next start will");
         }
     }
 

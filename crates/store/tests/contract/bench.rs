@@ -65,6 +65,15 @@ impl Bench {
         Store::open(self.options()).await.unwrap()
     }
 
+    /// The endings in the journal.
+    pub fn endings(&self) -> Vec<String> {
+        self.journal().lines().filter(|line| !line.contains("opened_after")).map(str::to_owned).collect()
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.address, StoreAddress::Sqlite(_))
+    }
+
     /// Runs SQL that no verb does, while no store is open.
     pub fn run(&self, sql: &str) {
         match self.url.strip_prefix("sqlite:") {

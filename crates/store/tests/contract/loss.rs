@@ -132,7 +132,7 @@ pub async fn that_endings_were_lost_is_in_the_journal_and_never_taken_back(bench
     let declared = store.declare_loss(&Endings::default(), true, LATER).await.unwrap();
     assert_eq!((declared.bearers_from, store.bearers_from().await.unwrap()), (Some(LATER), Some(LATER)));
     let lost = format!("{{\"bearers_from\":{},\"store\":\"", LATER.unix());
-    assert!(bench.journal().starts_with(&lost) && bench.journal().lines().count() == 1, "{}", bench.journal());
+    assert!(bench.endings()[0].starts_with(&lost) && bench.endings().len() == 1, "{}", bench.journal());
     assert_eq!(store.declare_loss(&Endings::default(), true, NOW).await.unwrap().bearers_from, Some(LATER));
     assert_eq!(store.declare_loss(&Endings::default(), false, NOW).await.unwrap().bearers_from, Some(LATER));
     // A later one, in the journal of another node or of a store that was restored before.
@@ -153,18 +153,14 @@ pub async fn half_a_line_that_a_crash_left_in_the_journal_is_cut_off(bench: Benc
     store.end_grant(terms.grant, EndedBy::Customer, NOW).await.unwrap();
     let whole = bench.journal();
     drop(store);
-    for torn in ["{", "{\"at\":17", whole.trim_end()] {
+    for torn in ["{", "{\"at\":17", whole.lines().last().unwrap()] {
         std::fs::write(bench.endings_log(), format!("{whole}{torn}")).unwrap();
         drop(bench.open().await);
         assert_eq!(bench.journal(), whole, "{torn}");
     }
-    // Of the only line nothing was left, and it is there again.
-    std::fs::write(bench.endings_log(), &whole[..20]).unwrap();
-    drop(bench.open().await);
-    assert_eq!(bench.journal(), whole);
     // What nobody of us wrote is kept, and found where the journal is read.
     std::fs::write(bench.endings_log(), format!("{whole}hello")).unwrap();
     drop(bench.open().await);
     assert_eq!(bench.journal(), format!("{whole}hello\n"));
-    assert!(Endings::read(&[bench.endings_log()]).unwrap_err().to_string().contains("line 2"));
+    assert!(Endings::read(&[bench.endings_log()]).unwrap_err().to_string().contains("line 3"));
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod agreement;
 mod bench;
 mod grants;
 mod logins;
@@ -31,6 +32,13 @@ macro_rules! on {
                 a_slip_whose_client_was_removed_is_refused_and_not_claimed,
                 a_repeat_with_its_key_gets_the_same_successor,
                 a_slip_that_was_let_expire_is_refused_and_no_other,
+            }
+            agreement {
+                a_store_that_is_older_than_its_journal_is_refused_until_a_loss_is_declared,
+                a_journal_that_was_put_back_is_refused_until_that_is_accepted,
+                a_journal_that_is_missing_is_missed_and_one_that_was_rolled_is_not,
+                another_stores_journal_is_refused,
+                a_journal_of_a_version_that_numbered_nothing_goes_on,
             }
             grants {
                 an_ended_grant_is_dead_at_once_and_for_good,

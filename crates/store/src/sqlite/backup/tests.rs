@@ -1,6 +1,7 @@
 //! What can go wrong while the writer copies. It is held up until all that is to happen is queued.
 
 use super::*;
+use crate::agreement::OnDifference;
 use crate::{OpenOptions, StoreAddress, StoreKind};
 use std::sync::mpsc::{Sender, channel};
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ async fn store() -> (Sqlite, TempDir) {
         endings_log: None,
         holder: "the test".into(),
     };
-    let store = Sqlite::open(&path, &options).unwrap();
+    let store = Sqlite::open(&path, &options, OnDifference::Refuse).unwrap();
     let blob = "x".repeat(2 << 20);
     store.writer.queue(move |batch| super::super::set_meta(batch.db, "blob", &blob)).await.unwrap();
     (store, dir)

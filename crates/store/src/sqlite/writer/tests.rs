@@ -1,6 +1,7 @@
 //! Commits whose outcome was not known: they took effect, and the writer was told that they failed. Each verb must find that out.
 
 use super::super::Sqlite;
+use crate::agreement::OnDifference;
 use crate::journal::Line;
 use crate::{
     AddClient, AddCustomer, AddSecret, CreateGrant, Customer, Ending, NewCustomer, NewGrant, OpenOptions, Redeem, Redeemed, StoreAddress,
@@ -20,6 +21,7 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
@@ -37,13 +39,15 @@ fn store_in_doubt() -> (Sqlite, TempDir) {
         endings_log: Some(dir.path().join("endings.log")),
         holder: "the test".into(),
     };
-    let store = Sqlite::open(&path, &options).unwrap();
+    let store = Sqlite::open(&path, &options, OnDifference::Refuse).unwrap();
     store.writer.in_doubt.store(true, Ordering::Relaxed);
     (store, dir)
 }
 
+/// The endings in the journal.
 fn journal(dir: &TempDir) -> Vec<String> {
-    std::fs::read_to_string(dir.path().join("endings.log")).unwrap().lines().map(str::to_owned).collect()
+    let text = std::fs::read_to_string(dir.path().join("endings.log")).unwrap();
+    text.lines().filter(|line| !line.contains("opened_after")).map(str::to_owned).collect()
 }
 
 fn customer() -> CustomerId {
@@ -114,7 +118,6 @@ async fn an_ending_is_in_the_journal_before_it_is_answered() {
     assert_ne!(store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap(), Ending::NotFound);
     assert!(store.living(&terms).unwrap().is_none());
     assert_eq!(journal(&dir).len(), 1);
-    assert_eq!(store.outgoing_events(10).unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -148,7 +151,7 @@ async fn a_declared_loss_is_known_in_memory_too() {
     let removal = Line::Client { at: NOW, client: "app".into(), era: 3 };
     store.apply_endings(vec![removal]).await.unwrap();
     assert!(store.living(&terms).unwrap().is_none() && store.clients(None).unwrap().is_empty());
-    let (epoch, from) = store.raise_epoch(Some(NOW)).await.unwrap();
+    let (epoch, from) = store.raise_epoch(Some(NOW), BTreeMap::new()).await.unwrap();
     assert_eq!((from, store.bearers_from().unwrap()), (Some(NOW), Some(NOW)));
 
     // A grant of the new era is written in the epoch that was answered.
