@@ -157,6 +157,14 @@ pub enum OpenError {
         /// What the system or the database said.
         problem: String,
     },
+    /// The database answers, and refuses what is needed.
+    #[error("the database {store} answers, but can't be used: {problem}")]
+    Unusable {
+        /// Where it is.
+        store: String,
+        /// What the database said.
+        problem: String,
+    },
     /// What was acknowledged could be lost.
     #[error("the database {store} could lose what was acknowledged: {problem}")]
     NotDurable {

@@ -74,7 +74,7 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
                     Ok(connected) => connected,
                     Err(trouble) => {
                         not_before = Instant::now() + PAUSE;
-                        tracing::warn!(%trouble, "there is no connection to the database");
+                        tracing::warn!(%trouble, "there is no connection to the database that can be used");
                         waiting = J::after_loss(&inner, Lost { jobs: waiting, trouble, sent: false });
                         continue;
                     }
@@ -84,7 +84,7 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
         let connected = connection.insert(connected);
         let batch = J::choose(&inner, &mut waiting);
         if let Err(lost) = J::send(&inner, connected, batch).await {
-            tracing::warn!(trouble = %lost.trouble, jobs = lost.jobs.len(), "a connection to the database was lost");
+            tracing::warn!(trouble = %lost.trouble, jobs = lost.jobs.len(), "{}", lost.trouble.headline());
             connection = None;
             waiting.extend(J::after_loss(&inner, lost));
         }

@@ -44,7 +44,7 @@ impl fmt::Debug for Database {
 /// Whether the copy that it was moved by is finished.
 async fn is_moved_for_good(client: &Client, name: &str) -> Result<bool, OpenError> {
     let found = client.query_opt("SELECT FROM meta WHERE key = 'moved_for_good'", &[]).await;
-    found.map(|row| row.is_some()).map_err(|e| OpenError::Unreachable { store: name.to_owned(), problem: Trouble::from(e).to_string() })
+    found.map(|row| row.is_some()).map_err(|e| Trouble::from(e).at_start(name))
 }
 
 /// A connection for work on a store as a whole, which takes as long as it takes.

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Brings the schema up to date and makes sure that the database is what it should be, or writes down what it is where it is new.
 /// A store that has no id yet gets the one that its endings log has, if that knows one: it was put back from a dump of version 1.
 pub(super) async fn take(connection: &mut Connection, store: &str, options: &OpenOptions, by_log: Option<&str>) -> Result<(), OpenError> {
-    let failed = |trouble: Trouble| OpenError::Unreachable { store: store.to_owned(), problem: trouble.to_string() };
+    let failed = |trouble: Trouble| trouble.at_start(store);
     let client = &mut connection.client;
     let found = schema(client).await.map_err(failed)?;
     match found {
@@ -219,8 +219,7 @@ pub(super) async fn check(client: &Client, store: &str, options: &OpenOptions) -
         }
         Ok((kind, issuer, copying, moved_to))
     };
-    let (kind, issuer, copying, moved_to) =
-        read.await.map_err(|trouble: Trouble| OpenError::Unreachable { store: store.to_owned(), problem: trouble.to_string() })?;
+    let (kind, issuer, copying, moved_to) = read.await.map_err(|trouble: Trouble| trouble.at_start(store))?;
     if copying.is_some() {
         return Err(OpenError::Unfinished(store.to_owned()));
     }

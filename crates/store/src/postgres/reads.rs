@@ -123,15 +123,16 @@ impl Batched for Read {
 
     /// A read changes nothing, so it is asked again, for as long as it may wait.
     fn after_loss(_: &Arc<Inner>, lost: Lost<Self>) -> Vec<Self> {
-        let (again, late): (Vec<_>, Vec<_>) = lost.jobs.into_iter().partition(|read| Instant::now() < read.until);
-        late.into_iter().for_each(|read| read.fail(lost.trouble.to_string()));
+        let may_pass = !matches!(lost.trouble, Trouble::Forgot);
+        let (again, late): (Vec<_>, Vec<_>) = lost.jobs.into_iter().partition(|read| may_pass && Instant::now() < read.until);
+        late.into_iter().for_each(|read| read.fail(&lost.trouble));
         again
     }
 }
 
 impl Read {
-    fn fail(self, problem: String) {
-        let error = StoreError::Database(problem);
+    fn fail(self, trouble: &Trouble) {
+        let error = StoreError::from(trouble);
         // The caller may have gone away.
         match self.asks {
             Asks::Terms(_, answer) => drop(answer.send(Err(error))),

@@ -145,7 +145,7 @@ impl Batched for Job {
     }
 
     fn after_loss(inner: &Arc<Inner>, lost: Lost<Self>) -> Vec<Self> {
-        if lost.sent {
+        if lost.sent && lost.trouble.leaves_in_doubt() {
             inner.counts.unknown_outcomes.add(lost.jobs.len());
         }
         for job in lost.jobs {

@@ -128,7 +128,7 @@ impl Inner {
                                 // It must not be lent again.
                                 drop(Object::take(connection));
                                 again = true;
-                                self.counts.unknown_outcomes.add(1);
+                                self.counts.unknown_outcomes.add(usize::from(trouble.leaves_in_doubt()));
                             }
                             trouble
                         }
