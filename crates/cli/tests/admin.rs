@@ -373,7 +373,16 @@ fn keys() {
         assert_eq!((kids(&rotated, "ahead").len(), kids(&rotated, "kept")), (4, vec!["slip-1".to_owned()]));
         let dropped = live.admin(&format!("keys rotate --compromised {} --json", current[0])).json();
         assert!(!dropped.to_string().contains(&current[0]));
-        live.admin("keys rotate --compromised slip-2").says(&["slip-3"]);
+        live.admin("keys rotate --compromised slip-2").says(&["slip-3", "retiring"]);
+        // No terminal is there to ask at.
+        live.admin("keys rotate --compromised slip-3 --refuse-now").refused(2, &["of 0 grants", "slip-3", "Nothing was changed", "--yes"]);
+        assert!(live.admin("keys list --json").json().to_string().contains("slip-3"));
+        live.admin("keys rotate --compromised slip-2 --within 2h --json").json();
+        let dropped = live.admin("keys rotate --compromised slip-3 --refuse-now --yes --json").json();
+        assert!(dropped.to_string().contains("slip-4") && !dropped.to_string().contains("slip-3"), "{dropped}");
+        live.admin(&format!("keys rotate --compromised {} --within 2h", current[1])).refused(2, &["are of slip keys"]);
+        live.admin("keys rotate --compromised slip-4 --within 0s").refused(2, &["--refuse-now"]);
+        live.admin("keys rotate --compromised slip-9").refused(1, &["there is no key `slip-9`"]);
         live.admin("keys rotate --compromised nonsense").refused(1, &["there is no key `nonsense`"]);
         live.admin("keys rotate --compromised").refused(2, &["Usage: counterfoil keys rotate"]);
     }

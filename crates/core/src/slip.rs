@@ -75,6 +75,9 @@ pub enum NotASlip {
     /// The key that it names is not one of ours, or was dropped.
     #[error("it names {0}, which is not a key of ours")]
     UnknownKey(SlipKeyId),
+    /// Others may have the key that it names, and it came after the time for which that was borne.
+    #[error("it names {0}, which others may have, and which was good for a while only")]
+    RetiredKey(SlipKeyId),
     /// Its MAC is wrong.
     #[error("its MAC is wrong: it is forged, damaged, or of another issuer")]
     WrongMac,

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::follow::REACHES_ALL_WITHIN;
 use crate::keys::PUBLISHED_AHEAD;
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest, check_id};
-use counterfoil_core::clock::Timestamp;
+use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_core::secret::Secret;
@@ -103,6 +103,16 @@ pub enum Command {
     KeysRotate {
         compromised: Option<String>,
     },
+    /// Tokens under a slip key that others may have are good for so many seconds more; refused at once where it is 0. A word of its own: a server of an earlier
+    /// version refuses it, where it would drop the key.
+    KeysRetire {
+        kid: String,
+        within: Seconds,
+    },
+    /// How many grants a slip key concerns.
+    KeysConcerned {
+        kid: String,
+    },
     ClockStatus,
     ClockAccept,
     ClockRepair {
@@ -178,7 +188,7 @@ impl Command {
     /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
     /// not: every node meets a key of it that it does not know.
     fn changes_what_nodes_keep(&self) -> bool {
-        use Command::{ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, CustomerSetAccounts, DeclareLoss, KeysRotate};
+        use Command::{ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, CustomerSetAccounts, DeclareLoss, KeysRetire, KeysRotate};
         matches!(
             self,
             ClientAdd { .. }
@@ -187,6 +197,7 @@ impl Command {
                 | ClientRemove { .. }
                 | CustomerSetAccounts { .. }
                 | KeysRotate { compromised: Some(_) }
+                | KeysRetire { .. }
                 | DeclareLoss { .. }
         )
     }
@@ -257,6 +268,17 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             }
             .map_err(failed)?;
             Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token)))
+        }
+        Command::KeysRetire { kid, within } => {
+            app.keys.retire(&app.store, &kid, now, now.plus(within)).await.map_err(failed)?;
+            Ok(json!(app.keys.ring().list(now, app.settings.lifetimes.id_token)))
+        }
+        Command::KeysConcerned { kid } => {
+            // It takes long and changes nothing.
+            drop(one);
+            let key = app.keys.slip_key(&kid).ok_or_else(|| format!("there is no slip key `{}`", kid.escape_default()))?;
+            let grants = app.store.count_slips_of(key, now).await.map_err(failed)?;
+            Ok(json!({ "kid": kid, "grants": grants }))
         }
         Command::Backup { to } => {
             // It takes long and changes nothing, and a grant must be ended meanwhile.

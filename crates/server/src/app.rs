@@ -14,8 +14,10 @@ use arc_swap::ArcSwap;
 use counterfoil_core::client::Client;
 use counterfoil_core::clock::{Clock, SKEW, Seconds, Timestamp};
 use counterfoil_core::dialect::Dialect;
+use counterfoil_core::jws::Algorithm;
 use counterfoil_core::settings::Settings;
 use counterfoil_store::{Store, StoreError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::Semaphore;
@@ -150,6 +152,11 @@ impl App {
     /// Every client, in the order of their ids.
     pub fn clients(&self) -> Vec<Arc<Client>> {
         self.clients.load().all()
+    }
+
+    /// The algorithms by which clients have their ID tokens signed.
+    pub(crate) fn algorithms_in_use(&self) -> BTreeSet<Algorithm> {
+        self.clients.load().algorithms()
     }
 
     /// Before when ID and access tokens were issued that are refused: data was lost since, and nobody knows which of them had been revoked.

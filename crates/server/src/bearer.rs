@@ -83,6 +83,9 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
             Err(reason) => return not_good(reason, None),
         };
         let Some(token) = unproven.prove(&row.seal, &ring.slips) else { return not_good("its MAC is wrong", None) };
+        if ring.refuses(token.key, now) {
+            return not_good("others may have its key, which was good for a while only", Some(token.grant));
+        }
         if now >= token.expires_at {
             return not_good("the access token has expired", Some(token.grant));
         }

@@ -1,8 +1,9 @@
 //! Every registered client, in memory.
 
 use counterfoil_core::client::{Client, ClientSettings};
+use counterfoil_core::jws::Algorithm;
 use counterfoil_core::redirect_uri;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,8 @@ pub(crate) struct Clients {
     /// The origins of the redirect URIs of public clients, each with the number of URIs that it is of: scripts there may call `/token`, `/revoke`
     /// and `/userinfo`.
     public_origins: HashMap<Arc<str>, usize>,
+    /// How many of them have their ID tokens signed by each algorithm.
+    algorithms: HashMap<Algorithm, usize>,
 }
 
 impl Clients {
@@ -25,6 +28,11 @@ impl Clients {
         let mut all: Vec<_> = self.by_id.values().cloned().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
+    }
+
+    /// The algorithms by which ID tokens of theirs are signed.
+    pub(crate) fn algorithms(&self) -> BTreeSet<Algorithm> {
+        self.algorithms.iter().filter(|(_, count)| **count > 0).map(|(alg, _)| *alg).collect()
     }
 
     /// Whether scripts of this origin may call what public clients call from a browser.
@@ -41,12 +49,16 @@ impl Clients {
         for origin in public_origins(&client.settings) {
             *self.public_origins.entry(origin.into()).or_default() += 1;
         }
+        *self.algorithms.entry(client.settings.id_token_signed_response_alg).or_default() += 1;
         self.by_id.insert(client.id.clone(), Arc::new(client));
     }
 
     /// Takes a client out.
     pub(crate) fn remove(&mut self, id: &str) -> Option<Arc<Client>> {
         let removed = self.by_id.remove(id)?;
+        if let Some(count) = self.algorithms.get_mut(&removed.settings.id_token_signed_response_alg) {
+            *count -= 1;
+        }
         for origin in public_origins(&removed.settings) {
             if let Some(count) = self.public_origins.get_mut(&*origin) {
                 *count -= 1;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 /// The endpoint. A copy may be kept for a quarter of the time that a key is published ahead of its use.
 pub async fn jwks(State(app): State<Arc<App>>) -> Response {
     let ring = app.keys.ring();
-    let keys: Vec<_> = ring.published(app.clock.now(), app.settings.lifetimes.id_token).map(|key| key.jwk()).collect();
+    let keys: Vec<_> =
+        ring.published(&app.algorithms_in_use(), app.clock.now(), app.settings.lifetimes.id_token).map(|key| key.jwk()).collect();
     let mut response = json(StatusCode::OK, &value!({ "keys": keys }));
     // A sandbox's clock jumps, and with it its keys.
     let keep = if app.is_sandbox() { "no-cache".to_owned() } else { format!("public, max-age={KEY_SET_MAX_AGE}") };

@@ -22,6 +22,7 @@ use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_store::{Store, StoreError, StoredKeys};
 use file::{KeyFile, SigningEntry, SlipEntry};
 use in_store::Sealing;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,6 +32,10 @@ pub const KEY_SET_MAX_AGE: Seconds = 15 * 60;
 pub const PUBLISHED_AHEAD: Seconds = HOUR;
 /// Seconds after which a key is replaced without anyone's help.
 pub const ROTATED_AFTER: Seconds = 90 * DAY;
+
+/// Seconds for which tokens stay good that were made with a slip key which others may have, unless the operator says otherwise: as long as a refresh token by
+/// default.
+pub const COMPROMISED_SLIP_KEY_GOOD_FOR: Seconds = 90 * DAY;
 
 /// Why keys can't be had. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -192,25 +197,27 @@ impl Keys {
         self.change(store, rotate).await.map(drop)
     }
 
-    /// Drops a key that others may have: what it signed or authenticated is refused from now on. Where new tokens were made with it, a new
-    /// one takes its place at once.
+    /// Drops a signing key that others may have: what it signed is refused from now on. Where it signed new tokens, the key that is published ahead takes its
+    /// place at once, which copies of the key set have already, and another is published ahead; where there is none ahead, a new one.
+    ///
+    /// A slip key alone makes no token, so one that others may have is refused from [`COMPROMISED_SLIP_KEY_GOOD_FOR`] on: [`Keys::retire`].
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
     pub async fn drop_compromised(&self, store: &Store, kid: &str, now: Timestamp) -> Result<(), KeysError> {
+        if self.held().file.slip_key(kid).is_some() {
+            return self.retire(store, kid, now, now.plus(COMPROMISED_SLIP_KEY_GOOD_FOR)).await;
+        }
         let (kid, issuer) = (kid.to_owned(), self.issuer.clone());
         let replace = move |file: &mut KeyFile| {
             let ring = Ring::new(file, &issuer)?;
             if let Some(at) = file.signing.iter().position(|key| key.kid == kid) {
                 let dropped = file.signing.remove(at);
                 if ring.signing_key(dropped.alg, now).is_some_and(|key| key.kid == kid) {
-                    file.signing.push(SigningEntry::new(dropped.alg, now, now)?);
-                }
-            } else if let Some(at) = file.slip.iter().position(|key| SlipKeyId(key.id).to_string() == kid) {
-                let next = file.next_slip_key();
-                let dropped = file.slip.remove(at);
-                if SlipKeyId(dropped.id) == ring.slips.current() {
-                    file.slip.push(SlipEntry::new(next, now));
+                    if !file.promote(dropped.alg, now) {
+                        file.signing.push(SigningEntry::new(dropped.alg, now, now)?);
+                    }
+                    file.signing.push(SigningEntry::new(dropped.alg, now, now.plus(ROTATED_AFTER))?);
                 }
             } else {
                 return Err(KeysError::Unknown(kid.chars().take(64).collect()));
@@ -218,6 +225,34 @@ impl Keys {
             Ok(true)
         };
         self.change(store, replace).await.map(drop)
+    }
+
+    /// Retires a slip key that others may have. Tokens that were made with it are good until `until`, each once as ever: what a refresh token is redeemed for is
+    /// made with another key, a new one where new tokens were made with this. Where `until` is not after `now`, they are refused at once.
+    ///
+    /// # Errors
+    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    pub async fn retire(&self, store: &Store, kid: &str, now: Timestamp, until: Timestamp) -> Result<(), KeysError> {
+        let kid = kid.to_owned();
+        let retire = move |file: &mut KeyFile| {
+            let at = file.slip_key(&kid).ok_or_else(|| KeysError::Unknown(kid.chars().take(64).collect()))?;
+            if file.slip.iter().all(|key| key.id <= file.slip[at].id) {
+                file.slip.push(SlipEntry::new(file.next_slip_key(), now));
+            }
+            if until > now {
+                file.slip[at].good_until = Some(until);
+            } else {
+                file.slip.remove(at);
+            }
+            Ok(true)
+        };
+        self.change(store, retire).await.map(drop)
+    }
+
+    /// The slip key that is called so, if there is one.
+    pub fn slip_key(&self, kid: &str) -> Option<SlipKeyId> {
+        let held = self.held();
+        held.file.slip_key(kid).map(|at| SlipKeyId(held.file.slip[at].id))
     }
 
     /// Does what the dates ask for: replaces keys that are old and, where they `may_be_forgotten`, forgets those that nothing needs. True where anything
@@ -238,8 +273,10 @@ impl Keys {
             for alg in Algorithm::ALL {
                 let of_alg = file.signing.iter().filter(|key| key.alg == alg && is_dated_right(key.created_at));
                 let newest = of_alg.map(|key| key.signs_from).max();
-                if newest.is_none_or(|from| now.since(from) >= ROTATED_AFTER) {
-                    file.signing.push(SigningEntry::new(alg, now, now.plus(PUBLISHED_AHEAD))?);
+                // One is always published ahead, so that it can take the place of one that others may have.
+                if newest.is_none_or(|from| from <= now) {
+                    let signs_from = newest.map_or(now, |from| from.plus(ROTATED_AFTER)).max(now.plus(PUBLISHED_AHEAD));
+                    file.signing.push(SigningEntry::new(alg, now, signs_from)?);
                     changed = true;
                 }
             }
@@ -251,6 +288,25 @@ impl Keys {
             Ok(in_use.as_ref().is_some_and(|in_use| file.forget(now, id_token, in_use)) || changed)
         };
         self.change(store, keep_up).await
+    }
+
+    /// Notes which algorithms clients use, so that keys are published as long as tokens can be good that they signed. Nodes may do so at once.
+    ///
+    /// # Errors
+    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    pub async fn note_algorithms(
+        &self,
+        store: &Store,
+        used: BTreeSet<Algorithm>,
+        now: Timestamp,
+        id_token: Seconds,
+    ) -> Result<(), KeysError> {
+        // Most often there is nothing to note, which is found without reading the keys anew. Nodes of version 1 would not read what is noted.
+        let is_new = store.is_at_newest_level() && self.held().file.clone().note_algorithms(&used, now, id_token);
+        if is_new {
+            self.change(store, move |file: &mut KeyFile| Ok(file.note_algorithms(&used, now, id_token))).await?;
+        }
+        Ok(())
     }
 
     /// Gives keys that a wrong clock has dated ahead of `now` the dates that they would have had; gives how many.

@@ -54,6 +54,10 @@ pub async fn keep_keys(app: &App, may_be_forgotten: bool) {
         Ok(false) => {}
         Err(error) => tracing::error!(%error, "keys could not be rotated; the old ones stay in use"),
     }
+    let noted = app.keys.note_algorithms(&app.store, app.algorithms_in_use(), app.clock.now(), app.settings.lifetimes.id_token);
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "which algorithms clients use could not be noted; it will be later");
+    }
 }
 
 /// Writes down when client secrets were last used. Done also as the server stops.

@@ -28,6 +28,7 @@ pub async fn read_slip(app: &App, kind: Kind, text: &str) -> Result<(Arc<Ring>, 
         ring = after_a_look(app).await?;
         slip = Slip::read(kind, text, &ring.slips);
     }
+    let slip = slip.and_then(|slip| if ring.refuses(slip.key, app.clock.now()) { Err(NotASlip::RetiredKey(slip.key)) } else { Ok(slip) });
     Ok((ring, slip))
 }
 

@@ -7,6 +7,7 @@ mod setting;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use counterfoil_core::clock::HOUR;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command;
 use jsonwebtoken::jwk::JwkSet;
@@ -82,7 +83,8 @@ async fn the_key_set_holds_public_keys_alone() {
     let answer = sandbox.get("/jwks").await;
     assert_eq!(answer.header("content-type"), "application/json");
     let keys = answer.json()["keys"].as_array().unwrap().clone();
-    assert_eq!(keys.len(), 4);
+    let algorithms: Vec<_> = keys.iter().map(|key| key["alg"].as_str().unwrap()).collect();
+    assert_eq!(algorithms, ["RS256", "ES256"], "those that clients use");
     for key in keys {
         let mut members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
         members.sort_unstable();
@@ -195,12 +197,12 @@ async fn a_new_key_is_published_ahead_of_its_use() {
     let old = kid(&before.id_token);
     sandbox.admin(Command::KeysRotate { compromised: None }).await;
     let published = kids(&sandbox, "RS256").await;
-    assert_eq!((published.len(), &published[1]), (2, &old));
+    assert_eq!((published.len(), &published[0]), (2, &old), "the one that signs comes first");
     let meanwhile = sandbox.refreshed(RECIPIENT, &before).await;
     assert_eq!(kid(&meanwhile.id_token), old);
     sandbox.advance("2h").await;
     let after = sandbox.refreshed(RECIPIENT, &meanwhile).await;
-    assert_eq!(kid(&after.id_token), published[0]);
+    assert_eq!(kid(&after.id_token), published[1]);
     for tokens in [&before, &meanwhile, &after] {
         verified(&sandbox, &tokens.id_token, RECIPIENT.0).await;
         sandbox.assert_good(tokens).await;
@@ -213,13 +215,14 @@ async fn an_old_key_is_published_until_its_last_token_has_expired_and_known_to_r
     sandbox.admin(Command::KeysRotate { compromised: None }).await;
     sandbox.advance("59m").await;
     let last = sandbox.tokens(RECIPIENT).await;
-    let [new, old] = &kids(&sandbox, "RS256").await[..] else { panic!() };
+    let [old, new] = &kids(&sandbox, "RS256").await[..] else { panic!() };
     assert_eq!(kid(&last.id_token), *old);
     sandbox.advance("23h58m").await;
-    assert_eq!(kids(&sandbox, "RS256").await, [new.clone(), old.clone()]);
+    assert_eq!(kids(&sandbox, "RS256").await[..2], [new.clone(), old.clone()]);
     sandbox.assert_good(&last).await;
     sandbox.advance("3h").await;
-    assert_eq!(kids(&sandbox, "RS256").await, std::slice::from_ref(new));
+    let [current, _ahead] = &kids(&sandbox, "RS256").await[..] else { panic!() };
+    assert_eq!(current, new);
     sandbox.advance("80d").await;
     assert_eq!(sandbox.revoke(RECIPIENT, &last.id_token).await.status, 200);
     assert_eq!(sandbox.grant(&last).await["ended_by"], "client");
@@ -232,11 +235,11 @@ async fn keys_are_rotated_on_schedule() {
     let tokens = sandbox.tokens(RECIPIENT).await;
     sandbox.advance("89d").await;
     let tokens = sandbox.refreshed(RECIPIENT, &tokens).await;
-    assert_eq!(kids(&sandbox, "RS256").await, old);
+    let [current, ahead] = &kids(&sandbox, "RS256").await[..] else { panic!() };
+    assert_eq!((current, kid(&tokens.id_token)), (&old[0], old[0].clone()));
     sandbox.advance("2d").await;
     let published = kids(&sandbox, "RS256").await;
-    assert_eq!((published.len(), &published[1..]), (2, &old[..]));
-    sandbox.advance("2h").await;
+    assert_eq!((published.len(), &published[..2]), (3, &[ahead.clone(), old[0].clone()][..]));
     let tokens = sandbox.refreshed(RECIPIENT, &tokens).await;
     assert_eq!(kid(&tokens.id_token), published[0]);
     verified(&sandbox, &tokens.id_token, RECIPIENT.0).await;
@@ -252,7 +255,7 @@ async fn what_a_compromised_key_signed_is_refused_at_once() {
     sandbox.accounts(&tokens.id_token).await.is(401, not_authorized());
     sandbox.introspect(RECIPIENT, &tokens.id_token).await.is(200, json!({ "active": false }));
     let published = kids(&sandbox, "RS256").await;
-    assert!(published.len() == 1 && published[0] != stolen);
+    assert!(published.len() == 2 && !published.contains(&stolen), "the one that signs, and one ahead");
     let next = sandbox.refreshed(RECIPIENT, &tokens).await;
     assert_eq!(kid(&next.id_token), published[0]);
     verified(&sandbox, &next.id_token, RECIPIENT.0).await;
@@ -262,16 +265,49 @@ async fn what_a_compromised_key_signed_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_compromised_slip_key_made_is_refused_at_once() {
+async fn what_a_compromised_slip_key_made_is_good_once_and_for_a_while() {
     let sandbox = Sandbox::start().await;
-    let tokens = sandbox.tokens(RECIPIENT).await;
-    let keys = sandbox.admin(Command::KeysList).await;
-    let stolen = keys.as_array().unwrap().iter().find(|key| key["alg"] == "slip").unwrap()["kid"].as_str().unwrap().to_owned();
-    sandbox.admin(Command::KeysRotate { compromised: Some(stolen) }).await;
+    let (used, left) = (sandbox.tokens(RECIPIENT).await, sandbox.tokens(RECIPIENT).await);
+    let code = sandbox.code(RECIPIENT.0).await;
+    let retired = sandbox.admin(Command::KeysRetire { kid: "slip-1".into(), within: HOUR }).await;
+    let slip_keys: Vec<_> = retired.as_array().unwrap().iter().filter(|key| key["alg"] == "slip").map(|key| &key["state"]).collect();
+    assert_eq!(slip_keys, ["current", "retiring"]);
+    sandbox.assert_good(&used).await;
+    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let next = sandbox.refreshed(RECIPIENT, &used).await;
+    sandbox.refresh(RECIPIENT, &used.refresh_token).await.is(400, setting::refresh_refused());
+    let last = sandbox.refreshed(RECIPIENT, &next).await;
+    sandbox.advance("1h").await;
+    sandbox.refresh(RECIPIENT, &left.refresh_token).await.is(400, setting::refresh_refused());
+    sandbox.accounts(&left.access_token).await.is(401, not_authorized());
+    sandbox.introspect(RECIPIENT, &left.refresh_token).await.is(200, json!({ "active": false }));
+    sandbox.assert_good(&sandbox.refreshed(RECIPIENT, &last).await).await;
+}
+
+#[tokio::test]
+async fn what_a_compromised_slip_key_made_is_refused_at_once_where_that_is_asked_for() {
+    let sandbox = Sandbox::start().await;
+    let (tokens, ended) = (sandbox.tokens(RECIPIENT).await, sandbox.tokens(RECIPIENT).await);
+    sandbox.revoke(RECIPIENT, &ended.refresh_token).await;
+    let concerned = sandbox.admin(Command::KeysConcerned { kid: "slip-1".into() }).await;
+    assert_eq!(concerned["grants"], 1);
+    sandbox.admin(Command::KeysRetire { kid: "slip-1".into(), within: 0 }).await;
     sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.is(400, setting::refresh_refused());
     sandbox.accounts(&tokens.access_token).await.is(401, not_authorized());
     let new = sandbox.tokens(RECIPIENT).await;
     sandbox.assert_good(&sandbox.refreshed(RECIPIENT, &new).await).await;
+}
+
+/// Some libraries take the first key that they find, and the default algorithm is RSA's.
+#[tokio::test]
+async fn the_key_that_signs_by_default_comes_first() {
+    let sandbox = Sandbox::start().await;
+    for _ in 0..2 {
+        let tokens = sandbox.tokens(RECIPIENT).await;
+        let keys = sandbox.get("/jwks").await.json();
+        assert_eq!((&keys["keys"][0]["kty"], &keys["keys"][0]["kid"]), (&json!("RSA"), &json!(kid(&tokens.id_token))));
+        sandbox.advance("91d").await;
+    }
 }
 
 #[tokio::test]
@@ -326,5 +362,5 @@ async fn a_rotation_and_a_retry_survive_a_restart() {
     let again = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
     assert_eq!(again.refresh_token, next.refresh_token);
     sandbox.advance("2h").await;
-    assert_eq!(kid(&sandbox.refreshed(RECIPIENT, &next).await.id_token), published[0]);
+    assert_eq!(kid(&sandbox.refreshed(RECIPIENT, &next).await.id_token), published[1]);
 }

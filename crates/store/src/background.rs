@@ -38,6 +38,14 @@ impl Store {
         read!(self, slip_keys_in_use())
     }
 
+    /// How many grants there are whose next slip was made with this key and is good at `now`. May take seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_slips_of(&self, key: SlipKeyId, now: Timestamp) -> Result<u64, StoreError> {
+        read!(self, count_slips_of(key, now))
+    }
+
     /// How many grants there are that nobody has ended; of very many in a database, its own estimate of all. May take seconds.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ impl Postgres {
         let connector = Arc::new(connector);
         // A first look, which says in words what is wrong.
         let mut connection = connector.connect().await.map_err(|trouble| trouble.at_start(&store))?;
-        let unreachable = |trouble: Trouble| OpenError::Unreachable { store: store.clone(), problem: trouble.to_string() };
+        let unreachable = |trouble: Trouble| trouble.at_start(&store);
         for weakness in durability::check(&connection.client).await.map_err(unreachable)? {
             tracing::warn!(store, "{weakness}");
         }
@@ -178,6 +178,10 @@ impl Postgres {
         let store = address.to_string();
         let connection = copy::connect(address, &store).await?;
         identity::found_schema(&connection.client, &store).await.map(drop)
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.inner.level()
     }
 
     pub(crate) fn queued_writes(&self) -> usize {

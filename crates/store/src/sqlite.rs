@@ -185,6 +185,10 @@ impl Sqlite {
         raise().map(|before| (before, before.max(NEWEST_LEVEL))).map_err(|e| open_error(path, &e))
     }
 
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
     pub(crate) fn probe(&self) -> Pending<()> {
         self.writer.queue(|batch| {
             batch.acknowledges_ending();

@@ -4,6 +4,7 @@ use crate::agreement::OnDifference;
 use crate::counts::StoreCounts;
 use crate::error::{OpenError, StoreError};
 use crate::kept::{Kept, OfCustomer, Whose};
+use crate::level::Level;
 use crate::pending::Pending;
 use crate::postgres::Postgres;
 use crate::record::{
@@ -140,6 +141,14 @@ impl Store {
     /// Whether other processes may use the store at the same time, and so change what this one keeps in memory.
     pub fn is_shared(&self) -> bool {
         matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// Whether it is written in the newest forms: no node of an earlier version uses it any more, as far as this process has seen.
+    pub fn is_at_newest_level(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.level() >= Level::Two,
+            Engine::Postgres(engine) => engine.level() >= Level::Two,
+        }
     }
 
     /// Seconds that the clocks of the processes which use it may be apart.

@@ -1,7 +1,7 @@
 //! Every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen; and the file that it is for a SQLite
 //! store.
 
-use super::KeysError;
+use super::{KeysError, PUBLISHED_AHEAD};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::client::LONGEST_GRANT_DAYS;
@@ -13,7 +13,7 @@ use counterfoil_core::text_file;
 use counterfoil_store::{create_private, create_private_directory};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -80,13 +80,17 @@ pub(super) struct SlipEntry {
     pub(super) id: u16,
     pub(super) created_at: Timestamp,
     pub(super) key: KeyBytes,
+    /// Until when tokens that were made with it are good, where others may have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) good_until: Option<Timestamp>,
     #[serde(flatten)]
     pub(super) others: Others,
 }
 
 impl SlipEntry {
     pub(super) fn new(id: u16, created_at: Timestamp) -> Self {
-        Self { id, created_at, key: KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec())), others: Others::default() }
+        let key = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
+        Self { id, created_at, key, good_until: None, others: Others::default() }
     }
 }
 
@@ -95,6 +99,9 @@ pub(super) struct KeyFile {
     pub(super) pepper: KeyBytes,
     pub(super) signing: Vec<SigningEntry>,
     pub(super) slip: Vec<SlipEntry>,
+    /// The algorithms that clients use or used lately, and since when none does. Nothing where that was not looked at yet: then all are published.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) algorithms: BTreeMap<Algorithm, Option<Timestamp>>,
     #[serde(flatten)]
     pub(super) others: Others,
 }
@@ -104,7 +111,8 @@ impl KeyFile {
     pub(super) fn new(now: Timestamp) -> Result<Self, KeysError> {
         let pepper = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
         let signing = Algorithm::ALL.into_iter().map(|alg| SigningEntry::new(alg, now, now)).collect::<Result<_, _>>()?;
-        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)], others: Others::default() })
+        let algorithms = BTreeMap::from([(Algorithm::Rs256, None)]);
+        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)], algorithms, others: Others::default() })
     }
 
     /// A number that no slip key had before.
@@ -134,8 +142,43 @@ impl KeyFile {
         self.signing.retain(|key| !old.contains(&key.kid));
         let created: Vec<(u16, Timestamp)> = self.slip.iter().map(|key| (key.id, key.created_at)).collect();
         let superseded_at = |key: &SlipEntry| created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min();
-        self.slip.retain(|key| in_use.contains(&SlipKeyId(key.id)) || !over(superseded_at(key)));
+        let is_refused = |key: &SlipEntry| key.good_until.is_some_and(|until| now >= until);
+        self.slip.retain(|key| !is_refused(key) && (in_use.contains(&SlipKeyId(key.id)) || !over(superseded_at(key))));
         (signing, slip) != (self.signing.len(), self.slip.len())
+    }
+
+    /// Notes which algorithms clients use; true where that is something new. What one signed until now is to be verified until the last of it has expired.
+    pub(super) fn note_algorithms(&mut self, used: &BTreeSet<Algorithm>, now: Timestamp, id_token: Seconds) -> bool {
+        let before = self.algorithms.clone();
+        if self.algorithms.is_empty() {
+            self.algorithms = Algorithm::ALL.into_iter().map(|alg| (alg, Some(now))).collect();
+        }
+        for (alg, unused_since) in &mut self.algorithms {
+            if !used.contains(alg) {
+                unused_since.get_or_insert(now);
+            }
+        }
+        // The default is published whatever clients use.
+        self.algorithms.extend(used.iter().chain([&Algorithm::Rs256]).map(|alg| (*alg, None)));
+        self.algorithms.retain(|_, unused_since| is_published(*unused_since, now, id_token));
+        self.algorithms != before
+    }
+
+    /// Where the slip key of this id stands, as people name it.
+    pub(super) fn slip_key(&self, kid: &str) -> Option<usize> {
+        self.slip.iter().position(|key| SlipKeyId(key.id).to_string() == kid)
+    }
+
+    /// Has the key of `alg` that is published ahead sign from `now` on, the one that has been so for the longest; false where there is none.
+    pub(super) fn promote(&mut self, alg: Algorithm, now: Timestamp) -> bool {
+        let ahead = self.signing.iter_mut().filter(|key| key.alg == alg && key.created_at <= now && key.signs_from > now);
+        match ahead.min_by_key(|key| key.created_at) {
+            Some(key) => {
+                key.signs_from = now;
+                true
+            }
+            None => false,
+        }
     }
 
     /// How many keys were made in the future, by a clock that was wrong.
@@ -195,6 +238,11 @@ impl KeyFile {
             .and_then(|()| sync_directory_of(path))
             .map_err(|e| failed(e.to_string()))
     }
+}
+
+/// Whether keys of an algorithm are published which no client uses since `unused_since`, if that is so.
+pub(super) fn is_published(unused_since: Option<Timestamp>, now: Timestamp, id_token: Seconds) -> bool {
+    unused_since.is_none_or(|since| now < since.plus(id_token + PUBLISHED_AHEAD))
 }
 
 /// What a file holds that nobody else may read; `None` where there is none.

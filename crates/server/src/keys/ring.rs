@@ -1,12 +1,13 @@
 //! The keys, prepared for use.
 
-use super::file::KeyFile;
+use super::file::{KeyFile, is_published};
 use super::{KeysError, PUBLISHED_AHEAD, VerifiedTokens};
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every key that is not forgotten.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub struct Ring {
     pub verified: VerifiedTokens,
     signing: Vec<Dated>,
     slip_dates: Vec<(SlipKeyId, Timestamp)>,
+    /// Slip keys that others may have, and until when tokens that were made with them are good.
+    retired: Vec<(SlipKeyId, Timestamp)>,
+    /// As in [`KeyFile`].
+    algorithms: BTreeMap<Algorithm, Option<Timestamp>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +48,7 @@ pub enum KeyState {
     Ahead,
     /// New tokens are made with it.
     Current,
-    /// Published still: tokens that it signed are good.
+    /// Published still: tokens that it signed are good. Of a slip key: others may have it, and tokens that were made with it are good for a while.
     Retiring,
     /// Not published; it recognises old tokens at `/revoke`.
     Kept,
@@ -62,6 +67,9 @@ pub struct KeyInfo {
     pub created_at: String,
     /// When it signs from.
     pub signs_from: String,
+    /// Until when tokens made with it are good, where it is a slip key that others may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good_until: Option<String>,
 }
 
 impl Ring {
@@ -81,6 +89,7 @@ impl Ring {
         let slip_keys = file.slip.iter().map(|entry| (SlipKeyId(entry.id), MacKey::new(&entry.key.0))).collect();
         let slip_dates: Vec<_> = file.slip.iter().map(|entry| (SlipKeyId(entry.id), entry.created_at)).collect();
         let current = slip_dates.iter().map(|(id, _)| *id).max().unwrap_or(SlipKeyId(0));
+        let retired = file.slip.iter().filter_map(|entry| Some((SlipKeyId(entry.id), entry.good_until?))).collect();
         let pepper = MacKey::new(&file.pepper.0);
         Ok(Self {
             slips: SlipKeys::new(issuer.to_owned(), current, slip_keys),
@@ -91,6 +100,8 @@ impl Ring {
             verified: VerifiedTokens::default(),
             signing,
             slip_dates,
+            retired,
+            algorithms: file.algorithms.clone(),
         })
     }
 
@@ -101,9 +112,25 @@ impl Ring {
         current.map(|dated| &dated.key)
     }
 
-    /// The keys that anyone may verify with at `now`.
-    pub fn published(&self, now: Timestamp, id_token: Seconds) -> impl Iterator<Item = &SigningKey> {
-        self.signing.iter().filter(move |dated| dated.state(now, id_token) != KeyState::Kept).map(|dated| &dated.key)
+    /// (S) Whether tokens that were made with this slip key are refused at `now`: others may have it, and the time for which that was borne is over.
+    pub fn refuses(&self, key: SlipKeyId, now: Timestamp) -> bool {
+        self.retired.iter().any(|(retired, until)| *retired == key && now >= *until)
+    }
+
+    /// Whether keys of an algorithm are published, where `used` are those that clients use now: these, those that they used lately, and the default.
+    pub fn publishes(&self, alg: Algorithm, used: &BTreeSet<Algorithm>, now: Timestamp, id_token: Seconds) -> bool {
+        let lately =
+            || self.algorithms.get(&alg).map_or(self.algorithms.is_empty(), |unused_since| is_published(*unused_since, now, id_token));
+        alg == Algorithm::Rs256 || used.contains(&alg) || lately()
+    }
+
+    /// The keys that anyone may verify with at `now`, where clients use the algorithms `used`. Libraries that take the first key that they find want RSA, and
+    /// the one that signs.
+    pub fn published(&self, used: &BTreeSet<Algorithm>, now: Timestamp, id_token: Seconds) -> impl Iterator<Item = &SigningKey> {
+        let mut published: Vec<_> = self.signing.iter().map(|dated| (dated.state(now, id_token), &dated.key)).collect();
+        published.retain(|(state, key)| *state != KeyState::Kept && self.publishes(key.alg, used, now, id_token));
+        published.sort_by_key(|(state, key)| (place(key.alg), *state != KeyState::Current, *state == KeyState::Ahead));
+        published.into_iter().map(|(_, key)| key)
     }
 
     /// Whether a token names a key that is not forgotten.
@@ -116,6 +143,10 @@ impl Ring {
         self.signing.iter().find_map(|dated| dated.key.verify(token))
     }
 
+    fn retired_until(&self, key: SlipKeyId) -> Option<Timestamp> {
+        self.retired.iter().find(|(retired, _)| *retired == key).map(|(_, until)| *until)
+    }
+
     /// Every key, for the operator.
     pub fn list(&self, now: Timestamp, id_token: Seconds) -> Vec<KeyInfo> {
         let signing = self.signing.iter().map(|dated| KeyInfo {
@@ -124,15 +155,31 @@ impl Ring {
             state: dated.state(now, id_token),
             created_at: dated.created_at.to_string(),
             signs_from: dated.signs_from.to_string(),
+            good_until: None,
         });
         let slip = self.slip_dates.iter().rev().map(|(id, created_at)| KeyInfo {
             kid: id.to_string(),
             alg: "slip".into(),
-            state: if *id == self.slips.current() { KeyState::Current } else { KeyState::Kept },
+            state: match self.retired_until(*id) {
+                Some(_) => KeyState::Retiring,
+                None if *id == self.slips.current() => KeyState::Current,
+                None => KeyState::Kept,
+            },
             created_at: created_at.to_string(),
             signs_from: created_at.to_string(),
+            good_until: self.retired_until(*id).map(|until| until.to_string()),
         });
         signing.chain(slip).collect()
+    }
+}
+
+/// Where keys of an algorithm stand among those that are published: the default first, RSA before the others.
+fn place(alg: Algorithm) -> u8 {
+    match alg {
+        Algorithm::Rs256 => 0,
+        Algorithm::Ps256 => 1,
+        Algorithm::Es256 => 2,
+        Algorithm::EdDsa => 3,
     }
 }
 

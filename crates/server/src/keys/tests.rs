@@ -29,6 +29,10 @@ fn state(keys: &Keys, kid: &str, now: Timestamp) -> Option<KeyState> {
     keys.ring().list(now, ID_TOKEN).into_iter().find(|key| key.kid == kid).map(|key| key.state)
 }
 
+fn all() -> BTreeSet<Algorithm> {
+    Algorithm::ALL.into()
+}
+
 fn signs(keys: &Keys, now: Timestamp) -> String {
     keys.ring().signing_key(Algorithm::Es256, now).unwrap().kid.clone()
 }
@@ -48,7 +52,7 @@ async fn a_rotation_publishes_ahead_and_forgets_late() {
     assert_eq!(state(&keys, &old, takeover), Some(KeyState::Retiring));
     assert_eq!(state(&keys, &old, takeover.plus(ID_TOKEN)), Some(KeyState::Retiring));
     assert_eq!(state(&keys, &old, takeover.plus(ID_TOKEN + PUBLISHED_AHEAD)), Some(KeyState::Kept));
-    assert_eq!(keys.ring().published(takeover.plus(3 * DAY), ID_TOKEN).count(), 4);
+    assert_eq!(keys.ring().published(&all(), takeover.plus(3 * DAY), ID_TOKEN).count(), 4);
 
     let again = Keys::open(&dir.path().join("keys"), ISSUER, takeover).unwrap();
     assert_eq!(signs(&again, takeover), new);
@@ -74,10 +78,15 @@ async fn a_rotation_at_once_signs_at_once() {
 #[tokio::test]
 async fn keys_are_replaced_without_anyones_help() {
     let (keys, store, _dir) = keys().await;
+    let first = signs(&keys, NOW);
+    // One of each algorithm is published ahead at once.
+    assert!(keys.keep_up(&store, NOW, ID_TOKEN, false).await.unwrap());
     assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN, false).await.unwrap());
+    assert_eq!((keys.ring().list(NOW, ID_TOKEN).len(), signs(&keys, NOW.plus(ROTATED_AFTER - 1))), (9, first.clone()));
     assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
     assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
-    assert_eq!(keys.ring().list(NOW, ID_TOKEN).len(), 10);
+    assert_ne!(signs(&keys, NOW.plus(ROTATED_AFTER)), first);
+    assert_eq!(keys.ring().list(NOW, ID_TOKEN).len(), 14);
 }
 
 #[tokio::test]
@@ -85,6 +94,7 @@ async fn keys_that_a_wrong_clock_has_dated_ahead_stop_no_rotation_and_are_repair
     let (keys, store, _dir) = keys().await;
     let wrong = NOW.plus(800 * DAY);
     assert!(keys.keep_up(&store, wrong, ID_TOKEN, false).await.unwrap());
+    assert!(keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap(), "one is published ahead by the right clock");
     assert!(!keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap());
     let before = signs(&keys, NOW);
     assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
@@ -134,15 +144,84 @@ async fn a_slip_key_that_a_grant_needs_which_nobody_ended_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn a_compromised_key_is_gone_at_once_and_replaced() {
+async fn a_compromised_signing_key_is_gone_and_the_one_ahead_takes_its_place() {
     let (keys, store, _dir) = keys().await;
     let kid = keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid.clone();
     keys.drop_compromised(&store, &kid, NOW).await.unwrap();
     assert_eq!(state(&keys, &kid, NOW), None);
-    assert_ne!(keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid, kid);
-    keys.drop_compromised(&store, "slip-1", NOW).await.unwrap();
-    assert_eq!(keys.ring().slips.current().0, 2);
+    let new = keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid.clone();
+    assert_ne!(new, kid, "none was ahead");
+    let published = |keys: &Keys| keys.ring().published(&all(), NOW, ID_TOKEN).map(|key| (key.alg, key.kid.clone())).collect::<Vec<_>>();
+    let [(Algorithm::Rs256, current), (Algorithm::Rs256, ahead), (Algorithm::Ps256, _), ..] = &published(&keys)[..] else {
+        panic!("{:?}", published(&keys));
+    };
+    assert_eq!((current, state(&keys, ahead, NOW)), (&new, Some(KeyState::Ahead)));
+    let ahead = ahead.clone();
+    keys.drop_compromised(&store, &new, NOW).await.unwrap();
+    assert_eq!(keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid, ahead, "relying parties have it already");
+    assert_eq!(published(&keys).iter().filter(|(alg, _)| *alg == Algorithm::Rs256).count(), 2);
     assert!(matches!(keys.drop_compromised(&store, "nonsense", NOW).await, Err(KeysError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn a_compromised_slip_key_is_good_for_a_while_or_not_at_all() {
+    let (keys, store, dir) = keys().await;
+    let (first, day_90) = (SlipKeyId(1), NOW.plus(COMPROMISED_SLIP_KEY_GOOD_FOR));
+    keys.drop_compromised(&store, "slip-1", NOW).await.unwrap();
+    assert_eq!(keys.ring().slips.current(), SlipKeyId(2));
+    let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
+    assert_eq!(state(&keys, "slip-1", NOW), Some(KeyState::Retiring));
+    assert!(keys.ring().slips.know(first) && !keys.ring().refuses(first, day_90.plus(-1)) && keys.ring().refuses(first, day_90));
+    // Another time, which makes no other key.
+    keys.retire(&store, "slip-1", NOW, NOW.plus(DAY)).await.unwrap();
+    assert!(keys.ring().refuses(first, NOW.plus(DAY)) && keys.ring().slips.current() == SlipKeyId(2));
+    // It is forgotten once the time is beyond doubt, whatever grants would need it.
+    let forgotten = |keys: &Keys| !keys.ring().slips.know(first);
+    keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap();
+    assert!(!forgotten(&keys));
+    keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, true).await.unwrap();
+    assert!(forgotten(&keys));
+    keys.retire(&store, "slip-2", NOW, NOW).await.unwrap();
+    assert!(!keys.ring().slips.know(SlipKeyId(2)) && keys.ring().slips.current() == SlipKeyId(3));
+    assert!(matches!(keys.retire(&store, "slip-9", NOW, NOW).await, Err(KeysError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn algorithms_are_published_while_tokens_by_them_can_be_good() {
+    let (keys, store, dir) = keys().await;
+    let used = |algorithms: &[Algorithm]| algorithms.iter().copied().collect::<BTreeSet<_>>();
+    let published = |keys: &Keys, by: &[Algorithm], now| {
+        let published: Vec<_> = keys.ring().published(&used(by), now, ID_TOKEN).map(|key| key.alg).collect();
+        assert!(Algorithm::ALL.iter().all(|alg| keys.ring().publishes(*alg, &used(by), now, ID_TOKEN) == published.contains(alg)));
+        published
+    };
+    let (rs, es, ed) = (Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa);
+    let note = async |keys: &Keys, by: &[Algorithm], now| keys.note_algorithms(&store, used(by), now, ID_TOKEN).await.unwrap();
+    assert_eq!(published(&keys, &[], NOW), [rs]);
+    // At once with the first client that uses it, also before that is noted.
+    assert_eq!(published(&keys, &[es], NOW), [rs, es]);
+    note(&keys, &[es], NOW).await;
+    let switched = NOW.plus(DAY);
+    assert_eq!(published(&keys, &[ed], switched), [rs, es, ed]);
+    note(&keys, &[ed], switched).await;
+    let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
+    let over = switched.plus(ID_TOKEN + PUBLISHED_AHEAD);
+    assert_eq!(published(&keys, &[ed], over.plus(-1)), [rs, es, ed]);
+    assert_eq!(published(&keys, &[ed], over), [rs, ed]);
+    note(&keys, &[], over).await;
+    note(&keys, &[], over.plus(2 * DAY)).await;
+    assert_eq!(published(&keys, &[], over.plus(2 * DAY)), [rs]);
+
+    // What an earlier version wrote says nothing of it.
+    let path = dir.path().join("keys/keys.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    document.as_object_mut().unwrap().remove("algorithms").unwrap();
+    std::fs::write(&path, document.to_string()).unwrap();
+    let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
+    assert_eq!(published(&keys, &[], NOW).len(), 4);
+    note(&keys, &[es], NOW).await;
+    assert_eq!(published(&keys, &[es], NOW.plus(DAY)).len(), 4);
+    assert_eq!(published(&keys, &[es], NOW.plus(2 * DAY)), [rs, es]);
 }
 
 #[tokio::test]
@@ -169,7 +248,7 @@ async fn members_that_a_newer_version_added_are_kept() {
     let path = dir.path().join("keys/keys.json");
     let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
     let mut document = read();
-    assert_eq!(document.as_object().unwrap().len(), 3, "as version 1 reads it, which knows no other member");
+    assert_eq!(document.as_object().unwrap().len(), 4);
     document["kms"] = "arn".into();
     document["signing"][0]["use"] = "sig".into();
     document["slip"][0]["algorithm"] = "HS512".into();

@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::limits::{GRANTS_KEPT_FOR, SURVEYED_AT_ONCE};
 use crate::pending::Pending;
 use crate::record::{OldGrants, SweepTime};
+use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip_keys::SlipKeyId;
 use futures_util::FutureExt as _;
@@ -57,6 +58,13 @@ impl Postgres {
     pub(crate) async fn slip_keys_in_use(&self) -> Result<BTreeSet<SlipKeyId>, StoreError> {
         let rows = self.rows("SELECT DISTINCT slip_key FROM counterfoil WHERE NOT ended", &[]).await?;
         Ok(rows.iter().map(|row| Columns::of(row, "counterfoil").small(0).map(SlipKeyId)).collect::<Result<_, Trouble>>()?)
+    }
+
+    pub(crate) async fn count_slips_of(&self, key: SlipKeyId, now: Timestamp) -> Result<u64, StoreError> {
+        let count = "SELECT count(*) FROM counterfoil WHERE NOT ended AND slip_key = $1 AND expires_at > $2";
+        let rows = self.rows(count, &[&i32::from(key.0), &now.unix()]).await?;
+        let count = rows.first().map_or(Ok(0), |row| Columns::of(row, "counterfoil").get::<i64>(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     pub(crate) async fn count_grants(&self) -> Result<u64, StoreError> {

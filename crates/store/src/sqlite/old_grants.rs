@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::limits::{GRANTS_KEPT_FOR, SURVEYED_AT_ONCE};
 use crate::pending::Pending;
 use crate::record::{OldGrants, SweepTime};
+use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip_keys::SlipKeyId;
 use rusqlite::{OptionalExtension, params};
@@ -69,6 +70,13 @@ impl Sqlite {
         let reader = self.readers.reader()?;
         let mut query = reader.prepare("SELECT DISTINCT slip_key FROM counterfoil WHERE ended = 0")?;
         Ok(query.query_map([], |row| row.get(0).map(SlipKeyId))?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(crate) fn count_slips_of(&self, key: SlipKeyId, now: Timestamp) -> Result<u64, StoreError> {
+        let reader = self.readers.reader()?;
+        let count = "SELECT count(*) FROM counterfoil WHERE ended = 0 AND slip_key = ?1 AND expires_at > ?2";
+        let count: i64 = reader.query_row(count, params![key.0, now.unix()], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     pub(crate) fn count_grants(&self) -> Result<u64, StoreError> {
