@@ -4,7 +4,7 @@
 //! What would hinder a start is a problem. What would not, but is hardly meant, such as a certificate that has expired, is a warning: a check that refused it
 //! would keep a server down that could go on.
 
-use super::{about_clock, bounds, keys_lost, permissions};
+use super::{about_clock, bounds, keys_lost, not_opened, permissions};
 use crate::config::Config;
 use crate::{Failure, output};
 use counterfoil_core::clock::{Clock, Timestamp, check_at_start};
@@ -95,6 +95,9 @@ async fn store_and_keys(config: &Config, accept_clock: bool, findings: &mut Find
             return None;
         }
     };
+    if let Err(error) = Store::check_endings(&options).await {
+        findings.problem(not_opened(&error, config).message());
+    }
     if found.is_none() {
         findings.told.push(format!("there is no store at {} yet; a start makes one", config.store));
     }
