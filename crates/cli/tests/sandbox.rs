@@ -209,10 +209,11 @@ async fn with_data_a_restart_finds_everything_again() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::sandbox_in(&data);
-    let (listen, keys) = (server.origin.strip_prefix("http://").unwrap().to_owned(), server.get("/jwks").await.json());
+    let listen = server.origin.strip_prefix("http://").unwrap().to_owned();
     let (kept, ended) = (server.tokens().await, server.tokens().await);
     assert_eq!(server.revoke(RECIPIENT, &ended.refresh_token).await.status, 200);
     server.post("/sandbox/clock", &[("advance", "2h")]).await;
+    let keys = server.get("/jwks").await.json();
     server.stop();
 
     let server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--data", data.to_str().unwrap()]));
