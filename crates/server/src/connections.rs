@@ -46,9 +46,6 @@ const LONGEST_HEAD_READ: usize = 64 * 1024;
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 /// How often a connection that has to wait looks for another one that could go.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
-/// How long a connection has waited for its client that makes room for another: those of clients that ask all the time are left to them, and
-/// end by an answer that says so.
-const WAITED_LONG: Duration = Duration::from_millis(250);
 /// How often the log is told that connections are at their bound.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How long a connection that brought nothing yet is given when the listener closes: its request may be on the way.
@@ -127,9 +124,8 @@ impl Shared {
     /// False where there are none.
     fn make_room(&self) -> bool {
         let open = self.open();
-        let waiting = open.connections.values().filter(|connection| connection.has_waited(WAITED_LONG));
-        let mut waiting: Vec<_> = waiting.map(|connection| (connection.since(), connection)).collect();
-        waiting.sort_unstable_by_key(|(since, _)| *since);
+        let mut waiting: Vec<_> = open.connections.values().filter_map(|connection| Some((connection.makes_room()?, connection))).collect();
+        waiting.sort_unstable_by_key(|(order, _)| *order);
         let few = 1 + self.bounds.limit / 64;
         for (_, connection) in waiting.iter().take(few) {
             connection.tell(Told::MakeRoom);
@@ -220,7 +216,9 @@ pub(crate) async fn listen(app: Arc<App>, listening: Listening, mut stage: watch
             }
         }
     }
-    // Those that the system has taken already are served: to close the listener resets them, and their requests may have been sent.
+    // What waits makes room for those that the system has taken already. They are served: to close the listener resets them, and their requests may have
+    // been sent.
+    shared.tell_all(Told::Close);
     while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
         take(&shared, stream, &stage, &mut told.0).await;
     }
@@ -328,7 +326,7 @@ async fn converse(entry: &Entry, stream: impl AsyncRead + AsyncWrite + Unpin) {
             }
             match connection.told(cx) {
                 Told::Nothing => return Poll::Pending,
-                Told::MakeRoom if connection.is_waiting() => return Poll::Ready(()),
+                Told::MakeRoom if connection.makes_room().is_some() => return Poll::Ready(()),
                 Told::MakeRoom => connection.stays(),
                 // Every answer says by now that it is the last one.
                 Told::Close if connection.is_idle() => return Poll::Ready(()),

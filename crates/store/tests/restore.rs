@@ -205,7 +205,7 @@ async fn what_can_not_be_restored_is_refused_before_anything_is_touched() {
         (
             changed(
                 "newer.db",
-                "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
+                "UPDATE refinery_schema_history SET version = 99 WHERE version = (SELECT max(version) FROM refinery_schema_history); UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
             ),
             "schema 99",
         ),

@@ -31,7 +31,7 @@ async fn foreign_and_damaged_files_are_told_apart_and_left_alone() {
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(
-            "UPDATE refinery_schema_history SET version = 99 WHERE version = 2; UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
+            "UPDATE refinery_schema_history SET version = 99 WHERE version = (SELECT max(version) FROM refinery_schema_history); UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
         )
         .unwrap();
     assert!(matches!(Store::open(options(&dir)).await.unwrap_err(), OpenError::Newer { found: 99, .. }));

@@ -46,9 +46,22 @@ pub(super) struct Connection {
     since: AtomicU64,
     /// Whether the body of the request was not read to its end.
     unread: AtomicBool,
+    /// Since when the client holds a request up: its body is awaited, or nobody takes its answer. As `since`; 0 where it does not.
+    held_up: AtomicU64,
     /// A [`Told`].
     told: AtomicU8,
     task: AtomicWaker,
+}
+
+/// How long a connection has waited for its client that makes room for another: those of clients that ask all the time are left to them, and
+/// end by an answer that says so.
+const WAITED_LONG: Duration = Duration::from_millis(250);
+/// How long a client may hold up its own request where others want in.
+const HELD_UP_LONG: Duration = Duration::from_secs(2);
+
+/// In microseconds since [`BASE`].
+fn now() -> u64 {
+    u64::try_from(Instant::now().saturating_duration_since(*BASE).as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Connection {
@@ -56,6 +69,7 @@ impl Connection {
     pub(super) fn new() -> Self {
         let connection = Self {
             unread: AtomicBool::new(false),
+            held_up: AtomicU64::default(),
             phase: AtomicU8::new(NEW),
             since: AtomicU64::default(),
             told: AtomicU8::default(),
@@ -70,8 +84,7 @@ impl Connection {
     }
 
     fn begin(&self, phase: u8) {
-        let now = Instant::now().saturating_duration_since(*BASE).as_micros();
-        self.since.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.since.store(now(), Ordering::Relaxed);
         self.phase.store(phase, Ordering::Relaxed);
     }
 
@@ -92,6 +105,7 @@ impl Connection {
 
     /// There is an answer.
     pub(super) fn is_answered_now(&self) {
+        self.is_held_up(false);
         self.phase.store(ANSWERED, Ordering::Relaxed);
     }
 
@@ -118,6 +132,16 @@ impl Connection {
     /// Whether there is something left of the body of the request.
     pub(super) fn has_unread(&self, unread: bool) {
         self.unread.store(unread, Ordering::Relaxed);
+        self.is_held_up(false);
+    }
+
+    /// Whether a request can't go on for its client's sake. From the first time on that it can't: whoever sends byte by byte holds it up too.
+    pub(super) fn is_held_up(&self, held_up: bool) {
+        match (held_up, self.held_up.load(Ordering::Relaxed)) {
+            (true, 0) => self.held_up.store(now().max(1), Ordering::Relaxed),
+            (false, since) if since != 0 => self.held_up.store(0, Ordering::Relaxed),
+            _ => {}
+        }
     }
 
     pub(super) fn is_unread(&self) -> bool {
@@ -134,19 +158,20 @@ impl Connection {
         Some(*BASE + Duration::from_micros(self.since()) + wait)
     }
 
-    /// Since when it waits, where it does, as a number that grows.
-    pub(super) fn since(&self) -> u64 {
+    fn since(&self) -> u64 {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Whether the next step is the client's, which nobody knows when it comes.
-    pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.phase(), NEW | IDLE | HEAD | ENDING)
-    }
-
-    /// Whether it has waited for so long.
-    pub(super) fn has_waited(&self, long: Duration) -> bool {
-        self.is_waiting() && Instant::now() >= *BASE + Duration::from_micros(self.since()) + long
+    /// Whether it would make room for another one by now, and how soon: the next step is the client's, which nobody knows when it comes. Those between two
+    /// requests go before those within one; the least is the first.
+    pub(super) fn makes_room(&self) -> Option<(bool, u64)> {
+        let held_up = self.held_up.load(Ordering::Relaxed);
+        let (since, long) = match self.phase() {
+            NEW | IDLE | HEAD | ENDING => (self.since(), WAITED_LONG),
+            _ if held_up != 0 => (held_up, HELD_UP_LONG),
+            _ => return None,
+        };
+        (Instant::now() >= *BASE + Duration::from_micros(since) + long).then_some((long == HELD_UP_LONG, since))
     }
 
     /// Whether nothing has come in yet.

@@ -95,3 +95,48 @@ async fn what_is_sent_after_the_last_answer_is_thrown_away_for_a_while() {
         assert_eq!(began.elapsed().as_secs(), seconds);
     }
 }
+
+/// hyper tries to read before the answer has gone out, and not again after it.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_also_where_its_request_was_there_from_the_start() {
+    let (connection, stream, mut client) = connected();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let service = service_fn(move |_: Request<Incoming>| {
+        connection.is_busy_now();
+        connection.is_answered_now();
+        async { Ok::<_, Infallible>(hyper::Response::new(Body::empty())) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(None);
+    tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+    let (began, mut answer) = (Instant::now(), Vec::new());
+    timeout(Duration::from_secs(100), client.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    assert_eq!(began.elapsed().as_secs(), 75);
+}
+
+/// Whoever opens connections must not shut everybody else out: not by heads, nor by bodies, nor by answers that nobody takes.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_holds_up_its_own_request_makes_room() {
+    let connection = Connection::new();
+    connection.is_busy_now();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(connection.makes_room(), None, "that is our time");
+    connection.is_held_up(true);
+    sleep(Duration::from_secs(1)).await;
+    connection.is_held_up(true);
+    assert_eq!(connection.makes_room(), None);
+    sleep(Duration::from_secs(1)).await;
+    let held_up = connection.makes_room().unwrap();
+    connection.has_unread(false);
+    assert_eq!(connection.makes_room(), None, "the body is there");
+
+    let (connection, mut stream, _client) = connected();
+    connection.is_busy_now();
+    connection.is_answered_now();
+    let writing = timeout(Duration::from_secs(3), stream.write_all(&[b'x'; 1000]));
+    assert!(writing.await.is_err() && connection.makes_room().is_some());
+    let idle = Connection::new();
+    sleep(Duration::from_millis(250)).await;
+    assert!(idle.makes_room().unwrap() < held_up, "who waits between requests goes first");
+}

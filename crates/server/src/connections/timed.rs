@@ -55,9 +55,12 @@ impl<S> Timed<S> {
     /// What becomes of an attempt to write.
     fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.connection.is_held_up(false);
+            }
             return written;
         }
+        self.connection.is_held_up(true);
         let since = *self.stalled.get_or_insert_with(Instant::now);
         if self.is_over(cx, since + self.bounds.write) { Poll::Ready(Err(ErrorKind::TimedOut.into())) } else { Poll::Pending }
     }
@@ -106,6 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         let flushed = ready!(this.written(cx, flushed));
         this.connection.has_flushed();
+        // The next read may have been tried already, before there was an idle connection to end: nobody else sets the clock then.
+        if let Some(deadline) = this.connection.deadline(&this.bounds) {
+            let _ = this.is_over(cx, deadline);
+        }
         Poll::Ready(flushed)
     }
 
