@@ -6,7 +6,7 @@ mod setting;
 
 use setting::{BINARY, Live, Server};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -62,6 +62,21 @@ fn files_that_root_makes() {
         live.admin("client set shop name=Shop").says(&["Shop"]);
         server.kill();
     }
+    live.admin("client list").says(&["shop"]);
+    assert_eq!(of_others(live.dir.path()), [""; 0]);
+}
+
+/// A server may have the right to its directory by its group.
+#[test]
+fn files_that_root_makes_in_its_own_directory() {
+    let Some(live) = of_another_user() else { return };
+    live.add_client("shop");
+    chown(live.dir.path(), Some(0), Some(SERVER)).unwrap();
+    fs::set_permissions(live.dir.path(), fs::Permissions::from_mode(0o2770)).unwrap();
+    fs::remove_file(live.path("counterfoil.db.lock")).unwrap();
+    let backup = live.path("backup.db");
+    live.admin(&format!("backup --to {}", backup.display())).says(&["backed up"]);
+    live.admin(&format!("restore --accept-lost-endings --from {}", backup.display())).says(&["restored"]);
     live.admin("client list").says(&["shop"]);
     assert_eq!(of_others(live.dir.path()), [""; 0]);
 }

@@ -58,7 +58,7 @@ pub use copy::{CopyError, CopyProgress, StoreCopy};
 pub use counts::StoreCounts;
 pub use endings::{Endings, EndingsError};
 pub use error::{OpenError, Remedy, StoreError};
-pub use files::{create_private, create_private_directory};
+pub use files::{create_directory, create_file, create_private};
 pub use fill::{Filling, hide_schema_2, keep_to_level_1};
 pub use half_done::HalfDone;
 pub use look::Found;

@@ -1,7 +1,7 @@
 //! One process owns a SQLite store: an exclusive lock on a file beside it, which names its holder.
 
 use crate::error::OpenError;
-use crate::files::{beside, create_private};
+use crate::files::{beside, create_private_of};
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Lock {
     pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
         let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
         let lock = file_of(path);
-        let mut file = match create_private(&lock) {
+        let mut file = match create_private_of(std::fs::metadata(path).ok(), &lock) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => File::options().read(true).write(true).open(&lock),
             made => made,
         }

@@ -83,7 +83,7 @@ pub(crate) struct Sqlite {
     endings_differ: bool,
     counts: Arc<Counts>,
     /// After all connections: see [`Checkpointer::start`].
-    _file: Arc<File>,
+    file: Arc<File>,
     _lock: Lock,
 }
 
@@ -131,7 +131,7 @@ impl Sqlite {
         let db = with_large_cache(db).map_err(damaged)?;
         let log = checkpointer.log(log_file, readers.clone());
         let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
-        Ok(Self { writer, checkpointer, readers, eras, epoch, level, endings_differ, counts, _file: file, _lock: lock })
+        Ok(Self { writer, checkpointer, readers, eras, epoch, level, endings_differ, counts, file, _lock: lock })
     }
 
     /// Holds an endings log against the store, if there is one yet; changes nothing. A server may have it.

@@ -10,7 +10,7 @@ use counterfoil_core::jws::{self, Algorithm, SigningKey};
 use counterfoil_core::random;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::text_file;
-use counterfoil_store::{create_private, create_private_directory};
+use counterfoil_store::{create_directory, create_private};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,7 +278,7 @@ pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
 
 /// Makes the directory of the keys, or checks that nobody else may look into it.
 pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
-    match create_private_directory(directory) {
+    match create_directory(directory, 0o700) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700),
         Err(e) => Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),

@@ -5,9 +5,9 @@
 
 use super::Sqlite;
 use crate::backup::{Backup, BackupError};
-use crate::files::{beside, create_private, sync_directory_of};
+use crate::files::{beside, create_private_of, sync_directory_of};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,8 +39,8 @@ impl Sqlite {
     pub(crate) async fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
         let began = Instant::now();
         let (partial, into, flusher) = {
-            let to = to.to_owned();
-            aside(move || Partial::make(to)).await?
+            let (to, store) = (to.to_owned(), self.file.metadata().ok());
+            aside(move || Partial::make(to, store)).await?
         };
         let (reply, copied) = oneshot::channel();
         self.writer.copy(Copying { into, flusher, reply });
@@ -63,12 +63,12 @@ struct Partial {
 }
 
 impl Partial {
-    fn make(to: PathBuf) -> Result<(Self, Connection, Flusher), BackupError> {
+    fn make(to: PathBuf, store: Option<Metadata>) -> Result<(Self, Connection, Flusher), BackupError> {
         if to.symlink_metadata().is_ok() {
             return Err(BackupError::Exists(to));
         }
         let path = beside(&to, ".partial");
-        let file = match create_private(&path) {
+        let file = match create_private_of(store, &path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(BackupError::HalfDone(path)),
             Err(e) => return Err(failed(&to, &e)),

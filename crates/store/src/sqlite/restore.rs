@@ -6,12 +6,12 @@
 
 use super::times::noted;
 use super::writer::Batch;
-use super::{check_identity, check_pages, check_schema, create_private, endings_log, grants, id, look_into, loss, meta, migrate, own};
+use super::{check_identity, check_pages, check_schema, endings_log, grants, id, look_into, loss, meta, migrate, own};
 use crate::OpenOptions;
 use crate::agreement::{Held, KnownLog, OnDifference, look};
 use crate::endings::Endings;
 use crate::error::OpenError;
-use crate::files::{beside, directory_of, sync_directory_of};
+use crate::files::{beside, create_private_of, directory_of, sync_directory_of};
 use crate::journal::{Line, Numbered};
 use crate::loss::LossDeclared;
 use crate::restore::{RestoreError, Restored};
@@ -46,7 +46,7 @@ pub(crate) fn restore(
     let written = |problem: String| RestoreError::Written { path: new.clone(), problem };
     remove(&new).map_err(|e| written(e.to_string()))?;
     let prepare = || {
-        let db = copied(&new, &backup).map_err(written)?;
+        let db = copied(path, &new, &backup).map_err(written)?;
         let recent = grants::recent_endings(&db).map_err(|e| no_backup(e.to_string()))?;
         endings.must_be_of(&id(&db, endings.store()).map_err(|e| no_backup(e.to_string()))?)?;
         if !accept_lost_endings {
@@ -103,9 +103,9 @@ fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreErro
     Ok(backup)
 }
 
-/// Makes the restored store as a file of its own, of the schema of this version.
-fn copied(new: &Path, backup: &Connection) -> Result<Connection, String> {
-    create_private(new).map_err(|e| e.to_string())?;
+/// Makes the store that is to be at `path` as a file of its own, of the schema of this version.
+fn copied(path: &Path, new: &Path, backup: &Connection) -> Result<Connection, String> {
+    create_private_of(std::fs::metadata(path).ok(), new).map_err(|e| e.to_string())?;
     let make = || -> rusqlite::Result<Connection> {
         let mut db = Connection::open_with_flags(new, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         while Backup::new(backup, &mut db)?.step(-1)? != StepResult::Done {

@@ -35,7 +35,7 @@ fn hold_up(store: &Sqlite) -> Sender<()> {
 }
 
 fn copying(to: PathBuf) -> (Partial, Copying, oneshot::Receiver<Result<Copied, BackupError>>) {
-    let (partial, into, flusher) = Partial::make(to).unwrap();
+    let (partial, into, flusher) = Partial::make(to, None).unwrap();
     let (reply, copied) = oneshot::channel();
     (partial, Copying { into, flusher, reply }, copied)
 }
