@@ -13,6 +13,7 @@ use counterfoil_core::login::{self, Case, Meant};
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// The fewest characters of a password, but in a sandbox.
 const SHORTEST_PASSWORD: usize = 8;
@@ -210,11 +211,12 @@ async fn hash(app: &App, password: String) -> Result<Secret, String> {
 pub fn read_accounts(document: &Value) -> Result<Vec<Account>, String> {
     let list = document.get("accounts").and_then(Value::as_array).ok_or(r#"the accounts must be FDX JSON: {"accounts": [...]}"#)?;
     let mut accounts: Vec<Account> = Vec::with_capacity(list.len());
+    let mut ids = HashSet::with_capacity(list.len());
     for (i, entity) in list.iter().enumerate() {
         let id = account_id(entity).ok_or_else(|| {
             format!("account {} must be one FDX entity, such as {{\"depositAccount\": {{...}}}}, with an accountId without commas", i + 1)
         })?;
-        if accounts.iter().any(|account| account.id == id) {
+        if !ids.insert(id) {
             return Err(format!("account {} has the accountId of an earlier one", i + 1));
         }
         accounts.push(Account { id: id.to_owned(), entity: entity.to_string() });
