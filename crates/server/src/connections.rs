@@ -16,7 +16,6 @@ use axum::http::{HeaderValue, Request};
 use body::RequestBody;
 use connection::{Connection, Told};
 pub(crate) use counts::ConnectionCounts;
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -219,8 +218,18 @@ pub(crate) async fn listen(app: Arc<App>, listening: Listening, mut stage: watch
     // What waits makes room for those that the system has taken already. They are served: to close the listener resets them, and their requests may have
     // been sent.
     shared.tell_all(Told::Close);
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        take(&shared, stream, &stage, &mut told.0).await;
+    // The system is asked, not the runtime: that learns of a connection a moment after it is there.
+    let listener = listener.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                    take(&shared, stream, &stage, &mut told.0).await;
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => break,
+        }
     }
     drop(listener);
     shared.tell_all(Told::Close);

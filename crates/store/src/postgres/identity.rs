@@ -24,15 +24,11 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) async fn take(connection: &mut Connection, store: &str, options: &OpenOptions, by_log: Option<&str>) -> Result<(), OpenError> {
     let failed = |trouble: Trouble| trouble.at_start(store);
     let client = &mut connection.client;
-    let found = schema(client).await.map_err(failed)?;
-    match found {
-        None if has_table(client, "meta").await.map_err(failed)? => return Err(foreign(store)),
-        // Before anything of it is changed.
-        Some(found) => {
-            refuse_unreadable(client, found, store).await?;
-            check(client, store, options).await?;
-        }
-        None => {}
+    let found = schema_of_ours(client, store).await?;
+    // Before anything of it is changed.
+    if let Some(found) = found {
+        refuse_unreadable(client, found, store).await?;
+        check(client, store, options).await?;
     }
     migrate(client, store).await?;
     let write = async {
@@ -51,9 +47,7 @@ pub(super) async fn take(connection: &mut Connection, store: &str, options: &Ope
 
 /// Whether there is a store, one that [`take`] would go on with; changes nothing.
 pub(super) async fn is_there(client: &Client, store: &str, options: &OpenOptions) -> Result<bool, OpenError> {
-    let failed = |trouble: Trouble| trouble.at_start(store);
-    match schema(client).await.map_err(failed)? {
-        None if has_table(client, "meta").await.map_err(failed)? => Err(foreign(store)),
+    match schema_of_ours(client, store).await? {
         None => Ok(false),
         Some(found) => {
             refuse_unreadable(client, found, store).await?;
@@ -77,17 +71,21 @@ pub(super) async fn found_schema(client: &Client, store: &str) -> Result<u32, Op
 
 /// Makes the tables in a database where there are none, and brings those up to date that are.
 pub(super) async fn make_tables(client: &mut Client, store: &str) -> Result<(), OpenError> {
-    let failed = |trouble: Trouble| trouble.at_start(store);
-    match schema(client).await.map_err(failed)? {
-        None if has_table(client, "meta").await.map_err(failed)? => return Err(foreign(store)),
-        found => refuse_unknown(found.unwrap_or(0), store)?,
-    }
+    refuse_unknown(schema_of_ours(client, store).await?.unwrap_or(0), store)?;
     migrate(client, store).await
 }
 
-fn foreign(store: &str) -> OpenError {
-    let problem = "there are tables of another program in it; give Counterfoil a database of its own".into();
-    OpenError::Foreign { store: store.to_owned(), problem }
+/// The schema of the store; `None` where there is none yet, and no other program's table either that has the name of one of ours.
+async fn schema_of_ours(client: &Client, store: &str) -> Result<Option<u32>, OpenError> {
+    let failed = |trouble: Trouble| trouble.at_start(store);
+    // In this order: another node may be making the tables just now, and its table must not be taken for another program's.
+    let has_meta = has_table(client, "meta").await.map_err(failed)?;
+    let found = schema(client).await.map_err(failed)?;
+    if found.is_none() && has_meta {
+        let problem = "there are tables of another program in it; give Counterfoil a database of its own".into();
+        return Err(OpenError::Foreign { store: store.to_owned(), problem });
+    }
+    Ok(found)
 }
 
 /// Refuses a newer schema than ours, whatever the store says of who can read it: there may be tables that we know nothing of.
