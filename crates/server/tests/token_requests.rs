@@ -217,7 +217,7 @@ async fn a_public_client_sends_its_id_alone() {
 #[tokio::test]
 async fn basic_credentials_are_form_decoded() {
     let sandbox = Sandbox::start().await;
-    let id = "odd+client%20&co";
+    let id = "odd/client=&co";
     let settings = [("redirect_uris", sandbox.callback()), ("require_pkce", "false".into())];
     let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let added = sandbox.admin(Command::ClientAdd { id: id.into(), settings, announced: None }).await;
@@ -228,11 +228,14 @@ async fn basic_credentials_are_form_decoded() {
         send(request.form(&[CODE, ("code", code), ("redirect_uri", &callback)])).await
     };
     let code = sandbox.code(id).await;
-    basic(format!("{id}:{secret}"), &code).await.is(401, invalid_client());
-    Tokens::of(&basic(format!("odd%2Bclient%2520%26co:{secret}"), &code).await);
+    // A plus is a blank, and a percent sign stands for what follows it.
+    for other in ["odd/client=+co", "odd/client=%2526co"] {
+        basic(format!("{other}:{secret}"), &code).await.is(401, invalid_client());
+    }
+    Tokens::of(&basic(format!("{id}:{secret}"), &code).await);
     let code = sandbox.code(id).await;
     let every: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    Tokens::of(&basic(format!("odd%2bclient%2520%26co:{every}"), &code).await);
+    Tokens::of(&basic(format!("odd%2fclient%3D%26co:{every}"), &code).await);
 }
 
 #[tokio::test]
