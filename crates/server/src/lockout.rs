@@ -45,13 +45,14 @@ impl Turn {
     }
 }
 
-/// Tells in the log that the last try that may fail did.
-pub(crate) fn tell_of_closing(CustomerId { provider, customer }: &CustomerId, until: Timestamp) {
+/// Tells in the log that the last try that may fail did, and what to do about it where there is such a customer.
+pub(crate) fn tell_of_closing(CustomerId { provider, customer }: &CustomerId, is_known: bool, until: Timestamp) {
+    let advice = if is_known { "`counterfoil customer unlock` lets the customer try again" } else { "nobody has that name" };
     tracing::warn!(
         provider,
         customer = in_log(customer),
         %until,
-        "too many tries to sign in have failed: none is let through until then; `counterfoil customer unlock` lets the customer try again"
+        "too many tries to sign in have failed: none is let through until then; {advice}"
     );
 }
 

@@ -134,7 +134,7 @@ pub async fn sign_in(app: &App, typed: CustomerId, password: Secret, now: Timest
         }
         known => {
             if let Some((_, Some(until))) = counted {
-                lockout::tell_of_closing(&typed, until);
+                lockout::tell_of_closing(&typed, known.is_some(), until);
             }
             Ok(Err(Refusal::Wrong { reason: if known.is_some() { "the password is wrong" } else { unknown } }))
         }
