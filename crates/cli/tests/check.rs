@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use setting::{Done, Live, Server, finish};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 fn check(live: &Live) -> Done {
@@ -66,6 +66,35 @@ fn before_the_first_start_and_while_it_runs() {
     assert_eq!(names(), before);
     server.kill();
     check(&live).says(&["nothing hinders a start"]);
+    live.serve().stop();
+}
+
+/// What a setting names by mistake is not written to.
+#[test]
+fn another_file_is_no_endings_log() {
+    let live = Live::new();
+    let refused = |log: &str, words: &str| {
+        let with = |more: &[&str]| finish(live.command().args(more).env("COUNTERFOIL_ENDINGS_LOG", live.path(log)), "");
+        with(&[]).refused(1, &[log, words]);
+        let checked = with(&["--check"]);
+        assert!(checked.code == Some(1) && checked.stderr.contains(words) && checked.stderr.contains(log), "{}", checked.stderr);
+    };
+    for log in ["counterfoil.db", "counterfoil.db.lock"] {
+        refused(log, "the store's own file");
+        assert!(!live.path(log).exists());
+    }
+    fs::write(live.path("notes.json"), r#"{"mine": true}"#).unwrap();
+    refused("notes.json", "another file");
+    live.serve().stop();
+    symlink(live.path("counterfoil.db"), live.path("link.log")).unwrap();
+    fs::copy(live.path("counterfoil.db"), live.path("copy.db")).unwrap();
+    let before = |log: &str| fs::read(live.path(log)).unwrap();
+    let others = [("keys/keys.json", "another file"), ("notes.json", "another file"), ("copy.db", "another file")];
+    for (log, words) in others.into_iter().chain([("counterfoil.db", "the store's own file"), ("link.log", "the store's own file")]) {
+        let content = before(log);
+        refused(log, words);
+        assert!(before(log) == content, "{log}");
+    }
     live.serve().stop();
 }
 

@@ -5,6 +5,7 @@
 //! store also knows up to which line the log was on disk at some time: it is told with the next ending, once a minute, and when the store is closed.
 
 use crate::error::OpenError;
+use crate::files::beside;
 use crate::journal::{Found, Journal, Line, look_at, look_at_rolled};
 use std::path::{Path, PathBuf};
 
@@ -203,6 +204,18 @@ pub(crate) fn around(before: &[KnownLog], mut after: Vec<KnownLog>) -> Vec<Known
         row.written = before.iter().find(|before| before.node == row.node).map_or(0, |before| before.written);
     }
     after
+}
+
+/// Refuses a log that would be written into the file of the store at `store`, or one beside it.
+///
+/// # Errors
+/// [`OpenError::EndingsLog`].
+pub(crate) fn must_be_apart(log: &Path, store: &Path) -> Result<(), OpenError> {
+    let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    if ["", "-wal", "-shm", ".lock"].iter().any(|suffix| place(&beside(store, suffix)) == place(log)) {
+        return Err(OpenError::EndingsLog { path: log.to_owned(), problem: "it is the store's own file; name one of its own".into() });
+    }
+    Ok(())
 }
 
 /// Looks at the log at `path`.

@@ -173,12 +173,12 @@ pub enum OpenError {
         /// Which setting, and what it must be.
         problem: String,
     },
-    /// The endings log can't be written.
+    /// The endings log can't be written, or is another file.
     #[error("the endings log {path} can't be written: {problem}")]
     EndingsLog {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// What the system said, or what the file is.
         problem: String,
     },
     /// The endings log is of another store.

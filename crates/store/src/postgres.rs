@@ -144,6 +144,7 @@ impl Postgres {
 
     /// Holds an endings log against the store, if there is one yet; changes nothing.
     pub(crate) async fn check_endings(address: PostgresAddress, log: &Path, options: &OpenOptions) -> Result<(), OpenError> {
+        look(log)?;
         let store = address.to_string();
         let mut connection = copy::connect(address, &store).await?;
         match identity::found_schema(&connection.client, &store).await {

@@ -25,7 +25,7 @@ mod sweep;
 mod times;
 pub(crate) mod writer;
 
-use crate::agreement::{FIRST_WITH_LOGS, Held, OnDifference, around, look};
+use crate::agreement::{FIRST_WITH_LOGS, Held, OnDifference, around, look, must_be_apart};
 use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
 use crate::files::{beside, directory_of};
@@ -136,6 +136,8 @@ impl Sqlite {
 
     /// Holds an endings log against the store, if there is one yet; changes nothing. A server may have it.
     pub(crate) fn check_endings(path: &Path, log: &Path, options: &OpenOptions) -> Result<(), OpenError> {
+        must_be_apart(log, path)?;
+        look(log)?;
         if std::fs::metadata(path).map_or(true, |meta| meta.len() == 0) {
             return Ok(());
         }
@@ -259,6 +261,9 @@ fn own(path: &Path, options: &OpenOptions) -> Result<Lock, OpenError> {
     }
     if path.is_dir() {
         return Err(OpenError::Foreign { store: path.display().to_string(), problem: "it is a directory".into() });
+    }
+    if let Some(log) = &options.endings_log {
+        must_be_apart(log, path)?;
     }
     let lock = Lock::take(path, &options.holder)?;
     match restore::complete(path) {

@@ -4,7 +4,7 @@ use super::{Stamped, TAIL};
 use counterfoil_core::text_file;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// What was found in a log.
@@ -61,9 +61,32 @@ pub(crate) fn look_at(path: &Path) -> std::io::Result<Found> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found { is_empty: true, ..Found::default() }),
         Err(e) => return Err(e),
     };
+    must_be_ours(&mut file)?;
     let length = file.metadata()?.len();
     let found = found_from(&mut file, length.saturating_sub(TAIL))?;
     if found.node.is_none() && length > TAIL { found_from(&mut file, 0) } else { Ok(found) }
+}
+
+/// What our lines begin with, as all versions write them.
+const BEGINNINGS: [&[u8]; 3] = [br#"{"at":"#, br#"{"bearers_from":"#, br#"{"opened_after":"#];
+
+/// Refuses a file whose first line is none of ours, or the beginning of one that a crash cut short: it is another one, named by mistake, and what is appended to
+/// it would destroy it.
+fn must_be_ours(file: &mut File) -> std::io::Result<()> {
+    let mut lines = BufReader::new(file.take(TAIL));
+    let mut text = Vec::new();
+    while matches!(*text, [] | [b'\n']) {
+        text.clear();
+        if lines.read_until(b'\n', &mut text)? == 0 {
+            return Ok(());
+        }
+    }
+    let first = text_file::without_mark(&text);
+    let is_ours = match first.ends_with(b"\n") {
+        true => serde_json::from_slice::<Stamped>(first).is_ok(),
+        false => BEGINNINGS.iter().any(|beginning| first.starts_with(beginning) || beginning.starts_with(first)),
+    };
+    if is_ours { Ok(()) } else { Err(std::io::Error::other("it is another file: its first line is none of an endings log")) }
 }
 
 fn found_from(file: &mut File, from: u64) -> std::io::Result<Found> {
@@ -94,4 +117,34 @@ pub(crate) fn look_at_rolled(path: &Path, node: &str) -> Option<Found> {
     let beside = std::fs::read_dir(crate::files::directory_of(path)).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let found = beside.filter(is_rolled).filter_map(|rolled| look_at(&rolled).ok());
     found.filter(|found| found.node.as_deref() == Some(node)).max_by_key(|found| found.line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_is_none_of_ours_and_half_a_line_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("endings.log");
+        let looked_at = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            look_at(&path)
+        };
+        for ours in [
+            "",
+            "\n",
+            "{",
+            r#"{"opened_af"#,
+            r#"{"at":1790000000,"gra"#,
+            "\u{feff}{\"opened_after\":0}\r\n",
+            "{\"opened_after\":0}\nhello\n",
+        ] {
+            assert!(looked_at(ours).is_ok(), "{ours:?}");
+        }
+        for other in ["hello", "hello\n", "{}\n", r#"{"keys":[]}"#, "{\n  \"opened_after\": 0\n}\n", "SQLite format 3\0", "\n\nhello"] {
+            assert!(looked_at(other).is_err(), "{other:?}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+        }
+    }
 }
