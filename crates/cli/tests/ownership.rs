@@ -81,6 +81,20 @@ fn files_that_root_makes_in_its_own_directory() {
     assert_eq!(of_others(live.dir.path()), [""; 0]);
 }
 
+#[test]
+fn certificates_of_a_sandbox_that_root_runs() {
+    let Some(live) = of_another_user() else { return };
+    let mut command = setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--data"]);
+    command.arg(live.dir.path());
+    Server::spawn(command).stop();
+    for (name, mode) in
+        [("tls", 0o755), ("tls/ca.pem", 0o644), ("tls/ca-key.pem", 0o600), ("tls/certificate.pem", 0o644), ("tls/key.pem", 0o600)]
+    {
+        assert_eq!(fs::metadata(live.path(name)).unwrap().mode() & 0o777, mode, "{name}");
+    }
+    assert_eq!(of_others(live.dir.path()), [""; 0]);
+}
+
 /// Whoever may write in the directory must not have root give them a file of root's.
 #[test]
 fn links_are_not_followed() {

@@ -3,11 +3,10 @@
 
 use crate::Failure;
 use counterfoil_core::clock::{DAY, Timestamp};
+use counterfoil_store::{create_directory, create_file};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use std::fmt::Display;
-use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ pub(super) fn ca_in(directory: &Path) -> PathBuf {
 pub(super) fn make(directory: &Path, names: Vec<String>, now: Timestamp) -> Result<Certificate, Failure> {
     let named = |problem: &dyn Display| Failure::failed(format!("the certificate in {} can't be made: {problem}", directory.display()));
     // Others may read the CA; who else trusts it has another user, in another container.
-    match DirBuilder::new().mode(0o755).create(directory) {
+    match create_directory(directory, 0o755) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(named(&e)),
         _ => {}
     }
@@ -83,5 +82,5 @@ fn write(path: &Path, mode: u32, pem: &str) -> std::io::Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    File::options().write(true).create_new(true).mode(mode).open(path)?.write_all(pem.as_bytes())
+    create_file(path, mode)?.write_all(pem.as_bytes())
 }
