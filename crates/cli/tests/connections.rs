@@ -72,15 +72,6 @@ async fn few_files_are_enough() {
     server.stop();
 }
 
-/// Makes a certificate for localhost; gives it and the lines that configure it.
-fn certificate(live: &Live) -> (CertificateDer<'static>, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(live.path("certificate.pem"), made.cert.pem()).unwrap();
-    std::fs::write(live.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let line = |name: &str, file: &str| format!("{name} = \"{}\"\n", live.path(file).display());
-    (made.cert.der().clone(), format!("[tls]\n{}{}", line("certificate", "certificate.pem"), line("key", "key.pem")))
-}
-
 /// A connection that trusts one certificate alone.
 fn tls(server: &Server, trusted: &CertificateDer<'static>) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
@@ -108,7 +99,7 @@ fn read_on(stream: &mut impl Read) {
 #[test]
 fn a_hangup_reads_certificate_and_log_anew() {
     let live = Live::new();
-    let (first, lines) = certificate(&live);
+    let (first, lines) = live.certificate();
     live.configure(&format!("log = \"warn\"\n{lines}"));
     let server = live.serve();
     let mut kept = tls(&server, &first);
@@ -124,7 +115,7 @@ fn a_hangup_reads_certificate_and_log_anew() {
     std::fs::write(live.path("certificate.pem"), "no certificate").unwrap();
     hang_up("there is no certificate in it");
     assert!(is_answered(&mut tls(&server, &first)));
-    let (second, _) = certificate(&live);
+    let (second, _) = live.certificate();
     std::fs::write(live.path("key.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     hang_up("the certificate can't be used with the key");
     live.configure(&format!("log = \"loud\"\n{lines}"));
@@ -134,7 +125,7 @@ fn a_hangup_reads_certificate_and_log_anew() {
     assert!(is_answered(&mut tls(&server, &first)) && !is_answered(&mut tls(&server, &second)));
     assert!(!server.log().contains("\"route\""), "{}", server.log());
 
-    let (third, _) = certificate(&live);
+    let (third, _) = live.certificate();
     live.configure(&format!("log = \"info\"\n{lines}"));
     hang_up("reloaded");
     assert!(is_answered(&mut tls(&server, &third)) && !is_answered(&mut tls(&server, &first)));

@@ -5,7 +5,7 @@
 mod setting;
 
 use counterfoil_core::clock::Clock;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use setting::{Live, Server, finish, run, wait_until};
@@ -134,19 +134,10 @@ async fn metrics_have_a_listener_of_their_own() {
     server.stop();
 }
 
-/// Makes a certificate for localhost; gives it and the lines that configure it.
-fn certificate(live: &Live) -> (CertificateDer<'static>, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(live.path("certificate.pem"), made.cert.pem()).unwrap();
-    std::fs::write(live.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let line = |name: &str, file: &str| format!("{name} = \"{}\"\n", live.path(file).display());
-    (made.cert.der().clone(), format!("[tls]\n{}{}", line("certificate", "certificate.pem"), line("key", "key.pem")))
-}
-
 #[test]
 fn it_speaks_tls_itself() {
     let live = Live::new();
-    let (certificate, lines) = certificate(&live);
+    let (certificate, lines) = live.certificate();
     live.configure(&lines);
     let server = live.serve();
     let mut roots = RootCertStore::empty();
@@ -167,7 +158,7 @@ fn it_speaks_tls_itself() {
 #[test]
 fn a_certificate_that_can_not_be_used_is_named() {
     let live = Live::new();
-    let (_, lines) = certificate(&live);
+    let (_, lines) = live.certificate();
     live.configure(&lines);
     std::fs::write(live.path("certificate.pem"), "no certificate").unwrap();
     finish(&mut live.command(), "").refused(1, &["certificate.pem", "there is no certificate in it"]);

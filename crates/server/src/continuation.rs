@@ -113,7 +113,7 @@ fn key_of(number: &[u8; 16]) -> [u8; 32] {
 pub async fn send_on<C: Continuation>(app: &App, browser: Option<&Browser>, next: &C, now: Timestamp) -> Result<Response, Refused> {
     let number = random::bytes::<16>();
     let half_done = HalfDone {
-        browser: browser.map(|browser| Browser::hash_of(browser.newest_name())),
+        browser: browser.map(|browser| Browser::hash_of(browser.newest_id())),
         kind: C::PATH.trim_start_matches('/').to_owned(),
         // These types always serialise.
         document: serde_json::to_string(next).unwrap_or_default(),
@@ -157,7 +157,7 @@ pub async fn read<C: Continuation>(app: &App, query: &Form<'_>, browser: &Browse
     let Ok(next) = serde_json::from_str::<C>(&half_done.document) else {
         return Err(forgotten("what the page goes on with was written by another version"));
     };
-    if half_done.browser.is_none_or(|hash| browser.names().any(|name| Browser::hash_of(name) == hash)) {
+    if half_done.browser.is_none_or(|hash| browser.ids().any(|id| Browser::hash_of(id) == hash)) {
         return Ok(next);
     }
     let refused = refuse("what the page goes on with is another browser's, or this one has lost its cookies");

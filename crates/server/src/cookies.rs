@@ -18,7 +18,7 @@ const LENGTH: usize = 32;
 /// Bytes of a browser's cookie that its name repeats. As text they are 8 characters, longer than any port.
 const TAG: usize = 6;
 /// How many cookies a browser keeps that name it. Each takes 90 bytes of a line of a head, of which proxies take 8 KiB.
-const MOST_NAMES: usize = 40;
+const MOST_COOKIES: usize = 40;
 /// How many are taken away with one answer: each takes 100 bytes of its head, of which proxies take 4 KiB.
 const MOST_TAKEN_AWAY: usize = 8;
 
@@ -77,8 +77,8 @@ impl SessionCookie {
 /// The browser that sent a request: known by its cookies, or given one with the answer. They are worth nothing but that forms can be bound to them.
 #[derive(Clone, Debug)]
 pub struct Browser {
-    /// What names it; the last one is the newest.
-    names: Vec<[u8; LENGTH]>,
+    /// The values of its cookies; the last one is the newest.
+    ids: Vec<[u8; LENGTH]>,
     known: bool,
     /// Cookies beyond what it should keep.
     surplus: Vec<String>,
@@ -96,33 +96,33 @@ impl Browser {
         let sent: Vec<(&[u8], [u8; LENGTH])> =
             cookies(headers).filter(|(name, _)| is_ours(name)).filter_map(|(name, value)| Some((name, decode(value)?))).collect();
         // Browsers send those first that they have had longest (RFC 6265 section 5.4).
-        let surplus = sent.iter().take(sent.len().saturating_sub(MOST_NAMES).min(MOST_TAKEN_AWAY));
+        let surplus = sent.iter().take(sent.len().saturating_sub(MOST_COOKIES).min(MOST_TAKEN_AWAY));
         let surplus = surplus.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
         match sent.is_empty() {
-            false => Self { names: sent.into_iter().map(|(_, value)| value).collect(), known: true, surplus },
-            true => Self { names: vec![random::bytes()], known: false, surplus },
+            false => Self { ids: sent.into_iter().map(|(_, value)| value).collect(), known: true, surplus },
+            true => Self { ids: vec![random::bytes()], known: false, surplus },
         }
     }
 
     /// What new forms are bound to.
-    pub fn newest_name(&self) -> &[u8; LENGTH] {
+    pub fn newest_id(&self) -> &[u8; LENGTH] {
         // There is one at least.
-        self.names.last().unwrap_or(&[0; LENGTH])
+        self.ids.last().unwrap_or(&[0; LENGTH])
     }
 
     /// Everything that names it.
-    pub fn names(&self) -> impl Iterator<Item = &[u8; LENGTH]> {
-        self.names.iter()
+    pub fn ids(&self) -> impl Iterator<Item = &[u8; LENGTH]> {
+        self.ids.iter()
     }
 
     /// What the store knows a browser by: not its cookie.
-    pub fn hash_of(name: &[u8; LENGTH]) -> [u8; 32] {
-        MacKey::new(name).mac(&[b"browser"])
+    pub fn hash_of(id: &[u8; LENGTH]) -> [u8; 32] {
+        MacKey::new(id).mac(&[b"browser"])
     }
 
     /// Gives the browser its cookie, if it has none yet.
     pub fn remember(&self, app: &App, mut response: Response) -> Response {
-        let new = self.newest_name();
+        let new = self.newest_id();
         if !self.known {
             let name = format!("{}-{}", name(&app.settings, "browser"), tag_of(new));
             write(app, &mut response, &name, &URL_SAFE_NO_PAD.encode(new), "");
@@ -134,8 +134,8 @@ impl Browser {
     }
 }
 
-fn tag_of(name: &[u8; LENGTH]) -> String {
-    URL_SAFE_NO_PAD.encode(&name[..TAG])
+fn tag_of(id: &[u8; LENGTH]) -> String {
+    URL_SAFE_NO_PAD.encode(&id[..TAG])
 }
 
 #[cfg(test)]

@@ -22,9 +22,9 @@ pub async fn discovery(State(app): State<Arc<App>>) -> Response {
 fn document(app: &App) -> Value {
     let issuer = &app.settings.issuer;
     let url = |path: &str| format!("{issuer}{path}");
-    let (ring, used) = (app.keys.ring(), app.algorithms_in_use());
+    let (ring, used, now) = (app.keys.ring(), app.algorithms_in_use(), app.clock.now());
     // Those of which `/jwks` has keys.
-    let is_published = |alg: &Algorithm| ring.publishes(*alg, &used, app.clock.now(), app.settings.lifetimes.id_token);
+    let is_published = |alg: &Algorithm| ring.publishes(*alg, &used, now, app.settings.lifetimes.id_token);
     let algorithms: Vec<&str> = Algorithm::ALL.into_iter().filter(is_published).map(Algorithm::name).collect();
     let secrets = ["client_secret_basic", "client_secret_post"];
     let secrets_or_none = ["client_secret_basic", "client_secret_post", "none"];

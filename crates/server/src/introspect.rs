@@ -9,7 +9,7 @@ use crate::refused::{Refused, Shape};
 use crate::request::{malformed, oauth_form};
 use crate::respond::json;
 use crate::sandbox::faults::strike;
-use crate::unknown_key::read_slip;
+use crate::unknown_key::read_good_slip;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -66,7 +66,7 @@ async fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Re
         })
     };
     if token.starts_with(Kind::RefreshToken.prefix()) {
-        let (_, Ok(slip)) = read_slip(app, Kind::RefreshToken, token).await? else { return Ok(None) };
+        let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else { return Ok(None) };
         let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms)) else { return Ok(None) };
         let current =
             app.store.living(&terms).await?.filter(|row| row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at);

@@ -73,16 +73,16 @@ pub async fn end(app: &App, headers: &HeaderMap, response: &mut Response) -> Res
 /// A value that the forms of a customer's own pages carry, which no other site can know. It is bound to the browser and not to the session, which another
 /// tab may replace while the page is open.
 pub fn csrf_token(app: &App, browser: &Browser, customer: &CustomerId) -> String {
-    csrf_token_for(app, browser.newest_name(), customer)
+    csrf_token_for(app, browser.newest_id(), customer)
 }
 
 /// Whether a form carries the value of its browser and customer.
 pub fn is_csrf_token(app: &App, browser: &Browser, customer: &CustomerId, sent: Option<&str>) -> bool {
-    let is_of = |name| sent.is_some_and(|sent| same(csrf_token_for(app, name, customer).as_bytes(), sent.as_bytes()));
-    browser.names().any(is_of)
+    let is_of = |id| sent.is_some_and(|sent| same(csrf_token_for(app, id, customer).as_bytes(), sent.as_bytes()));
+    browser.ids().any(is_of)
 }
 
-fn csrf_token_for(app: &App, name: &[u8; 32], customer: &CustomerId) -> String {
-    let mac = app.keys.ring().tickets.mac(&[b"csrf", name, customer.provider.as_bytes(), customer.customer.as_bytes()]);
+fn csrf_token_for(app: &App, browser: &[u8; 32], customer: &CustomerId) -> String {
+    let mac = app.keys.ring().tickets.mac(&[b"csrf", browser, customer.provider.as_bytes(), customer.customer.as_bytes()]);
     URL_SAFE_NO_PAD.encode(mac)
 }

@@ -127,7 +127,7 @@ pub fn write(app: &App, purpose: &Purpose, shown: Option<&Shown>, browser: &Brow
     let mut ticket = Written { expires_at: now.plus(LIFETIME), purpose: purpose.clone(), shown: shown.cloned(), authentic: None };
     ticket.authentic = Some(ticket.mac(app));
     let body = ticket.json();
-    let mac = app.keys.ring().tickets.mac(&[b"ticket", browser.newest_name(), &body]);
+    let mac = app.keys.ring().tickets.mac(&[b"ticket", browser.newest_id(), &body]);
     format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
 }
 
@@ -151,7 +151,7 @@ pub fn open(app: &App, text: &str, browser: &Browser, now: Timestamp) -> Result<
     let (body, mac) = (URL_SAFE_NO_PAD.decode(body).unwrap_or_default(), URL_SAFE_NO_PAD.decode(mac).unwrap_or_default());
     let mut ticket: Written = serde_json::from_slice(&body).map_err(|_| NotOpened { request: None })?;
     let tickets = app.keys.ring().tickets.clone();
-    if browser.names().any(|name| same(&tickets.mac(&[b"ticket", name, &body]), &mac)) {
+    if browser.ids().any(|id| same(&tickets.mac(&[b"ticket", id, &body]), &mac)) {
         let Written { expires_at, purpose, shown, .. } = ticket;
         return Ok(Ticket { purpose, shown, is_old: now >= expires_at });
     }

@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::follow::Unavailable;
 use crate::keys::Ring;
+use counterfoil_core::clock::Timestamp;
 use counterfoil_core::jws::Compact;
 use counterfoil_core::slip::{Kind, NotASlip, Slip};
 use counterfoil_core::slip_keys::SlipKeyId;
@@ -28,7 +29,17 @@ pub async fn read_slip(app: &App, kind: Kind, text: &str) -> Result<(Arc<Ring>, 
         ring = after_a_look(app).await?;
         slip = Slip::read(kind, text, &ring.slips);
     }
-    let slip = slip.and_then(|slip| if ring.refuses(slip.key, app.clock.now()) { Err(NotASlip::RetiredKey(slip.key)) } else { Ok(slip) });
+    Ok((ring, slip))
+}
+
+/// The same for a slip that is to be good for something at `now`, which one is not whose key others may have, once the time for which that was borne is
+/// over. To revoke its grant it is good for ever.
+///
+/// # Errors
+/// As [`read_slip`].
+pub async fn read_good_slip(app: &App, kind: Kind, text: &str, now: Timestamp) -> Result<(Arc<Ring>, Result<Slip, NotASlip>), Unavailable> {
+    let (ring, slip) = read_slip(app, kind, text).await?;
+    let slip = slip.and_then(|slip| if ring.refuses(slip.key, now) { Err(NotASlip::RetiredKey(slip.key)) } else { Ok(slip) });
     Ok((ring, slip))
 }
 

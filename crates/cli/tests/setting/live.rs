@@ -100,6 +100,15 @@ accounts = "directory"
         finish(Command::new(BINARY).args(words.split(' ')).args(["--config", &self.config()]), input)
     }
 
+    /// Makes a certificate for localhost; gives it and the lines that configure it.
+    pub fn certificate(&self) -> (rustls::pki_types::CertificateDer<'static>, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(self.path("certificate.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let line = |name: &str, file: &str| format!("{name} = \"{}\"\n", self.path(file).display());
+        (made.cert.der().clone(), format!("[tls]\n{}{}", line("certificate", "certificate.pem"), line("key", "key.pem")))
+    }
+
     /// Registers a client and gives its secret.
     #[track_caller]
     pub fn add_client(&self, id: &str) -> String {

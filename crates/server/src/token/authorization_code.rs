@@ -3,7 +3,7 @@
 use super::TokenRequest;
 use super::issue::Issue;
 use crate::refused::Refused;
-use crate::unknown_key::read_slip;
+use crate::unknown_key::read_good_slip;
 use axum::response::Response;
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::dialect::Refusal;
@@ -20,7 +20,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let TokenRequest { app, form, now, .. } = request;
     let code = form.get("code").ok_or_else(|| request.refuse(Refusal::CodeInvalid, "no code"))?;
     let redirect_uri = form.get("redirect_uri").ok_or_else(|| request.refuse(Refusal::RedirectUriMismatch, "no redirect_uri"))?;
-    let (ring, slip) = read_slip(app, Kind::Code, code).await.map_err(Refused::unavailable)?;
+    let (ring, slip) = read_good_slip(app, Kind::Code, code, now).await.map_err(Refused::unavailable)?;
     let slip = slip.map_err(|reason| request.refuse(Refusal::CodeInvalid, reason))?;
     let terms = request.terms_of(slip.grant, Refusal::CodeInvalid).await?;
     let refuse = |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));

@@ -4,7 +4,7 @@ use super::TokenRequest;
 use super::issue::Issue;
 use crate::refused::Refused;
 use crate::request::one;
-use crate::unknown_key::read_slip;
+use crate::unknown_key::read_good_slip;
 use axum::http::HeaderName;
 use axum::response::Response;
 use counterfoil_core::claim::{Claim, Request};
@@ -25,7 +25,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let TokenRequest { app, form, now, .. } = request;
     let retry_key = retry_key(&request)?;
     let token = form.get("refresh_token").ok_or_else(|| request.refuse(Refusal::RefreshTokenMissing, "no refresh_token"))?;
-    let (ring, slip) = read_slip(app, Kind::RefreshToken, token).await.map_err(Refused::unavailable)?;
+    let (ring, slip) = read_good_slip(app, Kind::RefreshToken, token, now).await.map_err(Refused::unavailable)?;
     let slip = slip.map_err(|reason| request.refuse(Refusal::RefreshTokenInvalid, reason))?;
     let terms = request.terms_of(slip.grant, Refusal::RefreshTokenInvalid).await?;
     let refuse = |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
