@@ -33,7 +33,7 @@ pub async fn read_slip(app: &App, kind: Kind, text: &str) -> Result<(Arc<Ring>, 
 }
 
 /// The same for a slip that is to be good for something at `now`, which one is not whose key others may have, once the time for which that was borne is
-/// over. To revoke its grant it is good for ever.
+/// over. To revoke its grant it is good for as long as the key is kept.
 ///
 /// # Errors
 /// As [`read_slip`].

@@ -294,9 +294,9 @@ async fn what_a_compromised_slip_key_made_is_refused_at_once_where_that_is_asked
     sandbox.admin(Command::KeysRetire { kid: "slip-1".into(), within: 0 }).await;
     sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.is(400, setting::refresh_refused());
     sandbox.accounts(&tokens.access_token).await.is(401, not_authorized());
-    // Its grant can still be ended with it.
+    // Its ID token was made with another key, and still ends the grant.
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 200);
-    assert_eq!(sandbox.revoke(RECIPIENT, &tokens.refresh_token).await.status, 200);
+    assert_eq!(sandbox.revoke(RECIPIENT, &tokens.id_token).await.status, 200);
     sandbox.accounts(&tokens.id_token).await.is(401, not_authorized());
     let new = sandbox.tokens(RECIPIENT).await;
     sandbox.assert_good(&sandbox.refreshed(RECIPIENT, &new).await).await;
