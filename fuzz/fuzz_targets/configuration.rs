@@ -1,5 +1,6 @@
-//! A configuration file with an environment is refused with a reason, or what comes of it can be started with: a sound issuer, sound
-//! lifetimes, a provider, a store, keys, and no variable that is no setting.
+//! A configuration file with an environment is refused with a reason, or what comes of it can be
+//! started with: a sound issuer, sound lifetimes, a provider, a store, keys, and no variable that
+//! is no setting.
 
 #![no_main]
 

@@ -1,11 +1,12 @@
 //! A server's process, started on its cores.
 
-use crate::contender::{End, Held};
-use crate::error::BenchError;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use crate::contender::{End, Held};
+use crate::error::BenchError;
 
 /// Characters of a server's log that a message shows.
 const SHOWN: usize = 2_000;
@@ -18,7 +19,8 @@ pub(crate) struct Started {
     pub(crate) address: String,
 }
 
-/// Starts `program` and waits until it prints a line `ready ADDRESS`. What it says on stderr goes to a file without a name in `directory`.
+/// Starts `program` and waits until it prints a line `ready ADDRESS`. What it says on stderr goes
+/// to a file without a name in `directory`.
 ///
 /// # Errors
 /// [`BenchError::Start`], or [`BenchError::NotReady`] where it ends before it is ready.
@@ -41,11 +43,17 @@ pub(crate) fn start(
         }
         None => Command::new(program),
     };
-    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COUNTERFOIL_")) {
+    for (variable, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COUNTERFOIL_"))
+    {
         command.env_remove(variable);
     }
-    let spawned = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(for_it).spawn();
-    let spawned = spawned.map_err(|error| BenchError::Start { program: command.get_program().display().to_string(), error })?;
+    let spawned =
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(for_it).spawn();
+    let spawned = spawned.map_err(|error| BenchError::Start {
+        program: command.get_program().display().to_string(),
+        error,
+    })?;
     let mut process = Held(spawned, End::Killed);
     match ready(&mut process.0) {
         Some(address) => Ok(Started { process, address }),
@@ -54,7 +62,11 @@ pub(crate) fn start(
             // What can't be read is not told.
             let _ = log.rewind().and_then(|()| log.read_to_string(&mut said));
             let from = said.trim_end().char_indices().rev().nth(SHOWN - 1).map_or(0, |(at, _)| at);
-            let problem = if said.trim().is_empty() { "it ended and said nothing".into() } else { said[from..].trim().to_owned() };
+            let problem = if said.trim().is_empty() {
+                "it ended and said nothing".into()
+            } else {
+                said[from..].trim().to_owned()
+            };
             Err(BenchError::NotReady { name: name.to_owned(), problem })
         }
     }

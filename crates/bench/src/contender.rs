@@ -1,9 +1,11 @@
 //! A server that is measured.
 
+use std::process::Child;
+
+use serde::Deserialize;
+
 use crate::place::Place;
 use crate::process;
-use serde::Deserialize;
-use std::process::Child;
 
 /// A server that is measured: where it is, what it is asked with, and which processes do its work.
 #[derive(Debug)]
@@ -12,7 +14,8 @@ pub struct Contender {
     pub name: String,
     /// What a reader must know to compare it: version, algorithm, store, how durable.
     pub note: String,
-    /// Where it is asked: the token endpoint, or the resource. One URL a node; connections are spread over them.
+    /// Where it is asked: the token endpoint, or the resource. One URL a node; connections are
+    /// spread over them.
     pub urls: Vec<String>,
     /// What it is asked for.
     pub asks: Asks,

@@ -1,7 +1,8 @@
 //! What customers of a measured server have: the accounts that its directory shows.
 
-use crate::grants::Grants;
 use counterfoil_store::{Account, Customer, NewCustomer};
+
+use crate::grants::Grants;
 
 /// An account as FDX has it.
 fn entity(id: &str) -> String {
@@ -18,7 +19,13 @@ pub(crate) fn body(accounts: &[String]) -> String {
 
 /// The customer of the `n`-th grant, with the accounts that it shows. Nobody signs in as one.
 pub(crate) fn customer(grants: Grants, n: u64) -> NewCustomer {
-    let customer = Customer { id: grants.customer(n), name: "Ada Lovelace".into(), password: None, created_at: grants.now };
-    let accounts = grants.accounts(n).into_iter().map(|id| Account { entity: entity(&id), id }).collect();
+    let customer = Customer {
+        id: grants.customer(n),
+        name: "Ada Lovelace".into(),
+        password: None,
+        created_at: grants.now,
+    };
+    let accounts =
+        grants.accounts(n).into_iter().map(|id| Account { entity: entity(&id), id }).collect();
     NewCustomer { customer, accounts }
 }

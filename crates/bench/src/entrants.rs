@@ -1,9 +1,11 @@
 //! Who takes part in a measurement.
 
+use std::path::PathBuf;
+
+use counterfoil_core::jws::Algorithm;
+
 use crate::measured::Round;
 use crate::{BenchError, Contender, Mode, Plan, StorePlace, floor, own, peer};
-use counterfoil_core::jws::Algorithm;
-use std::path::PathBuf;
 
 /// One that takes part, and what came of it so far.
 #[derive(Debug)]
@@ -26,7 +28,8 @@ pub struct Field {
     pub mode: Mode,
     /// How ID tokens are signed.
     pub alg: Algorithm,
-    /// Grants in the stores. Of several sizes, everybody who is started on a store of ours is measured with each.
+    /// Grants in the stores. Of several sizes, everybody who is started on a store of ours is
+    /// measured with each.
     pub grants: Vec<u64>,
     /// Tokens to begin with.
     pub chains: usize,
@@ -50,7 +53,8 @@ impl Entrant {
 }
 
 impl Field {
-    /// Starts everybody, one after the other; `tell` is told what is under way. Blocks; not to be called within a runtime.
+    /// Starts everybody, one after the other; `tell` is told what is under way. Blocks; not to be
+    /// called within a runtime.
     ///
     /// # Errors
     /// One of them can't be started.
@@ -67,20 +71,35 @@ impl Field {
                 nodes: self.nodes,
                 cores: self.cores.clone(),
             };
-            let mut enter = |name: &str, start: &dyn Fn(&Plan) -> Result<Contender, BenchError>, floor| {
-                tell(format!("filling a store with {grants} grants for {name}"));
-                entrants.push(Entrant { grants: Some(grants), floor, ..Entrant::new(start(&plan(name))?) });
-                Ok::<_, BenchError>(entrants.len() - 1)
-            };
+            let mut enter =
+                |name: &str, start: &dyn Fn(&Plan) -> Result<Contender, BenchError>, floor| {
+                    tell(format!("filling a store with {grants} grants for {name}"));
+                    entrants.push(Entrant {
+                        grants: Some(grants),
+                        floor,
+                        ..Entrant::new(start(&plan(name))?)
+                    });
+                    Ok::<_, BenchError>(entrants.len() - 1)
+                };
             let floor = enter("floor", &|plan| floor::start(&self.binary, plan), None)?;
             enter("counterfoil", &|plan| own::start(&self.binary, plan), Some(floor))?;
             for binary in &self.compare {
-                enter(&binary.display().to_string(), &|plan| own::start(binary, plan), Some(floor))?;
+                enter(
+                    &binary.display().to_string(),
+                    &|plan| own::start(binary, plan),
+                    Some(floor),
+                )?;
             }
         }
         for command in &self.peers {
             tell(format!("starting {command}"));
-            let mut entrant = Entrant::new(peer::start(command, self.alg, self.chains, self.cores.as_deref(), &self.directory())?);
+            let mut entrant = Entrant::new(peer::start(
+                command,
+                self.alg,
+                self.chains,
+                self.cores.as_deref(),
+                &self.directory(),
+            )?);
             // The one of the smallest stores is the nearest to what has its data in memory.
             entrant.floor = Some(0);
             entrants.push(entrant);

@@ -1,15 +1,17 @@
 //! A store that is filled with grants, for one server that is measured.
 
+use std::path::{Path, PathBuf};
+
+use counterfoil_core::clock::Clock;
+use counterfoil_store::{Filling, OpenOptions, StoreAddress, StoreKind};
+use tokio::runtime::Runtime;
+
 use crate::error::BenchError;
 use crate::grants::Grants;
 use crate::place::Place;
 use crate::plan::{Mode, Plan, StorePlace};
 use crate::stopped::stopped;
 use crate::tokens::ISSUER;
-use counterfoil_core::clock::Clock;
-use counterfoil_store::{Filling, OpenOptions, StoreAddress, StoreKind};
-use std::path::{Path, PathBuf};
-use tokio::runtime::Runtime;
 
 /// The name of the file.
 const FILE: &str = "store.db";
@@ -23,10 +25,15 @@ pub(crate) fn make(plan: &Plan) -> Result<(Place, Grants), BenchError> {
         return Err(BenchError::Plan("there must be at least one grant and one chain".into()));
     }
     if plan.mode == Mode::Refresh && plan.chains as u64 > plan.grants {
-        return Err(BenchError::Plan(format!("{} chains need as many grants, and there are {}", plan.chains, plan.grants)));
+        return Err(BenchError::Plan(format!(
+            "{} chains need as many grants, and there are {}",
+            plan.chains, plan.grants
+        )));
     }
     if plan.nodes == 0 || plan.nodes > 1 && matches!(plan.store, StorePlace::Sqlite(_)) {
-        return Err(BenchError::Plan("a SQLite store is served by one node; name a postgres:// store for more".into()));
+        return Err(BenchError::Plan(
+            "a SQLite store is served by one node; name a postgres:// store for more".into(),
+        ));
     }
     let grants = Grants { count: plan.grants, now: Clock::live().now() };
     runtime()?.block_on(async {
@@ -35,8 +42,11 @@ pub(crate) fn make(plan: &Plan) -> Result<(Place, Grants), BenchError> {
             StorePlace::Postgres(address) => Place::with_database(address).await?,
         };
         let failed = |problem: String| BenchError::Store { name: plan.name.clone(), problem };
-        let filling =
-            Filling { grants: plan.grants, terms: move |n| grants.terms(n), counterfoil: move |n| (grants.id(n), grants.counterfoil(n)) };
+        let filling = Filling {
+            grants: plan.grants,
+            terms: move |n| grants.terms(n),
+            counterfoil: move |n| (grants.id(n), grants.counterfoil(n)),
+        };
         let options = options(&place)?;
         tokio::select! {
             filled = filling.fill(&options) => filled.map_err(|e| failed(e.to_string()))?,
@@ -89,8 +99,8 @@ pub(crate) fn runtime() -> Result<Runtime, BenchError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::grants::REDIRECT_URI;
+    use std::sync::Arc;
+
     use counterfoil_core::claim::Claim;
     use counterfoil_core::grant::{CodeBinding, Seal};
     use counterfoil_core::jws::Algorithm;
@@ -98,7 +108,9 @@ mod tests {
     use counterfoil_core::slip::Slip;
     use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
     use counterfoil_store::{NewGrant, Redeem, Redeemed, Store, SweepTime};
-    use std::sync::Arc;
+
+    use super::*;
+    use crate::grants::REDIRECT_URI;
 
     /// What a living grant may take on disk: terms, counterfoil and index.
     const BYTES: u64 = 400;
@@ -111,30 +123,62 @@ mod tests {
     async fn redeem(store: &Store, grants: Grants, n: u64, number: u64, seal: Seal) -> Redeemed {
         let terms = Arc::new(grants.terms(n));
         let counterfoil = grants.counterfoil(n);
-        let slip = Slip { key: counterfoil.slip_key, grant: terms.grant, number, issued_at: grants.now, seal };
+        let slip = Slip {
+            key: counterfoil.slip_key,
+            grant: terms.grant,
+            number,
+            issued_at: grants.now,
+            seal,
+        };
         let claim = Claim::from_bytes([0; Claim::LENGTH]);
-        let presented = Presented { slip, claim, now: grants.now, on_replay: OnReplay::Refuse, on_lost_answer: OnLostAnswer::Strict };
+        let presented = Presented {
+            slip,
+            claim,
+            now: grants.now,
+            on_replay: OnReplay::Refuse,
+            on_lost_answer: OnLostAnswer::Strict,
+        };
         let successor_expires_at = counterfoil.expires_at;
-        store.redeem(Redeem { presented, successor_expires_at, slip_key: counterfoil.slip_key, terms }).await.unwrap()
+        store
+            .redeem(Redeem {
+                presented,
+                successor_expires_at,
+                slip_key: counterfoil.slip_key,
+                terms,
+            })
+            .await
+            .unwrap()
     }
 
     #[test]
     fn tokens_of_a_filled_store_are_good_and_its_grants_are_small() {
         let store = StorePlace::Sqlite(std::env::temp_dir());
-        let plan =
-            Plan { name: "a".into(), mode: Mode::Refresh, alg: Algorithm::Es256, grants: COUNT, chains: 1, store, nodes: 1, cores: None };
+        let plan = Plan {
+            name: "a".into(),
+            mode: Mode::Refresh,
+            alg: Algorithm::Es256,
+            grants: COUNT,
+            chains: 1,
+            store,
+            nodes: 1,
+            cores: None,
+        };
         let (place, grants) = make(&plan).unwrap();
         assert!(bytes_of(&place) <= COUNT * BYTES, "{} bytes a grant", bytes_of(&place) / COUNT);
         runtime().unwrap().block_on(async {
             let store = Store::open(options(&place).unwrap()).await.unwrap();
             for n in grants.spread(20) {
                 assert_eq!(*store.terms(grants.id(n)).await.unwrap().unwrap(), grants.terms(n));
-                assert!(matches!(redeem(&store, grants, n, 1, grants.seal(n)).await, Redeemed::Torn(_)));
+                assert!(matches!(
+                    redeem(&store, grants, n, 1, grants.seal(n)).await,
+                    Redeemed::Torn(_)
+                ));
             }
         });
     }
 
-    /// Not as they are filled in, but as they come one by one, in no order of customers, each with a code that is redeemed.
+    /// Not as they are filled in, but as they come one by one, in no order of customers, each with
+    /// a code that is redeemed.
     #[test]
     fn a_grant_that_came_by_itself_is_small() {
         let grants = Grants { count: COUNT, now: Clock::live().now() };
@@ -152,7 +196,13 @@ mod tests {
                         challenge: Some(Challenge::from_bytes(challenge)),
                         nonce: Some(format!("{n:022x}")),
                     };
-                    NewGrant { terms: grants.terms(*n), code, seal: row.seal, code_expires_at: row.expires_at, slip_key: row.slip_key }
+                    NewGrant {
+                        terms: grants.terms(*n),
+                        code,
+                        seal: row.seal,
+                        code_expires_at: row.expires_at,
+                        slip_key: row.slip_key,
+                    }
                 };
                 let made: Vec<_> = batch.iter().map(|n| store.create_grant(new(n))).collect();
                 for made in made {

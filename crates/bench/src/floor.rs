@@ -1,8 +1,10 @@
-//! The floor: a bare server that does what a request can't do without, on the same store, and nothing else. What it reaches is what the
-//! machine allows, so that a share of it means the same on every machine.
+//! The floor: a bare server that does what a request can't do without, on the same store, and
+//! nothing else. What it reaches is what the machine allows, so that a share of it means the same
+//! on every machine.
 //!
-//! It checks no client, no MAC and no terms; it has no bounds, no log and no metrics. What it has in common with the server: the HTTP
-//! library, the tables and how they are written and read, and what signs.
+//! It checks no client, no MAC and no terms; it has no bounds, no log and no metrics. What it has
+//! in common with the server: the HTTP library, the tables and how they are written and read, and
+//! what signs.
 
 mod answer;
 mod bearer;
@@ -14,6 +16,11 @@ mod sqlite;
 
 pub use serve::{Options, serve};
 
+use std::ffi::OsString;
+use std::path::Path;
+
+use counterfoil_core::jws::{self, SigningKey};
+
 use crate::child;
 use crate::contender::{Asks, Client, ClientAuth, Contender};
 use crate::error::BenchError;
@@ -21,15 +28,16 @@ use crate::filled;
 use crate::grants::CLIENT;
 use crate::plan::{Mode, Plan};
 use crate::tokens;
-use counterfoil_core::jws::{self, SigningKey};
-use std::ffi::OsString;
-use std::path::Path;
 
 /// The modes, as the command has them.
-pub const MODES: [(&str, Mode); 3] =
-    [("refresh", Mode::Refresh), ("bearer", Mode::Bearer { first_sight: false }), ("first-sight", Mode::Bearer { first_sight: true })];
+pub const MODES: [(&str, Mode); 3] = [
+    ("refresh", Mode::Refresh),
+    ("bearer", Mode::Bearer { first_sight: false }),
+    ("first-sight", Mode::Bearer { first_sight: true }),
+];
 
-/// Makes a store as `plan` says, and starts bare servers on it, as many as there are nodes: `binary` with `bench floor`. Blocks; not to be called within a runtime.
+/// Makes a store as `plan` says, and starts bare servers on it, as many as there are nodes:
+/// `binary` with `bench floor`. Blocks; not to be called within a runtime.
 ///
 /// # Errors
 /// [`BenchError`].
@@ -39,12 +47,17 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
     let pkcs8 = jws::generate(plan.alg).map_err(|e| BenchError::System(e.to_string()))?;
     let key_file = place.directory().join("floor.key");
     std::fs::write(&key_file, &*pkcs8).map_err(BenchError::file(&key_file))?;
-    let key = SigningKey::from_pkcs8(plan.alg, &pkcs8).map_err(|e| BenchError::System(e.to_string()))?;
+    let key =
+        SigningKey::from_pkcs8(plan.alg, &pkcs8).map_err(|e| BenchError::System(e.to_string()))?;
     let asks = match plan.mode {
         Mode::Refresh => {
             let tokens = tokens::refresh_tokens(grants, plan.chains, &tokens::nobodys_keys())?;
             // As many bytes as the server is sent.
-            let client = Client { id: CLIENT.into(), secret: Some(tokens::client_secret()), auth: ClientAuth::Post };
+            let client = Client {
+                id: CLIENT.into(),
+                secret: Some(tokens::client_secret()),
+                auth: ClientAuth::Post,
+            };
             Asks::Refresh { client, tokens }
         }
         Mode::Bearer { first_sight } => {
@@ -57,7 +70,8 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
             Asks::Bearer { tokens }
         }
     };
-    let mode = MODES.iter().find(|(_, mode)| *mode == plan.mode).map_or("refresh", |(name, _)| name);
+    let mode =
+        MODES.iter().find(|(_, mode)| *mode == plan.mode).map_or("refresh", |(name, _)| name);
     let arguments: [OsString; 10] = [
         "bench".into(),
         "floor".into(),
@@ -73,7 +87,8 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
     let path = if plan.mode == Mode::Refresh { "/token" } else { "/accounts" };
     let (mut urls, mut held) = (Vec::new(), Vec::new());
     for _ in 0..plan.nodes {
-        let started = child::start(&plan.name, binary, &arguments, plan.cores.as_deref(), place.directory())?;
+        let started =
+            child::start(&plan.name, binary, &arguments, plan.cores.as_deref(), place.directory())?;
         urls.push(format!("http://{}{path}", started.address));
         held.push(started.process);
     }

@@ -1,5 +1,5 @@
-//! The grants of a store that is measured: each follows from its number alone, so that a token of any of them can be made without
-//! reading the store.
+//! The grants of a store that is measured: each follows from its number alone, so that a token of
+//! any of them can be made without reading the store.
 
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::{DAY, Timestamp};
@@ -35,9 +35,13 @@ pub(crate) struct Grants {
 impl Grants {
     /// When the `n`-th was given, and what tells it from others of that second.
     fn given(self, n: u64) -> (Timestamp, u32) {
-        let ticks = u128::from(n) * (u128::from(AGE.unsigned_abs()) << 30) / u128::from(self.count.max(1));
+        let ticks =
+            u128::from(n) * (u128::from(AGE.unsigned_abs()) << 30) / u128::from(self.count.max(1));
         // Within a month in seconds and 30 bits: neither is cut off.
-        let (second, part) = (i64::try_from(ticks >> 30).unwrap_or(AGE), u32::try_from(ticks & ((1 << 30) - 1)).unwrap_or(0));
+        let (second, part) = (
+            i64::try_from(ticks >> 30).unwrap_or(AGE),
+            u32::try_from(ticks & ((1 << 30) - 1)).unwrap_or(0),
+        );
         (self.now.plus(second - AGE), part)
     }
 
@@ -54,12 +58,17 @@ impl Grants {
 
     /// The customer of the `n`-th. They come in no order, as they do.
     pub(crate) fn customer(self, n: u64) -> CustomerId {
-        CustomerId { provider: PROVIDER.into(), customer: format!("customer-{:010x}", mixed(n) >> 24) }
+        CustomerId {
+            provider: PROVIDER.into(),
+            customer: format!("customer-{:010x}", mixed(n) >> 24),
+        }
     }
 
     /// The ids of the accounts of the `n`-th.
     pub(crate) fn accounts(self, n: u64) -> Vec<String> {
-        (0..ACCOUNTS).map(|account| format!("{:012x}", mixed(n * ACCOUNTS + account) >> 16)).collect()
+        (0..ACCOUNTS)
+            .map(|account| format!("{:012x}", mixed(n * ACCOUNTS + account) >> 16))
+            .collect()
     }
 
     /// What the `n`-th customer allowed.
@@ -71,7 +80,8 @@ impl Grants {
             customer: self.customer(n),
             name: "Ada Lovelace".into(),
             scopes: Scopes::ALL,
-            clusters: DataClusters::from_names(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"]).unwrap_or_default(),
+            clusters: DataClusters::from_names(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"])
+                .unwrap_or_default(),
             accounts: self.accounts(n),
             lookback_days: None,
             created_at,
@@ -84,7 +94,8 @@ impl Grants {
         }
     }
 
-    /// Where the `n`-th stands: its code was redeemed, and its first refresh token is the next slip.
+    /// Where the `n`-th stands: its code was redeemed, and its first refresh token is the next
+    /// slip.
     pub(crate) fn counterfoil(self, n: u64) -> Counterfoil {
         let (redeemed_at, _) = self.given(n);
         let mut claim = [0; Claim::LENGTH];
@@ -102,18 +113,24 @@ impl Grants {
         }
     }
 
-    /// The numbers of `many` of them, each another while there are as many, spread over all in no order.
+    /// The numbers of `many` of them, each another while there are as many, spread over all in no
+    /// order.
     pub(crate) fn spread(self, many: usize) -> impl Iterator<Item = u64> {
         let count = self.count.max(1);
-        // Steps of a number that has no divisor in common with the count come to each once before they come to any again.
+        // Steps of a number that has no divisor in common with the count come to each once before
+        // they come to any again.
         let golden = u64::try_from(u128::from(count) * 618_034 / 1_000_000).unwrap_or(0);
         let step = (golden.max(1)..).find(|step| common_divisor(*step, count) == 1).unwrap_or(1);
-        (0..many as u64).map(move |n| u64::try_from(u128::from(n) * u128::from(step) % u128::from(count)).unwrap_or(0))
+        (0..many as u64).map(move |n| {
+            u64::try_from(u128::from(n) * u128::from(step) % u128::from(count)).unwrap_or(0)
+        })
     }
 
-    /// The numbers of the grants of `many` bearer tokens. Further ones are again of those: each has a customer in the directory.
+    /// The numbers of the grants of `many` bearer tokens. Further ones are again of those: each has
+    /// a customer in the directory.
     pub(crate) fn bearers(self, many: usize) -> impl Iterator<Item = u64> {
-        let different = many.min(usize::try_from(self.count).unwrap_or(usize::MAX)).min(MOST_BEARERS);
+        let different =
+            many.min(usize::try_from(self.count).unwrap_or(usize::MAX)).min(MOST_BEARERS);
         let numbers: Vec<u64> = self.spread(different).collect();
         (0..many).map(move |n| numbers[n % different])
     }
@@ -136,14 +153,16 @@ fn mixed(n: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[test]
     fn ids_go_up_however_many_there_are() {
         for count in [1, 10, 1_000_000, 100_000_000] {
             let grants = Grants { count, now: Timestamp::from_unix(1_790_000_000) };
-            let ids: Vec<_> = (0..count.min(2000)).map(|n| grants.id(n)).chain([grants.id(count - 1)]).collect();
+            let ids: Vec<_> =
+                (0..count.min(2000)).map(|n| grants.id(n)).chain([grants.id(count - 1)]).collect();
             assert!(ids[..ids.len() - 1].is_sorted_by(|a, b| a < b), "{count}");
             assert!(ids[0] <= ids[ids.len() - 1]);
             assert!(grants.terms(count - 1).created_at <= grants.now);

@@ -1,5 +1,5 @@
-//! Measures token servers side by side on the same cores: a load generator that drives any OAuth server, the floor that the machine sets,
-//! and what came out as table, JSON and plot.
+//! Measures token servers side by side on the same cores: a load generator that drives any OAuth
+//! server, the floor that the machine sets, and what came out as table, JSON and plot.
 
 mod child;
 mod contender;

@@ -5,18 +5,20 @@ mod asking;
 mod connection;
 mod target;
 
-use crate::measured::{Latencies, Round, micros};
-use crate::process::Tree;
-use crate::{Asks, BenchError, Contender};
-use asking::Asking;
-use connection::Connection;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
-use target::Target;
+
 use tokio::task::JoinSet;
+
+use crate::measured::{Latencies, Round, micros};
+use crate::process::Tree;
+use crate::{Asks, BenchError, Contender};
+use asking::Asking;
+use connection::Connection;
+use target::Target;
 
 /// How long the last answers may take once the measured time is over.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,13 +74,15 @@ struct Seen {
 }
 
 impl Queues {
-    /// Takes a contender's tokens and spreads them evenly over connections, or over fewer where there are not as many tokens.
+    /// Takes a contender's tokens and spreads them evenly over connections, or over fewer where
+    /// there are not as many tokens.
     pub(crate) fn of(asks: &mut Asks, load: &Load) -> Self {
         let (Asks::Refresh { tokens, .. } | Asks::Bearer { tokens }) = asks;
         let mut tokens = std::mem::take(tokens);
         // A bearer token that takes turns may be on many connections at once.
         if matches!(asks, Asks::Bearer { .. }) && !load.once {
-            tokens = tokens.iter().cycle().take(tokens.len().max(load.connections)).cloned().collect();
+            tokens =
+                tokens.iter().cycle().take(tokens.len().max(load.connections)).cloned().collect();
         }
         let mut queues = vec![VecDeque::new(); load.connections.min(tokens.len())];
         for (number, token) in tokens.into_iter().enumerate() {
@@ -98,7 +102,11 @@ impl Queues {
 ///
 /// # Errors
 /// It accepts no connections, all its chains ended with errors, or its tokens are all sent.
-pub(crate) async fn load(contender: &Contender, queues: &mut Queues, load: &Load) -> Result<Round, BenchError> {
+pub(crate) async fn load(
+    contender: &Contender,
+    queues: &mut Queues,
+    load: &Load,
+) -> Result<Round, BenchError> {
     let wrong = |problem: String| BenchError::Answers { name: contender.name.clone(), problem };
     let mut targets = Vec::with_capacity(contender.urls.len());
     for url in &contender.urls {
@@ -109,11 +117,14 @@ pub(crate) async fn load(contender: &Contender, queues: &mut Queues, load: &Load
     let mut opened = Vec::with_capacity(queues.0.len());
     for target in targets.iter().cycle().take(queues.0.len()) {
         let connection = Connection::open(&target.1).await;
-        opened.push(connection.map_err(|error| wrong(format!("{} accepts no connection: {error}", target.1.authority)))?);
+        opened.push(connection.map_err(|error| {
+            wrong(format!("{} accepts no connection: {error}", target.1.authority))
+        })?);
     }
     let mut connections = JoinSet::new();
     for (number, (connection, queue)) in opened.into_iter().zip(&mut queues.0).enumerate() {
-        let (target, phase, mut queue) = (targets[number % targets.len()].clone(), phase.clone(), std::mem::take(queue));
+        let (target, phase, mut queue) =
+            (targets[number % targets.len()].clone(), phase.clone(), std::mem::take(queue));
         connections.spawn(async move {
             let seen = keep_asking(&target, connection, &mut queue, &phase).await;
             (number, queue, seen)
@@ -121,8 +132,14 @@ pub(crate) async fn load(contender: &Contender, queues: &mut Queues, load: &Load
     }
 
     tokio::time::sleep(load.warm_up).await;
-    let failed = |error| BenchError::System(format!("the processes of {} can't be watched: {error}", contender.name));
-    let watched = if contender.pids.is_empty() { None } else { Some(Tree::of(&contender.pids).map_err(failed)?) };
+    let failed = |error| {
+        BenchError::System(format!("the processes of {} can't be watched: {error}", contender.name))
+    };
+    let watched = if contender.pids.is_empty() {
+        None
+    } else {
+        Some(Tree::of(&contender.pids).map_err(failed)?)
+    };
     let own = Tree::own().map_err(failed)?;
     let cpu = || (watched.as_ref().map(Tree::cpu), own.cpu());
     let (before, began) = (cpu(), Instant::now());
@@ -135,13 +152,20 @@ pub(crate) async fn load(contender: &Contender, queues: &mut Queues, load: &Load
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !connections.is_empty() {
         let ended = tokio::time::timeout_at(deadline, connections.join_next()).await;
-        let Ok(Some(ended)) = ended else { return Err(wrong(format!("an answer takes longer than {} seconds", PATIENCE.as_secs()))) };
+        let Ok(Some(ended)) = ended else {
+            return Err(wrong(format!(
+                "an answer takes longer than {} seconds",
+                PATIENCE.as_secs()
+            )));
+        };
         let (number, queue, seen) = ended.map_err(|error| BenchError::System(error.to_string()))?;
         queues.0[number] = queue;
         all.add(seen);
     }
     match &all.first_error {
-        Some(error) if all.latencies.is_empty() || (!load.once && queues.tokens().next().is_none()) => {
+        Some(error)
+            if all.latencies.is_empty() || (!load.once && queues.tokens().next().is_none()) =>
+        {
             return Err(wrong(format!("its chains ended with errors, such as {error}")));
         }
         _ => {}
@@ -179,7 +203,12 @@ pub(crate) async fn load(contender: &Contender, queues: &mut Queues, load: &Load
 }
 
 /// Asks with one token of the queue after the other until the time is over or there are none.
-async fn keep_asking(target: &(Asking, Target), connection: Connection, queue: &mut VecDeque<String>, phase: &Phase) -> Seen {
+async fn keep_asking(
+    target: &(Asking, Target),
+    connection: Connection,
+    queue: &mut VecDeque<String>,
+    phase: &Phase,
+) -> Seen {
     let (asking, target) = target;
     let mut connection = Some(connection);
     let mut request = Vec::new();

@@ -1,8 +1,9 @@
 //! The machine that something was measured on.
 
-use serde::Serialize;
 use std::fs;
 use std::path::Path;
+
+use serde::Serialize;
 
 /// The machine that something was measured on, as far as it says.
 #[derive(Clone, Debug, Serialize)]
@@ -13,7 +14,8 @@ pub struct Machine {
     pub cores: usize,
     /// The kernel's version.
     pub kernel: String,
-    /// What kind of file system SQLite stores were made on, such as `ext4`; none where there were none.
+    /// What kind of file system SQLite stores were made on, such as `ext4`; none where there were
+    /// none.
     pub file_system: Option<String>,
 }
 
@@ -23,8 +25,10 @@ impl Machine {
         let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         // Those of the machine, and not those that this process keeps to.
         let cores = processor.lines().filter(|line| line.starts_with("processor")).count();
-        let processor =
-            processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name.to_owned());
+        let processor = processor
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map(|(_, name)| name.to_owned());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
             processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
@@ -35,7 +39,8 @@ impl Machine {
     }
 }
 
-/// The type of the file system that a directory is on: that of the mount with the longest path above it.
+/// The type of the file system that a directory is on: that of the mount with the longest path
+/// above it.
 fn file_system(directory: &Path) -> Option<String> {
     let directory = directory.canonicalize().ok()?;
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
@@ -55,7 +60,12 @@ mod tests {
     fn this_machine() {
         let machine = Machine::this(Some(Path::new("/proc/self")));
         assert_eq!(machine.file_system.as_deref(), Some("proc"));
-        assert!(machine.cores > 0 && !machine.processor.is_empty() && machine.kernel.len() > "Linux ".len(), "{machine:?}");
+        assert!(
+            machine.cores > 0
+                && !machine.processor.is_empty()
+                && machine.kernel.len() > "Linux ".len(),
+            "{machine:?}"
+        );
         assert_eq!(Machine::this(None).file_system, None);
     }
 }

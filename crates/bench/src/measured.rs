@@ -1,7 +1,8 @@
 //! What was measured, as figures.
 
-use serde::Serialize;
 use std::time::Duration;
+
+use serde::Serialize;
 
 /// What came of loading one contender once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,7 +79,11 @@ impl Spread {
         figures.sort_unstable_by(f64::total_cmp);
         let (&least, &greatest) = (figures.first()?, figures.last()?);
         let middle = figures.len() / 2;
-        let median = if figures.len().is_multiple_of(2) { (figures[middle - 1] + figures[middle]) / 2.0 } else { figures[middle] };
+        let median = if figures.len().is_multiple_of(2) {
+            (figures[middle - 1] + figures[middle]) / 2.0
+        } else {
+            figures[middle]
+        };
         Some(Self { median, least, greatest })
     }
 }
@@ -91,7 +96,10 @@ mod tests {
     fn percentiles() {
         let latencies = Latencies::new((1..=1000).rev().map(|n| n * 1000).collect());
         let at = |share| latencies.percentile(share);
-        assert_eq!((at(0.5), at(0.9), at(0.99), at(0.999), at(1.0)), (500.0, 900.0, 990.0, 999.0, 1000.0));
+        assert_eq!(
+            (at(0.5), at(0.9), at(0.99), at(0.999), at(1.0)),
+            (500.0, 900.0, 990.0, 999.0, 1000.0)
+        );
         let one = Latencies::new(vec![1500]);
         assert_eq!((one.percentile(0.5), one.percentile(1.0)), (1.5, 1.5));
         let three = Latencies::new(vec![3000, 1000, 2000]);
@@ -103,8 +111,14 @@ mod tests {
     #[test]
     fn medians() {
         let spread = |figures: &[f64]| Spread::of(figures.iter().copied());
-        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, greatest: 3.0 }));
-        assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), Some(Spread { median: 2.5, least: 1.0, greatest: 4.0 }));
+        assert_eq!(
+            spread(&[3.0, 1.0, 2.0]),
+            Some(Spread { median: 2.0, least: 1.0, greatest: 3.0 })
+        );
+        assert_eq!(
+            spread(&[4.0, 1.0, 2.0, 3.0]),
+            Some(Spread { median: 2.5, least: 1.0, greatest: 4.0 })
+        );
         assert_eq!(spread(&[7.0]), Some(Spread { median: 7.0, least: 7.0, greatest: 7.0 }));
         assert_eq!(spread(&[]), None);
     }

@@ -1,5 +1,15 @@
 //! Counterfoil itself, as it is served: `counterfoil serve` on a store that was filled for it.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use counterfoil_core::client::{ClientSettings, SecretDigest};
+use counterfoil_core::login::Case;
+use counterfoil_core::secret::Secret;
+use counterfoil_server::keys::{Keys, Ring};
+use counterfoil_store::{Store, hide_schema_2, keep_to_level_1};
+
 use crate::child::{self, Started};
 use crate::contender::{Asks, Client, ClientAuth, Contender};
 use crate::directory;
@@ -9,14 +19,6 @@ use crate::grants::{CLIENT, Grants, MOST_BEARERS, PROVIDER, REDIRECT_URI};
 use crate::place::Place;
 use crate::plan::{Mode, Plan};
 use crate::tokens::{self, ISSUER};
-use counterfoil_core::client::{ClientSettings, SecretDigest};
-use counterfoil_core::login::Case;
-use counterfoil_core::secret::Secret;
-use counterfoil_server::keys::{Keys, Ring};
-use counterfoil_store::{Store, hide_schema_2, keep_to_level_1};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Customers that are added at once.
 const AT_ONCE: usize = 1_000;
@@ -39,7 +41,8 @@ pub(crate) struct Furnished {
     store: String,
 }
 
-/// Makes a store as `plan` says, with keys and a client, and starts `binary serve` on it. Blocks; not to be called within a runtime.
+/// Makes a store as `plan` says, with keys and a client, and starts `binary serve` on it. Blocks;
+/// not to be called within a runtime.
 ///
 /// # Errors
 /// [`BenchError`].
@@ -72,12 +75,17 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
 const KNOWS_THE_FIRST_SCHEMA: &str = "knows schemas up to 1";
 
 impl Furnished {
-    /// Makes a store that `binary` can use, also where that is of a version before the second schema, and starts the first node on it.
+    /// Makes a store that `binary` can use, also where that is of a version before the second
+    /// schema, and starts the first node on it.
     fn for_binary(binary: &Path, plan: &Plan) -> Result<(Self, Started), BenchError> {
         let furnished = Self::new(plan, Schema::Newest)?;
         let furnished = match furnished.start(binary, plan, 0) {
             Ok(started) => return Ok((furnished, started)),
-            Err(BenchError::NotReady { problem, .. }) if problem.contains(KNOWS_THE_FIRST_SCHEMA) => Self::new(plan, Schema::First)?,
+            Err(BenchError::NotReady { problem, .. })
+                if problem.contains(KNOWS_THE_FIRST_SCHEMA) =>
+            {
+                Self::new(plan, Schema::First)?
+            }
             Err(error) => return Err(error),
         };
         let started = furnished.start(binary, plan, 0)?;
@@ -93,7 +101,9 @@ impl Furnished {
         let store = filled::describe(&place, plan.grants);
         let failed = |problem: String| BenchError::Store { name: plan.name.clone(), problem };
         let secret = tokens::client_secret();
-        let ring = filled::runtime()?.block_on(furnish(&place, plan, grants, &secret, schema)).map_err(failed)?;
+        let ring = filled::runtime()?
+            .block_on(furnish(&place, plan, grants, &secret, schema))
+            .map_err(failed)?;
         let asks = match plan.mode {
             Mode::Refresh => Asks::Refresh {
                 client: Client { id: CLIENT.into(), secret: Some(secret), auth: ClientAuth::Post },
@@ -101,7 +111,8 @@ impl Furnished {
             },
             Mode::Bearer { .. } => {
                 let key = ring.signing_key(plan.alg, grants.now);
-                let key = key.ok_or_else(|| BenchError::System(format!("there is no {} key", plan.alg)))?;
+                let key =
+                    key.ok_or_else(|| BenchError::System(format!("there is no {} key", plan.alg)))?;
                 Asks::Bearer { tokens: tokens::id_tokens(grants, plan.chains, key)? }
             }
         };
@@ -112,22 +123,42 @@ impl Furnished {
     ///
     /// # Errors
     /// [`BenchError`].
-    pub(crate) fn start(&self, binary: &Path, plan: &Plan, node: usize) -> Result<Started, BenchError> {
-        let arguments: [OsString; 3] = ["serve".into(), "--config".into(), configuration(&self.place, node)?.into()];
+    pub(crate) fn start(
+        &self,
+        binary: &Path,
+        plan: &Plan,
+        node: usize,
+    ) -> Result<Started, BenchError> {
+        let arguments: [OsString; 3] =
+            ["serve".into(), "--config".into(), configuration(&self.place, node)?.into()];
         child::start(&plan.name, binary, &arguments, plan.cores.as_deref(), self.place.directory())
     }
 
     /// The bodies of requests, each the first refresh of a chain.
     pub(crate) fn refreshes(&self) -> Vec<String> {
-        let Asks::Refresh { client, tokens } = &self.asks else { return Vec::new() };
+        let Asks::Refresh { client, tokens } = &self.asks else {
+            return Vec::new();
+        };
         let secret = client.secret.as_deref().unwrap_or_default();
-        let body = |token| format!("grant_type=refresh_token&refresh_token={token}&client_id={}&client_secret={secret}", client.id);
+        let body = |token| {
+            format!(
+                "grant_type=refresh_token&refresh_token={token}&client_id={}&client_secret={secret}",
+                client.id
+            )
+        };
         tokens.iter().map(body).collect()
     }
 }
 
-/// Makes keys, the client and, where accounts are asked for, the customers that have some. Gives the keys.
-async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str, schema: Schema) -> Result<Arc<Ring>, String> {
+/// Makes keys, the client and, where accounts are asked for, the customers that have some. Gives
+/// the keys.
+async fn furnish(
+    place: &Place,
+    plan: &Plan,
+    grants: Grants,
+    secret: &str,
+    schema: Schema,
+) -> Result<Arc<Ring>, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let options = filled::options(place).map_err(|e| words(&e))?;
     if schema == Schema::First {
@@ -144,11 +175,17 @@ async fn furnish(place: &Place, plan: &Plan, grants: Grants, secret: &str, schem
     settings.redirect_uris = vec![REDIRECT_URI.into()];
     settings.id_token_signed_response_alg = plan.alg;
     let digest = SecretDigest::of(&Secret::new(secret), &ring.pepper);
-    store.add_client(CLIENT.into(), settings, Some(digest), grants.now).await.map_err(|e| words(&e))?;
+    store
+        .add_client(CLIENT.into(), settings, Some(digest), grants.now)
+        .await
+        .map_err(|e| words(&e))?;
     if plan.mode != Mode::Refresh {
         let numbers: Vec<u64> = grants.bearers(plan.chains.min(MOST_BEARERS)).collect();
         for numbers in numbers.chunks(AT_ONCE) {
-            let adding: Vec<_> = numbers.iter().map(|n| store.add_customer(directory::customer(grants, *n), Case::Matters)).collect();
+            let adding: Vec<_> = numbers
+                .iter()
+                .map(|n| store.add_customer(directory::customer(grants, *n), Case::Matters))
+                .collect();
             for added in adding {
                 added.await.map_err(|e| words(&e))?;
             }

@@ -1,15 +1,17 @@
 //! What a refresh on one connection can't do without, each measured alone.
 
-use crate::contender::Contender;
-use crate::error::BenchError;
-use counterfoil_core::jws::{self, Algorithm, SigningKey};
-use serde::Serialize;
 use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use counterfoil_core::jws::{self, Algorithm, SigningKey};
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
+
+use crate::contender::Contender;
+use crate::error::BenchError;
 
 /// How often each is measured; the median counts.
 const TIMES: usize = 2_000;
@@ -21,7 +23,8 @@ const LONGEST: usize = 4096;
 /// Medians, in microseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Parts {
-    /// An `fdatasync` of 4 KiB that were written over others of a file in the directory of the stores, as SQLite's log does most of the time.
+    /// An `fdatasync` of 4 KiB that were written over others of a file in the directory of the
+    /// stores, as SQLite's log does most of the time.
     pub fdatasync_us: f64,
     /// A signature over the claims of an ID token.
     pub signature_us: f64,
@@ -30,11 +33,16 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Measures them: in `directory`, with `alg`, and at the bare server `floor`. To be called where nothing else runs.
+    /// Measures them: in `directory`, with `alg`, and at the bare server `floor`. To be called
+    /// where nothing else runs.
     ///
     /// # Errors
     /// [`BenchError`].
-    pub async fn measure(directory: &Path, alg: Algorithm, floor: &Contender) -> Result<Self, BenchError> {
+    pub async fn measure(
+        directory: &Path,
+        alg: Algorithm,
+        floor: &Contender,
+    ) -> Result<Self, BenchError> {
         Ok(Self {
             fdatasync_us: fdatasync(directory).map_err(BenchError::file(directory))?,
             signature_us: signature(alg)?,
@@ -81,7 +89,10 @@ fn signature(alg: Algorithm) -> Result<f64, BenchError> {
 async fn exchange(floor: &Contender) -> Result<f64, BenchError> {
     let wrong = |problem: String| BenchError::Answers { name: floor.name.clone(), problem };
     let url = floor.urls.first().and_then(|url| Url::parse(url).ok());
-    let authority = url.as_ref().map(|url| url.authority().to_owned()).ok_or_else(|| wrong("it has no URL".into()))?;
+    let authority = url
+        .as_ref()
+        .map(|url| url.authority().to_owned())
+        .ok_or_else(|| wrong("it has no URL".into()))?;
     let request = format!("GET /bare HTTP/1.1\r\nhost: {authority}\r\n\r\n");
     let mut times = Vec::with_capacity(TIMES);
     let exchanging = async {

@@ -1,8 +1,5 @@
 //! Peers: servers of others, which a command starts and then says where they are.
 
-use crate::{Asks, BenchError, Client, ClientAuth, Contender, End, Held, Place};
-use counterfoil_core::jws::Algorithm;
-use serde::Deserialize;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -10,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
+
+use counterfoil_core::jws::Algorithm;
+use serde::Deserialize;
+
+use crate::{Asks, BenchError, Client, ClientAuth, Contender, End, Held, Place};
 
 /// How long a peer may take to make its grants and start.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -32,12 +34,19 @@ struct Ready {
     pids: Vec<u32>,
 }
 
-/// Runs `command` with a shell, on `cores` where there are some, and waits until it says that its server is ready. It is told what to do by
-/// `BENCH_ALG`, `BENCH_CHAINS`, `BENCH_PORT` and `BENCH_DIR`, a directory in `parent` that goes when it does.
+/// Runs `command` with a shell, on `cores` where there are some, and waits until it says that its
+/// server is ready. It is told what to do by `BENCH_ALG`, `BENCH_CHAINS`, `BENCH_PORT` and
+/// `BENCH_DIR`, a directory in `parent` that goes when it does.
 ///
 /// # Errors
 /// It can't be started, or does not get ready.
-pub(crate) fn start(command: &str, alg: Algorithm, chains: usize, cores: Option<&str>, parent: &Path) -> Result<Contender, BenchError> {
+pub(crate) fn start(
+    command: &str,
+    alg: Algorithm,
+    chains: usize,
+    cores: Option<&str>,
+    parent: &Path,
+) -> Result<Contender, BenchError> {
     let place = Place::new(parent)?;
     let log = place.directory().join("stderr.log");
     let mut shell = match cores {
@@ -48,16 +57,26 @@ pub(crate) fn start(command: &str, alg: Algorithm, chains: usize, cores: Option<
         }
         None => Command::new("sh"),
     };
-    shell.args(["-c", command]).env("BENCH_ALG", alg.name()).env("BENCH_CHAINS", chains.to_string());
+    shell
+        .args(["-c", command])
+        .env("BENCH_ALG", alg.name())
+        .env("BENCH_CHAINS", chains.to_string());
     shell.env("BENCH_PORT", free_port()?.to_string()).env("BENCH_DIR", place.directory());
-    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log).map_err(BenchError::file(&log))?);
-    let child = shell.spawn().map_err(|error| BenchError::Start { program: command.to_owned(), error })?;
+    shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log).map_err(BenchError::file(&log))?);
+    let child =
+        shell.spawn().map_err(|error| BenchError::Start { program: command.to_owned(), error })?;
     let mut held = Held(child, End::Asked);
 
     let not_ready = |problem: &str| {
         let said = fs::read_to_string(&log).unwrap_or_default();
         let from = said.trim_end().char_indices().rev().nth(SHOWN - 1).map_or(0, |(at, _)| at);
-        BenchError::NotReady { name: command.to_owned(), problem: format!("{problem}\n{}", said[from..].trim()).trim_end().to_owned() }
+        BenchError::NotReady {
+            name: command.to_owned(),
+            problem: format!("{problem}\n{}", said[from..].trim()).trim_end().to_owned(),
+        }
     };
     let (found, finding) = sync_channel(1);
     let stdout = held.0.stdout.take();
@@ -71,16 +90,22 @@ pub(crate) fn start(command: &str, alg: Algorithm, chains: usize, cores: Option<
         Some(())
     });
     let line = finding.recv_timeout(PATIENCE).map_err(|error| match error {
-        RecvTimeoutError::Timeout => not_ready(&format!("it says nothing after {} minutes", PATIENCE.as_secs() / 60)),
+        RecvTimeoutError::Timeout => {
+            not_ready(&format!("it says nothing after {} minutes", PATIENCE.as_secs() / 60))
+        }
         RecvTimeoutError::Disconnected => not_ready("it ended"),
     })?;
-    let ready: Ready = serde_json::from_str(&line).map_err(|error| not_ready(&format!("what it says can't be used: {error}: {line}")))?;
+    let ready: Ready = serde_json::from_str(&line)
+        .map_err(|error| not_ready(&format!("what it says can't be used: {error}: {line}")))?;
     let tokens = read_tokens(&ready.refresh_tokens)?;
     Ok(Contender {
         name: ready.name,
         note: ready.note,
         urls: vec![ready.token_endpoint],
-        asks: Asks::Refresh { client: Client { id: ready.client_id, secret: ready.client_secret, auth: ready.auth }, tokens },
+        asks: Asks::Refresh {
+            client: Client { id: ready.client_id, secret: ready.client_secret, auth: ready.auth },
+            tokens,
+        },
         pids: if ready.pids.is_empty() { vec![held.0.id()] } else { ready.pids },
         held: vec![held],
         place: Some(place),
@@ -93,14 +118,21 @@ pub(crate) fn start(command: &str, alg: Algorithm, chains: usize, cores: Option<
 /// There are none.
 pub fn read_tokens(path: &Path) -> Result<Vec<String>, BenchError> {
     let text = fs::read_to_string(path).map_err(BenchError::file(path))?;
-    let tokens: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    if tokens.is_empty() { Err(BenchError::Plan(format!("{} holds no tokens; write one a line", path.display()))) } else { Ok(tokens) }
+    let tokens: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if tokens.is_empty() {
+        Err(BenchError::Plan(format!("{} holds no tokens; write one a line", path.display())))
+    } else {
+        Ok(tokens)
+    }
 }
 
 /// A port that nobody listens on at the moment.
 fn free_port() -> Result<u16, BenchError> {
     let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    bound.map(|address| address.port()).map_err(|error| BenchError::System(format!("there is no free port: {error}")))
+    bound
+        .map(|address| address.port())
+        .map_err(|error| BenchError::System(format!("there is no free port: {error}")))
 }
 
 #[cfg(test)]
@@ -121,8 +153,13 @@ mod tests {
         let url = url::Url::parse(&contender.urls[0]).unwrap();
         assert!(url.port().is_some() && url.path() == "/token", "{url}");
         assert_eq!(contender.pids, [contender.held[0].0.id()]);
-        let Asks::Refresh { client, tokens } = &contender.asks else { panic!("{:?}", contender.asks) };
-        assert_eq!((client.id.as_str(), client.secret.as_deref(), client.auth), ("c", None, ClientAuth::None));
+        let Asks::Refresh { client, tokens } = &contender.asks else {
+            panic!("{:?}", contender.asks)
+        };
+        assert_eq!(
+            (client.id.as_str(), client.secret.as_deref(), client.auth),
+            ("c", None, ClientAuth::None)
+        );
         assert_eq!(tokens, &["one", "two"]);
         let directory = contender.place.as_ref().unwrap().directory().to_owned();
         assert!(directory.is_dir());
@@ -133,8 +170,14 @@ mod tests {
     #[test]
     fn a_peer_that_does_not_get_ready() {
         let refused = |command| start(command).unwrap_err().to_string();
-        assert!(refused("echo no such grant >&2; exit 3").ends_with("did not get ready: it ended\nno such grant"));
+        assert!(
+            refused("echo no such grant >&2; exit 3")
+                .ends_with("did not get ready: it ended\nno such grant")
+        );
         let wrong = refused(r#"echo '{"name": "x"}'; read -r line"#);
-        assert!(wrong.contains("what it says can't be used: missing field `token_endpoint`"), "{wrong}");
+        assert!(
+            wrong.contains("what it says can't be used: missing field `token_endpoint`"),
+            "{wrong}"
+        );
     }
 }

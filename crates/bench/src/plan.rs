@@ -1,7 +1,8 @@
 //! What is to be measured.
 
-use counterfoil_core::jws::Algorithm;
 use std::path::PathBuf;
+
+use counterfoil_core::jws::Algorithm;
 
 /// What is to be measured, of each server that is started for it.
 #[derive(Clone, Debug)]
@@ -14,8 +15,8 @@ pub struct Plan {
     pub alg: Algorithm,
     /// Living grants in its store, at least one.
     pub grants: u64,
-    /// Tokens to begin with, at least one. Each refresh token is of another grant, so there must be as many; bearer tokens are of up to
-    /// 100,000 grants.
+    /// Tokens to begin with, at least one. Each refresh token is of another grant, so there must be
+    /// as many; bearer tokens are of up to 100,000 grants.
     pub chains: usize,
     /// Where its store is made.
     pub store: StorePlace,
@@ -42,6 +43,7 @@ pub enum Mode {
 pub enum StorePlace {
     /// In SQLite, in a directory of its own that is made in this one and removed again.
     Sqlite(PathBuf),
-    /// In a database of its own that is made on this server and dropped again: an address whose user may do that.
+    /// In a database of its own that is made on this server and dropped again: an address whose
+    /// user may do that.
     Postgres(String),
 }

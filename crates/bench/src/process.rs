@@ -1,11 +1,12 @@
 //! Processes: what they and their descendants use, where they may run, and how they end.
 
-use crate::End;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::End;
 
 /// What the kernel counts CPU time in for everybody on Linux (`USER_HZ`).
 const TICKS_A_SECOND: u64 = 100;
@@ -48,7 +49,12 @@ struct Stat {
 impl Stat {
     fn read(pid: u32) -> io::Result<Self> {
         let line = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        Self::parse(pid, &line).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, format!("/proc/{pid}/stat can't be read: {line}")))
+        Self::parse(pid, &line).ok_or_else(|| {
+            io::Error::new(
+                ErrorKind::InvalidData,
+                format!("/proc/{pid}/stat can't be read: {line}"),
+            )
+        })
     }
 
     /// The fields of proc_pid_stat(5), of which the second, a name in brackets, may hold anything.
@@ -58,7 +64,11 @@ impl Stat {
         // `fields` begins with the third.
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         let ticks = number(14)? + number(15)? + number(16)? + number(17)?;
-        Some(Self { process: Process { pid, started: number(22)? }, parent: number(4)?.try_into().ok()?, ticks })
+        Some(Self {
+            process: Process { pid, started: number(22)? },
+            parent: number(4)?.try_into().ok()?,
+            ticks,
+        })
     }
 }
 
@@ -70,13 +80,17 @@ impl Tree {
     pub(crate) fn of(pids: &[u32]) -> io::Result<Self> {
         let mut children: HashMap<u32, Vec<Process>> = HashMap::new();
         for entry in fs::read_dir("/proc")?.filter_map(Result::ok) {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             // It may have ended since it was listed.
             if let Ok(stat) = Stat::read(pid) {
                 children.entry(stat.parent).or_default().push(stat.process);
             }
         }
-        let missing = |pid, error| io::Error::new(ErrorKind::NotFound, format!("there is no process {pid}: {error}"));
+        let missing = |pid, error| {
+            io::Error::new(ErrorKind::NotFound, format!("there is no process {pid}: {error}"))
+        };
         let mut waiting = Vec::new();
         for &pid in pids {
             waiting.push(Stat::read(pid).map_err(|error| missing(pid, error))?.process);
@@ -99,7 +113,8 @@ impl Tree {
         Ok(Self(vec![Stat::read(std::process::id())?.process]))
     }
 
-    /// CPU time, user and system, since they began. Children that ended meanwhile count once their parent has waited for them.
+    /// CPU time, user and system, since they began. Children that ended meanwhile count once their
+    /// parent has waited for them.
     pub(crate) fn cpu(&self) -> Duration {
         let ticks: u64 = self.living().map(|stat| stat.ticks).sum();
         Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
@@ -107,10 +122,14 @@ impl Tree {
 
     /// What they hold in memory.
     pub(crate) fn memory(&self) -> Memory {
-        let statuses = self.living().filter_map(|stat| fs::read_to_string(format!("/proc/{}/status", stat.process.pid)).ok());
+        let statuses = self.living().filter_map(|stat| {
+            fs::read_to_string(format!("/proc/{}/status", stat.process.pid)).ok()
+        });
         statuses.fold(Memory { rss: 0, peak: 0 }, |sum, status| {
             let bytes = |name: &str| {
-                let value = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+                let value = status.lines().find_map(|line| {
+                    line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+                });
                 value.unwrap_or_default() * 1024
             };
             Memory { rss: sum.rss + bytes("VmRSS:"), peak: sum.peak + bytes("VmHWM:") }
@@ -119,7 +138,9 @@ impl Tree {
 
     /// Those that did not end.
     fn living(&self) -> impl Iterator<Item = Stat> {
-        self.0.iter().filter_map(|process| Stat::read(process.pid).ok().filter(|stat| stat.process == *process))
+        self.0.iter().filter_map(|process| {
+            Stat::read(process.pid).ok().filter(|stat| stat.process == *process)
+        })
     }
 
     /// Sends all that did not end a signal, such as `KILL`.
@@ -158,7 +179,8 @@ pub(crate) fn end(child: &mut Child, how: End) {
     let _ = child.wait();
 }
 
-/// Ends every process that this one has started, and all that those have: for whoever is told to stop while they are being started.
+/// Ends every process that this one has started, and all that those have: for whoever is told to
+/// stop while they are being started.
 pub(crate) fn end_all_children() {
     if let Ok(Tree(mut processes)) = Tree::of(&[std::process::id()]) {
         processes.retain(|process| process.pid != std::process::id());
@@ -166,28 +188,43 @@ pub(crate) fn end_all_children() {
     }
 }
 
-/// Keeps this process, all its threads and what it starts from now on to some cores, such as `1` or `0-3,6`.
+/// Keeps this process, all its threads and what it starts from now on to some cores, such as `1` or
+/// `0-3,6`.
 ///
 /// # Errors
 /// There are no such cores, or no `taskset`.
 pub(crate) fn keep_to(cores: &str) -> Result<(), String> {
     let mut taskset = Command::new("taskset");
     taskset.args(["-a", "-c", "-p", cores, &std::process::id().to_string()]).stdin(Stdio::null());
-    let ran = taskset.output().map_err(|error| format!("taskset can't be started: {error}; it is part of util-linux"))?;
-    if ran.status.success() { Ok(()) } else { Err(format!("cores {cores}: {}", String::from_utf8_lossy(&ran.stderr).trim())) }
+    let ran = taskset
+        .output()
+        .map_err(|error| format!("taskset can't be started: {error}; it is part of util-linux"))?;
+    if ran.status.success() {
+        Ok(())
+    } else {
+        Err(format!("cores {cores}: {}", String::from_utf8_lossy(&ran.stderr).trim()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::{BufRead, BufReader};
 
-    /// A shell with a child of its own, both of which have used some CPU time when this returns, and the number of the inner one.
+    use super::*;
+
+    /// A shell with a child of its own, both of which have used some CPU time when this returns,
+    /// and the number of the inner one.
     fn busy() -> (Child, u32) {
         let work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
         // What a shell starts in the background has no stdin, unless told otherwise.
-        let script = format!("{work}; exec 3<&0; sh -c '{work}; echo $$; read -r line <&3' & {work}; wait");
-        let mut child = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let script =
+            format!("{work}; exec 3<&0; sh -c '{work}; echo $$; read -r line <&3' & {work}; wait");
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (child, line.trim().parse().unwrap())
@@ -225,7 +262,12 @@ mod tests {
     #[test]
     fn one_is_asked_to_end() {
         let script = "trap 'echo asked; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
-        let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(said.next().unwrap().unwrap(), "ready");
         end(&mut child, End::Asked);
@@ -236,7 +278,10 @@ mod tests {
     fn a_name_may_hold_anything() {
         let line = "17 (a ) 1 b) S 3 17 17 0 -1 4194560 100 0 0 0 5 6 7 8 20 0 1 0 4242 1000 50 18446744073709551615";
         let stat = Stat::parse(17, line).unwrap();
-        assert_eq!((stat.process, stat.parent, stat.ticks), (Process { pid: 17, started: 4242 }, 3, 26));
+        assert_eq!(
+            (stat.process, stat.parent, stat.ticks),
+            (Process { pid: 17, started: 4242 }, 3, 26)
+        );
         assert!(Stat::parse(17, "17 (short) S 3").is_none());
     }
 

@@ -3,11 +3,12 @@
 mod plot;
 mod table;
 
+use serde::Serialize;
+
 use crate::entrants::Entrant;
 use crate::machine::Machine;
 use crate::measured::{Round, Spread};
 use crate::parts::Parts;
-use serde::Serialize;
 
 /// A load share from which on the load generator may be what was measured.
 const BUSY: f64 = 0.9;
@@ -83,10 +84,15 @@ impl Standing {
     pub(crate) fn of(entrants: &[Entrant], at: usize) -> Self {
         let Entrant { contender, grants, floor, rounds } = &entrants[at];
         let spread = |figure: fn(&Round) -> f64| Spread::of(rounds.iter().map(figure));
-        let known = |figure: fn(&Round) -> Option<f64>| Spread::of(rounds.iter().filter_map(figure));
+        let known =
+            |figure: fn(&Round) -> Option<f64>| Spread::of(rounds.iter().filter_map(figure));
         let of_floor = floor.and_then(|floor| {
             let pairs = rounds.iter().zip(&entrants[floor].rounds);
-            Spread::of(pairs.map(|(own, floor)| own.requests_per_second / floor.requests_per_second).filter(|ratio| ratio.is_finite()))
+            Spread::of(
+                pairs
+                    .map(|(own, floor)| own.requests_per_second / floor.requests_per_second)
+                    .filter(|ratio| ratio.is_finite()),
+            )
         });
         Self {
             name: contender.name.clone(),
@@ -112,7 +118,9 @@ impl Standing {
 impl Standing {
     /// What it is called, and the size of its store.
     fn label(&self) -> String {
-        let grants = self.grants.map_or_else(String::new, |grants| format!(", {} grants", table::grouped(grants as f64)));
+        let grants = self.grants.map_or_else(String::new, |grants| {
+            format!(", {} grants", table::grouped(grants as f64))
+        });
         format!("{}{grants}", self.name)
     }
 }
@@ -122,9 +130,14 @@ impl Report {
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.alg.is_some() && (self.server_cores.is_none() || self.load_cores.is_none()) {
-            remarks.push("Servers and load generator shared their cores: they measured each other.".to_owned());
+            remarks.push(
+                "Servers and load generator shared their cores: they measured each other."
+                    .to_owned(),
+            );
         }
-        if let Some(kind) = self.machine.file_system.as_deref().filter(|kind| matches!(*kind, "tmpfs" | "ramfs")) {
+        if let Some(kind) =
+            self.machine.file_system.as_deref().filter(|kind| matches!(*kind, "tmpfs" | "ramfs"))
+        {
             remarks.push(format!("The stores were on {kind}, where nothing is durable: --store names a directory on a disk."));
         }
         if let Some(parts) = &self.parts {
@@ -132,8 +145,14 @@ impl Report {
             remarks.push(format!(
                 "Alone, an fdatasync takes {fdatasync_us:.0} us, a signature {signature_us:.0} us and a bare HTTP exchange {exchange_us:.0} us."
             ));
-            for (standing, p50) in self.contenders.iter().filter_map(|standing| Some((standing, standing.p50_ms?))) {
-                remarks.push(format!("{}: its p50 is {:.2} times their sum.", standing.label(), p50.median * 1000.0 / parts.sum_us()));
+            for (standing, p50) in
+                self.contenders.iter().filter_map(|standing| Some((standing, standing.p50_ms?)))
+            {
+                remarks.push(format!(
+                    "{}: its p50 is {:.2} times their sum.",
+                    standing.label(),
+                    p50.median * 1000.0 / parts.sum_us()
+                ));
             }
         }
         for standing in &self.contenders {
@@ -144,11 +163,18 @@ impl Report {
                 ));
             }
             if let Some(error) = &standing.first_error {
-                remarks.push(format!("{}: {} errors, such as {error}", standing.label(), standing.errors));
+                remarks.push(format!(
+                    "{}: {} errors, such as {error}",
+                    standing.label(),
+                    standing.errors
+                ));
             }
             let reopened: u64 = standing.rounds.iter().map(|round| round.reopened).sum();
             if reopened > 0 {
-                remarks.push(format!("{}: it closed {reopened} connections, which were opened again.", standing.label()));
+                remarks.push(format!(
+                    "{}: it closed {reopened} connections, which were opened again.",
+                    standing.label()
+                ));
             }
         }
         remarks
@@ -186,7 +212,15 @@ pub(crate) mod sample {
         let entrant = |name: &str, floor, grants, rates: [f64; 3]| {
             let asks = Asks::Bearer { tokens: Vec::new() };
             let note = format!("the note of {name}");
-            let contender = Contender { name: name.into(), note, urls: Vec::new(), asks, pids: Vec::new(), held: Vec::new(), place: None };
+            let contender = Contender {
+                name: name.into(),
+                note,
+                urls: Vec::new(),
+                asks,
+                pids: Vec::new(),
+                held: Vec::new(),
+                place: None,
+            };
             Entrant { grants, floor, rounds: rates.map(round).into(), ..Entrant::new(contender) }
         };
         let mut entrants = [
@@ -195,9 +229,15 @@ pub(crate) mod sample {
             entrant("<peer> & more", Some(0), None, [2_000.0, 2_000.0, 2_000.0]),
         ];
         let errors = &mut entrants[2].rounds[1];
-        (errors.errors, errors.first_error, errors.reopened, errors.load_share) = (2, Some("status 500: oh".into()), 3, 0.95);
+        (errors.errors, errors.first_error, errors.reopened, errors.load_share) =
+            (2, Some("status 500: oh".into()), 3, 0.95);
         (errors.cpu_us_per_request, errors.rss_bytes) = (None, None);
-        let machine = Machine { processor: "A CPU".into(), cores: 2, kernel: "Linux 6".into(), file_system: Some("tmpfs".into()) };
+        let machine = Machine {
+            processor: "A CPU".into(),
+            cores: 2,
+            kernel: "Linux 6".into(),
+            file_system: Some("tmpfs".into()),
+        };
         Report {
             version: "0.1.0",
             mode: "refresh",
@@ -217,25 +257,35 @@ pub(crate) mod sample {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn as_json() {
         let report = serde_json::to_value(sample::report()).unwrap();
         assert_eq!(report["mode"], "refresh");
-        assert_eq!(report["machine"], json!({"processor": "A CPU", "cores": 2, "kernel": "Linux 6", "file_system": "tmpfs"}));
+        assert_eq!(
+            report["machine"],
+            json!({"processor": "A CPU", "cores": 2, "kernel": "Linux 6", "file_system": "tmpfs"})
+        );
         let ours = &report["contenders"][1];
         assert_eq!(ours["name"], "counterfoil");
         assert_eq!(ours["grants"], 1_000_000);
-        assert_eq!(ours["requests_per_second"], json!({"median": 15_000.0, "least": 10_000.0, "greatest": 18_000.0}));
+        assert_eq!(
+            ours["requests_per_second"],
+            json!({"median": 15_000.0, "least": 10_000.0, "greatest": 18_000.0})
+        );
         // The median of each round's ratio, and not the ratio of the medians.
         assert_eq!(ours["of_floor"], json!({"median": 0.9, "least": 0.5, "greatest": 1.0}));
         assert_eq!(ours["rounds"].as_array().unwrap().len(), 3);
         assert_eq!(ours["rounds"][0]["p999_ms"], 4.25);
         assert_eq!(report["contenders"][0]["of_floor"], json!(null));
         let peer = &report["contenders"][2];
-        assert_eq!((&peer["errors"], &peer["first_error"], &peer["grants"]), (&json!(2), &json!("status 500: oh"), &json!(null)));
+        assert_eq!(
+            (&peer["errors"], &peer["first_error"], &peer["grants"]),
+            (&json!(2), &json!("status 500: oh"), &json!(null))
+        );
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! Rounds: everybody is loaded in turn, again and again, so that what else the machine does meets all alike.
+//! Rounds: everybody is loaded in turn, again and again, so that what else the machine does meets
+//! all alike.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::entrants::{Entrant, Field};
 use crate::load::{Load, Queues, load};
@@ -6,8 +10,6 @@ use crate::machine::Machine;
 use crate::report::{Report, Standing};
 use crate::stopped::stopped;
 use crate::{Asks, BenchError, Mode, Parts, StorePlace, process};
-use std::path::Path;
-use std::sync::Arc;
 
 /// Is told what is under way.
 pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
@@ -28,12 +30,14 @@ pub struct Rounds {
 pub struct Outcome {
     /// What was measured.
     pub report: Report,
-    /// For each entrant, every token that was not sent yet or that the last answer of its chain brought.
+    /// For each entrant, every token that was not sent yet or that the last answer of its chain
+    /// brought.
     pub tokens: Vec<Vec<String>>,
 }
 
 impl Rounds {
-    /// Starts everybody and measures them. To be called in a runtime of one thread. However it ends, also by Ctrl-C or SIGTERM, all that was started ends too.
+    /// Starts everybody and measures them. To be called in a runtime of one thread. However it
+    /// ends, also by Ctrl-C or SIGTERM, all that was started ends too.
     ///
     /// # Errors
     /// One can't be started or does not answer as it should, or this process was told to stop.
@@ -89,12 +93,22 @@ impl Rounds {
     }
 
     fn keep_to_cores(&self) -> Result<(), BenchError> {
-        self.cores.as_ref().map_or(Ok(()), |cores| process::keep_to(cores).map_err(BenchError::Plan))
+        self.cores
+            .as_ref()
+            .map_or(Ok(()), |cores| process::keep_to(cores).map_err(BenchError::Plan))
     }
 
     /// `stores` is the directory of SQLite stores, if there are some.
-    async fn measure(&self, mut entrants: Vec<Entrant>, stores: Option<&Path>, tell: &Tell) -> Result<Outcome, BenchError> {
-        let mut queues: Vec<Queues> = entrants.iter_mut().map(|entrant| Queues::of(&mut entrant.contender.asks, &self.load)).collect();
+    async fn measure(
+        &self,
+        mut entrants: Vec<Entrant>,
+        stores: Option<&Path>,
+        tell: &Tell,
+    ) -> Result<Outcome, BenchError> {
+        let mut queues: Vec<Queues> = entrants
+            .iter_mut()
+            .map(|entrant| Queues::of(&mut entrant.contender.asks, &self.load))
+            .collect();
         let measuring = async {
             for round in 0..self.count {
                 for turn in 0..entrants.len() {
@@ -110,8 +124,16 @@ impl Rounds {
             measured = measuring => measured?,
             told = stopped() => return Err(told),
         }
-        let tokens = queues.iter().map(|queues| queues.tokens().map(str::to_owned).collect()).collect();
-        let mode = if entrants.iter().all(|entrant| matches!(entrant.contender.asks, Asks::Refresh { .. })) { "refresh" } else { "bearer" };
+        let tokens =
+            queues.iter().map(|queues| queues.tokens().map(str::to_owned).collect()).collect();
+        let mode = if entrants
+            .iter()
+            .all(|entrant| matches!(entrant.contender.asks, Asks::Refresh { .. }))
+        {
+            "refresh"
+        } else {
+            "bearer"
+        };
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
             mode,

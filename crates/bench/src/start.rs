@@ -1,15 +1,17 @@
 //! From the start of a server to its first answer.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+
 use crate::error::BenchError;
 use crate::own::{Furnished, Schema};
 use crate::plan::Plan;
 use crate::process;
 use crate::stopped::stopped;
-use serde::Serialize;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// How long one start took, in milliseconds from when its process was asked for.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -23,14 +25,15 @@ pub struct Start {
 /// Is told each start.
 pub type Tell = Box<dyn FnMut(Start) + Send>;
 
-/// Makes a store as `plan` says, and starts `binary serve` on it as often as there are chains, each time with a refresh; a start ends
-/// with SIGKILL, so that the next one has a log to recover. To be called in a runtime. However it ends, also by Ctrl-C or SIGTERM, all
-/// that was started ends too.
+/// Makes a store as `plan` says, and starts `binary serve` on it as often as there are chains, each
+/// time with a refresh; a start ends with SIGKILL, so that the next one has a log to recover. To be
+/// called in a runtime. However it ends, also by Ctrl-C or SIGTERM, all that was started ends too.
 ///
 /// # Errors
 /// A store or server fails, or this process was told to stop.
 pub async fn measure(binary: PathBuf, plan: Plan, tell: Tell) -> Result<Vec<Start>, BenchError> {
-    let mut measuring = tokio::task::spawn_blocking(move || start_again_and_again(&binary, &plan, tell));
+    let mut measuring =
+        tokio::task::spawn_blocking(move || start_again_and_again(&binary, &plan, tell));
     let measured = tokio::select! {
         measured = &mut measuring => measured,
         told = stopped() => {
@@ -43,7 +46,11 @@ pub async fn measure(binary: PathBuf, plan: Plan, tell: Tell) -> Result<Vec<Star
     measured.map_err(|error| BenchError::System(error.to_string()))?
 }
 
-fn start_again_and_again(binary: &Path, plan: &Plan, mut tell: Tell) -> Result<Vec<Start>, BenchError> {
+fn start_again_and_again(
+    binary: &Path,
+    plan: &Plan,
+    mut tell: Tell,
+) -> Result<Vec<Start>, BenchError> {
     let furnished = Furnished::new(plan, Schema::Newest)?;
     let mut starts = Vec::with_capacity(plan.chains);
     for body in furnished.refreshes() {
@@ -66,7 +73,11 @@ fn start_again_and_again(binary: &Path, plan: &Plan, mut tell: Tell) -> Result<V
 fn refresh(address: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     let head = "content-type: application/x-www-form-urlencoded\r\nconnection: close";
-    write!(stream, "POST /token HTTP/1.1\r\nhost: {address}\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+    write!(
+        stream,
+        "POST /token HTTP/1.1\r\nhost: {address}\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.split(' ').nth(1).unwrap_or_default().to_owned())

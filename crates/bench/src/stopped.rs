@@ -1,11 +1,14 @@
 //! Being told to stop: everything that was started must end, and what was made must go.
 
-use crate::BenchError;
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::BenchError;
 
 /// Waits until this process is told to stop, by Ctrl-C or SIGTERM. Gives the error to end with.
 pub(crate) async fn stopped() -> BenchError {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return BenchError::System("signals can't be watched".into());
     };
     tokio::select! {

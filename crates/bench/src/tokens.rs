@@ -1,7 +1,5 @@
 //! Tokens of the grants that a store is filled with.
 
-use crate::error::BenchError;
-use crate::grants::{Grants, SLIP_KEY};
 use counterfoil_core::access_token::AccessToken;
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::grant::Terms;
@@ -12,6 +10,9 @@ use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeys;
+
+use crate::error::BenchError;
+use crate::grants::{Grants, SLIP_KEY};
 
 /// Who issues them.
 pub(crate) const ISSUER: &str = "https://bench.example";
@@ -30,9 +31,19 @@ pub(crate) fn nobodys_keys() -> SlipKeys {
 ///
 /// # Errors
 /// [`BenchError::System`] where `keys` lack the key of a new server.
-pub(crate) fn refresh_tokens(grants: Grants, chains: usize, keys: &SlipKeys) -> Result<Vec<String>, BenchError> {
+pub(crate) fn refresh_tokens(
+    grants: Grants,
+    chains: usize,
+    keys: &SlipKeys,
+) -> Result<Vec<String>, BenchError> {
     let token = |n| {
-        let slip = Slip { key: SLIP_KEY, grant: grants.id(n), number: 1, issued_at: grants.now, seal: grants.seal(n) };
+        let slip = Slip {
+            key: SLIP_KEY,
+            grant: grants.id(n),
+            number: 1,
+            issued_at: grants.now,
+            seal: grants.seal(n),
+        };
         slip.write(keys).map(|token| token.expose().to_owned())
     };
     let tokens: Option<_> = grants.spread(chains).map(token).collect();
@@ -43,8 +54,15 @@ pub(crate) fn refresh_tokens(grants: Grants, chains: usize, keys: &SlipKeys) -> 
 ///
 /// # Errors
 /// [`BenchError::System`] where nothing can be signed.
-pub(crate) fn id_tokens(grants: Grants, many: usize, key: &SigningKey) -> Result<Vec<String>, BenchError> {
-    let token = |n| key.sign(&claims(&grants.terms(n), key.alg, grants.now)?).map_err(|e| BenchError::System(e.to_string()));
+pub(crate) fn id_tokens(
+    grants: Grants,
+    many: usize,
+    key: &SigningKey,
+) -> Result<Vec<String>, BenchError> {
+    let token = |n| {
+        key.sign(&claims(&grants.terms(n), key.alg, grants.now)?)
+            .map_err(|e| BenchError::System(e.to_string()))
+    };
     grants.bearers(many).map(token).collect()
 }
 
@@ -71,7 +89,14 @@ pub(crate) fn claims(terms: &Terms, alg: Algorithm, now: Timestamp) -> Result<Ve
 /// # Errors
 /// [`BenchError::System`].
 pub(crate) fn access_token(terms: &Terms, now: Timestamp) -> Result<Secret, BenchError> {
-    let says = AccessToken { key: SLIP_KEY, grant: terms.grant, issued_at: now, expires_at: now.plus(DAY), scopes: terms.scopes };
+    let says = AccessToken {
+        key: SLIP_KEY,
+        grant: terms.grant,
+        issued_at: now,
+        expires_at: now.plus(DAY),
+        scopes: terms.scopes,
+    };
     let seal = Grants { count: 1, now }.seal(0);
-    says.write(&seal, &nobodys_keys()).ok_or_else(|| BenchError::System(format!("there is no slip key {SLIP_KEY}")))
+    says.write(&seal, &nobodys_keys())
+        .ok_or_else(|| BenchError::System(format!("there is no slip key {SLIP_KEY}")))
 }

@@ -19,17 +19,19 @@ pub(crate) mod serve;
 pub(crate) mod torture;
 pub(crate) mod verify;
 
-use crate::Failure;
-use crate::config::Config;
-use crate::output;
-use crate::process::block_on;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::Args;
 use counterfoil_server::admin::{self, Checked, Command, SocketError};
 use counterfoil_store::{OnDifference, OpenError, Store, StoreAddress};
 use serde_json::Value;
+
+use crate::Failure;
+use crate::config::Config;
+use crate::output;
+use crate::process::block_on;
 use serve::{AtStart, open_app};
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// How long to wait before a server is asked again that has the store but does not listen.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -56,8 +58,8 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Has the running server carry a command out or, where none runs, takes the store's lock and does it here. A database is everybody's:
-    /// there it is always done here.
+    /// Has the running server carry a command out or, where none runs, takes the store's lock and
+    /// does it here. A database is everybody's: there it is always done here.
     fn ask(&self, command: Command) -> Result<Value, Failure> {
         let config = Config::load(&self.config).map_err(Failure::Usage)?;
         block_on(async move {
@@ -72,10 +74,27 @@ impl Common {
                 if !command.may_make_a_store() {
                     Store::must_exist(&config.store).await.map_err(no_store)?;
                 }
-                let clock = if command.is_about_the_clock() { AtStart::Unchecked } else { AtStart::Checked };
-                let endings = if command.is_about_what_was_lost() { OnDifference::DeclareLoss } else { OnDifference::Refuse };
-                match open_app(&config, "counterfoil, an admin command", clock, endings, command.only_client()).await {
-                    // A server that starts or stops, or another command: it will answer, or be gone, in a moment.
+                let clock = if command.is_about_the_clock() {
+                    AtStart::Unchecked
+                } else {
+                    AtStart::Checked
+                };
+                let endings = if command.is_about_what_was_lost() {
+                    OnDifference::DeclareLoss
+                } else {
+                    OnDifference::Refuse
+                };
+                match open_app(
+                    &config,
+                    "counterfoil, an admin command",
+                    clock,
+                    endings,
+                    command.only_client(),
+                )
+                .await
+                {
+                    // A server that starts or stops, or another command: it will answer, or be
+                    // gone, in a moment.
                     Err(Failure::InUse(_)) if patience > 0 => {
                         patience -= 1;
                         tokio::time::sleep(MOMENT).await;
@@ -83,7 +102,8 @@ impl Common {
                     app => {
                         let app = app?;
                         let done = admin::execute(&app, command).await.map_err(Failure::Failed);
-                        // Where that fails, the next start catches up with the endings log as after a crash.
+                        // Where that fails, the next start catches up with the endings log as after
+                        // a crash.
                         let _ = app.store.settle_endings().await;
                         return done;
                     }
@@ -98,17 +118,23 @@ impl Common {
 
     /// What would come of a command whose result holds a secret.
     fn check(&self, command: Command) -> Result<Checked, Failure> {
-        serde_json::from_value(self.ask(Command::Check { of: Box::new(command) })?).map_err(Failure::failed)
+        serde_json::from_value(self.ask(Command::Check { of: Box::new(command) })?)
+            .map_err(Failure::failed)
     }
 
-    /// Shows a result, with a `secret` in it that is shown this once, and only then has the command carried out that puts it in use: where the result can't
-    /// be written, nothing is changed. The other way round a secret would be in use that nobody knows, and the one before it be gone.
+    /// Shows a result, with a `secret` in it that is shown this once, and only then has the command
+    /// carried out that puts it in use: where the result can't be written, nothing is changed. The
+    /// other way round a secret would be in use that nobody knows, and the one before it be gone.
     fn show_and_ask(&self, secret: &str, result: &Value, command: Command) -> Result<(), Failure> {
         let text = if self.json { output::json_text(result) } else { output::record_text(result) };
         output::tell_once(&text).map_err(|error| {
             Failure::failed(format!("nothing was changed: the {secret} is shown this once, and standard output can't be written: {error}"))
         })?;
-        let void = |message| format!("{message}. The {secret} that was shown is void: don't use it, and run the command again");
+        let void = |message| {
+            format!(
+                "{message}. The {secret} that was shown is void: don't use it, and run the command again"
+            )
+        };
         match self.ask(command) {
             Ok(_) => Ok(()),
             Err(Failure::Failed(message)) => Err(Failure::Failed(void(message))),

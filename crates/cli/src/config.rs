@@ -1,4 +1,10 @@
-//! The configuration file: TOML, where an unknown setting is an error that names its line; then the environment, which wins.
+//! The configuration file: TOML, where an unknown setting is an error that names its line; then the
+//! environment, which wins.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use counterfoil_core::clock::{parse_lifetime, parse_wait};
 use counterfoil_core::dialect::Dialect;
@@ -9,10 +15,6 @@ use counterfoil_core::text_file;
 use counterfoil_server::Bounds;
 use counterfoil_store::StoreAddress;
 use serde::Deserialize;
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 #[cfg(any(test, fuzzing))]
 #[path = "config/fuzzed.rs"]
@@ -27,7 +29,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) store: StoreAddress,
-    /// A directory: for the keys of a SQLite store, for the one that encrypts those in a PostgreSQL store.
+    /// A directory: for the keys of a SQLite store, for the one that encrypts those in a PostgreSQL
+    /// store.
     pub(crate) keys: PathBuf,
     pub(crate) endings_log: Option<PathBuf>,
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
@@ -47,8 +50,9 @@ pub(crate) struct Connections {
     pub(crate) limit: Option<usize>,
 }
 
-/// How long a server goes on that was told to stop. Load balancers have noticed by then; and nginx, which does not look, leaves a node that it could not
-/// reach aside for as long: where nodes are replaced one by one, it takes the first one up again before the second one is gone.
+/// How long a server goes on that was told to stop. Load balancers have noticed by then; and nginx,
+/// which does not look, leaves a node that it could not reach aside for as long: where nodes are
+/// replaced one by one, it takes the first one up again before the second one is gone.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(10);
 
 /// The file as it is written. It may hold a password, so it is not to be printed.
@@ -147,7 +151,8 @@ struct ShutdownFile {
 
 /// A number, kept as it would come from the environment.
 fn number<'de, D: serde::Deserializer<'de>>(file: D) -> Result<Option<String>, D::Error> {
-    let number = i64::deserialize(file).map_err(|_| serde::de::Error::custom("this must be a number, without quotes"))?;
+    let number = i64::deserialize(file)
+        .map_err(|_| serde::de::Error::custom("this must be a number, without quotes"))?;
     Ok(Some(number.to_string()))
 }
 
@@ -190,30 +195,43 @@ impl Config {
     /// What is wrong, with its line where it is in the file.
     pub(crate) fn load(path: &Path) -> Result<Self, String> {
         let named = |problem: String| format!("the configuration {}: {problem}", path.display());
-        let content = std::fs::read(path).map_err(|e| format!("the configuration {} can't be read: {e}", path.display()))?;
+        let content = std::fs::read(path)
+            .map_err(|e| format!("the configuration {} can't be read: {e}", path.display()))?;
         let text = text_file::decode(&content).map_err(|e| named(e.to_string()))?;
         let mut environment = Vec::new();
         for (name, value) in std::env::vars_os() {
-            let Some(name) = name.into_string().ok().filter(|name| name.starts_with(PREFIX)) else { continue };
-            let value = value.into_string().map_err(|_| format!("the environment sets {name} to what is not UTF-8"))?;
+            let Some(name) = name.into_string().ok().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            let value = value
+                .into_string()
+                .map_err(|_| format!("the environment sets {name} to what is not UTF-8"))?;
             environment.push((name, value));
         }
-        Self::parse(text, environment.into_iter()).map(|config| Self { file: path.to_owned(), ..config }).map_err(named)
+        Self::parse(text, environment.into_iter())
+            .map(|config| Self { file: path.to_owned(), ..config })
+            .map_err(named)
     }
 
-    /// Reads a configuration from its text and from variables named `COUNTERFOIL_*`. An empty variable counts as not set, since many ways to start a
-    /// process can't leave one out.
+    /// Reads a configuration from its text and from variables named `COUNTERFOIL_*`. An empty
+    /// variable counts as not set, since many ways to start a process can't leave one out.
     ///
     /// # Errors
     /// What is wrong.
-    pub(crate) fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+    pub(crate) fn parse(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, String> {
         let mut file: File = toml::from_str(text).map_err(|e| placed(text, &e))?;
         for (name, value) in environment.filter(|(_, value)| !value.is_empty()) {
             match LEAVES.iter().find(|(leaf, _)| variable(leaf) == name) {
                 Some((_, place)) => *place(&mut file) = Some(value),
                 None => {
                     let known: Vec<_> = LEAVES.iter().map(|(leaf, _)| variable(leaf)).collect();
-                    return Err(format!("the environment sets {name}, which is no setting; those are {}", known.join(", ")));
+                    return Err(format!(
+                        "the environment sets {name}, which is no setting; those are {}",
+                        known.join(", ")
+                    ));
                 }
             }
         }
@@ -223,7 +241,9 @@ impl Config {
 
 /// What is wrong, and where; without the line itself, which may hold a password.
 fn placed(text: &str, error: &toml::de::Error) -> String {
-    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return error.message().to_owned() };
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return error.message().to_owned();
+    };
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     format!("line {line}, column {column}: {}", error.message())
@@ -232,41 +252,58 @@ fn placed(text: &str, error: &toml::de::Error) -> String {
 impl File {
     fn resolve(self) -> Result<Config, String> {
         let needed = |name: &str, value: Option<String>| {
-            value
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| format!("`{name}` is missing; set it in the file or as {}", variable(name)))
+            value.filter(|value| !value.is_empty()).ok_or_else(|| {
+                format!("`{name}` is missing; set it in the file or as {}", variable(name))
+            })
         };
-        let address = |name: &str, text: String| listen_address(&text).map_err(|e| format!("`{name}`: {e}"));
+        let address =
+            |name: &str, text: String| listen_address(&text).map_err(|e| format!("`{name}`: {e}"));
         let issuer = needed("issuer", self.issuer)?;
         check_issuer(&issuer)?;
         if self.provider.is_empty() {
             return Err("at least one [[provider]] is needed".into());
         }
         let mut providers: Vec<Provider> = Vec::new();
-        for ProviderFile { id, name, sign_in: SignInKind::Password, accounts: AccountsKind::Directory, case_insensitive } in self.provider {
+        for ProviderFile {
+            id,
+            name,
+            sign_in: SignInKind::Password,
+            accounts: AccountsKind::Directory,
+            case_insensitive,
+        } in self.provider
+        {
             check_provider_id(&id)?;
             if providers.iter().any(|other| other.id == id) {
                 return Err(format!("there are two providers `{id}`"));
             }
-            display_name::check(&name).map_err(|e| format!("the name of the provider `{id}`: {e}"))?;
+            display_name::check(&name)
+                .map_err(|e| format!("the name of the provider `{id}`: {e}"))?;
             let case = if case_insensitive { Case::Ignored } else { Case::Matters };
             providers.push(Provider { id, name, case });
         }
         let defaults = Lifetimes::default();
         let duration = |name: &str, text: Option<String>, default| {
-            text.map_or(Ok(default), |text| parse_lifetime(&text).map_err(|e| format!("`lifetimes.{name}`: {e}")))
+            text.map_or(Ok(default), |text| {
+                parse_lifetime(&text).map_err(|e| format!("`lifetimes.{name}`: {e}"))
+            })
         };
         let lifetimes = Lifetimes {
             code: duration("code", self.lifetimes.code, defaults.code)?,
             id_token: duration("id_token", self.lifetimes.id_token, defaults.id_token)?,
-            refresh_token: duration("refresh_token", self.lifetimes.refresh_token, defaults.refresh_token)?,
+            refresh_token: duration(
+                "refresh_token",
+                self.lifetimes.refresh_token,
+                defaults.refresh_token,
+            )?,
             grant: duration("grant", self.lifetimes.grant, defaults.grant)?,
         };
         lifetimes.check()?;
         let dialect = match self.errors.dialect.as_deref() {
             None | Some("network") => Dialect::Network,
             Some("rfc") => Dialect::Rfc,
-            Some(other) => return Err(format!("`errors.dialect` must be network or rfc, not `{other}`")),
+            Some(other) => {
+                return Err(format!("`errors.dialect` must be network or rfc, not `{other}`"));
+            }
         };
         let tls = match (self.tls.certificate, self.tls.key) {
             (None, None) => None,
@@ -274,30 +311,65 @@ impl File {
             _ => return Err("`tls.certificate` and `tls.key` go together".into()),
         };
         let wait = |name: &str, text: Option<String>, default, range: RangeInclusive<Duration>| {
-            let wait = text.map_or(Ok(default), |text| parse_wait(&text).map_err(|e| format!("`{name}`: {e}")))?;
+            let wait = text.map_or(Ok(default), |text| {
+                parse_wait(&text).map_err(|e| format!("`{name}`: {e}"))
+            })?;
             let (from, to) = (range.start().as_secs(), range.end().as_secs());
-            if range.contains(&wait) { Ok(wait) } else { Err(format!("`{name}` must be between {from} and {to} seconds")) }
+            if range.contains(&wait) {
+                Ok(wait)
+            } else {
+                Err(format!("`{name}` must be between {from} and {to} seconds"))
+            }
         };
-        let (defaults, some_time) = (Bounds::default(), Duration::from_secs(1)..=Duration::from_secs(3600));
+        let (defaults, some_time) =
+            (Bounds::default(), Duration::from_secs(1)..=Duration::from_secs(3600));
         let connections = Connections {
-            idle: wait("connections.idle_timeout", self.connections.idle_timeout, defaults.idle, some_time.clone())?,
-            head: wait("connections.header_timeout", self.connections.header_timeout, defaults.head, some_time.clone())?,
-            write: wait("connections.write_timeout", self.connections.write_timeout, defaults.write, some_time)?,
+            idle: wait(
+                "connections.idle_timeout",
+                self.connections.idle_timeout,
+                defaults.idle,
+                some_time.clone(),
+            )?,
+            head: wait(
+                "connections.header_timeout",
+                self.connections.header_timeout,
+                defaults.head,
+                some_time.clone(),
+            )?,
+            write: wait(
+                "connections.write_timeout",
+                self.connections.write_timeout,
+                defaults.write,
+                some_time,
+            )?,
             limit: match self.connections.limit {
                 None => None,
                 Some(text) => match text.parse() {
                     Ok(limit) if (8..=1_000_000).contains(&limit) => Some(limit),
-                    _ => return Err(format!("`connections.limit` must be a number from 8 to 1000000, not `{text}`")),
+                    _ => {
+                        return Err(format!(
+                            "`connections.limit` must be a number from 8 to 1000000, not `{text}`"
+                        ));
+                    }
                 },
             },
         };
-        let shutdown_delay = wait("shutdown.delay", self.shutdown.delay, SHUTDOWN_DELAY, Duration::ZERO..=Duration::from_secs(600))?;
+        let shutdown_delay = wait(
+            "shutdown.delay",
+            self.shutdown.delay,
+            SHUTDOWN_DELAY,
+            Duration::ZERO..=Duration::from_secs(600),
+        )?;
         Ok(Config {
             file: PathBuf::new(),
             settings: Settings { issuer, dialect, lifetimes, providers },
             listen: address("listen", needed("listen", self.listen)?)?,
-            metrics_listen: self.metrics_listen.map(|text| address("metrics_listen", text)).transpose()?,
-            store: StoreAddress::parse(&needed("store", self.store)?).map_err(|e| format!("`store`: {e}"))?,
+            metrics_listen: self
+                .metrics_listen
+                .map(|text| address("metrics_listen", text))
+                .transpose()?,
+            store: StoreAddress::parse(&needed("store", self.store)?)
+                .map_err(|e| format!("`store`: {e}"))?,
             keys: needed("keys", self.keys)?.into(),
             endings_log: self.endings_log.filter(|path| !path.is_empty()).map(PathBuf::from),
             tls,
@@ -313,7 +385,9 @@ impl File {
 /// # Errors
 /// What an address is written like.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080"))
+    text.parse().map_err(|_| {
+        format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080")
+    })
 }
 
 #[cfg(test)]
@@ -334,7 +408,10 @@ mod tests {
     "#;
 
     fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
-        Config::parse(text, environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        Config::parse(
+            text,
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
     }
 
     #[test]
@@ -350,17 +427,28 @@ mod tests {
         ];
         let config = parse(SMALLEST, &environment).unwrap();
         assert_eq!(config.listen.port(), 9);
-        assert_eq!((config.settings.lifetimes.id_token, config.settings.dialect), (3600, Dialect::Rfc));
+        assert_eq!(
+            (config.settings.lifetimes.id_token, config.settings.dialect),
+            (3600, Dialect::Rfc)
+        );
         assert_eq!(config.store.to_string(), "postgres://db.bank.example:5432/tokens");
     }
 
     #[test]
     fn an_empty_variable_is_as_good_as_none() {
-        let environment =
-            [("COUNTERFOIL_LISTEN", ""), ("COUNTERFOIL_ENDINGS_LOG", ""), ("COUNTERFOIL_COLOUR", ""), ("COUNTERFOIL_TLS_KEY", "")];
+        let environment = [
+            ("COUNTERFOIL_LISTEN", ""),
+            ("COUNTERFOIL_ENDINGS_LOG", ""),
+            ("COUNTERFOIL_COLOUR", ""),
+            ("COUNTERFOIL_TLS_KEY", ""),
+        ];
         let config = parse(SMALLEST, &environment).unwrap();
-        assert_eq!((config.listen.port(), config.endings_log.is_some(), config.tls), (8080, true, None));
-        let error = parse(&SMALLEST.replace("issuer =", "#"), &[("COUNTERFOIL_ISSUER", "")]).unwrap_err();
+        assert_eq!(
+            (config.listen.port(), config.endings_log.is_some(), config.tls),
+            (8080, true, None)
+        );
+        let error =
+            parse(&SMALLEST.replace("issuer =", "#"), &[("COUNTERFOIL_ISSUER", "")]).unwrap_err();
         assert!(error.contains("`issuer` is missing"), "{error}");
     }
 
@@ -383,7 +471,8 @@ mod tests {
             ("5x", "`lifetimes.id_token`: `5x` has the unit `x`"),
             ("25h", "`lifetimes.id_token` must be at most 24h"),
         ] {
-            let error = parse(&format!("{SMALLEST}\n[lifetimes]\nid_token = \"{text}\""), &[]).unwrap_err();
+            let error =
+                parse(&format!("{SMALLEST}\n[lifetimes]\nid_token = \"{text}\""), &[]).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
     }
@@ -391,7 +480,8 @@ mod tests {
     #[test]
     fn the_corpus_of_the_fuzz_target_holds() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/configuration");
-        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(!files.is_empty());
         files.iter().for_each(|file| fuzzed::holds(&std::fs::read(file).unwrap()));
     }
@@ -400,21 +490,39 @@ mod tests {
     fn what_is_wrong_is_said_with_its_place() {
         let error = parse(&SMALLEST.replace("listen =", "lisen ="), &[]).unwrap_err();
         assert!(error.contains("line 3") && error.contains("lisen"), "{error}");
-        for line in
-            [r#"store = "postgres://u:pass\word@h/d""#, r#"stroe = "postgres://u:password@h/d""#, r#"store = "postgres://u:password@h/d"#]
-        {
-            let error = parse(&SMALLEST.replace("store = \"sqlite:/var/lib/counterfoil/counterfoil.db\"", line), &[]).unwrap_err();
+        for line in [
+            r#"store = "postgres://u:pass\word@h/d""#,
+            r#"stroe = "postgres://u:password@h/d""#,
+            r#"store = "postgres://u:password@h/d"#,
+        ] {
+            let error = parse(
+                &SMALLEST.replace("store = \"sqlite:/var/lib/counterfoil/counterfoil.db\"", line),
+                &[],
+            )
+            .unwrap_err();
             assert!(error.contains("line 4") && !error.contains("word@"), "{error}");
         }
         let error = parse(SMALLEST, &[("COUNTERFOIL_COLOUR", "red")]).unwrap_err();
-        assert!(error.contains("COUNTERFOIL_COLOUR") && error.contains("COUNTERFOIL_LIFETIMES_ID_TOKEN"), "{error}");
+        assert!(
+            error.contains("COUNTERFOIL_COLOUR")
+                && error.contains("COUNTERFOIL_LIFETIMES_ID_TOKEN"),
+            "{error}"
+        );
         for (from, to, word) in [
             ("https://auth.bank.example", "http://auth.bank.example", "https"),
             ("127.0.0.1:8080", "8080", "address"),
             ("sqlite:/var", "mysql://db/var", "`store`: the store must be written as"),
-            ("sqlite:/var", "postgres:///var", "`store`: the store's postgres:// address names no host"),
+            (
+                "sqlite:/var",
+                "postgres:///var",
+                "`store`: the store's postgres:// address names no host",
+            ),
             ("id = \"examplebank\"", "id = \"a b\"", "provider id"),
-            ("Example Bank", "Example\\u202eBank", "the name of the provider `examplebank`: it holds U+202E"),
+            (
+                "Example Bank",
+                "Example\\u202eBank",
+                "the name of the provider `examplebank`: it holds U+202E",
+            ),
             ("sign_in = \"password\"", "sign_in = \"magic\"", "magic"),
             ("issuer =", "#", "issuer"),
         ] {

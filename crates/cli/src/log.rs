@@ -1,11 +1,9 @@
-//! The log of a server, on stderr. Lines go through a bounded queue to a thread that writes them, so that no request waits for a reader that stalls or for
-//! a disk that is full: lines are dropped then, and counted.
+//! The log of a server, on stderr. Lines go through a bounded queue to a thread that writes them,
+//! so that no request waits for a reader that stalls or for a disk that is full: lines are dropped
+//! then, and counted.
 
 mod shown;
 
-use crate::Failure;
-use counterfoil_server::LogCounts;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::fs::File;
@@ -15,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use counterfoil_server::LogCounts;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -23,13 +24,16 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::Failure;
+
 /// Lines that may wait to be written: a second of requests under full load, 4 MiB of them.
 const LONGEST_QUEUE: usize = 16_384;
 /// How long a process that ends waits for what it said to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often it looks.
 const MOMENT: Duration = Duration::from_millis(5);
-/// The target of what is said right before the process ends: it is written at once, or not at all where that would take time.
+/// The target of what is said right before the process ends: it is written at once, or not at all
+/// where that would take time.
 const FATAL: &str = "fatal";
 
 /// How log lines look.
@@ -41,16 +45,21 @@ pub(crate) enum Format {
     Text,
 }
 
-/// What the log shows: a level, or a list such as `warn,request=info`, whose misspelt words would otherwise silence it.
+/// What the log shows: a level, or a list such as `warn,request=info`, whose misspelt words would
+/// otherwise silence it.
 pub(crate) fn check(filter: &str) -> Result<EnvFilter, Failure> {
     let wrong = || {
-        Failure::usage(format!("`log` must be error, warn, info, debug, trace or off, or a list such as warn,request=info, not `{filter}`"))
+        Failure::usage(format!(
+            "`log` must be error, warn, info, debug, trace or off, or a list such as warn,request=info, not `{filter}`"
+        ))
     };
     if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
         return Err(wrong());
     }
-    // The migration library tells every step at info, the driver every notice; what matters of them reaches us as errors.
-    EnvFilter::try_new(format!("{filter},refinery_core=warn,tokio_postgres=warn")).map_err(|_| wrong())
+    // The migration library tells every step at info, the driver every notice; what matters of them
+    // reaches us as errors.
+    EnvFilter::try_new(format!("{filter},refinery_core=warn,tokio_postgres=warn"))
+        .map_err(|_| wrong())
 }
 
 /// The log of this process, once it is a server.
@@ -60,15 +69,19 @@ static LOG: OnceLock<Log> = OnceLock::new();
 pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
     let filter = check(filter)?;
     // Not through std's handle, whose lock would be held for as long as a reader stalls.
-    let stderr = || io::stderr().as_fd().try_clone_to_owned().map(File::from).map_err(Failure::failed);
+    let stderr =
+        || io::stderr().as_fd().try_clone_to_owned().map(File::from).map_err(Failure::failed);
     let (writer, at_once) = (stderr()?, stderr()?);
     let log = LOG.get_or_init(|| Log::to(writer, at_once));
-    // What it does about errors of its own is to print them to stderr, and to panic where that fails.
+    // What it does about errors of its own is to print them to stderr, and to panic where that
+    // fails.
     let lines = tracing_subscriber::fmt::layer().with_writer(log).log_internal_errors(false);
     let shown = tracing_subscriber::registry().with(shown::layer(filter));
     match format {
         Format::Json => shown.with(lines.json().flatten_event(true).with_ansi(false)).try_init(),
-        Format::Text => shown.with(lines.with_target(false).with_ansi(io::stderr().is_terminal())).try_init(),
+        Format::Text => {
+            shown.with(lines.with_target(false).with_ansi(io::stderr().is_terminal())).try_init()
+        }
     }
     .map_err(Failure::failed)
 }
@@ -86,7 +99,8 @@ pub(crate) fn counts() -> LogCounts {
     LOG.get().map(Log::counts).unwrap_or_default()
 }
 
-/// Writes a message for people with the log's lines, so that it can't hold up a server either; false where there is no log, since this is no server.
+/// Writes a message for people with the log's lines, so that it can't hold up a server either;
+/// false where there is no log, since this is no server.
 pub(crate) fn tell(message: &str) -> bool {
     let log = LOG.get();
     if let Some(log) = log {
@@ -102,7 +116,8 @@ pub(crate) fn flush() {
     }
 }
 
-/// Has panics told in the log, or on stderr where there is none. Nothing in it panics: that would end the process.
+/// Has panics told in the log, or on stderr where there is none. Nothing in it panics: that would
+/// end the process.
 pub(crate) fn watch_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
@@ -127,7 +142,8 @@ struct Log {
     lines: Arc<Lines>,
     /// Where the thread writes to.
     at_once: File,
-    /// Never dropped: where the queue is full, that says so on stdout, which waits for a reader or panics.
+    /// Never dropped: where the queue is full, that says so on stdout, which waits for a reader or
+    /// panics.
     _thread: WorkerGuard,
 }
 
@@ -145,12 +161,18 @@ impl Log {
     fn to(writer: impl Write + Send + 'static, at_once: File) -> Self {
         let lines = Arc::new(Lines::default());
         let writer = LineWriter { to: writer, lines: lines.clone(), torn: false };
-        let (queue, thread) = NonBlockingBuilder::default().buffered_lines_limit(LONGEST_QUEUE).thread_name("log").finish(writer);
+        let (queue, thread) = NonBlockingBuilder::default()
+            .buffered_lines_limit(LONGEST_QUEUE)
+            .thread_name("log")
+            .finish(writer);
         Self { queue, lines, at_once, _thread: thread }
     }
 
     fn counts(&self) -> LogCounts {
-        LogCounts { dropped: self.dropped(), write_errors: self.lines.write_errors.load(Ordering::SeqCst) }
+        LogCounts {
+            dropped: self.dropped(),
+            write_errors: self.lines.write_errors.load(Ordering::SeqCst),
+        }
     }
 
     fn dropped(&self) -> u64 {
@@ -221,7 +243,8 @@ impl Write for Line {
     }
 }
 
-/// Writes lines, each given as a whole, and counts those that it can't write. It never fails, since nobody could be told.
+/// Writes lines, each given as a whole, and counts those that it can't write. It never fails, since
+/// nobody could be told.
 struct LineWriter<W> {
     to: W,
     lines: Arc<Lines>,

@@ -9,21 +9,24 @@ mod output;
 mod process;
 mod reports;
 
-use clap::builder::Resettable;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use commands::{
-    backup, bench, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate, restore, sandbox, sandbox_ctl, serve,
-    torture, verify,
-};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::process::ExitCode;
+
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use commands::{
+    backup, bench, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate,
+    restore, sandbox, sandbox_ctl, serve, torture, verify,
+};
 
 /// Measured: 6% of a refresh (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The token authority for open finance: issues, refreshes and revokes the tokens that apps read account data with.
+/// The token authority for open finance: issues, refreshes and revokes the tokens that apps read
+/// account data with.
 #[derive(Parser)]
 #[command(name = "counterfoil", version, arg_required_else_help = true, propagate_version = true)]
 struct Cli {
@@ -34,13 +37,15 @@ struct Cli {
 /// There may be a secret among the arguments, so they are not to be printed.
 #[derive(Subcommand)]
 enum Command {
-    /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be moved
+    /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be
+    /// moved
     Sandbox(sandbox::Arguments),
     /// Move a running sandbox's clock, and make things go wrong in it
     SandboxCtl(sandbox_ctl::Arguments),
     /// Run the server
     Serve(serve::Arguments),
-    /// Certify a server: run test plans against it, ours or somebody else's, and report how each check came out
+    /// Certify a server: run test plans against it, ours or somebody else's, and report how each
+    /// check came out
     Verify(Box<verify::Arguments>),
     /// Register, look at and change clients
     #[command(subcommand)]
@@ -54,25 +59,31 @@ enum Command {
     /// Look at and rotate keys
     #[command(subcommand)]
     Keys(keys::Action),
-    /// Look at clocks that disagree, say which one is right, and mend what a wrong one has left behind
+    /// Look at clocks that disagree, say which one is right, and mend what a wrong one has left
+    /// behind
     #[command(subcommand)]
     Clock(clock::Action),
     /// Copy the store to a file, also while the server runs
     Backup(backup::Arguments),
-    /// Put a backup in the place of the store; what was revoked since stays revoked, and clients go on
+    /// Put a backup in the place of the store; what was revoked since stays revoked, and clients go
+    /// on
     Restore(restore::Arguments),
     /// Bring the store's schema up to date, and do nothing else
     Migrate(migrate::Arguments),
     /// Copy the store from SQLite to PostgreSQL, or back
     Copy(copy::Arguments),
-    /// Say that the store has forgotten what came last, after it was restored by other means or a standby was promoted
+    /// Say that the store has forgotten what came last, after it was restored by other means or a
+    /// standby was promoted
     DeclareLoss(declare_loss::Arguments),
-    /// Kill servers of a store without pause while clients use them, and hold every answer against what the system says afterwards
+    /// Kill servers of a store without pause while clients use them, and hold every answer against
+    /// what the system says afterwards
     Torture(torture::Arguments),
-    /// Measure how fast servers are, side by side: this one, the least that a server can do, and others
+    /// Measure how fast servers are, side by side: this one, the least that a server can do, and
+    /// others
     #[command(subcommand)]
     Bench(bench::Action),
-    /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is verified
+    /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is
+    /// verified
     Explain(explain::Arguments),
 }
 
@@ -124,7 +135,8 @@ fn arguments() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// An empty variable counts as not set, here as for the settings of a server: an `env:` of a workflow or of a compose file can't leave one out.
+/// An empty variable counts as not set, here as for the settings of a server: an `env:` of a
+/// workflow or of a compose file can't leave one out.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     command

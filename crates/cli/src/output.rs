@@ -1,23 +1,27 @@
 //! Results on stdout, messages on stderr.
 //!
-//! A result that can't be written makes the command fail once it is done ([`finish`]), but not where the reader went away: `| head` had what it
-//! wanted. What can't be had again is told before anything is changed ([`tell_once`]). A server goes on serving where nobody reads what it says
-//! ([`announce`]), and so does what must come to its end or mind signals ([`wait_for_no_reader`]). That a message can't be written is no reason to fail.
+//! A result that can't be written makes the command fail once it is done ([`finish`]), but not
+//! where the reader went away: `| head` had what it wanted. What can't be had again is told before
+//! anything is changed ([`tell_once`]). A server goes on serving where nobody reads what it says
+//! ([`announce`]), and so does what must come to its end or mind signals ([`wait_for_no_reader`]).
+//! That a message can't be written is no reason to fail.
 
 mod printer;
 
-use crate::process::{Signals, block_on};
-use crate::{Failure, log};
-use comfy_table::{Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
-use rustix::fs::{OFlags, fcntl_getfl};
-use serde_json::Value;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use rustix::fs::{OFlags, fcntl_getfl};
+use serde_json::Value;
+
+use crate::process::{Signals, block_on};
+use crate::{Failure, log};
 
 /// Why a result could not be written. Nothing is written after that.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -44,13 +48,14 @@ fn say_now(text: &str) {
     }
 }
 
-/// Has results printed from now on by a thread of its own, so that nothing else waits for a reader that stalls.
+/// Has results printed from now on by a thread of its own, so that nothing else waits for a reader
+/// that stalls.
 pub(crate) fn wait_for_no_reader() -> Result<(), Failure> {
     printer::start().map_err(Failure::failed)
 }
 
-/// Whether all results were written that somebody waits for; to be asked once the command is done. Waits for a reader that stalls, as long as nobody
-/// says that this process is to stop.
+/// Whether all results were written that somebody waits for; to be asked once the command is done.
+/// Waits for a reader that stalls, as long as nobody says that this process is to stop.
 ///
 /// # Errors
 /// What became of them.
@@ -62,12 +67,15 @@ pub(crate) fn finish() -> Result<(), String> {
         }
     }
     match UNWRITTEN.get() {
-        Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("the result could not be written to standard output: {error}")),
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("the result could not be written to standard output: {error}"))
+        }
         _ => Ok(()),
     }
 }
 
-/// Prints what can't be had again, so that it is with its reader when this returns, or as near as a system tells.
+/// Prints what can't be had again, so that it is with its reader when this returns, or as near as a
+/// system tells.
 ///
 /// # Errors
 /// Why it is not, as where the reader went away.
@@ -77,20 +85,26 @@ pub(crate) fn tell_once(text: &str) -> io::Result<()> {
         return Err(io::Error::other("it is closed"));
     }
     print(text)?;
-    // A file system on another machine says only now that it is full. What is no file has nothing to sync (fsync(2)).
+    // A file system on another machine says only now that it is full. What is no file has nothing
+    // to sync (fsync(2)).
     match stdout.sync_all() {
-        Err(error) if !matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Err(error),
+        Err(error) if !matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Err(error)
+        }
         _ => Ok(()),
     }
 }
 
-/// Whether stdout was closed when the process began. Rust opens the null device in its place, for reading too, which a shell's `>/dev/null` is not.
+/// Whether stdout was closed when the process began. Rust opens the null device in its place, for
+/// reading too, which a shell's `>/dev/null` is not.
 fn stands_for_closed(stdout: &File) -> io::Result<bool> {
-    let is_null = std::fs::metadata("/dev/null").is_ok_and(|null| stdout.metadata().is_ok_and(|meta| meta.rdev() == null.rdev()));
+    let is_null = std::fs::metadata("/dev/null")
+        .is_ok_and(|null| stdout.metadata().is_ok_and(|meta| meta.rdev() == null.rdev()));
     Ok(is_null && fcntl_getfl(stdout)?.contains(OFlags::RDWR))
 }
 
-/// Prints what a server says of itself once it is ready. A thread of its own waits where nobody reads it; the server does not.
+/// Prints what a server says of itself once it is ready. A thread of its own waits where nobody
+/// reads it; the server does not.
 pub(crate) fn announce(text: String) {
     let printing = move || {
         if let Err(error) = print(&text) {
@@ -107,7 +121,8 @@ pub(crate) fn colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Text of somebody else's without control characters: what a server answers must not steer the terminal.
+/// Text of somebody else's without control characters: what a server answers must not steer the
+/// terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
@@ -172,17 +187,23 @@ pub(crate) fn record(value: &Value) {
 
 /// One thing, a line a member.
 pub(crate) fn record_text(value: &Value) -> String {
-    let Some(members) = value.as_object() else { return json_text(value) };
+    let Some(members) = value.as_object() else {
+        return json_text(value);
+    };
     let width = members.keys().map(String::len).max().unwrap_or(0);
     let leading = FIRST.iter().filter_map(|name| members.get_key_value(*name));
     let mut lines = Vec::new();
-    for (name, member) in leading.chain(members.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()))) {
+    for (name, member) in
+        leading.chain(members.iter().filter(|(name, _)| !FIRST.contains(&name.as_str())))
+    {
         match member {
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 lines.push(format!("{}:", name.replace('_', " ")));
                 for item in items {
                     let parts =
-                        item.as_object().into_iter().flatten().map(|(name, value)| format!("{} {}", name.replace('_', " "), cell(value)));
+                        item.as_object().into_iter().flatten().map(|(name, value)| {
+                            format!("{} {}", name.replace('_', " "), cell(value))
+                        });
                     lines.push(format!("  {}", parts.collect::<Vec<_>>().join(", ")));
                 }
             }

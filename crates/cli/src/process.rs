@@ -1,15 +1,20 @@
 //! The process itself: runtime, signals, and how many files it may have open.
 
-use crate::Failure;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use counterfoil_server::METRICS_CONNECTIONS;
 use rustix::process::{Resource, getrlimit};
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::Failure;
+
 /// Runs `work` to its end.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     done
@@ -19,7 +24,8 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 pub(crate) struct Signals {
     /// How often it was told to stop.
     told: watch::Receiver<u32>,
-    /// SIGXFSZ: without a handler, a file-size limit would kill the process; with one, the write fails and is answered with 503.
+    /// SIGXFSZ: without a handler, a file-size limit would kill the process; with one, the write
+    /// fails and is answered with 503.
     _file_size: Signal,
 }
 
@@ -29,7 +35,8 @@ const FILE_SIZE_EXCEEDED: i32 = 25;
 impl Signals {
     pub(crate) fn watch() -> Result<Self, Failure> {
         let watch = |kind| signal(kind).map_err(Failure::failed);
-        let (mut terminate, mut interrupt) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
         let (tell, told) = watch::channel(0);
         tokio::spawn(async move {
             loop {
@@ -60,7 +67,8 @@ impl Signals {
     }
 }
 
-/// Does `work` whenever the process is told to read anew what can be (SIGHUP), which would otherwise end it.
+/// Does `work` whenever the process is told to read anew what can be (SIGHUP), which would
+/// otherwise end it.
 pub(crate) fn at_hangups(work: impl Fn() + Send + 'static) -> Result<(), Failure> {
     let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
     tokio::spawn(async move {
@@ -83,12 +91,13 @@ const KEPT_BACK: usize = 16;
 /// Files that a process has open of which that can't be found out.
 const OPEN_AT_MOST: usize = 48;
 
-/// How many connections there are at the most where nobody wants another number: each takes 15 kB at rest, and up to 140 kB while a head or a body
-/// comes in.
+/// How many connections there are at the most where nobody wants another number: each takes 15 kB
+/// at rest, and up to 140 kB while a head or a body comes in.
 const CONNECTIONS_BY_DEFAULT: usize = 10_000;
 
-/// How many connections there may be at once: as many as `wanted`, or as the process's limit of open files leaves, of which those that are open
-/// now and some more are kept back, and `later` that the store will open.
+/// How many connections there may be at once: as many as `wanted`, or as the process's limit of
+/// open files leaves, of which those that are open now and some more are kept back, and `later`
+/// that the store will open.
 ///
 /// # Errors
 /// The limit leaves too few.

@@ -1,9 +1,11 @@
 //! `--report FORMAT=FILE`, as `verify` and `sandbox --grade` take it.
 
-use crate::Failure;
-use counterfoil_report::Report;
 use std::fs::File;
 use std::path::PathBuf;
+
+use counterfoil_report::Report;
+
+use crate::Failure;
 
 /// A report that was asked for.
 #[derive(Clone, Debug)]
@@ -21,26 +23,38 @@ enum Format {
 
 /// Reads `FORMAT=FILE`.
 pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
-    let (format, path) =
-        text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or("write it as FORMAT=FILE, such as html=report.html")?;
+    let (format, path) = text
+        .split_once('=')
+        .filter(|(_, path)| !path.is_empty())
+        .ok_or("write it as FORMAT=FILE, such as html=report.html")?;
     let format = match format {
         "html" => Format::Html,
         "junit" => Format::Junit,
         "json" => Format::Json,
-        _ => return Err(format!("there is no format `{format}`: the formats are html, junit and json")),
+        _ => {
+            return Err(format!(
+                "there is no format `{format}`: the formats are html, junit and json"
+            ));
+        }
     };
     Ok(Wanted { format, path: path.into() })
 }
 
-/// Sees to it that the files can be written, before anything runs whose result would be lost. Leaves none behind that was not there.
+/// Sees to it that the files can be written, before anything runs whose result would be lost.
+/// Leaves none behind that was not there.
 pub(crate) fn prepare(reports: &[Wanted]) -> Result<(), Failure> {
     for (at, Wanted { path, .. }) in reports.iter().enumerate() {
         if reports[..at].iter().any(|earlier| earlier.path == *path) {
-            return Err(Failure::usage(format!("two reports can't be one file: {}", path.display())));
+            return Err(Failure::usage(format!(
+                "two reports can't be one file: {}",
+                path.display()
+            )));
         }
         let is_new = !path.exists();
         let opened = File::options().append(true).create(true).open(path);
-        opened.map_err(|e| Failure::usage(format!("the report {} can't be written: {e}", path.display())))?;
+        opened.map_err(|e| {
+            Failure::usage(format!("the report {} can't be written: {e}", path.display()))
+        })?;
         if is_new {
             std::fs::remove_file(path).map_err(Failure::usage)?;
         }
@@ -59,7 +73,9 @@ pub(crate) fn write(reports: &[Wanted], report: &Report) -> Result<(), Failure> 
                 serde_json::to_string_pretty(&json).map_err(Failure::failed)? + "\n"
             }
         };
-        std::fs::write(path, text).map_err(|e| Failure::failed(format!("the report {} can't be written: {e}", path.display())))?;
+        std::fs::write(path, text).map_err(|e| {
+            Failure::failed(format!("the report {} can't be written: {e}", path.display()))
+        })?;
     }
     Ok(())
 }

@@ -4,13 +4,15 @@
 
 mod setting;
 
-use counterfoil_testing::fresh_database;
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use setting::{Done, Live, Server, finish};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+
+use counterfoil_testing::fresh_database;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+use setting::{Done, Live, Server, finish};
 
 fn check(live: &Live) -> Done {
     finish(live.command().arg("--check"), "")
@@ -23,7 +25,12 @@ fn all_of(directory: &Path) -> Vec<(String, u32, u64, std::time::SystemTime)> {
         .map(|entry| {
             let entry = entry.unwrap();
             let meta = entry.metadata().unwrap();
-            (entry.file_name().into_string().unwrap(), meta.permissions().mode(), meta.len(), meta.modified().unwrap())
+            (
+                entry.file_name().into_string().unwrap(),
+                meta.permissions().mode(),
+                meta.len(),
+                meta.modified().unwrap(),
+            )
         })
         .collect();
     all.sort();
@@ -54,13 +61,21 @@ fn before_the_first_start_and_while_it_runs() {
     let live = Live::new();
     listening(&live);
     let before = all_of(live.dir.path());
-    check(&live).says(&["the settings are good", "no store at", "no keys in", "no endings log at", "nothing hinders a start"]);
+    check(&live).says(&[
+        "the settings are good",
+        "no store at",
+        "no keys in",
+        "no endings log at",
+        "nothing hinders a start",
+    ]);
     assert_eq!(all_of(live.dir.path()), before);
 
     let server = live.serve();
     live.add_client("shop");
     // The server itself writes now and then.
-    let names = || all_of(live.dir.path()).into_iter().map(|(name, mode, ..)| (name, mode)).collect::<Vec<_>>();
+    let names = || {
+        all_of(live.dir.path()).into_iter().map(|(name, mode, ..)| (name, mode)).collect::<Vec<_>>()
+    };
     let before = names();
     check(&live).says(&["in use by counterfoil serve", "nothing hinders a start"]);
     assert_eq!(names(), before);
@@ -74,10 +89,18 @@ fn before_the_first_start_and_while_it_runs() {
 fn another_file_is_no_endings_log() {
     let live = Live::new();
     let refused = |log: &str, words: &str| {
-        let with = |more: &[&str]| finish(live.command().args(more).env("COUNTERFOIL_ENDINGS_LOG", live.path(log)), "");
+        let with = |more: &[&str]| {
+            finish(live.command().args(more).env("COUNTERFOIL_ENDINGS_LOG", live.path(log)), "")
+        };
         with(&[]).refused(1, &[log, words]);
         let checked = with(&["--check"]);
-        assert!(checked.code == Some(1) && checked.stderr.contains(words) && checked.stderr.contains(log), "{}", checked.stderr);
+        assert!(
+            checked.code == Some(1)
+                && checked.stderr.contains(words)
+                && checked.stderr.contains(log),
+            "{}",
+            checked.stderr
+        );
     };
     for log in ["counterfoil.db", "counterfoil.db.lock"] {
         refused(log, "the store's own file");
@@ -89,8 +112,15 @@ fn another_file_is_no_endings_log() {
     symlink(live.path("counterfoil.db"), live.path("link.log")).unwrap();
     fs::copy(live.path("counterfoil.db"), live.path("copy.db")).unwrap();
     let before = |log: &str| fs::read(live.path(log)).unwrap();
-    let others = [("keys/keys.json", "another file"), ("notes.json", "another file"), ("copy.db", "another file")];
-    for (log, words) in others.into_iter().chain([("counterfoil.db", "the store's own file"), ("link.log", "the store's own file")]) {
+    let others = [
+        ("keys/keys.json", "another file"),
+        ("notes.json", "another file"),
+        ("copy.db", "another file"),
+    ];
+    for (log, words) in others
+        .into_iter()
+        .chain([("counterfoil.db", "the store's own file"), ("link.log", "the store's own file")])
+    {
         let content = before(log);
         refused(log, words);
         assert!(before(log) == content, "{log}");
@@ -112,8 +142,13 @@ fn all_that_is_wrong_at_once() {
     set_mode(&live.path("keys/keys.json"), 0o640);
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = holder.local_addr().unwrap().to_string();
-    let done =
-        finish(live.command().arg("--check").env("COUNTERFOIL_LISTEN", &listen).env("COUNTERFOIL_ISSUER", "https://other.example"), "");
+    let done = finish(
+        live.command()
+            .arg("--check")
+            .env("COUNTERFOIL_LISTEN", &listen)
+            .env("COUNTERFOIL_ISSUER", "https://other.example"),
+        "",
+    );
     assert_eq!(done.code, Some(1));
     for words in [
         "belongs to the issuer",
@@ -154,13 +189,25 @@ fn keys_that_are_gone_and_files_that_are_none_of_ours() {
     check(&live).refused_with(1, &["keys.json", "not readable"]);
 
     let live = Live::new();
-    fs::write(live.path("counterfoil.db"), "not a database, and long enough to be looked at as one").unwrap();
+    fs::write(
+        live.path("counterfoil.db"),
+        "not a database, and long enough to be looked at as one",
+    )
+    .unwrap();
     set_mode(&live.path("counterfoil.db"), 0o600);
     check(&live).refused_with(1, &["counterfoil.db"]);
     fs::remove_file(live.path("counterfoil.db")).unwrap();
-    let elsewhere =
-        finish(live.command().arg("--check").env("COUNTERFOIL_STORE", "sqlite:/nowhere/c.db").env("COUNTERFOIL_KEYS", "/nowhere/k"), "");
-    elsewhere.refused_with(1, &["2 things hinder a start", "/nowhere for the store does not exist", "/nowhere/k"]);
+    let elsewhere = finish(
+        live.command()
+            .arg("--check")
+            .env("COUNTERFOIL_STORE", "sqlite:/nowhere/c.db")
+            .env("COUNTERFOIL_KEYS", "/nowhere/k"),
+        "",
+    );
+    elsewhere.refused_with(
+        1,
+        &["2 things hinder a start", "/nowhere for the store does not exist", "/nowhere/k"],
+    );
 }
 
 #[test]
@@ -180,7 +227,11 @@ fn an_address_that_somebody_else_has() {
 fn certificates() {
     let live = Live::new();
     let line = |name: &str, file: &str| format!("{name} = \"{}\"\n", live.path(file).display());
-    live.configure(&format!("[tls]\n{}{}", line("certificate", "certificate.pem"), line("key", "key.pem")));
+    live.configure(&format!(
+        "[tls]\n{}{}",
+        line("certificate", "certificate.pem"),
+        line("key", "key.pem")
+    ));
     let write = |from: (i32, u8, u8), until: (i32, u8, u8)| {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.not_before = date_time_ymd(from.0, from.1, from.2);
@@ -197,7 +248,11 @@ fn certificates() {
     assert!(!good.stderr.contains("warning"), "{}", good.stderr);
     set_mode(&live.path("key.pem"), 0o644);
     let seen = check(&live);
-    assert!(seen.code == Some(0) && seen.stderr.contains("key.pem, whose mode is 644"), "{}", seen.stderr);
+    assert!(
+        seen.code == Some(0) && seen.stderr.contains("key.pem, whose mode is 644"),
+        "{}",
+        seen.stderr
+    );
     for (from, until, words) in [
         ((2020, 1, 1), (2021, 2, 3), "has expired at 2021-02-03T00:00:00Z"),
         ((2999, 4, 5), (2999, 6, 1), "is not valid before 2999-04-05T00:00:00Z"),
@@ -221,9 +276,15 @@ fn on_a_database() {
     fs::rename(live.path("keys"), live.path("away")).unwrap();
     check(&live).refused_with(1, &["the keys in the store can't be read without the key in it"]);
     assert!(!live.path("keys").exists());
-    let other = finish(live.command().arg("--check").env("COUNTERFOIL_ISSUER", "https://other.example"), "");
+    let other = finish(
+        live.command().arg("--check").env("COUNTERFOIL_ISSUER", "https://other.example"),
+        "",
+    );
     other.refused_with(1, &["belongs to the issuer"]);
-    let gone = finish(live.command().arg("--check").env("COUNTERFOIL_STORE", "postgres://u:geheim@127.0.0.1:1/d"), "");
+    let gone = finish(
+        live.command().arg("--check").env("COUNTERFOIL_STORE", "postgres://u:geheim@127.0.0.1:1/d"),
+        "",
+    );
     gone.refused_with(1, &["can't be reached"]);
     assert!(!gone.stderr.contains("geheim"));
 }

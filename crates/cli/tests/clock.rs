@@ -5,20 +5,29 @@
 mod setting;
 
 use counterfoil_core::clock::{Clock, DAY, Seconds};
+
 use setting::{Live, Server, finish};
 
-/// Has the store remember that it was used so many seconds from now, as by a server whose clock is ahead.
+/// Has the store remember that it was used so many seconds from now, as by a server whose clock is
+/// ahead.
 fn used_ahead(live: &Live, seconds: Seconds) {
     let moment = Clock::live().now().plus(seconds).unix().to_string();
     let db = rusqlite::Connection::open(live.path("counterfoil.db")).unwrap();
-    assert_eq!(db.execute("UPDATE meta SET value = ?1 WHERE key = 'newest_moment'", [moment]).unwrap(), 1);
+    assert_eq!(
+        db.execute("UPDATE meta SET value = ?1 WHERE key = 'newest_moment'", [moment]).unwrap(),
+        1
+    );
 }
 
 #[test]
 fn a_clock_behind_the_last_use_of_the_store_or_years_ahead_of_it_is_refused_in_words() {
     let live = Live::new();
     live.serve().stop();
-    for (seconds, words) in [(800 * DAY + 90, "800 days later"), (3690, "61 minutes later"), (-800 * DAY - 90, "800 days earlier")] {
+    for (seconds, words) in [
+        (800 * DAY + 90, "800 days later"),
+        (3690, "61 minutes later"),
+        (-800 * DAY - 90, "800 days earlier"),
+    ] {
         used_ahead(&live, seconds);
         let remedy = if seconds > 0 { "clock repair" } else { "clock accept" };
         let expected = [words, "set the clock right", "--accept-clock", remedy];
@@ -60,7 +69,9 @@ async fn the_operator_may_insist_or_mend() {
         live.serve().stop();
     }
     // With a clock that is behind, everything would be dated in the future.
-    for (today, words) in [(day(10), "today is"), (day(-10), "Nothing was changed"), ("soon".to_owned(), "not a day")] {
+    for (today, words) in
+        [(day(10), "today is"), (day(-10), "Nothing was changed"), ("soon".to_owned(), "not a day")]
+    {
         live.admin(&format!("clock repair --today {today}")).refused(1, &[words]);
     }
     live.admin("clock repair").refused(2, &["--today"]);

@@ -1,12 +1,14 @@
-//! No answer leaves before what it says is on disk: seen from outside, by what the process asks of the system.
+//! No answer leaves before what it says is on disk: seen from outside, by what the process asks of
+//! the system.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use setting::{RECIPIENT, Server, wait_until};
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
+
+use setting::{RECIPIENT, Server, wait_until};
 
 const REFRESHES: usize = 20;
 
@@ -21,7 +23,8 @@ enum Seen {
     Answered,
 }
 
-/// Reads `TID call(FD<PATH>, ...) = RESULT`, where a call may be cut in two by those of other threads.
+/// Reads `TID call(FD<PATH>, ...) = RESULT`, where a call may be cut in two by those of other
+/// threads.
 fn read(line: &str, unfinished: &mut HashMap<String, String>) -> Option<(String, Seen)> {
     let (thread, call) = line.split_once(' ')?;
     let (thread, mut call) = (thread.to_owned(), call.trim_start().to_owned());
@@ -29,14 +32,18 @@ fn read(line: &str, unfinished: &mut HashMap<String, String>) -> Option<(String,
         unfinished.insert(thread, begun.to_owned());
         return None;
     }
-    if let Some((_, rest)) = call.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+    if let Some((_, rest)) =
+        call.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>"))
+    {
         call = unfinished.remove(&thread)? + rest;
     }
     let of_log = call.split_once('>').is_some_and(|(file, _)| file.ends_with("-wal"));
     let seen = match call.split('(').next()? {
         "pwrite64" | "write" if of_log => Seen::Wrote,
         "fsync" | "fdatasync" if of_log && call.trim_end().ends_with("= 0") => Seen::Synced,
-        "write" | "writev" | "sendto" | "sendmsg" if call.contains("HTTP/1.1 200 OK") => Seen::Answered,
+        "write" | "writev" | "sendto" | "sendmsg" if call.contains("HTTP/1.1 200 OK") => {
+            Seen::Answered
+        }
         _ => return None,
     };
     Some((thread, seen))
@@ -50,7 +57,10 @@ async fn no_answer_leaves_before_the_disk_has_what_it_says() {
     let trace = dir.path().join("trace");
     let calls = "trace=pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync";
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-s", "16", "-e", calls, "-o"]).arg(&trace).args(["-p", &server.id().to_string()]);
+    strace
+        .args(["-f", "-y", "-s", "16", "-e", calls, "-o"])
+        .arg(&trace)
+        .args(["-p", &server.id().to_string()]);
     let mut strace = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let traced = || std::fs::read_to_string(&trace).unwrap_or_default();
     // Its threads are traced once what they do is seen.

@@ -1,32 +1,52 @@
-//! What a disk can do to it: full, read-only, damaged, somebody else's. It says so in words and loses nothing that it acknowledged.
+//! What a disk can do to it: full, read-only, damaged, somebody else's. It says so in words and
+//! loses nothing that it acknowledged.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use serde_json::json;
-use setting::{Answer, BINARY, Done, Live, OTHER, RECIPIENT, Server, Tokens, counterfoil, finish, with_small_files};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
+use setting::{
+    Answer, BINARY, Done, Live, OTHER, RECIPIENT, Server, Tokens, counterfoil, finish,
+    with_small_files,
+};
+
 #[track_caller]
 fn unavailable(answer: &Answer) {
     answer.is(503, json!({ "error": "temporarily_unavailable" }));
-    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", answer.headers);
+    assert!(
+        answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0),
+        "{:?}",
+        answer.headers
+    );
 }
 
-/// Makes and redeems grants until a write fails. Gives of each the token that was used and the one that came for it.
+/// Makes and redeems grants until a write fails. Gives of each the token that was used and the one
+/// that came for it.
 async fn fill(server: &Server) -> Vec<(String, Tokens)> {
     let (callback, nonce) = (server.callback(), "n".repeat(200));
     let mut acknowledged = Vec::new();
     loop {
-        let form = [("client_id", OTHER.0), ("redirect_uri", &*callback), ("customer", "customer_1"), ("nonce", &nonce)];
+        let form = [
+            ("client_id", OTHER.0),
+            ("redirect_uri", &*callback),
+            ("customer", "customer_1"),
+            ("nonce", &nonce),
+        ];
         let code = server.post("/sandbox/codes", &form).await;
         if code.status == 503 {
             return acknowledged;
         }
-        let form = [("grant_type", "authorization_code"), ("code", &*code.member("code")), ("redirect_uri", &callback)];
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &*code.member("code")),
+            ("redirect_uri", &callback),
+        ];
         let exchanged = server.post_as(OTHER, "/token", &form).await;
         if exchanged.status == 503 {
             unavailable(&exchanged);
@@ -46,10 +66,14 @@ async fn fill(server: &Server) -> Vec<(String, Tokens)> {
 async fn a_full_disk() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
-    let server = Server::spawn(with_small_files(160, &["sandbox", "--listen", "127.0.0.1:0", "--data", data]));
+    let server = Server::spawn(with_small_files(
+        160,
+        &["sandbox", "--listen", "127.0.0.1:0", "--data", data],
+    ));
     let listen = server.origin.strip_prefix("http://").unwrap().to_owned();
     let mut acknowledged = Vec::new();
-    // A log that is full makes room again as long as the file takes what is in it; then there is room for small writes alone, then none.
+    // A log that is full makes room again as long as the file takes what is in it; then there is
+    // room for small writes alone, then none.
     while !server.log().contains("a checkpoint failed") {
         acknowledged.extend(fill(&server).await);
     }
@@ -77,7 +101,10 @@ async fn a_full_disk() {
 
 /// The soft limit of the size of files, for a process that runs.
 fn limit_files(server: &Server, bytes: &str) {
-    let done = Command::new("prlimit").args(["--pid", &server.id().to_string(), &format!("--fsize={bytes}:")]).status().unwrap();
+    let done = Command::new("prlimit")
+        .args(["--pid", &server.id().to_string(), &format!("--fsize={bytes}:")])
+        .status()
+        .unwrap();
     assert!(done.success());
 }
 
@@ -131,7 +158,10 @@ async fn an_endings_log_that_can_not_be_written() {
     let secret = live.add_client("shop");
     live.add_customer("alice", "alice-password");
     let shop = ("shop", secret.as_str());
-    let (one, two) = (server.consent(shop, ("alice", "alice-password")).await, server.consent(shop, ("alice", "alice-password")).await);
+    let (one, two) = (
+        server.consent(shop, ("alice", "alice-password")).await,
+        server.consent(shop, ("alice", "alice-password")).await,
+    );
     let log = live.path("endings.log");
     std::fs::remove_file(&log).unwrap();
     std::fs::create_dir(&log).unwrap();
@@ -151,15 +181,21 @@ async fn an_endings_log_that_can_not_be_written() {
 
     finish(live.command().env("COUNTERFOIL_ENDINGS_LOG", live.dir.path()), "")
         .refused(1, &["the endings log", "can't be written", "directory"]);
-    finish(live.command().env("COUNTERFOIL_ENDINGS_LOG", live.path("no/e.log")), "").refused(1, &["the endings log", "is missing"]);
+    finish(live.command().env("COUNTERFOIL_ENDINGS_LOG", live.path("no/e.log")), "")
+        .refused(1, &["the endings log", "is missing"]);
 }
 
-/// Starts both servers and an admin command on a store at `path`; none may start, and what lies there stays as it is.
+/// Starts both servers and an admin command on a store at `path`; none may start, and what lies
+/// there stays as it is.
 #[track_caller]
 fn refused(live: &Live, path: &Path, words: &[&str]) {
     let before = std::fs::read(path).ok();
     let store = format!("sqlite:{}", path.display());
-    for arguments in [&["serve"][..], &["client", "list"], &["sandbox", "--listen", "127.0.0.1:0", "--store", &store]] {
+    for arguments in [
+        &["serve"][..],
+        &["client", "list"],
+        &["sandbox", "--listen", "127.0.0.1:0", "--store", &store],
+    ] {
         let mut command = counterfoil(arguments);
         if arguments[0] != "sandbox" {
             command.args(["--config", &live.config()]).env("COUNTERFOIL_STORE", &store);
@@ -175,7 +211,11 @@ fn refused(live: &Live, path: &Path, words: &[&str]) {
 fn what_is_no_store() {
     let live = Live::new();
     let path = live.path("other.db");
-    refused(&live, &live.path("missing/store.db"), &["the directory", "missing for the store does not exist"]);
+    refused(
+        &live,
+        &live.path("missing/store.db"),
+        &["the directory", "missing for the store does not exist"],
+    );
     refused(&live, live.dir.path(), &["is not a Counterfoil store: it is a directory"]);
     std::fs::write(&path, "Dear diary, today I learnt what a database is.\n".repeat(100)).unwrap();
     refused(&live, &path, &["is not a Counterfoil store: it is not a SQLite file"]);
@@ -240,10 +280,15 @@ fn as_nobody(dir: &Path, arguments: &[&str]) -> Done {
 fn files_that_this_user_may_only_read() {
     let live = Live::new();
     let stores = stores(&live);
-    let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
+    };
     let config = live.config();
     let sandbox = format!("sqlite:{}", stores[1].display());
-    let attempts = [vec!["serve", "--config", &config], vec!["sandbox", "--listen", "127.0.0.1:0", "--store", &sandbox]];
+    let attempts = [
+        vec!["serve", "--config", &config],
+        vec!["sandbox", "--listen", "127.0.0.1:0", "--store", &sandbox],
+    ];
     // A directory that can't be written: not even the lock can be taken.
     std::fs::remove_file(live.path("counterfoil.db.lock")).unwrap();
     std::fs::remove_file(live.path("sandbox.db.lock")).unwrap();
@@ -252,20 +297,23 @@ fn files_that_this_user_may_only_read() {
     as_nobody(live.dir.path(), &["--version"]).says(&["counterfoil"]);
     mode(live.dir.path(), 0o555);
     for attempt in &attempts {
-        as_nobody(live.dir.path(), attempt).refused(1, &["the store", "can't be opened for writing", "Permission denied"]);
+        as_nobody(live.dir.path(), attempt)
+            .refused(1, &["the store", "can't be opened for writing", "Permission denied"]);
     }
     // A directory that can, but not the file.
     mode(live.dir.path(), 0o777);
     let before = stores.each_ref().map(|path| std::fs::read(path).unwrap());
     for attempt in &attempts {
-        as_nobody(live.dir.path(), attempt).refused(1, &["the store", "can't be opened for writing"]);
+        as_nobody(live.dir.path(), attempt)
+            .refused(1, &["the store", "can't be opened for writing"]);
     }
     // A file that can't even be read.
     for path in &stores {
         mode(path, 0o000);
     }
     for attempt in &attempts {
-        as_nobody(live.dir.path(), attempt).refused(1, &["the store", "can't be opened for writing"]);
+        as_nobody(live.dir.path(), attempt)
+            .refused(1, &["the store", "can't be opened for writing"]);
     }
     for path in &stores {
         mode(path, 0o600);

@@ -1,17 +1,20 @@
-//! `counterfoil sandbox --grade`, with the two sample clients: the good one passes all, the careless one fails what it does wrong and
-//! nothing else. Live clients have clocks of their own, so this takes its time, two minutes or three, for all of them at once.
+//! `counterfoil sandbox --grade`, with the two sample clients: the good one passes all, the
+//! careless one fails what it does wrong and nothing else. Live clients have clocks of their own,
+//! so this takes its time, two minutes or three, for all of them at once.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 mod workflow;
 
-use serde_json::Value;
-use setting::{RECIPIENT, Server, run};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use serde_json::Value;
 use tempfile::TempDir;
+
+use setting::{RECIPIENT, Server, run};
 
 /// How long all events may take for a client that fails every one of them.
 const PATIENCE: Duration = Duration::from_secs(400);
@@ -39,14 +42,27 @@ impl Sample {
     fn start(script: &str, mistakes: Option<&str>, server: &Server, dir: &Path) -> Self {
         let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clients");
         let python = clients.join(".venv/bin/python");
-        assert!(python.exists(), "{} is missing: scripts/install-test-tools makes it", python.display());
+        assert!(
+            python.exists(),
+            "{} is missing: scripts/install-test-tools makes it",
+            python.display()
+        );
         let mut command = Command::new(python);
-        command.arg(clients.join(script)).env("OIDC_ISSUER", &server.origin).env("TOKEN_FILE", dir.join("tokens.json"));
+        command
+            .arg(clients.join(script))
+            .env("OIDC_ISSUER", &server.origin)
+            .env("TOKEN_FILE", dir.join("tokens.json"));
         match mistakes {
             Some(mistakes) => command.env("MISTAKES", mistakes),
             None => command.env_remove("MISTAKES"),
         };
-        Self(command.stdin(Stdio::null()).stderr(std::fs::File::create(dir.join("client.log")).unwrap()).spawn().unwrap())
+        Self(
+            command
+                .stdin(Stdio::null())
+                .stderr(std::fs::File::create(dir.join("client.log")).unwrap())
+                .spawn()
+                .unwrap(),
+        )
     }
 }
 
@@ -70,7 +86,10 @@ impl Scorecard {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         let reports = ["html", "junit", "json"].map(|format| format!("{format}={}", path(format)));
-        let options: Vec<&str> = ["--grade"].into_iter().chain(reports.iter().flat_map(|report| ["--report", report])).collect();
+        let options: Vec<&str> = ["--grade"]
+            .into_iter()
+            .chain(reports.iter().flat_map(|report| ["--report", report]))
+            .collect();
         let mut server = Server::sandbox(&options);
         let client = Sample::start(script, mistakes, &server, dir.path());
         let exit_code = server.ended_within(PATIENCE).code();
@@ -90,13 +109,17 @@ impl Scorecard {
     fn events(&self, result: &str) -> Vec<String> {
         let json: Value = serde_json::from_str(&self.text("json")).unwrap();
         let cases = json["plans"][0]["cases"].as_array().unwrap().clone();
-        let ids = cases.iter().filter(|case| case["checks"][0]["result"] == result).map(|case| case["id"].as_str().unwrap().to_owned());
+        let ids = cases
+            .iter()
+            .filter(|case| case["checks"][0]["result"] == result)
+            .map(|case| case["id"].as_str().unwrap().to_owned());
         ids.collect()
     }
 
     #[track_caller]
     fn failed_only(&self, failed: &[&str]) {
-        let passed: Vec<&str> = EVENTS.into_iter().filter(|event| !failed.contains(event)).collect();
+        let passed: Vec<&str> =
+            EVENTS.into_iter().filter(|event| !failed.contains(event)).collect();
         assert_eq!(
             (self.events("failed"), self.events("passed")),
             (owned(failed), owned(&passed)),
@@ -105,12 +128,25 @@ impl Scorecard {
             self.text("client.log")
         );
         assert_eq!(self.exit_code, Some(i32::from(!failed.is_empty())));
-        assert!(self.printed.contains(&format!("{} passed, {} failed, 0 not run", passed.len(), failed.len())), "{}", self.printed);
+        assert!(
+            self.printed.contains(&format!(
+                "{} passed, {} failed, 0 not run",
+                passed.len(),
+                failed.len()
+            )),
+            "{}",
+            self.printed
+        );
         for format in ["html", "junit", "json"] {
             let text = self.text(format);
             assert!(text.contains("lost-answer") && !text.contains(RECIPIENT.1), "{format}");
             // No token in full: they are masked, be it in the middle of something else.
-            assert!(!text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').any(is_token), "{format}");
+            assert!(
+                !text
+                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+                    .any(is_token),
+                "{format}"
+            );
         }
     }
 }
@@ -132,7 +168,11 @@ fn each_client_fails_what_it_does_wrong_and_nothing_else() {
     let gradings: [(&str, Option<&str>, &[&str]); 4] = [
         ("good.py", None, &[]),
         ("careless.py", None, &all),
-        ("careless.py", Some("issuer,lost-answer,stale-keys"), &["issuer", "issuer-missing", "lost-answer", "new-keys"]),
+        (
+            "careless.py",
+            Some("issuer,lost-answer,stale-keys"),
+            &["issuer", "issuer-missing", "lost-answer", "new-keys"],
+        ),
         (
             "careless.py",
             Some("state,retry-after,keep-going,secret"),
@@ -150,7 +190,8 @@ fn each_client_fails_what_it_does_wrong_and_nothing_else() {
 fn stopped_before_its_end_it_tells_how_far_it_came_and_is_no_success() {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("grade.json");
-    let mut server = Server::sandbox(&["--grade=sandbox-app", "--report", &format!("json={}", json.display())]);
+    let mut server =
+        Server::sandbox(&["--grade=sandbox-app", "--report", &format!("json={}", json.display())]);
     server.signal("TERM");
     assert_eq!(server.ended().code(), Some(1));
     assert!(server.log().contains("stopped before the script was at its end"), "{}", server.log());
@@ -161,7 +202,10 @@ fn stopped_before_its_end_it_tells_how_far_it_came_and_is_no_success() {
 #[test]
 fn what_is_wrong_is_said_before_anything_runs() {
     run(&["sandbox", "--report", "html=report.html"]).refused(2, &["--grade"]);
-    run(&["sandbox", "--grade", "--report", "pdf=report.pdf"]).refused(2, &["there is no format `pdf`"]);
-    run(&["sandbox", "--grade", "--report", "html=/nowhere/at/all.html"]).refused(2, &["/nowhere/at/all.html"]);
-    run(&["sandbox", "--listen", "127.0.0.1:0", "--grade=nobody"]).refused(2, &["no client `nobody`"]);
+    run(&["sandbox", "--grade", "--report", "pdf=report.pdf"])
+        .refused(2, &["there is no format `pdf`"]);
+    run(&["sandbox", "--grade", "--report", "html=/nowhere/at/all.html"])
+        .refused(2, &["/nowhere/at/all.html"]);
+    run(&["sandbox", "--listen", "127.0.0.1:0", "--grade=nobody"])
+        .refused(2, &["no client `nobody`"]);
 }

@@ -1,17 +1,20 @@
-//! stdout and stderr that are closed, full, without a reader, or with one that stalls: a server serves all the same and stops when it is told to; a
-//! command says that its result is lost; and a secret that is shown once is in use only where it was shown.
+//! stdout and stderr that are closed, full, without a reader, or with one that stalls: a server
+//! serves all the same and stops when it is told to; a command says that its result is lost; and a
+//! secret that is shown once is in use only where it was shown.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use serde_json::Value;
-use setting::{BINARY, Done, Live, PROVIDER, Server, counterfoil, wait_until};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use setting::{BINARY, Done, Live, PROVIDER, Server, counterfoil, wait_until};
 
 /// `O_NONBLOCK` on Linux.
 const NONBLOCK: i32 = 0o4000;
@@ -25,7 +28,8 @@ enum Trouble {
     Stalled,
 }
 
-const TROUBLES: [Trouble; 4] = [Trouble::Closed, Trouble::Full, Trouble::ReaderGone, Trouble::Stalled];
+const TROUBLES: [Trouble; 4] =
+    [Trouble::Closed, Trouble::Full, Trouble::ReaderGone, Trouble::Stalled];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stream {
@@ -86,14 +90,21 @@ async fn serves(mut server: Server) -> String {
 }
 
 fn counted(metrics: &str, name: &str) -> u64 {
-    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
 #[tokio::test]
 async fn serve() {
     let live = Live::new();
-    for (stream, trouble) in [Stream::Stderr, Stream::Stdout].into_iter().flat_map(|stream| TROUBLES.map(|trouble| (stream, trouble))) {
-        let (mut command, stalled) = troubled(&["serve", "--config", &live.config()], stream, trouble);
+    for (stream, trouble) in [Stream::Stderr, Stream::Stdout]
+        .into_iter()
+        .flat_map(|stream| TROUBLES.map(|trouble| (stream, trouble)))
+    {
+        let (mut command, stalled) =
+            troubled(&["serve", "--config", &live.config()], stream, trouble);
         let address = free_address();
         command.env("COUNTERFOIL_LISTEN", &address).env("COUNTERFOIL_SHUTDOWN_DELAY", "0s");
         match stream {
@@ -102,16 +113,24 @@ async fn serve() {
         };
         let metrics = serves(Server::spawn_unheard(command, &address)).await;
         let errors = counted(&metrics, "counterfoil_log_write_errors_total");
-        let must_fail = stream == Stream::Stderr && matches!(trouble, Trouble::Full | Trouble::ReaderGone);
+        let must_fail =
+            stream == Stream::Stderr && matches!(trouble, Trouble::Full | Trouble::ReaderGone);
         assert_eq!(errors > 0, must_fail, "{stream:?} {trouble:?}: {errors}");
-        assert_eq!(counted(&metrics, "counterfoil_log_lines_dropped_total"), 0, "{stream:?} {trouble:?}");
+        assert_eq!(
+            counted(&metrics, "counterfoil_log_lines_dropped_total"),
+            0,
+            "{stream:?} {trouble:?}"
+        );
         drop(stalled);
     }
 }
 
 #[tokio::test]
 async fn sandbox() {
-    for (stream, trouble) in [Stream::Stderr, Stream::Stdout].into_iter().flat_map(|stream| TROUBLES.map(|trouble| (stream, trouble))) {
+    for (stream, trouble) in [Stream::Stderr, Stream::Stdout]
+        .into_iter()
+        .flat_map(|stream| TROUBLES.map(|trouble| (stream, trouble)))
+    {
         let address = free_address();
         let (mut command, stalled) = troubled(&["sandbox", "--listen", &address], stream, trouble);
         match stream {
@@ -144,13 +163,25 @@ fn ended(arguments: &[&str], trouble: Trouble) -> Done {
         drop(reader);
     }
     let ended = child.wait_with_output().unwrap();
-    Done { code: ended.status.code(), stdout: String::new(), stderr: String::from_utf8(ended.stderr).unwrap() }
+    Done {
+        code: ended.status.code(),
+        stdout: String::new(),
+        stderr: String::from_utf8(ended.stderr).unwrap(),
+    }
 }
 
-/// Waits until a child waits for the reader of its stdout: the first argument of the system call that it is in is 1.
+/// Waits until a child waits for the reader of its stdout: the first argument of the system call
+/// that it is in is 1.
 fn waits_at_stdout(child: &Child) {
     let path = format!("/proc/{}/syscall", child.id());
-    wait_until("a write to stdout", || std::fs::read_to_string(&path).unwrap().split(' ').nth(1).filter(|first| *first == "0x1").map(drop));
+    wait_until("a write to stdout", || {
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .filter(|first| *first == "0x1")
+            .map(drop)
+    });
 }
 
 /// Surroundings with a client and a customer: with a server that runs, and without one.
@@ -166,7 +197,8 @@ fn both() -> [(Live, Option<Server>); 2] {
 
 /// What secrets there are.
 fn state(live: &Live) -> [Value; 3] {
-    ["client list --json", "client show shop --json", "customer list --json"].map(|words| live.admin(words).json())
+    ["client list --json", "client show shop --json", "customer list --json"]
+        .map(|words| live.admin(words).json())
 }
 
 #[tokio::test]
@@ -186,10 +218,20 @@ async fn a_secret_that_can_not_be_shown_is_not_made() {
             (&*format!("customer set-password alice {customer}"), "password"),
         ] {
             for trouble in TROUBLES {
-                for more in [&["--config", &live.config()][..], &["--config", &live.config(), "--json"]] {
-                    let done = ended(&[&words.split(' ').collect::<Vec<_>>(), more].concat(), trouble);
-                    let message = format!("counterfoil: nothing was changed: the {secret} is shown this once, and standard output");
-                    assert_eq!((done.code, done.stderr.contains(&message)), (Some(1), true), "{words} {trouble:?}: {}", done.stderr);
+                for more in
+                    [&["--config", &live.config()][..], &["--config", &live.config(), "--json"]]
+                {
+                    let done =
+                        ended(&[&words.split(' ').collect::<Vec<_>>(), more].concat(), trouble);
+                    let message = format!(
+                        "counterfoil: nothing was changed: the {secret} is shown this once, and standard output"
+                    );
+                    assert_eq!(
+                        (done.code, done.stderr.contains(&message)),
+                        (Some(1), true),
+                        "{words} {trouble:?}: {}",
+                        done.stderr
+                    );
                     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
                 }
             }
@@ -206,9 +248,11 @@ async fn a_secret_that_can_not_be_shown_is_not_made() {
 #[test]
 fn a_secret_is_shown_as_it_is_then() {
     for (live, _server) in both() {
-        for words in
-            ["client add till redirect_uris=https://till.example/cb", "client rotate-secret shop", "client rotate-secret shop --drop-old"]
-        {
+        for words in [
+            "client add till redirect_uris=https://till.example/cb",
+            "client rotate-secret shop",
+            "client rotate-secret shop --drop-old",
+        ] {
             let mut shown = live.admin(&format!("{words} --json")).json();
             let secret = shown.as_object_mut().unwrap().remove("client_secret").unwrap();
             assert!(secret.as_str().unwrap().starts_with("cf_secret_"));
@@ -218,12 +262,21 @@ fn a_secret_is_shown_as_it_is_then() {
     }
 }
 
-/// Where another command comes between showing and doing, the secret that was shown is said to be void.
+/// Where another command comes between showing and doing, the secret that was shown is said to be
+/// void.
 #[test]
 fn a_secret_that_was_shown_and_is_refused() {
     for (live, _server) in both() {
         let config = live.config();
-        let arguments = ["client", "add", "till", "redirect_uris=https://till.example/cb", "--json", "--config", &config];
+        let arguments = [
+            "client",
+            "add",
+            "till",
+            "redirect_uris=https://till.example/cb",
+            "--json",
+            "--config",
+            &config,
+        ];
         let (mut command, stalled) = troubled(&arguments, Stream::Stdout, Trouble::Stalled);
         let mut reader = stalled.unwrap();
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -237,26 +290,50 @@ fn a_secret_that_was_shown_and_is_refused() {
         let ended = child.wait_with_output().unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(1));
-        assert!(said.contains("there is a client `till` already. The client_secret that was shown is void"), "{said}");
+        assert!(
+            said.contains(
+                "there is a client `till` already. The client_secret that was shown is void"
+            ),
+            "{said}"
+        );
         assert_eq!(state(&live), before);
     }
 }
 
-/// A full disk must not look like an empty list. A reader that had enough, as `head`, and a stdout that was closed are no failures.
+/// A full disk must not look like an empty list. A reader that had enough, as `head`, and a stdout
+/// that was closed are no failures.
 #[test]
 fn results() {
     let live = Live::new();
     live.add_client("shop");
     let config = live.config();
-    for arguments in
-        [&["client", "list", "--config", &config][..], &["keys", "rotate", "--config", &config, "--json"], &["--help"], &["--version"]]
-    {
-        for (trouble, code, lines) in
-            [(Trouble::Full, 1, 1), (Trouble::Closed, 0, 0), (Trouble::ReaderGone, 0, 0), (Trouble::Stalled, 0, 0)]
-        {
+    for arguments in [
+        &["client", "list", "--config", &config][..],
+        &["keys", "rotate", "--config", &config, "--json"],
+        &["--help"],
+        &["--version"],
+    ] {
+        for (trouble, code, lines) in [
+            (Trouble::Full, 1, 1),
+            (Trouble::Closed, 0, 0),
+            (Trouble::ReaderGone, 0, 0),
+            (Trouble::Stalled, 0, 0),
+        ] {
             let done = ended(arguments, trouble);
-            assert_eq!((done.code, done.stderr.lines().count()), (Some(code), lines), "{arguments:?} {trouble:?}: {}", done.stderr);
-            assert!(lines == 0 || done.stderr.contains("could not be written to standard output: No space left"), "{}", done.stderr);
+            assert_eq!(
+                (done.code, done.stderr.lines().count()),
+                (Some(code), lines),
+                "{arguments:?} {trouble:?}: {}",
+                done.stderr
+            );
+            assert!(
+                lines == 0
+                    || done
+                        .stderr
+                        .contains("could not be written to standard output: No space left"),
+                "{}",
+                done.stderr
+            );
         }
     }
 }
@@ -267,16 +344,24 @@ fn messages() {
     let live = Live::new();
     live.add_client("shop");
     for trouble in [Trouble::Closed, Trouble::Full, Trouble::ReaderGone] {
-        for (words, code) in [("client rotate-secret shop", 0), ("client show nobody", 1), ("client dance", 2)] {
+        for (words, code) in
+            [("client rotate-secret shop", 0), ("client show nobody", 1), ("client dance", 2)]
+        {
             let config = live.config();
-            let arguments = [&words.split(' ').collect::<Vec<_>>()[..], &["--config", &config]].concat();
+            let arguments =
+                [&words.split(' ').collect::<Vec<_>>()[..], &["--config", &config]].concat();
             let (mut command, _) = troubled(&arguments, Stream::Stderr, trouble);
-            assert_eq!(command.stdout(Stdio::piped()).output().unwrap().status.code(), Some(code), "{words} {trouble:?}");
+            assert_eq!(
+                command.stdout(Stdio::piped()).output().unwrap().status.code(),
+                Some(code),
+                "{words} {trouble:?}"
+            );
         }
     }
 }
 
-/// A run goes to its end, with the sandbox's clock set right and its reports written, and waits then, until somebody reads or it is told to stop.
+/// A run goes to its end, with the sandbox's clock set right and its reports written, and waits
+/// then, until somebody reads or it is told to stop.
 #[tokio::test]
 async fn a_run_that_nobody_reads() {
     for is_read in [true, false] {
@@ -284,24 +369,40 @@ async fn a_run_that_nobody_reads() {
         let dir = tempfile::tempdir().unwrap();
         let report = dir.path().join("report.json");
         let wanted = format!("json={}", report.display());
-        let (mut command, stalled) = troubled(&["verify", &sandbox.origin, "--report", &wanted], Stream::Stdout, Trouble::Stalled);
+        let (mut command, stalled) = troubled(
+            &["verify", &sandbox.origin, "--report", &wanted],
+            Stream::Stdout,
+            Trouble::Stalled,
+        );
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         drop(command);
-        wait_until("the report", || std::fs::read_to_string(&report).ok()?.ends_with("}\n").then_some(()));
+        wait_until("the report", || {
+            std::fs::read_to_string(&report).ok()?.ends_with("}\n").then_some(())
+        });
         assert_eq!(sandbox.get("/sandbox/clock").await.json()["offset_seconds"], 0);
         let mut shown = String::new();
         if is_read {
             stalled.unwrap().read_to_string(&mut shown).unwrap();
         } else {
             wait_until("the end of a run that is told to stop", || {
-                assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+                assert!(
+                    Command::new("kill").arg(child.id().to_string()).status().unwrap().success()
+                );
                 child.try_wait().unwrap()
             });
         }
         let ended = child.wait_with_output().unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!((ended.status.code(), shown.contains("token-management")), (Some(i32::from(!is_read)), is_read), "{shown} {said}");
-        assert_eq!(said.contains("the result was not read before this was told to stop"), !is_read, "{said}");
+        assert_eq!(
+            (ended.status.code(), shown.contains("token-management")),
+            (Some(i32::from(!is_read)), is_read),
+            "{shown} {said}"
+        );
+        assert_eq!(
+            said.contains("the result was not read before this was told to stop"),
+            !is_read,
+            "{said}"
+        );
     }
 }
 
@@ -309,7 +410,8 @@ async fn a_run_that_nobody_reads() {
 #[tokio::test]
 async fn a_grade_that_nobody_reads() {
     let address = free_address();
-    let (mut command, stalled) = troubled(&["sandbox", "--grade", "--listen", &address], Stream::Stdout, Trouble::Stalled);
+    let (mut command, stalled) =
+        troubled(&["sandbox", "--grade", "--listen", &address], Stream::Stdout, Trouble::Stalled);
     command.stderr(Stdio::null());
     let mut server = Server::spawn_unheard(command, &address);
     let tokens = server.tokens().await;

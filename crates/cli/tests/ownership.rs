@@ -1,15 +1,17 @@
-//! What root makes for a server of another user belongs to that user. Root alone can see to that, and try it out.
+//! What root makes for a server of another user belongs to that user. Root alone can see to that,
+//! and try it out.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod setting;
 
-use setting::{BINARY, Live, Server};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+
+use setting::{BINARY, Live, Server};
 
 /// A user of no name.
 const SERVER: u32 = 61_234;
@@ -43,15 +45,20 @@ fn of_others(directory: &Path) -> Vec<String> {
 
 #[test]
 fn files_that_root_makes() {
-    let Some(live) = of_another_user() else { return };
+    let Some(live) = of_another_user() else {
+        return;
+    };
     live.add_client("shop");
     let made = |name: &str| assert!(live.path(name).exists(), "{name}");
-    ["counterfoil.db", "counterfoil.db.lock", "keys/keys.json", "endings.log"].iter().for_each(|name| made(name));
+    ["counterfoil.db", "counterfoil.db.lock", "keys/keys.json", "endings.log"]
+        .iter()
+        .for_each(|name| made(name));
     live.admin("keys rotate").says(&["slip-2"]);
     let backup = live.path("backup.db");
     live.admin(&format!("backup --to {}", backup.display())).says(&["backed up"]);
     live.admin("migrate").says(&["nothing to do"]);
-    live.admin(&format!("restore --accept-lost-endings --from {}", backup.display())).says(&["restored"]);
+    live.admin(&format!("restore --accept-lost-endings --from {}", backup.display()))
+        .says(&["restored"]);
     made("backup.db");
     assert_eq!(of_others(live.dir.path()), [""; 0]);
     // Where that user can reach the binary, their server finds all that it needs.
@@ -69,27 +76,37 @@ fn files_that_root_makes() {
 /// A server may have the right to its directory by its group.
 #[test]
 fn files_that_root_makes_in_its_own_directory() {
-    let Some(live) = of_another_user() else { return };
+    let Some(live) = of_another_user() else {
+        return;
+    };
     live.add_client("shop");
     chown(live.dir.path(), Some(0), Some(SERVER)).unwrap();
     fs::set_permissions(live.dir.path(), fs::Permissions::from_mode(0o2770)).unwrap();
     fs::remove_file(live.path("counterfoil.db.lock")).unwrap();
     let backup = live.path("backup.db");
     live.admin(&format!("backup --to {}", backup.display())).says(&["backed up"]);
-    live.admin(&format!("restore --accept-lost-endings --from {}", backup.display())).says(&["restored"]);
+    live.admin(&format!("restore --accept-lost-endings --from {}", backup.display()))
+        .says(&["restored"]);
     live.admin("client list").says(&["shop"]);
     assert_eq!(of_others(live.dir.path()), [""; 0]);
 }
 
 #[test]
 fn certificates_of_a_sandbox_that_root_runs() {
-    let Some(live) = of_another_user() else { return };
-    let mut command = setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--data"]);
+    let Some(live) = of_another_user() else {
+        return;
+    };
+    let mut command =
+        setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--data"]);
     command.arg(live.dir.path());
     Server::spawn(command).stop();
-    for (name, mode) in
-        [("tls", 0o755), ("tls/ca.pem", 0o644), ("tls/ca-key.pem", 0o600), ("tls/certificate.pem", 0o644), ("tls/key.pem", 0o600)]
-    {
+    for (name, mode) in [
+        ("tls", 0o755),
+        ("tls/ca.pem", 0o644),
+        ("tls/ca-key.pem", 0o600),
+        ("tls/certificate.pem", 0o644),
+        ("tls/key.pem", 0o600),
+    ] {
         assert_eq!(fs::metadata(live.path(name)).unwrap().mode() & 0o777, mode, "{name}");
     }
     assert_eq!(of_others(live.dir.path()), [""; 0]);
@@ -98,7 +115,9 @@ fn certificates_of_a_sandbox_that_root_runs() {
 /// Whoever may write in the directory must not have root give them a file of root's.
 #[test]
 fn links_are_not_followed() {
-    let Some(live) = of_another_user() else { return };
+    let Some(live) = of_another_user() else {
+        return;
+    };
     let elsewhere = tempfile::tempdir().unwrap();
     let (victim, missing) = (elsewhere.path().join("victim"), elsewhere.path().join("missing"));
     fs::write(&victim, "root's").unwrap();
@@ -108,7 +127,10 @@ fn links_are_not_followed() {
     fs::remove_file(live.path("endings.log")).unwrap();
     symlink(&missing, live.path("endings.log")).unwrap();
     live.admin("client list").refused(1, &["the endings log"]);
-    assert_eq!((fs::read_to_string(&victim).unwrap().as_str(), fs::metadata(&victim).unwrap().uid()), ("root's", 0));
+    assert_eq!(
+        (fs::read_to_string(&victim).unwrap().as_str(), fs::metadata(&victim).unwrap().uid()),
+        ("root's", 0)
+    );
     assert!(!missing.exists());
     assert_eq!(fs::metadata(live.path("keys/keys.json")).unwrap().uid(), SERVER);
 }

@@ -1,13 +1,16 @@
-//! Backups, restoring them and declaring that data was lost, over the real binary: what becomes of the tokens that clients hold.
+//! Backups, restoring them and declaring that data was lost, over the real binary: what becomes of
+//! the tokens that clients hold.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
+use std::os::unix::fs::PermissionsExt;
+
 use counterfoil_core::clock::Clock;
 use serde_json::{Value, json};
+
 use setting::{Done, Live, Server, Tokens, finish, run, wait_until};
-use std::os::unix::fs::PermissionsExt;
 
 const PASSWORD: &str = "alice-password";
 const ALICE: (&str, &str) = ("alice", PASSWORD);
@@ -73,7 +76,11 @@ async fn clients_go_on_and_what_was_revoked_stays_revoked() {
     let at_backup = bank.refreshed(&server, &kept).await;
 
     let made = bank.backup();
-    assert!(made.stderr.contains("keys are not in it") && made.stderr.contains(&bank.file("keys")), "{}", made.stderr);
+    assert!(
+        made.stderr.contains("keys are not in it") && made.stderr.contains(&bank.file("keys")),
+        "{}",
+        made.stderr
+    );
     let made = made.json();
     assert_eq!(made["to"], bank.file("backup.db"));
     let meta = std::fs::metadata(bank.live.path("backup.db")).unwrap();
@@ -88,10 +95,17 @@ async fn clients_go_on_and_what_was_revoked_stays_revoked() {
 
     let restored = bank.restore("--json").json();
     let told = |name: &str| restored[name].clone();
-    assert_eq!((told("epoch"), told("endings_applied"), told("endings_unknown")), (json!(1), json!(1), json!(0)));
+    assert_eq!(
+        (told("epoch"), told("endings_applied"), told("endings_unknown")),
+        (json!(1), json!(1), json!(0))
+    );
     assert_eq!((told("bearers_from"), told("torn")), (Value::Null, json!([])));
     let old = restored["old_store"].as_str().unwrap();
-    assert!(old.starts_with(&bank.file("counterfoil.db.before-restore-20")) && std::fs::exists(old).unwrap(), "{old}");
+    assert!(
+        old.starts_with(&bank.file("counterfoil.db.before-restore-20"))
+            && std::fs::exists(old).unwrap(),
+        "{old}"
+    );
 
     let server = bank.live.serve();
     assert_eq!(server.accounts(&revoked.id_token).await.status, 401);
@@ -126,7 +140,11 @@ async fn where_endings_are_lost_clients_must_refresh() {
     assert_eq!(std::fs::read(bank.live.path("counterfoil.db")).unwrap(), before);
 
     until_the_next_second();
-    bank.restore("--accept-lost-endings").says(&["0 were applied", "issued before 20", "are refused; clients refresh"]);
+    bank.restore("--accept-lost-endings").says(&[
+        "0 were applied",
+        "issued before 20",
+        "are refused; clients refresh",
+    ]);
     let server = bank.live.serve();
     for tokens in [&kept, &revoked] {
         assert_eq!(server.accounts(&tokens.id_token).await.status, 401);
@@ -159,12 +177,17 @@ async fn endings_come_from_every_log_that_is_named() {
     std::fs::write(&log, "").unwrap();
 
     std::fs::write(bank.live.path("damaged.log"), format!("{{\"at\":1\n{line}")).unwrap();
-    bank.restore(&format!("--endings {}", bank.file("damaged.log"))).refused(1, &["line 1 of the endings log", "damaged.log"]);
+    bank.restore(&format!("--endings {}", bank.file("damaged.log")))
+        .refused(1, &["line 1 of the endings log", "damaged.log"]);
     bank.restore("--endings /nowhere/endings.log").refused(1, &["/nowhere/endings.log"]);
     bank.restore(&format!("--endings {}", log.display())).says(&["0 were applied"]);
     let restored = bank.restore(&format!("--endings {}", other.display()));
     restored.says(&["1 were applied"]);
-    assert!(restored.stderr.contains("node-2.log") && restored.stderr.contains("cut short"), "{}", restored.stderr);
+    assert!(
+        restored.stderr.contains("node-2.log") && restored.stderr.contains("cut short"),
+        "{}",
+        restored.stderr
+    );
     // The store's own log knows it from now on.
     let ending = line.lines().nth(1).unwrap().split(",\"node\"").next().unwrap();
     assert!(std::fs::read_to_string(&log).unwrap().contains(ending), "{line}");
@@ -188,10 +211,14 @@ async fn a_loss_is_declared_while_the_server_runs_and_while_none_does() {
         bank.copy_by_hand();
 
         let declare = |more: &str| bank.live.admin(format!("declare-loss {more}").trim_end());
-        finish(&mut bank.live.command(), "").refused(1, &["earlier state", "counterfoil declare-loss"]);
+        finish(&mut bank.live.command(), "")
+            .refused(1, &["earlier state", "counterfoil declare-loss"]);
         let declared = declare("--json").json();
         // The revocation, the removal, and what was worked off of it.
-        assert!(declared["epoch"] == 1 && declared["endings_applied"].as_u64().unwrap() >= 2, "{declared}");
+        assert!(
+            declared["epoch"] == 1 && declared["endings_applied"].as_u64().unwrap() >= 2,
+            "{declared}"
+        );
         let server = runs.then(|| bank.live.serve());
         declare("").says(&["epoch is 2", "0 were applied"]);
         let server = server.unwrap_or_else(|| bank.live.serve());
@@ -203,8 +230,10 @@ async fn a_loss_is_declared_while_the_server_runs_and_while_none_does() {
         // Without its removal, it goes on.
         bank.copy_by_hand();
         let log = std::fs::read_to_string(bank.live.path("endings.log")).unwrap();
-        let of_removal = |line: &&str| line.contains("client\":\"shop") || line.contains("client_removed");
-        let without: String = log.lines().filter(|line| !of_removal(line)).map(|line| format!("{line}\n")).collect();
+        let of_removal =
+            |line: &&str| line.contains("client\":\"shop") || line.contains("client_removed");
+        let without: String =
+            log.lines().filter(|line| !of_removal(line)).map(|line| format!("{line}\n")).collect();
         std::fs::write(bank.live.path("endings.log"), without).unwrap();
         until_the_next_second();
         declare("--accept-lost-endings").says(&["epoch is 1", "issued before 20"]);
@@ -223,33 +252,47 @@ async fn what_can_not_be_done_is_said_and_changes_nothing() {
     // Without a server, and without a store.
     bank.backup().json();
     bank.backup().refused(1, &["backup.db is there already"]);
-    bank.live.admin("backup --to /nowhere/backup.db").refused(1, &["/nowhere/backup.db", "No such file"]);
+    bank.live
+        .admin("backup --to /nowhere/backup.db")
+        .refused(1, &["/nowhere/backup.db", "No such file"]);
     run(&["backup"]).refused(2, &["--to <FILE>"]);
     run(&["restore"]).refused(2, &["--from <FILE>"]);
     run(&["declare-loss"]).refused(2, &["--config <FILE>"]);
 
     let endings = format!("--endings {}", bank.file("endings.log"));
     let server = bank.live.serve();
-    bank.restore(&endings).refused(1, &["in use by counterfoil serve, process", &server.id().to_string(), "Stop it first"]);
+    bank.restore(&endings).refused(
+        1,
+        &["in use by counterfoil serve, process", &server.id().to_string(), "Stop it first"],
+    );
     server.stop();
 
     let keys = bank.live.path("keys/keys.json");
     std::fs::rename(&keys, bank.live.path("keys/away.json")).unwrap();
     bank.restore(&endings).refused(1, &["there are no keys in", &bank.file("keys")]);
-    bank.live.admin(&format!("backup --to {}", bank.file("other.db"))).refused(1, &["there are no keys in", &bank.file("keys")]);
+    bank.live
+        .admin(&format!("backup --to {}", bank.file("other.db")))
+        .refused(1, &["there are no keys in", &bank.file("keys")]);
     assert!(!keys.exists() && !bank.live.path("other.db").exists());
     std::fs::rename(bank.live.path("keys/away.json"), &keys).unwrap();
 
     let empty = Live::new();
-    empty.admin(&format!("backup --to {}", bank.file("other.db"))).refused(1, &["there is no store at"]);
+    empty
+        .admin(&format!("backup --to {}", bank.file("other.db")))
+        .refused(1, &["there is no store at"]);
     assert!(!empty.path("counterfoil.db").exists() && !empty.path("keys").exists());
 
     let text = std::fs::read_to_string(bank.live.config()).unwrap();
     let store = format!("sqlite:{}", bank.file("counterfoil.db"));
-    std::fs::write(bank.live.config(), text.replace(&store, "postgres://db.example/counterfoil")).unwrap();
+    std::fs::write(bank.live.config(), text.replace(&store, "postgres://db.example/counterfoil"))
+        .unwrap();
     bank.backup().refused(1, &["PostgreSQL", "pg_basebackup", "declare-loss"]);
     bank.restore(&endings).refused(1, &["PostgreSQL", "declare-loss"]);
-    std::fs::write(bank.live.config(), text.replace("http://127.0.0.1:8080", "https://other.example")).unwrap();
+    std::fs::write(
+        bank.live.config(),
+        text.replace("http://127.0.0.1:8080", "https://other.example"),
+    )
+    .unwrap();
     bank.restore(&endings).refused(1, &["backup.db belongs to the issuer http://127.0.0.1:8080"]);
 }
 
@@ -263,7 +306,11 @@ async fn a_server_completes_a_restore_that_was_cut_short() {
     let last = bank.refreshed(&server, &tokens).await;
     server.stop();
     bank.restore(&format!("--endings {}", bank.file("endings.log"))).says(&["restored"]);
-    std::fs::rename(bank.live.path("counterfoil.db"), bank.live.path("counterfoil.db.restored-20260101T000000Z")).unwrap();
+    std::fs::rename(
+        bank.live.path("counterfoil.db"),
+        bank.live.path("counterfoil.db.restored-20260101T000000Z"),
+    )
+    .unwrap();
 
     let server = bank.live.serve();
     assert!(server.log().contains("completed"), "{}", server.log());

@@ -1,21 +1,26 @@
-//! `counterfoil sandbox` as a process: its ready line, its signals, what it keeps, and the walk-through that it prints.
+//! `counterfoil sandbox` as a process: its ready line, its signals, what it keeps, and the
+//! walk-through that it prints.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use setting::{Live, RECIPIENT, Server, finish, run};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+
+use setting::{Live, RECIPIENT, Server, finish, run};
 
 #[tokio::test]
 async fn the_ready_line_carries_the_real_port() {
     let server = Server::sandbox(&[]);
     assert!(server.stdout().starts_with(&format!("ready {}\n", server.origin)));
     assert!(!server.origin.ends_with(":0"));
-    assert_eq!(server.get("/.well-known/openid-configuration").await.member("issuer"), server.origin);
+    assert_eq!(
+        server.get("/.well-known/openid-configuration").await.member("issuer"),
+        server.origin
+    );
     assert_eq!(server.get("/health/live").await.status, 200);
     assert_eq!(server.get("/health/ready").await.status, 200);
 }
@@ -28,9 +33,11 @@ fn free_address() -> String {
 fn wrong_usage() {
     run(&["sandbox", "--listen", "0.0.0.0:0"]).refused(2, &["0.0.0.0:0", "--issuer"]);
     run(&["sandbox", "--listen", "[::]:0"]).refused(2, &["--issuer"]);
-    run(&["sandbox", "--listen", "localhost"]).refused(2, &["`localhost` is not an IP address with a port", "127.0.0.1:8080"]);
+    run(&["sandbox", "--listen", "localhost"])
+        .refused(2, &["`localhost` is not an IP address with a port", "127.0.0.1:8080"]);
     run(&["sandbox", "--issuer", "http://sandbox:8080/"]).refused(2, &["without a path"]);
-    run(&["sandbox", "--issuer", "http://u:secret@sandbox"]).refused(2, &["must not hold a user name or password"]);
+    run(&["sandbox", "--issuer", "http://u:secret@sandbox"])
+        .refused(2, &["must not hold a user name or password"]);
     run(&["sandbox", "--issuer", "http://sandbox", "--tls"]).refused(2, &["--tls", "https"]);
     run(&["sandbox", "--host", "sandbox:8080"]).refused(2, &["leave out scheme, port and path"]);
     run(&["sandbox", "--data", "d", "--store", "sqlite:s"]).refused(2, &["--data", "--store"]);
@@ -47,7 +54,8 @@ async fn a_wildcard_address_works_with_an_issuer() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let (listen, issuer) = (format!("0.0.0.0:{port}"), format!("http://localhost:{port}"));
-    let server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--issuer", &issuer]));
+    let server =
+        Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--issuer", &issuer]));
     assert_eq!(server.origin, issuer);
     let tokens = server.tokens().await;
     assert_eq!(server.accounts(&tokens.id_token).await.status, 200);
@@ -62,7 +70,8 @@ fn print_env() {
         "OIDC_REDIRECT_URI=http://127.0.0.1:8080/sandbox/callback\n",
         "SANDBOX_CUSTOMER=customer_1\n",
     ]);
-    run(&["sandbox", "--print-env", "--listen", "127.0.0.1:9"]).says(&["OIDC_ISSUER=http://127.0.0.1:9\n"]);
+    run(&["sandbox", "--print-env", "--listen", "127.0.0.1:9"])
+        .says(&["OIDC_ISSUER=http://127.0.0.1:9\n"]);
     run(&["sandbox", "--print-env", "--tls", "--data", "/data"])
         .says(&["OIDC_ISSUER=https://127.0.0.1:8080\n", "SANDBOX_CA_FILE=/data/tls/ca.pem\n"]);
 }
@@ -71,23 +80,56 @@ fn print_env() {
 #[tokio::test]
 async fn names_that_were_named_and_no_others() {
     let address = free_address();
-    let mut command = setting::counterfoil(&["sandbox", "--listen", &address, "--issuer", "http://sandbox:8080"]);
+    let mut command =
+        setting::counterfoil(&["sandbox", "--listen", &address, "--issuer", "http://sandbox:8080"]);
     command.args(["--host", "bank.test", "--host", "192.0.2.7", "--host", "2001:db8::7"]);
     let server = Server::spawn(command);
     assert!(server.stdout().starts_with("ready http://sandbox:8080\n"));
     let clock = async |name: &'static str, value: &str| {
-        server.http.get(format!("http://{address}/sandbox/clock")).header(name, value).send().await.unwrap().status().as_u16()
+        server
+            .http
+            .get(format!("http://{address}/sandbox/clock"))
+            .header(name, value)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
-    for host in ["sandbox:8080", "sandbox", "bank.test:1", "BANK.test", "192.0.2.7", "[2001:db8::7]:8080", "localhost"] {
+    for host in [
+        "sandbox:8080",
+        "sandbox",
+        "bank.test:1",
+        "BANK.test",
+        "192.0.2.7",
+        "[2001:db8::7]:8080",
+        "localhost",
+    ] {
         assert_eq!(clock("host", host).await, 200, "{host}");
     }
     for host in ["evil.example", "bank.test.evil.example", "192.0.2.8", "sandbox.evil.example"] {
         assert_eq!(clock("host", host).await, 403, "{host}");
     }
-    assert_eq!((clock("origin", "http://bank.test:3000").await, clock("origin", "http://evil.example").await), (200, 403));
+    assert_eq!(
+        (
+            clock("origin", "http://bank.test:3000").await,
+            clock("origin", "http://evil.example").await
+        ),
+        (200, 403)
+    );
     // The own callback may be used, although no other redirect URI may be http under such a name.
-    let form = [("client_id", RECIPIENT.0), ("customer", "customer_1"), ("redirect_uri", "http://sandbox:8080/sandbox/callback")];
-    let codes = server.http.post(format!("http://{address}/sandbox/codes")).form(&form).send().await.unwrap();
+    let form = [
+        ("client_id", RECIPIENT.0),
+        ("customer", "customer_1"),
+        ("redirect_uri", "http://sandbox:8080/sandbox/callback"),
+    ];
+    let codes = server
+        .http
+        .post(format!("http://{address}/sandbox/codes"))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(codes.status(), 201);
 }
 
@@ -98,31 +140,65 @@ fn tls_by_a_ca_that_is_kept() {
     let ca = dir.path().join("tls/ca.pem");
     let mut seen = Vec::new();
     for host in ["sandbox", "bank.test"] {
-        let mut command = setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--host", host, "--data"]);
+        let mut command = setting::counterfoil(&[
+            "sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            "--tls",
+            "--host",
+            host,
+            "--data",
+        ]);
         let server = Server::spawn({
             command.arg(dir.path());
             command
         });
         let origin = server.stdout().split_whitespace().nth(1).unwrap().to_owned();
-        assert!(origin.starts_with("https://127.0.0.1:") && server.stdout().contains(ca.to_str().unwrap()), "{}", server.stdout());
+        assert!(
+            origin.starts_with("https://127.0.0.1:")
+                && server.stdout().contains(ca.to_str().unwrap()),
+            "{}",
+            server.stdout()
+        );
         let port = origin.rsplit(':').next().unwrap();
         let curl = |url: &str| {
             let resolve = format!("{host}:{port}:127.0.0.1");
-            finish(Command::new("curl").args(["-sS", "--cacert", ca.to_str().unwrap(), "--resolve", &resolve, "-D", "-", url]), "")
+            finish(
+                Command::new("curl").args([
+                    "-sS",
+                    "--cacert",
+                    ca.to_str().unwrap(),
+                    "--resolve",
+                    &resolve,
+                    "-D",
+                    "-",
+                    url,
+                ]),
+                "",
+            )
         };
         for name in ["127.0.0.1", "localhost", host] {
-            curl(&format!("https://{name}:{port}/sandbox/clock")).says(&["200 OK", "offset_seconds"]);
+            curl(&format!("https://{name}:{port}/sandbox/clock"))
+                .says(&["200 OK", "offset_seconds"]);
         }
-        let ask = format!("response_type=code&client_id={}&redirect_uri={origin}/sandbox/callback&scope=openid", RECIPIENT.0);
+        let ask = format!(
+            "response_type=code&client_id={}&redirect_uri={origin}/sandbox/callback&scope=openid",
+            RECIPIENT.0
+        );
         curl(&format!("{origin}/authorize?{ask}")).says(&["200 OK", "__Host-", "Secure"]);
         let mut clock = setting::counterfoil(&["sandbox-ctl", &origin, "clock", "--json"]);
         assert_eq!(finish(clock.env("SSL_CERT_FILE", &ca), "").json()["offset_seconds"], 0);
-        seen.push((std::fs::read(&ca).unwrap(), std::fs::read(dir.path().join("tls/certificate.pem")).unwrap()));
+        seen.push((
+            std::fs::read(&ca).unwrap(),
+            std::fs::read(dir.path().join("tls/certificate.pem")).unwrap(),
+        ));
         server.stop();
     }
     assert!(seen[0].0 == seen[1].0 && seen[0].1 != seen[1].1);
     for key in ["key.pem", "ca-key.pem"] {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(dir.path().join("tls").join(key)).unwrap().permissions());
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(dir.path().join("tls").join(key)).unwrap().permissions(),
+        );
         assert_eq!(mode & 0o777, 0o600, "{key}");
     }
 }
@@ -143,7 +219,9 @@ struct Service {
 /// The compose file, with processes in the place of containers.
 #[test]
 fn the_compose_file() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../contrib/compose.yaml")).unwrap();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../contrib/compose.yaml"))
+            .unwrap();
     let Compose { mut services } = serde_saphyr::from_str(&text).unwrap();
     let (sandbox, app) = (services.remove("sandbox").unwrap(), services.remove("app").unwrap());
     let dir = tempfile::tempdir().unwrap();
@@ -151,16 +229,24 @@ fn the_compose_file() {
     let free = free_address().rsplit(':').next().unwrap().to_owned();
     let here = |text: &str| {
         let text = text.replace("8443", &free).replace("0.0.0.0", "127.0.0.1");
-        text.replace("/data", data).replace("/sandbox/tls", &format!("{data}/tls")).replace("$$", "$")
+        text.replace("/data", data)
+            .replace("/sandbox/tls", &format!("{data}/tls"))
+            .replace("$$", "$")
     };
     let mut command = setting::counterfoil(&[]);
     command.args(sandbox.command.iter().map(|word| here(word)));
     let server = Server::spawn(command);
-    assert!(server.stdout().starts_with(&format!("ready https://sandbox:{free}\n")), "{}", server.stdout());
-    std::fs::write(dir.path().join(".curlrc"), format!("resolve = sandbox:{free}:127.0.0.1\n")).unwrap();
+    assert!(
+        server.stdout().starts_with(&format!("ready https://sandbox:{free}\n")),
+        "{}",
+        server.stdout()
+    );
+    std::fs::write(dir.path().join(".curlrc"), format!("resolve = sandbox:{free}:127.0.0.1\n"))
+        .unwrap();
     let words: Vec<_> = app.entrypoint.iter().chain(&app.command).map(|word| here(word)).collect();
     let environment = app.environment.iter().map(|(name, value)| (name, here(value)));
-    finish(Command::new(&words[0]).args(&words[1..]).envs(environment).env("CURL_HOME", data), "").says(&["accountId"]);
+    finish(Command::new(&words[0]).args(&words[1..]).envs(environment).env("CURL_HOME", data), "")
+        .says(&["accountId"]);
 }
 
 /// A request of which the body has not come yet is in flight; one that has not begun is not.
@@ -174,7 +260,10 @@ fn a_signal_stops_it_once_requests_in_flight_are_finished() {
         assert!(idle.read(&mut [0; 4096]).unwrap() > 0);
         let _speculative = TcpStream::connect(&address).unwrap();
         let mut in_flight = TcpStream::connect(&address).unwrap();
-        let (head, body) = ("POST /sandbox/clock HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n", "advance=1h");
+        let (head, body) = (
+            "POST /sandbox/clock HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n",
+            "advance=1h",
+        );
         let kind = "Content-Type: application/x-www-form-urlencoded";
         write!(in_flight, "{head}{kind}\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
         // Asked for its body, the request is in the hands of its endpoint.
@@ -187,7 +276,10 @@ fn a_signal_stops_it_once_requests_in_flight_are_finished() {
         in_flight.write_all(body.as_bytes()).unwrap();
         let mut answer = String::new();
         in_flight.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"offset_seconds\":3600"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("\"offset_seconds\":3600"),
+            "{answer}"
+        );
         assert_eq!(server.ended().code(), Some(0), "{}", server.log());
         assert!(told.elapsed().as_secs() < 10, "idle connections kept it for {:?}", told.elapsed());
     }
@@ -216,7 +308,13 @@ async fn with_data_a_restart_finds_everything_again() {
     let keys = server.get("/jwks").await.json();
     server.stop();
 
-    let server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--data", data.to_str().unwrap()]));
+    let server = Server::spawn(setting::counterfoil(&[
+        "sandbox",
+        "--listen",
+        &listen,
+        "--data",
+        data.to_str().unwrap(),
+    ]));
     assert_eq!(server.get("/sandbox/clock").await.json()["offset_seconds"], 7200);
     assert_eq!(server.get("/jwks").await.json(), keys);
     assert_eq!(server.accounts(&kept.id_token).await.status, 200);
@@ -238,7 +336,13 @@ async fn what_was_answered_survives_a_kill() {
         tokens = server.refresh(RECIPIENT, &used).await.tokens();
         assert_eq!(server.revoke(RECIPIENT, &ended.id_token).await.status, 200);
         server.kill();
-        server = Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--data", dir.path().to_str().unwrap()]));
+        server = Server::spawn(setting::counterfoil(&[
+            "sandbox",
+            "--listen",
+            &listen,
+            "--data",
+            dir.path().to_str().unwrap(),
+        ]));
         assert_eq!(server.refresh(RECIPIENT, &used).await.status, 400);
         assert_eq!(server.accounts(&tokens.id_token).await.status, 200);
         assert_eq!(server.accounts(&ended.id_token).await.status, 401);
@@ -269,7 +373,8 @@ fn a_store_is_for_one_of_the_two() {
     let live = Live::new();
     let store = format!("sqlite:{}", live.path("counterfoil.db").display());
     Server::sandbox(&["--store", &store]).stop();
-    finish(&mut live.command(), "").refused(1, &["is a sandbox store", "`counterfoil serve` needs a live one"]);
+    finish(&mut live.command(), "")
+        .refused(1, &["is a sandbox store", "`counterfoil serve` needs a live one"]);
     live.admin("client list").refused(1, &["is a sandbox store"]);
 
     let live = Live::new();
@@ -284,14 +389,18 @@ fn keys_that_went_missing_are_said() {
     let dir = tempfile::tempdir().unwrap();
     Server::sandbox_in(dir.path()).stop();
     std::fs::remove_dir_all(dir.path().join("keys")).unwrap();
-    run(&["sandbox", "--listen", "127.0.0.1:0", "--data", dir.path().to_str().unwrap()]).refused(1, &["no keys", "client secrets"]);
+    run(&["sandbox", "--listen", "127.0.0.1:0", "--data", dir.path().to_str().unwrap()])
+        .refused(1, &["no keys", "client secrets"]);
 }
 
-/// What is printed, pasted into a shell as it is, with every line that does something shown to succeed.
+/// What is printed, pasted into a shell as it is, with every line that does something shown to
+/// succeed.
 #[test]
 fn the_walk_through_works_to_its_end() {
     let server = Server::sandbox(&[]);
-    let printed = setting::wait_until("the walk-through", || Some(server.stdout()).filter(|text| text.contains("/revoke")));
+    let printed = setting::wait_until("the walk-through", || {
+        Some(server.stdout()).filter(|text| text.contains("/revoke"))
+    });
     let script = printed.split_once("paste these:\n").unwrap().1;
     let done = finish(Command::new("bash").arg("-eu"), script);
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{}", done.stdout);
@@ -310,7 +419,9 @@ fn the_walk_through_works_to_its_end() {
         "HTTP/1.1 200 OK",
         "{\"code\":602,\"message\":\"Customer not authorized\"}",
     ] {
-        let at = rest.find(expected).unwrap_or_else(|| panic!("no {expected:?} in {rest} of {}", done.stdout));
+        let at = rest
+            .find(expected)
+            .unwrap_or_else(|| panic!("no {expected:?} in {rest} of {}", done.stdout));
         rest = &rest[at + expected.len()..];
     }
 }

@@ -4,10 +4,12 @@
 
 mod setting;
 
-use serde_json::json;
-use setting::{Done, Live, OTHER, RECIPIENT, Server, run};
 use std::io::{Read, Write};
 use std::net::TcpListener;
+
+use serde_json::json;
+
+use setting::{Done, Live, OTHER, RECIPIENT, Server, run};
 
 /// `sandbox-ctl` with what is written in one line and separated by blanks.
 fn ctl(server: &Server, words: &str) -> Done {
@@ -42,7 +44,11 @@ async fn faults() {
     ctl(&sandbox, "fault set lose_answer").says(&["fault 1 is set: lose_answer, once\n"]);
     let set = ctl(&sandbox, "fault set skew --client-id sandbox-other --count 3 --value -5m");
     set.says(&["fault 2 is set: skew, 3 times\n"]);
-    let narrow = ctl(&sandbox, "fault set unavailable --customer customer_1 --path /accounts --value 9s --json").json();
+    let narrow = ctl(
+        &sandbox,
+        "fault set unavailable --customer customer_1 --path /accounts --value 9s --json",
+    )
+    .json();
     let expected = json!({
         "id": "3", "fault": "unavailable", "client_id": null, "customer": "customer_1", "path": "/accounts", "value": "9s", "remaining": 1
     });
@@ -57,12 +63,14 @@ async fn faults() {
     assert_eq!(ctl(&sandbox, "fault clear --json").json(), json!({ "faults": [] }));
 
     ctl(&sandbox, "fault set rotate_keys").says(&["rotate_keys has happened\n"]);
-    ctl(&sandbox, &format!("fault set revoke_grant --client-id {}", RECIPIENT.0)).says(&["revoke_grant has happened\n"]);
+    ctl(&sandbox, &format!("fault set revoke_grant --client-id {}", RECIPIENT.0))
+        .says(&["revoke_grant has happened\n"]);
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 401);
 
     ctl(&sandbox, "fault set delay").refused(1, &["delay wants a value: how long, such as 2s"]);
     ctl(&sandbox, "fault set fdx_error --value 999").refused(1, &["999", "none of the FDX codes"]);
-    ctl(&sandbox, "fault set lose_answer --client-id nobody").refused(1, &["there is no client `nobody`"]);
+    ctl(&sandbox, "fault set lose_answer --client-id nobody")
+        .refused(1, &["there is no client `nobody`"]);
 }
 
 #[test]
@@ -108,6 +116,8 @@ fn what_is_no_sandbox_is_said_to_be_none() {
     run(&["sandbox-ctl", &gone, "clock"]).refused(1, &[&gone, "can't be reached", "refused"]);
     let web = stranger("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi");
     run(&["sandbox-ctl", &web, "clock"]).refused(1, &["answered 200", "a sandbox does not"]);
-    let moved = stranger("HTTP/1.1 302 Found\r\nlocation: /\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let moved = stranger(
+        "HTTP/1.1 302 Found\r\nlocation: /\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+    );
     run(&["sandbox-ctl", &format!("{moved}/"), "clock"]).refused(1, &["answered 302"]);
 }

@@ -1,16 +1,20 @@
-//! `counterfoil torture` as a process: what it shows of a server that forgets nothing, and what it finds where something was forgotten.
+//! `counterfoil torture` as a process: what it shows of a server that forgets nothing, and what it
+//! finds where something was forgotten.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use serde_json::Value;
-use setting::{counterfoil, run, wait_until};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Of these the first kills come when the clients have been at work for a while, and not too close together.
+use serde_json::Value;
+
+use setting::{counterfoil, run, wait_until};
+
+/// Of these the first kills come when the clients have been at work for a while, and not too close
+/// together.
 const MOMENTS: [&str; 4] = ["--clients", "8", "--seed", "6"];
 
 fn store(dir: &Path) -> String {
@@ -21,9 +25,13 @@ fn store(dir: &Path) -> String {
 fn nothing_is_lost_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let summary = run(&[&["torture", "--kills", "5", "--store", &store, "--json"], &MOMENTS[..]].concat()).json();
+    let summary =
+        run(&[&["torture", "--kills", "5", "--store", &store, "--json"], &MOMENTS[..]].concat())
+            .json();
     assert_eq!(summary["findings"], Value::Array(vec![]));
-    for done in ["refreshes", "repeats", "races", "replays", "reads", "revocations", "ended_grants_checked"] {
+    for done in
+        ["refreshes", "repeats", "races", "replays", "reads", "revocations", "ended_grants_checked"]
+    {
         assert!(summary[done].as_u64().unwrap() > 0, "{done}: {summary}");
     }
     assert!(summary["kills_of_nodes"].as_u64().unwrap() >= 5, "{summary}");
@@ -40,10 +48,18 @@ fn what_a_store_forgets_is_found() {
     std::fs::write(&script, spoil).unwrap();
     let while_down = format!("sh {}", script.display());
     let store = store(dir.path());
-    let done = run(&[&["torture", "--kills", "3", "--store", &store, "--while-down", &while_down], &MOMENTS[..]].concat());
+    let done = run(&[
+        &["torture", "--kills", "3", "--store", &store, "--while-down", &while_down],
+        &MOMENTS[..],
+    ]
+    .concat());
     assert_eq!(done.code, Some(1), "{} {}", done.stdout, done.stderr);
     assert!(done.stderr.contains("finding"), "{}", done.stderr);
-    assert!(["redemption lost", "retry refused"].iter().any(|name| done.stdout.contains(name)), "{}", done.stdout);
+    assert!(
+        ["redemption lost", "retry refused"].iter().any(|name| done.stdout.contains(name)),
+        "{}",
+        done.stdout
+    );
     assert!(done.stdout.contains("node 1 is killed"), "{}", done.stdout);
     for secret in ["cfr_", "cfa_", "cfc_", "eyJ"] {
         assert!(!done.stdout.contains(secret), "{}", done.stdout);
@@ -55,8 +71,10 @@ fn wrong_usage() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     run(&["torture"]).refused(2, &["--store"]);
-    run(&["torture", "--store", &store, "--nodes", "2"]).refused(2, &["one process owns a SQLite file", "postgres://"]);
-    run(&["torture", "--store", &store, "--restart-database", "true"]).refused(2, &["--restart-database", "postgres://"]);
+    run(&["torture", "--store", &store, "--nodes", "2"])
+        .refused(2, &["one process owns a SQLite file", "postgres://"]);
+    run(&["torture", "--store", &store, "--restart-database", "true"])
+        .refused(2, &["--restart-database", "postgres://"]);
     run(&["torture", "--store", &store, "--minutes", "0"]).refused(2, &["more than 0"]);
     run(&["torture", "--store", &store, "--minutes", "1", "--kills", "1"]).refused(2, &["--kills"]);
     run(&["torture", "--store", &store, "--kills", "0"]).refused(2, &["--kills"]);
@@ -80,15 +98,23 @@ fn no_server_is_left_behind() {
         let store = store(dir.path());
         let killed = dir.path().join("killed");
         let touch = format!("touch {}", killed.display());
-        let mut torture = counterfoil(&["torture", "--minutes", "5", "--while-down", &touch, "--store", &store])
-            .args(MOMENTS)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut torture =
+            counterfoil(&["torture", "--minutes", "5", "--while-down", &touch, "--store", &store])
+                .args(MOMENTS)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
         wait_until("the first kill", || killed.exists().then_some(()));
-        assert!(Command::new("kill").args(["-s", signal, &torture.id().to_string()]).status().unwrap().success());
-        let lines: Vec<_> = BufReader::new(torture.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &torture.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let lines: Vec<_> =
+            BufReader::new(torture.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
         let status = torture.wait().unwrap();
         if signal == "INT" {
             assert_eq!(status.code(), Some(0), "{lines:?}");

@@ -1,17 +1,22 @@
-//! `counterfoil verify`: what it says of a sandbox and of servers that are none, and what comes out of it as a process.
+//! `counterfoil verify`: what it says of a sandbox and of servers that are none, and what comes out
+//! of it as a process.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod certified;
 mod setting;
 
-use certified::browser::consent_in_background;
-use certified::{Certified, Given, check, checks, no_discovery, no_sandbox, verify, verify_with_events};
+use std::sync::Arc;
+
 use counterfoil_report::Outcome::{Failed, NotRun};
 use counterfoil_verify::{Aged, Endpoint, Event, Options, VerifyError};
-use setting::{RECIPIENT, Server};
-use std::sync::Arc;
 use tokio::sync::Notify;
+
+use certified::browser::consent_in_background;
+use certified::{
+    Certified, Given, check, checks, no_discovery, no_sandbox, verify, verify_with_events,
+};
+use setting::{RECIPIENT, Server};
 
 /// The cases of the token management plan, and how many checks each has.
 const CASES: [(&str, usize); 11] = [
@@ -42,10 +47,24 @@ async fn our_own_sandbox_passes_and_its_clock_is_left_as_it_was() {
         server.post("/sandbox/clock", &[("advance", moved)]).await;
         let before = server.get("/sandbox/clock").await.json()["offset_seconds"].clone();
         let report = verify(Options::new(&server.origin)).await.unwrap();
-        assert_eq!((report.tally().passed, report.tally().failed, report.tally().not_run), (16, 0, 0), "{report:#?}");
-        assert_eq!((report.issuer.as_str(), report.client_id.as_str()), (server.origin.as_str(), RECIPIENT.0));
-        let cases: Vec<_> = report.plans[0].cases.iter().map(|case| (case.id.as_str(), case.checks.len())).collect();
-        assert_eq!((report.plans.len(), report.plans[0].plan.as_str(), &cases[..]), (1, "token-management", &CASES[..]));
+        assert_eq!(
+            (report.tally().passed, report.tally().failed, report.tally().not_run),
+            (16, 0, 0),
+            "{report:#?}"
+        );
+        assert_eq!(
+            (report.issuer.as_str(), report.client_id.as_str()),
+            (server.origin.as_str(), RECIPIENT.0)
+        );
+        let cases: Vec<_> = report.plans[0]
+            .cases
+            .iter()
+            .map(|case| (case.id.as_str(), case.checks.len()))
+            .collect();
+        assert_eq!(
+            (report.plans.len(), report.plans[0].plan.as_str(), &cases[..]),
+            (1, "token-management", &CASES[..])
+        );
         for case in &report.plans[0].cases {
             assert!(!case.clause.is_empty() && !case.exchanges.is_empty(), "{}", case.id);
             assert!(case.exchanges.iter().all(|exchange| exchange.status.is_some()), "{}", case.id);
@@ -54,12 +73,21 @@ async fn our_own_sandbox_passes_and_its_clock_is_left_as_it_was() {
     }
 }
 
-/// The public client has no secret: what is about a wrong one can't be seen, and is not counted as passed.
+/// The public client has no secret: what is about a wrong one can't be seen, and is not counted as
+/// passed.
 #[tokio::test]
 async fn a_public_client() {
     let server = Server::sandbox(&["--log", "error"]);
-    let report = verify(Options { client_id: Some("sandbox-app".into()), ..Options::new(&server.origin) }).await.unwrap();
-    let about_secrets = [("refresh-bad-secret", 0), ("revoke-bad-secret", 0), ("revoke-bad-secret", 1), ("client-invalid", 1)];
+    let report =
+        verify(Options { client_id: Some("sandbox-app".into()), ..Options::new(&server.origin) })
+            .await
+            .unwrap();
+    let about_secrets = [
+        ("refresh-bad-secret", 0),
+        ("revoke-bad-secret", 0),
+        ("revoke-bad-secret", 1),
+        ("client-invalid", 1),
+    ];
     assert_eq!(checks(&report, NotRun), named(&about_secrets));
     assert_eq!((report.tally().passed, report.tally().failed), (12, 0), "{report:#?}");
     assert!(check(&report, "refresh-bad-secret", 0).reason.contains("no secret"));
@@ -98,15 +126,24 @@ async fn elsewhere_two_consents_are_enough_for_all_that_needs_no_clock() {
 async fn a_server_that_ends_the_grant_upon_a_used_refresh_token() {
     let certified = Certified::start().await;
     certified.spoil(|asked, given| match asked.case.as_str() {
-        "revoke-id-token" if asked.grant_type() == "refresh_token" => given.with(400, &serde_json::json!({ "error": "invalid_grant" })),
+        "revoke-id-token" if asked.grant_type() == "refresh_token" => {
+            given.with(400, &serde_json::json!({ "error": "invalid_grant" }))
+        }
         _ => no_sandbox(asked, given),
     });
     let (report, events) = verify_with_events(elsewhere(&certified), consent_in_background).await;
-    assert_eq!((report.tally().passed, report.tally().failed, consents(&events)), (14, 0, 2), "{report:#?}");
+    assert_eq!(
+        (report.tally().passed, report.tally().failed, consents(&events)),
+        (14, 0, 2),
+        "{report:#?}"
+    );
 }
 
 /// What the browser brings back, with a part of it replaced.
-async fn brought_back(replaced: &'static str, by: &'static str) -> (counterfoil_report::Report, Vec<Event>) {
+async fn brought_back(
+    replaced: &'static str,
+    by: &'static str,
+) -> (counterfoil_report::Report, Vec<Event>) {
     let certified = Certified::start().await;
     certified.spoil(move |asked, given| {
         let mut given = no_sandbox(asked, given);
@@ -123,7 +160,10 @@ async fn brought_back(replaced: &'static str, by: &'static str) -> (counterfoil_
 async fn an_authorization_response_of_another_issuer() {
     let (report, _) = brought_back("iss=http", "iss=https").await;
     let check = check(&report, "refresh", 0);
-    assert!(check.result == Failed && check.reason.contains("iss in the authorization response"), "{check:?}");
+    assert!(
+        check.result == Failed && check.reason.contains("iss in the authorization response"),
+        "{check:?}"
+    );
 }
 
 #[tokio::test]
@@ -140,21 +180,37 @@ async fn codes_and_refresh_tokens_that_are_given() {
     certified.spoil(no_sandbox);
     let server = &certified.server;
     let callback = format!("{}/sandbox/callback", certified.issuer);
-    let form = [("client_id", RECIPIENT.0), ("redirect_uri", &*callback), ("customer", "customer_1")];
+    let form =
+        [("client_id", RECIPIENT.0), ("redirect_uri", &*callback), ("customer", "customer_1")];
     let code = server.post("/sandbox/codes", &form).await.member("code");
     let refresh_token = server.tokens().await.refresh_token;
     let given = Options { redirect_uri: Some(callback.clone()), ..elsewhere(&certified) };
-    for options in
-        [Options { code: Some(code), ..given.clone() }, Options { refresh_token: Some(refresh_token), redirect_uri: None, ..given.clone() }]
-    {
+    for options in [
+        Options { code: Some(code), ..given.clone() },
+        Options { refresh_token: Some(refresh_token), redirect_uri: None, ..given.clone() },
+    ] {
         let (report, events) = verify_with_events(options, |_| {}).await;
-        assert_eq!(checks(&report, NotRun), named(&[TIMED[0], TIMED[1], ("redirect-uri-mismatch", 0)]), "{report:#?}");
-        assert_eq!((report.tally().passed, report.tally().failed, consents(&events)), (13, 0, 0), "{report:#?}");
+        assert_eq!(
+            checks(&report, NotRun),
+            named(&[TIMED[0], TIMED[1], ("redirect-uri-mismatch", 0)]),
+            "{report:#?}"
+        );
+        assert_eq!(
+            (report.tally().passed, report.tally().failed, consents(&events)),
+            (13, 0, 0),
+            "{report:#?}"
+        );
         assert!(check(&report, "redirect-uri-mismatch", 0).reason.contains("no further code"));
     }
     // Little could be run with one that is none, and it would look green.
-    let refused = verify(Options { refresh_token: Some("worn-out".into()), ..given }).await.unwrap_err().to_string();
-    assert!(refused.contains("no good") && refused.contains("400") && !refused.contains("worn-out"), "{refused}");
+    let refused = verify(Options { refresh_token: Some("worn-out".into()), ..given })
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("no good") && refused.contains("400") && !refused.contains("worn-out"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -164,22 +220,33 @@ async fn tokens_kept_for_a_day() {
     let file = dir.path().join("aged.json");
     // Yesterday.
     certified.server.post("/sandbox/clock", &[("advance", "-25h")]).await;
-    let kept = verify(Options { keep_token: Some(file.clone()), ..certified.options() }).await.unwrap();
+    let kept =
+        verify(Options { keep_token: Some(file.clone()), ..certified.options() }).await.unwrap();
     assert_eq!(kept.tally().passed, 16);
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     // Today.
     certified.server.post("/sandbox/clock", &[("advance", "25h")]).await;
     certified.spoil(no_sandbox);
-    let options = Options { aged_token: Some(Aged::read(&file).unwrap()), keep_token: Some(file.clone()), ..elsewhere(&certified) };
+    let options = Options {
+        aged_token: Some(Aged::read(&file).unwrap()),
+        keep_token: Some(file.clone()),
+        ..elsewhere(&certified)
+    };
     let (report, events) = verify_with_events(options, consent_in_background).await;
     assert_eq!(checks(&report, NotRun), named(&TIMED[1..]), "{report:#?}");
     assert_eq!((report.tally().passed, consents(&events)), (15, 2));
-    assert!(events.iter().any(|event| matches!(event, Event::Note(note) if note.contains("24 hours"))), "{events:?}");
+    assert!(
+        events.iter().any(|event| matches!(event, Event::Note(note) if note.contains("24 hours"))),
+        "{events:?}"
+    );
     // Once more today, with what was kept just now.
     let options = Options { aged_token: Some(Aged::read(&file).unwrap()), ..elsewhere(&certified) };
     let (report, _) = verify_with_events(options, consent_in_background).await;
-    assert!(check(&report, "refresh-expired-id-token", 0).reason.contains("0 hours old"), "{report:#?}");
+    assert!(
+        check(&report, "refresh-expired-id-token", 0).reason.contains("0 hours old"),
+        "{report:#?}"
+    );
 }
 
 #[tokio::test]
@@ -188,10 +255,21 @@ async fn a_server_without_discovery_takes_its_endpoints_from_options() {
     certified.spoil(no_discovery);
     let at = |endpoint, path: &str| (endpoint, format!("{}{path}", certified.issuer));
     let mut options = elsewhere(&certified);
-    options.endpoints = [at(Endpoint::Token, "/token"), at(Endpoint::Jwks, "/jwks"), at(Endpoint::Authorization, "/authorize")].into();
+    options.endpoints = [
+        at(Endpoint::Token, "/token"),
+        at(Endpoint::Jwks, "/jwks"),
+        at(Endpoint::Authorization, "/authorize"),
+    ]
+    .into();
     let missing = verify(options.clone()).await.unwrap_err();
-    assert!(matches!(&missing, VerifyError::Usage(why) if why.contains("--revocation-endpoint")), "{missing}");
-    options.endpoints.extend([at(Endpoint::Revocation, "/revoke"), at(Endpoint::Accounts, "/accounts/v2/sandbank")]);
+    assert!(
+        matches!(&missing, VerifyError::Usage(why) if why.contains("--revocation-endpoint")),
+        "{missing}"
+    );
+    options.endpoints.extend([
+        at(Endpoint::Revocation, "/revoke"),
+        at(Endpoint::Accounts, "/accounts/v2/sandbank"),
+    ]);
     let (report, _) = verify_with_events(options, consent_in_background).await;
     assert_eq!((report.tally().passed, report.tally().failed), (14, 0), "{report:#?}");
 }
@@ -204,7 +282,10 @@ async fn what_can_not_run() {
         Ok(report) => panic!("{report:#?}"),
     };
     let is = |message: String, words: &str| assert!(message.contains(words), "{message}");
-    is(refused(Options { plans: vec!["no-such".into()], ..certified.options() }).await, "token-management");
+    is(
+        refused(Options { plans: vec!["no-such".into()], ..certified.options() }).await,
+        "token-management",
+    );
     is(refused(Options::new("auth.bank.example")).await, "https");
     is(refused(Options::new("http://127.0.0.1:9")).await, "does not answer");
     let by_another_name = certified.issuer.replace("127.0.0.1", "localhost");
@@ -212,15 +293,26 @@ async fn what_can_not_run() {
     certified.spoil(no_sandbox);
     is(refused(certified.options()).await, "--client-id");
     is(refused(Options { redirect_uri: None, ..elsewhere(&certified) }).await, "--redirect-uri");
-    is(refused(Options { redirect_uri: Some("https://app.example/cb".into()), ..elsewhere(&certified) }).await, "loopback");
+    is(
+        refused(Options {
+            redirect_uri: Some("https://app.example/cb".into()),
+            ..elsewhere(&certified)
+        })
+        .await,
+        "loopback",
+    );
 }
 
 /// A user in the issuer would go out as the client's credentials, to whoever asks.
 #[tokio::test]
 async fn an_issuer_with_a_user() {
     for user in ["app:secret@", "app@", ":secret@"] {
-        let refused = verify(Options::new(&format!("https://{user}auth.bank.example"))).await.unwrap_err();
-        assert!(matches!(&refused, VerifyError::Usage(why) if why.contains("--client-secret") && !why.contains("app:secret")), "{refused}");
+        let refused =
+            verify(Options::new(&format!("https://{user}auth.bank.example"))).await.unwrap_err();
+        assert!(
+            matches!(&refused, VerifyError::Usage(why) if why.contains("--client-secret") && !why.contains("app:secret")),
+            "{refused}"
+        );
     }
 }
 
@@ -228,13 +320,18 @@ async fn an_issuer_with_a_user() {
 #[tokio::test]
 async fn a_sandbox_that_is_elsewhere() {
     let (certified, other) = (Certified::start().await, Server::sandbox(&["--log", "error"]));
-    for elsewhere in [other.url("/sandbox"), format!("{}/sandbox/", certified.issuer), "/sandbox".to_owned()] {
+    for elsewhere in
+        [other.url("/sandbox"), format!("{}/sandbox/", certified.issuer), "/sandbox".to_owned()]
+    {
         certified.spoil(move |asked, given| match asked.path.starts_with("/.well-known/") {
             true => given.edited(|json| json["counterfoil_sandbox"] = elsewhere.clone().into()),
             false => given,
         });
         let refused = verify(certified.options()).await.unwrap_err();
-        assert!(matches!(&refused, VerifyError::Usage(why) if why.contains("no sandbox")), "{refused}");
+        assert!(
+            matches!(&refused, VerifyError::Usage(why) if why.contains("no sandbox")),
+            "{refused}"
+        );
         assert!(!certified.asked().iter().any(|(_, path)| path.starts_with("/sandbox")));
     }
 }
@@ -247,7 +344,8 @@ async fn an_interrupted_run_that_can_not_put_the_clock_back() {
     let moved = Arc::new(Notify::new());
     let told = moved.clone();
     certified.spoil(move |asked, given| {
-        let first = asked.case == "discovery" || (asked.case == "refresh-expired-id-token" && asked.nth == 1);
+        let first = asked.case == "discovery"
+            || (asked.case == "refresh-expired-id-token" && asked.nth == 1);
         if asked.path != "/sandbox/clock" || first {
             return given;
         }
@@ -255,7 +353,8 @@ async fn an_interrupted_run_that_can_not_put_the_clock_back() {
         Given { status: 503, ..given }
     });
     let stop = async move { moved.notified().await };
-    let stopped = counterfoil_verify::run(certified.options(), stop, Box::new(drop)).await.unwrap_err();
+    let stopped =
+        counterfoil_verify::run(certified.options(), stop, Box::new(drop)).await.unwrap_err();
     assert!(matches!(&stopped, VerifyError::Clock { offset: 90, report: None, .. }), "{stopped}");
     assert!(!stopped.to_string().contains("interrupted"));
 }
@@ -267,7 +366,8 @@ async fn an_interrupted_run_puts_the_clock_back() {
     let moved = Arc::new(Notify::new());
     let told = moved.clone();
     certified.spoil(move |asked, given| {
-        if asked.case == "code-invalid" && asked.path == "/sandbox/clock" && !asked.form.is_empty() {
+        if asked.case == "code-invalid" && asked.path == "/sandbox/clock" && !asked.form.is_empty()
+        {
             told.notify_one();
         }
         given

@@ -1,13 +1,15 @@
-//! The judge is real: behind a proxy that spoils one answer, exactly the check that is about this answer fails, by name, and no other.
+//! The judge is real: behind a proxy that spoils one answer, exactly the check that is about this
+//! answer fails, by name, and no other.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod certified;
 mod setting;
 
-use certified::{Asked, Certified, Given, check, checks};
 use counterfoil_report::Outcome;
 use serde_json::{Value, json};
+
+use certified::{Asked, Certified, Given, check, checks};
 
 /// Whether a request is the one that a check is about.
 type About = fn(&Asked) -> bool;
@@ -39,10 +41,18 @@ type Spoiling = (&'static str, usize, About, Spoil, &'static str);
 async fn each_is_found(spoilings: Vec<Spoiling>) {
     let certified = Certified::start().await;
     for (number, (case, index, about, spoil, word)) in spoilings.into_iter().enumerate() {
-        certified.spoil(move |asked, given| if asked.case == case && about(asked) { spoil(given) } else { given });
+        certified.spoil(
+            move |asked, given| {
+                if asked.case == case && about(asked) { spoil(given) } else { given }
+            },
+        );
         let report = certified.verify().await;
         let spoiled = format!("spoiling {number}, {case} {index}, {word}");
-        assert_eq!(checks(&report, Outcome::Failed), [(case.to_owned(), index)], "{spoiled}: {report:#?}");
+        assert_eq!(
+            checks(&report, Outcome::Failed),
+            [(case.to_owned(), index)],
+            "{spoiled}: {report:#?}"
+        );
         assert_eq!(report.tally().passed, 15, "{spoiled}");
         let found = check(&report, case, index);
         assert!(found.reason.contains(word), "{spoiled}: {found:?}");
@@ -62,7 +72,8 @@ fn member(json: &Value, names: &[&str]) -> String {
 
 #[tokio::test]
 async fn a_wrong_status() {
-    each_is_found(each_body(|given| Given { status: given.status + 2, ..given }, "the status is")).await;
+    each_is_found(each_body(|given| Given { status: given.status + 2, ..given }, "the status is"))
+        .await;
 }
 
 #[tokio::test]
@@ -76,7 +87,10 @@ async fn a_missing_and_an_additional_member() {
         },
         "is missing",
     );
-    spoilings.extend(each_body(|given| given.edited(|json| json["hint"] = "none".into()), "`hint` should not be there"));
+    spoilings.extend(each_body(
+        |given| given.edited(|json| json["hint"] = "none".into()),
+        "`hint` should not be there",
+    ));
     each_is_found(spoilings).await;
 }
 
@@ -108,7 +122,13 @@ async fn bodies_that_only_look_right() {
         ("refresh-used", 0, about_used, html, "text/html"),
         ("refresh-used", 0, about_used, list, "not a JSON object"),
         ("revoke-id-token", 1, about_accounts, number, "\"602\", not 602"),
-        ("revoke-id-token", 1, about_accounts, |given| Given { body: String::new(), ..given }, "not a JSON object"),
+        (
+            "revoke-id-token",
+            1,
+            about_accounts,
+            |given| Given { body: String::new(), ..given },
+            "not a JSON object",
+        ),
     ])
     .await;
 }
@@ -116,11 +136,14 @@ async fn bodies_that_only_look_right() {
 /// What a server must refuse, and does not.
 #[tokio::test]
 async fn what_is_taken_that_should_not_be() {
-    let tokens: Spoil =
-        |given| given.with(200, &json!({ "id_token": "e30.e30.e30", "refresh_token": "r", "access_token": "a", "token_type": "Bearer" }));
+    let tokens: Spoil = |given| {
+        given.with(200, &json!({ "id_token": "e30.e30.e30", "refresh_token": "r", "access_token": "a", "token_type": "Bearer" }))
+    };
     let accounts: Spoil = |given| given.with(200, &json!({ "accounts": [] }));
-    let mut spoilings: Vec<Spoiling> =
-        BODIES[1..].iter().map(|(case, index, about)| (*case, *index, *about, tokens, "the status is 200")).collect();
+    let mut spoilings: Vec<Spoiling> = BODIES[1..]
+        .iter()
+        .map(|(case, index, about)| (*case, *index, *about, tokens, "the status is 200"))
+        .collect();
     spoilings.push(("revoke-id-token", 1, BODIES[0].2, accounts, "the status is 200, not 401"));
     each_is_found(spoilings).await;
 }
@@ -129,8 +152,20 @@ async fn what_is_taken_that_should_not_be() {
 async fn the_answer_to_a_revocation() {
     let revoked: About = |asked| asked.path == "/revoke";
     each_is_found(vec![
-        ("revoke-id-token", 0, revoked, |given| Given { status: 204, ..given }, "the status is 204, not 200"),
-        ("revoke-id-token", 0, revoked, |given| Given { status: 503, ..given }, "the status is 503"),
+        (
+            "revoke-id-token",
+            0,
+            revoked,
+            |given| Given { status: 204, ..given },
+            "the status is 204, not 200",
+        ),
+        (
+            "revoke-id-token",
+            0,
+            revoked,
+            |given| Given { status: 503, ..given },
+            "the status is 503",
+        ),
         ("revoke-id-token", 0, revoked, |given| given.with(200, &json!({})), "not empty"),
         ("revoke-id-token", 0, revoked, |given| Given { body: "\n".into(), ..given }, "not empty"),
     ])
@@ -144,20 +179,49 @@ async fn renewals() {
     let keys: About = |asked| asked.path == "/jwks";
     let mut spoilings: Vec<Spoiling> = Vec::new();
     for (case, accepted) in [("refresh", 1), ("refresh-expired-id-token", 2)] {
-        let accounts: About =
-            if accepted == 1 { |asked| asked.path == "/accounts" } else { |asked| asked.path == "/accounts" && asked.nth == 2 };
+        let accounts: About = if accepted == 1 {
+            |asked| asked.path == "/accounts"
+        } else {
+            |asked| asked.path == "/accounts" && asked.nth == 2
+        };
         spoilings.extend([
-            (case, 0, renewed, (|given| Given { status: 201, ..given }) as Spoil, "the status is 201, not 200"),
+            (
+                case,
+                0,
+                renewed,
+                (|given| Given { status: 201, ..given }) as Spoil,
+                "the status is 201, not 200",
+            ),
             (case, 0, renewed, |given| without(given, "id_token"), "no `id_token`"),
             (case, 0, renewed, |given| without(given, "refresh_token"), "no `refresh_token`"),
-            (case, 0, renewed, |given| given.edited(|json| json["id_token"] = unsigned(json).into()), "`none`"),
-            (case, 0, renewed, |given| given.edited(|json| json["access_token"] = "cfa_of_another_answer".into()), "at_hash"),
-            (case, 0, renewed, |given| given.edited(|json| json["refresh_token"] = "not-usable".into()), "not usable"),
+            (
+                case,
+                0,
+                renewed,
+                |given| given.edited(|json| json["id_token"] = unsigned(json).into()),
+                "`none`",
+            ),
+            (
+                case,
+                0,
+                renewed,
+                |given| given.edited(|json| json["access_token"] = "cfa_of_another_answer".into()),
+                "at_hash",
+            ),
+            (
+                case,
+                0,
+                renewed,
+                |given| given.edited(|json| json["refresh_token"] = "not-usable".into()),
+                "not usable",
+            ),
             (
                 case,
                 0,
                 keys,
-                |given| given.edited(|json| each_key(json, |key| key["kid"] = "of-yesterday".into())),
+                |given| {
+                    given.edited(|json| each_key(json, |key| key["kid"] = "of-yesterday".into()))
+                },
                 "not among the published keys",
             ),
             (case, 0, keys, |given| given.edited(another_key), "does not verify"),
@@ -166,7 +230,9 @@ async fn renewals() {
                 case,
                 0,
                 accounts,
-                |given| given.with(401, &json!({ "code": 602, "message": "Customer not authorized" })),
+                |given| {
+                    given.with(401, &json!({ "code": 602, "message": "Customer not authorized" }))
+                },
                 "not accepted by /accounts",
             ),
         ]);
@@ -220,21 +286,45 @@ async fn the_same_tokens_again() {
             let report = certified.verify().await;
             assert_eq!(checks(&report, Outcome::Failed), [(case.to_owned(), 0)], "{name}");
             assert_eq!(report.tally().passed, 15);
-            assert!(check(&report, case, 0).reason.starts_with(&format!("the {name} is the one")), "{:?}", check(&report, case, 0));
+            assert!(
+                check(&report, case, 0).reason.starts_with(&format!("the {name} is the one")),
+                "{:?}",
+                check(&report, case, 0)
+            );
         }
     }
 }
 
-/// What leads to a check and goes wrong fails the check, and says so; an ID token that does not expire is a set-up that failed.
+/// What leads to a check and goes wrong fails the check, and says so; an ID token that does not
+/// expire is a set-up that failed.
 #[tokio::test]
 async fn a_set_up_that_the_server_spoils() {
-    let first_redeemed: About = |asked| asked.grant_type() == "authorization_code" && asked.nth == 1;
+    let first_redeemed: About =
+        |asked| asked.grant_type() == "authorization_code" && asked.nth == 1;
     let first_accounts: About = |asked| asked.path == "/accounts" && asked.nth == 1;
     let certified = Certified::start().await;
     for (case, checks_failed, about, spoil, word) in [
-        ("refresh-used", 1, first_redeemed, (|given| Given { status: 500, ..given }) as Spoil, "set-up: a code was not redeemed"),
-        ("refresh-expired-id-token", 1, first_accounts, |given| Given { status: 200, ..given }, "set-up: the accounts don't refuse"),
-        ("revoke-id-token", 2, first_accounts, |given| Given { status: 403, ..given }, "set-up: the accounts are not given"),
+        (
+            "refresh-used",
+            1,
+            first_redeemed,
+            (|given| Given { status: 500, ..given }) as Spoil,
+            "set-up: a code was not redeemed",
+        ),
+        (
+            "refresh-expired-id-token",
+            1,
+            first_accounts,
+            |given| Given { status: 200, ..given },
+            "set-up: the accounts don't refuse",
+        ),
+        (
+            "revoke-id-token",
+            2,
+            first_accounts,
+            |given| Given { status: 403, ..given },
+            "set-up: the accounts are not given",
+        ),
         (
             "redirect-uri-mismatch",
             1,
@@ -243,7 +333,11 @@ async fn a_set_up_that_the_server_spoils() {
             "set-up: the sandbox gave no code",
         ),
     ] {
-        certified.spoil(move |asked, given| if asked.case == case && about(asked) { spoil(given) } else { given });
+        certified.spoil(
+            move |asked, given| {
+                if asked.case == case && about(asked) { spoil(given) } else { given }
+            },
+        );
         let report = certified.verify().await;
         let failed: Vec<_> = (0..checks_failed).map(|index| (case.to_owned(), index)).collect();
         assert_eq!(checks(&report, Outcome::Failed), failed, "{word}");

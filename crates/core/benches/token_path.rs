@@ -1,9 +1,11 @@
-//! How many instructions the pure parts of a refresh take. `scripts/instructions` counts them under valgrind and compares the counts with
-//! those in `instructions.txt`.
+//! How many instructions the pure parts of a refresh take. `scripts/instructions` counts them under
+//! valgrind and compares the counts with those in `instructions.txt`.
 //!
-//! Each step is taken twice and the second time is counted, with the dropping of its result: what a server prepares once, such as its keys
-//! and the seed of its random numbers, is there by then.
+//! Each step is taken twice and the second time is counted, with the dropping of its result: what a
+//! server prepares once, such as its keys and the seed of its random numbers, is there by then.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+
+use std::hint::black_box;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +26,6 @@ use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use counterfoil_core::token_answer::TokenAnswer;
 use counterfoil_core::verdict::{Counterfoil, OnLostAnswer, OnReplay, Presented, judge};
-use std::hint::black_box;
 
 const ISSUER: &str = "https://auth.bank.example";
 const CLIENT: &str = "budget-planner";
@@ -69,10 +70,20 @@ impl Refresh {
         let grant = GrantId::new(consent, [9, 4, 7, 1]);
         let slip = Slip { key: SLIP_KEY, grant, number: 30, issued_at: NOW.plus(-DAY), seal: SEAL };
         let successor = Slip { number: 31, issued_at: NOW, ..slip };
-        let says = AccessToken { key: SLIP_KEY, grant, issued_at: NOW, expires_at: NOW.plus(24 * HOUR), scopes: Scopes::ALL };
+        let says = AccessToken {
+            key: SLIP_KEY,
+            grant,
+            issued_at: NOW,
+            expires_at: NOW.plus(24 * HOUR),
+            scopes: Scopes::ALL,
+        };
         let refresh_token = slip.write(&slip_keys).unwrap();
         let claims = MacKey::new(&[3; 32]);
-        let claim = Claim::keyed(&claims, RETRY_KEY, Request { client: CLIENT, slip: refresh_token.expose(), scope: None });
+        let claim = Claim::keyed(
+            &claims,
+            RETRY_KEY,
+            Request { client: CLIENT, slip: refresh_token.expose(), scope: None },
+        );
         let mut refresh = Self {
             claims,
             pepper: MacKey::new(&[4; 32]),
@@ -84,7 +95,8 @@ impl Refresh {
                 customer: CustomerId { provider: "sandbank".into(), customer: "customer_1".into() },
                 name: "Alex Example".into(),
                 scopes: Scopes::ALL,
-                clusters: DataClusters::from_names(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"]).unwrap(),
+                clusters: DataClusters::from_names(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"])
+                    .unwrap(),
                 accounts: ["checking-1001", "savings-1002", "card-1003"].map(String::from).to_vec(),
                 lookback_days: None,
                 created_at: consent,
@@ -105,7 +117,13 @@ impl Refresh {
                 epoch: 1,
                 ended: false,
             },
-            presented: Presented { slip, claim, now: NOW, on_replay: OnReplay::Revoke, on_lost_answer: OnLostAnswer::Strict },
+            presented: Presented {
+                slip,
+                claim,
+                now: NOW,
+                on_replay: OnReplay::Revoke,
+                on_lost_answer: OnLostAnswer::Strict,
+            },
             successor,
             says,
             client_secret: Secret::new(CLIENT_SECRET),
@@ -160,11 +178,18 @@ fn digest_client_secret(refresh: &Refresh) {
 }
 
 fn read_slip(refresh: &Refresh) {
-    black_box(Slip::read(Kind::RefreshToken, refresh.refresh_token.expose(), &refresh.slip_keys).unwrap());
+    black_box(
+        Slip::read(Kind::RefreshToken, refresh.refresh_token.expose(), &refresh.slip_keys).unwrap(),
+    );
 }
 
 fn prove_access_token(refresh: &Refresh) {
-    black_box(AccessToken::read(refresh.access_token.expose()).unwrap().prove(&SEAL, &refresh.slip_keys).unwrap());
+    black_box(
+        AccessToken::read(refresh.access_token.expose())
+            .unwrap()
+            .prove(&SEAL, &refresh.slip_keys)
+            .unwrap(),
+    );
 }
 
 fn parse_id_token(refresh: &Refresh) {
@@ -186,14 +211,24 @@ fn judge_redeem(refresh: &Refresh) {
 /// The same request again, after it was redeemed.
 fn judge_repeat(refresh: &Refresh) {
     let (before, claim) = (refresh.counterfoil, refresh.presented.claim);
-    let after = Counterfoil { next_slip: before.next_slip + 1, claim: Some(claim), redeemed_at: NOW.plus(-1), ..before };
+    let after = Counterfoil {
+        next_slip: before.next_slip + 1,
+        claim: Some(claim),
+        redeemed_at: NOW.plus(-1),
+        ..before
+    };
     black_box(judge(black_box(&after), &refresh.presented, 1, 0));
 }
 
 /// The same slip, after its successor was redeemed too.
 fn judge_replay(refresh: &Refresh) {
     let before = refresh.counterfoil;
-    let later = Counterfoil { next_slip: before.next_slip + 2, claim: Some(refresh.presented.claim), redeemed_at: NOW.plus(-1), ..before };
+    let later = Counterfoil {
+        next_slip: before.next_slip + 2,
+        claim: Some(refresh.presented.claim),
+        redeemed_at: NOW.plus(-1),
+        ..before
+    };
     black_box(judge(black_box(&later), &refresh.presented, 1, 0));
 }
 
@@ -232,7 +267,8 @@ fn answer(refresh: &Refresh) {
 /// Its name, the algorithm of its keys, and what is counted.
 type Step = (&'static str, Algorithm, fn(&Refresh));
 
-/// EdDSA where nothing is signed: it draws no random numbers, whose generator takes a second under valgrind to seed itself.
+/// EdDSA where nothing is signed: it draws no random numbers, whose generator takes a second under
+/// valgrind to seed itself.
 const STEPS: [Step; 20] = [
     ("parse_form", Algorithm::EdDsa, parse_form),
     ("parse_basic", Algorithm::EdDsa, parse_basic),
@@ -256,7 +292,8 @@ const STEPS: [Step; 20] = [
     ("answer", Algorithm::EdDsa, answer),
 ];
 
-/// The instructions between its start and its end are what is counted, so it is a symbol of its own.
+/// The instructions between its start and its end are what is counted, so it is a symbol of its
+/// own.
 #[inline(never)]
 fn counted(step: fn(&Refresh), refresh: &Refresh) {
     step(refresh);

@@ -1,7 +1,12 @@
-//! Access tokens: opaque to clients, authenticated by a MAC that covers the grant's seal, stored nowhere.
+//! Access tokens: opaque to clients, authenticated by a MAC that covers the grant's seal, stored
+//! nowhere.
 //!
-//! `cfa_` and base64url of version (1 byte), slip key id (2), grant id (8), issue time (8), expiry (8), scopes (1) and an
-//! HMAC-SHA-256 (32) over these, the issuer, the kind and the seal. The seal itself is not in it.
+//! `cfa_` and base64url of version (1 byte), slip key id (2), grant id (8), issue time (8), expiry
+//! (8), scopes (1) and an HMAC-SHA-256 (32) over these, the issuer, the kind and the seal. The seal
+//! itself is not in it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
 use crate::grant::{GrantId, Seal};
@@ -10,8 +15,6 @@ use crate::scope::Scopes;
 use crate::secret::{Secret, same};
 use crate::slip::array;
 use crate::slip_keys::{SlipKeyId, SlipKeys};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The prefix by which secret scanners recognise an access token.
 pub const PREFIX: &str = "cfa_";
@@ -35,7 +38,8 @@ pub struct AccessToken {
     pub scopes: Scopes,
 }
 
-/// What an access token says, not yet believed: the row that it names must be read first, since its MAC covers the seal.
+/// What an access token says, not yet believed: the row that it names must be read first, since its
+/// MAC covers the seal.
 pub struct Unproven {
     says: AccessToken,
     bytes: [u8; LENGTH],
@@ -66,7 +70,8 @@ impl AccessToken {
             return None;
         }
         let mut bytes = [0; LENGTH];
-        if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes).ok()? != LENGTH || bytes[0] != VERSION {
+        if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes).ok()? != LENGTH || bytes[0] != VERSION
+        {
             return None;
         }
         let says = AccessToken {
@@ -106,9 +111,10 @@ impl Unproven {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::slip_keys::test_keys;
-    use proptest::prelude::*;
 
     fn token() -> AccessToken {
         AccessToken {

@@ -1,9 +1,10 @@
 //! HTTP Basic credentials as OAuth uses them (RFC 6749 section 2.3.1): form-encoded, then base64.
 
-use crate::form::decode;
-use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::form::decode;
+use crate::secret::Secret;
 
 /// Credentials sent in an `Authorization: Basic` header.
 #[derive(Debug)]
@@ -28,10 +29,14 @@ pub fn parse(header: &[u8]) -> Result<Basic, NotBasic> {
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return Err(NotBasic);
     }
-    let credentials = zeroize::Zeroizing::new(STANDARD.decode(rest.trim_ascii()).map_err(|_| NotBasic)?);
+    let credentials =
+        zeroize::Zeroizing::new(STANDARD.decode(rest.trim_ascii()).map_err(|_| NotBasic)?);
     let colon = credentials.iter().position(|b| *b == b':').ok_or(NotBasic)?;
     let part = |bytes| decode(bytes).map(std::borrow::Cow::into_owned).map_err(|_| NotBasic);
-    Ok(Basic { id: part(&credentials[..colon])?, secret: Secret::new(part(&credentials[colon + 1..])?) })
+    Ok(Basic {
+        id: part(&credentials[..colon])?,
+        secret: Secret::new(part(&credentials[colon + 1..])?),
+    })
 }
 
 #[cfg(test)]
@@ -51,7 +56,15 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        for bad in [&b""[..], b"Basic", b"Basic !!!", b"Bearer YTpi", b"Basic YWI=", "Bäsic YTpi".as_bytes(), &header("%ff:x")] {
+        for bad in [
+            &b""[..],
+            b"Basic",
+            b"Basic !!!",
+            b"Bearer YTpi",
+            b"Basic YWI=",
+            "Bäsic YTpi".as_bytes(),
+            &header("%ff:x"),
+        ] {
             assert_eq!(parse(bad).unwrap_err(), NotBasic);
         }
     }

@@ -1,11 +1,13 @@
-//! Claims: who redeemed last. A counterfoil keeps one, so that a repeat of the same request can be told from a replay.
+//! Claims: who redeemed last. A counterfoil keeps one, so that a repeat of the same request can be
+//! told from a replay.
 
 use crate::mac::MacKey;
 use crate::secret::same;
 
 /// Seconds for which a refresh may be repeated with the `Idempotency-Key` of its first try.
 pub const KEYED_RETRY_WINDOW: crate::clock::Seconds = 10 * 60;
-/// Seconds for which a client with `on_lost_answer = "repeat"` may repeat a refresh that carried no key.
+/// Seconds for which a client with `on_lost_answer = "repeat"` may repeat a refresh that carried no
+/// key.
 pub const KEYLESS_RETRY_WINDOW: crate::clock::Seconds = 60;
 
 /// What makes two requests to `/token` the same: client, slip and scope as sent.
@@ -19,8 +21,8 @@ pub struct Request<'a> {
     pub scope: Option<&'a str>,
 }
 
-/// Who redeemed: a byte that says whether a retry key came, then 16 bytes. With a key they are a MAC of key and request; without one,
-/// 8 random bytes and 8 bytes of a MAC of the request.
+/// Who redeemed: a byte that says whether a retry key came, then 16 bytes. With a key they are a
+/// MAC of key and request; without one, 8 random bytes and 8 bytes of a MAC of the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim([u8; Claim::LENGTH]);
 
@@ -60,7 +62,8 @@ impl Claim {
         self.0[0] == 1
     }
 
-    /// Whether this is the claim of the same request, and of the same retry key or, in both, of none.
+    /// Whether this is the claim of the same request, and of the same retry key or, in both, of
+    /// none.
     pub fn repeats(&self, first: &Claim) -> bool {
         match (self.is_keyed(), first.is_keyed()) {
             (true, true) => same(&self.0, &first.0),
@@ -73,7 +76,14 @@ impl Claim {
 impl Request<'_> {
     fn mac(&self, key: &MacKey, kind: &[u8], idempotency_key: &str) -> [u8; 32] {
         let (given, scope): (&[u8], _) = self.scope.map_or((b"0", ""), |scope| (b"1", scope));
-        key.mac(&[kind, idempotency_key.as_bytes(), self.client.as_bytes(), self.slip.as_bytes(), given, scope.as_bytes()])
+        key.mac(&[
+            kind,
+            idempotency_key.as_bytes(),
+            self.client.as_bytes(),
+            self.slip.as_bytes(),
+            given,
+            scope.as_bytes(),
+        ])
     }
 }
 
@@ -87,7 +97,8 @@ mod tests {
         let request = Request { client: "a", slip: "cfr_x", scope: None };
         let narrower = Request { scope: Some("openid"), ..request };
         let (k1, k2) = (Claim::keyed(&key, "key-1", request), Claim::keyed(&key, "key-2", request));
-        let (n1, n2) = (Claim::keyless(&key, [1; 8], request), Claim::keyless(&key, [2; 8], request));
+        let (n1, n2) =
+            (Claim::keyless(&key, [1; 8], request), Claim::keyless(&key, [2; 8], request));
         assert!(k1.repeats(&Claim::keyed(&key, "key-1", request)));
         assert!(!k1.repeats(&k2));
         assert!(!k1.repeats(&Claim::keyed(&key, "key-1", narrower)));

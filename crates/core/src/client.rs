@@ -4,6 +4,11 @@ mod stored;
 
 pub use stored::{AsRead, Unreadable};
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{DAY, Timestamp};
 use crate::dialect::Dialect;
 use crate::display_name;
@@ -14,9 +19,6 @@ use crate::redirect_uri::{self, InvalidRedirectUri};
 use crate::scope::Scopes;
 use crate::secret::{Secret, same};
 use crate::verdict::{OnLostAnswer, OnReplay};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The longest a grant may live, in days (CFPB 1033: one year).
 pub const LONGEST_GRANT_DAYS: u32 = 365;
@@ -58,7 +60,8 @@ impl GrantType {
     }
 }
 
-/// What an operator sets of a client. The names are those of OpenID Connect Registration where it has one.
+/// What an operator sets of a client. The names are those of OpenID Connect Registration where it
+/// has one.
 ///
 /// Serialised, it has every member: as people see it, and as stores of level 1 keep it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -85,9 +88,11 @@ pub struct ClientSettings {
     pub dialect: Option<Dialect>,
     /// What happens to a refresh that it repeats without a retry key.
     pub on_lost_answer: OnLostAnswer,
-    /// What happens when a claimed refresh token comes again; by default `refuse`, for public clients `revoke`.
+    /// What happens when a claimed refresh token comes again; by default `refuse`, for public
+    /// clients `revoke`.
     pub on_replay: Option<OnReplay>,
-    /// Whether its authorization requests must carry a code challenge. Those of public clients always must.
+    /// Whether its authorization requests must carry a code challenge. Those of public clients
+    /// always must.
     pub require_pkce: bool,
     /// Whether it may introspect the tokens of others.
     pub resource_server: bool,
@@ -144,7 +149,8 @@ impl ClientSettings {
         "registered_entity",
     ];
 
-    /// A confidential client with the defaults that a new one gets. It has no redirect URI yet, so it is not valid yet.
+    /// A confidential client with the defaults that a new one gets. It has no redirect URI yet, so
+    /// it is not valid yet.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -153,7 +159,8 @@ impl ClientSettings {
             id_token_signed_response_alg: Algorithm::Rs256,
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             scopes: Scopes::ALL,
-            data_clusters: DataClusters::from_names(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"]).unwrap_or_default(),
+            data_clusters: DataClusters::from_names(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"])
+                .unwrap_or_default(),
             lookback_days: None,
             duration_days: None,
             dialect: None,
@@ -167,7 +174,8 @@ impl ClientSettings {
         }
     }
 
-    /// Sets one setting from text, as on the command line: lists are separated by commas, an empty value clears an optional one.
+    /// Sets one setting from text, as on the command line: lists are separated by commas, an empty
+    /// value clears an optional one.
     ///
     /// # Errors
     /// [`InvalidSetting`]; the settings are then as they were.
@@ -175,14 +183,19 @@ impl ClientSettings {
         self.set_to(name, &[value])
     }
 
-    /// Sets settings from text. A list may be given in several pieces, which are then all of it; of anything else the last value counts.
+    /// Sets settings from text. A list may be given in several pieces, which are then all of it; of
+    /// anything else the last value counts.
     ///
     /// # Errors
     /// The first [`InvalidSetting`].
     pub fn set_all(&mut self, changes: &[(String, String)]) -> Result<(), InvalidSetting> {
         for (at, (name, _)) in changes.iter().enumerate() {
             if changes[..at].iter().all(|(earlier, _)| earlier != name) {
-                let values: Vec<&str> = changes.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect();
+                let values: Vec<&str> = changes
+                    .iter()
+                    .filter(|(other, _)| other == name)
+                    .map(|(_, value)| value.as_str())
+                    .collect();
                 self.set_to(name, &values)?;
             }
         }
@@ -194,27 +207,53 @@ impl ClientSettings {
             return Err(InvalidSetting::Unknown(name.chars().take(64).collect()));
         };
         let value = values.last().copied().unwrap_or_default();
-        let list = || values.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|item| !item.is_empty());
+        let list = || {
+            values
+                .iter()
+                .flat_map(|value| value.split(','))
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+        };
         let optional = (!value.is_empty()).then(|| value.to_owned());
         match name {
             "name" => self.name = shown(name, value)?,
             "redirect_uris" => {
-                self.redirect_uris = values.iter().map(|value| redirect_uris(value)).collect::<Result<Vec<_>, _>>()?.concat()
+                self.redirect_uris = values
+                    .iter()
+                    .map(|value| redirect_uris(value))
+                    .collect::<Result<Vec<_>, _>>()?
+                    .concat()
             }
             "token_endpoint_auth_method" => self.token_endpoint_auth_method = word(name, value)?,
-            "id_token_signed_response_alg" => self.id_token_signed_response_alg = word(name, value)?,
-            "grant_types" => self.grant_types = list().map(|item| word(name, item)).collect::<Result<_, _>>()?,
-            "scopes" => self.scopes = Scopes::parse(&values.join(" ").replace(',', " ")).map_err(|e| invalid(name, e.to_string()))?,
-            "data_clusters" => self.data_clusters = DataClusters::from_names(list()).map_err(|e| invalid(name, e.to_string()))?,
-            "lookback_days" => self.lookback_days = optional.map(|days| number(name, &days)).transpose()?,
-            "duration_days" => self.duration_days = optional.map(|days| number(name, &days)).transpose()?,
+            "id_token_signed_response_alg" => {
+                self.id_token_signed_response_alg = word(name, value)?
+            }
+            "grant_types" => {
+                self.grant_types = list().map(|item| word(name, item)).collect::<Result<_, _>>()?
+            }
+            "scopes" => {
+                self.scopes = Scopes::parse(&values.join(" ").replace(',', " "))
+                    .map_err(|e| invalid(name, e.to_string()))?
+            }
+            "data_clusters" => {
+                self.data_clusters =
+                    DataClusters::from_names(list()).map_err(|e| invalid(name, e.to_string()))?
+            }
+            "lookback_days" => {
+                self.lookback_days = optional.map(|days| number(name, &days)).transpose()?
+            }
+            "duration_days" => {
+                self.duration_days = optional.map(|days| number(name, &days)).transpose()?
+            }
             "dialect" => self.dialect = optional.map(|dialect| word(name, &dialect)).transpose()?,
             "on_lost_answer" => self.on_lost_answer = word(name, value)?,
             "on_replay" => self.on_replay = optional.map(|wish| word(name, &wish)).transpose()?,
             "require_pkce" => self.require_pkce = yes_or_no(name, value)?,
             "resource_server" => self.resource_server = yes_or_no(name, value)?,
             "logo_uri" => self.logo_uri = optional,
-            "registered_entity" => self.registered_entity = optional.map(|entity| shown(name, &entity)).transpose()?,
+            "registered_entity" => {
+                self.registered_entity = optional.map(|entity| shown(name, &entity)).transpose()?
+            }
             unknown => return Err(InvalidSetting::Unknown(unknown.to_owned())),
         }
         Ok(())
@@ -225,7 +264,8 @@ impl ClientSettings {
     /// # Errors
     /// The first [`InvalidSetting`].
     pub fn check(&self) -> Result<(), InvalidSetting> {
-        if self.redirect_uris.is_empty() && self.grant_types.contains(&GrantType::AuthorizationCode) {
+        if self.redirect_uris.is_empty() && self.grant_types.contains(&GrantType::AuthorizationCode)
+        {
             return Err(invalid("redirect_uris", "at least one is needed to receive codes"));
         }
         self.redirect_uris.iter().try_for_each(|uri| redirect_uri::check(uri))?;
@@ -240,17 +280,24 @@ impl ClientSettings {
         }
         if self.is_public() {
             if !self.require_pkce {
-                return Err(invalid("require_pkce", "a public client must use PKCE (RFC 9700 section 2.1.1)"));
+                return Err(invalid(
+                    "require_pkce",
+                    "a public client must use PKCE (RFC 9700 section 2.1.1)",
+                ));
             }
             if self.on_lost_answer == OnLostAnswer::Repeat {
-                return Err(invalid("on_lost_answer", "`repeat` is for clients that prove who they are"));
+                return Err(invalid(
+                    "on_lost_answer",
+                    "`repeat` is for clients that prove who they are",
+                ));
             }
             if self.resource_server {
                 return Err(invalid("resource_server", "a public client can't introspect tokens"));
             }
         }
         if let Some(uri) = &self.logo_uri
-            && !(uri.bytes().all(|b| b.is_ascii_graphic()) && url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https"))
+            && !(uri.bytes().all(|b| b.is_ascii_graphic())
+                && url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https"))
         {
             return Err(invalid("logo_uri", "it must be an https URI"));
         }
@@ -269,7 +316,8 @@ impl ClientSettings {
 
     /// Whether a grant of these scopes comes with refresh tokens.
     pub fn may_refresh(&self, scopes: Scopes) -> bool {
-        scopes.contains(Scopes::OFFLINE_ACCESS) && self.grant_types.contains(&GrantType::RefreshToken)
+        scopes.contains(Scopes::OFFLINE_ACCESS)
+            && self.grant_types.contains(&GrantType::RefreshToken)
     }
 
     /// Whether a code may be sent to `requested`.
@@ -283,16 +331,18 @@ impl ClientSettings {
     }
 }
 
-/// A name that customers are shown at consent. Checked as it is set: a client that was registered with another goes on.
+/// A name that customers are shown at consent. Checked as it is set: a client that was registered
+/// with another goes on.
 fn shown(name: &'static str, value: &str) -> Result<String, InvalidSetting> {
     display_name::check(value).map(|()| value.to_owned()).map_err(|e| invalid(name, e.to_string()))
 }
 
-/// Reads redirect URIs: a JSON array, or URIs separated by commas. A URI may hold commas itself, so one separates only where another URI begins
-/// after it.
+/// Reads redirect URIs: a JSON array, or URIs separated by commas. A URI may hold commas itself, so
+/// one separates only where another URI begins after it.
 fn redirect_uris(value: &str) -> Result<Vec<String>, InvalidSetting> {
     if value.trim_start().starts_with('[') {
-        return serde_json::from_str(value).map_err(|e| invalid("redirect_uris", format!("it is no JSON array of URIs: {e}")));
+        return serde_json::from_str(value)
+            .map_err(|e| invalid("redirect_uris", format!("it is no JSON array of URIs: {e}")));
     }
     let mut uris = Vec::new();
     let mut from = 0;
@@ -314,13 +364,19 @@ fn begins_a_uri(text: &str) -> bool {
         scheme => {
             scheme.contains('.')
                 && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+                && scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
         }
     })
 }
 
-fn word<T: serde::de::DeserializeOwned>(name: &'static str, value: &str) -> Result<T, InvalidSetting> {
-    serde_json::from_value(serde_json::Value::String(value.to_owned())).map_err(|e| invalid(name, e.to_string()))
+fn word<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    value: &str,
+) -> Result<T, InvalidSetting> {
+    serde_json::from_value(serde_json::Value::String(value.to_owned()))
+        .map_err(|e| invalid(name, e.to_string()))
 }
 
 fn number(name: &'static str, value: &str) -> Result<u32, InvalidSetting> {
@@ -339,15 +395,20 @@ fn yes_or_no(name: &'static str, value: &str) -> Result<bool, InvalidSetting> {
 )]
 pub struct InvalidId;
 
-/// Checks that a new client may have this id: one that reaches us as it is, whether the client form-encodes its Basic credentials, as RFC 6749
-/// section 2.3.1 says, or does not, as many do not. A colon would end it, `+` and `%` would be decoded, and nobody knows in which character
-/// set others are sent.
+/// Checks that a new client may have this id: one that reaches us as it is, whether the client
+/// form-encodes its Basic credentials, as RFC 6749 section 2.3.1 says, or does not, as many do not.
+/// A colon would end it, `+` and `%` would be decoded, and nobody knows in which character set
+/// others are sent.
 ///
 /// # Errors
 /// [`InvalidId`].
 pub fn check_id(id: &str) -> Result<(), InvalidId> {
     let is_carried = |b: u8| b.is_ascii_graphic() && !matches!(b, b':' | b'+' | b'%');
-    if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_carried) { Ok(()) } else { Err(InvalidId) }
+    if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_carried) {
+        Ok(())
+    } else {
+        Err(InvalidId)
+    }
 }
 
 /// A client's secret as the server keeps it: HMAC-SHA-256 under a pepper kept with the keys.
@@ -370,7 +431,8 @@ pub struct ClientSecret {
     pub digest: SecretDigest,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it last proved the client, in unix seconds; 0 where it never did. Written to the store now and then.
+    /// When it last proved the client, in unix seconds; 0 where it never did. Written to the store
+    /// now and then.
     pub last_used_at: AtomicI64,
 }
 
@@ -383,14 +445,16 @@ pub struct Client {
     pub settings: ClientSettings,
     /// Its live secrets, the oldest first; none for a public client.
     pub secrets: Vec<ClientSecret>,
-    /// The era of clients of this id when this one was read. A grant records it; once the client is removed, the era is a later one.
+    /// The era of clients of this id when this one was read. A grant records it; once the client is
+    /// removed, the era is a later one.
     pub era: u32,
     /// When it was registered.
     pub created_at: Timestamp,
 }
 
 impl Client {
-    /// Whether `digest` is that of one of the live secrets; notes the use. Takes the same time for every secret that is wrong.
+    /// Whether `digest` is that of one of the live secrets; notes the use. Takes the same time for
+    /// every secret that is wrong.
     pub fn is_proven_by(&self, digest: &SecretDigest, now: Timestamp) -> bool {
         let mut proven = false;
         for secret in &self.secrets {
@@ -437,14 +501,24 @@ mod tests {
     fn redirect_uris_may_hold_commas() {
         let read = |values: &[&str]| {
             let mut settings = ClientSettings::new("App");
-            let changes: Vec<_> = values.iter().map(|value| ("redirect_uris".to_owned(), (*value).to_owned())).collect();
-            settings.set_all(&changes).and_then(|()| settings.check()).map(|()| settings.redirect_uris)
+            let changes: Vec<_> = values
+                .iter()
+                .map(|value| ("redirect_uris".to_owned(), (*value).to_owned()))
+                .collect();
+            settings
+                .set_all(&changes)
+                .and_then(|()| settings.check())
+                .map(|()| settings.redirect_uris)
         };
-        let (comma, commas, app) = ("https://a.example/cb?x=1,2", "https://a.example/1,,2,", "com.example.app:/cb");
+        let (comma, commas, app) =
+            ("https://a.example/cb?x=1,2", "https://a.example/1,,2,", "com.example.app:/cb");
         assert_eq!(read(&[comma]).unwrap(), [comma]);
         assert_eq!(read(&[comma, app]).unwrap(), [comma, app]);
         assert_eq!(read(&[&format!("{comma}, {app},{comma}")]).unwrap(), [comma, app, comma]);
-        assert_eq!(read(&["http://127.0.0.1/a,,http://[::1]/b, ,"]).unwrap(), ["http://127.0.0.1/a", "http://[::1]/b"]);
+        assert_eq!(
+            read(&["http://127.0.0.1/a,,http://[::1]/b, ,"]).unwrap(),
+            ["http://127.0.0.1/a", "http://[::1]/b"]
+        );
         // A list that commas can't separate.
         let nested = "https://a.example/cb?next=,https://b.example";
         let array = serde_json::to_string(&[nested, commas]).unwrap();
@@ -473,8 +547,13 @@ mod tests {
             ("name", "B"),
             ("data_clusters", "BILLS"),
         ];
-        settings.set_all(&changes.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
-        assert_eq!((settings.scopes, settings.name.as_str()), (Scopes::parse("openid profile").unwrap(), "B"));
+        settings
+            .set_all(&changes.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .unwrap();
+        assert_eq!(
+            (settings.scopes, settings.name.as_str()),
+            (Scopes::parse("openid profile").unwrap(), "B")
+        );
         assert_eq!(settings.data_clusters, DataClusters::from_names(["TAX", "BILLS"]).unwrap());
     }
 
@@ -482,7 +561,9 @@ mod tests {
     fn what_customers_are_shown_can_be_shown() {
         let mut settings = ClientSettings::new("App");
         for name in ["name", "registered_entity"] {
-            assert!(settings.set(name, "Acme \u{202e}knab").unwrap_err().to_string().contains("U+202E"));
+            assert!(
+                settings.set(name, "Acme \u{202e}knab").unwrap_err().to_string().contains("U+202E")
+            );
             assert!(settings.set(name, &"x".repeat(201)).is_err());
             settings.set(name, "Łódź & Söhne").unwrap();
         }
@@ -498,16 +579,23 @@ mod tests {
     fn basic_carries_every_id() {
         use base64::Engine as _;
         let carried = |credentials: String| {
-            let header = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials));
+            let header =
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials));
             crate::basic::parse(header.as_bytes()).unwrap().id
         };
-        let visible: String = (b'!'..=b'~').map(char::from).filter(|c| !":+%".contains(*c)).collect();
+        let visible: String =
+            (b'!'..=b'~').map(char::from).filter(|c| !":+%".contains(*c)).collect();
         for id in ["app", "https//app.example", &visible] {
             assert_eq!(check_id(id), Ok(()), "{id}");
             let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-            assert_eq!((carried(format!("{id}:x")), carried(format!("{encoded}:x"))), (id.to_owned(), id.to_owned()));
+            assert_eq!(
+                (carried(format!("{id}:x")), carried(format!("{encoded}:x"))),
+                (id.to_owned(), id.to_owned())
+            );
         }
-        for bad in ["", "a:b", "a+b", "a%41", "a b", "a\tb", "a\u{7f}", "é", &"x".repeat(LONGEST_ID + 1)] {
+        for bad in
+            ["", "a:b", "a+b", "a%41", "a b", "a\tb", "a\u{7f}", "é", &"x".repeat(LONGEST_ID + 1)]
+        {
             assert_eq!(check_id(bad), Err(InvalidId), "{bad:?}");
         }
     }
@@ -529,7 +617,9 @@ mod tests {
         settings.set("token_endpoint_auth_method", "none").unwrap();
         settings.check().unwrap();
         assert_eq!(settings.on_replay(), OnReplay::Revoke);
-        for (name, value) in [("require_pkce", "false"), ("on_lost_answer", "repeat"), ("resource_server", "true")] {
+        for (name, value) in
+            [("require_pkce", "false"), ("on_lost_answer", "repeat"), ("resource_server", "true")]
+        {
             let mut settings = settings.clone();
             settings.set(name, value).unwrap();
             assert!(settings.check().is_err(), "{name}");

@@ -1,4 +1,5 @@
-//! Time as the whole server sees it. `now` is read once when a request enters and handed down; nothing else asks the system.
+//! Time as the whole server sees it. `now` is read once when a request enters and handed down;
+//! nothing else asks the system.
 
 mod belief;
 mod machine;
@@ -10,9 +11,10 @@ pub use machine::{ByHand, Machine};
 pub use source::Clock;
 pub use start::{Doubt, FARTHEST_AHEAD, Known, check_at_start};
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// A span of time in whole seconds.
 pub type Seconds = i64;
@@ -55,8 +57,9 @@ impl Timestamp {
 
     /// Whether this moment lies in the window of `span` seconds that `start` opened.
     ///
-    /// A `start` up to [`SKEW`] ahead counts as now: another node wrote it, or the clock was set back a little since. One that is farther ahead
-    /// opens nothing: a clock that was moved back must not reopen a window.
+    /// A `start` up to [`SKEW`] ahead counts as now: another node wrote it, or the clock was set
+    /// back a little since. One that is farther ahead opens nothing: a clock that was moved back
+    /// must not reopen a window.
     pub const fn is_within(self, span: Seconds, start: Timestamp) -> bool {
         let age = self.since(start);
         -SKEW <= age && age < span
@@ -104,7 +107,8 @@ pub const FARTHEST_OFFSET: Seconds = 100 * 365 * DAY;
 /// Reads a duration such as `5m`, `24h`, `90d` or `5m1s`, with an optional sign, in seconds.
 ///
 /// # Errors
-/// Says what is wrong with `text`: calendar units (months, years) have no fixed length and are refused.
+/// Says what is wrong with `text`: calendar units (months, years) have no fixed length and are
+/// refused.
 pub fn parse_duration(text: &str) -> Result<Seconds, String> {
     exact_duration(text).map(|duration| duration.as_secs())
 }
@@ -138,17 +142,21 @@ fn exact_duration(text: &str) -> Result<jiff::SignedDuration, String> {
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(format!("`{text}` has no fixed length; write it in days, like 365d"));
     }
-    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| format!("`{text}` is too long"))
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| format!("`{text}` is too long"))
 }
 
 /// What is wrong with `text`, which is no duration.
 fn what_is_wrong(text: &str) -> String {
     let unsigned = text.trim().trim_start_matches(['+', '-']);
-    let (number, unit) = unsigned.split_at(unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len()));
+    let (number, unit) =
+        unsigned.split_at(unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len()));
     let is_word = !unit.is_empty() && unit.chars().all(char::is_alphabetic);
     match (number.is_empty(), unit.is_empty()) {
         (true, true) => "it is empty; write it like 5m, 24h or 90d".into(),
-        (false, true) => format!("`{text}` has no unit; the units are {UNITS}, so write it like {text}s"),
+        (false, true) => {
+            format!("`{text}` has no unit; the units are {UNITS}, so write it like {text}s")
+        }
         (false, false) if is_word && format!("1{unit}").parse::<jiff::Span>().is_err() => {
             format!("`{text}` has the unit `{unit}`, which there is none of; the units are {UNITS}")
         }
@@ -201,9 +209,13 @@ mod tests {
     fn lifetimes() {
         assert_eq!(parse_lifetime("1s"), Ok(1));
         assert_eq!(parse_lifetime("365d"), Ok(365 * DAY));
-        for (bad, word) in
-            [("-5m", "negative"), ("-1ms", "negative"), ("0s", "less than a second"), ("500ms", "less than a second"), ("5", "no unit")]
-        {
+        for (bad, word) in [
+            ("-5m", "negative"),
+            ("-1ms", "negative"),
+            ("0s", "less than a second"),
+            ("500ms", "less than a second"),
+            ("5", "no unit"),
+        ] {
             let said = parse_lifetime(bad).unwrap_err();
             assert!(said.contains(word), "{bad}: {said}");
         }

@@ -1,7 +1,8 @@
 //! The two dialects of OAuth errors, as one table: which situation gets which answer.
 //!
-//! The system that this project implements answers some errors with other codes than the RFCs. Data recipients certify against the
-//! `network` dialect; generic clients and certification suites expect `rfc`.
+//! The system that this project implements answers some errors with other codes than the RFCs. Data
+//! recipients certify against the `network` dialect; generic clients and certification suites
+//! expect `rfc`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,8 @@ pub enum Dialect {
     Rfc,
 }
 
-/// The error codes that we send (RFC 6749 sections 4.1.2.1 and 5.2, RFC 7009 section 2.2.1, OpenID Connect Core section 3.1.2.6).
+/// The error codes that we send (RFC 6749 sections 4.1.2.1 and 5.2, RFC 7009 section 2.2.1, OpenID
+/// Connect Core section 3.1.2.6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum ErrorCode {
@@ -71,7 +73,8 @@ impl ErrorCode {
 /// A refusal at `/token`, `/revoke` or `/introspect`: the situation, not yet its spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// The request can't be read: parameters sent twice, credentials in two places, OAuth parameters in the query, a bad header.
+    /// The request can't be read: parameters sent twice, credentials in two places, OAuth
+    /// parameters in the query, a bad header.
     MalformedRequest,
     /// `/token`, `/introspect`: client unknown, secret missing or wrong.
     InvalidClient,
@@ -93,13 +96,15 @@ pub enum Refusal {
     RefreshTokenInvalid,
     /// `/token`: scope beyond what was granted.
     ScopeBeyondGrant,
-    /// `/revoke`: `client_id` missing, or no secret from a client that is not registered `none` (an unknown one too).
+    /// `/revoke`: `client_id` missing, or no secret from a client that is not registered `none` (an
+    /// unknown one too).
     RevokeCredentialsMissing,
     /// `/revoke`: `client_id` unknown and a secret sent, or secret wrong.
     RevokeCredentialsWrong,
     /// `/revoke`, `/introspect`: `token` missing.
     TokenMissing,
-    /// `/revoke`: a `token_type_hint` that names no kind of token. Only the network's dialect refuses it (RFC 7009 section 2.1).
+    /// `/revoke`: a `token_type_hint` that names no kind of token. Only the network's dialect
+    /// refuses it (RFC 7009 section 2.1).
     TokenTypeHintUnknown,
     /// `/revoke`: the token was issued to another client.
     TokenOfAnotherClient,
@@ -123,23 +128,33 @@ impl Refusal {
         use ErrorCode as E;
         match (self, dialect) {
             (Self::MalformedRequest, _) => plain(400, E::InvalidRequest),
-            (Self::InvalidClient, _) => described(401, E::InvalidClient, "Invalid client credentials."),
+            (Self::InvalidClient, _) => {
+                described(401, E::InvalidClient, "Invalid client credentials.")
+            }
             (Self::GrantTypeMissing, Network) => plain(400, E::InvalidGrant),
             (Self::GrantTypeMissing, Rfc) => plain(400, E::InvalidRequest),
             (Self::GrantTypeUnknown, Network) => plain(400, E::InvalidGrant),
             (Self::GrantTypeUnknown, Rfc) => plain(400, E::UnsupportedGrantType),
             (Self::GrantTypeNotAllowed, _) => plain(400, E::UnauthorizedClient),
-            (Self::CodeInvalid, Network) => described(400, E::InvalidRequest, "Invalid or expired code parameter."),
-            (Self::CodeInvalid, Rfc) => plain(400, E::InvalidGrant),
-            (Self::RedirectUriMismatch, Network) => {
-                described(400, E::InvalidRequest, "redirect_uri did not match URI from initial request.")
+            (Self::CodeInvalid, Network) => {
+                described(400, E::InvalidRequest, "Invalid or expired code parameter.")
             }
+            (Self::CodeInvalid, Rfc) => plain(400, E::InvalidGrant),
+            (Self::RedirectUriMismatch, Network) => described(
+                400,
+                E::InvalidRequest,
+                "redirect_uri did not match URI from initial request.",
+            ),
             (Self::RedirectUriMismatch, Rfc) => plain(400, E::InvalidGrant),
             (Self::PkceMismatch, _) => plain(400, E::InvalidGrant),
-            (Self::RefreshTokenMissing, _) => described(400, E::InvalidRequest, "No refresh token in request."),
-            (Self::RefreshTokenInvalid, Network) => {
-                described(400, E::InvalidRequest, "Refresh token is invalid or has already been claimed by another client.")
+            (Self::RefreshTokenMissing, _) => {
+                described(400, E::InvalidRequest, "No refresh token in request.")
             }
+            (Self::RefreshTokenInvalid, Network) => described(
+                400,
+                E::InvalidRequest,
+                "Refresh token is invalid or has already been claimed by another client.",
+            ),
             (Self::RefreshTokenInvalid, Rfc) => plain(400, E::InvalidGrant),
             (Self::ScopeBeyondGrant, _) => plain(400, E::InvalidScope),
             (Self::RevokeCredentialsMissing, Network) => plain(400, E::InvalidRequest),
@@ -155,7 +170,8 @@ impl Refusal {
 }
 
 impl Dialect {
-    /// Whether a `token_type_hint` that names no kind of token is refused (network) or ignored (RFC 7009 section 2.1).
+    /// Whether a `token_type_hint` that names no kind of token is refused (network) or ignored (RFC
+    /// 7009 section 2.1).
     pub const fn refuses_unknown_hints(self) -> bool {
         matches!(self, Self::Network)
     }

@@ -1,8 +1,9 @@
 //! Names that people are shown: of clients, their legal entities, customers and providers.
 //!
-//! (S) A name stands in sentences of ours, on the page where a customer consents, and in logs and tables on a terminal. It must not break
-//! out of them: no control characters, no line breaks, and nothing that turns the direction of the text around it (Unicode Technical
-//! Report 36 section 2.5), so that `Acme` followed by a hidden override can't be read as another name.
+//! (S) A name stands in sentences of ours, on the page where a customer consents, and in logs and
+//! tables on a terminal. It must not break out of them: no control characters, no line breaks, and
+//! nothing that turns the direction of the text around it (Unicode Technical Report 36 section
+//! 2.5), so that `Acme` followed by a hidden override can't be read as another name.
 
 /// The longest name, in characters.
 pub const LONGEST: usize = 200;
@@ -32,7 +33,9 @@ pub fn check(name: &str) -> Result<(), InvalidName> {
     if name.chars().all(is_unseen) {
         return Err(InvalidName::Blank);
     }
-    if let Some(bad) = name.chars().find(|c| c.is_control() || breaks_lines(*c) || turns_direction(*c)) {
+    if let Some(bad) =
+        name.chars().find(|c| c.is_control() || breaks_lines(*c) || turns_direction(*c))
+    {
         return Err(InvalidName::Character(bad));
     }
     match name.chars().count() {
@@ -41,9 +44,15 @@ pub fn check(name: &str) -> Result<(), InvalidName> {
     }
 }
 
-/// Spaces, and the joiners and marks without a shape. Some of them are needed within names; on their own they are none.
+/// Spaces, and the joiners and marks without a shape. Some of them are needed within names; on
+/// their own they are none.
 fn is_unseen(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{3164}' | '\u{feff}')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{200b}'
+                ..='\u{200d}' | '\u{2060}' | '\u{3164}' | '\u{feff}'
+        )
 }
 
 /// The line and the paragraph separator, which are no control characters by their category.
@@ -62,9 +71,16 @@ mod tests {
 
     #[test]
     fn names_of_every_script() {
-        for good in
-            ["Budget & Co. <App>", "Łódź", "家計簿", "حساباتي", "می\u{200c}خواهم", "👩\u{200d}💻 Finance", "O’Neill", &"ß".repeat(LONGEST)]
-        {
+        for good in [
+            "Budget & Co. <App>",
+            "Łódź",
+            "家計簿",
+            "حساباتي",
+            "می\u{200c}خواهم",
+            "👩\u{200d}💻 Finance",
+            "O’Neill",
+            &"ß".repeat(LONGEST),
+        ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
     }
@@ -74,7 +90,10 @@ mod tests {
         for blank in ["", "  ", "\u{a0}", "\u{200b}\u{feff}"] {
             assert_eq!(check(blank), Err(InvalidName::Blank), "{blank:?}");
         }
-        for bad in ['\0', '\n', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{61c}', '\u{200f}', '\u{202e}', '\u{2066}'] {
+        for bad in [
+            '\0', '\n', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{61c}', '\u{200f}',
+            '\u{202e}', '\u{2066}',
+        ] {
             assert_eq!(check(&format!("App{bad}x")), Err(InvalidName::Character(bad)), "{bad:?}");
         }
         assert_eq!(check(&"ß".repeat(LONGEST + 1)), Err(InvalidName::TooLong(LONGEST + 1)));

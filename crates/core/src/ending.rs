@@ -1,7 +1,9 @@
-//! How a grant can end before its time. All ways go through one store verb; this says which way it was.
+//! How a grant can end before its time. All ways go through one store verb; this says which way it
+//! was.
+
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
 
 /// Who or what ended a grant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +16,8 @@ pub enum EndedBy {
     Operator,
     /// A redeemed code came again from its own client (RFC 6749 section 4.1.2).
     CodeReplay,
-    /// A claimed refresh token came again, and the client's `on_replay` is `revoke` (RFC 9700 section 4.14.2).
+    /// A claimed refresh token came again, and the client's `on_replay` is `revoke` (RFC 9700
+    /// section 4.14.2).
     RefreshTokenReplay,
     /// The client was removed.
     ClientRemoved,

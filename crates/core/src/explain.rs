@@ -1,9 +1,11 @@
-//! What a token is, told offline and without keys: kind, grant, number, times. Secrets are masked; nothing is verified.
+//! What a token is, told offline and without keys: kind, grant, number, times. Secrets are masked;
+//! nothing is verified.
+
+use serde_json::{Value, json};
 
 use crate::access_token::{self, AccessToken};
 use crate::jws::Compact;
 use crate::slip::{Kind, Slip};
-use serde_json::{Value, json};
 
 /// What is known of `token`; `None` where it is nothing of ours.
 pub fn explain(token: &str) -> Option<Value> {
@@ -26,7 +28,8 @@ pub fn explain(token: &str) -> Option<Value> {
         }));
     }
     let (header, payload) = Compact::parse(token)?.unauthenticated()?;
-    let (header, mut payload): (Value, Value) = (serde_json::from_slice(&header).ok()?, serde_json::from_slice(&payload).ok()?);
+    let (header, mut payload): (Value, Value) =
+        (serde_json::from_slice(&header).ok()?, serde_json::from_slice(&payload).ok()?);
     for time in ["iat", "exp", "auth_time"] {
         if let Some(seconds) = payload.get(time).and_then(Value::as_i64) {
             payload[time] = json!(crate::clock::Timestamp::from_unix(seconds).to_string());

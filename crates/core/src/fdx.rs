@@ -1,7 +1,8 @@
 //! What of the FDX API the token authority itself needs: data clusters and error bodies.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The data clusters of FDX, in the order of their bits.
 pub const CLUSTERS: [&str; 14] = [
@@ -35,21 +36,27 @@ impl DataClusters {
     ///
     /// # Errors
     /// The first name that does not exist.
-    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownCluster> {
-        names.into_iter().try_fold(Self::default(), |set, name| match CLUSTERS.iter().position(|known| *known == name) {
-            Some(bit) => Ok(Self(set.0 | 1 << bit)),
-            None => Err(UnknownCluster(name.chars().take(64).collect())),
+    pub fn from_names<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, UnknownCluster> {
+        names.into_iter().try_fold(Self::default(), |set, name| {
+            match CLUSTERS.iter().position(|known| *known == name) {
+                Some(bit) => Ok(Self(set.0 | 1 << bit)),
+                None => Err(UnknownCluster(name.chars().take(64).collect())),
+            }
         })
     }
 
-    /// The clusters that are known among those that a stored number stands for; a newer version may have written others.
+    /// The clusters that are known among those that a stored number stands for; a newer version may
+    /// have written others.
     pub const fn known_among(bits: i64) -> Self {
         Self((bits & ((1 << CLUSTERS.len()) - 1)) as u16)
     }
 
     /// The clusters that are known among these names.
     pub fn known_in<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let bits = names.into_iter().filter_map(|name| CLUSTERS.iter().position(|known| *known == name));
+        let bits =
+            names.into_iter().filter_map(|name| CLUSTERS.iter().position(|known| *known == name));
         Self(bits.fold(0, |set, bit| set | 1 << bit))
     }
 
@@ -60,7 +67,11 @@ impl DataClusters {
 
     /// The names of the clusters in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        CLUSTERS.into_iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+        CLUSTERS
+            .into_iter()
+            .enumerate()
+            .filter(move |(bit, _)| self.0 & 1 << bit != 0)
+            .map(|(_, name)| name)
     }
 }
 
@@ -77,7 +88,8 @@ impl<'de> Deserialize<'de> for DataClusters {
     }
 }
 
-/// A refusal at a data path, with the code and message of FDX. The network sends the code as an integer.
+/// A refusal at a data path, with the code and message of FDX. The network sends the code as an
+/// integer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FdxError {
     /// A parameter that can't be read.
@@ -193,7 +205,10 @@ mod tests {
 
     #[test]
     fn account_ids() {
-        assert_eq!(account_id(&serde_json::json!({"depositAccount": {"accountId": "a1"}})), Some("a1"));
+        assert_eq!(
+            account_id(&serde_json::json!({"depositAccount": {"accountId": "a1"}})),
+            Some("a1")
+        );
         assert_eq!(account_id(&serde_json::json!({"depositAccount": {}})), None);
         assert_eq!(account_id(&serde_json::json!([])), None);
     }

@@ -1,11 +1,13 @@
 //! `application/x-www-form-urlencoded`, read strictly: what is not UTF-8 is refused, not repaired.
 
-use memchr::{memchr, memchr_iter, memchr2};
-use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::fmt;
 
-/// How many parameters an OAuth request may carry. Far more than any needs; it bounds the search for repeated names.
+use memchr::{memchr, memchr_iter, memchr2};
+use percent_encoding::percent_decode;
+
+/// How many parameters an OAuth request may carry. Far more than any needs; it bounds the search
+/// for repeated names.
 pub const MOST_PARAMETERS: usize = 100;
 
 /// The parameters of a form or query, in the order sent.
@@ -55,7 +57,8 @@ impl<'a> Form<'a> {
         Ok(Self(parameters))
     }
 
-    /// Reads the parameters of an OAuth request, each of which may be sent once (RFC 6749 section 3.2).
+    /// Reads the parameters of an OAuth request, each of which may be sent once (RFC 6749 section
+    /// 3.2).
     ///
     /// # Errors
     /// [`FormError`].
@@ -64,13 +67,22 @@ impl<'a> Form<'a> {
             return Err(FormError::TooMany);
         }
         let form = Self::parse(bytes)?;
-        let repeated = form.0.iter().enumerate().any(|(i, (name, _))| form.0[..i].iter().any(|(earlier, _)| earlier == name));
+        let repeated = form
+            .0
+            .iter()
+            .enumerate()
+            .any(|(i, (name, _))| form.0[..i].iter().any(|(earlier, _)| earlier == name));
         if repeated { Err(FormError::Repeated) } else { Ok(form) }
     }
 
-    /// The value of parameter `name`. One sent without a value counts as not sent (RFC 6749 section 3.1).
+    /// The value of parameter `name`. One sent without a value counts as not sent (RFC 6749 section
+    /// 3.1).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_ref())
+            .filter(|value| !value.is_empty())
     }
 
     /// The form with `value` for parameter `name`, where it was not sent.

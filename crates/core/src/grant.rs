@@ -1,4 +1,10 @@
-//! Grants: what a customer allowed a client. The terms never change after consent; the counterfoil beside them does.
+//! Grants: what a customer allowed a client. The terms never change after consent; the counterfoil
+//! beside them does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 use crate::fdx::DataClusters;
@@ -6,11 +12,9 @@ use crate::id_token::Lasting;
 use crate::pkce::Challenge;
 use crate::scope::Scopes;
 use crate::secret::same;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
-use std::sync::Arc;
 
-/// The name of a grant, which is its consent id and the `grant_id` claim: 63 bits, the older ones the time of consent.
+/// The name of a grant, which is its consent id and the `grant_id` claim: 63 bits, the older ones
+/// the time of consent.
 ///
 /// It is no secret: what protects a grant is its [`Seal`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -41,15 +45,21 @@ impl GrantId {
         self.0
     }
 
-    /// The 16 hexadecimal digits that it is written with. By hand: every token names its grant, and `fmt` takes 500 instructions more.
+    /// The 16 hexadecimal digits that it is written with. By hand: every token names its grant, and
+    /// `fmt` takes 500 instructions more.
     fn digits(self) -> [u8; 16] {
         std::array::from_fn(|at| b"0123456789abcdef"[(self.0 >> (60 - 4 * at) & 15) as usize])
     }
 
     /// Reads an id as written by its `Display`: 16 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let canonical = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if canonical { i64::from_str_radix(text, 16).ok().and_then(Self::from_number) } else { None }
+        let canonical =
+            text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if canonical {
+            i64::from_str_radix(text, 16).ok().and_then(Self::from_number)
+        } else {
+            None
+        }
     }
 }
 
@@ -61,21 +71,23 @@ impl fmt::Display for GrantId {
 
 impl Serialize for GrantId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.digits()).map_err(serde::ser::Error::custom)?)
+        serializer
+            .serialize_str(std::str::from_utf8(&self.digits()).map_err(serde::ser::Error::custom)?)
     }
 }
 
 impl<'de> Deserialize<'de> for GrantId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a grant id has 16 hexadecimal digits"))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("a grant id has 16 hexadecimal digits"))
     }
 }
 
 /// 128 random bits of a grant that are found only in its counterfoil and inside its slips.
 ///
-/// The key that authenticates slips is not in the database and the seal is not with the keys, so whoever steals one of the two
-/// can make no slip.
+/// The key that authenticates slips is not in the database and the seal is not with the keys, so
+/// whoever steals one of the two can make no slip.
 #[derive(Clone, Copy)]
 pub struct Seal([u8; 16]);
 
@@ -120,7 +132,8 @@ impl fmt::Display for CustomerId {
     }
 }
 
-/// What a customer allowed a client. Written once, at consent, and never changed, so it may be cached for good.
+/// What a customer allowed a client. Written once, at consent, and never changed, so it may be
+/// cached for good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
     /// The grant's name.
@@ -149,15 +162,17 @@ pub struct Terms {
     pub client_era: u32,
     /// The era of the customer when this was granted.
     pub customer_era: u32,
-    /// The consent that this one hangs on, where `prompt=none` made it of another: it lives no longer than that one.
+    /// The consent that this one hangs on, where `prompt=none` made it of another: it lives no
+    /// longer than that one.
     pub parent: Option<GrantId>,
     /// What its ID tokens have in common, once one was issued.
     pub lasting: Lasting,
 }
 
 impl Terms {
-    /// Whether this grant may hang on the consent `above`: one of the same client and customer, of the same eras, that hangs on none itself and ends no
-    /// sooner. Once `above` is known not to have ended, nothing else about it needs checking.
+    /// Whether this grant may hang on the consent `above`: one of the same client and customer, of
+    /// the same eras, that hangs on none itself and ends no sooner. Once `above` is known not to
+    /// have ended, nothing else about it needs checking.
     pub fn may_hang_on(&self, above: &Self) -> bool {
         self.parent == Some(above.grant)
             && above.parent.is_none()
@@ -167,7 +182,8 @@ impl Terms {
     }
 }
 
-/// What the code of a grant is bound to. Nothing but the exchange of the code needs it, so it is not kept for as long as the grant is.
+/// What the code of a grant is bound to. Nothing but the exchange of the code needs it, so it is
+/// not kept for as long as the grant is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeBinding {
     /// Where the code was sent; `/token` must name it again (RFC 6749 section 4.1.3).
@@ -189,7 +205,14 @@ mod tests {
         assert!(early < late);
         assert_eq!(late.made_at(), Timestamp::from_unix(1_790_000_001));
         assert_eq!(GrantId::parse(&early.to_string()), Some(early));
-        for bad in ["", "1", "FFFFFFFFFFFFFFFF", "ffffffffffffffff", "+000000000000001", "00000000000000001"] {
+        for bad in [
+            "",
+            "1",
+            "FFFFFFFFFFFFFFFF",
+            "ffffffffffffffff",
+            "+000000000000001",
+            "00000000000000001",
+        ] {
             assert_eq!(GrantId::parse(bad), None, "{bad}");
         }
     }

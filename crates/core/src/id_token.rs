@@ -1,25 +1,30 @@
 //! ID tokens (OpenID Connect Core section 2): the claims of ours, and who they are about.
 
+use std::sync::OnceLock;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::grant::{CustomerId, GrantId, Terms};
 use crate::jws::{self, Algorithm};
 use crate::mac::MacKey;
 use crate::secret::Secret;
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
-use std::sync::OnceLock;
 
 /// How many accounts the `accounts` claim names at the most; beyond that it is left out.
 pub const MOST_ACCOUNTS: usize = 100;
 
-/// How long an ID token may be, in bytes: it is sent as a bearer, and proxies take 8 KiB of a header and often less.
+/// How long an ID token may be, in bytes: it is sent as a bearer, and proxies take 8 KiB of a
+/// header and often less.
 pub const LONGEST: usize = 6000;
-/// The longest `nonce`, in bytes of JSON. Room for it is left in all ID tokens of a grant, so that they say the same of its accounts.
+/// The longest `nonce`, in bytes of JSON. Room for it is left in all ID tokens of a grant, so that
+/// they say the same of its accounts.
 pub const LONGEST_NONCE: usize = 512;
 
-/// Whether a `nonce` is no longer than [`LONGEST_NONCE`] once it is JSON, where some characters are escaped.
+/// Whether a `nonce` is no longer than [`LONGEST_NONCE`] once it is JSON, where some characters are
+/// escaped.
 pub fn nonce_fits(nonce: &str) -> bool {
     let escaped = |c: char| match c {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
@@ -32,7 +37,8 @@ pub fn nonce_fits(nonce: &str) -> bool {
 /// Bytes of the claims that change, without a nonce, and some to spare.
 const CHANGING_BYTES: usize = 256;
 
-/// The longest claims that make an ID token of [`LONGEST`], whichever way it is signed: each is in a third more bytes of base64url.
+/// The longest claims that make an ID token of [`LONGEST`], whichever way it is signed: each is in
+/// a third more bytes of base64url.
 const LONGEST_CLAIMS: usize = (LONGEST - jws::LONGEST_HEADER - jws::LONGEST_SIGNATURE - 2) / 4 * 3;
 
 /// The claims that all ID tokens of a grant share.
@@ -62,8 +68,8 @@ struct ChangingClaims<'a> {
     jti: &'a str,
 }
 
-/// The claims that all ID tokens of a grant share, as JSON: written for the first of them and kept with the terms, which they follow from.
-/// So terms that differ in nothing else are equal.
+/// The claims that all ID tokens of a grant share, as JSON: written for the first of them and kept
+/// with the terms, which they follow from. So terms that differ in nothing else are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Lasting(OnceLock<Box<[u8]>>);
 
@@ -164,7 +170,8 @@ pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::E
     };
     let mut json = Vec::with_capacity(lasting.len() + CHANGING_BYTES);
     json.extend_from_slice(lasting);
-    // Two objects, neither of them empty, become one: a comma for the brace that ends the first and the one that begins the second.
+    // Two objects, neither of them empty, become one: a comma for the brace that ends the first and
+    // the one that begins the second.
     json.pop();
     let at = json.len();
     serde_json::to_writer(&mut json, &changing)?;
@@ -172,14 +179,16 @@ pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::E
     Ok(json)
 }
 
-/// The `sub` of a customer: the same for one customer at one provider for ever, another for the same id at another provider, and not to be
-/// told from the name that they sign in with, nor that from it: `key` is the server's alone.
+/// The `sub` of a customer: the same for one customer at one provider for ever, another for the
+/// same id at another provider, and not to be told from the name that they sign in with, nor that
+/// from it: `key` is the server's alone.
 pub fn subject(customer: &CustomerId, key: &MacKey) -> String {
     let mac = key.mac(&[b"sub", customer.provider.as_bytes(), customer.customer.as_bytes()]);
     URL_SAFE_NO_PAD.encode(&mac[..16])
 }
 
-/// OpenID Connect Core section 3.1.3.6: half of the access token's hash, by the hash of the signature. Ed25519's is SHA-512.
+/// OpenID Connect Core section 3.1.3.6: half of the access token's hash, by the hash of the
+/// signature. Ed25519's is SHA-512.
 fn at_hash(access_token: &Secret, alg: Algorithm) -> String {
     let algorithm = if alg == Algorithm::EdDsa { &digest::SHA512 } else { &digest::SHA256 };
     let hash = digest::digest(algorithm, access_token.expose().as_bytes());
@@ -188,12 +197,13 @@ fn at_hash(access_token: &Secret, alg: Algorithm) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::clock::Seconds;
     use crate::fdx::DataClusters;
     use crate::jws::SigningKey;
     use crate::scope::Scopes;
-    use serde_json::{Value, json};
 
     const ISSUER: &str = "https://auth.bank.example";
 
@@ -269,10 +279,21 @@ mod tests {
                     let random = [2; 16];
                     let (subjects, access_token) = (MacKey::new(&[1; 32]), Secret::new("cat_x"));
                     let (now, expires_at) = (terms.created_at, terms.created_at.plus(60));
-                    let issue =
-                        Issue { subjects: &subjects, issuer: ISSUER, now, expires_at, nonce, access_token: &access_token, alg, random };
+                    let issue = Issue {
+                        subjects: &subjects,
+                        issuer: ISSUER,
+                        now,
+                        expires_at,
+                        nonce,
+                        access_token: &access_token,
+                        alg,
+                        random,
+                    };
                     let claims = claims(&terms, &issue).unwrap();
-                    (serde_json::from_slice::<Value>(&claims).unwrap()["accounts"].is_array(), key.sign(&claims).unwrap().len())
+                    (
+                        serde_json::from_slice::<Value>(&claims).unwrap()["accounts"].is_array(),
+                        key.sign(&claims).unwrap().len(),
+                    )
                 };
                 let (with_nonce, length) = token(Some(&"n".repeat(LONGEST_NONCE)));
                 assert!(length <= LONGEST, "{alg}, ids of {bytes} bytes: {length}");
@@ -285,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_nonce_is_measured_as_json() {
-        for (nonce, longest) in [("n", 512), ("\"", 256), ("\u{1}", 85), ("\u{7f}", 85), ("€", 170)] {
+        for (nonce, longest) in [("n", 512), ("\"", 256), ("\u{1}", 85), ("\u{7f}", 85), ("€", 170)]
+        {
             let longest = nonce.repeat(longest);
             assert!(serde_json::to_string(&longest).unwrap().len() - 2 <= LONGEST_NONCE);
             assert!(nonce_fits(&longest) && !nonce_fits(&format!("{longest}{nonce}")));
@@ -295,7 +317,9 @@ mod tests {
     #[test]
     fn subjects_are_stable_and_kept_apart() {
         let key = MacKey::new(&[1; 32]);
-        let at = |provider: &str, customer: &str| subject(&CustomerId { provider: provider.into(), customer: customer.into() }, &key);
+        let at = |provider: &str, customer: &str| {
+            subject(&CustomerId { provider: provider.into(), customer: customer.into() }, &key)
+        };
         assert_eq!(at("sandbank", "customer_1"), at("sandbank", "customer_1"));
         assert_ne!(at("a", "bc"), at("ab", "c"));
     }

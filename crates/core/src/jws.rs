@@ -1,15 +1,19 @@
-//! JSON Web Signature (RFC 7515), compact form: our own because it is on the way of every refresh, and a key that is prepared once signs
-//! twice as fast (`docs/decisions/`). Independent libraries verify our tokens in the tests.
+//! JSON Web Signature (RFC 7515), compact form: our own because it is on the way of every refresh,
+//! and a key that is prepared once signs twice as fast (`docs/decisions/`). Independent libraries
+//! verify our tokens in the tests.
+
+use std::fmt;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ParsedPublicKey, RsaKeyPair};
+use aws_lc_rs::signature::{
+    self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ParsedPublicKey, RsaKeyPair,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use zeroize::Zeroizing;
 
 /// How ID tokens may be signed (RFC 7518 section 3.1, RFC 8037 section 3.1).
@@ -72,7 +76,8 @@ pub struct SigningKey {
     pub kid: String,
     /// What it signs with.
     pub alg: Algorithm,
-    /// The encoded header of every token that it signs, which names it; a token belongs to the key whose header it carries.
+    /// The encoded header of every token that it signs, which names it; a token belongs to the key
+    /// whose header it carries.
     header: String,
     pair: Pair,
     public: ParsedPublicKey,
@@ -95,13 +100,19 @@ pub fn generate(alg: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let pkcs8 = match alg {
         Algorithm::Rs256 | Algorithm::Ps256 => {
             let pair = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
-            AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(failed)?.as_ref().to_vec()
+            AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair)
+                .map_err(failed)?
+                .as_ref()
+                .to_vec()
         }
         Algorithm::Es256 => {
-            let pair = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?;
+            let pair = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING)
+                .map_err(failed)?;
             pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec()
         }
-        Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(failed)?.as_ref().to_vec(),
+        Algorithm::EdDsa => {
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(failed)?.as_ref().to_vec()
+        }
     };
     Ok(Zeroizing::new(pkcs8))
 }
@@ -116,38 +127,63 @@ impl SigningKey {
         let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let rsa = |encoding, verifying: &'static signature::RsaParameters| {
             let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| unreadable())?;
-            let public = ParsedPublicKey::new(verifying, pair.public_key().as_ref()).map_err(|_| unreadable())?;
+            let public = ParsedPublicKey::new(verifying, pair.public_key().as_ref())
+                .map_err(|_| unreadable())?;
             let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
-            let jwk =
-                [("e", b64(e.big_endian_without_leading_zero())), ("kty", "RSA".into()), ("n", b64(n.big_endian_without_leading_zero()))];
+            let jwk = [
+                ("e", b64(e.big_endian_without_leading_zero())),
+                ("kty", "RSA".into()),
+                ("n", b64(n.big_endian_without_leading_zero())),
+            ];
             Ok((Pair::Rsa(Box::new(pair), encoding), public, jwk.to_vec()))
         };
         let (pair, public, members) = match alg {
-            Algorithm::Rs256 => rsa(&signature::RSA_PKCS1_SHA256, &signature::RSA_PKCS1_2048_8192_SHA256)?,
-            Algorithm::Ps256 => rsa(&signature::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256)?,
+            Algorithm::Rs256 => {
+                rsa(&signature::RSA_PKCS1_SHA256, &signature::RSA_PKCS1_2048_8192_SHA256)?
+            }
+            Algorithm::Ps256 => {
+                rsa(&signature::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256)?
+            }
             Algorithm::Es256 => {
-                let pair = EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| unreadable())?;
+                let pair =
+                    EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)
+                        .map_err(|_| unreadable())?;
                 let point = pair.public_key().as_ref();
-                let public = ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point).map_err(|_| unreadable())?;
+                let public = ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
+                    .map_err(|_| unreadable())?;
                 // An uncompressed point: 0x04, then x and y of 32 bytes each.
                 let (x, y) = point.get(1..33).zip(point.get(33..65)).ok_or_else(unreadable)?;
-                let jwk = vec![("crv", "P-256".into()), ("kty", "EC".into()), ("x", b64(x)), ("y", b64(y))];
+                let jwk = vec![
+                    ("crv", "P-256".into()),
+                    ("kty", "EC".into()),
+                    ("x", b64(x)),
+                    ("y", b64(y)),
+                ];
                 (Pair::Ecdsa(pair), public, jwk)
             }
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| unreadable())?;
                 let point = pair.public_key().as_ref();
-                let public = ParsedPublicKey::new(&signature::ED25519, point).map_err(|_| unreadable())?;
+                let public =
+                    ParsedPublicKey::new(&signature::ED25519, point).map_err(|_| unreadable())?;
                 let jwk = vec![("crv", "Ed25519".into()), ("kty", "OKP".into()), ("x", b64(point))];
                 (Pair::Ed25519(pair), public, jwk)
             }
         };
-        let mut jwk: serde_json::Map<_, _> = members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        // RFC 7638 section 3: the required members alone, in lexicographic order, as serde_json's map keeps them.
-        let thumbprint = digest::digest(&digest::SHA256, serde_json::Value::from(jwk.clone()).to_string().as_bytes());
+        let mut jwk: serde_json::Map<_, _> =
+            members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        // RFC 7638 section 3: the required members alone, in lexicographic order, as serde_json's
+        // map keeps them.
+        let thumbprint = digest::digest(
+            &digest::SHA256,
+            serde_json::Value::from(jwk.clone()).to_string().as_bytes(),
+        );
         // One key is never shared by two algorithms, so the thumbprint alone names it.
         let kid = b64(thumbprint.as_ref());
-        jwk.extend([("alg", alg.name()), ("kid", &kid), ("use", "sig")].map(|(name, value)| (name.to_owned(), value.into())));
+        jwk.extend(
+            [("alg", alg.name()), ("kid", &kid), ("use", "sig")]
+                .map(|(name, value)| (name.to_owned(), value.into())),
+        );
         let header = b64(format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"JWT"}}"#).as_bytes());
         Ok(Self { kid, alg, header, pair, public, jwk: jwk.into(), random: SystemRandom::new() })
     }
@@ -195,8 +231,9 @@ impl SigningKey {
         token.header == self.header
     }
 
-    /// The payload of `token`, if this key signed it. The header must be this key's own, byte for byte: we verify nothing but our own
-    /// tokens, so no header is ever parsed and none can choose an algorithm.
+    /// The payload of `token`, if this key signed it. The header must be this key's own, byte for
+    /// byte: we verify nothing but our own tokens, so no header is ever parsed and none can choose
+    /// an algorithm.
     pub fn verify(&self, token: &Compact<'_>) -> Option<Vec<u8>> {
         if !self.is_named_by(token) {
             return None;
@@ -240,7 +277,11 @@ mod tests {
             let key = SigningKey::from_pkcs8(alg, &generate(alg).unwrap()).unwrap();
             let other = SigningKey::from_pkcs8(alg, &generate(alg).unwrap()).unwrap();
             let token = key.sign(b"{}").unwrap();
-            assert_eq!(key.verify(&Compact::parse(&token).unwrap()).as_deref(), Some(&b"{}"[..]), "{alg}");
+            assert_eq!(
+                key.verify(&Compact::parse(&token).unwrap()).as_deref(),
+                Some(&b"{}"[..]),
+                "{alg}"
+            );
             assert_eq!(other.verify(&Compact::parse(&token).unwrap()), None);
             let (signed, signature) = token.rsplit_once('.').unwrap();
             let forged = format!("{}.e30x.{signature}", signed.split_once('.').unwrap().0);

@@ -1,6 +1,7 @@
 //! The rules of Counterfoil, as pure Rust: no I/O, no async, no SQL.
 //!
-//! Start with [`slip`] (what a code or refresh token is) and [`verdict`] (what becomes of one that is presented).
+//! Start with [`slip`] (what a code or refresh token is) and [`verdict`] (what becomes of one that
+//! is presented).
 
 pub mod access_token;
 pub mod basic;

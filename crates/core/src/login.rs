@@ -1,14 +1,17 @@
 //! The names and passwords that customers of our own directory type: which of them are the same.
 //!
-//! One keyboard writes é as one character, another as two, and both look the same to whoever types. So names are compared, and new ones kept, in NFC and
-//! without spaces at their ends, as RFC 8265 has it in section 3.4 but for the spaces, which it refuses; and where the provider says so, whatever the case of letters.
-//! Passwords follow its OpaqueString (section 4.2).
+//! One keyboard writes é as one character, another as two, and both look the same to whoever types.
+//! So names are compared, and new ones kept, in NFC and without spaces at their ends, as RFC 8265
+//! has it in section 3.4 but for the spaces, which it refuses; and where the provider says so,
+//! whatever the case of letters. Passwords follow its OpaqueString (section 4.2).
 
-use crate::secret::Secret;
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
 
-/// The most bytes of a name that somebody types for which anybody is looked up. An id has at most 200 characters.
+use crate::secret::Secret;
+
+/// The most bytes of a name that somebody types for which anybody is looked up. An id has at most
+/// 200 characters.
 pub const LONGEST: usize = 1024;
 
 /// Whether names that differ in the case of letters alone are the same.
@@ -35,8 +38,9 @@ pub fn normal(name: &str, case: Case) -> String {
     }
 }
 
-/// What names have in common that are the same for any provider: the same form is needed for them to be, and where case matters, it is not enough. It does not change
-/// with what a provider says, so it can be stored.
+/// What names have in common that are the same for any provider: the same form is needed for them
+/// to be, and where case matters, it is not enough. It does not change with what a provider says,
+/// so it can be stored.
 pub fn common(name: &str) -> String {
     normal(name, Case::Ignored)
 }
@@ -53,11 +57,13 @@ pub enum Meant<T> {
     Nobody,
     /// Somebody.
     One(T),
-    /// Several have it who were added before names were compared, and it is written as none of theirs.
+    /// Several have it who were added before names were compared, and it is written as none of
+    /// theirs.
     Several(Vec<T>),
 }
 
-/// Whom of those who are known, each by the name that `id` gives, somebody means who types this name: who is written just so, else the only one who is the same.
+/// Whom of those who are known, each by the name that `id` gives, somebody means who types this
+/// name: who is written just so, else the only one who is the same.
 pub fn meant<T>(typed: &str, mut known: Vec<T>, id: impl Fn(&T) -> &str, case: Case) -> Meant<T> {
     if let Some(at) = known.iter().position(|one| id(one) == typed) {
         return Meant::One(known.swap_remove(at));
@@ -70,15 +76,22 @@ pub fn meant<T>(typed: &str, mut known: Vec<T>, id: impl Fn(&T) -> &str, case: C
     }
 }
 
-/// The form of a password that is hashed: NFC, every kind of space the same, nothing trimmed and no case folded (RFC 8265 section 4.2.2).
+/// The form of a password that is hashed: NFC, every kind of space the same, nothing trimmed and no
+/// case folded (RFC 8265 section 4.2.2).
 pub fn password(typed: &Secret) -> Secret {
-    let spaces: Secret = Secret::new(typed.expose().chars().map(|c| if is_space(c) { ' ' } else { c }).collect::<String>());
+    let spaces: Secret = Secret::new(
+        typed.expose().chars().map(|c| if is_space(c) { ' ' } else { c }).collect::<String>(),
+    );
     Secret::new(ComposingNormalizer::new_nfc().normalize(spaces.expose()).into_owned())
 }
 
 /// The category Zs.
 fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+    matches!(
+        c,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 #[cfg(test)]
@@ -96,24 +109,39 @@ mod tests {
             assert_eq!(normal(typed, Case::Ignored), "ren\u{e9}e", "{typed:?}");
         }
         assert_ne!(normal("Bob", Case::Matters), normal("bob", Case::Matters));
-        for (one, other) in
-            [("STRASSE", "stra\u{df}e"), ("\u{39d}\u{399}\u{39a}\u{39f}\u{3a3}", "\u{3bd}\u{3b9}\u{3ba}\u{3bf}\u{3c2}"), ("\u{212a}", "k")]
-        {
+        for (one, other) in [
+            ("STRASSE", "stra\u{df}e"),
+            ("\u{39d}\u{399}\u{39a}\u{39f}\u{3a3}", "\u{3bd}\u{3b9}\u{3ba}\u{3bf}\u{3c2}"),
+            ("\u{212a}", "k"),
+        ] {
             assert_eq!(common(one), common(other));
         }
         assert_ne!(common("bob"), common("b0b"));
-        assert_ne!(common("\u{ff41}"), common("a"), "compatibility characters are others: NFKC would make one name of \u{b2} and 2");
+        assert_ne!(
+            common("\u{ff41}"),
+            common("a"),
+            "compatibility characters are others: NFKC would make one name of \u{b2} and 2"
+        );
     }
 
     #[test]
     fn who_is_meant() {
-        let meant = |typed, known: &[&'static str], case| super::meant(typed, known.to_vec(), |id: &&str| *id, case);
+        let meant = |typed, known: &[&'static str], case| {
+            super::meant(typed, known.to_vec(), |id: &&str| *id, case)
+        };
         assert_eq!(meant(DECOMPOSED, &[COMPOSED], Case::Matters), Meant::One(COMPOSED));
-        assert_eq!(meant(DECOMPOSED, &[COMPOSED, DECOMPOSED], Case::Matters), Meant::One(DECOMPOSED), "who is written just so");
+        assert_eq!(
+            meant(DECOMPOSED, &[COMPOSED, DECOMPOSED], Case::Matters),
+            Meant::One(DECOMPOSED),
+            "who is written just so"
+        );
         assert_eq!(meant(" bob", &["bob", "Bob"], Case::Matters), Meant::One("bob"));
         assert_eq!(meant("BOB", &["bob"], Case::Matters), Meant::Nobody);
         assert_eq!(meant("BOB", &["bob"], Case::Ignored), Meant::One("bob"));
-        assert_eq!(meant("BOB", &["bob", "Bob"], Case::Ignored), Meant::Several(vec!["bob", "Bob"]));
+        assert_eq!(
+            meant("BOB", &["bob", "Bob"], Case::Ignored),
+            Meant::Several(vec!["bob", "Bob"])
+        );
         assert_eq!(meant("Bob", &["bob", "Bob"], Case::Ignored), Meant::One("Bob"));
         assert_eq!(meant("bob", &[], Case::Ignored), Meant::Nobody);
     }

@@ -1,7 +1,8 @@
 //! HMAC-SHA-256 over unambiguous lists of parts.
 
-use aws_lc_rs::hmac;
 use std::fmt;
+
+use aws_lc_rs::hmac;
 
 /// Length of a MAC, in bytes.
 pub const MAC_LENGTH: usize = 32;

@@ -1,10 +1,11 @@
 //! Proof key for code exchange (RFC 7636), method S256 alone.
 
-use crate::secret::same;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::secret::same;
 
 /// A code challenge: the SHA-256 of the verifier that will redeem the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,10 +35,13 @@ impl Challenge {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Whether `verifier` is what this challenge was made of. Its syntax is that of RFC 7636 section 4.1.
+    /// Whether `verifier` is what this challenge was made of. Its syntax is that of RFC 7636
+    /// section 4.1.
     pub fn is_met_by(&self, verifier: &str) -> bool {
         let well_formed = (43..=128).contains(&verifier.len())
-            && verifier.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'));
+            && verifier
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'));
         well_formed && same(digest::digest(&digest::SHA256, verifier.as_bytes()).as_ref(), &self.0)
     }
 }
@@ -51,7 +55,9 @@ impl Serialize for Challenge {
 impl<'de> Deserialize<'de> for Challenge {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a code challenge has 43 characters of base64url"))
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom("a code challenge has 43 characters of base64url")
+        })
     }
 }
 
@@ -71,7 +77,10 @@ mod tests {
 
     #[test]
     fn other_encodings_are_refused() {
-        assert!(Challenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cN").is_none(), "trailing bits");
+        assert!(
+            Challenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cN").is_none(),
+            "trailing bits"
+        );
         assert!(Challenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw+cM").is_none());
         assert!(Challenge::parse("").is_none());
     }

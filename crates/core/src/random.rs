@@ -1,7 +1,8 @@
 //! The one place that draws random bytes, from the operating system by way of aws-lc.
 
-use aws_lc_rs::rand;
 use std::cell::RefCell;
+
+use aws_lc_rs::rand;
 
 /// Bytes that a thread draws at once for [`unique`].
 const DRAWN: usize = 1024;
@@ -9,7 +10,8 @@ const DRAWN: usize = 1024;
 /// `N` random bytes.
 ///
 /// # Panics
-/// Where the operating system has no randomness to give: nothing in a token server is safe to do then.
+/// Where the operating system has no randomness to give: nothing in a token server is safe to do
+/// then.
 #[allow(clippy::disallowed_methods, clippy::expect_used)]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -17,8 +19,9 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// `N` random bytes for an id that must be unlike all others and is no secret. They come from a stock of the thread's, since drawing a few
-/// bytes costs as much as drawing many. A copy of a running process, as of a virtual machine, gives what is in stock out again.
+/// `N` random bytes for an id that must be unlike all others and is no secret. They come from a
+/// stock of the thread's, since drawing a few bytes costs as much as drawing many. A copy of a
+/// running process, as of a virtual machine, gives what is in stock out again.
 ///
 /// # Panics
 /// As [`bytes`].
@@ -41,8 +44,9 @@ pub fn unique<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     #[test]
     fn nothing_is_given_out_twice() {

@@ -21,7 +21,9 @@ pub enum InvalidRedirectUri {
     #[error("`{0}` holds a user name or password")]
     Credentials(String),
     /// RFC 8252 sections 7 and 8.4; RFC 9700 section 2.6.
-    #[error("`{0}` must be https, http on a loopback host, or a private-use scheme with a dot such as com.example.app:/callback")]
+    #[error(
+        "`{0}` must be https, http on a loopback host, or a private-use scheme with a dot such as com.example.app:/callback"
+    )]
     Scheme(String),
 }
 
@@ -46,14 +48,18 @@ pub fn check(uri: &str) -> Result<(), InvalidRedirectUri> {
     }
     let allowed = match url.scheme() {
         "https" => uri.starts_with("https://") && has_plain_host(&url),
-        "http" => uri.starts_with("http://") && matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")),
+        "http" => {
+            uri.starts_with("http://")
+                && matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"))
+        }
         scheme => scheme.contains('.'),
     };
     if allowed { Ok(()) } else { Err(InvalidRedirectUri::Scheme(uri.to_owned())) }
 }
 
-/// Whether `requested` may be used by a client that registered `registered`: the two are equal, but for the port of one whose
-/// host is a loopback address (RFC 8252 section 7.3; not for `localhost`, section 8.3).
+/// Whether `requested` may be used by a client that registered `registered`: the two are equal, but
+/// for the port of one whose host is a loopback address (RFC 8252 section 7.3; not for `localhost`,
+/// section 8.3).
 pub fn matches(registered: &str, requested: &str) -> bool {
     registered == requested
         || (requested.len() <= LONGEST
@@ -63,9 +69,12 @@ pub fn matches(registered: &str, requested: &str) -> bool {
             })
 }
 
-/// Splits `http://127.0.0.1:port/rest` into its host and its rest; `None` for any other kind of URI.
+/// Splits `http://127.0.0.1:port/rest` into its host and its rest; `None` for any other kind of
+/// URI.
 fn without_loopback_port(uri: &str) -> Option<(&'static str, &str)> {
-    let (host, after) = ["http://127.0.0.1", "http://[::1]"].into_iter().find_map(|host| Some((host, uri.strip_prefix(host)?)))?;
+    let (host, after) = ["http://127.0.0.1", "http://[::1]"]
+        .into_iter()
+        .find_map(|host| Some((host, uri.strip_prefix(host)?)))?;
     let rest = match after.strip_prefix(':') {
         None => after,
         Some(port_on) => {
@@ -77,9 +86,12 @@ fn without_loopback_port(uri: &str) -> Option<(&'static str, &str)> {
     (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
 }
 
-/// Whether the host is a name or an address, as a browser knows them: the URL standard allows `;`, `,`, `*` and `'` in one.
+/// Whether the host is a name or an address, as a browser knows them: the URL standard allows `;`,
+/// `,`, `*` and `'` in one.
 fn has_plain_host(url: &Url) -> bool {
-    let is_plain = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    let is_plain = |host: &str| {
+        host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    };
     match url.host() {
         Some(Host::Domain(name)) => is_plain(name),
         Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
@@ -146,6 +158,9 @@ mod tests {
 
     #[test]
     fn answers_keep_the_query() {
-        assert_eq!(with_query("https://a.example/cb?x=1", &[("code", "a b")]).unwrap(), "https://a.example/cb?x=1&code=a+b");
+        assert_eq!(
+            with_query("https://a.example/cb?x=1", &[("code", "a b")]).unwrap(),
+            "https://a.example/cb?x=1&code=a+b"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! OAuth scopes (RFC 6749 section 3.3): a closed set, so a set of them is one byte.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Every scope there is, with the bit that stands for it.
 const NAMES: [(&str, u8); 3] = [("openid", 1), ("profile", 2), ("offline_access", 4)];
@@ -37,7 +38,9 @@ impl Scopes {
     /// # Errors
     /// The first name that does not exist.
     pub fn parse(text: &str) -> Result<Self, UnknownScope> {
-        text.split(' ').filter(|name| !name.is_empty()).try_fold(Self::NONE, |set, name| match bit(name) {
+        text.split(' ').filter(|name| !name.is_empty()).try_fold(Self::NONE, |set, name| match bit(
+            name,
+        ) {
             Some(bit) => Ok(Self(set.0 | bit)),
             None => Err(UnknownScope(name.chars().take(64).collect())),
         })
@@ -48,7 +51,8 @@ impl Scopes {
         (bits & !Self::ALL.0 == 0).then_some(Self(bits))
     }
 
-    /// The scopes that are known among those that a stored number stands for; a newer version may have written others.
+    /// The scopes that are known among those that a stored number stands for; a newer version may
+    /// have written others.
     pub const fn known_among(bits: i64) -> Self {
         Self((bits & Self::ALL.0 as i64) as u8)
     }

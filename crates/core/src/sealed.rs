@@ -1,11 +1,14 @@
 //! Encryption for what is kept where others can look: AES-256-GCM (NIST SP 800-38D).
 //!
-//! What is sealed is bound to a context, which is not in it: it opens where the same context is named, and nowhere else.
+//! What is sealed is bound to a context, which is not in it: it opens where the same context is
+//! named, and nowhere else.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
 
 use crate::random;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use std::fmt;
-use zeroize::Zeroizing;
 
 /// Length of a key, in bytes.
 pub const KEY_LENGTH: usize = 32;
@@ -33,22 +36,28 @@ impl SealingKey {
     /// # Errors
     /// [`SealError::NotAKey`].
     pub fn new(bytes: &[u8]) -> Result<Self, SealError> {
-        UnboundKey::new(&AES_256_GCM, bytes).map(|key| Self(LessSafeKey::new(key))).map_err(|_| SealError::NotAKey)
+        UnboundKey::new(&AES_256_GCM, bytes)
+            .map(|key| Self(LessSafeKey::new(key)))
+            .map_err(|_| SealError::NotAKey)
     }
 
-    /// `plain`, sealed for `context`: a nonce, the ciphertext and its tag. The nonce is random, so a key is good for some billions of them
-    /// (SP 800-38D section 8.3).
+    /// `plain`, sealed for `context`: a nonce, the ciphertext and its tag. The nonce is random, so
+    /// a key is good for some billions of them (SP 800-38D section 8.3).
     ///
     /// # Errors
     /// [`SealError::NotSealed`].
     pub fn seal(&self, plain: &[u8], context: &[&[u8]]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = random::bytes();
         // Whole from the start: one that grew would leave copies of the text behind.
-        let mut sealed = Zeroizing::new(Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len()));
+        let mut sealed =
+            Zeroizing::new(Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len()));
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
         let (nonce, aad) = (Nonce::assume_unique_for_key(nonce), Aad::from(joined(context)));
-        let tag = self.0.seal_in_place_separate_tag(nonce, aad, &mut sealed[NONCE_LEN..]).map_err(|_| SealError::NotSealed)?;
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(nonce, aad, &mut sealed[NONCE_LEN..])
+            .map_err(|_| SealError::NotSealed)?;
         sealed.extend_from_slice(tag.as_ref());
         Ok(std::mem::take(&mut *sealed))
     }
@@ -61,7 +70,11 @@ impl SealingKey {
         let (nonce, text) = sealed.split_first_chunk().ok_or(SealError::NotOpened)?;
         let mut text = Zeroizing::new(text.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(joined(context)), &mut text).map_err(|_| SealError::NotOpened)?.len();
+        let length = self
+            .0
+            .open_in_place(nonce, Aad::from(joined(context)), &mut text)
+            .map_err(|_| SealError::NotOpened)?
+            .len();
         text.truncate(length);
         Ok(text)
     }
@@ -75,7 +88,10 @@ impl fmt::Debug for SealingKey {
 
 /// The parts of a context, each preceded by its length, so that no two contexts are the same.
 fn joined(context: &[&[u8]]) -> Vec<u8> {
-    context.iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied())).collect()
+    context
+        .iter()
+        .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -104,7 +120,11 @@ mod tests {
             assert_eq!(key(1).open(&other, &[]).unwrap_err(), SealError::NotOpened, "bit {bit}");
         }
         for length in 0..sealed.len() {
-            assert_eq!(key(1).open(&sealed[..length], &[]).unwrap_err(), SealError::NotOpened, "{length} bytes");
+            assert_eq!(
+                key(1).open(&sealed[..length], &[]).unwrap_err(),
+                SealError::NotOpened,
+                "{length} bytes"
+            );
         }
     }
 

@@ -1,10 +1,12 @@
 //! Bearer values and passwords as a type of their own.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use std::fmt;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-/// A text that must not leak: it does not print, compares in constant time and is wiped when dropped.
+/// A text that must not leak: it does not print, compares in constant time and is wiped when
+/// dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

@@ -1,9 +1,10 @@
 //! What an operator decides about a server, checked and ready to use.
 
+use url::{Host, Url};
+
 use crate::clock::{DAY, HOUR, MINUTE, Seconds};
 use crate::dialect::Dialect;
 use crate::login::Case;
-use url::{Host, Url};
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -62,7 +63,8 @@ pub struct Provider {
     pub id: String,
     /// What customers know it by.
     pub name: String,
-    /// Whether the names with which its customers sign in are the same whatever the case of letters.
+    /// Whether the names with which its customers sign in are the same whatever the case of
+    /// letters.
     pub case: Case,
 }
 
@@ -78,7 +80,8 @@ impl Settings {
     }
 }
 
-/// Checks an issuer: an origin in its canonical form without a path, `https` unless its host is a loopback one.
+/// Checks an issuer: an origin in its canonical form without a path, `https` unless its host is a
+/// loopback one.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -91,21 +94,28 @@ pub fn check_issuer(issuer: &str) -> Result<(), String> {
         None => false,
     };
     match url.scheme() {
-        "http" if !loopback => Err(format!("the issuer `{issuer}` must be https, unless its host is a loopback one")),
+        "http" if !loopback => {
+            Err(format!("the issuer `{issuer}` must be https, unless its host is a loopback one"))
+        }
         _ => Ok(()),
     }
 }
 
-/// Checks the issuer of a sandbox: an origin in its canonical form without a path. It may be `http` under any name, such as that of a service
-/// among containers: nothing in a sandbox is worth a certificate.
+/// Checks the issuer of a sandbox: an origin in its canonical form without a path. It may be `http`
+/// under any name, such as that of a service among containers: nothing in a sandbox is worth a
+/// certificate.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check_sandbox_issuer(issuer: &str) -> Result<(), String> {
     let url = check_origin(issuer)?;
-    let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    let is_name = |host: &str| {
+        host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    };
     match url.host() {
-        Some(Host::Domain(name)) if !is_name(name) => Err(format!("the host of the issuer `{issuer}` is not the name of a machine")),
+        Some(Host::Domain(name)) if !is_name(name) => {
+            Err(format!("the host of the issuer `{issuer}` is not the name of a machine"))
+        }
         _ => Ok(()),
     }
 }
@@ -120,7 +130,11 @@ fn check_origin(issuer: &str) -> Result<Url, String> {
         return Err(format!("the issuer `{issuer}` must be https"));
     }
     let origin = url.origin().ascii_serialization();
-    if origin == issuer { Ok(url) } else { Err(format!("the issuer must be an origin without a path: write it as `{origin}`")) }
+    if origin == issuer {
+        Ok(url)
+    } else {
+        Err(format!("the issuer must be an origin without a path: write it as `{origin}`"))
+    }
 }
 
 /// Checks the id of a provider: it is part of paths, so letters, digits, `-`, `_` and `.` alone.
@@ -128,8 +142,17 @@ fn check_origin(issuer: &str) -> Result<Url, String> {
 /// # Errors
 /// What it may be.
 pub fn check_provider_id(id: &str) -> Result<(), String> {
-    let fits = !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if fits { Ok(()) } else { Err(format!("the provider id `{}` may hold letters, digits, `-`, `_` and `.` alone", id.escape_default())) }
+    let fits = !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "the provider id `{}` may hold letters, digits, `-`, `_` and `.` alone",
+            id.escape_default()
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -138,9 +161,13 @@ mod tests {
 
     #[test]
     fn issuers() {
-        for good in
-            ["https://auth.bank.example", "https://auth.bank.example:8443", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:5"]
-        {
+        for good in [
+            "https://auth.bank.example",
+            "https://auth.bank.example:8443",
+            "http://127.0.0.1:8080",
+            "http://localhost:1",
+            "http://[::1]:5",
+        ] {
             assert_eq!(check_issuer(good), Ok(()), "{good}");
         }
         for bad in [
@@ -159,10 +186,23 @@ mod tests {
 
     #[test]
     fn issuers_of_sandboxes() {
-        for good in ["http://sandbox:8080", "http://127.0.0.1:8080", "https://sandbox", "http://my_service.test", "http://10.0.0.7:1"] {
+        for good in [
+            "http://sandbox:8080",
+            "http://127.0.0.1:8080",
+            "https://sandbox",
+            "http://my_service.test",
+            "http://10.0.0.7:1",
+        ] {
             assert_eq!(check_sandbox_issuer(good), Ok(()), "{good}");
         }
-        for bad in ["sandbox:8080", "http://sandbox:8080/", "http://u:p@sandbox", "ftp://sandbox", "http://sand;box", "http://SANDBOX"] {
+        for bad in [
+            "sandbox:8080",
+            "http://sandbox:8080/",
+            "http://u:p@sandbox",
+            "ftp://sandbox",
+            "http://sand;box",
+            "http://SANDBOX",
+        ] {
             assert!(check_sandbox_issuer(bad).is_err(), "{bad}");
         }
     }

@@ -1,4 +1,5 @@
-//! Slips: authorization codes and refresh tokens, numbered, authenticated by a MAC and stored nowhere.
+//! Slips: authorization codes and refresh tokens, numbered, authenticated by a MAC and stored
+//! nowhere.
 //!
 //! A slip is its kind's prefix and then base64url of
 //!
@@ -12,15 +13,17 @@
 //! | 16 | the grant's seal |
 //! | 32 | HMAC-SHA-256 over the kind, the issuer and all of the above |
 //!
-//! Every field has one length and base64url one canonical form, so a slip has one spelling; any other is refused.
+//! Every field has one length and base64url one canonical form, so a slip has one spelling; any
+//! other is refused.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
 use crate::grant::{GrantId, Seal};
 use crate::mac::MAC_LENGTH;
 use crate::secret::{Secret, same};
 use crate::slip_keys::{SlipKeyId, SlipKeys};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const VERSION: u8 = 1;
 const PAYLOAD_LENGTH: usize = 1 + 2 + 8 + 8 + 8 + 16;
@@ -90,7 +93,12 @@ impl Slip {
         let mut bytes = [0; LENGTH];
         let payload = self.payload();
         bytes[..PAYLOAD_LENGTH].copy_from_slice(&payload);
-        bytes[PAYLOAD_LENGTH..].copy_from_slice(&keys.mac(self.key, kind.prefix(), &payload, &[])?);
+        bytes[PAYLOAD_LENGTH..].copy_from_slice(&keys.mac(
+            self.key,
+            kind.prefix(),
+            &payload,
+            &[],
+        )?);
         let mut text = String::with_capacity(kind.prefix().len() + ENCODED_LENGTH);
         text.push_str(kind.prefix());
         URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
@@ -104,11 +112,14 @@ impl Slip {
     pub fn read(kind: Kind, text: &str, keys: &SlipKeys) -> Result<Self, NotASlip> {
         let (slip, bytes) = decode(kind, text).ok_or(NotASlip::Malformed(kind))?;
         let (payload, mac) = bytes.split_at(PAYLOAD_LENGTH);
-        let expected = keys.mac(slip.key, kind.prefix(), payload, &[]).ok_or(NotASlip::UnknownKey(slip.key))?;
+        let expected = keys
+            .mac(slip.key, kind.prefix(), payload, &[])
+            .ok_or(NotASlip::UnknownKey(slip.key))?;
         if same(&expected, mac) { Ok(slip) } else { Err(NotASlip::WrongMac) }
     }
 
-    /// Reads a slip of `kind` without its key, to show what it says. Nothing may be decided by the result.
+    /// Reads a slip of `kind` without its key, to show what it says. Nothing may be decided by the
+    /// result.
     pub fn read_unauthenticated(kind: Kind, text: &str) -> Option<Self> {
         decode(kind, text).map(|(slip, _)| slip)
     }
@@ -151,9 +162,10 @@ pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::slip_keys::test_keys;
-    use proptest::prelude::*;
 
     fn slip(number: u64) -> Slip {
         Slip {
@@ -168,7 +180,9 @@ mod tests {
     #[test]
     fn a_slip_comes_back_as_it_was() {
         let keys = test_keys("https://a.example");
-        for (number, kind) in [(0, Kind::Code), (1, Kind::RefreshToken), (u64::MAX, Kind::RefreshToken)] {
+        for (number, kind) in
+            [(0, Kind::Code), (1, Kind::RefreshToken), (u64::MAX, Kind::RefreshToken)]
+        {
             let text = slip(number).write(&keys).unwrap();
             assert_eq!(Slip::read(kind, text.expose(), &keys), Ok(slip(number)));
         }
@@ -178,12 +192,21 @@ mod tests {
     fn kinds_issuers_and_keys_are_kept_apart() {
         let keys = test_keys("https://a.example");
         let text = slip(1).write(&keys).unwrap();
-        assert_eq!(Slip::read(Kind::Code, text.expose(), &keys), Err(NotASlip::Malformed(Kind::Code)));
+        assert_eq!(
+            Slip::read(Kind::Code, text.expose(), &keys),
+            Err(NotASlip::Malformed(Kind::Code))
+        );
         let as_code = text.expose().replace("cfr_", "cfc_");
         assert_eq!(Slip::read(Kind::Code, &as_code, &keys), Err(NotASlip::Malformed(Kind::Code)));
-        assert_eq!(Slip::read(Kind::RefreshToken, text.expose(), &test_keys("https://b.example")), Err(NotASlip::WrongMac));
+        assert_eq!(
+            Slip::read(Kind::RefreshToken, text.expose(), &test_keys("https://b.example")),
+            Err(NotASlip::WrongMac)
+        );
         let unknown = SlipKeys::new("https://a.example".into(), SlipKeyId(3), vec![]);
-        assert_eq!(Slip::read(Kind::RefreshToken, text.expose(), &unknown), Err(NotASlip::UnknownKey(SlipKeyId(2))));
+        assert_eq!(
+            Slip::read(Kind::RefreshToken, text.expose(), &unknown),
+            Err(NotASlip::UnknownKey(SlipKeyId(2)))
+        );
         assert!(slip(1).write(&unknown).is_none());
     }
 

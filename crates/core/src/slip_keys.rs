@@ -1,8 +1,10 @@
 //! The keys that authenticate slips and access tokens, bound to one issuer.
 
-use crate::mac::{MAC_LENGTH, MacKey};
-use serde::{Deserialize, Serialize};
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mac::{MAC_LENGTH, MacKey};
 
 /// The number of a slip key, from 1. It is in every slip, in the clear.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -39,8 +41,15 @@ impl SlipKeys {
         self.keys.iter().any(|(known, _)| *known == id)
     }
 
-    /// The MAC of a token of `kind` under key `id`, or `None` where that key is not (or no longer) ours.
-    pub(crate) fn mac(&self, id: SlipKeyId, kind: &str, payload: &[u8], seal: &[u8]) -> Option<[u8; MAC_LENGTH]> {
+    /// The MAC of a token of `kind` under key `id`, or `None` where that key is not (or no longer)
+    /// ours.
+    pub(crate) fn mac(
+        &self,
+        id: SlipKeyId,
+        kind: &str,
+        payload: &[u8],
+        seal: &[u8],
+    ) -> Option<[u8; MAC_LENGTH]> {
         let (_, key) = self.keys.iter().find(|(known, _)| *known == id)?;
         Some(key.mac(&[kind.as_bytes(), self.issuer.as_bytes(), payload, seal]))
     }
@@ -48,5 +57,9 @@ impl SlipKeys {
 
 #[cfg(test)]
 pub(crate) fn test_keys(issuer: &str) -> SlipKeys {
-    SlipKeys::new(issuer.into(), SlipKeyId(2), vec![(SlipKeyId(1), MacKey::new(&[1; 32])), (SlipKeyId(2), MacKey::new(&[2; 32]))])
+    SlipKeys::new(
+        issuer.into(),
+        SlipKeyId(2),
+        vec![(SlipKeyId(1), MacKey::new(&[1; 32])), (SlipKeyId(2), MacKey::new(&[2; 32]))],
+    )
 }

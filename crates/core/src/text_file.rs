@@ -31,8 +31,9 @@ pub fn decode(content: &[u8]) -> Result<&str, NotText> {
         return Err(NotText::Utf16);
     }
     let content = without_mark(content);
-    std::str::from_utf8(content)
-        .map_err(|e| NotText::NotUtf8 { line: content[..e.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1 })
+    std::str::from_utf8(content).map_err(|e| NotText::NotUtf8 {
+        line: content[..e.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1,
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The answer of `/token` that hands tokens out (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
+//! The answer of `/token` that hands tokens out (RFC 6749 section 5.1, OpenID Connect Core section
+//! 3.1.3.3).
 
 use crate::clock::Seconds;
 use crate::scope::Scopes;
 
-/// Tokens for the client that asked for them, in their written form, which has no character that JSON would escape.
+/// Tokens for the client that asked for them, in their written form, which has no character that
+/// JSON would escape.
 pub struct TokenAnswer<'a> {
     /// The access token.
     pub access_token: &'a str,
@@ -18,11 +20,17 @@ pub struct TokenAnswer<'a> {
 }
 
 impl TokenAnswer<'_> {
-    /// The body, made in one piece: it is on the way of every refresh, and serde takes five times as many instructions for it.
+    /// The body, made in one piece: it is on the way of every refresh, and serde takes five times
+    /// as many instructions for it.
     pub fn to_json(&self) -> Vec<u8> {
-        debug_assert!([self.access_token, self.id_token, self.refresh_token.unwrap_or_default()].into_iter().all(needs_no_escape));
+        debug_assert!(
+            [self.access_token, self.id_token, self.refresh_token.unwrap_or_default()]
+                .into_iter()
+                .all(needs_no_escape)
+        );
         let (expires_in, scope) = (self.expires_in.to_string(), self.scope.to_string());
-        let (before, refresh_token) = self.refresh_token.map_or(("", ""), |token| (r#"","refresh_token":""#, token));
+        let (before, refresh_token) =
+            self.refresh_token.map_or(("", ""), |token| (r#"","refresh_token":""#, token));
         let parts = [
             r#"{"access_token":""#,
             self.access_token,

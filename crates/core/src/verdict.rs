@@ -1,17 +1,21 @@
 //! What becomes of an authentic slip: the verdict, as one pure function over the counterfoil's row.
 //!
-//! The store takes it on the writer's own row inside the writing transaction, never on a reader's snapshot, and only after all that
-//! can be refused without the write has been refused: the right client, redirect URI, PKCE verifier and scope are given.
+//! The store takes it on the writer's own row inside the writing transaction, never on a reader's
+//! snapshot, and only after all that can be refused without the write has been refused: the right
+//! client, redirect URI, PKCE verifier and scope are given.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, KEYED_RETRY_WINDOW, KEYLESS_RETRY_WINDOW};
 use crate::clock::{DAY, Seconds, Timestamp, duration_in_words};
 use crate::grant::Seal;
 use crate::slip::Slip;
 use crate::slip_keys::SlipKeyId;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 
-/// Seconds within which a claimed slip that comes again is taken for a race of its bearer with itself and ends nothing.
+/// Seconds within which a claimed slip that comes again is taken for a race of its bearer with
+/// itself and ends nothing.
 pub const RACE_WINDOW: Seconds = 10;
 /// Age in seconds from which a redeemed code that comes again ends nothing.
 pub const CODE_REPLAY_ENDS_GRANT_FOR: Seconds = DAY;
@@ -27,7 +31,8 @@ pub struct Counterfoil {
     pub expires_at: Timestamp,
     /// Who redeemed the slip before it.
     pub claim: Option<Claim>,
-    /// When that was, which is when the next slip was issued. The time of consent, where nothing was redeemed yet.
+    /// When that was, which is when the next slip was issued. The time of consent, where nothing
+    /// was redeemed yet.
     pub redeemed_at: Timestamp,
     /// The key that the next slip is made with.
     pub slip_key: SlipKeyId,
@@ -78,7 +83,8 @@ pub struct Presented {
 pub enum Verdict {
     /// It is the next one: the counterfoil moves on by one.
     Redeem,
-    /// It is newer than the counterfoil knows, after a declared loss: accepted once, the counterfoil moves behind it.
+    /// It is newer than the counterfoil knows, after a declared loss: accepted once, the
+    /// counterfoil moves behind it.
     RedeemAfterLoss,
     /// The same request again, in time: the same successor again, and nothing moves.
     Repeat,
@@ -117,10 +123,12 @@ impl Refused {
     }
 }
 
-/// The verdict on `presented` where the grant's counterfoil is `row` and the store's epoch is `epoch`.
+/// The verdict on `presented` where the grant's counterfoil is `row` and the store's epoch is
+/// `epoch`.
 ///
-/// `skew` is how many seconds the clock of the node that redeemed the last slip may be behind this one's: [`SKEW`](crate::clock::SKEW) where nodes
-/// share the store, 0 where one process has it. Windows since a redemption are open for as much longer; no lifetime is.
+/// `skew` is how many seconds the clock of the node that redeemed the last slip may be behind this
+/// one's: [`SKEW`](crate::clock::SKEW) where nodes share the store, 0 where one process has it.
+/// Windows since a redemption are open for as much longer; no lifetime is.
 pub fn judge(row: &Counterfoil, presented: &Presented, epoch: u32, skew: Seconds) -> Verdict {
     let Presented { slip, now, .. } = presented;
     let (n, m) = (slip.number, row.next_slip);
@@ -135,12 +143,17 @@ pub fn judge(row: &Counterfoil, presented: &Presented, epoch: u32, skew: Seconds
     } else if is_repeat(row, presented, skew) {
         Verdict::Repeat
     } else {
-        let ends_grant = if n == 0 { code_replay_ends_grant(row, presented, skew) } else { token_replay_ends_grant(row, presented, skew) };
+        let ends_grant = if n == 0 {
+            code_replay_ends_grant(row, presented, skew)
+        } else {
+            token_replay_ends_grant(row, presented, skew)
+        };
         Verdict::Refuse(Refused::Claimed { ends_grant })
     }
 }
 
-/// Whether this is the request that redeemed the last slip, sent again in time (`Idempotency-Key`, `on_lost_answer`).
+/// Whether this is the request that redeemed the last slip, sent again in time (`Idempotency-Key`,
+/// `on_lost_answer`).
 fn is_repeat(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
     let Some(first) = row.claim else { return false };
     let allowed_for = match (presented.claim.is_keyed(), presented.on_lost_answer) {
@@ -155,16 +168,21 @@ fn is_repeat(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
         && presented.now < row.expires_at
 }
 
-/// RFC 6749 section 4.1.2: a code used twice revokes what it gave, unless it is long past or a doubled callback.
+/// RFC 6749 section 4.1.2: a code used twice revokes what it gave, unless it is long past or a
+/// doubled callback.
 fn code_replay_ends_grant(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
-    let doubled_callback = row.next_slip == 1 && presented.now.is_within(RACE_WINDOW + skew, row.redeemed_at);
-    presented.now.is_within(CODE_REPLAY_ENDS_GRANT_FOR, presented.slip.issued_at) && !doubled_callback
+    let doubled_callback =
+        row.next_slip == 1 && presented.now.is_within(RACE_WINDOW + skew, row.redeemed_at);
+    presented.now.is_within(CODE_REPLAY_ENDS_GRANT_FOR, presented.slip.issued_at)
+        && !doubled_callback
 }
 
-/// RFC 9700 section 4.14.2, for clients that want it, unless it is the bearer's race with itself, or a request that came in before the last
-/// redemption and was slow: its bearer may have repeated it elsewhere since, and gone on.
+/// RFC 9700 section 4.14.2, for clients that want it, unless it is the bearer's race with itself,
+/// or a request that came in before the last redemption and was slow: its bearer may have repeated
+/// it elsewhere since, and gone on.
 fn token_replay_ends_grant(row: &Counterfoil, presented: &Presented, skew: Seconds) -> bool {
-    let own_race = presented.slip.number + 1 == row.next_slip && presented.now.is_within(RACE_WINDOW + skew, row.redeemed_at);
+    let own_race = presented.slip.number + 1 == row.next_slip
+        && presented.now.is_within(RACE_WINDOW + skew, row.redeemed_at);
     presented.on_replay == OnReplay::Revoke && !own_race && presented.now >= row.redeemed_at
 }
 
@@ -185,11 +203,18 @@ impl fmt::Display for RefusedReason<'_> {
         let ago = |then: Timestamp| duration_in_words(self.presented.now.since(then).max(0));
         match self.refused {
             Refused::Ended => write!(f, "slip {n}: the grant was ended"),
-            Refused::Forged => write!(f, "slip {n}: the seal is not the grant's, so it was made with a stolen slip key"),
+            Refused::Forged => write!(
+                f,
+                "slip {n}: the seal is not the grant's, so it was made with a stolen slip key"
+            ),
             Refused::Expired => write!(f, "slip {n} expired {} ago", ago(self.row.expires_at)),
             Refused::Claimed { ends_grant } => {
                 if n + 1 == m {
-                    write!(f, "slip {n} was claimed {} ago; the counterfoil stands at {m}", ago(self.row.redeemed_at))?;
+                    write!(
+                        f,
+                        "slip {n} was claimed {} ago; the counterfoil stands at {m}",
+                        ago(self.row.redeemed_at)
+                    )?;
                 } else {
                     write!(
                         f,
@@ -199,7 +224,10 @@ impl fmt::Display for RefusedReason<'_> {
                 }
                 if ends_grant { f.write_str("; the replay ended the grant") } else { Ok(()) }
             }
-            Refused::Ahead => write!(f, "slip {n} is ahead of its counterfoil, which stands at {m}: data was lost, or a key was stolen"),
+            Refused::Ahead => write!(
+                f,
+                "slip {n} is ahead of its counterfoil, which stands at {m}: data was lost, or a key was stolen"
+            ),
         }
     }
 }

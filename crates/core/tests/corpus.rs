@@ -1,4 +1,5 @@
-//! The properties of the fuzz targets, held against every file of their corpora, so that what the fuzzers found stays found without them.
+//! The properties of the fuzz targets, held against every file of their corpora, so that what the
+//! fuzzers found stays found without them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Runs `property` on every file of the corpus of `target`, of which there must be some.
 fn holds_for_the_corpus(target: &str, property: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty(), "{} is empty", folder.display());
     let fails = |file: &&PathBuf| {

@@ -1,4 +1,5 @@
-//! Prints a report as a run might find it, to look at: `cargo run -p counterfoil-report --example sample [html|junit|json|text]`.
+//! Prints a report as a run might find it, to look at: `cargo run -p counterfoil-report --example
+//! sample [html|junit|json|text]`.
 
 #![allow(clippy::print_stdout)]
 
@@ -35,7 +36,13 @@ fn report() -> Report {
             "refresh-id-token",
             "Refresh an ID token",
             "OpenID Connect Core 1.0, section 12",
-            vec![check(Outcome::Passed, "a refresh token of this client", "200, with a new ID token", "200, with a new ID token", "")],
+            vec![check(
+                Outcome::Passed,
+                "a refresh token of this client",
+                "200, with a new ID token",
+                "200, with a new ID token",
+                "",
+            )],
             vec![
                 exchange(&mut mask, "set-up", "GET", authorize, "", Some(200), page),
                 exchange(&mut mask, "check 1", "POST", "/token", form, Some(200), tokens),
@@ -53,7 +60,13 @@ fn report() -> Report {
                     "200 {\"access_token\":\"[masked]\",\"token_type\":\"Bearer\"}",
                     "The server answered a used refresh token with new tokens, so a stolen one works beside the client's own.",
                 ),
-                check(Outcome::Passed, "the same again", "400 {\"error\":\"invalid_grant\"}", "400 {\"error\":\"invalid_grant\"}", ""),
+                check(
+                    Outcome::Passed,
+                    "the same again",
+                    "400 {\"error\":\"invalid_grant\"}",
+                    "400 {\"error\":\"invalid_grant\"}",
+                    "",
+                ),
             ],
             vec![
                 exchange(&mut mask, "check 1", "POST", "/token", form, Some(200), tokens),
@@ -64,7 +77,13 @@ fn report() -> Report {
             "revoke-unreachable",
             "Revoke where the server does not answer",
             "RFC 7009, section 2.2",
-            vec![check(Outcome::Passed, "an ID token", "200, with no body", "200, with no body", "")],
+            vec![check(
+                Outcome::Passed,
+                "an ID token",
+                "200, with no body",
+                "200, with no body",
+                "",
+            )],
             vec![
                 exchange(
                     &mut mask,
@@ -75,7 +94,15 @@ fn report() -> Report {
                     None,
                     "connection closed before the answer was complete",
                 ),
-                exchange(&mut mask, "check 1", "POST", "/revoke", "token=opaque-and-short", Some(200), ""),
+                exchange(
+                    &mut mask,
+                    "check 1",
+                    "POST",
+                    "/revoke",
+                    "token=opaque-and-short",
+                    Some(200),
+                    "",
+                ),
             ],
         ),
     ];
@@ -106,22 +133,48 @@ fn case(id: &str, title: &str, clause: &str, checks: Vec<Check>, exchanges: Vec<
 }
 
 fn check(result: Outcome, given: &str, expected: &str, seen: &str, reason: &str) -> Check {
-    Check { given: given.into(), result, expected: expected.into(), seen: seen.into(), reason: reason.into() }
+    Check {
+        given: given.into(),
+        result,
+        expected: expected.into(),
+        seen: seen.into(),
+        reason: reason.into(),
+    }
 }
 
-fn exchange(mask: &mut Mask, note: &str, method: &str, url: &str, form: &str, status: Option<u16>, answer: &str) -> Exchange {
-    let basic = mask.header("authorization", "Basic cmVjaXBpZW50LTE6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ==");
-    let kind = if answer.starts_with('<') { "text/html; charset=utf-8" } else { "application/json" };
-    let headers =
-        [("content-type", kind), ("cache-control", "no-store"), ("x-fapi-interaction-id", "c770aef3-6784-41f7-8e0e-ff5f97bddb3a")];
+fn exchange(
+    mask: &mut Mask,
+    note: &str,
+    method: &str,
+    url: &str,
+    form: &str,
+    status: Option<u16>,
+    answer: &str,
+) -> Exchange {
+    let basic = mask
+        .header("authorization", "Basic cmVjaXBpZW50LTE6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ==");
+    let kind =
+        if answer.starts_with('<') { "text/html; charset=utf-8" } else { "application/json" };
+    let headers = [
+        ("content-type", kind),
+        ("cache-control", "no-store"),
+        ("x-fapi-interaction-id", "c770aef3-6784-41f7-8e0e-ff5f97bddb3a"),
+    ];
     Exchange {
         note: note.into(),
         method: method.into(),
         url: mask.url(url),
-        request_headers: vec![("authorization".into(), basic), ("content-type".into(), "application/x-www-form-urlencoded".into())],
+        request_headers: vec![
+            ("authorization".into(), basic),
+            ("content-type".into(), "application/x-www-form-urlencoded".into()),
+        ],
         request_body: mask.form(form),
         status,
-        answer_headers: status.iter().flat_map(|_| headers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        answer_headers: status
+            .iter()
+            .flat_map(|_| headers)
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         ..sample::exchange(&mask.body(answer))
     }
 }

@@ -5,14 +5,16 @@ mod find;
 mod tests;
 mod view;
 
-use crate::Case;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use find::{Ends, Found};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+
+use crate::Case;
+use find::{Ends, Found};
 use view::View;
 
 /// A request and its answer.
@@ -50,8 +52,9 @@ const SHORTEST: usize = 6;
 /// The shortest value of a cookie that is looked for everywhere: many a cookie holds a plain word.
 const SHORTEST_COOKIE: usize = 16;
 
-/// Masks secrets: by the name of the member or header that carries them, and by value wherever a secret that was seen once turns up
-/// again, be it in an error's text, and be it escaped for a URL, for JSON or for HTML.
+/// Masks secrets: by the name of the member or header that carries them, and by value wherever a
+/// secret that was seen once turns up again, be it in an error's text, and be it escaped for a URL,
+/// for JSON or for HTML.
 ///
 /// Text is masked in place and otherwise left as it came: it is evidence.
 #[derive(Default)]
@@ -89,7 +92,10 @@ impl Mask {
     /// Any text, without the secrets known so far.
     pub fn text(&self, text: &str) -> String {
         let views = view::views(text);
-        let spans = found(&views, Ends::of(text)).into_iter().map(|(view, found)| span(view, &found)).collect();
+        let spans = found(&views, Ends::of(text))
+            .into_iter()
+            .map(|(view, found)| span(view, &found))
+            .collect();
         self.masked(text, &views, spans)
     }
 
@@ -98,7 +104,8 @@ impl Mask {
         self.by_name(form, Ends::Form)
     }
 
-    /// A body, without the values of its secret members, be it JSON, a form or a page with one; they are known from then on.
+    /// A body, without the values of its secret members, be it JSON, a form or a page with one;
+    /// they are known from then on.
     pub fn body(&mut self, body: &str) -> String {
         self.by_name(body, Ends::of(body))
     }
@@ -110,7 +117,8 @@ impl Mask {
         } else if name.eq_ignore_ascii_case("cookie") {
             value.split(';').map(|cookie| self.cookie(cookie)).collect::<Vec<_>>().join(";")
         } else if name.eq_ignore_ascii_case("set-cookie") {
-            // What follows the first semicolon are attributes, and what the server promises by them is evidence.
+            // What follows the first semicolon are attributes, and what the server promises by them
+            // is evidence.
             let (cookie, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
             format!("{}{}", self.cookie(cookie), self.text(attributes))
         } else {
@@ -123,7 +131,8 @@ impl Mask {
         self.by_name(url, Ends::of(url))
     }
 
-    /// Masks in a case what came to be known as a secret only after it was written down: in its evidence, and in what its checks saw.
+    /// Masks in a case what came to be known as a secret only after it was written down: in its
+    /// evidence, and in what its checks saw.
     pub fn again(&self, case: &mut Case) {
         for check in &mut case.checks {
             for text in [&mut check.seen, &mut check.reason] {
@@ -133,17 +142,33 @@ impl Mask {
         case.exchanges.iter_mut().for_each(|exchange| self.exchange_again(exchange));
     }
 
-    /// The same in one exchange. What its names tell to be secret is masked already, so only values are looked for.
+    /// The same in one exchange. What its names tell to be secret is masked already, so only values
+    /// are looked for.
     fn exchange_again(&self, exchange: &mut Exchange) {
-        let Exchange { at: _, note, method, url, request_headers, request_body, status: _, answer_headers, answer_body } = exchange;
-        let headers = request_headers.iter_mut().chain(answer_headers).flat_map(|(name, value)| [name, value]);
+        let Exchange {
+            at: _,
+            note,
+            method,
+            url,
+            request_headers,
+            request_body,
+            status: _,
+            answer_headers,
+            answer_body,
+        } = exchange;
+        let headers = request_headers
+            .iter_mut()
+            .chain(answer_headers)
+            .flat_map(|(name, value)| [name, value]);
         for text in [note, method, url, request_body, answer_body].into_iter().chain(headers) {
             *text = self.masked(text, &view::views(text), Vec::new());
         }
     }
 
     fn credentials(&mut self, value: &str) -> String {
-        let Some((scheme, credentials)) = value.split_once(' ').filter(|(scheme, _)| is_one_of(scheme, &SCHEMES)) else {
+        let Some((scheme, credentials)) =
+            value.split_once(' ').filter(|(scheme, _)| is_one_of(scheme, &SCHEMES))
+        else {
             self.learn(value);
             return HIDDEN.to_owned();
         };
@@ -155,9 +180,14 @@ impl Mask {
         self.learn(credentials);
         if scheme.eq_ignore_ascii_case("basic") {
             let decoded = decode(credentials);
-            // The secret is looked for by itself, as it came and with its escapes undone (RFC 6749, section 2.3.1).
+            // The secret is looked for by itself, as it came and with its escapes undone (RFC 6749,
+            // section 2.3.1).
             if let Some((_, secret)) = decoded.as_deref().and_then(|pair| pair.split_once(':')) {
-                self.learn_found(&Found { name: "client_secret".to_owned(), value: 0..secret.len(), text: secret.as_bytes().to_vec() });
+                self.learn_found(&Found {
+                    name: "client_secret".to_owned(),
+                    value: 0..secret.len(),
+                    text: secret.as_bytes().to_vec(),
+                });
             }
         }
         format!("{} {HIDDEN}", self.text(scheme))
@@ -187,8 +217,9 @@ impl Mask {
         self.masked(text, &views, spans)
     }
 
-    /// A secret that was found is known from then on, as it came and with its escapes undone. Plain words are not, unless they are what a
-    /// client or a person proves itself with: a code made up for a check may be `incorrect`, and an error be called that.
+    /// A secret that was found is known from then on, as it came and with its escapes undone. Plain
+    /// words are not, unless they are what a client or a person proves itself with: a code made up
+    /// for a check may be `incorrect`, and an error be called that.
     fn learn_found(&mut self, found: &Found) {
         if find::is_word(&found.text) && !found.is_proof() {
             return;
@@ -204,7 +235,8 @@ impl Mask {
     fn remember(&mut self, secret: &[u8], partly: bool) {
         let value: Vec<u8> = secret.iter().map(view::plus_as_space).collect();
         if let Some(start) = value.first_chunk() {
-            // A short token is as secret as a password: a part of it gives away too much, and may be all that there is of another.
+            // A short token is as secret as a password: a part of it gives away too much, and may
+            // be all that there is of another.
             let partly = partly && value.len() >= LONG;
             self.known.entry(*start).or_default().insert(Secret { value, partly });
         }
@@ -215,20 +247,30 @@ impl Mask {
         let bytes: Vec<u8> = view.bytes.iter().map(view::plus_as_space).collect();
         let mut spans = Vec::new();
         for (at, start) in bytes.windows(SHORTEST).enumerate() {
-            let secrets = <&[u8; SHORTEST]>::try_from(start).ok().and_then(|start| self.known.get(start));
-            for secret in secrets.into_iter().flatten().filter(|secret| bytes[at..].starts_with(&secret.value)) {
-                spans.push(Span { range: view.source(&(at..at + secret.value.len())), partly: secret.partly });
+            let secrets =
+                <&[u8; SHORTEST]>::try_from(start).ok().and_then(|start| self.known.get(start));
+            for secret in secrets
+                .into_iter()
+                .flatten()
+                .filter(|secret| bytes[at..].starts_with(&secret.value))
+            {
+                spans.push(Span {
+                    range: view.source(&(at..at + secret.value.len())),
+                    partly: secret.partly,
+                });
             }
         }
         spans
     }
 
-    /// The text without these spans and without the known secrets. Spans that overlap are masked as one, lest the rest of one be seen.
+    /// The text without these spans and without the known secrets. Spans that overlap are masked as
+    /// one, lest the rest of one be seen.
     fn masked(&self, text: &str, views: &[View], mut spans: Vec<Span>) -> String {
         if !self.known.is_empty() {
             spans.extend(views.iter().flat_map(|view| self.places(view)));
         }
-        // Of a secret in other bytes than a text's a span may begin or end within a character, and two of them may share one.
+        // Of a secret in other bytes than a text's a span may begin or end within a character, and
+        // two of them may share one.
         for Span { range, .. } in &mut spans {
             *range = text.floor_char_boundary(range.start)..text.ceil_char_boundary(range.end);
         }
@@ -252,7 +294,12 @@ impl Mask {
 
 /// What is told by its name to be a secret, in each of the views.
 fn found(views: &[View], ends: Ends) -> Vec<(&View, Found)> {
-    views.iter().flat_map(|view| find::secrets(&view.bytes, ends).into_iter().map(move |found| (view, found))).collect()
+    views
+        .iter()
+        .flat_map(|view| {
+            find::secrets(&view.bytes, ends).into_iter().map(move |found| (view, found))
+        })
+        .collect()
 }
 
 fn span(view: &View, found: &Found) -> Span {
@@ -268,7 +315,8 @@ const SHOWN: usize = 8;
 const SHOWN_LAST: usize = 4;
 const LONG: usize = 40;
 
-/// What is shown of a token: of a long one its beginning and end, so that one can be told from another.
+/// What is shown of a token: of a long one its beginning and end, so that one can be told from
+/// another.
 fn shown(token: &str) -> String {
     let plain = token.bytes().all(find::is_of_token);
     match (token.get(..SHOWN), token.get(token.len().saturating_sub(SHOWN_LAST)..)) {
@@ -277,9 +325,12 @@ fn shown(token: &str) -> String {
     }
 }
 
-/// Whether this is what is shown of a secret. It is left alone, so that evidence may be masked again when more secrets are known.
+/// Whether this is what is shown of a secret. It is left alone, so that evidence may be masked
+/// again when more secrets are known.
 fn is_masked(text: &[u8]) -> bool {
-    let cut = |text: &str| text.find(CUT) == Some(SHOWN) && text.len() == SHOWN + CUT.len_utf8() + SHOWN_LAST;
+    let cut = |text: &str| {
+        text.find(CUT) == Some(SHOWN) && text.len() == SHOWN + CUT.len_utf8() + SHOWN_LAST
+    };
     std::str::from_utf8(text).is_ok_and(|text| text == HIDDEN || cut(text))
 }
 
@@ -287,12 +338,14 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
     names.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
-/// Basic credentials in any spelling of base64: whoever sends the wrong one sent a secret all the same.
+/// Basic credentials in any spelling of base64: whoever sends the wrong one sent a secret all the
+/// same.
 fn decode(credentials: &str) -> Option<String> {
-    let lenient =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
-    let bytes = [&STANDARD, &URL_SAFE]
-        .into_iter()
-        .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(credentials.trim_end()).ok())?;
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let bytes = [&STANDARD, &URL_SAFE].into_iter().find_map(|alphabet| {
+        GeneralPurpose::new(alphabet, lenient).decode(credentials.trim_end()).ok()
+    })?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

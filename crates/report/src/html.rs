@@ -2,8 +2,9 @@
 
 mod pretty;
 
-use crate::{Case, Check, Exchange, Outcome, Plan, Report, Tally};
 use askama::Template;
+
+use crate::{Case, Check, Exchange, Outcome, Plan, Report, Tally};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -12,15 +13,16 @@ struct Page<'a> {
     tally: Tally,
 }
 
-/// The report as one HTML page that needs nothing else: no script, no other file, no network. It reads on a screen of any width, light or
-/// dark, and on paper, where all the evidence is unfolded.
+/// The report as one HTML page that needs nothing else: no script, no other file, no network. It
+/// reads on a screen of any width, light or dark, and on paper, where all the evidence is unfolded.
 pub fn html(report: &Report) -> String {
     let page = Page { report, tally: report.tally() };
     // A template writes to a string and calls nothing that can fail, so the default is never seen.
     legible(&page.render().unwrap_or_default())
 }
 
-/// Without control characters: HTML has none but white space, and what a server answered must not be cut off or hidden by one.
+/// Without control characters: HTML has none but white space, and what a server answered must not
+/// be cut off or hidden by one.
 fn legible(page: &str) -> String {
     let control = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
     page.replace("\r\n", "\n").replace(control, "\u{fffd}")
@@ -53,7 +55,11 @@ impl Page<'_> {
 
     /// The checks that came out so, each with its plan and case.
     fn with(&self, result: &Outcome) -> Vec<(&Plan, &Case, &Check)> {
-        let cases = self.report.plans.iter().flat_map(|plan| plan.cases.iter().map(move |case| (plan, case)));
+        let cases = self
+            .report
+            .plans
+            .iter()
+            .flat_map(|plan| plan.cases.iter().map(move |case| (plan, case)));
         cases
             .flat_map(|(plan, case)| case.checks.iter().map(move |check| (plan, case, check)))
             .filter(|(_, _, check)| check.result == *result)
@@ -137,7 +143,12 @@ mod tests {
         for (class, words) in [("passed", "passed"), ("failed", "failed"), ("not-run", "not run")] {
             let badge = format!("<span class=\"result {class}\"><span aria-hidden=\"true\">");
             assert!(page.contains(&badge), "{class}");
-            assert!(page.split(&badge).skip(1).all(|after| after.split("</span>").nth(1) == Some(&format!(" {words}"))), "{words}");
+            assert!(
+                page.split(&badge)
+                    .skip(1)
+                    .all(|after| after.split("</span>").nth(1) == Some(&format!(" {words}"))),
+                "{words}"
+            );
         }
     }
 
@@ -155,7 +166,8 @@ mod tests {
         const HOSTILE: &str = "<script>alert('1')</script>&\"";
         let mut report = report();
         let mut hostile = check(HOSTILE, Outcome::Failed);
-        (hostile.expected, hostile.seen, hostile.reason) = (HOSTILE.into(), format!("{HOSTILE} seen"), HOSTILE.into());
+        (hostile.expected, hostile.seen, hostile.reason) =
+            (HOSTILE.into(), format!("{HOSTILE} seen"), HOSTILE.into());
         let mut seen = exchange(HOSTILE);
         (seen.url, seen.method, seen.note, seen.at, seen.request_body) =
             (HOSTILE.into(), HOSTILE.into(), HOSTILE.into(), HOSTILE.into(), HOSTILE.into());
@@ -180,7 +192,11 @@ mod tests {
         case.checks = vec![seen];
         case.exchanges = vec![exchange("one\r\n\ttwo\0\u{8}")];
         let page = html(&report);
-        assert!(page.chars().all(|character| matches!(character, '\n' | '\t') || !character.is_control()), "{page:?}");
+        assert!(
+            page.chars()
+                .all(|character| matches!(character, '\n' | '\t') || !character.is_control()),
+            "{page:?}"
+        );
         for text in ["s\u{fffd}[31men", "why\u{fffd}\u{fffd}", "one\n\ttwo\u{fffd}\u{fffd}"] {
             assert!(page.contains(text), "{text:?}");
         }
@@ -196,7 +212,9 @@ mod tests {
 
     #[test]
     fn only_a_run_of_everything_has_passed() {
-        let verdict = |passed, failed, not_run| Page { report: &report(), tally: Tally { passed, failed, not_run } }.verdict();
+        let verdict = |passed, failed, not_run| {
+            Page { report: &report(), tally: Tally { passed, failed, not_run } }.verdict()
+        };
         assert_eq!(verdict(16, 0, 0), "All 16 checks passed.");
         assert_eq!(verdict(15, 0, 1), "No check failed, but 1 of 16 was not run.");
         assert_eq!(verdict(14, 0, 2), "No check failed, but 2 of 16 were not run.");

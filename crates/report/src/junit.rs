@@ -1,11 +1,13 @@
 //! The report as JUnit XML, for a pipeline to read.
 
-use crate::{Case, Check, Outcome, Plan, Report};
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
+
+use crate::{Case, Check, Outcome, Plan, Report};
 
 /// The report as JUnit XML: a suite a plan, a test case a check. Checks not run are skipped tests.
 ///
-/// How long a check took is not known, so no time is given; when the run began is among each suite's properties.
+/// How long a check took is not known, so no time is given; when the run began is among each
+/// suite's properties.
 pub fn junit(report: &Report) -> String {
     let mut junit = quick_junit::Report::new(report.title.as_str());
     junit.add_test_suites(report.plans.iter().map(|plan| suite(report, plan)));
@@ -35,7 +37,8 @@ fn suite(report: &Report, plan: &Plan) -> TestSuite {
     suite
 }
 
-/// What is given, and which time it is where a case has that more than once: a test with the name of another is taken for its rerun.
+/// What is given, and which time it is where a case has that more than once: a test with the name
+/// of another is taken for its rerun.
 fn name(case: &Case, number: usize) -> String {
     let given = &case.checks[number].given;
     match case.checks[..number].iter().filter(|check| check.given == *given).count() {
@@ -48,13 +51,17 @@ fn status(check: &Check) -> TestCaseStatus {
     match check.result {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Failed => {
-            let lines: Vec<String> = [("expected", &check.expected), ("seen", &check.seen), ("reason", &check.reason)]
-                .into_iter()
-                .filter(|(_, text)| !text.is_empty())
-                .map(|(name, text)| format!("{name}: {text}"))
-                .collect();
+            let lines: Vec<String> =
+                [("expected", &check.expected), ("seen", &check.seen), ("reason", &check.reason)]
+                    .into_iter()
+                    .filter(|(_, text)| !text.is_empty())
+                    .map(|(name, text)| format!("{name}: {text}"))
+                    .collect();
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(one_line(&lines.join("; "))).set_type("failed").set_description(lines.join("\n"));
+            status
+                .set_message(one_line(&lines.join("; ")))
+                .set_type("failed")
+                .set_description(lines.join("\n"));
             status
         }
         Outcome::NotRun => {
@@ -80,11 +87,22 @@ mod tests {
         let read = quick_junit::Report::deserialize_from_str(&junit(&report())).unwrap();
         assert_eq!(read.name.as_deref(), Some("counterfoil verify"));
         assert_eq!((read.tests, read.failures, read.errors, read.skipped), (5, 1, 0, 1));
-        let suites: Vec<_> =
-            read.test_suites.iter().map(|suite| (suite.name.as_str(), suite.tests, suite.failures, suite.skipped)).collect();
+        let suites: Vec<_> = read
+            .test_suites
+            .iter()
+            .map(|suite| (suite.name.as_str(), suite.tests, suite.failures, suite.skipped))
+            .collect();
         assert_eq!(suites, [("token-management", 4, 1, 0), ("discovery", 1, 0, 1)]);
-        assert!(read.timestamp.is_none() && read.time.is_none() && read.test_suites[0].timestamp.is_none());
-        assert!(read.test_suites[0].properties.contains(&Property::new("issuer", "https://auth.bank.example")));
+        assert!(
+            read.timestamp.is_none()
+                && read.time.is_none()
+                && read.test_suites[0].timestamp.is_none()
+        );
+        assert!(
+            read.test_suites[0]
+                .properties
+                .contains(&Property::new("issuer", "https://auth.bank.example"))
+        );
     }
 
     #[test]
@@ -93,15 +111,28 @@ mod tests {
         let failed = &read.test_suites[0].test_cases[1];
         assert_eq!(failed.classname.as_deref(), Some("token-management.refresh-used"));
         assert_eq!(failed.name.as_str(), "a used refresh token");
-        let TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, message, description, .. } = &failed.status else {
+        let TestCaseStatus::NonSuccess {
+            kind: NonSuccessKind::Failure, message, description, ..
+        } = &failed.status
+        else {
             panic!("{failed:?}");
         };
-        assert_eq!(message.as_deref(), Some("expected: 400 {\"error\":\"invalid_grant\"}; seen: 200; reason: A token was issued twice."));
+        assert_eq!(
+            message.as_deref(),
+            Some(
+                "expected: 400 {\"error\":\"invalid_grant\"}; seen: 200; reason: A token was issued twice."
+            )
+        );
         assert_eq!(
             description.as_deref(),
-            Some("expected: 400 {\"error\":\"invalid_grant\"}\nseen: 200\nreason: A token was issued twice.")
+            Some(
+                "expected: 400 {\"error\":\"invalid_grant\"}\nseen: 200\nreason: A token was issued twice."
+            )
         );
-        let TestCaseStatus::Skipped { message, .. } = &read.test_suites[1].test_cases[0].status else { panic!("{read:?}") };
+        let TestCaseStatus::Skipped { message, .. } = &read.test_suites[1].test_cases[0].status
+        else {
+            panic!("{read:?}")
+        };
         assert_eq!(message.as_deref(), Some("The server publishes no metadata."));
     }
 
@@ -112,7 +143,8 @@ mod tests {
         hostile.seen = "<script>\r\n\"'&".into();
         report.plans[0].cases[0].checks = vec![hostile.clone(), hostile];
         let read = quick_junit::Report::deserialize_from_str(&junit(&report)).unwrap();
-        let names: Vec<_> = read.test_suites[0].test_cases.iter().map(|test| test.name.as_str()).collect();
+        let names: Vec<_> =
+            read.test_suites[0].test_cases.iter().map(|test| test.name.as_str()).collect();
         assert_eq!(names[..2], ["]]><failure message=\"x\">&", "]]><failure message=\"x\">& (2)"]);
     }
 }

@@ -1,5 +1,6 @@
-//! What a certification run found, be it of a server (`counterfoil verify`) or of a client (`counterfoil sandbox --grade`): plans of cases
-//! of checks, and every request and answer as evidence. Secrets are masked where evidence is made, so nothing here holds one.
+//! What a certification run found, be it of a server (`counterfoil verify`) or of a client
+//! (`counterfoil sandbox --grade`): plans of cases of checks, and every request and answer as
+//! evidence. Secrets are masked where evidence is made, so nothing here holds one.
 
 mod evidence;
 mod html;
@@ -159,19 +160,26 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn json_has_everything_and_the_tally() {
         let json = sample::report().to_json().unwrap();
-        assert_eq!((&json["passed"], &json["failed"], &json["not_run"]), (&json!(3), &json!(1), &json!(1)));
+        assert_eq!(
+            (&json["passed"], &json["failed"], &json["not_run"]),
+            (&json!(3), &json!(1), &json!(1))
+        );
         assert_eq!(json["issuer"], "https://auth.bank.example");
         assert_eq!(json["started_at"], "2026-03-01T10:00:00Z");
         let plan = &json["plans"][0];
         assert_eq!(plan["plan"], "token-management");
         let case = &plan["cases"][1];
-        assert_eq!((&case["id"], &case["title"]), (&json!("refresh-used"), &json!("Refresh with a used refresh token")));
+        assert_eq!(
+            (&case["id"], &case["title"]),
+            (&json!("refresh-used"), &json!("Refresh with a used refresh token"))
+        );
         assert_eq!(case["clause"], "RFC 6749, section 6");
         assert_eq!(
             case["checks"][0],
@@ -190,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_case_is_as_good_as_the_worst_of_its_checks() {
-        let results: Vec<_> = sample::report().plans.iter().flat_map(|plan| &plan.cases).map(Case::result).collect();
+        let results: Vec<_> =
+            sample::report().plans.iter().flat_map(|plan| &plan.cases).map(Case::result).collect();
         assert_eq!(results, [Outcome::Passed, Outcome::Failed, Outcome::Passed, Outcome::NotRun]);
     }
 }

@@ -3,7 +3,9 @@
 use crate::{Case, Check, Exchange, Outcome, Plan, Report};
 
 pub(crate) fn check(given: &str, result: Outcome) -> Check {
-    let of = |wanted: bool, text: &str| if wanted { text.to_owned() } else { String::new() };
+    let of = |wanted: bool, text: &str| {
+        if wanted { text.to_owned() } else { String::new() }
+    };
     Check {
         given: given.into(),
         result,
@@ -34,21 +36,35 @@ pub(crate) fn exchange(answer_body: &str) -> Exchange {
 
 fn case(id: &str, title: &str, checks: Vec<Check>) -> Case {
     let exchanges = vec![exchange("{\"token_type\":\"Bearer\",\"expires_in\":900}")];
-    Case { id: id.into(), title: title.into(), clause: "RFC 6749, section 6".into(), checks, exchanges }
+    Case {
+        id: id.into(),
+        title: title.into(),
+        clause: "RFC 6749, section 6".into(),
+        checks,
+        exchanges,
+    }
 }
 
 /// Three checks that passed, one that failed and one that was not run.
 pub(crate) fn report() -> Report {
     let cases = vec![
-        case("refresh", "Refresh an ID token", vec![check("a refresh token of this client", Outcome::Passed)]),
+        case(
+            "refresh",
+            "Refresh an ID token",
+            vec![check("a refresh token of this client", Outcome::Passed)],
+        ),
         case(
             "refresh-used",
             "Refresh with a used refresh token",
-            vec![check("a used refresh token", Outcome::Failed), check("no refresh token", Outcome::Passed)],
+            vec![
+                check("a used refresh token", Outcome::Failed),
+                check("no refresh token", Outcome::Passed),
+            ],
         ),
         case("revoke", "Revoke an ID token", vec![check("an ID token", Outcome::Passed)]),
     ];
-    let metadata = case("metadata", "Publish metadata", vec![check("the well-known URL", Outcome::NotRun)]);
+    let metadata =
+        case("metadata", "Publish metadata", vec![check("the well-known URL", Outcome::NotRun)]);
     Report {
         title: "counterfoil verify".into(),
         version: "0.1.0".into(),

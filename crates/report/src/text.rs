@@ -12,18 +12,24 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-/// One finished case: its name, and a line a check. Below what failed is what should have been seen, below what was not run is why.
-/// `colour` wants ANSI escapes.
+/// One finished case: its name, and a line a check. Below what failed is what should have been
+/// seen, below what was not run is why. `colour` wants ANSI escapes.
 pub fn case(case: &Case, colour: bool) -> String {
     let mut text = Text { lines: String::new(), colour };
-    text.entry("", &text.style(BOLD, &clean(&case.id)), clean(&case.id).chars().count(), &case.title);
+    text.entry(
+        "",
+        &text.style(BOLD, &clean(&case.id)),
+        clean(&case.id).chars().count(),
+        &case.title,
+    );
     for check in &case.checks {
         text.check(check);
     }
     text.lines
 }
 
-/// The whole run: a table a plan, how many checks came out how, and which were not run. `colour` wants ANSI escapes.
+/// The whole run: a table a plan, how many checks came out how, and which were not run. `colour`
+/// wants ANSI escapes.
 pub fn summary(report: &Report, colour: bool) -> String {
     let mut text = Text { lines: String::new(), colour };
     for plan in &report.plans {
@@ -42,8 +48,14 @@ struct Text {
 
 impl Text {
     fn plan(&mut self, plan: &Plan) {
-        self.entry("", &self.style(BOLD, &clean(&plan.plan)), clean(&plan.plan).chars().count(), &plan.title);
-        let width = plan.cases.iter().map(|case| clean(&case.id).chars().count()).max().unwrap_or(0);
+        self.entry(
+            "",
+            &self.style(BOLD, &clean(&plan.plan)),
+            clean(&plan.plan).chars().count(),
+            &plan.title,
+        );
+        let width =
+            plan.cases.iter().map(|case| clean(&case.id).chars().count()).max().unwrap_or(0);
         for case in &plan.cases {
             let (id, result) = (format!("{:<width$}", clean(&case.id)), self.result(case.result()));
             self.entry("  ", &format!("{result}  {id}"), RESULT + 2 + width, &case.title);
@@ -54,7 +66,9 @@ impl Text {
         self.entry("  ", &self.result(check.result), RESULT, &check.given);
         let details: &[(&str, &str)] = match check.result {
             Outcome::Passed => &[],
-            Outcome::Failed => &[("expected", &check.expected), ("seen", &check.seen), ("reason", &check.reason)],
+            Outcome::Failed => {
+                &[("expected", &check.expected), ("seen", &check.seen), ("reason", &check.reason)]
+            }
             Outcome::NotRun => &[("reason", &check.reason)],
         };
         for (name, detail) in details.iter().filter(|(_, detail)| !detail.trim().is_empty()) {
@@ -63,17 +77,21 @@ impl Text {
     }
 
     fn tally(&mut self, Tally { passed, failed, not_run }: Tally) {
-        let counts = [(passed, Outcome::Passed), (failed, Outcome::Failed), (not_run, Outcome::NotRun)].map(|(count, outcome)| {
-            let counted = format!("{count} {}", outcome.words());
-            // What there is none of is nothing to look at.
-            if count == 0 { counted } else { self.style(style(outcome), &counted) }
-        });
+        let counts =
+            [(passed, Outcome::Passed), (failed, Outcome::Failed), (not_run, Outcome::NotRun)].map(
+                |(count, outcome)| {
+                    let counted = format!("{count} {}", outcome.words());
+                    // What there is none of is nothing to look at.
+                    if count == 0 { counted } else { self.style(style(outcome), &counted) }
+                },
+            );
         self.lines.push_str(&counts.join(", "));
         self.lines.push('\n');
     }
 
     fn not_run(&mut self, report: &Report) {
-        let cases = report.plans.iter().flat_map(|plan| plan.cases.iter().map(move |case| (plan, case)));
+        let cases =
+            report.plans.iter().flat_map(|plan| plan.cases.iter().map(move |case| (plan, case)));
         let not_run: Vec<_> = cases
             .flat_map(|(plan, case)| case.checks.iter().map(move |check| (plan, case, check)))
             .filter(|(_, _, check)| check.result == Outcome::NotRun)
@@ -94,7 +112,8 @@ impl Text {
         self.wrapped(&format!("{indent}{heading}  "), &below, text);
     }
 
-    /// A text after `first`, which is as wide as `below` however many escapes are in it, and what does not fit below it.
+    /// A text after `first`, which is as wide as `below` however many escapes are in it, and what
+    /// does not fit below it.
     fn wrapped(&mut self, first: &str, below: &str, text: &str) {
         // Beside a very long heading there is still room for words, if not on a line of that width.
         let lines = wrap(&clean(text), WIDTH.saturating_sub(below.len()).max(WIDTH / 3));
@@ -170,7 +189,10 @@ mod tests {
     #[test]
     fn a_case_is_a_line_a_check() {
         let report = report();
-        assert_eq!(case(&report.plans[0].cases[0], false), "refresh  Refresh an ID token\n  ✓ passed   a refresh token of this client\n");
+        assert_eq!(
+            case(&report.plans[0].cases[0], false),
+            "refresh  Refresh an ID token\n  ✓ passed   a refresh token of this client\n"
+        );
         assert_eq!(
             case(&report.plans[0].cases[1], false),
             "refresh-used  Refresh with a used refresh token\n\
@@ -214,15 +236,17 @@ mod tests {
             (case(&report.plans[0].cases[1], true), case(&report.plans[0].cases[1], false)),
         ] {
             assert!(coloured.contains("\x1b[31m✗ failed \x1b[0m"), "{coloured:?}");
-            let uncoloured =
-                [BOLD, DIM, RED, GREEN, YELLOW, "0"].iter().fold(coloured, |text, style| text.replace(&format!("\x1b[{style}m"), ""));
+            let uncoloured = [BOLD, DIM, RED, GREEN, YELLOW, "0"]
+                .iter()
+                .fold(coloured, |text, style| text.replace(&format!("\x1b[{style}m"), ""));
             assert_eq!(uncoloured, plain);
         }
     }
 
     #[test]
     fn long_texts_are_wrapped_below_their_beginning() {
-        let mut long = check(&"a refresh token that was claimed before ".repeat(6), Outcome::Failed);
+        let mut long =
+            check(&"a refresh token that was claimed before ".repeat(6), Outcome::Failed);
         long.seen = "x".repeat(300);
         let mut wide = report().plans[0].cases[0].clone();
         wide.checks = vec![long];
@@ -238,7 +262,10 @@ mod tests {
         hostile.id = "a\x1b[2Jb".into();
         hostile.checks[0] = check("\x1b[31mgiven\r\nmore\x07\u{9b}", Outcome::Failed);
         let text = case(&hostile, false);
-        assert!(text.chars().all(|character| character == '\n' || !character.is_control()), "{text:?}");
+        assert!(
+            text.chars().all(|character| character == '\n' || !character.is_control()),
+            "{text:?}"
+        );
         assert!(text.contains("given more"), "{text}");
     }
 }

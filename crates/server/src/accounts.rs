@@ -1,4 +1,14 @@
-//! `GET /accounts`, also `/accounts/{version}/{provider}`: the accounts that the customer consented to, and no others.
+//! `GET /accounts`, also `/accounts/{version}/{provider}`: the accounts that the customer consented
+//! to, and no others.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::fdx::FdxError;
+use counterfoil_core::form::Form;
+use counterfoil_store::Account;
 
 use crate::app::App;
 use crate::bearer::{Takes, check};
@@ -6,13 +16,6 @@ use crate::observe::seen;
 use crate::refused::{Challenge, Refused, Shape};
 use crate::respond::json_bytes;
 use crate::sandbox::faults::strike;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
-use counterfoil_core::fdx::FdxError;
-use counterfoil_core::form::Form;
-use counterfoil_store::Account;
-use std::sync::Arc;
 
 /// The major version of the network's paths.
 const VERSION: &str = "v2";
@@ -35,19 +38,32 @@ pub async fn accounts_at(
     request: Request,
 ) -> Result<Response, Refused> {
     match &path {
-        Ok(Path((version, provider))) => list(&app, request.headers(), request.uri(), Some((version, provider))).await,
+        Ok(Path((version, provider))) => {
+            list(&app, request.headers(), request.uri(), Some((version, provider))).await
+        }
         Err(_) => Err(Refused::fdx(FdxError::InvalidInput, None, "the path is not UTF-8")),
     }
 }
 
-async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &str)>) -> Result<Response, Refused> {
+async fn list(
+    app: &App,
+    headers: &HeaderMap,
+    uri: &Uri,
+    path: Option<(&str, &str)>,
+) -> Result<Response, Refused> {
     let now = app.clock.now();
-    let bearer = check(app, headers, now, Takes::Either).await.map_err(Refused::unavailable_fdx)?.map_err(|not_good| {
-        let challenge = if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
-        Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), not_good.reason).of(None, not_good.grant)
+    let bearer = check(app, headers, now, Takes::Either)
+        .await
+        .map_err(Refused::unavailable_fdx)?
+        .map_err(|not_good| {
+        let challenge =
+            if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
+        Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), not_good.reason)
+            .of(None, not_good.grant)
     })?;
     let terms = &bearer.terms;
-    let refuse = |error, reason: &str| Refused::fdx(error, None, reason).of(None, Some(terms.grant));
+    let refuse =
+        |error, reason: &str| Refused::fdx(error, None, reason).of(None, Some(terms.grant));
     let struck = strike(app, "/accounts", Shape::Fdx, &terms.client, Some(&terms.customer)).await;
     struck.map_err(|refused| refused.of(None, Some(terms.grant)))?;
     if let Some((version, provider)) = path {
@@ -64,15 +80,23 @@ async fn list(app: &App, headers: &HeaderMap, uri: &Uri, path: Option<(&str, &st
     if let Some(asked) = &asked
         && !asked.iter().all(|id| terms.accounts.iter().any(|consented| consented == id))
     {
-        return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not in the consent"));
+        return Err(refuse(
+            FdxError::AccountNotFound,
+            "an account that was asked for is not in the consent",
+        ));
     }
     let directory = app.store.accounts_behind(terms).await.map_err(Refused::unavailable_fdx)?;
     let shown = |id: &str| match &asked {
         Some(asked) => asked.contains(&id),
         None => terms.accounts.iter().any(|consented| consented == id),
     };
-    if asked.as_ref().is_some_and(|asked| asked.iter().any(|id| !directory.iter().any(|account| account.id == *id))) {
-        return Err(refuse(FdxError::AccountNotFound, "an account that was asked for is not there any more"));
+    if asked.as_ref().is_some_and(|asked| {
+        asked.iter().any(|id| !directory.iter().any(|account| account.id == *id))
+    }) {
+        return Err(refuse(
+            FdxError::AccountNotFound,
+            "an account that was asked for is not there any more",
+        ));
     }
     let body = body(directory.iter().filter(|account| shown(&account.id)));
     Ok(seen(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))

@@ -1,5 +1,5 @@
-//! What an operator can do: the same commands whether the server runs (they come through its socket) or not (the command line has the
-//! store itself).
+//! What an operator can do: the same commands whether the server runs (they come through its
+//! socket) or not (the command line has the store itself).
 
 mod check;
 mod clock;
@@ -12,9 +12,11 @@ pub use customer::read_accounts;
 pub(crate) use socket::answer;
 pub use socket::{AdminSocket, SocketError, ask, check_path_beside, listen_beside, path_beside};
 
-use crate::app::App;
-use crate::follow::REACHES_ALL_WITHIN;
-use crate::keys::PUBLISHED_AHEAD;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest, check_id};
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
@@ -23,15 +25,18 @@ use counterfoil_core::secret::Secret;
 use counterfoil_store::{AddClient, AddSecret, Ending, Grant, GrantFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::fmt::Display;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+
+use crate::app::App;
+use crate::follow::REACHES_ALL_WITHIN;
+use crate::keys::PUBLISHED_AHEAD;
 
 /// Something that an operator wants.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the members are the arguments of the commands, described in their help")]
+#[allow(
+    missing_docs,
+    reason = "the members are the arguments of the commands, described in their help"
+)]
 pub enum Command {
     ClientAdd {
         id: String,
@@ -103,8 +108,9 @@ pub enum Command {
     KeysRotate {
         compromised: Option<String>,
     },
-    /// Tokens under a slip key that others may have are good for so many seconds more; refused at once where it is 0. A word of its own: a server of an earlier
-    /// version refuses it, where it would drop the key.
+    /// Tokens under a slip key that others may have are good for so many seconds more; refused at
+    /// once where it is 0. A word of its own: a server of an earlier version refuses it, where it
+    /// would drop the key.
     KeysRetire {
         kid: String,
         within: Seconds,
@@ -125,8 +131,9 @@ pub enum Command {
         endings: Vec<PathBuf>,
         accept_lost_endings: bool,
     },
-    /// What would come of a command whose result holds a secret, or why it would be refused. Changes nothing, so that the secret can be shown
-    /// before there is no way back. A word of its own: a server of an earlier version refuses it, where it would overlook a member.
+    /// What would come of a command whose result holds a secret, or why it would be refused.
+    /// Changes nothing, so that the secret can be shown before there is no way back. A word of its
+    /// own: a server of an earlier version refuses it, where it would overlook a member.
     Check {
         of: Box<Command>,
     },
@@ -137,7 +144,8 @@ fn failed(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Carries a command out. When this returns, what it ended is refused everywhere and what it changed is in use.
+/// Carries a command out. When this returns, what it ended is refused everywhere and what it
+/// changed is in use.
 ///
 /// # Errors
 /// Why not, in words for the operator.
@@ -152,8 +160,8 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
 }
 
 impl Command {
-    /// Whether it may be the first thing that happens to a store. Any other is meant for one that is there: an empty one would answer it, and hide that the
-    /// address is wrong.
+    /// Whether it may be the first thing that happens to a store. Any other is meant for one that
+    /// is there: an empty one would answer it, and hide that the address is wrong.
     pub fn may_make_a_store(&self) -> bool {
         match self {
             Self::ClientAdd { .. } | Self::CustomerAdd { .. } => true,
@@ -180,15 +188,20 @@ impl Command {
         matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair { .. })
     }
 
-    /// Whether it is meant for a store that is in an earlier state than its endings log, or whose state does not matter to it.
+    /// Whether it is meant for a store that is in an earlier state than its endings log, or whose
+    /// state does not matter to it.
     pub fn is_about_what_was_lost(&self) -> bool {
         self.is_about_the_clock() || matches!(self, Self::DeclareLoss { .. })
     }
 
-    /// Whether it changes what every node keeps in memory, so that it takes until each has seen it or refuses to answer. A rotation does
-    /// not: every node meets a key of it that it does not know.
+    /// Whether it changes what every node keeps in memory, so that it takes until each has seen it
+    /// or refuses to answer. A rotation does not: every node meets a key of it that it does not
+    /// know.
     fn changes_what_nodes_keep(&self) -> bool {
-        use Command::{ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, CustomerSetAccounts, DeclareLoss, KeysRetire, KeysRotate};
+        use Command::{
+            ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, CustomerSetAccounts,
+            DeclareLoss, KeysRetire, KeysRotate,
+        };
         matches!(
             self,
             ClientAdd { .. }
@@ -207,35 +220,58 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
     let one = app.one_command.lock().await;
     let now = app.clock.now();
     match command {
-        Command::ClientAdd { id, settings, announced } => client_add(app, id, &settings, announced, now).await,
+        Command::ClientAdd { id, settings, announced } => {
+            client_add(app, id, &settings, announced, now).await
+        }
         Command::ClientList => Ok(app.clients().iter().map(|client| client_json(client)).collect()),
         Command::ClientShow { id } => client(app, &id).map(|client| client_json(&client)),
         Command::ClientSet { id, settings } => client_set(app, id, &settings).await,
-        Command::ClientRotateSecret { id, drop_old, announced } => client_rotate_secret(app, id, drop_old, announced, now).await,
+        Command::ClientRotateSecret { id, drop_old, announced } => {
+            client_rotate_secret(app, id, drop_old, announced, now).await
+        }
         Command::ClientRemove { id } => {
             let removed = app.store.remove_client(id.clone(), now).await;
             // Also where it failed: it may have been committed without its line in the endings log.
             app.reload_client(&id).await.map_err(failed)?;
-            if removed.map_err(failed)? { Ok(json!({ "removed": id })) } else { Err(no_client(&id)) }
+            if removed.map_err(failed)? {
+                Ok(json!({ "removed": id }))
+            } else {
+                Err(no_client(&id))
+            }
         }
-        Command::CustomerAdd { id, name, password, accounts } => customer::add(app, &id, &name, password, accounts.as_ref(), now).await,
-        Command::CustomerList { provider, after, limit } => customer::list(app, provider.as_deref(), after.as_ref(), limit).await,
+        Command::CustomerAdd { id, name, password, accounts } => {
+            customer::add(app, &id, &name, password, accounts.as_ref(), now).await
+        }
+        Command::CustomerList { provider, after, limit } => {
+            customer::list(app, provider.as_deref(), after.as_ref(), limit).await
+        }
         Command::CustomerShow { id } => customer::show(app, &id, now).await,
-        Command::CustomerSetPassword { id, password } => customer::set_password(app, &id, password).await,
-        Command::CustomerSetAccounts { id, accounts } => customer::set_accounts(app, &id, &accounts).await,
+        Command::CustomerSetPassword { id, password } => {
+            customer::set_password(app, &id, password).await
+        }
+        Command::CustomerSetAccounts { id, accounts } => {
+            customer::set_accounts(app, &id, &accounts).await
+        }
         Command::CustomerUnlock { id } => customer::unlock(app, &id, now).await,
         Command::CustomerRemove { id } => customer::remove(app, &id, now).await,
         Command::GrantList { client, customer, before, limit } => {
             // Grants outlive their customers, so one who is not there any more is not refused.
             let customer = match customer {
-                Some(typed) => Some(customer::meant(app, &typed).await.map_or(typed, |customer| customer.id)),
+                Some(typed) => {
+                    Some(customer::meant(app, &typed).await.map_or(typed, |customer| customer.id))
+                }
                 None => None,
             };
-            let grants = app.store.grants(&GrantFilter { client, customer, before, limit }).await.map_err(failed)?;
+            let grants = app
+                .store
+                .grants(&GrantFilter { client, customer, before, limit })
+                .await
+                .map_err(failed)?;
             Ok(grants.iter().map(|grant| grant_json(grant, now)).collect())
         }
         Command::GrantShow { grant } => {
-            let found = app.store.grant(grant).await.map_err(failed)?.ok_or_else(|| no_grant(grant))?;
+            let found =
+                app.store.grant(grant).await.map_err(failed)?.ok_or_else(|| no_grant(grant))?;
             let mut shown = grant_json(&found, now);
             shown["audit"] = json!(
                 app.store
@@ -251,11 +287,13 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             );
             Ok(shown)
         }
-        Command::GrantEnd { grant } => match app.store.end_grant(grant, EndedBy::Operator, now).await.map_err(failed)? {
-            Ending::Ended => Ok(json!({ "ended": grant, "was_living": true })),
-            Ending::AlreadyEnded => Ok(json!({ "ended": grant, "was_living": false })),
-            Ending::NotFound => Err(no_grant(grant)),
-        },
+        Command::GrantEnd { grant } => {
+            match app.store.end_grant(grant, EndedBy::Operator, now).await.map_err(failed)? {
+                Ending::Ended => Ok(json!({ "ended": grant, "was_living": true })),
+                Ending::AlreadyEnded => Ok(json!({ "ended": grant, "was_living": false })),
+                Ending::NotFound => Err(no_grant(grant)),
+            }
+        }
         Command::GrantSweep { all } => clock::sweep(app, all).await,
         Command::ClockStatus => clock::status(app).await,
         Command::ClockAccept => clock::accept(app).await,
@@ -276,7 +314,10 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
         Command::KeysConcerned { kid } => {
             // It takes long and changes nothing.
             drop(one);
-            let key = app.keys.slip_key(&kid).ok_or_else(|| format!("there is no slip key `{}`", kid.escape_default()))?;
+            let key = app
+                .keys
+                .slip_key(&kid)
+                .ok_or_else(|| format!("there is no slip key `{}`", kid.escape_default()))?;
             let grants = app.store.count_slips_of(key, now).await.map_err(failed)?;
             Ok(json!({ "kid": kid, "grants": grants }))
         }
@@ -285,7 +326,9 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             drop(one);
             recovery::back_up(app, &to).await
         }
-        Command::DeclareLoss { endings, accept_lost_endings } => recovery::declare_loss(app, endings, accept_lost_endings, now).await,
+        Command::DeclareLoss { endings, accept_lost_endings } => {
+            recovery::declare_loss(app, endings, accept_lost_endings, now).await
+        }
         Command::Check { of } => check::check(app, *of, now).await,
     }
 }
@@ -345,7 +388,9 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
     let mut settings = before.settings.clone();
     apply(&mut settings, changes)?;
     if settings.is_public() != before.settings.is_public() {
-        return Err(format!("`{id}` can't become public or cease to be: its secrets would be wrong; register a client under another id"));
+        return Err(format!(
+            "`{id}` can't become public or cease to be: its secrets would be wrong; register a client under another id"
+        ));
     }
     if !app.store.set_client(id.clone(), settings).await.map_err(failed)? {
         return Err(no_client(&id));
@@ -357,7 +402,11 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
 /// A client that has secrets.
 fn confidential_client(app: &App, id: &str) -> Result<Arc<Client>, String> {
     let client = client(app, id)?;
-    if client.settings.is_public() { Err(format!("`{id}` is a public client and has no secret")) } else { Ok(client) }
+    if client.settings.is_public() {
+        Err(format!("`{id}` is a public client and has no secret"))
+    } else {
+        Ok(client)
+    }
 }
 
 /// How many of the secrets that a client has stay good when it is given another.
@@ -375,7 +424,12 @@ async fn client_rotate_secret(
     confidential_client(app, &id)?;
     let Announced { secret, at } = announced.unwrap_or_else(|| Announced::new(now));
     let digest = digest_of(app, &secret);
-    match app.store.add_client_secret(id.clone(), digest, kept_secrets(drop_old), at.min(now)).await.map_err(failed)? {
+    match app
+        .store
+        .add_client_secret(id.clone(), digest, kept_secrets(drop_old), at.min(now))
+        .await
+        .map_err(failed)?
+    {
         AddSecret::NoClient => return Err(no_client(&id)),
         AddSecret::Added => app.reload_client(&id).await.map_err(failed)?,
     }
@@ -405,7 +459,9 @@ fn client_json(client: &Client) -> Value {
 
 fn settings_json(id: &str, settings: &ClientSettings, created_at: Timestamp) -> Value {
     let mut shown = json!({ "client_id": id, "created_at": created_at.to_string() });
-    if let (Some(shown), Ok(Value::Object(settings))) = (shown.as_object_mut(), serde_json::to_value(settings)) {
+    if let (Some(shown), Ok(Value::Object(settings))) =
+        (shown.as_object_mut(), serde_json::to_value(settings))
+    {
         shown.extend(settings);
     }
     shown

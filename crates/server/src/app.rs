@@ -1,5 +1,18 @@
 //! The one value that every endpoint is given.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::{Clock, SKEW, Seconds, Timestamp};
+use counterfoil_core::dialect::Dialect;
+use counterfoil_core::jws::Algorithm;
+use counterfoil_core::settings::Settings;
+use counterfoil_store::{Store, StoreError};
+use tokio::sync::Semaphore;
+
 use crate::clients::Clients;
 use crate::continuation::Budget;
 use crate::follow::{Follow, Unavailable};
@@ -10,17 +23,6 @@ use crate::observe::Metrics;
 use crate::pages::Locale;
 use crate::sandbox::Sandbox;
 use crate::sandbox::grade::ID_TOKEN_WHILE_GRADED;
-use arc_swap::ArcSwap;
-use counterfoil_core::client::Client;
-use counterfoil_core::clock::{Clock, SKEW, Seconds, Timestamp};
-use counterfoil_core::dialect::Dialect;
-use counterfoil_core::jws::Algorithm;
-use counterfoil_core::settings::Settings;
-use counterfoil_store::{Store, StoreError};
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use tokio::sync::Semaphore;
 
 /// Password hashes computed at once: each takes 19 MiB and a core for a while.
 const PASSWORDS_AT_ONCE: usize = 2;
@@ -56,12 +58,14 @@ pub struct App {
     pub(crate) continuations: Budget,
     /// Bounds the memory that large consent forms take.
     pub(crate) large_forms: Semaphore,
-    /// Tries to sign in as one customer wait for each other, so that a right one under way is not counted as failed. A customer has one of
-    /// these by hash.
+    /// Tries to sign in as one customer wait for each other, so that a right one under way is not
+    /// counted as failed. A customer has one of these by hash.
     pub(crate) sign_in_turns: [tokio::sync::Mutex<Turn>; 64],
-    /// Held while an operator's command is carried out, so that none is decided by what another is changing.
+    /// Held while an operator's command is carried out, so that none is decided by what another is
+    /// changing.
     pub(crate) one_command: tokio::sync::Mutex<()>,
-    /// Held while the clients are read anew, so that what was read earlier never replaces what was read later.
+    /// Held while the clients are read anew, so that what was read earlier never replaces what was
+    /// read later.
     one_reload: tokio::sync::Mutex<()>,
     clients: ArcSwap<Clients>,
     /// The only client that is kept in memory, where one command is about it alone; else all are.
@@ -75,20 +79,37 @@ impl App {
     ///
     /// # Errors
     /// Where what is kept in memory can't be read or the texts are damaged.
-    pub async fn new(settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+    pub async fn new(
+        settings: Settings,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
         Self::knowing(None, settings, store, keys, clock).await
     }
 
-    /// Puts together what carries out one command about the client of this id, and knows no other: reading all of them for each of thousands
-    /// of commands would take long.
+    /// Puts together what carries out one command about the client of this id, and knows no other:
+    /// reading all of them for each of thousands of commands would take long.
     ///
     /// # Errors
     /// As for [`App::new`].
-    pub async fn about_client(client: String, settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+    pub async fn about_client(
+        client: String,
+        settings: Settings,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
         Self::knowing(Some(client), settings, store, keys, clock).await
     }
 
-    async fn knowing(only: Option<String>, settings: Settings, store: Store, keys: Keys, clock: Clock) -> Result<Self, AppError> {
+    async fn knowing(
+        only: Option<String>,
+        settings: Settings,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
         let app = Self {
             sandbox: clock.is_sandbox().then(Sandbox::default),
             settings,
@@ -119,7 +140,8 @@ impl App {
         self.sandbox.is_some()
     }
 
-    /// Whether it was told to stop: it serves on for a while, but is not ready any more, and asks clients to go elsewhere.
+    /// Whether it was told to stop: it serves on for a while, but is not ready any more, and asks
+    /// clients to go elsewhere.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -128,7 +150,8 @@ impl App {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// How long an ID token of this client lives, in seconds: shorter while it is graded, so that nobody waits for a day.
+    /// How long an ID token of this client lives, in seconds: shorter while it is graded, so that
+    /// nobody waits for a day.
     pub fn id_token_lifetime(&self, client: &str) -> Seconds {
         let graded = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.grading.is_of(client));
         if graded { ID_TOKEN_WHILE_GRADED } else { self.settings.lifetimes.id_token }
@@ -159,7 +182,8 @@ impl App {
         self.clients.load().algorithms()
     }
 
-    /// Before when ID and access tokens were issued that are refused: data was lost since, and nobody knows which of them had been revoked.
+    /// Before when ID and access tokens were issued that are refused: data was lost since, and
+    /// nobody knows which of them had been revoked.
     pub fn bearers_from(&self) -> Timestamp {
         Timestamp::from_unix(self.bearers_from.load(Ordering::SeqCst))
     }

@@ -1,5 +1,22 @@
-//! What is around every handler: bounds of size and time, which pages may ask (CORS), what becomes of a panic, the headers of every answer,
-//! what a sandbox remembers of it, and the log. One function and no layers: each layer of axum's costs every request some allocations.
+//! What is around every handler: bounds of size and time, which pages may ask (CORS), what becomes
+//! of a panic, the headers of every answer, what a sandbox remembers of it, and the log. One
+//! function and no layers: each layer of axum's costs every request some allocations.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, ORIGIN, PRAGMA};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 
 use crate::app::App;
 use crate::follow::{self, GoesBy, Unavailable};
@@ -10,22 +27,9 @@ use crate::respond::{NO_CACHE, NO_STORE};
 use crate::said::{INTERACTION_ID, Said};
 use crate::sandbox;
 use crate::sandbox::requests::Watched;
-use axum::extract::Request;
-use axum::handler::Handler;
-use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, ORIGIN, PRAGMA};
-use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
-use std::convert::Infallible;
-use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tower::{Layer, ServiceExt, service_fn};
-use tower_http::cors::CorsLayer;
 
-/// How long a request may take before it is answered with 503: a write that hangs must not hang its clients.
+/// How long a request may take before it is answered with 503: a write that hangs must not hang its
+/// clients.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// What stands for the route of a request to a path that there is none for.
@@ -75,7 +79,13 @@ impl Cors {
 impl Around {
     /// What is around the handlers of the route with this path.
     pub(crate) fn new(route: &'static str, cors: Cors, guarded: bool) -> Arc<Self> {
-        Arc::new(Self { route, shape: shape_at(route), largest_body: largest_body_at(route), cors, guarded })
+        Arc::new(Self {
+            route,
+            shape: shape_at(route),
+            largest_body: largest_body_at(route),
+            cors,
+            guarded,
+        })
     }
 
     /// `handler`, with all that is around it.
@@ -83,7 +93,12 @@ impl Around {
         Handled { around: self.clone(), handler, takes: PhantomData }
     }
 
-    async fn call<T>(&self, handler: impl Handler<T, Arc<App>>, request: Request, app: Arc<App>) -> Response {
+    async fn call<T>(
+        &self,
+        handler: impl Handler<T, Arc<App>>,
+        request: Request,
+        app: Arc<App>,
+    ) -> Response {
         let start = Instant::now();
         let method = request.method().clone();
         let shape = self.shape.unwrap_or_else(|| shape_of(request.uri().path(), request.headers()));
@@ -93,8 +108,8 @@ impl Around {
         // Before the clock is read for anything: another node may have moved it.
         let followed = follow::check(&app, self.route).await;
         let (request, watched) = Watched::begin(&app, request);
-        // Around all that can be answered: a page that may not read a 503 can't know that it is one. Preflights are answered there, also by a node
-        // that answers nothing else.
+        // Around all that can be answered: a page that may not read a 503 can't know that it is
+        // one. Preflights are answered there, also by a node that answers nothing else.
         let mut response = match self.cors.of(request.headers()) {
             None => self.answer(handler, request, shape, too_large, followed, &app).await,
             Some(cors) => {
@@ -102,7 +117,8 @@ impl Around {
                 let service = service_fn(|request| {
                     // Called once at the most.
                     let followed = followed.take().unwrap_or(Err(Unavailable::Behind));
-                    self.answer(handler.clone(), request, shape, too_large, followed, &app).map(Ok::<_, Infallible>)
+                    self.answer(handler.clone(), request, shape, too_large, followed, &app)
+                        .map(Ok::<_, Infallible>)
                 });
                 let Ok(response) = cors.layer(service).oneshot(request).await;
                 response

@@ -1,10 +1,8 @@
-//! The resource check: is this bearer token good now? Ends with one primary-key read of the counterfoil, every time.
+//! The resource check: is this bearer token good now? Ends with one primary-key read of the
+//! counterfoil, every time.
 
-use crate::app::App;
-use crate::follow::Unavailable;
-use crate::id_token;
-use crate::request::one;
-use crate::unknown_key::ring_with;
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::access_token::{self, AccessToken};
@@ -13,7 +11,12 @@ use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::verdict::Counterfoil;
 use counterfoil_store::StoreError;
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::follow::Unavailable;
+use crate::id_token;
+use crate::request::one;
+use crate::unknown_key::ring_with;
 
 /// Why a token is refused that may have been revoked: nobody knows any more.
 const LOST: &str = "it was issued before data was lost; refresh it";
@@ -54,15 +57,29 @@ pub enum Takes {
 /// Checks the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 ///
 /// # Errors
-/// The outer error is that the store can't answer; the inner one that the token is missing or not good.
-pub async fn check(app: &App, headers: &HeaderMap, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, Unavailable> {
+/// The outer error is that the store can't answer; the inner one that the token is missing or not
+/// good.
+pub async fn check(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+    takes: Takes,
+) -> Result<Result<Bearer, NotGood>, Unavailable> {
     let missing = |reason| Ok(Err(NotGood { reason, grant: None, sent: false }));
     let header = match one(headers, &AUTHORIZATION) {
         Ok(Some(header)) => header,
         Ok(None) => return missing("no bearer token"),
-        Err(_) => return Ok(Err(NotGood { reason: "the Authorization header is not one text", grant: None, sent: true })),
+        Err(_) => {
+            return Ok(Err(NotGood {
+                reason: "the Authorization header is not one text",
+                grant: None,
+                sent: true,
+            }));
+        }
     };
-    let Some((scheme, token)) = header.split_once(' ') else { return missing("no bearer token") };
+    let Some((scheme, token)) = header.split_once(' ') else {
+        return missing("no bearer token");
+    };
     if !scheme.eq_ignore_ascii_case("bearer") {
         return missing("the Authorization header holds no bearer token");
     }
@@ -73,18 +90,30 @@ pub async fn check(app: &App, headers: &HeaderMap, now: Timestamp, takes: Takes)
 ///
 /// # Errors
 /// As [`check`].
-pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -> Result<Result<Bearer, NotGood>, Unavailable> {
+pub async fn check_token(
+    app: &App,
+    token: &str,
+    now: Timestamp,
+    takes: Takes,
+) -> Result<Result<Bearer, NotGood>, Unavailable> {
     let not_good = |reason, grant| Ok(Err(NotGood { reason, grant, sent: true }));
     if token.starts_with(access_token::PREFIX) {
-        let Some(unproven) = AccessToken::read(token) else { return not_good("it is not shaped like an access token", None) };
+        let Some(unproven) = AccessToken::read(token) else {
+            return not_good("it is not shaped like an access token", None);
+        };
         let ring = ring_with(app, unproven.key()).await?;
         let (terms, row) = match living(app, unproven.grant()).await? {
             Ok(found) => found,
             Err(reason) => return not_good(reason, None),
         };
-        let Some(token) = unproven.prove(&row.seal, &ring.slips) else { return not_good("its MAC is wrong", None) };
+        let Some(token) = unproven.prove(&row.seal, &ring.slips) else {
+            return not_good("its MAC is wrong", None);
+        };
         if ring.refuses(token.key, now) {
-            return not_good("others may have its key, which was good for a while only", Some(token.grant));
+            return not_good(
+                "others may have its key, which was good for a while only",
+                Some(token.grant),
+            );
         }
         if now >= token.expires_at {
             return not_good("the access token has expired", Some(token.grant));
@@ -92,7 +121,12 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
         if let Some(reason) = not_of_its_time(app, token.issued_at, &terms, now) {
             return not_good(reason, Some(token.grant));
         }
-        return Ok(Ok(Bearer { terms, issued_at: token.issued_at, expires_at: token.expires_at, scopes: token.scopes }));
+        return Ok(Ok(Bearer {
+            terms,
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+            scopes: token.scopes,
+        }));
     }
     if takes == Takes::AccessToken {
         return not_good("it is not an access token", None);
@@ -120,13 +154,19 @@ pub async fn check_token(app: &App, token: &str, now: Timestamp, takes: Takes) -
 }
 
 /// Why a token is not good that was issued at `issued_at` and has not expired.
-fn not_of_its_time(app: &App, issued_at: Timestamp, terms: &Terms, now: Timestamp) -> Option<&'static str> {
+fn not_of_its_time(
+    app: &App,
+    issued_at: Timestamp,
+    terms: &Terms,
+    now: Timestamp,
+) -> Option<&'static str> {
     if issued_at < app.bearers_from() {
         Some(LOST)
     } else if now >= terms.expires_at {
         Some("the grant has expired")
     } else if issued_at.since(now) > SKEW && !app.is_sandbox() {
-        // By a clock that was ahead, so it would be good for too long. A sandbox's clock is moved back at will.
+        // By a clock that was ahead, so it would be good for too long. A sandbox's clock is moved
+        // back at will.
         Some("it was issued in the future; refresh it")
     } else {
         None
@@ -134,8 +174,13 @@ fn not_of_its_time(app: &App, issued_at: Timestamp, terms: &Terms, now: Timestam
 }
 
 /// The terms and the counterfoil of a living grant, or why there are none.
-async fn living(app: &App, grant: GrantId) -> Result<Result<(Arc<Terms>, Counterfoil), &'static str>, StoreError> {
-    let Some(terms) = app.store.terms(grant).await? else { return Ok(Err("the grant is not known")) };
+async fn living(
+    app: &App,
+    grant: GrantId,
+) -> Result<Result<(Arc<Terms>, Counterfoil), &'static str>, StoreError> {
+    let Some(terms) = app.store.terms(grant).await? else {
+        return Ok(Err("the grant is not known"));
+    };
     Ok(match app.store.living(&terms).await? {
         Some(row) => Ok((terms, row)),
         None => Err("the grant was ended"),

@@ -1,8 +1,7 @@
 //! Which client is asking, and has it proven it (RFC 6749 section 2.3).
 
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::{malformed, one};
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::basic;
@@ -10,12 +9,17 @@ use counterfoil_core::client::{Client, SecretDigest};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_core::secret::Secret;
-use std::sync::Arc;
 
-/// The credentials do not prove a client. Each endpoint has its own word for it; the private reason is the same.
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::{malformed, one};
+
+/// The credentials do not prove a client. Each endpoint has its own word for it; the private reason
+/// is the same.
 #[derive(Debug)]
 pub enum Unproven {
-    /// No client id (a header that can't be read holds none), or no secret from a client that is not registered `none`, an unknown one too.
+    /// No client id (a header that can't be read holds none), or no secret from a client that is
+    /// not registered `none`, an unknown one too.
     Missing(&'static str),
     /// An unknown client with a secret, or a wrong secret.
     Wrong(&'static str),
@@ -35,18 +39,32 @@ impl Unproven {
 /// An unknown client costs the same work as a wrong secret: one digest.
 ///
 /// # Errors
-/// The outer error is 400 `invalid_request`, for credentials that contradict each other; the inner one is for the endpoint to spell.
-pub fn authenticate(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timestamp) -> Result<Result<Arc<Client>, Unproven>, Refused> {
+/// The outer error is 400 `invalid_request`, for credentials that contradict each other; the inner
+/// one is for the endpoint to spell.
+pub fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+    now: Timestamp,
+) -> Result<Result<Arc<Client>, Unproven>, Refused> {
     let (id, secret) = match one(headers, &AUTHORIZATION) {
-        Err(_) if headers.get_all(AUTHORIZATION).iter().count() > 1 => return Err(malformed(app, "two Authorization headers")),
-        Err(_) => return Ok(Err(Unproven::Missing("the Authorization header is not text"))),
-        Ok(None) => (form.get("client_id").map(str::to_owned), form.get("client_secret").map(Secret::new)),
+        Err(_) if headers.get_all(AUTHORIZATION).iter().count() > 1 => {
+            return Err(malformed(app, "two Authorization headers"));
+        }
+        Err(_) => {
+            return Ok(Err(Unproven::Missing("the Authorization header is not text")));
+        }
+        Ok(None) => {
+            (form.get("client_id").map(str::to_owned), form.get("client_secret").map(Secret::new))
+        }
         Ok(Some(header)) => {
             if form.get("client_secret").is_some() {
                 return Err(malformed(app, "credentials in the header and in the body"));
             }
             let Ok(basic) = basic::parse(header.as_bytes()) else {
-                return Ok(Err(Unproven::Missing("the Authorization header holds no readable Basic credentials")));
+                return Ok(Err(Unproven::Missing(
+                    "the Authorization header holds no readable Basic credentials",
+                )));
             };
             if form.get("client_id").is_some_and(|id| id != basic.id) {
                 return Err(malformed(app, "the client_id in the body is not that of the header"));
@@ -65,7 +83,9 @@ pub fn authenticate(app: &App, headers: &HeaderMap, form: &Form<'_>, now: Timest
         (client, Some(secret)) => {
             let digest = SecretDigest::of(&secret, &app.keys.ring().pepper);
             match client {
-                Some(client) if client.settings.is_public() => Err(Unproven::Wrong("a secret from a public client")),
+                Some(client) if client.settings.is_public() => {
+                    Err(Unproven::Wrong("a secret from a public client"))
+                }
                 Some(client) if client.is_proven_by(&digest, now) => Ok(client),
                 Some(_) => Err(Unproven::Wrong("the client secret is wrong")),
                 None => Err(Unproven::Wrong("the client is unknown")),

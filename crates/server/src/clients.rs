@@ -1,18 +1,20 @@
 //! Every registered client, in memory.
 
-use counterfoil_core::client::{Client, ClientSettings};
-use counterfoil_core::jws::Algorithm;
-use counterfoil_core::redirect_uri;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The clients that a process knows. A change of one makes a new value of it all, which costs two counters a client and parses nothing.
+use counterfoil_core::client::{Client, ClientSettings};
+use counterfoil_core::jws::Algorithm;
+use counterfoil_core::redirect_uri;
+
+/// The clients that a process knows. A change of one makes a new value of it all, which costs two
+/// counters a client and parses nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clients {
     by_id: HashMap<Arc<str>, Arc<Client>>,
-    /// The origins of the redirect URIs of public clients, each with the number of URIs that it is of: scripts there may call `/token`, `/revoke`
-    /// and `/userinfo`.
+    /// The origins of the redirect URIs of public clients, each with the number of URIs that it is
+    /// of: scripts there may call `/token`, `/revoke` and `/userinfo`.
     public_origins: HashMap<Arc<str>, usize>,
     /// How many of them have their ID tokens signed by each algorithm.
     algorithms: HashMap<Algorithm, usize>,
@@ -37,11 +39,13 @@ impl Clients {
 
     /// Whether scripts of this origin may call what public clients call from a browser.
     pub(crate) fn is_public_origin(&self, origin: &str) -> bool {
-        // As a redirect URI, an origin on a loopback address may have any port (RFC 8252 section 7.3).
+        // As a redirect URI, an origin on a loopback address may have any port (RFC 8252 section
+        // 7.3).
         self.public_origins.keys().any(|known| redirect_uri::matches(known, origin))
     }
 
-    /// Puts a client in the place of the one of its id, if there is one. Uses of secrets that were not written down yet are not forgotten.
+    /// Puts a client in the place of the one of its id, if there is one. Uses of secrets that were
+    /// not written down yet are not forgotten.
     pub(crate) fn put(&mut self, client: Client) {
         if let Some(known) = self.remove(&client.id) {
             remember_uses(&client, &known);
@@ -56,7 +60,8 @@ impl Clients {
     /// Takes a client out.
     pub(crate) fn remove(&mut self, id: &str) -> Option<Arc<Client>> {
         let removed = self.by_id.remove(id)?;
-        if let Some(count) = self.algorithms.get_mut(&removed.settings.id_token_signed_response_alg) {
+        if let Some(count) = self.algorithms.get_mut(&removed.settings.id_token_signed_response_alg)
+        {
             *count -= 1;
         }
         for origin in public_origins(&removed.settings) {
@@ -70,7 +75,8 @@ impl Clients {
         Some(removed)
     }
 
-    /// These clients and no others; what is known of uses of their secrets is taken over from `before`.
+    /// These clients and no others; what is known of uses of their secrets is taken over from
+    /// `before`.
     pub(crate) fn anew(clients: Vec<Client>, before: &Clients) -> Self {
         let mut anew = Self::default();
         for client in clients {
@@ -86,31 +92,41 @@ impl Clients {
 fn remember_uses(client: &Client, known: &Client) {
     for secret in &client.secrets {
         if let Some(same) = known.secrets.iter().find(|known| known.digest == secret.digest) {
-            secret.last_used_at.fetch_max(same.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
+            secret
+                .last_used_at
+                .fetch_max(same.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 }
 
 /// The origins that scripts of a public client may have: those of its redirect URIs on the web.
 fn public_origins(settings: &ClientSettings) -> impl Iterator<Item = String> {
-    let web = |uri: &String| url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let web = |uri: &String| {
+        url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    };
     let uris = settings.is_public().then_some(&settings.redirect_uris).into_iter().flatten();
     uris.filter_map(web).map(|url| url.origin().ascii_serialization())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::atomic::AtomicI64;
+
     use counterfoil_core::client::{AuthMethod, ClientSecret, SecretDigest};
     use counterfoil_core::clock::Timestamp;
-    use std::sync::atomic::AtomicI64;
+
+    use super::*;
 
     fn client(id: &str, uris: &[&str], used: i64) -> Client {
         let mut settings = ClientSettings::new(id);
         settings.redirect_uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
         settings.token_endpoint_auth_method = AuthMethod::None;
         let created_at = Timestamp::from_unix(1);
-        let secret = ClientSecret { digest: SecretDigest([1; 32]), created_at, last_used_at: AtomicI64::new(used) };
+        let secret = ClientSecret {
+            digest: SecretDigest([1; 32]),
+            created_at,
+            last_used_at: AtomicI64::new(used),
+        };
         Client { id: id.into(), settings, secrets: vec![secret], era: 0, created_at }
     }
 
@@ -120,7 +136,10 @@ mod tests {
         let (shared, own) = ("https://a.example/cb", "https://b.example/cb");
         clients.put(client("one", &[shared, shared, own], 0));
         clients.put(client("two", &[shared], 0));
-        let allowed = |clients: &Clients| ["https://a.example", "https://b.example"].map(|origin| clients.is_public_origin(origin));
+        let allowed = |clients: &Clients| {
+            ["https://a.example", "https://b.example"]
+                .map(|origin| clients.is_public_origin(origin))
+        };
         assert_eq!(allowed(&clients), [true, true]);
         clients.put(client("one", &[shared], 0));
         assert_eq!(allowed(&clients), [true, false]);
@@ -135,7 +154,9 @@ mod tests {
     fn uses_are_remembered() {
         let mut clients = Clients::default();
         clients.put(client("one", &[], 7));
-        let used = |clients: &Clients| clients.get("one").unwrap().secrets[0].last_used_at.load(Ordering::Relaxed);
+        let used = |clients: &Clients| {
+            clients.get("one").unwrap().secrets[0].last_used_at.load(Ordering::Relaxed)
+        };
         clients.put(client("one", &[], 5));
         assert_eq!(used(&clients), 7);
         assert_eq!(used(&Clients::anew(vec![client("one", &[], 6)], &clients)), 7);

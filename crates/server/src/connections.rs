@@ -1,6 +1,7 @@
-//! The connections of a listener: how many there may be, how long each may wait for its client, and how they end in order. A loop of our own
-//! on hyper, since axum-server has no bound on connections, one time-out for both idle connections and slow heads, and no way to serve on
-//! while answers already say `Connection: close`.
+//! The connections of a listener: how many there may be, how long each may wait for its client, and
+//! how they end in order. A loop of our own on hyper, since axum-server has no bound on
+//! connections, one time-out for both idle connections and slow heads, and no way to serve on while
+//! answers already say `Connection: close`.
 
 mod body;
 mod connection;
@@ -8,18 +9,15 @@ mod counts;
 mod timed;
 mod tls;
 
-use crate::app::App;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request};
+
+use crate::app::App;
 use body::RequestBody;
 use connection::{Connection, Told};
 pub(crate) use counts::ConnectionCounts;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -30,6 +28,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
 use timed::Timed;
 pub use tls::{Tls, TlsError};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,8 +42,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::Service;
 
-/// How much of a head is read at all. One that is larger than [`LARGEST_HEAD`](crate::request::LARGEST_HEAD) and not than this is answered in
-/// the shape of its path; beyond it nobody knows the path, and the answer is a bare 431.
+/// How much of a head is read at all. One that is larger than
+/// [`LARGEST_HEAD`](crate::request::LARGEST_HEAD) and not than this is answered in the shape of its
+/// path; beyond it nobody knows the path, and the answer is a bare 431.
 const LONGEST_HEAD_READ: usize = 64 * 1024;
 /// How long it takes until a listener is tried again that the system could give no connection.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -47,7 +52,8 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 /// How often the log is told that connections are at their bound.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-/// How long a connection that brought nothing yet is given when the listener closes: its request may be on the way.
+/// How long a connection that brought nothing yet is given when the listener closes: its request
+/// may be on the way.
 const NEWCOMER: Duration = Duration::from_secs(1);
 
 /// What connections are bounded by.
@@ -55,7 +61,8 @@ const NEWCOMER: Duration = Duration::from_secs(1);
 pub struct Bounds {
     /// How long a connection may wait for its next request.
     pub idle: Duration,
-    /// How long the head of a request may take, from its first byte; for the first one, and for TLS to be agreed on, from the start.
+    /// How long the head of a request may take, from its first byte; for the first one, and for TLS
+    /// to be agreed on, from the start.
     pub head: Duration,
     /// How long a client may take nothing of its answer.
     pub write: Duration,
@@ -65,7 +72,12 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(75), head: Duration::from_secs(15), write: Duration::from_secs(30), limit: 512 }
+        Self {
+            idle: Duration::from_secs(75),
+            head: Duration::from_secs(15),
+            write: Duration::from_secs(30),
+            limit: 512,
+        }
     }
 }
 
@@ -74,7 +86,8 @@ impl Default for Bounds {
 pub(crate) enum Stage {
     /// It takes connections.
     Open,
-    /// It takes no more. Connections that wait for a request are closed, the others after their answer.
+    /// It takes no more. Connections that wait for a request are closed, the others after their
+    /// answer.
     Closing,
     /// What is left is cut off.
     Cut,
@@ -119,11 +132,15 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes those that have waited longest for their client: a few at a time, so that looking for them is no work for each newcomer.
-    /// False where there are none.
+    /// Closes those that have waited longest for their client: a few at a time, so that looking for
+    /// them is no work for each newcomer. False where there are none.
     fn make_room(&self) -> bool {
         let open = self.open();
-        let mut waiting: Vec<_> = open.connections.values().filter_map(|connection| Some((connection.makes_room()?, connection))).collect();
+        let mut waiting: Vec<_> = open
+            .connections
+            .values()
+            .filter_map(|connection| Some((connection.makes_room()?, connection)))
+            .collect();
         waiting.sort_unstable_by_key(|(order, _)| *order);
         let few = 1 + self.bounds.limit / 64;
         for (_, connection) in waiting.iter().take(few) {
@@ -179,11 +196,16 @@ impl Seldom {
     }
 }
 
-/// Serves a listener until its `stage` is [`Stage::Closing`], and returns once its connections have ended.
+/// Serves a listener until its `stage` is [`Stage::Closing`], and returns once its connections have
+/// ended.
 ///
 /// # Errors
 /// Where the listener can't be used.
-pub(crate) async fn listen(app: Arc<App>, listening: Listening, mut stage: watch::Receiver<Stage>) -> io::Result<()> {
+pub(crate) async fn listen(
+    app: Arc<App>,
+    listening: Listening,
+    mut stage: watch::Receiver<Stage>,
+) -> io::Result<()> {
     let Listening { name, listener, tls, router, bounds, counts } = listening;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -192,8 +214,18 @@ pub(crate) async fn listen(app: Arc<App>, listening: Listening, mut stage: watch
     http.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(LONGEST_HEAD_READ);
     let room = Arc::new(Semaphore::new(bounds.limit));
     counts.limit.set(f64::from(u32::try_from(bounds.limit).unwrap_or(u32::MAX)));
-    let shared =
-        Arc::new(Shared { app, name, tls, router, bounds, http, room, crowded: AtomicBool::new(false), open: Mutex::default(), counts });
+    let shared = Arc::new(Shared {
+        app,
+        name,
+        tls,
+        router,
+        bounds,
+        http,
+        room,
+        crowded: AtomicBool::new(false),
+        open: Mutex::default(),
+        counts,
+    });
     let mut told = (Seldom(None), Seldom(None));
     loop {
         let accepted = tokio::select! {
@@ -215,15 +247,17 @@ pub(crate) async fn listen(app: Arc<App>, listening: Listening, mut stage: watch
             }
         }
     }
-    // What waits makes room for those that the system has taken already. They are served: to close the listener resets them, and their requests may have
-    // been sent.
+    // What waits makes room for those that the system has taken already. They are served: to close
+    // the listener resets them, and their requests may have been sent.
     shared.tell_all(Told::Close);
     // The system is asked, not the runtime: that learns of a connection a moment after it is there.
     let listener = listener.into_std()?;
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
-                if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                if let Ok(stream) =
+                    stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream))
+                {
                     take(&shared, stream, &stage, &mut told.0).await;
                 }
             }
@@ -249,8 +283,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Serves a new connection. Where there are as many as there may be, one that is idle makes room; where all are busy, this waits.
-async fn take(shared: &Arc<Shared>, stream: TcpStream, stage: &watch::Receiver<Stage>, told: &mut Seldom) {
+/// Serves a new connection. Where there are as many as there may be, one that is idle makes room;
+/// where all are busy, this waits.
+async fn take(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    stage: &watch::Receiver<Stage>,
+    told: &mut Seldom,
+) {
     let permit = match shared.room.clone().try_acquire_owned() {
         Ok(permit) => permit,
         Err(_) => match wait_for_room(shared, stage.clone(), told).await {
@@ -262,10 +302,18 @@ async fn take(shared: &Arc<Shared>, stream: TcpStream, stage: &watch::Receiver<S
     tokio::spawn(serve(entry, stream));
 }
 
-async fn wait_for_room(shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>, told: &mut Seldom) -> Option<OwnedSemaphorePermit> {
+async fn wait_for_room(
+    shared: &Arc<Shared>,
+    mut stage: watch::Receiver<Stage>,
+    told: &mut Seldom,
+) -> Option<OwnedSemaphorePermit> {
     if told.is_due() {
         let (listener, limit) = (shared.name, shared.bounds.limit);
-        tracing::warn!(listener, limit, "there are as many connections as there may be: idle ones are closed, or new ones wait");
+        tracing::warn!(
+            listener,
+            limit,
+            "there are as many connections as there may be: idle ones are closed, or new ones wait"
+        );
     }
     // Answers say from now on that they are the last of their connection.
     shared.crowded.store(true, Ordering::Relaxed);
@@ -288,11 +336,15 @@ async fn wait_for_room(shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>, 
 async fn serve(entry: Entry, stream: TcpStream) {
     // An answer is written at once; waiting for more to send with it would only make it late.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = &entry.shared.tls else { return converse(&entry, stream).await };
+    let Some(tls) = &entry.shared.tls else {
+        return converse(&entry, stream).await;
+    };
     let agreeing = timeout(entry.shared.bounds.head, tls.accept(stream));
     match until_told(&entry.connection, agreeing).await {
         Some(Ok(Ok(stream))) => converse(&entry, stream).await,
-        Some(Ok(Err(error))) => tracing::debug!(listener = entry.shared.name, %error, "no TLS was agreed on"),
+        Some(Ok(Err(error))) => {
+            tracing::debug!(listener = entry.shared.name, %error, "no TLS was agreed on")
+        }
         Some(Err(_)) | None => {}
     }
 }
@@ -302,7 +354,9 @@ async fn until_told<T>(connection: &Connection, work: impl Future<Output = T>) -
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if matches!(connection.told(cx), Told::MakeRoom | Told::Cut) => Poll::Ready(None),
+        Poll::Pending if matches!(connection.told(cx), Told::MakeRoom | Told::Cut) => {
+            Poll::Ready(None)
+        }
         Poll::Pending => Poll::Pending,
     })
     .await
@@ -313,10 +367,16 @@ async fn converse(entry: &Entry, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let Entry { shared, connection, .. } = entry;
     let service = service_fn(|request: Request<Incoming>| {
         connection.is_busy_now();
-        let answer = shared.router.clone().call(request.map(|body| Body::new(RequestBody::new(body, connection))));
+        let answer = shared
+            .router
+            .clone()
+            .call(request.map(|body| Body::new(RequestBody::new(body, connection))));
         async move {
             let Ok(mut response) = answer.await;
-            if shared.app.is_stopping() || connection.is_unread() || shared.crowded.load(Ordering::Relaxed) {
+            if shared.app.is_stopping()
+                || connection.is_unread()
+                || shared.crowded.load(Ordering::Relaxed)
+            {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             connection.is_answered_now();
@@ -340,7 +400,10 @@ async fn converse(entry: &Entry, stream: impl AsyncRead + AsyncWrite + Unpin) {
                 // Every answer says by now that it is the last one.
                 Told::Close if connection.is_idle() => return Poll::Ready(()),
                 Told::Close if connection.is_new() => {
-                    return newcomer.get_or_insert_with(|| Box::pin(sleep(NEWCOMER))).as_mut().poll(cx);
+                    return newcomer
+                        .get_or_insert_with(|| Box::pin(sleep(NEWCOMER)))
+                        .as_mut()
+                        .poll(cx);
                 }
                 Told::Close => return Poll::Pending,
                 Told::Cut => return Poll::Ready(()),

@@ -1,4 +1,5 @@
-//! Consent: `GET, POST /consent`. Who asks, for what, which accounts, until when; and the making of the grant.
+//! Consent: `GET, POST /consent`. Who asks, for what, which accounts, until when; and the making of
+//! the grant.
 
 pub(crate) mod accounts;
 mod shown;
@@ -6,20 +7,9 @@ mod shown;
 pub use accounts::ShownAccount;
 pub use shown::{Lasts, Shown};
 
-use crate::app::App;
-use crate::authorize::answer::{redirect_code, redirect_error};
-use crate::authorize::fits;
-use crate::continuation::{self, SignInAgain, ToConsent, send_on};
-use crate::cookies::Browser;
-use crate::follow::Unavailable;
-use crate::pages::{Consent, Party};
-use crate::refused::Refused;
-use crate::request::{LARGEST_CONSENT, consent_form};
-use crate::respond::{Forms, page as html_page};
-use crate::session;
-use crate::sign_in::{self, Attempt, Failed};
-use crate::ticket::{self, AuthorizationRequest, NotOpened, Purpose, Ticket};
-use crate::unknown_key::ring_with;
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -37,8 +27,21 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{CreateGrant, NewGrant, Session};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::authorize::answer::{redirect_code, redirect_error};
+use crate::authorize::fits;
+use crate::continuation::{self, SignInAgain, ToConsent, send_on};
+use crate::cookies::Browser;
+use crate::follow::Unavailable;
+use crate::pages::{Consent, Party};
+use crate::refused::Refused;
+use crate::request::{LARGEST_CONSENT, consent_form};
+use crate::respond::{Forms, page as html_page};
+use crate::session;
+use crate::sign_in::{self, Attempt, Failed};
+use crate::ticket::{self, AuthorizationRequest, NotOpened, Purpose, Ticket};
+use crate::unknown_key::ring_with;
 
 /// What a customer says yes to.
 #[derive(Debug)]
@@ -67,13 +70,30 @@ pub struct Approval {
     pub parent: Option<GrantId>,
 }
 
-/// Makes the grant and gives its code: the one way in which any code is made. `None` where the request was answered before, otherwise or with a
-/// code that is no longer good, or where its grant id is taken.
+/// Makes the grant and gives its code: the one way in which any code is made. `None` where the
+/// request was answered before, otherwise or with a code that is no longer good, or where its grant
+/// id is taken.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approval, now: Timestamp) -> Result<Option<Secret>, Unavailable> {
-    let Approval { client, customer, customer_era, name, accounts, authenticated_at, scopes, clusters, lookback_days, .. } = approval;
+pub async fn approve(
+    app: &App,
+    request: &AuthorizationRequest,
+    approval: Approval,
+    now: Timestamp,
+) -> Result<Option<Secret>, Unavailable> {
+    let Approval {
+        client,
+        customer,
+        customer_era,
+        name,
+        accounts,
+        authenticated_at,
+        scopes,
+        clusters,
+        lookback_days,
+        ..
+    } = approval;
     let expires_at = Lasts::of(app, &client, scopes, now).end(now, app.settings.lifetimes.code);
     let terms = Terms {
         grant: request.grant,
@@ -100,14 +120,25 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
         seal: Seal::from_bytes(random::bytes()),
     };
     let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
-    let bound = CodeBinding { redirect_uri: request.redirect_uri.clone(), challenge: request.challenge, nonce: request.nonce.clone() };
-    let new = NewGrant { terms: terms.clone(), code: bound.clone(), seal: code.seal, code_expires_at, slip_key: code.key };
+    let bound = CodeBinding {
+        redirect_uri: request.redirect_uri.clone(),
+        challenge: request.challenge,
+        nonce: request.nonce.clone(),
+    };
+    let new = NewGrant {
+        terms: terms.clone(),
+        code: bound.clone(),
+        seal: code.seal,
+        code_expires_at,
+        slip_key: code.key,
+    };
     match app.store.create_grant(new).await? {
         CreateGrant::Created => {}
         CreateGrant::NoParent => return Ok(None),
         CreateGrant::Exists(existing) => {
-            // A doubled Allow gets the code that the first one got, as long as that is good for anything. One that says something else does
-            // not: the code would stand for what the customer has just seen and chosen otherwise.
+            // A doubled Allow gets the code that the first one got, as long as that is good for
+            // anything. One that says something else does not: the code would stand for what the
+            // customer has just seen and chosen otherwise.
             let (earlier, row) = *existing;
             let same_answer = earlier.client == terms.client
                 && earlier.customer == terms.customer
@@ -120,7 +151,8 @@ pub async fn approve(app: &App, request: &AuthorizationRequest, approval: Approv
             if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
                 return Ok(None);
             }
-            code = Slip { key: row.slip_key, issued_at: earlier.created_at, seal: row.seal, ..code };
+            code =
+                Slip { key: row.slip_key, issued_at: earlier.created_at, seal: row.seal, ..code };
         }
     }
     // That of the first Allow may have been made by another node.
@@ -167,13 +199,22 @@ impl ToShow<'_> {
             Lasts::Until(end) => (Some(end.day_for_people()), None),
             Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
         };
-        let ticket = ticket::write(app, &Purpose::Authorize(Box::new(request.clone())), Some(&shown), browser, now);
+        let ticket = ticket::write(
+            app,
+            &Purpose::Authorize(Box::new(request.clone())),
+            Some(&shown),
+            browser,
+            now,
+        );
         if accounts::bytes_of_form(&ticket, accounts) > LARGEST_CONSENT {
-            let reason = "a form with all accounts of the customer would be larger than proxies take";
+            let reason =
+                "a form with all accounts of the customer would be larger than proxies take";
             return Err(Refused::page(app, StatusCode::CONFLICT, "too-many-accounts", reason));
         }
         let (why, changes, chosen) = match again {
-            Some(ShownAgain { why, changes, chosen, .. }) => (Some(why), changes, HashSet::from_iter(chosen)),
+            Some(ShownAgain { why, changes, chosen, .. }) => {
+                (Some(why), changes, HashSet::from_iter(chosen))
+            }
             None => (None, Vec::new(), HashSet::new()),
         };
         let html = Consent {
@@ -184,7 +225,10 @@ impl ToShow<'_> {
             provider_name: &shown.provider_name,
             customer_name: &shown.customer_name,
             clusters: shown.clusters.names().collect(),
-            accounts: accounts.iter().map(|account| account.choice(chosen.contains(&account.id))).collect(),
+            accounts: accounts
+                .iter()
+                .map(|account| account.choice(chosen.contains(&account.id)))
+                .collect(),
             until: until.as_deref(),
             time: time.as_deref(),
             lookback_days: shown.lookback_days,
@@ -203,7 +247,11 @@ impl ToShow<'_> {
 }
 
 async fn accounts_of(app: &App, session: &Session) -> Result<Vec<ShownAccount>, Refused> {
-    let directory = app.store.accounts(&session.customer).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    let directory = app
+        .store
+        .accounts(&session.customer)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(directory.iter().map(ShownAccount::of).collect())
 }
 
@@ -236,32 +284,62 @@ async fn show(
     let accounts = accounts_of(app, session).await?;
     // What it told whoever was asked before is nothing to the next.
     let again = again.filter(|again| again.customer == session.customer);
-    let shown = Shown::of(app, request, &client, session, &accounts, again.as_ref().map_or(now, |again| again.at));
+    let shown = Shown::of(
+        app,
+        request,
+        &client,
+        session,
+        &accounts,
+        again.as_ref().map_or(now, |again| again.at),
+    );
     ToShow { client: &client, accounts: &accounts, request, shown, again }.page(app, browser, now)
 }
 
-/// The client of a request that was checked when it came, if it may still be answered; else the error to send the browser back with.
+/// The client of a request that was checked when it came, if it may still be answered; else the
+/// error to send the browser back with.
 ///
 /// # Errors
-/// A page, where the browser must no longer be sent back: the client was removed, or its redirect URI is registered no more.
-fn still_may_ask(app: &App, request: &AuthorizationRequest) -> Result<Result<Arc<Client>, Box<Response>>, Refused> {
+/// A page, where the browser must no longer be sent back: the client was removed, or its redirect
+/// URI is registered no more.
+fn still_may_ask(
+    app: &App,
+    request: &AuthorizationRequest,
+) -> Result<Result<Arc<Client>, Box<Response>>, Refused> {
     let client = may_be_answered(app, request)?;
-    let refuse = |error, reason| redirect_error(app, request, error, reason).map(|answer| Err(Box::new(answer)));
+    let refuse = |error, reason| {
+        redirect_error(app, request, error, reason).map(|answer| Err(Box::new(answer)))
+    };
     if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
-        return refuse(ErrorCode::UnauthorizedClient, "the client is no longer registered for the authorization code flow");
+        return refuse(
+            ErrorCode::UnauthorizedClient,
+            "the client is no longer registered for the authorization code flow",
+        );
     }
     if client.settings.require_pkce && request.challenge.is_none() {
-        return refuse(ErrorCode::InvalidRequest, "the client must use PKCE now, and there is no code_challenge");
+        return refuse(
+            ErrorCode::InvalidRequest,
+            "the client must use PKCE now, and there is no code_challenge",
+        );
     }
     Ok(Ok(client))
 }
 
 fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
     let Some(client) = app.client(&request.client) else {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "unknown-client", "the client was removed meanwhile"));
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "unknown-client",
+            "the client was removed meanwhile",
+        ));
     };
     if !client.settings.may_redirect_to(&request.redirect_uri) {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "redirect-uri", "the redirect URI is no longer registered"));
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "redirect-uri",
+            "the redirect URI is no longer registered",
+        ));
     }
     Ok(client)
 }
@@ -276,23 +354,33 @@ pub fn party(client: &Client) -> Party<'_> {
 }
 
 fn host_of(uri: &str) -> String {
-    url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| uri.to_owned())
+    url::Url::parse(uri)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| uri.to_owned())
 }
 
 /// `GET /consent`: where the browser is sent after signing in, and where the page is shown again.
 ///
 /// # Errors
 /// A page.
-pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+pub async fn get(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
-    let query = query.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let query =
+        query.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ToConsent { request, again } = match query.get("ticket") {
         // As a node of the version before sends browsers here.
         Some(text) => match ticket::open(app, text, &browser, now) {
-            Ok(Ticket { purpose: Purpose::Authorize(request), is_old: false, .. }) => ToConsent { request: *request, again: None },
+            Ok(Ticket { purpose: Purpose::Authorize(request), is_old: false, .. }) => {
+                ToConsent { request: *request, again: None }
+            }
             Ok(Ticket { purpose: Purpose::Authorize(request), .. }) => {
                 return Err(Refused::not_opened(app, NotOpened { request: Some(request) }).await);
             }
@@ -306,7 +394,13 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
             Some(session) => show(app, &request, again, &session, &browser, now).await,
             None => {
                 let attempt = Attempt::first(request.login_hint.as_deref());
-                Ok(sign_in::page(app, &Purpose::Authorize(Box::new(request.clone())), &browser, now, &attempt))
+                Ok(sign_in::page(
+                    app,
+                    &Purpose::Authorize(Box::new(request.clone())),
+                    &browser,
+                    now,
+                    &attempt,
+                ))
             }
         }
     };
@@ -321,11 +415,16 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
 ///
 /// # Errors
 /// A page.
-pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
     let bytes = consent_form(app, &headers, body).await?;
-    let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = Form::parse(&bytes)
+        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let Purpose::Authorize(request) = &ticket.purpose else {
@@ -335,7 +434,12 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
         Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
         // Nothing is given, so it matters not who is signed in by now.
         Some("deny") => deny(app, request, "the customer said no").await,
-        _ => Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "the decision is neither allow nor deny")),
+        _ => Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "the decision is neither allow nor deny",
+        )),
     };
     match answer {
         Ok(answer) => Ok(answer),
@@ -343,8 +447,15 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -
     }
 }
 
-async fn session_for(app: &App, request: &AuthorizationRequest, headers: &HeaderMap, now: Timestamp) -> Result<Option<Session>, Refused> {
-    let session = session::current(app, headers, now).await.map_err(|error| Refused::unavailable_page(app, error))?;
+async fn session_for(
+    app: &App,
+    request: &AuthorizationRequest,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Option<Session>, Refused> {
+    let session = session::current(app, headers, now)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
     Ok(session.filter(|session| fits(app, session, request, now)))
 }
 
@@ -380,15 +491,23 @@ async fn allow(
     let chosen: HashSet<&str> = form.all("account").collect();
     let shown = ticket.shown.as_ref();
     // What the page would show now, had it been opened when it was.
-    let now_shown = Shown::of(app, request, &client, &session, &offered, shown.map_or(now, |shown| shown.at));
+    let now_shown =
+        Shown::of(app, request, &client, &session, &offered, shown.map_or(now, |shown| shown.at));
     let show_again = async |why, changes| {
         // Of another customer's accounts none is ticked, not even one that both hold.
         let same_customer = shown.is_some_and(|shown| shown.customer == session.customer);
-        let chosen = chosen.intersection(&ids).filter(|_| same_customer).map(|id| (*id).to_owned()).collect();
+        let chosen = chosen
+            .intersection(&ids)
+            .filter(|_| same_customer)
+            .map(|id| (*id).to_owned())
+            .collect();
         let at = if ticket.is_old { now } else { now_shown.at };
-        let again = Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
+        let again =
+            Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
         match app.continuations.take(now) {
-            true => send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await,
+            true => {
+                send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await
+            }
             false => show(app, &begun, again, &session, browser, now).await,
         }
     };
@@ -403,7 +522,12 @@ async fn allow(
         return show_again(Why::Changed, changes).await;
     }
     if !chosen.is_subset(&ids) {
-        return Err(Refused::page(app, StatusCode::BAD_REQUEST, "malformed", "an account that is not the customer's was chosen"));
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "an account that is not the customer's was chosen",
+        ));
     }
     if chosen.is_empty() {
         return show_again(Why::NothingChosen, Vec::new()).await;
@@ -411,7 +535,11 @@ async fn allow(
     let approval = Approval {
         client,
         // In the order of the directory, each once.
-        accounts: offered.iter().map(|account| account.id.clone()).filter(|id| chosen.contains(id.as_str())).collect(),
+        accounts: offered
+            .iter()
+            .map(|account| account.id.clone())
+            .filter(|id| chosen.contains(id.as_str()))
+            .collect(),
         customer_era: now_shown.customer_era,
         customer: now_shown.customer,
         name: now_shown.customer_name,
@@ -422,28 +550,45 @@ async fn allow(
         ends_no_later_than: Some(now_shown.lasts.end(now, app.settings.lifetimes.code)),
         parent: None,
     };
-    match approve(app, request, approval, now).await.map_err(|error| Refused::unavailable_page(app, error))? {
+    match approve(app, request, approval, now)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?
+    {
         Some(code) => redirect_code(app, request, &code),
-        None => Err(Refused::already_answered(app, "the request was answered before, otherwise, or its code was used or has expired")),
+        None => Err(Refused::already_answered(
+            app,
+            "the request was answered before, otherwise, or its code was used or has expired",
+        )),
     }
 }
 
-/// Holds that a request was not allowed before: what was allowed stands, however old the page is that asked.
+/// Holds that a request was not allowed before: what was allowed stands, however old the page is
+/// that asked.
 ///
 /// # Errors
 /// A page that says that it was.
 pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Result<(), Refused> {
-    match app.store.terms(request.grant).await.map_err(|error| Refused::unavailable_page(app, error))? {
+    match app
+        .store
+        .terms(request.grant)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?
+    {
         Some(_) => Err(Refused::already_answered(app, "the request was allowed before")),
         None => Ok(()),
     }
 }
 
-/// Sends the browser back with the customer's no, unless there was a yes before: that one stands, and nobody is told otherwise.
+/// Sends the browser back with the customer's no, unless there was a yes before: that one stands,
+/// and nobody is told otherwise.
 ///
 /// # Errors
 /// A page.
-pub async fn deny(app: &App, request: &AuthorizationRequest, reason: &'static str) -> Result<Response, Refused> {
+pub async fn deny(
+    app: &App,
+    request: &AuthorizationRequest,
+    reason: &'static str,
+) -> Result<Response, Refused> {
     may_be_answered(app, request)?;
     must_be_unanswered(app, request).await?;
     redirect_error(app, request, ErrorCode::AccessDenied, reason)

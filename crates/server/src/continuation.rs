@@ -1,16 +1,11 @@
-//! Where a posted form sends the browser on to: a page of ours that it can reload and go back to, and what that page needs to know.
+//! Where a posted form sends the browser on to: a page of ours that it can reload and go back to,
+//! and what that page needs to know.
 //!
-//! It is kept in the store, under the hash of a number in the page's address. An address that held it would grow with what the client sent, and proxies
-//! take 4 KiB of headers.
+//! It is kept in the store, under the hash of a number in the page's address. An address that held
+//! it would grow with what the client sent, and proxies take 4 KiB of headers.
 
-use crate::app::App;
-use crate::authorize::answer::WayBack;
-use crate::consent::ShownAgain;
-use crate::cookies::Browser;
-use crate::refused::Refused;
-use crate::respond::see_other;
-use crate::sign_in::Attempt;
-use crate::ticket::{AuthorizationRequest, Purpose};
+use std::sync::{Mutex, PoisonError};
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
@@ -22,15 +17,24 @@ use counterfoil_core::random;
 use counterfoil_store::HalfDone;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
 use url::form_urlencoded::Serializer;
+
+use crate::app::App;
+use crate::authorize::answer::WayBack;
+use crate::consent::ShownAgain;
+use crate::cookies::Browser;
+use crate::refused::Refused;
+use crate::respond::see_other;
+use crate::sign_in::Attempt;
+use crate::ticket::{AuthorizationRequest, Purpose};
 
 /// The parameter that names one.
 pub const PARAMETER: &str = "continue";
 /// The parameter that names the client.
 pub const CLIENT: &str = "for";
 
-/// How many are kept in a second of those that need no proof of anything: whoever posts a thousand wrong passwords a second must not fill the store.
+/// How many are kept in a second of those that need no proof of anything: whoever posts a thousand
+/// wrong passwords a second must not fill the store.
 const MOST_IN_A_SECOND: u32 = 20;
 
 /// What a page goes on with.
@@ -105,12 +109,17 @@ fn key_of(number: &[u8; 16]) -> [u8; 32] {
     MacKey::new(number).mac(&[b"continuation"])
 }
 
-/// Sends the browser on: `browser`, or whichever follows where that is not known. The address names the client too, so that the page finds the way back
-/// when all else is forgotten.
+/// Sends the browser on: `browser`, or whichever follows where that is not known. The address names
+/// the client too, so that the page finds the way back when all else is forgotten.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn send_on<C: Continuation>(app: &App, browser: Option<&Browser>, next: &C, now: Timestamp) -> Result<Response, Refused> {
+pub async fn send_on<C: Continuation>(
+    app: &App,
+    browser: Option<&Browser>,
+    next: &C,
+    now: Timestamp,
+) -> Result<Response, Refused> {
     let number = random::bytes::<16>();
     let half_done = HalfDone {
         browser: browser.map(|browser| Browser::hash_of(browser.newest_id())),
@@ -119,7 +128,10 @@ pub async fn send_on<C: Continuation>(app: &App, browser: Option<&Browser>, next
         document: serde_json::to_string(next).unwrap_or_default(),
         expires_at: now.plus(C::LIFETIME),
     };
-    app.store.keep_half_done(key_of(&number), half_done).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    app.store
+        .keep_half_done(key_of(&number), half_done)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
     let mut query = Serializer::new(String::new());
     query.append_pair(PARAMETER, &URL_SAFE_NO_PAD.encode(number));
     query.extend_pairs(next.request().map(|request| (CLIENT, &request.client)));
@@ -146,21 +158,45 @@ impl Budget {
 ///
 /// # Errors
 /// A page, where it is not known, or not this browser's, or the store can't answer.
-pub async fn read<C: Continuation>(app: &App, query: &Form<'_>, browser: &Browser, now: Timestamp) -> Result<C, Refused> {
+pub async fn read<C: Continuation>(
+    app: &App,
+    query: &Form<'_>,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<C, Refused> {
     let refuse = |reason| Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
-    let forgotten = |reason| refuse(reason).leading_to(app, query.get(CLIENT).and_then(|client| WayBack::to_front_door(app, client)));
-    let number = query.get(PARAMETER).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).and_then(|number| number.try_into().ok());
-    let Some(number) = number else { return Err(forgotten("what the page goes on with is missing")) };
-    let found = app.store.half_done(&key_of(&number), now).await.map_err(|error| Refused::unavailable_page(app, error))?;
+    let forgotten = |reason| {
+        refuse(reason).leading_to(
+            app,
+            query.get(CLIENT).and_then(|client| WayBack::to_front_door(app, client)),
+        )
+    };
+    let number = query
+        .get(PARAMETER)
+        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
+        .and_then(|number| number.try_into().ok());
+    let Some(number) = number else {
+        return Err(forgotten("what the page goes on with is missing"));
+    };
+    let found = app
+        .store
+        .half_done(&key_of(&number), now)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
     let found = found.filter(|found| found.kind == C::PATH.trim_start_matches('/'));
-    let Some(half_done) = found else { return Err(forgotten("what the page goes on with is not known, or was known too long ago")) };
+    let Some(half_done) = found else {
+        return Err(forgotten(
+            "what the page goes on with is not known, or was known too long ago",
+        ));
+    };
     let Ok(next) = serde_json::from_str::<C>(&half_done.document) else {
         return Err(forgotten("what the page goes on with was written by another version"));
     };
     if half_done.browser.is_none_or(|hash| browser.ids().any(|id| Browser::hash_of(id) == hash)) {
         return Ok(next);
     }
-    let refused = refuse("what the page goes on with is another browser's, or this one has lost its cookies");
+    let refused =
+        refuse("what the page goes on with is another browser's, or this one has lost its cookies");
     Err(match next.request() {
         Some(request) => refused.linking_back(app, request).await,
         None => refused,

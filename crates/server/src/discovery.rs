@@ -1,8 +1,9 @@
-//! `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3) and `/.well-known/oauth-authorization-server` (RFC 8414):
-//! what is listed works, and what works is listed.
+//! `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3) and
+//! `/.well-known/oauth-authorization-server` (RFC 8414): what is listed works, and what works is
+//! listed.
 
-use crate::app::App;
-use crate::respond::json;
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
@@ -10,7 +11,9 @@ use axum::response::Response;
 use counterfoil_core::jws::Algorithm;
 use counterfoil_core::scope::Scopes;
 use serde_json::{Value, json as value};
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::respond::json;
 
 /// Both documents, which say the same.
 pub async fn discovery(State(app): State<Arc<App>>) -> Response {
@@ -24,8 +27,10 @@ fn document(app: &App) -> Value {
     let url = |path: &str| format!("{issuer}{path}");
     let (ring, used, now) = (app.keys.ring(), app.algorithms_in_use(), app.clock.now());
     // Those of which `/jwks` has keys.
-    let is_published = |alg: &Algorithm| ring.publishes(*alg, &used, now, app.settings.lifetimes.id_token);
-    let algorithms: Vec<&str> = Algorithm::ALL.into_iter().filter(is_published).map(Algorithm::name).collect();
+    let is_published =
+        |alg: &Algorithm| ring.publishes(*alg, &used, now, app.settings.lifetimes.id_token);
+    let algorithms: Vec<&str> =
+        Algorithm::ALL.into_iter().filter(is_published).map(Algorithm::name).collect();
     let secrets = ["client_secret_basic", "client_secret_post"];
     let secrets_or_none = ["client_secret_basic", "client_secret_post", "none"];
     let mut document = value!({

@@ -1,24 +1,28 @@
-//! What the nodes of one system share and each keeps in memory: clients, keys and a declared loss, in a sandbox clock and faults too. A
-//! node looks whether any of it changed, twice a second, and a sandbox's at the start of every request.
+//! What the nodes of one system share and each keeps in memory: clients, keys and a declared loss,
+//! in a sandbox clock and faults too. A node looks whether any of it changed, twice a second, and a
+//! sandbox's at the start of every request.
 //!
-//! (S) A node that has not looked for 2 seconds answers nothing that depends on what it keeps. So whoever changes something and waits for 2
-//! seconds knows that no node goes by what was before, also where one hangs or can't reach the database.
+//! (S) A node that has not looked for 2 seconds answers nothing that depends on what it keeps. So
+//! whoever changes something and waits for 2 seconds knows that no node goes by what was before,
+//! also where one hangs or can't reach the database.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use counterfoil_core::clock::{Clock, Millis, Off};
+use counterfoil_store::{Changes, StoreError};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::app::App;
 use crate::around::UNMATCHED;
 use crate::keys::KeysError;
 use crate::timekeeping;
-use counterfoil_core::clock::{Clock, Millis, Off};
-use counterfoil_store::{Changes, StoreError};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long after a change no node goes by what was before.
 pub(crate) const REACHES_ALL_WITHIN: Duration = Duration::from_secs(2);
-/// How long what a look found is gone by, in milliseconds; the rest of the 2 seconds is for the requests that were let in until then. Time in which the
-/// machine was suspended counts.
+/// How long what a look found is gone by, in milliseconds; the rest of the 2 seconds is for the
+/// requests that were let in until then. Time in which the machine was suspended counts.
 const TRUSTED_FOR: Millis = 1750;
 /// How often a node looks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +45,9 @@ pub enum Unavailable {
     #[error(transparent)]
     Shared(Arc<Unavailable>),
     /// None succeeded lately.
-    #[error("this node has not looked for changes lately: it can't reach the database, or is overloaded")]
+    #[error(
+        "this node has not looked for changes lately: it can't reach the database, or is overloaded"
+    )]
     Behind,
     /// Clocks disagree, and what time it is is not known.
     #[error("it is not known what time it is: {}", .0.map_or("a clock is wrong".into(), |off| off.to_string()))]
@@ -81,14 +87,19 @@ impl Default for Last {
 }
 
 impl Follow {
-    /// Looks once, and reads what has changed. Whoever comes while a look is under way shares the next one: what began before they came
-    /// can't be trusted to have seen what they ask about. So a flood of callers costs one look at a time.
+    /// Looks once, and reads what has changed. Whoever comes while a look is under way shares the
+    /// next one: what began before they came can't be trusted to have seen what they ask about. So
+    /// a flood of callers costs one look at a time.
     ///
     /// # Errors
     /// [`Unavailable`]; what is in memory may be older than what is in the store.
     pub async fn look(&self, app: &App) -> Result<(), Unavailable> {
         // Boxed, so that requests do not carry the room for what they seldom wait for.
-        let look = async |known| timeout(PATIENCE, Box::pin(changes(app, known))).await.unwrap_or(Err(Unavailable::NotInTime));
+        let look = async |known| {
+            timeout(PATIENCE, Box::pin(changes(app, known)))
+                .await
+                .unwrap_or(Err(Unavailable::NotInTime))
+        };
         self.joined(&app.clock, look).await
     }
 
@@ -100,11 +111,16 @@ impl Follow {
         self.joined(&app.clock, async |known| Box::pin(changes(app, known)).await).await
     }
 
-    async fn joined(&self, clock: &Clock, look: impl AsyncFnOnce(Option<i64>) -> Result<i64, Unavailable>) -> Result<(), Unavailable> {
+    async fn joined(
+        &self,
+        clock: &Clock,
+        look: impl AsyncFnOnce(Option<i64>) -> Result<i64, Unavailable>,
+    ) -> Result<(), Unavailable> {
         let needed = self.begun.load(Ordering::SeqCst) + 1;
         let mut last = self.last.lock().await;
         if last.number < needed {
-            // A look that is dropped half-way leaves the last one as it was, and its number to nobody.
+            // A look that is dropped half-way leaves the last one as it was, and its number to
+            // nobody.
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let at = clock.uptime();
             let known = self.changes();
@@ -116,7 +132,8 @@ impl Follow {
                     Ok(())
                 }
                 Err(error) => {
-                    // (S) What was revoked may be good again in it, so nothing is answered from this moment on.
+                    // (S) What was revoked may be good again in it, so nothing is answered from
+                    // this moment on.
                     if matches!(error, Unavailable::Store(StoreError::Forgot)) {
                         *kept = None;
                     }
@@ -168,7 +185,8 @@ async fn changes(app: &App, known: Option<i64>) -> Result<i64, Unavailable> {
     Ok(changes)
 }
 
-/// What a request that was let in goes by: the number of changes that was in memory then. `None` where it depends on nothing that changes.
+/// What a request that was let in goes by: the number of changes that was in memory then. `None`
+/// where it depends on nothing that changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GoesBy(Option<i64>);
 
@@ -177,7 +195,8 @@ pub(crate) struct GoesBy(Option<i64>);
 /// # Errors
 /// [`Unavailable`].
 pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable> {
-    let depends = !matches!(route, "/health/live" | "/metrics" | UNMATCHED) && !route.starts_with("/assets/");
+    let depends =
+        !matches!(route, "/health/live" | "/metrics" | UNMATCHED) && !route.starts_with("/assets/");
     if !depends {
         return Ok(GoesBy(None));
     }
@@ -194,18 +213,22 @@ pub(crate) async fn check(app: &App, route: &str) -> Result<GoesBy, Unavailable>
     Ok(GoesBy(shared.then(|| app.follow.changes()).flatten()))
 }
 
-/// Whether what a route does depends on what time it is. What is ended is so by a flag, and can be ended at any time.
+/// Whether what a route does depends on what time it is. What is ended is so by a flag, and can be
+/// ended at any time.
 fn needs_time(route: &str) -> bool {
-    !matches!(route, "/revoke" | "/jwks" | "/openapi.json" | "/health/ready") && !route.starts_with("/.well-known/")
+    !matches!(route, "/revoke" | "/jwks" | "/openapi.json" | "/health/ready")
+        && !route.starts_with("/.well-known/")
 }
 
-/// Whether the answer of a request that was let in may still be given: one that took long, on a node that could not look meanwhile, may rest on
-/// what was dropped since.
+/// Whether the answer of a request that was let in may still be given: one that took long, on a
+/// node that could not look meanwhile, may rest on what was dropped since.
 ///
 /// # Errors
 /// [`Unavailable`].
 pub(crate) async fn check_again(app: &App, GoesBy(changes): GoesBy) -> Result<(), Unavailable> {
-    let Some(changes) = changes.filter(|_| app.follow.is_behind(app.clock.uptime())) else { return Ok(()) };
+    let Some(changes) = changes.filter(|_| app.follow.is_behind(app.clock.uptime())) else {
+        return Ok(());
+    };
     app.follow.look(app).await?;
     if app.follow.changes() == Some(changes) { Ok(()) } else { Err(Unavailable::Behind) }
 }
@@ -220,10 +243,16 @@ pub(crate) async fn keep_following(app: Arc<App>) {
         let looked = app.follow.look(&app).await;
         let was_behind = std::mem::replace(&mut behind, app.follow.is_behind(app.clock.uptime()));
         match looked {
-            Err(Unavailable::Shared(error)) if behind && !was_behind && matches!(*error, Unavailable::Store(StoreError::Forgot)) => {
+            Err(Unavailable::Shared(error))
+                if behind
+                    && !was_behind
+                    && matches!(*error, Unavailable::Store(StoreError::Forgot)) =>
+            {
                 tracing::error!("ALARM: {error}");
             }
-            Err(error) if behind && !was_behind => tracing::error!(%error, "changes are not seen; requests are refused until they are"),
+            Err(error) if behind && !was_behind => {
+                tracing::error!(%error, "changes are not seen; requests are refused until they are")
+            }
             Ok(()) if was_behind => tracing::info!("changes are seen again; requests are answered"),
             _ => {}
         }

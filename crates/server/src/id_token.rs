@@ -1,19 +1,25 @@
 //! ID tokens that come back: whether a key of ours signed this one, and what it says.
 
+use std::sync::Arc;
+
+use counterfoil_core::id_token::{Fingerprint, Verified};
+use counterfoil_core::jws::Compact;
+
 use crate::app::App;
 use crate::follow::Unavailable;
 use crate::unknown_key::ring_named_by;
-use counterfoil_core::id_token::{Fingerprint, Verified};
-use counterfoil_core::jws::Compact;
-use std::sync::Arc;
 
 const UNSIGNED: &str = "it is not a token that a key of ours signed";
 
-/// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and whether its grant lives, is the caller's to ask.
+/// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and
+/// whether its grant lives, is the caller's to ask.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn read(app: &App, token: &str) -> Result<Result<Arc<Verified>, &'static str>, Unavailable> {
+pub async fn read(
+    app: &App,
+    token: &str,
+) -> Result<Result<Arc<Verified>, &'static str>, Unavailable> {
     let fingerprint = Fingerprint::of(token);
     if let Some(known) = app.keys.ring().verified.get(&fingerprint) {
         return Ok(Ok(known));
@@ -22,7 +28,9 @@ pub async fn read(app: &App, token: &str) -> Result<Result<Arc<Verified>, &'stat
         Ok(payload) => payload,
         Err(reason) => return Ok(Err(reason)),
     };
-    let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else { return Ok(Err("its claims are not those of an ID token")) };
+    let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else {
+        return Ok(Err("its claims are not those of an ID token"));
+    };
     if claims.iss != app.settings.issuer {
         return Ok(Err("it is of another issuer"));
     }
@@ -36,7 +44,9 @@ pub async fn read(app: &App, token: &str) -> Result<Result<Arc<Verified>, &'stat
 /// # Errors
 /// The store can't answer.
 pub async fn payload(app: &App, token: &str) -> Result<Result<Vec<u8>, &'static str>, Unavailable> {
-    let Some(compact) = Compact::parse(token) else { return Ok(Err(UNSIGNED)) };
+    let Some(compact) = Compact::parse(token) else {
+        return Ok(Err(UNSIGNED));
+    };
     let ring = ring_named_by(app, &compact).await?;
     Ok(ring.verify(&compact).ok_or(UNSIGNED))
 }

@@ -1,15 +1,8 @@
-//! `POST /introspect` (RFC 7662), for confidential clients: their own tokens, or any where they are resource servers.
+//! `POST /introspect` (RFC 7662), for confidential clients: their own tokens, or any where they are
+//! resource servers.
 
-use crate::app::App;
-use crate::bearer::{Takes, check_token};
-use crate::client_auth::authenticate;
-use crate::follow::Unavailable;
-use crate::observe::Seen;
-use crate::refused::{Refused, Shape};
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
-use crate::sandbox::faults::strike;
-use crate::unknown_key::read_good_slip;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -22,24 +15,43 @@ use counterfoil_core::grant::Terms;
 use counterfoil_core::id_token::subject;
 use counterfoil_core::slip::Kind;
 use serde_json::{Value, json as value};
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::bearer::{Takes, check_token};
+use crate::client_auth::authenticate;
+use crate::follow::Unavailable;
+use crate::observe::Seen;
+use crate::refused::{Refused, Shape};
+use crate::request::{malformed, oauth_form};
+use crate::respond::json;
+use crate::sandbox::faults::strike;
+use crate::unknown_key::read_good_slip;
 
 /// The endpoint.
 ///
 /// # Errors
 /// 401 `invalid_client` for who can't prove itself and for public clients; 400 without a token.
-pub async fn introspect(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn introspect(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let now = app.clock.now();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     let refuse = |refusal, reason: &str| Refused::oauth(refusal, app.settings.dialect, reason);
-    let client = authenticate(&app, &headers, &form, now)?.map_err(|unproven| refuse(Refusal::InvalidClient, unproven.reason()))?;
+    let client = authenticate(&app, &headers, &form, now)?
+        .map_err(|unproven| refuse(Refusal::InvalidClient, unproven.reason()))?;
     if client.settings.is_public() {
-        return Err(refuse(Refusal::InvalidClient, "a public client can't introspect").of(Some(&client), None));
+        return Err(refuse(Refusal::InvalidClient, "a public client can't introspect")
+            .of(Some(&client), None));
     }
     let struck = strike(&app, "/introspect", Shape::OAuth, &client.id, None).await;
     struck.map_err(|refused| refused.of(Some(&client), None))?;
-    let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token").of(Some(&client), None))?;
+    let token = form
+        .get("token")
+        .ok_or_else(|| refuse(Refusal::TokenMissing, "no token").of(Some(&client), None))?;
     let active = describe(&app, &client, token, now).await.map_err(Refused::unavailable)?;
     let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));
     response.extensions_mut().insert(Seen { client: Some(client.id.clone()), ..Seen::default() });
@@ -47,10 +59,19 @@ pub async fn introspect(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
 }
 
 /// What an active token allows; `None` where it is not active, or not this client's to ask about.
-async fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Result<Option<Value>, Unavailable> {
+async fn describe(
+    app: &App,
+    client: &Client,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Value>, Unavailable> {
     let subjects = app.keys.ring().subjects.clone();
     let may_ask = |terms: &Terms| client.settings.resource_server || terms.client == client.id;
-    let about = |terms: &Terms, issued: Timestamp, expires: Timestamp, scope: counterfoil_core::scope::Scopes, kind: &str| {
+    let about = |terms: &Terms,
+                 issued: Timestamp,
+                 expires: Timestamp,
+                 scope: counterfoil_core::scope::Scopes,
+                 kind: &str| {
         value!({
             "active": true,
             "iss": app.settings.issuer,
@@ -66,13 +87,22 @@ async fn describe(app: &App, client: &Client, token: &str, now: Timestamp) -> Re
         })
     };
     if token.starts_with(Kind::RefreshToken.prefix()) {
-        let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else { return Ok(None) };
-        let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms)) else { return Ok(None) };
-        let current =
-            app.store.living(&terms).await?.filter(|row| row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at);
-        return Ok(current.map(|row| about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")));
+        let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else {
+            return Ok(None);
+        };
+        let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms)) else {
+            return Ok(None);
+        };
+        let current = app.store.living(&terms).await?.filter(|row| {
+            row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at
+        });
+        return Ok(current.map(|row| {
+            about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")
+        }));
     }
     let bearer = check_token(app, token, now, Takes::Either).await?;
     let good = bearer.ok().filter(|bearer| may_ask(&bearer.terms));
-    Ok(good.map(|bearer| about(&bearer.terms, bearer.issued_at, bearer.expires_at, bearer.scopes, "Bearer")))
+    Ok(good.map(|bearer| {
+        about(&bearer.terms, bearer.issued_at, bearer.expires_at, bearer.scopes, "Bearer")
+    }))
 }

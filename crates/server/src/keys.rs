@@ -1,9 +1,10 @@
-//! The keys of a server: signing keys, slip keys and the pepper, in a directory apart from a SQLite store, or in the store that nodes
-//! share.
+//! The keys of a server: signing keys, slip keys and the pepper, in a directory apart from a SQLite
+//! store, or in the store that nodes share.
 //!
-//! A signing key is *published* from its making, *signs* from a moment on that every cache of the key set has seen it by, is *published
-//! still* until the last ID token that it signed has expired, is *kept* for `/revoke` until the longest grant has ended, and is then
-//! forgotten. Which of these it is follows from its dates and `now` alone, so the sandbox's clock moves keys too.
+//! A signing key is *published* from its making, *signs* from a moment on that every cache of the
+//! key set has seen it by, is *published still* until the last ID token that it signed has expired,
+//! is *kept* for `/revoke` until the longest grant has ended, and is then forgotten. Which of these
+//! it is follows from its dates and `now` alone, so the sandbox's clock moves keys too.
 
 mod file;
 mod in_store;
@@ -15,26 +16,29 @@ pub use ring::{KeyInfo, KeyState, Ring};
 pub use travel::{can_travel, travel};
 pub use verified::VerifiedTokens;
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use arc_swap::ArcSwap;
 use counterfoil_core::clock::{DAY, HOUR, SKEW, Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, KeyError};
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_store::{Store, StoreError, StoredKeys};
+
 use file::{KeyFile, SigningEntry, SlipEntry};
 use in_store::Sealing;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Seconds for which clients may keep a copy of the key set (`Cache-Control: max-age` of `/jwks`).
 pub const KEY_SET_MAX_AGE: Seconds = 15 * 60;
-/// Seconds from the making of a signing key to its first use: four times as long as a copy of the key set is kept.
+/// Seconds from the making of a signing key to its first use: four times as long as a copy of the
+/// key set is kept.
 pub const PUBLISHED_AHEAD: Seconds = HOUR;
 /// Seconds after which a key is replaced without anyone's help.
 pub const ROTATED_AFTER: Seconds = 90 * DAY;
 
-/// Seconds for which tokens stay good that were made with a slip key which others may have, unless the operator says otherwise: as long as a refresh token by
-/// default.
+/// Seconds for which tokens stay good that were made with a slip key which others may have, unless
+/// the operator says otherwise: as long as a refresh token by default.
 pub const COMPROMISED_SLIP_KEY_GOOD_FOR: Seconds = 90 * DAY;
 
 /// Why keys can't be had. The texts are for the operator.
@@ -72,7 +76,8 @@ pub struct Keys {
     issuer: String,
     /// Held while keys are changed, which takes a while: one change after the other.
     one_change: tokio::sync::Mutex<()>,
-    /// Held while the store's keys are read or replaced, so that what was read earlier never takes the place of what was read later.
+    /// Held while the store's keys are read or replaced, so that what was read earlier never takes
+    /// the place of what was read later.
     one_access: tokio::sync::Mutex<()>,
     held: Mutex<Held>,
     ring: ArcSwap<Ring>,
@@ -118,12 +123,19 @@ impl Keys {
         Self::held_in(Home::File(path), issuer, Held { stored, file })
     }
 
-    /// Opens the keys in the store, making them where there are none. They are sealed under the key in `directory`, which must be the same
-    /// at every node and is made with them; in the clear where there is no `directory`, which is for sandboxes alone.
+    /// Opens the keys in the store, making them where there are none. They are sealed under the key
+    /// in `directory`, which must be the same at every node and is made with them; in the clear
+    /// where there is no `directory`, which is for sandboxes alone.
     ///
     /// # Errors
-    /// [`KeysError`]; a directory or file that others may read is refused, and a `directory` without the key of the store.
-    pub async fn in_store(store: &Store, directory: Option<&Path>, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
+    /// [`KeysError`]; a directory or file that others may read is refused, and a `directory`
+    /// without the key of the store.
+    pub async fn in_store(
+        store: &Store,
+        directory: Option<&Path>,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Self, KeysError> {
         let mut stored = store.keys().await?;
         let sealing = match directory {
             Some(directory) => Sealing::under(directory, stored.is_none())?,
@@ -142,16 +154,26 @@ impl Keys {
 
     fn held_in(home: Home, issuer: &str, held: Held) -> Result<Self, KeysError> {
         let ring = ArcSwap::from_pointee(Ring::new(&held.file, issuer)?);
-        let (one_change, one_access) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self { home, issuer: issuer.to_owned(), one_change, one_access, held: Mutex::new(held), ring })
+        let (one_change, one_access) =
+            (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self {
+            home,
+            issuer: issuer.to_owned(),
+            one_change,
+            one_access,
+            held: Mutex::new(held),
+            ring,
+        })
     }
 
-    /// Whether there are keys in `directory`, or something that hinders us from seeing whether there are.
+    /// Whether there are keys in `directory`, or something that hinders us from seeing whether
+    /// there are.
     pub fn are_at(directory: &Path) -> bool {
         file::path_in(directory).try_exists().unwrap_or(true)
     }
 
-    /// Whether [`Keys::open`] would find keys in `directory`; where it would make some, whether it could. Makes nothing.
+    /// Whether [`Keys::open`] would find keys in `directory`; where it would make some, whether it
+    /// could. Makes nothing.
     ///
     /// # Errors
     /// [`KeysError`], as [`Keys::open`] would give it.
@@ -162,12 +184,19 @@ impl Keys {
         file::could_be_made(directory).map(|()| false)
     }
 
-    /// Whether [`Keys::in_store`] could use what the store holds, with the key in `directory`; where it would make one, whether it could. Makes nothing.
+    /// Whether [`Keys::in_store`] could use what the store holds, with the key in `directory`;
+    /// where it would make one, whether it could. Makes nothing.
     ///
     /// # Errors
     /// [`KeysError`], as [`Keys::in_store`] would give it.
-    pub fn look_in_store(stored: Option<&StoredKeys>, directory: &Path, issuer: &str) -> Result<(), KeysError> {
-        let Some(stored) = stored else { return in_store::could_be_made(directory) };
+    pub fn look_in_store(
+        stored: Option<&StoredKeys>,
+        directory: &Path,
+        issuer: &str,
+    ) -> Result<(), KeysError> {
+        let Some(stored) = stored else {
+            return in_store::could_be_made(directory);
+        };
         if !directory.exists() {
             let problem = "the directory is missing, and the keys in the store can't be read without the key in it".into();
             return Err(KeysError::File { path: directory.to_owned(), problem });
@@ -181,12 +210,18 @@ impl Keys {
         self.ring.load_full()
     }
 
-    /// Replaces every key: a new signing key of each algorithm is published now and signs from `signs_from` on, which leaves caches the
-    /// time to see it where that is [`PUBLISHED_AHEAD`]; a new slip key is used at once.
+    /// Replaces every key: a new signing key of each algorithm is published now and signs from
+    /// `signs_from` on, which leaves caches the time to see it where that is [`PUBLISHED_AHEAD`]; a
+    /// new slip key is used at once.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
-    pub async fn rotate(&self, store: &Store, now: Timestamp, signs_from: Timestamp) -> Result<(), KeysError> {
+    pub async fn rotate(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        signs_from: Timestamp,
+    ) -> Result<(), KeysError> {
         let rotate = move |file: &mut KeyFile| {
             for alg in Algorithm::ALL {
                 file.signing.push(SigningEntry::new(alg, now, signs_from)?);
@@ -197,14 +232,22 @@ impl Keys {
         self.change(store, rotate).await.map(drop)
     }
 
-    /// Drops a signing key that others may have: what it signed is refused from now on. Where it signed new tokens, the key that is published ahead takes its
-    /// place at once, which copies of the key set have already, and another is published ahead; where there is none ahead, a new one.
+    /// Drops a signing key that others may have: what it signed is refused from now on. Where it
+    /// signed new tokens, the key that is published ahead takes its place at once, which copies of
+    /// the key set have already, and another is published ahead; where there is none ahead, a new
+    /// one.
     ///
-    /// A slip key alone makes no token, so one that others may have is refused from [`COMPROMISED_SLIP_KEY_GOOD_FOR`] on: [`Keys::retire`].
+    /// A slip key alone makes no token, so one that others may have is refused from
+    /// [`COMPROMISED_SLIP_KEY_GOOD_FOR`] on: [`Keys::retire`].
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
-    pub async fn drop_compromised(&self, store: &Store, kid: &str, now: Timestamp) -> Result<(), KeysError> {
+    pub async fn drop_compromised(
+        &self,
+        store: &Store,
+        kid: &str,
+        now: Timestamp,
+    ) -> Result<(), KeysError> {
         if self.held().file.slip_key(kid).is_some() {
             return self.retire(store, kid, now, now.plus(COMPROMISED_SLIP_KEY_GOOD_FOR)).await;
         }
@@ -217,7 +260,11 @@ impl Keys {
                     if !file.promote(dropped.alg, now) {
                         file.signing.push(SigningEntry::new(dropped.alg, now, now)?);
                     }
-                    file.signing.push(SigningEntry::new(dropped.alg, now, now.plus(ROTATED_AFTER))?);
+                    file.signing.push(SigningEntry::new(
+                        dropped.alg,
+                        now,
+                        now.plus(ROTATED_AFTER),
+                    )?);
                 }
             } else {
                 return Err(KeysError::Unknown(kid.chars().take(64).collect()));
@@ -227,15 +274,25 @@ impl Keys {
         self.change(store, replace).await.map(drop)
     }
 
-    /// Retires a slip key that others may have. Tokens that were made with it are good until `until`, each once as ever: what a refresh token is redeemed for is
-    /// made with another key, a new one where new tokens were made with this. Where `until` is not after `now`, they are refused at once.
+    /// Retires a slip key that others may have. Tokens that were made with it are good until
+    /// `until`, each once as ever: what a refresh token is redeemed for is made with another key, a
+    /// new one where new tokens were made with this. Where `until` is not after `now`, they are
+    /// refused at once.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
-    pub async fn retire(&self, store: &Store, kid: &str, now: Timestamp, until: Timestamp) -> Result<(), KeysError> {
+    pub async fn retire(
+        &self,
+        store: &Store,
+        kid: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), KeysError> {
         let kid = kid.to_owned();
         let retire = move |file: &mut KeyFile| {
-            let at = file.slip_key(&kid).ok_or_else(|| KeysError::Unknown(kid.chars().take(64).collect()))?;
+            let at = file
+                .slip_key(&kid)
+                .ok_or_else(|| KeysError::Unknown(kid.chars().take(64).collect()))?;
             if file.slip.iter().all(|key| key.id <= file.slip[at].id) {
                 file.slip.push(SlipEntry::new(file.next_slip_key(), now));
             }
@@ -255,32 +312,47 @@ impl Keys {
         held.file.slip_key(kid).map(|at| SlipKeyId(held.file.slip[at].id))
     }
 
-    /// Does what the dates ask for: replaces keys that are old and, where they `may_be_forgotten`, forgets those that nothing needs. True where anything
-    /// changed. Nodes may do so at once: one of them changes something.
+    /// Does what the dates ask for: replaces keys that are old and, where they `may_be_forgotten`,
+    /// forgets those that nothing needs. True where anything changed. Nodes may do so at once: one
+    /// of them changes something.
     ///
-    /// (S) A slip key is not forgotten for its age alone, which is a clock's word: no grant that nobody ended may need it.
+    /// (S) A slip key is not forgotten for its age alone, which is a clock's word: no grant that
+    /// nobody ended may need it.
     ///
     /// A key that is dated ahead, by a clock that was wrong, is no reason to make none.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
-    pub async fn keep_up(&self, store: &Store, now: Timestamp, id_token: Seconds, may_be_forgotten: bool) -> Result<bool, KeysError> {
+    pub async fn keep_up(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        id_token: Seconds,
+        may_be_forgotten: bool,
+    ) -> Result<bool, KeysError> {
         let old = may_be_forgotten && self.held().file.has_old(now, id_token);
         let in_use = if old { Some(store.slip_keys_in_use().await?) } else { None };
         let keep_up = move |file: &mut KeyFile| {
             let mut changed = false;
             let is_dated_right = |created_at: Timestamp| created_at.since(now) <= SKEW;
             for alg in Algorithm::ALL {
-                let of_alg = file.signing.iter().filter(|key| key.alg == alg && is_dated_right(key.created_at));
+                let of_alg = file
+                    .signing
+                    .iter()
+                    .filter(|key| key.alg == alg && is_dated_right(key.created_at));
                 let newest = of_alg.map(|key| key.signs_from).max();
-                // One is always published ahead, so that it can take the place of one that others may have.
+                // One is always published ahead, so that it can take the place of one that others
+                // may have.
                 if newest.is_none_or(|from| from <= now) {
-                    let signs_from = newest.map_or(now, |from| from.plus(ROTATED_AFTER)).max(now.plus(PUBLISHED_AHEAD));
+                    let signs_from = newest
+                        .map_or(now, |from| from.plus(ROTATED_AFTER))
+                        .max(now.plus(PUBLISHED_AHEAD));
                     file.signing.push(SigningEntry::new(alg, now, signs_from)?);
                     changed = true;
                 }
             }
-            let dated_right = file.slip.iter().map(|key| key.created_at).filter(|at| is_dated_right(*at));
+            let dated_right =
+                file.slip.iter().map(|key| key.created_at).filter(|at| is_dated_right(*at));
             if dated_right.max().is_none_or(|newest| now.since(newest) >= ROTATED_AFTER) {
                 file.slip.push(SlipEntry::new(file.next_slip_key(), now));
                 changed = true;
@@ -290,7 +362,8 @@ impl Keys {
         self.change(store, keep_up).await
     }
 
-    /// Notes which algorithms clients use, so that keys are published as long as tokens can be good that they signed. Nodes may do so at once.
+    /// Notes which algorithms clients use, so that keys are published as long as tokens can be good
+    /// that they signed. Nodes may do so at once.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
@@ -301,15 +374,21 @@ impl Keys {
         now: Timestamp,
         id_token: Seconds,
     ) -> Result<(), KeysError> {
-        // Most often there is nothing to note, which is found without reading the keys anew. Nodes of version 1 would not read what is noted.
-        let is_new = store.is_at_newest_level() && self.held().file.clone().note_algorithms(&used, now, id_token);
+        // Most often there is nothing to note, which is found without reading the keys anew. Nodes
+        // of version 1 would not read what is noted.
+        let is_new = store.is_at_newest_level()
+            && self.held().file.clone().note_algorithms(&used, now, id_token);
         if is_new {
-            self.change(store, move |file: &mut KeyFile| Ok(file.note_algorithms(&used, now, id_token))).await?;
+            self.change(store, move |file: &mut KeyFile| {
+                Ok(file.note_algorithms(&used, now, id_token))
+            })
+            .await?;
         }
         Ok(())
     }
 
-    /// Gives keys that a wrong clock has dated ahead of `now` the dates that they would have had; gives how many.
+    /// Gives keys that a wrong clock has dated ahead of `now` the dates that they would have had;
+    /// gives how many.
     ///
     /// # Errors
     /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
@@ -326,11 +405,16 @@ impl Keys {
     /// # Errors
     /// [`KeysError`]; the keys stay as they were.
     pub async fn reload(&self, store: &Store) -> Result<(), KeysError> {
-        let Home::Store(sealing) = &self.home else { return Ok(()) };
+        let Home::Store(sealing) = &self.home else {
+            return Ok(());
+        };
         let _one = self.one_access.lock().await;
         let stored = store.keys().await?.ok_or_else(gone)?;
-        // By the document too: a database that lost its last writes comes to the same version a second time.
-        let is_held = |held: &Held| held.stored.version == stored.version && held.stored.document == stored.document;
+        // By the document too: a database that lost its last writes comes to the same version a
+        // second time.
+        let is_held = |held: &Held| {
+            held.stored.version == stored.version && held.stored.document == stored.document
+        };
         if is_held(&self.held()) {
             return Ok(());
         }
@@ -339,13 +423,18 @@ impl Keys {
         let before = self.held().stored.version;
         if stored.version <= before {
             let now = stored.version;
-            tracing::error!(before, now, "ALARM: the keys in the store are older than they were: its last writes were lost");
+            tracing::error!(
+                before,
+                now,
+                "ALARM: the keys in the store are older than they were: its last writes were lost"
+            );
         }
         self.hold(Held { stored, file }, ring);
         Ok(())
     }
 
-    /// Changes a copy of the newest keys, writes it, and only then uses it; and again from the start where another node came first.
+    /// Changes a copy of the newest keys, writes it, and only then uses it; and again from the
+    /// start where another node came first.
     async fn change<C>(&self, store: &Store, change: C) -> Result<bool, KeysError>
     where
         C: Fn(&mut KeyFile) -> Result<bool, KeysError> + Clone + Send + 'static,
@@ -359,7 +448,10 @@ impl Keys {
             };
             let change = change.clone();
             // Making an RSA key takes a while.
-            let (file, changed) = tokio::task::spawn_blocking(move || change(&mut file).map(|changed| (file, changed))).await??;
+            let (file, changed) = tokio::task::spawn_blocking(move || {
+                change(&mut file).map(|changed| (file, changed))
+            })
+            .await??;
             if !changed {
                 return Ok(false);
             }
@@ -379,10 +471,16 @@ impl Keys {
                 StoredKeys { version: 0, document: Vec::new() }
             }
             Home::Store(sealing) => {
-                let stored = StoredKeys { version: before + 1, document: sealing.seal(&file, &self.issuer, before + 1)? };
+                let stored = StoredKeys {
+                    version: before + 1,
+                    document: sealing.seal(&file, &self.issuer, before + 1)?,
+                };
                 let swapped = store.swap_keys(before, stored.document.clone()).await?;
-                // Where the answer to the write was lost, what came first may be this very document.
-                if !swapped && store.keys().await?.is_none_or(|found| found.document != stored.document) {
+                // Where the answer to the write was lost, what came first may be this very
+                // document.
+                if !swapped
+                    && store.keys().await?.is_none_or(|found| found.document != stored.document)
+                {
                     return Ok(false);
                 }
                 stored

@@ -1,6 +1,8 @@
-//! Counterfoil's HTTP server. A newcomer starts at `routes.rs`: one table with every route; a handler is found by its module's name.
+//! Counterfoil's HTTP server. A newcomer starts at `routes.rs`: one table with every route; a
+//! handler is found by its module's name.
 //!
-//! A refresh, then, is `routes.rs`, `token.rs`, `token/refresh.rs`, `token/issue.rs` and the store's `redeem`.
+//! A refresh, then, is `routes.rs`, `token.rs`, `token/refresh.rs`, `token/issue.rs` and the
+//! store's `redeem`.
 
 mod accounts;
 pub mod admin;

@@ -1,12 +1,13 @@
 //! The grants that a customer has given and that live, as their page and `prompt=none` go by them.
 
-use crate::app::App;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_store::{Grant, GrantFilter, StoreError};
 
-/// The living grants of a customer, the newest first, read a page at a time. None that was made without asking is among them: each of those hangs on one
-/// that is.
+use crate::app::App;
+
+/// The living grants of a customer, the newest first, read a page at a time. None that was made
+/// without asking is among them: each of those hangs on one that is.
 pub struct LivingGrants<'a> {
     app: &'a App,
     now: Timestamp,
@@ -16,8 +17,19 @@ pub struct LivingGrants<'a> {
 
 impl<'a> LivingGrants<'a> {
     /// Those for one client or for all, `at_once` to a page.
-    pub fn of(app: &'a App, customer: &CustomerId, client: Option<&str>, at_once: u32, now: Timestamp) -> Self {
-        let filter = GrantFilter { client: client.map(str::to_owned), customer: Some(customer.clone()), limit: at_once, before: None };
+    pub fn of(
+        app: &'a App,
+        customer: &CustomerId,
+        client: Option<&str>,
+        at_once: u32,
+        now: Timestamp,
+    ) -> Self {
+        let filter = GrantFilter {
+            client: client.map(str::to_owned),
+            customer: Some(customer.clone()),
+            limit: at_once,
+            before: None,
+        };
         Self { app, now, filter, at_end: false }
     }
 

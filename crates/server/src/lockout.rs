@@ -1,23 +1,31 @@
-//! Sign-in is closed for a customer while too many tries have failed lately: what failures are counted under, and what the log says of it.
+//! Sign-in is closed for a customer while too many tries have failed lately: what failures are
+//! counted under, and what the log says of it.
 
-use crate::app::App;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login;
+
+use crate::app::App;
 
 /// The most characters of a name that somebody typed in a line of the log.
 const LONGEST_IN_LOG: usize = 200;
 /// The most closings that one turn remembers to have told of.
 const MOST_TOLD: usize = 64;
 
-/// What tries to sign in as a customer are counted under: no name, so that a stolen store does not tell who tried. Names that nobody has are counted too: a
-/// closed door must not tell that there is a customer behind it. However a name is written it is counted as one, or each way of writing it would be five more guesses.
+/// What tries to sign in as a customer are counted under: no name, so that a stolen store does not
+/// tell who tried. Names that nobody has are counted too: a closed door must not tell that there is
+/// a customer behind it. However a name is written it is counted as one, or each way of writing it
+/// would be five more guesses.
 pub fn key_of(app: &App, CustomerId { provider, customer }: &CustomerId) -> [u8; 32] {
-    app.keys.ring().tickets.mac(&[b"sign-in", provider.as_bytes(), login::common(customer).as_bytes()])
+    app.keys.ring().tickets.mac(&[
+        b"sign-in",
+        provider.as_bytes(),
+        login::common(customer).as_bytes(),
+    ])
 }
 
-/// What is held while somebody tries to sign in, so that tries as one customer wait for each other. It remembers which closings the log told of,
-/// so that a flood of tries is one line.
+/// What is held while somebody tries to sign in, so that tries as one customer wait for each other.
+/// It remembers which closings the log told of, so that a flood of tries is one line.
 #[derive(Debug, Default)]
 pub struct Turn {
     told: Vec<([u8; 32], Timestamp)>,
@@ -25,7 +33,13 @@ pub struct Turn {
 
 impl Turn {
     /// Tells in the log that a try was refused, once in each closing.
-    pub(crate) fn tell_of_refusal(&mut self, key: [u8; 32], id: &CustomerId, until: Timestamp, now: Timestamp) {
+    pub(crate) fn tell_of_refusal(
+        &mut self,
+        key: [u8; 32],
+        id: &CustomerId,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
         if self.is_news(key, until, now) {
             let CustomerId { provider, customer } = id;
             tracing::info!(provider, customer = in_log(customer), %until, "a try to sign in was refused, as further ones are until then");
@@ -45,9 +59,18 @@ impl Turn {
     }
 }
 
-/// Tells in the log that the last try that may fail did, and what to do about it where there is such a customer.
-pub(crate) fn tell_of_closing(CustomerId { provider, customer }: &CustomerId, is_known: bool, until: Timestamp) {
-    let advice = if is_known { "`counterfoil customer unlock` lets the customer try again" } else { "nobody has that name" };
+/// Tells in the log that the last try that may fail did, and what to do about it where there is
+/// such a customer.
+pub(crate) fn tell_of_closing(
+    CustomerId { provider, customer }: &CustomerId,
+    is_known: bool,
+    until: Timestamp,
+) {
+    let advice = if is_known {
+        "`counterfoil customer unlock` lets the customer try again"
+    } else {
+        "nobody has that name"
+    };
     tracing::warn!(
         provider,
         customer = in_log(customer),
@@ -58,7 +81,8 @@ pub(crate) fn tell_of_closing(CustomerId { provider, customer }: &CustomerId, is
 
 /// What somebody typed, as a line of the log can take it.
 fn in_log(typed: &str) -> String {
-    let mut shown: String = typed.chars().take(LONGEST_IN_LOG).flat_map(char::escape_debug).collect();
+    let mut shown: String =
+        typed.chars().take(LONGEST_IN_LOG).flat_map(char::escape_debug).collect();
     if typed.chars().nth(LONGEST_IN_LOG).is_some() {
         shown.push_str("...");
     }

@@ -1,11 +1,13 @@
 //! Whom somebody means by the name that they type, and whose names are the same.
 
-use crate::app::App;
+use std::sync::Arc;
+use std::time::Duration;
+
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::{self, Case, Meant};
 use counterfoil_store::{Customer, StoreError};
-use std::sync::Arc;
-use std::time::Duration;
+
+use crate::app::App;
 
 /// How often to look for customers whom nodes of an earlier version have added.
 const EVERY: Duration = Duration::from_secs(60);
@@ -23,18 +25,30 @@ pub(crate) fn case_at(app: &App, provider: &str) -> Case {
 /// [`StoreError`].
 pub async fn meant(app: &App, typed: &CustomerId) -> Result<Meant<Customer>, StoreError> {
     let known = app.store.customers_named(typed).await?;
-    Ok(login::meant(&typed.customer, known, |customer| &customer.id.customer, case_at(app, &typed.provider)))
+    Ok(login::meant(
+        &typed.customer,
+        known,
+        |customer| &customer.id.customer,
+        case_at(app, &typed.provider),
+    ))
 }
 
-/// The other customers of the same name as this one: each can sign in by writing it as it is, and by no other way of writing it.
+/// The other customers of the same name as this one: each can sign in by writing it as it is, and
+/// by no other way of writing it.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(crate) async fn others_of_the_same_name(app: &App, id: &CustomerId) -> Result<Vec<String>, StoreError> {
+pub(crate) async fn others_of_the_same_name(
+    app: &App,
+    id: &CustomerId,
+) -> Result<Vec<String>, StoreError> {
     let case = case_at(app, &id.provider);
     let normal = login::normal(&id.customer, case);
-    let named = app.store.customers_named(id).await?.into_iter().map(|customer| customer.id.customer);
-    Ok(named.filter(|other| *other != id.customer && login::normal(other, case) == normal).collect())
+    let named =
+        app.store.customers_named(id).await?.into_iter().map(|customer| customer.id.customer);
+    Ok(named
+        .filter(|other| *other != id.customer && login::normal(other, case) == normal)
+        .collect())
 }
 
 /// Has the store know the names of all customers.
@@ -48,7 +62,8 @@ pub(crate) async fn fill(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells in the log whose names are the same, and has the store know the names of customers whom nodes of an earlier version add. Goes on until it is dropped.
+/// Tells in the log whose names are the same, and has the store know the names of customers whom
+/// nodes of an earlier version add. Goes on until it is dropped.
 pub(crate) async fn keep(app: Arc<App>) {
     let mut told = false;
     let mut ticks = tokio::time::interval(EVERY);
@@ -81,7 +96,8 @@ async fn tell(app: &App) -> Result<(), StoreError> {
     }
     groups.retain(|(_, _, ids)| ids.len() > 1);
     for (provider, _, ids) in groups.iter().take(MOST_TOLD) {
-        let customers = ids.iter().map(|id| id.escape_default().to_string()).collect::<Vec<_>>().join(", ");
+        let customers =
+            ids.iter().map(|id| id.escape_default().to_string()).collect::<Vec<_>>().join(", ");
         tracing::warn!(
             provider,
             customers,
@@ -89,7 +105,10 @@ async fn tell(app: &App) -> Result<(), StoreError> {
         );
     }
     if groups.len() > MOST_TOLD {
-        tracing::warn!(further = groups.len() - MOST_TOLD, "there are more customers who have the same name");
+        tracing::warn!(
+            further = groups.len() - MOST_TOLD,
+            "there are more customers who have the same name"
+        );
     }
     Ok(())
 }

@@ -1,11 +1,14 @@
-//! What a server does without being asked: replace keys, work off removals, sweep what is over, write down when secrets were used.
+//! What a server does without being asked: replace keys, work off removals, sweep what is over,
+//! write down when secrets were used.
 
-use crate::app::App;
-use crate::sweep;
-use counterfoil_core::clock::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use counterfoil_core::clock::Timestamp;
+
+use crate::app::App;
+use crate::sweep;
 
 /// How often removals are worked off.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -33,7 +36,8 @@ pub async fn keep_going(app: Arc<App>) {
     }
 }
 
-/// Removes grants that ended long ago. True where what time it is is beyond doubt, as far as that shows in them.
+/// Removes grants that ended long ago. True where what time it is is beyond doubt, as far as that
+/// shows in them.
 async fn look_through_old_grants(app: &App) -> bool {
     match sweep::old_grants(app, false).await {
         Ok(swept) => swept.is_some_and(|swept| !swept.stopped),
@@ -44,17 +48,29 @@ async fn look_through_old_grants(app: &App) -> bool {
     }
 }
 
-/// Replaces keys whose time has come; where they `may_be_forgotten`, forgets those that nothing needs.
+/// Replaces keys whose time has come; where they `may_be_forgotten`, forgets those that nothing
+/// needs.
 pub async fn keep_keys(app: &App, may_be_forgotten: bool) {
     if app.clock.off().is_some() {
         return;
     }
-    match app.keys.keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token, may_be_forgotten).await {
+    match app
+        .keys
+        .keep_up(&app.store, app.clock.now(), app.settings.lifetimes.id_token, may_be_forgotten)
+        .await
+    {
         Ok(true) => tracing::info!("keys were rotated on schedule"),
         Ok(false) => {}
-        Err(error) => tracing::error!(%error, "keys could not be rotated; the old ones stay in use"),
+        Err(error) => {
+            tracing::error!(%error, "keys could not be rotated; the old ones stay in use")
+        }
     }
-    let noted = app.keys.note_algorithms(&app.store, app.algorithms_in_use(), app.clock.now(), app.settings.lifetimes.id_token);
+    let noted = app.keys.note_algorithms(
+        &app.store,
+        app.algorithms_in_use(),
+        app.clock.now(),
+        app.settings.lifetimes.id_token,
+    );
     if let Err(error) = noted.await {
         tracing::warn!(%error, "which algorithms clients use could not be noted; it will be later");
     }
@@ -64,7 +80,9 @@ pub async fn keep_keys(app: &App, may_be_forgotten: bool) {
 pub async fn note_secret_uses(app: &App) {
     let clients = app.clients();
     let secrets = clients.iter().flat_map(|client| &client.secrets);
-    let used = secrets.map(|secret| (secret.digest, Timestamp::from_unix(secret.last_used_at.load(Ordering::Relaxed))));
+    let used = secrets.map(|secret| {
+        (secret.digest, Timestamp::from_unix(secret.last_used_at.load(Ordering::Relaxed)))
+    });
     let uses: Vec<_> = used.filter(|(_, at)| at.unix() > 0).collect();
     if !uses.is_empty()
         && let Err(error) = app.store.note_secret_uses(uses).await
@@ -73,7 +91,8 @@ pub async fn note_secret_uses(app: &App) {
     }
 }
 
-/// Tells the store up to where the endings log is written, which it is held against at the next start. Done last, by whoever has the store open.
+/// Tells the store up to where the endings log is written, which it is held against at the next
+/// start. Done last, by whoever has the store open.
 pub async fn settle_endings(app: &App) {
     if let Err(error) = app.store.settle_endings().await {
         tracing::warn!(%error, "the store could not be told up to where the endings log is written");
@@ -85,7 +104,9 @@ async fn work_off(app: &App, now: Timestamp) {
         match app.store.work_off_removals(now).await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return tracing::warn!(%error, "removals are not worked off now; their grants are refused all the same"),
+            Err(error) => {
+                return tracing::warn!(%error, "removals are not worked off now; their grants are refused all the same");
+            }
         }
     }
 }

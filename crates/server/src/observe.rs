@@ -1,10 +1,10 @@
-//! The only logger of requests, and what is counted. A line names route, status, client, grant and the private reason; never a query, a
-//! body, a header or a token.
+//! The only logger of requests, and what is counted. A line names route, status, client, grant and
+//! the private reason; never a query, a body, a header or a token.
 
-use crate::app::App;
-use crate::around::UNMATCHED;
-use crate::connections::ConnectionCounts;
-use crate::said::Said;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::clock::Off;
@@ -13,9 +13,11 @@ use counterfoil_core::verdict;
 use counterfoil_store::{Redeemed, StoreCounts, Swept, Tearing};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+
+use crate::app::App;
+use crate::around::UNMATCHED;
+use crate::connections::ConnectionCounts;
+use crate::said::Said;
 
 /// What a handler tells the log, as an extension of its answer.
 #[derive(Clone, Debug, Default)]
@@ -37,15 +39,24 @@ pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Respon
 }
 
 /// Logs and counts one request; in a sandbox tells the reason of a refusal in a header too.
-pub(crate) fn observe(app: &App, method: &Method, route: &str, said: &Said, took: Duration, response: &mut Response) {
+pub(crate) fn observe(
+    app: &App,
+    method: &Method,
+    route: &str,
+    said: &Said,
+    took: Duration,
+    response: &mut Response,
+) {
     let status = response.status();
     app.metrics.count(route, status, took.as_secs_f64());
     let seen = response.extensions_mut().remove::<Seen>().unwrap_or_default();
-    let (client, grant, reason) = (seen.client.as_deref(), seen.grant.map(tracing::field::display), seen.reason.as_deref());
+    let (client, grant, reason) =
+        (seen.client.as_deref(), seen.grant.map(tracing::field::display), seen.reason.as_deref());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         app.writable.doubt();
     }
-    let (status_code, micros) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    let (status_code, micros) =
+        (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let [interaction, actor_type, interaction_type, last_access, intent_type] = said.recorded();
     macro_rules! line {
         ($level:ident) => {
@@ -62,7 +73,9 @@ pub(crate) fn observe(app: &App, method: &Method, route: &str, said: &Said, took
     }
     if app.is_sandbox()
         && let Some(reason) = reason
-        && let Ok(value) = HeaderValue::from_str(&reason.replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?"))
+        && let Ok(value) = HeaderValue::from_str(
+            &reason.replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?"),
+        )
     {
         response.headers_mut().insert("counterfoil-reason", value);
     }
@@ -121,7 +134,17 @@ const STORE: [(&str, Read); 9] = [
 ];
 
 /// What can become of a slip, as a label.
-const OUTCOMES: [&str; 9] = ["redeemed", "repeated", "after_loss", "claimed", "expired", "ended", "forged", "ahead", "unknown"];
+const OUTCOMES: [&str; 9] = [
+    "redeemed",
+    "repeated",
+    "after_loss",
+    "claimed",
+    "expired",
+    "ended",
+    "forged",
+    "ahead",
+    "unknown",
+];
 
 /// Something that is short-lived: its word in metrics, and how many of it a step removed.
 type ShortLived = (&'static str, fn(&Swept) -> u64);
@@ -163,38 +186,57 @@ impl Metrics {
         let routes = paths.map(|path| {
             let answers = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| {
                 let labels = vec![Label::new("route", path), Label::new("status", class)];
-                recorder.register_counter(&Key::from_parts("counterfoil_requests_total", labels), &METADATA)
+                recorder.register_counter(
+                    &Key::from_parts("counterfoil_requests_total", labels),
+                    &METADATA,
+                )
             });
-            let key = Key::from_parts("counterfoil_request_seconds", vec![Label::new("route", path)]);
+            let key =
+                Key::from_parts("counterfoil_request_seconds", vec![Label::new("route", path)]);
             (path, RouteMetrics { answers, seconds: recorder.register_histogram(&key, &METADATA) })
         });
         let slips = OUTCOMES.map(|outcome| {
-            let key = Key::from_parts("counterfoil_slips_total", vec![Label::new("outcome", outcome)]);
+            let key =
+                Key::from_parts("counterfoil_slips_total", vec![Label::new("outcome", outcome)]);
             (outcome, recorder.register_counter(&key, &METADATA))
         });
         Self {
             routes: routes.collect(),
             slips: slips.into_iter().collect(),
-            wal_bytes: recorder.register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
-            store: STORE.iter().map(|(name, _)| recorder.register_counter(&Key::from_name(*name), &METADATA)).collect(),
-            queued_writes: recorder.register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
-            clock_off: recorder.register_gauge(&Key::from_name("counterfoil_clock_off_seconds"), &METADATA),
-            clock_unsure: recorder.register_gauge(&Key::from_name("counterfoil_clock_unsure"), &METADATA),
-            clock_steps: recorder.register_counter(&Key::from_name("counterfoil_clock_steps_total"), &METADATA),
+            wal_bytes: recorder
+                .register_gauge(&Key::from_name("counterfoil_store_wal_bytes"), &METADATA),
+            store: STORE
+                .iter()
+                .map(|(name, _)| recorder.register_counter(&Key::from_name(*name), &METADATA))
+                .collect(),
+            queued_writes: recorder
+                .register_gauge(&Key::from_name("counterfoil_store_queued_writes"), &METADATA),
+            clock_off: recorder
+                .register_gauge(&Key::from_name("counterfoil_clock_off_seconds"), &METADATA),
+            clock_unsure: recorder
+                .register_gauge(&Key::from_name("counterfoil_clock_unsure"), &METADATA),
+            clock_steps: recorder
+                .register_counter(&Key::from_name("counterfoil_clock_steps_total"), &METADATA),
             swept: SHORT_LIVED
                 .iter()
                 .map(|(what, _)| *what)
                 .chain([OLD_GRANTS])
                 .map(|what| {
-                    let key = Key::from_parts("counterfoil_swept_total", vec![Label::new("what", what)]);
+                    let key =
+                        Key::from_parts("counterfoil_swept_total", vec![Label::new("what", what)]);
                     (what, recorder.register_counter(&key, &METADATA))
                 })
                 .collect(),
-            sweep_stopped: recorder.register_gauge(&Key::from_name("counterfoil_sweep_stopped"), &METADATA),
+            sweep_stopped: recorder
+                .register_gauge(&Key::from_name("counterfoil_sweep_stopped"), &METADATA),
             connections: ConnectionCounts::new(&recorder, &METADATA, "public"),
             metrics_connections: ConnectionCounts::new(&recorder, &METADATA, "metrics"),
-            log_lines_dropped: recorder.register_counter(&Key::from_name("counterfoil_log_lines_dropped_total"), &METADATA),
-            log_write_errors: recorder.register_counter(&Key::from_name("counterfoil_log_write_errors_total"), &METADATA),
+            log_lines_dropped: recorder.register_counter(
+                &Key::from_name("counterfoil_log_lines_dropped_total"),
+                &METADATA,
+            ),
+            log_write_errors: recorder
+                .register_counter(&Key::from_name("counterfoil_log_write_errors_total"), &METADATA),
             log: OnceLock::new(),
             handle: recorder.handle(),
         }
@@ -203,7 +245,9 @@ impl Metrics {
     fn count(&self, route: &str, status: StatusCode, seconds: f64) {
         if let Some(metrics) = self.routes.get(route) {
             metrics.seconds.record(seconds);
-            if let Some(answers) = metrics.answers.get(usize::from(status.as_u16() / 100).wrapping_sub(1)) {
+            if let Some(answers) =
+                metrics.answers.get(usize::from(status.as_u16() / 100).wrapping_sub(1))
+            {
                 answers.increment(1);
             }
         }
@@ -246,7 +290,8 @@ impl Metrics {
         self.sweep_stopped.set(f64::from(u8::from(stopped)));
     }
 
-    /// Has what becomes of the log's lines told here. The log is the process's, so the process counts.
+    /// Has what becomes of the log's lines told here. The log is the process's, so the process
+    /// counts.
     pub fn tell_of_log(&self, counts: fn() -> LogCounts) {
         // There is one log.
         let _ = self.log.set(counts);

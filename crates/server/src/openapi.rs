@@ -1,15 +1,18 @@
 //! `GET /openapi.json`: the description of all this. A test holds it against the routes.
 
-use crate::app::App;
-use crate::respond::json;
+use std::sync::{Arc, LazyLock};
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json as value};
-use std::sync::{Arc, LazyLock};
+
+use crate::app::App;
+use crate::respond::json;
 
 /// The description as written, without the address of a server.
-pub static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("../openapi.json")).unwrap_or_default());
+pub static DESCRIPTION: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../openapi.json")).unwrap_or_default());
 
 /// The endpoint.
 pub async fn openapi(State(app): State<Arc<App>>) -> Response {

@@ -1,8 +1,10 @@
-//! The HTML pages: what a customer sees at sign-in, at consent and on the page of connected apps, and the sandbox's own pages.
+//! The HTML pages: what a customer sees at sign-in, at consent and on the page of connected apps,
+//! and the sandbox's own pages.
 //!
-//! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and every page works without JavaScript.
-//! The pages need no more of a content security policy than `default-src 'none'; style-src 'self'; script-src 'self';
-//! img-src 'self' https:`; [`Forms`](crate::respond::Forms) says where their forms may lead.
+//! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and
+//! every page works without JavaScript. The pages need no more of a content security policy than
+//! `default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:`;
+//! [`Forms`](crate::respond::Forms) says where their forms may lead.
 
 mod customer;
 mod dashboard;
@@ -12,7 +14,10 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use customer::{AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party, SignIn, TryAgain, numbered};
+pub use customer::{
+    AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party,
+    SignIn, TryAgain, numbered,
+};
 pub use dashboard::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
 pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost};
@@ -27,11 +32,14 @@ pub const COPY_JS: &str = include_str!("../assets/copy.js");
 /// The icon of every page, to be served at `/assets/logo.svg` as `image/svg+xml`.
 pub const LOGO_SVG: &str = include_str!("../assets/logo.svg");
 
-/// The template's output. A template writes to a string and calls nothing that can fail, so the other arm is never seen; a bare
-/// page is better there than a panic.
+/// The template's output. A template writes to a string and calls nothing that can fail, so the
+/// other arm is never seen; a bare page is better there than a panic.
 fn page(locale: &Locale, rendered: askama::Result<String>) -> String {
     rendered.unwrap_or_else(|_| {
         let title = locale.text("error-internal-title");
-        format!("<!doctype html><html lang=\"{}\"><title>{title}</title><h1>{title}</h1></html>\n", locale.language())
+        format!(
+            "<!doctype html><html lang=\"{}\"><title>{title}</title><h1>{title}</h1></html>\n",
+            locale.language()
+        )
     })
 }

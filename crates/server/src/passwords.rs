@@ -1,7 +1,6 @@
-//! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a customer who does not exist.
+//! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a
+//! customer who does not exist.
 
-use crate::app::App;
-use crate::{lockout, logins};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use counterfoil_core::clock::Timestamp;
@@ -10,6 +9,9 @@ use counterfoil_core::login::{self, Meant};
 use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, SignIn, StoreError};
+
+use crate::app::App;
+use crate::{lockout, logins};
 
 /// The longest password, in bytes.
 pub const LONGEST: usize = 1024;
@@ -25,7 +27,8 @@ pub enum PasswordError {
     Hash(String),
 }
 
-/// The Argon2id hash of a password, in PHC string format. Takes a while: not for the threads that serve requests.
+/// The Argon2id hash of a password, in PHC string format. Takes a while: not for the threads that
+/// serve requests.
 ///
 /// # Errors
 /// [`PasswordError::Hash`].
@@ -36,11 +39,14 @@ pub fn hash(password: &Secret) -> Result<Secret, PasswordError> {
 }
 
 /// A hash that no password meets, of the same cost as a real one.
-static NOBODY: std::sync::LazyLock<Secret> =
-    std::sync::LazyLock::new(|| hash(&Secret::new(format!("{:?}", random::bytes::<32>()))).unwrap_or_else(|_| Secret::new("")));
+static NOBODY: std::sync::LazyLock<Secret> = std::sync::LazyLock::new(|| {
+    hash(&Secret::new(format!("{:?}", random::bytes::<32>()))).unwrap_or_else(|_| Secret::new(""))
+});
 
 fn verify(password: &Secret, hash: &Secret) -> bool {
-    PasswordHash::new(hash.expose()).is_ok_and(|parsed| Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok())
+    PasswordHash::new(hash.expose()).is_ok_and(|parsed| {
+        Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok()
+    })
 }
 
 /// A customer who has proven who they are.
@@ -59,7 +65,8 @@ pub enum Refusal {
         /// What was wrong, for the log.
         reason: &'static str,
     },
-    /// Too many tries failed lately, and the password was not looked at. Right and wrong ones, and names that nobody has, are told the same.
+    /// Too many tries failed lately, and the password was not looked at. Right and wrong ones, and
+    /// names that nobody has, are told the same.
     Closed {
         /// When a password is looked at again.
         until: Timestamp,
@@ -79,7 +86,8 @@ impl Refusal {
 /// A password as it may have been hashed.
 struct Typed {
     normal: Secret,
-    /// As its bytes came, where they are others: hashes that were made before passwords were brought into one form are of those.
+    /// As its bytes came, where they are others: hashes that were made before passwords were
+    /// brought into one form are of those.
     as_it_came: Option<Secret>,
 }
 
@@ -96,12 +104,17 @@ impl Typed {
     }
 }
 
-/// The customer of this name and password at the provider, unless too many tries failed lately. A sandbox never closes: those who try out what happens are
-/// nobody to be kept off.
+/// The customer of this name and password at the provider, unless too many tries failed lately. A
+/// sandbox never closes: those who try out what happens are nobody to be kept off.
 ///
 /// # Errors
 /// [`PasswordError`].
-pub async fn sign_in(app: &App, typed: CustomerId, password: Secret, now: Timestamp) -> Result<Result<SignedIn, Refusal>, PasswordError> {
+pub async fn sign_in(
+    app: &App,
+    typed: CustomerId,
+    password: Secret,
+    now: Timestamp,
+) -> Result<Result<SignedIn, Refusal>, PasswordError> {
     let key = lockout::key_of(app, &typed);
     let mut turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
     let mut counted = None;
@@ -115,7 +128,12 @@ pub async fn sign_in(app: &App, typed: CustomerId, password: Secret, now: Timest
         }
     }
     let (known, era, unknown) = look_up(app, &typed).await?;
-    let permit = app.password_gate.clone().acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
+    let permit = app
+        .password_gate
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(|e| PasswordError::Hash(e.to_string()))?;
     // Who has none signs in elsewhere, and is refused with as much work.
     let hash = known.as_ref().and_then(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
@@ -136,24 +154,33 @@ pub async fn sign_in(app: &App, typed: CustomerId, password: Secret, now: Timest
             if let Some((_, Some(until))) = counted {
                 lockout::tell_of_closing(&typed, known.is_some(), until);
             }
-            Ok(Err(Refusal::Wrong { reason: if known.is_some() { "the password is wrong" } else { unknown } }))
+            Ok(Err(Refusal::Wrong {
+                reason: if known.is_some() { "the password is wrong" } else { unknown },
+            }))
         }
     }
 }
 
-/// The customer who is meant and their era; else why there is none. As much is read where there is none.
-async fn look_up(app: &App, typed: &CustomerId) -> Result<(Option<Customer>, u32, &'static str), StoreError> {
+/// The customer who is meant and their era; else why there is none. As much is read where there is
+/// none.
+async fn look_up(
+    app: &App,
+    typed: &CustomerId,
+) -> Result<(Option<Customer>, u32, &'static str), StoreError> {
     let nobody = CustomerId { provider: typed.provider.clone(), customer: String::new() };
     // A database refuses some of what nobody can be called.
     let asked = if login::can_be(&typed.customer) { typed } else { &nobody };
     let (id, unknown) = match logins::meant(app, asked).await? {
         Meant::One(customer) => (Some(customer.id), ""),
         Meant::Nobody => (None, "there is no such customer"),
-        Meant::Several(_) => (None, "several customers have this name, and it is written as that of none of them"),
+        Meant::Several(_) => {
+            (None, "several customers have this name, and it is written as that of none of them")
+        }
     };
     let somebody = id.is_some();
     let id = id.as_ref().unwrap_or(&nobody);
-    // Before the customer is read whose password counts: a removal from now on makes what comes of it dead.
+    // Before the customer is read whose password counts: a removal from now on makes what comes of
+    // it dead.
     let era = app.store.customer_era(id).await?;
     let customer = app.store.customer(id).await?;
     Ok((customer.filter(|_| somebody), era, unknown))

@@ -1,12 +1,8 @@
 //! The only way to an error answer: public words and the private reason, apart.
 
-use crate::app::App;
-use crate::authorize::answer::WayBack;
-use crate::observe::Seen;
-use crate::pages::ErrorPage;
-use crate::request::BadHead;
-use crate::respond::{Forms, json, page};
-use crate::ticket::{AuthorizationRequest, NotOpened};
+use std::fmt::Display;
+use std::sync::Arc;
+
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,8 +13,14 @@ use counterfoil_core::fdx::FdxError;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::StoreError;
 use serde::Serialize;
-use std::fmt::Display;
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::authorize::answer::WayBack;
+use crate::observe::Seen;
+use crate::pages::ErrorPage;
+use crate::request::BadHead;
+use crate::respond::{Forms, json, page};
+use crate::ticket::{AuthorizationRequest, NotOpened};
 
 /// Seconds after which a client may try again where the store could not answer.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -92,7 +94,8 @@ impl Refused {
         }
     }
 
-    /// A refusal at `/token`, `/revoke` or `/introspect`, in the dialect of the client or, before it is known, of the server.
+    /// A refusal at `/token`, `/revoke` or `/introspect`, in the dialect of the client or, before
+    /// it is known, of the server.
     pub fn oauth(refusal: Refusal, dialect: Dialect, reason: impl Display) -> Self {
         Self::wire(refusal.on_wire(dialect), Some(Challenge::Basic), reason)
     }
@@ -103,11 +106,17 @@ impl Refused {
         Self::new(json(status(error.status), &body), reason).challenge(challenge)
     }
 
-    /// A request with a bearer token that can't be read, or has it in two places (RFC 6750 section 3.1).
+    /// A request with a bearer token that can't be read, or has it in two places (RFC 6750 section
+    /// 3.1).
     pub fn bearer_request(reason: impl Display) -> Self {
-        let challenge = HeaderValue::from_static("Bearer realm=\"counterfoil\", error=\"invalid_request\"");
-        Self::wire(WireError { status: 400, error: ErrorCode::InvalidRequest, description: None }, None, reason)
-            .with_header(WWW_AUTHENTICATE, challenge)
+        let challenge =
+            HeaderValue::from_static("Bearer realm=\"counterfoil\", error=\"invalid_request\"");
+        Self::wire(
+            WireError { status: 400, error: ErrorCode::InvalidRequest, description: None },
+            None,
+            reason,
+        )
+        .with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// A refusal at a data path.
@@ -116,27 +125,37 @@ impl Refused {
         Self::new(json(status(http), &FdxBody { code, message }), reason).challenge(challenge)
     }
 
-    /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title` and `error-<message>-text`.
+    /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title`
+    /// and `error-<message>-text`.
     pub fn page(app: &App, http: StatusCode, message: &'static str, reason: impl Display) -> Self {
-        let mut refused = Self::new(page(http, error_page(app, message, None), Forms::StayHere), reason);
+        let mut refused =
+            Self::new(page(http, error_page(app, message, None), Forms::StayHere), reason);
         refused.0.extensions_mut().insert(Message(message));
         refused
     }
 
     /// The same page with a way to an app.
     pub fn leading_to(mut self, app: &App, way_back: Option<WayBack>) -> Self {
-        let (Some(Message(message)), Some(way_back)) = (self.0.extensions().get().copied(), way_back) else { return self };
-        let with_way_back = page(self.0.status(), error_page(app, message, Some(&way_back)), Forms::LeadToApp);
+        let (Some(Message(message)), Some(way_back)) =
+            (self.0.extensions().get().copied(), way_back)
+        else {
+            return self;
+        };
+        let with_way_back =
+            page(self.0.status(), error_page(app, message, Some(&way_back)), Forms::LeadToApp);
         let (parts, body) = with_way_back.into_parts();
         self.0.headers_mut().extend(parts.headers);
         *self.0.body_mut() = body;
         self
     }
 
-    /// The same page with the way back to the app whose request this is about. Every page has one that tells of a request which is known to be ours. Where
-    /// the request was allowed before, that is what the customer is told, and the app is told nothing else.
+    /// The same page with the way back to the app whose request this is about. Every page has one
+    /// that tells of a request which is known to be ours. Where the request was allowed before,
+    /// that is what the customer is told, and the app is told nothing else.
     pub async fn linking_back(mut self, app: &App, request: &AuthorizationRequest) -> Self {
-        let Some(Message(message)) = self.0.extensions().get().copied() else { return self };
+        let Some(Message(message)) = self.0.extensions().get().copied() else {
+            return self;
+        };
         // Where that can't be read, nothing was allowed that this page could know of.
         let is_allowed = app.store.terms(request.grant).await.is_ok_and(|terms| terms.is_some());
         if is_allowed && self.0.status().is_client_error() {
@@ -163,13 +182,15 @@ impl Refused {
 
     /// The store can't answer, at an OAuth path.
     pub fn unavailable(error: impl Display) -> Self {
-        let wire = WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None };
+        let wire =
+            WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None };
         Self::wire(wire, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// The store can't answer, at a data path.
     pub fn unavailable_fdx(error: impl Display) -> Self {
-        Self::fdx(FdxError::SubsystemUnavailable, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+        Self::fdx(FdxError::SubsystemUnavailable, None, error)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// The store can't answer, to a person.
@@ -177,25 +198,44 @@ impl Refused {
         Self::unavailable_page_of(app, "unavailable", error)
     }
 
-    /// The store can't answer, to a person who must know what was done until then: a page as in [`Refused::page`].
+    /// The store can't answer, to a person who must know what was done until then: a page as in
+    /// [`Refused::page`].
     pub fn unavailable_page_of(app: &App, message: &'static str, error: impl Display) -> Self {
-        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, message, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, message, error)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// 503 with `Retry-After` in seconds, for a reason that is not the store's.
     pub fn unavailable_for(shape: Shape, after: Seconds, reason: impl Display) -> Self {
         let refused = match shape {
             Shape::Fdx => Self::fdx(FdxError::SubsystemUnavailable, None, reason),
-            _ => Self::wire(WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None }, None, reason),
+            _ => Self::wire(
+                WireError {
+                    status: 503,
+                    error: ErrorCode::TemporarilyUnavailable,
+                    description: None,
+                },
+                None,
+                reason,
+            ),
         };
         refused.with_header(RETRY_AFTER, after.into())
     }
 
-    /// 429 with `Retry-After` in seconds. OAuth has no code of its own for it; the server is overloaded for this client.
+    /// 429 with `Retry-After` in seconds. OAuth has no code of its own for it; the server is
+    /// overloaded for this client.
     pub fn too_many_requests(shape: Shape, after: Seconds, reason: impl Display) -> Self {
         let refused = match shape {
             Shape::Fdx => Self::fdx(FdxError::TooManyRequests, None, reason),
-            _ => Self::wire(WireError { status: 429, error: ErrorCode::TemporarilyUnavailable, description: None }, None, reason),
+            _ => Self::wire(
+                WireError {
+                    status: 429,
+                    error: ErrorCode::TemporarilyUnavailable,
+                    description: None,
+                },
+                None,
+                reason,
+            ),
         };
         refused.with_header(RETRY_AFTER, after.into())
     }
@@ -211,7 +251,8 @@ impl Refused {
 
     /// This node may not know what has changed; another one may, or this one in a moment.
     pub fn behind(shape: Shape, app: &App, error: impl Display) -> Self {
-        Self::unavailable_at(shape, app, error).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::unavailable_at(shape, app, error)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// The answer is not known in time.
@@ -231,14 +272,22 @@ impl Refused {
 
     /// Something that can't happen did: keys that don't sign, values that don't serialise.
     pub fn internal(reason: impl Display) -> Self {
-        Self::wire(WireError { status: 500, error: ErrorCode::ServerError, description: None }, None, reason)
+        Self::wire(
+            WireError { status: 500, error: ErrorCode::ServerError, description: None },
+            None,
+            reason,
+        )
     }
 
     /// The path takes other methods.
     pub fn method(shape: Shape, app: &App, allow: &'static str) -> Self {
         let reason = "the path does not take this method";
         let refused = match shape {
-            Shape::OAuth => Self::wire(WireError { status: 405, error: ErrorCode::MethodNotAllowed, description: None }, None, reason),
+            Shape::OAuth => Self::wire(
+                WireError { status: 405, error: ErrorCode::MethodNotAllowed, description: None },
+                None,
+                reason,
+            ),
             Shape::Fdx => Self::fdx(FdxError::MethodNotAllowed, None, reason),
             Shape::Page => Self::page(app, StatusCode::METHOD_NOT_ALLOWED, "method", reason),
         };
@@ -248,7 +297,11 @@ impl Refused {
     /// The body is larger than any that is read.
     pub fn too_large(shape: Shape, app: &App, reason: impl Display) -> Self {
         match shape {
-            Shape::OAuth => Self::wire(WireError { status: 413, error: ErrorCode::InvalidRequest, description: None }, None, reason),
+            Shape::OAuth => Self::wire(
+                WireError { status: 413, error: ErrorCode::InvalidRequest, description: None },
+                None,
+                reason,
+            ),
             Shape::Fdx => Self::fdx(FdxError::PayloadTooLarge, None, reason),
             Shape::Page => Self::page(app, StatusCode::PAYLOAD_TOO_LARGE, "too-large", reason),
         }
@@ -257,13 +310,23 @@ impl Refused {
     /// The head of the request is none that is looked at any further.
     pub fn bad_head(shape: Shape, app: &App, bad: BadHead) -> Self {
         let (status, message, reason) = match bad {
-            BadHead::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "large-head", "the head is larger than 32 KiB"),
+            BadHead::TooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "large-head",
+                "the head is larger than 32 KiB",
+            ),
             BadHead::Host(reason) => (StatusCode::BAD_REQUEST, "malformed", reason),
         };
         match shape {
-            Shape::OAuth => {
-                Self::wire(WireError { status: status.as_u16(), error: ErrorCode::InvalidRequest, description: None }, None, reason)
-            }
+            Shape::OAuth => Self::wire(
+                WireError {
+                    status: status.as_u16(),
+                    error: ErrorCode::InvalidRequest,
+                    description: None,
+                },
+                None,
+                reason,
+            ),
             Shape::Fdx => Self::fdx(FdxError::InvalidInput, None, reason),
             Shape::Page => Self::page(app, status, message, reason),
         }
@@ -273,7 +336,11 @@ impl Refused {
     pub fn not_found(shape: Shape, app: &App) -> Self {
         let reason = "there is no such path";
         match shape {
-            Shape::OAuth => Self::wire(WireError { status: 404, error: ErrorCode::NotFound, description: None }, None, reason),
+            Shape::OAuth => Self::wire(
+                WireError { status: 404, error: ErrorCode::NotFound, description: None },
+                None,
+                reason,
+            ),
             Shape::Fdx => Self::fdx(FdxError::NotFound, None, reason),
             Shape::Page => Self::page(app, StatusCode::NOT_FOUND, "not-found", reason),
         }
@@ -306,7 +373,8 @@ fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
     ErrorPage { locale: &app.locale, title: &title, text: &text, way_back }.render()
 }
 
-/// What an app is told whose customer goes back to it from an error page (RFC 6749 section 4.1.2.1). Nothing, where it has got an answer before.
+/// What an app is told whose customer goes back to it from an error page (RFC 6749 section
+/// 4.1.2.1). Nothing, where it has got an answer before.
 fn what_to_tell(message: &str) -> Option<ErrorCode> {
     match message {
         ALREADY_ANSWERED => None,

@@ -1,26 +1,30 @@
 //! Reading requests: bodies of bounded size, in bounded time, as forms; headers that may come once.
 
-use crate::app::App;
-use crate::refused::{Refused, Shape};
+use std::pin::pin;
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version};
 use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
 use counterfoil_core::form::Form;
 use futures_util::future::poll_immediate;
-use std::pin::pin;
-use std::time::Duration;
+
+use crate::app::App;
+use crate::refused::{Refused, Shape};
 
 /// The largest body, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
-/// The largest body of a consent form, in bytes, which names each account that was chosen: somewhat less than the megabyte that nginx takes.
+/// The largest body of a consent form, in bytes, which names each account that was chosen: somewhat
+/// less than the megabyte that nginx takes.
 pub const LARGEST_CONSENT: usize = 960 * 1024;
 /// The largest head, in bytes: of target and headers, as they were sent.
 pub const LARGEST_HEAD: usize = 32 * 1024;
 /// How long a body may take to come in.
 const SLOWEST_BODY: Duration = Duration::from_secs(20);
 
-/// Parameters of `/token`, `/revoke` and `/introspect` that must not be in the query: it ends up in logs (RFC 6749 section 2.3.1).
+/// Parameters of `/token`, `/revoke` and `/introspect` that must not be in the query: it ends up in
+/// logs (RFC 6749 section 2.3.1).
 const OAUTH_PARAMETERS: [&str; 11] = [
     "client_id",
     "client_secret",
@@ -84,7 +88,11 @@ async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, 
         }
     };
     // An empty body needs no type: what is missing from it is said next.
-    if is_form(headers) || (bytes.is_empty() && content_type(headers).is_empty()) { Ok(bytes) } else { Err(BodyError::NotAForm) }
+    if is_form(headers) || (bytes.is_empty() && content_type(headers).is_empty()) {
+        Ok(bytes)
+    } else {
+        Err(BodyError::NotAForm)
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
@@ -97,13 +105,23 @@ pub fn is_form(headers: &HeaderMap) -> bool {
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// The body of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none of their parameters.
+/// The body of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none of
+/// their parameters.
 ///
 /// # Errors
 /// 413, 408 or 400 `invalid_request`.
-pub async fn oauth_form(app: &App, headers: &HeaderMap, query: Option<&str>, body: Body) -> Result<Bytes, Refused> {
+pub async fn oauth_form(
+    app: &App,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: Body,
+) -> Result<Bytes, Refused> {
     let bytes = read(headers, body, LARGEST_BODY).await.map_err(|error| {
-        let wire = WireError { status: error.status().as_u16(), error: ErrorCode::InvalidRequest, description: None };
+        let wire = WireError {
+            status: error.status().as_u16(),
+            error: ErrorCode::InvalidRequest,
+            description: None,
+        };
         Refused::wire(wire, None, error.reason())
     })?;
     if let Some(query) = query {
@@ -120,8 +138,8 @@ pub fn largest_body_at(route: &str) -> usize {
     if route == "/consent" { LARGEST_CONSENT } else { LARGEST_BODY }
 }
 
-/// Why a request is refused before all else is looked at: its body says itself that it is too large. One that does not say is cut off
-/// where it is read.
+/// Why a request is refused before all else is looked at: its body says itself that it is too
+/// large. One that does not say is cut off where it is read.
 pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
     (body.size_hint().lower() > largest as u64).then(|| BodyError::TooLarge.reason())
 }
@@ -135,7 +153,8 @@ pub enum BadHead {
     Host(&'static str),
 }
 
-/// Checks a head: its size, and its `Host`. HTTP/1.0 has none; where one comes, it is held to the same.
+/// Checks a head: its size, and its `Host`. HTTP/1.0 has none; where one comes, it is held to the
+/// same.
 ///
 /// # Errors
 /// [`BadHead`].
@@ -156,10 +175,15 @@ pub fn check_head(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<()
     }
 }
 
-/// Whether a host with its port may hold a byte (RFC 3986 section 3.2.2), without the user information that a `Host` can't have.
+/// Whether a host with its port may hold a byte (RFC 3986 section 3.2.2), without the user
+/// information that a `Host` can't have.
 const fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']' | b'!' | b'$' | b'&'
+                ..=b',' | b';' | b'='
+        )
 }
 
 /// The body of a form that a page posted.
@@ -179,7 +203,8 @@ pub async fn consent_form(app: &App, headers: &HeaderMap, body: Body) -> Result<
         return page_form(app, headers, body).await;
     }
     // Nobody has proven anything yet, so only so many large ones are in memory at once.
-    let _turn = app.large_forms.acquire().await.map_err(|error| Refused::unavailable_page(app, error))?;
+    let _turn =
+        app.large_forms.acquire().await.map_err(|error| Refused::unavailable_page(app, error))?;
     read(headers, body, LARGEST_CONSENT).await.map_err(|error| refused_page(app, &error))
 }
 
@@ -210,22 +235,41 @@ pub fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h s
     }
 }
 
-/// How bodies look at a path, known or not: where the path does not say, HTML for a browser and OAuth-shaped for everybody else.
+/// How bodies look at a path, known or not: where the path does not say, HTML for a browser and
+/// OAuth-shaped for everybody else.
 pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
     shape_at(path).unwrap_or_else(|| {
         let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        if accept.is_some_and(|accept| accept.contains("text/html")) { Shape::Page } else { Shape::OAuth }
+        if accept.is_some_and(|accept| accept.contains("text/html")) {
+            Shape::Page
+        } else {
+            Shape::OAuth
+        }
     })
 }
 
-/// How bodies look at a path, where the path says: data paths are FDX-shaped, pages are HTML, what only programs ask for is OAuth-shaped.
+/// How bodies look at a path, where the path says: data paths are FDX-shaped, pages are HTML, what
+/// only programs ask for is OAuth-shaped.
 pub fn shape_at(path: &str) -> Option<Shape> {
-    const DATA: [&str; 6] = ["/accounts", "/accounts-info", "/balances", "/transactions", "/customers", "/fdx"];
-    const OAUTH: [&str; 9] =
-        ["/token", "/revoke", "/introspect", "/userinfo", "/jwks", "/.well-known", "/openapi.json", "/health", "/metrics"];
-    const PAGES: [&str; 6] = ["/authorize", "/auth", "/sign-in", "/consent", "/connected-apps", "/sign-out"];
+    const DATA: [&str; 6] =
+        ["/accounts", "/accounts-info", "/balances", "/transactions", "/customers", "/fdx"];
+    const OAUTH: [&str; 9] = [
+        "/token",
+        "/revoke",
+        "/introspect",
+        "/userinfo",
+        "/jwks",
+        "/.well-known",
+        "/openapi.json",
+        "/health",
+        "/metrics",
+    ];
+    const PAGES: [&str; 6] =
+        ["/authorize", "/auth", "/sign-in", "/consent", "/connected-apps", "/sign-out"];
     let under = |roots: &[&str]| {
-        let is_under = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_under = |root: &&str| {
+            path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         roots.iter().any(is_under)
     };
     if under(&DATA) {

@@ -1,7 +1,10 @@
 //! Answers, with the headers that every answer of their kind carries.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
@@ -40,13 +43,15 @@ pub fn empty(status: StatusCode) -> Response {
 pub enum Forms {
     /// To this server and nowhere else.
     StayHere,
-    /// To an app, and on from there: Chromium holds `form-action` against every redirect after a form, and where an app's callback redirects to, another
-    /// origin or the app's own scheme, is the app's to know. So these pages have none.
+    /// To an app, and on from there: Chromium holds `form-action` against every redirect after a
+    /// form, and where an app's callback redirects to, another origin or the app's own scheme, is
+    /// the app's to know. So these pages have none.
     LeadToApp,
 }
 
 impl Forms {
-    /// All of a page's policy. What is let out for pages that lead to an app is `form-action` alone; no markup but ours gets into them.
+    /// All of a page's policy. What is let out for pages that lead to an app is `form-action`
+    /// alone; no markup but ours gets into them.
     const fn content_security_policy(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::StayHere => {
@@ -87,5 +92,6 @@ pub fn see_other(location: &str) -> Response {
 /// Nobody may keep the answer.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The same for what knows HTTP/1.0 alone, beside it wherever tokens may be in an answer (RFC 6749 section 5.1).
+/// The same for what knows HTTP/1.0 alone, beside it wherever tokens may be in an answer (RFC 6749
+/// section 5.1).
 pub const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

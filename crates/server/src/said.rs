@@ -1,9 +1,11 @@
-//! What a request to a data path says of itself in headers. It is recorded and never trusted: whoever asks may say what they like.
+//! What a request to a data path says of itself in headers. It is recorded and never trusted:
+//! whoever asks may say what they like.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use counterfoil_core::random;
 
-/// Names a request to a data path on both sides; echoed on every answer, errors included, and made up where none came (FAPI).
+/// Names a request to a data path on both sides; echoed on every answer, errors included, and made
+/// up where none came (FAPI).
 pub const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 /// Who waits for the data: `USER` or `BATCH` (FDX 6).
 const ACTOR_TYPE: HeaderName = HeaderName::from_static("fdx-api-actor-type");
@@ -40,16 +42,25 @@ impl Said {
         }
     }
 
-    /// For the log, in its order: interaction id, actor type, interaction type, last access, intent type. Nothing that could be a secret or a
-    /// sentence: what is not as it should be is `other`, or left out.
+    /// For the log, in its order: interaction id, actor type, interaction type, last access, intent
+    /// type. Nothing that could be a secret or a sentence: what is not as it should be is `other`,
+    /// or left out.
     pub(crate) fn recorded(&self) -> [Option<&str>; 5] {
-        let interaction = self.interaction_id.as_ref().and_then(|id| id.to_str().ok()).filter(|id| uuid::Uuid::try_parse(id).is_ok());
+        let interaction = self
+            .interaction_id
+            .as_ref()
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| uuid::Uuid::try_parse(id).is_ok());
         [
             interaction,
             self.actor_type.as_ref().map(who_waits),
             self.interaction_type.as_ref().map(who_waits),
-            self.last_access.as_ref().map(|at| made_of(at, |byte| byte.is_ascii_digit() || b"TZ+-:.".contains(&byte))),
-            self.intent_type.as_ref().map(|intent| made_of(intent, |byte| byte.is_ascii_uppercase() || byte == b'_')),
+            self.last_access
+                .as_ref()
+                .map(|at| made_of(at, |byte| byte.is_ascii_digit() || b"TZ+-:.".contains(&byte))),
+            self.intent_type
+                .as_ref()
+                .map(|intent| made_of(intent, |byte| byte.is_ascii_uppercase() || byte == b'_')),
         ]
     }
 }
@@ -117,8 +128,14 @@ mod tests {
 
     #[test]
     fn an_interaction_id_that_is_not_short_is_replaced() {
-        for (sent, kept) in [("any-short-id", true), ("", false), (&*"x".repeat(LONGEST + 1), false), ("two words", false)] {
-            let headers = HeaderMap::from_iter([(INTERACTION_ID, HeaderValue::from_str(sent).unwrap())]);
+        for (sent, kept) in [
+            ("any-short-id", true),
+            ("", false),
+            (&*"x".repeat(LONGEST + 1), false),
+            ("two words", false),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(INTERACTION_ID, HeaderValue::from_str(sent).unwrap())]);
             assert_eq!(Said::by(&headers).interaction_id.unwrap() == sent, kept, "{sent}");
         }
     }

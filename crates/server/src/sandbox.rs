@@ -1,4 +1,5 @@
-//! What only a sandbox has: codes without a browser, a clock that can be moved, a callback page, a front page, and who lives in it.
+//! What only a sandbox has: codes without a browser, a clock that can be moved, a callback page, a
+//! front page, and who lives in it.
 
 mod approval;
 pub mod callback;
@@ -11,16 +12,17 @@ pub mod requests;
 pub mod seed;
 pub mod walkthrough;
 
-use crate::app::App;
-use crate::refused::Refused;
-use crate::sandbox::faults::Faults;
-use crate::sandbox::grade::Grading;
-use crate::sandbox::requests::Requests;
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 use counterfoil_core::dialect::{ErrorCode, WireError};
 use url::{Host, Url};
+
+use crate::app::App;
+use crate::refused::Refused;
+use crate::sandbox::faults::Faults;
+use crate::sandbox::grade::Grading;
+use crate::sandbox::requests::Requests;
 
 /// The provider that a sandbox has.
 pub const PROVIDER: &str = "sandbank";
@@ -40,14 +42,19 @@ pub struct Sandbox {
     pub hosts: Vec<Host>,
 }
 
-/// Lets only requests through that are meant for this machine: a page of another site must not move the clock, be it by a plain form
-/// (foreign `Origin`) or by a name of its own that it makes resolve to loopback (foreign `Host`).
+/// Lets only requests through that are meant for this machine: a page of another site must not move
+/// the clock, be it by a plain form (foreign `Origin`) or by a name of its own that it makes
+/// resolve to loopback (foreign `Host`).
 ///
 /// # Errors
 /// 403.
 pub fn guard(app: &App, request: &Request) -> Result<(), Refused> {
     match foreign(app, request.headers(), request.uri()) {
-        Some(reason) => Err(Refused::wire(WireError { status: 403, error: ErrorCode::AccessDenied, description: None }, None, reason)),
+        Some(reason) => Err(Refused::wire(
+            WireError { status: 403, error: ErrorCode::AccessDenied, description: None },
+            None,
+            reason,
+        )),
         None => Ok(()),
     }
 }
@@ -59,20 +66,34 @@ fn foreign(app: &App, headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
     if !host.is_some_and(|host| is_here(app, &format!("http://{host}"))) {
         return Some("the Host is neither the issuer's nor a loopback one, nor named with --host");
     }
-    // Our own pages send no referrer, so a form that they post to the callback has the Origin `null`; the callback changes nothing.
-    let foreign = uri.path() != CALLBACK && text(ORIGIN).is_some_and(|origin| !is_here(app, origin));
+    // Our own pages send no referrer, so a form that they post to the callback has the Origin
+    // `null`; the callback changes nothing.
+    let foreign =
+        uri.path() != CALLBACK && text(ORIGIN).is_some_and(|origin| !is_here(app, origin));
     foreign.then_some("the Origin is a foreign one")
 }
 
-/// Whether an origin is the issuer's host, one that was named at the start, `localhost` or a loopback address, at any port.
+/// Whether an origin is the issuer's host, one that was named at the start, `localhost` or a
+/// loopback address, at any port.
 fn is_here(app: &App, origin: &str) -> bool {
-    let Ok(url) = Url::parse(origin) else { return false };
+    let Ok(url) = Url::parse(origin) else {
+        return false;
+    };
     match url.host() {
         Some(Host::Ipv4(address)) if address.is_loopback() => true,
         Some(Host::Ipv6(address)) if address.is_loopback() => true,
         Some(Host::Domain("localhost")) => true,
-        Some(host) if app.sandbox.as_ref().is_some_and(|sandbox| sandbox.hosts.contains(&host.to_owned())) => true,
-        Some(host) => Url::parse(&app.settings.issuer).is_ok_and(|issuer| issuer.host() == Some(host)),
+        Some(host)
+            if app
+                .sandbox
+                .as_ref()
+                .is_some_and(|sandbox| sandbox.hosts.contains(&host.to_owned())) =>
+        {
+            true
+        }
+        Some(host) => {
+            Url::parse(&app.settings.issuer).is_ok_and(|issuer| issuer.host() == Some(host))
+        }
         None => false,
     }
 }

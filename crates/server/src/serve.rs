@@ -1,5 +1,13 @@
 //! A server at work: its listeners, its maintenance, and its orderly end.
 
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
 use crate::admin::{self, AdminSocket};
 use crate::app::App;
 use crate::connections::{Bounds, Listening, Stage, Tls, listen};
@@ -8,12 +16,6 @@ use crate::logins;
 use crate::maintenance;
 use crate::routes::{metrics_router, router};
 use crate::timekeeping;
-use std::io;
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
 
 /// How long requests in flight may take to finish once the listener is closed.
 const GRACE: Duration = Duration::from_secs(20);
@@ -32,13 +34,14 @@ pub struct Listeners {
     pub admin: Option<AdminSocket>,
     /// What connections are bounded by.
     pub bounds: Bounds,
-    /// For how long the server goes on as before, once it is told to stop and says that it is not ready: until whoever sends requests here has
-    /// noticed.
+    /// For how long the server goes on as before, once it is told to stop and says that it is not
+    /// ready: until whoever sends requests here has noticed.
     pub shutdown_delay: Duration,
 }
 
-/// Serves until `stop` is done; then says that it is not ready, after a while takes no more connections, and finishes what is in flight. Where
-/// `at_once` is done too, it waits for nothing any more.
+/// Serves until `stop` is done; then says that it is not ready, after a while takes no more
+/// connections, and finishes what is in flight. Where `at_once` is done too, it waits for nothing
+/// any more.
 ///
 /// # Errors
 /// Where a listener can't be used.
@@ -66,8 +69,13 @@ pub async fn serve(
     let (metrics_stages, metrics_stage) = watch::channel(Stage::Open);
     let watched = metrics.map(|listener| {
         let bounds = Bounds { limit: bounds.limit.min(METRICS_CONNECTIONS), ..bounds };
-        let (router, counts) = (metrics_router(app.clone()), app.metrics.metrics_connections.clone());
-        tokio::spawn(listen(app.clone(), Listening { name: "metrics", listener, tls: None, router, bounds, counts }, metrics_stage))
+        let (router, counts) =
+            (metrics_router(app.clone()), app.metrics.metrics_connections.clone());
+        tokio::spawn(listen(
+            app.clone(),
+            Listening { name: "metrics", listener, tls: None, router, bounds, counts },
+            metrics_stage,
+        ))
     });
     let counts = app.metrics.connections.clone();
     let listening = Listening { name: "public", listener: public, tls, router, bounds, counts };
@@ -82,7 +90,10 @@ pub async fn serve(
         None => {
             app.begin_stopping();
             let serves_for = shutdown_delay.as_secs_f64();
-            tracing::info!(serves_for, "told to stop: not ready any more, and over once the requests in flight are finished");
+            tracing::info!(
+                serves_for,
+                "told to stop: not ready any more, and over once the requests in flight are finished"
+            );
             let in_order = async {
                 sleep(shutdown_delay).await;
                 stages.send_replace(Stage::Closing);

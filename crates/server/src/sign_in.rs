@@ -1,4 +1,18 @@
-//! Signing in: `GET, POST /sign-in`, from the page that `/authorize` and `/connected-apps` show to whom they don't know.
+//! Signing in: `GET, POST /sign-in`, from the page that `/authorize` and `/connected-apps` show to
+//! whom they don't know.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login;
+use counterfoil_core::secret::Secret;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::consent;
@@ -11,17 +25,6 @@ use crate::request::page_form;
 use crate::respond::{Forms, page as html_page, see_other};
 use crate::session;
 use crate::ticket::{self, Purpose, Ticket};
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::form::Form;
-use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login;
-use counterfoil_core::secret::Secret;
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// What the page is filled in with, and why it is shown again.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
@@ -62,7 +65,10 @@ impl Failed {
             Self::Ended => ("sign-in-ended", String::new()),
             Self::AnotherCustomer => ("sign-in-another", String::new()),
         };
-        let text = |part| locale.text_with(&format!("{stem}-{part}"), &[("client", client_name), ("until", &until)]);
+        let text = |part| {
+            locale
+                .text_with(&format!("{stem}-{part}"), &[("client", client_name), ("until", &until)])
+        };
         TryAgain { title: text("title"), text: text("text"), blames_input: self == Self::Wrong }
     }
 }
@@ -80,14 +86,30 @@ impl Attempt {
 }
 
 /// The page.
-pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, attempt: &Attempt) -> Response {
+pub fn page(
+    app: &App,
+    purpose: &Purpose,
+    browser: &Browser,
+    now: Timestamp,
+    attempt: &Attempt,
+) -> Response {
     let (client, connector, forms) = match purpose {
-        Purpose::Authorize(request) => (app.client(&request.client), request.connector.as_deref(), Forms::LeadToApp),
+        Purpose::Authorize(request) => {
+            (app.client(&request.client), request.connector.as_deref(), Forms::LeadToApp)
+        }
         Purpose::ConnectedApps => (None, None, Forms::StayHere),
     };
-    let offered = app.settings.providers.iter().filter(|provider| connector.is_none_or(|id| id == provider.id));
+    let offered = app
+        .settings
+        .providers
+        .iter()
+        .filter(|provider| connector.is_none_or(|id| id == provider.id));
     let providers = offered
-        .map(|provider| Choice { id: &provider.id, name: &provider.name, selected: attempt.connector.as_ref() == Some(&provider.id) })
+        .map(|provider| Choice {
+            id: &provider.id,
+            name: &provider.name,
+            selected: attempt.connector.as_ref() == Some(&provider.id),
+        })
         .collect();
     let client_name = client.as_ref().map(|client| client.settings.name.as_str());
     let html = SignIn {
@@ -97,12 +119,18 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
         client_name,
         providers,
         username: &attempt.username,
-        failed: attempt.failed.map(|failed| failed.in_words(&app.locale, client_name.unwrap_or_default())),
+        failed: attempt
+            .failed
+            .map(|failed| failed.in_words(&app.locale, client_name.unwrap_or_default())),
         cancel: matches!(purpose, Purpose::Authorize(_)),
     }
     .render();
     // Not 401, which would have to name a scheme of HTTP authentication (RFC 9110 section 15.5.2).
-    let status = if matches!(attempt.failed, None | Some(Failed::Old | Failed::Ended)) { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    let status = if matches!(attempt.failed, None | Some(Failed::Old | Failed::Ended)) {
+        StatusCode::OK
+    } else {
+        StatusCode::FORBIDDEN
+    };
     html_page(status, html, forms)
 }
 
@@ -110,15 +138,23 @@ pub fn page(app: &App, purpose: &Purpose, browser: &Browser, now: Timestamp, att
 ///
 /// # Errors
 /// A page.
-pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+pub async fn get(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
     let browser = Browser::of(app, &headers);
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
-    let SignInAgain { purpose, attempt } = match continuation::read(app, &query, &browser, now).await {
+    let SignInAgain { purpose, attempt } = match continuation::read(app, &query, &browser, now)
+        .await
+    {
         Ok(again) => again,
         // It was for the customer's own page, which asks anew.
-        Err(refused) if query.get(continuation::CLIENT).is_none() && refused.told().0.is_client_error() => {
+        Err(refused)
+            if query.get(continuation::CLIENT).is_none() && refused.told().0.is_client_error() =>
+        {
             return Ok(see_other("/connected-apps"));
         }
         Err(refused) => return Err(refused),
@@ -130,11 +166,16 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> R
 ///
 /// # Errors
 /// A page.
-pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
     let bytes = page_form(app, &headers, body).await?;
-    let form = Form::parse(&bytes).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = Form::parse(&bytes)
+        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let request = match &ticket.purpose {
@@ -166,13 +207,23 @@ async fn sign_in(
     let username = form.get("username").unwrap_or_default();
     let once_more = async |purpose: Purpose, failed: Failed, reason: &str| {
         // The name of somebody else would only be typed over.
-        let filled_in = if username.len() <= login::LONGEST && failed != Failed::AnotherCustomer { username } else { "" };
-        let attempt = Attempt { username: filled_in.to_owned(), connector: connector.clone(), failed: Some(failed) };
+        let filled_in = if username.len() <= login::LONGEST && failed != Failed::AnotherCustomer {
+            username
+        } else {
+            ""
+        };
+        let attempt = Attempt {
+            username: filled_in.to_owned(),
+            connector: connector.clone(),
+            failed: Some(failed),
+        };
         let mut response = match app.continuations.take(now) {
             true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await?,
             false => page(app, &purpose, browser, now, &attempt),
         };
-        response.extensions_mut().insert(crate::observe::Seen { reason: Some(reason.to_owned()), ..Default::default() });
+        response
+            .extensions_mut()
+            .insert(crate::observe::Seen { reason: Some(reason.to_owned()), ..Default::default() });
         Ok(response)
     };
     if is_old {
@@ -190,29 +241,42 @@ async fn sign_in(
         [only] => Some(only.id.as_str()),
         _ => None,
     };
-    let Some(provider) = connector.as_deref().or(only).and_then(|id| app.settings.provider(id)) else {
+    let Some(provider) = connector.as_deref().or(only).and_then(|id| app.settings.provider(id))
+    else {
         return once_more(purpose, Failed::Wrong, "no provider was chosen").await;
     };
     let id = CustomerId { provider: provider.id.clone(), customer: username.to_owned() };
     let password = Secret::new(form.get("password").unwrap_or_default());
-    let signed_in = passwords::sign_in(app, id, password, now).await.map_err(|error| match error {
-        PasswordError::Store(error) => Refused::unavailable_page(app, error),
-        PasswordError::Hash(reason) => Refused::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason),
-    })?;
+    let signed_in =
+        passwords::sign_in(app, id, password, now).await.map_err(|error| match error {
+            PasswordError::Store(error) => Refused::unavailable_page(app, error),
+            PasswordError::Hash(reason) => {
+                Refused::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason)
+            }
+        })?;
     let signed_in = match signed_in {
         Ok(signed_in) => signed_in,
-        Err(refusal @ Refusal::Wrong { .. }) => return once_more(purpose, Failed::Wrong, refusal.reason()).await,
-        Err(refusal @ Refusal::Closed { until }) => return once_more(purpose, Failed::Closed { until }, refusal.reason()).await,
+        Err(refusal @ Refusal::Wrong { .. }) => {
+            return once_more(purpose, Failed::Wrong, refusal.reason()).await;
+        }
+        Err(refusal @ Refusal::Closed { until }) => {
+            return once_more(purpose, Failed::Closed { until }, refusal.reason()).await;
+        }
     };
     if let Purpose::Authorize(request) = &purpose
         && !request.is_about(app, &signed_in.customer.id)
     {
-        return once_more(purpose, Failed::AnotherCustomer, "the client asks for another customer").await;
+        return once_more(purpose, Failed::AnotherCustomer, "the client asks for another customer")
+            .await;
     }
     let (mut response, authenticated_at) = match purpose {
         Purpose::Authorize(request) => {
             let authenticated_at = request.signed_in_at(now);
-            (send_on(app, Some(browser), &ToConsent { request: *request, again: None }, now).await?, authenticated_at)
+            (
+                send_on(app, Some(browser), &ToConsent { request: *request, again: None }, now)
+                    .await?,
+                authenticated_at,
+            )
         }
         Purpose::ConnectedApps => (see_other("/connected-apps"), now),
     };

@@ -1,15 +1,19 @@
 //! Sweeping: what is short-lived is removed soon after it is over, and grants long after their end.
 //!
-//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while clocks disagree, nor for a day after they did by much; the store holds what it removes against a
-//! second clock; a run removes a bounded share of the grants; and where more of those that nobody ended are due at once than can be by right, none is.
+//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while
+//! clocks disagree, nor for a day after they did by much; the store holds what it removes against a
+//! second clock; a run removes a bounded share of the grants; and where more of those that nobody
+//! ended are due at once than can be by right, none is.
 
-use crate::app::App;
-use crate::observe::{OLD_GRANTS, SHORT_LIVED};
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{StoreError, SweepTime};
 use serde::Serialize;
 
-/// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an operator must say that it is right.
+use crate::app::App;
+use crate::observe::{OLD_GRANTS, SHORT_LIVED};
+
+/// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an
+/// operator must say that it is right.
 const ONE_IN: u64 = 33;
 /// As many may in any case, so that a store of few grants is swept; but no more than half of them.
 const FEW: u64 = 10;
@@ -26,7 +30,8 @@ pub(crate) struct OldGrantsSwept {
     pub(crate) ended: u64,
     /// Grants that nobody ended and that expired long ago.
     pub(crate) expired: u64,
-    /// Grants in the store that nobody ended, those that have expired too; only counted where some are due.
+    /// Grants in the store that nobody ended, those that have expired too; only counted where some
+    /// are due.
     pub(crate) living: u64,
     /// How many were removed.
     pub(crate) removed: u64,
@@ -69,8 +74,9 @@ pub(crate) async fn short_lived(app: &App) {
     }
 }
 
-/// Looks through the oldest grants, and removes those that ended long ago, within bounds. Where the operator wants `all` gone, it needs no more than clocks that
-/// agree. `None` where what time it is is not beyond doubt.
+/// Looks through the oldest grants, and removes those that ended long ago, within bounds. Where the
+/// operator wants `all` gone, it needs no more than clocks that agree. `None` where what time it is
+/// is not beyond doubt.
 ///
 /// # Errors
 /// [`StoreError`]; some may have been removed.
@@ -97,7 +103,8 @@ pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsS
         return Ok(Some(found));
     }
     found.living = app.store.count_grants().await?;
-    found.stopped = !all && found.expired > (found.living / ONE_IN).max(FEW.min((found.living / 2).max(1)));
+    found.stopped =
+        !all && found.expired > (found.living / ONE_IN).max(FEW.min((found.living / 2).max(1)));
     app.metrics.sweep_is_stopped(found.stopped);
     if found.stopped {
         let (expired, living) = (found.expired, found.living);
@@ -112,7 +119,12 @@ pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsS
     let most = if all { u64::MAX } else { (found.living / RUN_ONE_IN).max(RUN_AT_LEAST) };
     found.removed = remove(app, time, most).await?;
     app.metrics.count_swept(OLD_GRANTS, found.removed);
-    tracing::info!(removed = found.removed, ended = found.ended, expired = found.expired, "grants that ended long ago were removed");
+    tracing::info!(
+        removed = found.removed,
+        ended = found.ended,
+        expired = found.expired,
+        "grants that ended long ago were removed"
+    );
     Ok(Some(found))
 }
 

@@ -1,16 +1,19 @@
-//! Tokens that name a key which is not known here: another node may have made it a moment ago. Before one is refused for that, this node
-//! looks for changes, once.
+//! Tokens that name a key which is not known here: another node may have made it a moment ago.
+//! Before one is refused for that, this node looks for changes, once.
 
-use crate::app::App;
-use crate::follow::Unavailable;
-use crate::keys::Ring;
+use std::sync::Arc;
+
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::jws::Compact;
 use counterfoil_core::slip::{Kind, NotASlip, Slip};
 use counterfoil_core::slip_keys::SlipKeyId;
-use std::sync::Arc;
 
-/// The keys as they are after a look for changes. Where nobody else makes keys there is nothing to look for.
+use crate::app::App;
+use crate::follow::Unavailable;
+use crate::keys::Ring;
+
+/// The keys as they are after a look for changes. Where nobody else makes keys there is nothing to
+/// look for.
 async fn after_a_look(app: &App) -> Result<Arc<Ring>, Unavailable> {
     if app.store.is_shared() {
         app.follow.look(app).await?;
@@ -22,7 +25,11 @@ async fn after_a_look(app: &App) -> Result<Arc<Ring>, Unavailable> {
 ///
 /// # Errors
 /// The outer error is that the store can't answer, the inner one that it is no slip of ours.
-pub async fn read_slip(app: &App, kind: Kind, text: &str) -> Result<(Arc<Ring>, Result<Slip, NotASlip>), Unavailable> {
+pub async fn read_slip(
+    app: &App,
+    kind: Kind,
+    text: &str,
+) -> Result<(Arc<Ring>, Result<Slip, NotASlip>), Unavailable> {
     let mut ring = app.keys.ring();
     let mut slip = Slip::read(kind, text, &ring.slips);
     if matches!(slip, Err(NotASlip::UnknownKey(_))) {
@@ -32,14 +39,22 @@ pub async fn read_slip(app: &App, kind: Kind, text: &str) -> Result<(Arc<Ring>, 
     Ok((ring, slip))
 }
 
-/// The same for a slip that is to be good for something at `now`, which one is not whose key others may have, once the time for which that was borne is
-/// over. To revoke its grant it is good for as long as the key is kept.
+/// The same for a slip that is to be good for something at `now`, which one is not whose key others
+/// may have, once the time for which that was borne is over. To revoke its grant it is good for as
+/// long as the key is kept.
 ///
 /// # Errors
 /// As [`read_slip`].
-pub async fn read_good_slip(app: &App, kind: Kind, text: &str, now: Timestamp) -> Result<(Arc<Ring>, Result<Slip, NotASlip>), Unavailable> {
+pub async fn read_good_slip(
+    app: &App,
+    kind: Kind,
+    text: &str,
+    now: Timestamp,
+) -> Result<(Arc<Ring>, Result<Slip, NotASlip>), Unavailable> {
     let (ring, slip) = read_slip(app, kind, text).await?;
-    let slip = slip.and_then(|slip| if ring.refuses(slip.key, now) { Err(NotASlip::RetiredKey(slip.key)) } else { Ok(slip) });
+    let slip = slip.and_then(|slip| {
+        if ring.refuses(slip.key, now) { Err(NotASlip::RetiredKey(slip.key)) } else { Ok(slip) }
+    });
     Ok((ring, slip))
 }
 

@@ -6,6 +6,7 @@ mod setting;
 
 use reqwest::Method;
 use serde_json::json;
+
 use setting::{RECIPIENT, Sandbox, Tokens, plain, send};
 
 #[tokio::test]
@@ -18,12 +19,26 @@ async fn a_401_says_how_to_authenticate() {
     }
     for path in ["/userinfo", "/accounts", "/accounts/v2/sandbank"] {
         let unasked = sandbox.get(path).await;
-        assert_eq!((unasked.status.as_u16(), unasked.header("www-authenticate")), (401, "Bearer realm=\"counterfoil\""), "{path}");
-        let basic = send(sandbox.http.get(sandbox.url(path)).basic_auth(RECIPIENT.0, Some(RECIPIENT.1))).await;
-        assert_eq!((basic.status.as_u16(), basic.header("www-authenticate")), (401, "Bearer realm=\"counterfoil\""), "{path}");
+        assert_eq!(
+            (unasked.status.as_u16(), unasked.header("www-authenticate")),
+            (401, "Bearer realm=\"counterfoil\""),
+            "{path}"
+        );
+        let basic =
+            send(sandbox.http.get(sandbox.url(path)).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)))
+                .await;
+        assert_eq!(
+            (basic.status.as_u16(), basic.header("www-authenticate")),
+            (401, "Bearer realm=\"counterfoil\""),
+            "{path}"
+        );
         let bad = sandbox.bearer(path, "bad").await;
         assert_eq!(bad.status, 401);
-        assert_eq!(bad.header("www-authenticate"), "Bearer realm=\"counterfoil\", error=\"invalid_token\"", "{path}");
+        assert_eq!(
+            bad.header("www-authenticate"),
+            "Bearer realm=\"counterfoil\", error=\"invalid_token\"",
+            "{path}"
+        );
     }
 }
 
@@ -56,7 +71,14 @@ async fn nobody_may_keep_an_answer() {
     ];
     for path in ["/token", "/revoke", "/userinfo"] {
         let preflight = sandbox.http.request(Method::OPTIONS, sandbox.url(path));
-        answers.push(send(preflight.header("origin", &sandbox.issuer).header("access-control-request-method", "POST")).await);
+        answers.push(
+            send(
+                preflight
+                    .header("origin", &sandbox.issuer)
+                    .header("access-control-request-method", "POST"),
+            )
+            .await,
+        );
     }
     for answer in answers {
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
@@ -98,9 +120,15 @@ async fn a_wrong_method_is_405_and_told_the_right_ones() {
 async fn the_size_of_a_body_comes_before_the_method() {
     let sandbox = Sandbox::start().await;
     let large = "x".repeat(64 * 1024 + 1);
-    send(sandbox.http.put(sandbox.url("/token")).body(large.clone())).await.is(413, plain("invalid_request"));
-    send(sandbox.http.put(sandbox.url("/revoke")).body(large.clone())).await.is(413, plain("invalid_request"));
-    send(sandbox.http.post(sandbox.url("/userinfo")).body(large.clone())).await.is(413, plain("invalid_request"));
+    send(sandbox.http.put(sandbox.url("/token")).body(large.clone()))
+        .await
+        .is(413, plain("invalid_request"));
+    send(sandbox.http.put(sandbox.url("/revoke")).body(large.clone()))
+        .await
+        .is(413, plain("invalid_request"));
+    send(sandbox.http.post(sandbox.url("/userinfo")).body(large.clone()))
+        .await
+        .is(413, plain("invalid_request"));
     let too_large = send(sandbox.http.post(sandbox.url("/accounts")).body(large)).await;
     too_large.is(413, json!({ "code": 413, "message": "Payload too large" }));
 }
@@ -108,11 +136,18 @@ async fn the_size_of_a_body_comes_before_the_method() {
 #[tokio::test]
 async fn unknown_paths_are_shaped_as_their_neighbours() {
     let sandbox = Sandbox::start().await;
-    for path in ["/accounts/v2", "/accounts/a/b/c", "/accounts/", "/accounts-info/v2/sandbank", "/balances/v2/sandbank", "/fdx/v6/accounts"]
-    {
+    for path in [
+        "/accounts/v2",
+        "/accounts/a/b/c",
+        "/accounts/",
+        "/accounts-info/v2/sandbank",
+        "/balances/v2/sandbank",
+        "/fdx/v6/accounts",
+    ] {
         sandbox.get(path).await.is(404, json!({ "code": 404, "message": "Not found" }));
     }
-    for path in ["/nothing", "/token/", "/revoke/x", "/.well-known/nothing", "/accountsx", "/TOKEN"] {
+    for path in ["/nothing", "/token/", "/revoke/x", "/.well-known/nothing", "/accountsx", "/TOKEN"]
+    {
         sandbox.get(path).await.is(404, plain("not_found"));
         sandbox.post(path, &[]).await.is(404, plain("not_found"));
     }

@@ -1,20 +1,21 @@
-//! The pages in a real Chromium, driven over WebDriver: with scripts and without, on a phone, from one origin to another; and axe-core
-//! finds no barrier in any of them.
+//! The pages in a real Chromium, driven over WebDriver: with scripts and without, on a phone, from
+//! one origin to another; and axe-core finds no barrier in any of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod chromium;
 mod setting;
 
-use chromium::{Browser, PATIENCE};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command as Admin;
 use fantoccini::Locator;
 use serde_json::json;
-use setting::{OTHER, RECIPIENT, Sandbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use url::Url;
+
+use chromium::{Browser, PATIENCE};
+use setting::{OTHER, RECIPIENT, Sandbox};
 
 const CODE_ARRIVED: &str = "The code has arrived";
 const CONTROLS: &str = "Sandbox controls";
@@ -39,7 +40,8 @@ impl Browser {
         }
     }
 
-    /// Waits until the page of controls says that this was done; the page before it may still be there.
+    /// Waits until the page of controls says that this was done; the page before it may still be
+    /// there.
     async fn is_told(&self, what: &str) {
         let said = format!("//*[@role='status'][normalize-space(.)='{what}']");
         self.tab.wait().at_most(PATIENCE).for_element(Locator::XPath(&said)).await.unwrap();
@@ -56,8 +58,12 @@ impl Browser {
 
 fn request(sandbox: &Sandbox, changes: &[(&str, &str)]) -> String {
     let callback = sandbox.callback();
-    let mut parameters =
-        vec![("response_type", "code"), ("client_id", RECIPIENT.0), ("scope", "openid profile offline_access"), ("state", "s-1")];
+    let mut parameters = vec![
+        ("response_type", "code"),
+        ("client_id", RECIPIENT.0),
+        ("scope", "openid profile offline_access"),
+        ("state", "s-1"),
+    ];
     if !changes.iter().any(|(name, _)| *name == "redirect_uri") {
         parameters.push(("redirect_uri", &callback));
     }
@@ -118,10 +124,16 @@ async fn app_elsewhere() -> (String, mpsc::UnboundedReceiver<String>) {
             tokio::spawn(async move {
                 let mut buffer = vec![0; 16 * 1024];
                 let read = connection.read(&mut buffer).await.unwrap_or(0);
-                let line = String::from_utf8_lossy(&buffer[..read]).lines().next().unwrap_or_default().to_owned();
+                let line = String::from_utf8_lossy(&buffer[..read])
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 let page = "<!doctype html><title>App</title><h1>Back in the app</h1>";
-                let head =
-                    format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", page.len());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    page.len()
+                );
                 let _ = connection.write_all(format!("{head}{page}").as_bytes()).await;
                 if line.contains("/callback") {
                     let _ = tell.send(line);
@@ -156,7 +168,8 @@ async fn the_way_back_to_another_origin_is_open() {
     assert!(told.recv().await.unwrap().starts_with("GET /callback?error=access_denied&"));
 }
 
-/// An app whose callback redirects to `landing`. Tells the first line of each request to its callback.
+/// An app whose callback redirects to `landing`. Tells the first line of each request to its
+/// callback.
 async fn app_that_leads_on(landing: String) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let callback = format!("http://{}/callback", listener.local_addr().unwrap());
@@ -165,8 +178,14 @@ async fn app_that_leads_on(landing: String) -> (String, mpsc::UnboundedReceiver<
         while let Ok((mut connection, _)) = listener.accept().await {
             let mut buffer = vec![0; 16 * 1024];
             let read = connection.read(&mut buffer).await.unwrap_or(0);
-            let line = String::from_utf8_lossy(&buffer[..read]).lines().next().unwrap_or_default().to_owned();
-            let head = format!("HTTP/1.1 302 Found\r\nlocation: {landing}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let line = String::from_utf8_lossy(&buffer[..read])
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let head = format!(
+                "HTTP/1.1 302 Found\r\nlocation: {landing}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
             let _ = connection.write_all(head.as_bytes()).await;
             let _ = tell.send(line);
         }
@@ -174,7 +193,8 @@ async fn app_that_leads_on(landing: String) -> (String, mpsc::UnboundedReceiver<
     (callback, told)
 }
 
-/// Chromium holds a page's `form-action` against each redirect after its form, also against those that an app makes.
+/// Chromium holds a page's `form-action` against each redirect after its form, also against those
+/// that an app makes.
 #[tokio::test]
 async fn an_app_may_lead_on_to_wherever_it_likes() {
     let sandbox = Sandbox::start().await;
@@ -183,7 +203,8 @@ async fn an_app_may_lead_on_to_wherever_it_likes() {
     // Another site by name, though the same machine.
     let (callback, mut told) = app_that_leads_on(landing.replace("127.0.0.1", "localhost")).await;
     for mode in ["query", "form_post"] {
-        let there = [("redirect_uri", callback.as_str()), ("response_mode", mode), ("prompt", "login")];
+        let there =
+            [("redirect_uri", callback.as_str()), ("response_mode", mode), ("prompt", "login")];
         sandbox.advance("1s").await;
         browser.walk(&request(&sandbox, &there)).await;
         browser.sees("Back in the app").await;
@@ -207,13 +228,17 @@ async fn an_app_may_lead_on_to_wherever_it_likes() {
         browser.sees("Back in the app").await;
         landed.recv().await.unwrap();
     }
-    // An app's own scheme. Nothing on this machine answers to it, so the browser stays where it is; a policy that forbids it would be told of.
+    // An app's own scheme. Nothing on this machine answers to it, so the browser stays where it is;
+    // a policy that forbids it would be told of.
     let (callback, mut told) = app_that_leads_on("com.example.ledger:/done".into()).await;
     sandbox.advance("1s").await;
     browser.walk(&request(&sandbox, &[("redirect_uri", &callback), ("prompt", "login")])).await;
     assert!(told.recv().await.unwrap().starts_with("GET /callback?code="));
     let complaints = browser.console().await;
-    assert!(!complaints.iter().any(|line| line.contains("Content Security Policy")), "{complaints:?}");
+    assert!(
+        !complaints.iter().any(|line| line.contains("Content Security Policy")),
+        "{complaints:?}"
+    );
 }
 
 #[tokio::test]
@@ -271,7 +296,8 @@ async fn twelve_tabs_beside_odd_cookies_all_finish() {
     let first = browser.tab.window().await.unwrap();
     let open = "for (let n = 0; n < 12; n++) { window.open(arguments[0]) }";
     browser.tab.execute(open, vec![json!(request(&sandbox, &[]))]).await.unwrap();
-    let tabs: Vec<_> = browser.tab.windows().await.unwrap().into_iter().filter(|tab| *tab != first).collect();
+    let tabs: Vec<_> =
+        browser.tab.windows().await.unwrap().into_iter().filter(|tab| *tab != first).collect();
     assert_eq!(tabs.len(), 12);
     for tab in &tabs {
         browser.tab.switch_to_window(tab.clone()).await.unwrap();
@@ -314,29 +340,59 @@ async fn enter_signs_in_but_never_allows() {
     let browser = Browser::start().await;
     browser.open(&request(&sandbox, &[])).await;
     browser.tab.find(Locator::Id("username")).await.unwrap().send_keys("customer_1").await.unwrap();
-    browser.tab.find(Locator::Id("password")).await.unwrap().send_keys("customer_1\u{e007}").await.unwrap();
+    browser
+        .tab
+        .find(Locator::Id("password"))
+        .await
+        .unwrap()
+        .send_keys("customer_1\u{e007}")
+        .await
+        .unwrap();
     browser.choose(&["c1-card"]).await;
-    browser.tab.find(Locator::Css("input[value=c1-card]")).await.unwrap().send_keys("\u{e007}").await.unwrap();
+    browser
+        .tab
+        .find(Locator::Css("input[value=c1-card]"))
+        .await
+        .unwrap()
+        .send_keys("\u{e007}")
+        .await
+        .unwrap();
     // Long enough for the answer to come, if there were one.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     browser.sees(CONSENT).await;
 }
 
-/// A browser shows the answer to a form that is no longer as it was, and its form goes on from there.
+/// A browser shows the answer to a form that is no longer as it was, and its form goes on from
+/// there.
 #[tokio::test]
 async fn a_page_that_has_changed_is_shown_again() {
     let sandbox = Sandbox::start().await;
     for (width, scope) in [(1200, "openid profile offline_access"), (320, "openid")] {
         let browser = Browser::start().await;
         browser.of_width(width).await;
-        sandbox.set_client(RECIPIENT.0, &[("data_clusters", "BALANCES"), ("lookback_days", "30")]).await;
-        browser.open(&request(&sandbox, &[]).replace("openid+profile+offline_access", &scope.replace(' ', "+"))).await;
+        sandbox
+            .set_client(RECIPIENT.0, &[("data_clusters", "BALANCES"), ("lookback_days", "30")])
+            .await;
+        browser
+            .open(
+                &request(&sandbox, &[])
+                    .replace("openid+profile+offline_access", &scope.replace(' ', "+")),
+            )
+            .await;
         browser.sign_in("customer_1", "customer_1").await;
         browser.choose(&["c1-card", "c1-checking"]).await;
         browser.assert_open_to_all("consent").await;
-        sandbox.set_client(RECIPIENT.0, &[("data_clusters", "BALANCES,TAX"), ("lookback_days", "90")]).await;
+        sandbox
+            .set_client(RECIPIENT.0, &[("data_clusters", "BALANCES,TAX"), ("lookback_days", "90")])
+            .await;
         browser.click("button[value=allow]").await;
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert] li")).await.unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css("[role=alert] li"))
+            .await
+            .unwrap();
         browser.sees(CONSENT).await;
         browser.assert_open_to_all("consent that has changed").await;
         browser.click("button[value=allow]").await;
@@ -344,14 +400,22 @@ async fn a_page_that_has_changed_is_shown_again() {
     }
 }
 
-/// Browsers fill a form in again that they come back to, also where it is another customer's by now.
+/// Browsers fill a form in again that they come back to, also where it is another customer's by
+/// now.
 #[tokio::test]
 async fn nothing_is_ticked_again_for_another_customer() {
     let sandbox = Sandbox::start().await;
     for (customer, name) in [("alex", "Alex"), ("bea", "Bea")] {
         let id = CustomerId { provider: "sandbank".into(), customer: customer.into() };
         let accounts = json!({ "accounts": [{ "depositAccount": { "accountId": "joint", "accountType": "CHECKING" } }] });
-        sandbox.admin(Admin::CustomerAdd { id, name: name.into(), password: customer.into(), accounts: Some(accounts) }).await;
+        sandbox
+            .admin(Admin::CustomerAdd {
+                id,
+                name: name.into(),
+                password: customer.into(),
+                accounts: Some(accounts),
+            })
+            .await;
     }
     let browser = Browser::start().await;
     browser.open(&request(&sandbox, &[])).await;
@@ -382,7 +446,13 @@ async fn one_of_several_consents_can_be_ended() {
         browser.sees("Connected apps").await;
         browser.assert_open_to_all("connected apps").await;
         browser.click("button.danger.small").await;
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=status]")).await.unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css("[role=status]"))
+            .await
+            .unwrap();
         browser.assert_open_to_all("connected apps, one ended").await;
         let mut living = 0;
         for tokens in &tokens {
@@ -390,7 +460,13 @@ async fn one_of_several_consents_can_be_ended() {
         }
         assert_eq!(living, 1);
         browser.click("button.danger:not(.small)").await;
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::XPath("//p[contains(., 'No app has access')]")).await.unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::XPath("//p[contains(., 'No app has access')]"))
+            .await
+            .unwrap();
         assert_eq!(browser.text("[role=status]").await, "The access of Pocket Ledger has ended.");
     }
 }
@@ -409,24 +485,45 @@ async fn no_page_has_barriers() {
         browser.open(&url).await;
         browser.assert_open_to_all("sign-in").await;
         browser.sign_in("customer_1", "wrong").await;
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Id("sign-in-error")).await.unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Id("sign-in-error"))
+            .await
+            .unwrap();
         browser.assert_open_to_all("failed sign-in").await;
         browser.sign_in("customer_1", "customer_1").await;
         browser.sees(CONSENT).await;
         browser.assert_open_to_all("consent").await;
         browser.click("button[value=allow]").await;
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Id("accounts-error")).await.unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Id("accounts-error"))
+            .await
+            .unwrap();
         browser.assert_open_to_all("consent without an account").await;
         browser.choose(&["c1-card"]).await;
         browser.click("button[value=allow]").await;
         browser.sees(CODE_ARRIVED).await;
         browser.assert_open_to_all("callback").await;
-        assert_eq!(sandbox.exchange((client, secret), &browser.text(".facts code").await).await.status, 200);
+        assert_eq!(
+            sandbox.exchange((client, secret), &browser.text(".facts code").await).await.status,
+            200
+        );
         browser.open(&sandbox.url("/connected-apps")).await;
         browser.click("summary").await;
         browser.assert_open_to_all("connected apps").await;
         browser.click("button.danger").await;
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=status]")).await.unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css("[role=status]"))
+            .await
+            .unwrap();
         browser.assert_open_to_all("no connected apps").await;
         browser.open(&sandbox.url("/authorize")).await;
         browser.assert_open_to_all("error").await;
@@ -440,14 +537,23 @@ async fn no_page_has_barriers() {
 async fn long_names_and_many_accounts_find_room() {
     let sandbox = Sandbox::start().await;
     let long = "Überweisungsdienstleistungsgesellschaft Niederösterreich-Süd & Söhne ".repeat(2);
-    sandbox.set_client(RECIPIENT.0, &[("name", long.trim()), ("registered_entity", &"X".repeat(120))]).await;
+    sandbox
+        .set_client(RECIPIENT.0, &[("name", long.trim()), ("registered_entity", &"X".repeat(120))])
+        .await;
     let account = |n: u32| {
         let fields = json!({ "accountId": format!("a{n}"), "accountType": "SAVINGS", "nickname": "W".repeat(60), "accountNumberDisplay": "1".repeat(34) });
         json!({ "depositAccount": fields })
     };
     let accounts = json!({ "accounts": (0..60).map(account).collect::<Vec<_>>() });
     let id = CustomerId { provider: "sandbank".into(), customer: "many".into() };
-    sandbox.admin(Admin::CustomerAdd { id, name: "Y".repeat(90), password: "many".into(), accounts: Some(accounts) }).await;
+    sandbox
+        .admin(Admin::CustomerAdd {
+            id,
+            name: "Y".repeat(90),
+            password: "many".into(),
+            accounts: Some(accounts),
+        })
+        .await;
     for _ in 0..25 {
         let code = sandbox.code_with(RECIPIENT.0, &[("customer", "many")]).await;
         assert_eq!(sandbox.exchange(RECIPIENT, &code).await.status, 200);
@@ -458,7 +564,13 @@ async fn long_names_and_many_accounts_find_room() {
     browser.open(&request(&sandbox, &[])).await;
     browser.assert_open_to_all("sign-in").await;
     browser.sign_in("many", "many").await;
-    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("input[value=a59]")).await.unwrap();
+    browser
+        .tab
+        .wait()
+        .at_most(PATIENCE)
+        .for_element(Locator::Css("input[value=a59]"))
+        .await
+        .unwrap();
     browser.assert_open_to_all("consent").await;
     browser.open(&sandbox.url("/connected-apps")).await;
     browser.assert_open_to_all("connected apps").await;
@@ -477,10 +589,25 @@ async fn the_sandbox_is_controlled_by_hand() {
     browser.is_told("The clock is moved.").await;
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 401);
     browser.tab.find(Locator::Id("advance")).await.unwrap().send_keys("-1h\u{e007}").await.unwrap();
-    browser.tab.wait().at_most(PATIENCE).for_element(Locator::XPath("//code[.='+1d']")).await.unwrap();
+    browser
+        .tab
+        .wait()
+        .at_most(PATIENCE)
+        .for_element(Locator::XPath("//code[.='+1d']"))
+        .await
+        .unwrap();
 
-    for (field, text) in [("fault", "unavailable"), ("fault-client", RECIPIENT.0), ("value", "9s"), ("count", "1")] {
-        browser.tab.find(Locator::Id(field)).await.unwrap().send_keys(if field == "fault" { "Unavail" } else { text }).await.unwrap();
+    for (field, text) in
+        [("fault", "unavailable"), ("fault-client", RECIPIENT.0), ("value", "9s"), ("count", "1")]
+    {
+        browser
+            .tab
+            .find(Locator::Id(field))
+            .await
+            .unwrap()
+            .send_keys(if field == "fault" { "Unavail" } else { text })
+            .await
+            .unwrap();
     }
     browser.click("form[aria-labelledby=set] button").await;
     browser.is_told("The fault is set.").await;
@@ -508,8 +635,18 @@ async fn the_controls_are_open_to_all() {
     sandbox.code(OTHER.0).await;
     sandbox.post("/sandbox/faults", &[("fault", "revoke_grant"), ("client_id", OTHER.0)]).await;
     sandbox.code(OTHER.0).await;
-    sandbox.post("/sandbox/faults", &[("fault", "delay"), ("value", "1ms"), ("path", "/token"), ("client_id", OTHER.0)]).await;
-    sandbox.post("/sandbox/faults", &[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_1")]).await;
+    sandbox
+        .post(
+            "/sandbox/faults",
+            &[("fault", "delay"), ("value", "1ms"), ("path", "/token"), ("client_id", OTHER.0)],
+        )
+        .await;
+    sandbox
+        .post(
+            "/sandbox/faults",
+            &[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_1")],
+        )
+        .await;
     sandbox.accounts(&tokens.id_token).await;
     sandbox.accounts(&"x".repeat(300)).await;
     sandbox.get(&format!("/accounts/{}", "long".repeat(60))).await;
@@ -519,11 +656,25 @@ async fn the_controls_are_open_to_all() {
         browser.of_width(width).await;
         browser.open(&sandbox.url("/sandbox")).await;
         browser.sees(CONTROLS).await;
-        let open = "for (const details of document.querySelectorAll('details')) { details.open = true }";
+        let open =
+            "for (const details of document.querySelectorAll('details')) { details.open = true }";
         browser.tab.execute(open, vec![]).await.unwrap();
         browser.assert_open_to_all("controls").await;
-        browser.tab.find(Locator::Id("advance")).await.unwrap().send_keys("soon\u{e007}").await.unwrap();
-        browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert]")).await.unwrap();
+        browser
+            .tab
+            .find(Locator::Id("advance"))
+            .await
+            .unwrap()
+            .send_keys("soon\u{e007}")
+            .await
+            .unwrap();
+        browser
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css("[role=alert]"))
+            .await
+            .unwrap();
         browser.assert_open_to_all("controls that refuse").await;
     }
 }

@@ -1,9 +1,13 @@
-//! Clocks that are wrong: this machine's, moved by hand, by days and by seconds, and the database's; on both engines, one node and two.
+//! Clocks that are wrong: this machine's, moved by hand, by days and by seconds, and the
+//! database's; on both engines, one node and two.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 mod visitor;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use counterfoil_core::clock::{ByHand, Clock, DAY, LASTING, Machine, Millis};
 use counterfoil_core::grant::GrantId;
@@ -12,9 +16,8 @@ use counterfoil_store::{StoreAddress, StoreKind};
 use counterfoil_testing::{fresh_database, psql};
 use reqwest::Method;
 use serde_json::{Value, json};
+
 use setting::{RECIPIENT, Sandbox, Setting, Tokens, claims, send};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 use visitor::{Visitor, forms, heading, redirected};
 
 const DAYS: Millis = DAY * 1000;
@@ -49,7 +52,11 @@ impl System {
             if let Some(first) = first {
                 use std::os::unix::fs::DirBuilderExt;
                 std::fs::DirBuilder::new().mode(0o700).create(dir.path().join("keys")).unwrap();
-                std::fs::copy(first.dir.path().join("keys/store.key"), dir.path().join("keys/store.key")).unwrap();
+                std::fs::copy(
+                    first.dir.path().join("keys/store.key"),
+                    dir.path().join("keys/store.key"),
+                )
+                .unwrap();
             }
             let setting = Setting {
                 kind: StoreKind::Live,
@@ -97,7 +104,8 @@ impl Node {
         (answer.status.as_u16(), answer.json())
     }
 
-    /// Asks until the server has looked at its clocks and says this; half a minute without that is a failure.
+    /// Asks until the server has looked at its clocks and says this; half a minute without that is
+    /// a failure.
     async fn until_ready_says(&self, status: u16, off: Option<i64>) {
         let began = Instant::now();
         loop {
@@ -105,7 +113,10 @@ impl Node {
             if found == status && answer["clock_off_seconds"].as_i64() == off {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "still {found} {answer}, not {status} {off:?}");
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "still {found} {answer}, not {status} {off:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -175,25 +186,45 @@ async fn a_large_step_that_lasts(system: System) {
         refused.is(503, json!({ "error": "temporarily_unavailable" }));
         assert_eq!(refused.header("retry-after"), "1");
         // A page of a client sees that too.
-        let page = |method| server.http.request(method, server.url("/token")).header("origin", "http://localhost:3000");
+        let page = |method| {
+            server
+                .http
+                .request(method, server.url("/token"))
+                .header("origin", "http://localhost:3000")
+        };
         let preflight = page(Method::OPTIONS).header("access-control-request-method", "POST");
-        for (answer, status) in [(send(page(Method::POST)).await, 503), (send(preflight).await, 200)] {
+        for (answer, status) in
+            [(send(page(Method::POST)).await, 503), (send(preflight).await, 200)]
+        {
             let seen = (answer.status.as_u16(), answer.header("access-control-allow-origin"));
             assert_eq!(seen, (status, "http://localhost:3000"), "{answer:?}");
         }
-        server.accounts(&tokens.id_token).await.is(503, json!({ "code": 501, "message": "Subsystem unavailable" }));
+        server
+            .accounts(&tokens.id_token)
+            .await
+            .is(503, json!({ "code": 501, "message": "Subsystem unavailable" }));
         assert_eq!(server.bearer("/userinfo", &tokens.access_token).await.status, 503);
         assert_eq!(server.get("/authorize").await.status, 503);
-        for path in ["/health/live", "/jwks", "/.well-known/openid-configuration", "/assets/style.css"] {
+        for path in
+            ["/health/live", "/jwks", "/.well-known/openid-configuration", "/assets/style.css"]
+        {
             assert_eq!(server.get(path).await.status, 200, "{path}");
         }
         let metrics = server.get("/metrics").await.text;
-        assert!(metrics.contains("counterfoil_clock_unsure 1") && metrics.contains("counterfoil_clock_off_seconds"), "{metrics}");
+        assert!(
+            metrics.contains("counterfoil_clock_unsure 1")
+                && metrics.contains("counterfoil_clock_off_seconds"),
+            "{metrics}"
+        );
         // What is to be ended can be at any time.
         assert_eq!(server.revoke(RECIPIENT, &to_revoke.refresh_token).await.status, 200);
         let status = node.admin(Command::ClockStatus).await;
         // Of nodes on a database the command can't say, wherever it is run.
-        assert_eq!(status["answering"], if system.database.is_some() { Value::Null } else { json!(false) }, "{status}");
+        assert_eq!(
+            status["answering"],
+            if system.database.is_some() { Value::Null } else { json!(false) },
+            "{status}"
+        );
 
         hand.set_wall_by(-step);
         node.until_ready_says(200, None).await;
@@ -245,7 +276,10 @@ async fn the_operator_may_say_that_a_large_step_is_right() {
     system.pass(LASTING);
     node.until_ready_says(503, Some(3 * DAY)).await;
     let status = node.admin(Command::ClockAccept).await;
-    assert_eq!((&status["answering"], &status["off"], &status["store_last_used"]), (&json!(true), &json!(null), &status["believed"]));
+    assert_eq!(
+        (&status["answering"], &status["off"], &status["store_last_used"]),
+        (&json!(true), &json!(null), &status["believed"])
+    );
     node.until_ready_says(200, None).await;
     let refreshed = node.node.refreshed(RECIPIENT, &tokens).await;
     assert!(issued_at(&refreshed) - issued_at(&tokens) >= 3 * DAY);
@@ -393,9 +427,15 @@ async fn more_than_can_have_expired(system: System) {
     node.until_ready_says(200, None).await;
     node.node.app.store.note_time(node.node.app.clock.believed()).await.unwrap();
     let swept = node.admin(Command::GrantSweep { all: false }).await;
-    assert_eq!(swept, json!({ "ended": 0, "expired": 11, "living": 11, "removed": 0, "stopped": true }));
+    assert_eq!(
+        swept,
+        json!({ "ended": 0, "expired": 11, "living": 11, "removed": 0, "stopped": true })
+    );
     assert!(node.node.get("/metrics").await.text.contains("counterfoil_sweep_stopped 1"));
-    assert_eq!(node.admin(Command::GrantShow { grant: GrantId::parse(&tokens.grant()).unwrap() }).await["living"], false);
+    assert_eq!(
+        node.admin(Command::GrantShow { grant: GrantId::parse(&tokens.grant()).unwrap() }).await["living"],
+        false
+    );
     let swept = node.admin(Command::GrantSweep { all: true }).await;
     assert_eq!((&swept["removed"], &swept["stopped"]), (&json!(11), &json!(false)));
     assert!(node.node.get("/metrics").await.text.contains("counterfoil_sweep_stopped 0"));

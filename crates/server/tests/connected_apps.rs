@@ -7,6 +7,7 @@ mod visitor;
 
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_server::admin::Command;
+
 use setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims};
 use visitor::{Visitor, assert_page, between, forms, redirected, unescaped};
 
@@ -27,7 +28,8 @@ fn confirmed(page: &Answer) -> String {
 
 /// Presses a button of the page, and follows to where that leads.
 async fn end(visitor: &mut Visitor<'_>, csrf: &str, what: (&str, &str)) -> Answer {
-    let answer = visitor.post("/connected-apps", &[("csrf", csrf), what, ("decision", "end")]).await;
+    let answer =
+        visitor.post("/connected-apps", &[("csrf", csrf), what, ("decision", "end")]).await;
     assert_eq!(answer.status, 303, "{what:?}: {}", answer.text);
     visitor.get(answer.header("location")).await
 }
@@ -62,10 +64,19 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
             let form = [("csrf", bad), (what.0, what.1.as_str()), ("decision", "end")];
             assert_page(&visitor.post("/connected-apps", &form).await, 400, "This page is too old");
         }
-        assert_page(&visitor.post("/sign-out", &[("csrf", bad)]).await, 400, "This page is too old");
+        assert_page(
+            &visitor.post("/sign-out", &[("csrf", bad)]).await,
+            400,
+            "This page is too old",
+        );
     }
     let grant = foreign.grant();
-    for not_given in [("grant", grant.as_str()), ("grant", "0000000000000001"), ("client", APP), ("client", "nobody")] {
+    for not_given in [
+        ("grant", grant.as_str()),
+        ("grant", "0000000000000001"),
+        ("client", APP),
+        ("client", "nobody"),
+    ] {
         let form = [("csrf", own.as_str()), not_given, ("decision", "end")];
         assert_page(&visitor.post("/connected-apps", &form).await, 404, "There is no such page");
     }
@@ -79,11 +90,17 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
         &[("client", RECIPIENT.0), ("grant", &grant), ("decision", "end")],
         &[("decision", "end")],
     ] {
-        assert_page(&visitor.post("/connected-apps", &[bad, &[("csrf", &own)]].concat()).await, 400, "This request can’t be read");
+        assert_page(
+            &visitor.post("/connected-apps", &[bad, &[("csrf", &own)]].concat()).await,
+            400,
+            "This request can’t be read",
+        );
     }
     // Without a session the way leads over the sign-in page, and nothing has ended.
     for what in [("grant", grant.as_str()), ("client", RECIPIENT.0)] {
-        let answer = Visitor::new(&sandbox).post("/connected-apps", &[("csrf", own.as_str()), what, ("decision", "end")]).await;
+        let answer = Visitor::new(&sandbox)
+            .post("/connected-apps", &[("csrf", own.as_str()), what, ("decision", "end")])
+            .await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/connected-apps"));
     }
     for tokens in [&ledger, &rainy, &foreign] {
@@ -92,9 +109,15 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
 
     // The last form on the page is that of the app that was connected first.
     let answer = visitor.post_form(&page, &[("decision", "end")]).await;
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, format!("/connected-apps?ended={}", ledger.grant()).as_str()));
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (303, format!("/connected-apps?ended={}", ledger.grant()).as_str())
+    );
     let page = visitor.get(answer.header("location")).await;
-    assert_eq!((confirmed(&page).as_str(), listed(&page)), ("The access of Pocket Ledger has ended.", vec![rainy.grant()]));
+    assert_eq!(
+        (confirmed(&page).as_str(), listed(&page)),
+        ("The access of Pocket Ledger has ended.", vec![rainy.grant()])
+    );
     for token in [&ledger.id_token, &ledger.access_token] {
         assert_eq!(sandbox.accounts(token).await.status, 401);
     }
@@ -124,32 +147,57 @@ async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     assert_eq!(listed(&page), [rainy.grant(), third.grant(), second.grant(), first.grant()]);
     assert_eq!(between(&page.text, "<h2 id", "</h2>").count(), 2, "{}", page.text);
     assert!(page.text.contains("You have given Pocket Ledger access 3 times."), "{}", page.text);
-    let values = |name: &str| -> Vec<String> { forms(&page).iter().filter_map(|(_, hidden)| hidden.get(name).cloned()).collect() };
+    let values = |name: &str| -> Vec<String> {
+        forms(&page).iter().filter_map(|(_, hidden)| hidden.get(name).cloned()).collect()
+    };
     assert_eq!(
         (values("grant"), values("client")),
-        (vec![third.grant(), second.grant(), first.grant()], vec![OTHER.0.into(), RECIPIENT.0.into()])
+        (
+            vec![third.grant(), second.grant(), first.grant()],
+            vec![OTHER.0.into(), RECIPIENT.0.into()]
+        )
     );
 
-    let since = |tokens: &Tokens| Timestamp::from_unix(claims(&tokens.id_token)["iat"].as_i64().unwrap()).day_for_people();
+    let since = |tokens: &Tokens| {
+        Timestamp::from_unix(claims(&tokens.id_token)["iat"].as_i64().unwrap()).day_for_people()
+    };
     let own = csrf(&page);
     let page = end(&mut visitor, &own, ("grant", &second.grant())).await;
     let said = format!(
         "The access that you gave Pocket Ledger on {} has ended. Pocket Ledger still has access that you gave it 2 other times.",
         since(second)
     );
-    assert_eq!((confirmed(&page), listed(&page)), (said, vec![rainy.grant(), third.grant(), first.grant()]));
+    assert_eq!(
+        (confirmed(&page), listed(&page)),
+        (said, vec![rainy.grant(), third.grant(), first.grant()])
+    );
     assert!(!is_good(&sandbox, second).await);
     let page = end(&mut visitor, &own, ("grant", &first.grant())).await;
-    assert!(confirmed(&page).ends_with("Pocket Ledger still has access that you gave it another time."), "{}", confirmed(&page));
-    assert!(!page.text.contains("name=\"grant\""), "of one there is nothing to choose: {}", page.text);
+    assert!(
+        confirmed(&page).ends_with("Pocket Ledger still has access that you gave it another time."),
+        "{}",
+        confirmed(&page)
+    );
+    assert!(
+        !page.text.contains("name=\"grant\""),
+        "of one there is nothing to choose: {}",
+        page.text
+    );
 
     // Of two that were given on one day, each has its time.
     assert!(!page.text.contains("UTC"), "{}", page.text);
     let same_day = sandbox.tokens(OTHER).await;
     let page = visitor.get("/connected-apps").await;
-    let at = |tokens: &Tokens| Timestamp::from_unix(claims(&tokens.id_token)["iat"].as_i64().unwrap()).to_string()[11..16].to_owned();
+    let at = |tokens: &Tokens| {
+        Timestamp::from_unix(claims(&tokens.id_token)["iat"].as_i64().unwrap()).to_string()[11..16]
+            .to_owned()
+    };
     for tokens in [&rainy, &same_day] {
-        assert!(page.text.contains(&format!("given on {}, {} UTC</button>", since(tokens), at(tokens))), "{}", page.text);
+        assert!(
+            page.text.contains(&format!("given on {}, {} UTC</button>", since(tokens), at(tokens))),
+            "{}",
+            page.text
+        );
     }
     end(&mut visitor, &own, ("grant", &same_day.grant())).await;
 
@@ -159,13 +207,19 @@ async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     let foreign = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_2")]).await;
     let foreign = Tokens::of(&sandbox.exchange(RECIPIENT, &foreign).await);
     let page = end(&mut visitor, &own, ("client", RECIPIENT.0)).await;
-    assert_eq!((confirmed(&page).as_str(), listed(&page)), ("The access of Pocket Ledger has ended.", vec![rainy.grant()]));
+    assert_eq!(
+        (confirmed(&page).as_str(), listed(&page)),
+        ("The access of Pocket Ledger has ended.", vec![rainy.grant()])
+    );
     assert_eq!(sandbox.exchange(RECIPIENT, &on_its_way).await.status, 400);
     for (tokens, good) in [(third, false), (&another, false), (&foreign, true), (&rainy, true)] {
         assert_eq!(is_good(&sandbox, tokens).await, good);
     }
     // Asked again, it is as it is.
-    assert_eq!(confirmed(&end(&mut visitor, &own, ("client", RECIPIENT.0)).await), "The access of Pocket Ledger has ended.");
+    assert_eq!(
+        confirmed(&end(&mut visitor, &own, ("client", RECIPIENT.0)).await),
+        "The access of Pocket Ledger has ended."
+    );
 }
 
 #[tokio::test]
@@ -178,14 +232,31 @@ async fn a_link_confirms_nothing_that_is_not_so() {
     sandbox.revoke(OTHER, &by_client.id_token).await;
     let mut visitor = Visitor::new(&sandbox);
     let own = csrf(&visitor.connected_apps("customer_1").await);
-    for grant in [living.grant(), foreign.grant(), by_client.grant(), "0000000000000001".into(), "x".into(), RECIPIENT.0.into()] {
-        assert_eq!(confirmed(&visitor.get(&format!("/connected-apps?ended={grant}")).await), "", "{grant}");
+    for grant in [
+        living.grant(),
+        foreign.grant(),
+        by_client.grant(),
+        "0000000000000001".into(),
+        "x".into(),
+        RECIPIENT.0.into(),
+    ] {
+        assert_eq!(
+            confirmed(&visitor.get(&format!("/connected-apps?ended={grant}")).await),
+            "",
+            "{grant}"
+        );
     }
     let link = format!("/connected-apps?ended={}", living.grant());
-    assert_eq!(confirmed(&end(&mut visitor, &own, ("grant", &living.grant())).await), "The access of Pocket Ledger has ended.");
+    assert_eq!(
+        confirmed(&end(&mut visitor, &own, ("grant", &living.grant())).await),
+        "The access of Pocket Ledger has ended."
+    );
     // What was true is no longer, once the app was allowed again.
     let again = sandbox.tokens(RECIPIENT).await;
-    assert!(confirmed(&visitor.get(&link).await).ends_with("still has access that you gave it another time."));
+    assert!(
+        confirmed(&visitor.get(&link).await)
+            .ends_with("still has access that you gave it another time.")
+    );
     // Nor does an old link say that it was just now.
     sandbox.revoke(RECIPIENT, &again.id_token).await;
     sandbox.advance("10m").await;
@@ -231,14 +302,21 @@ async fn a_client_has_the_name_that_it_has_now() {
     let own = csrf(&visitor.connected_apps("customer_1").await);
     sandbox.set_client(RECIPIENT.0, &[("name", "Fat Wallet")]).await;
     let page = visitor.get("/connected-apps").await;
-    assert!(page.text.contains("<bdi>Fat Wallet</bdi>") && !page.text.contains("<bdi>Pocket Ledger<"), "{}", page.text);
+    assert!(
+        page.text.contains("<bdi>Fat Wallet</bdi>") && !page.text.contains("<bdi>Pocket Ledger<"),
+        "{}",
+        page.text
+    );
     let page = end(&mut visitor, &own, ("client", RECIPIENT.0)).await;
     assert_eq!(confirmed(&page), "The access of Fat Wallet has ended.");
     // One that was removed has no access, and no name but its id.
     sandbox.admin(Command::ClientRemove { id: OTHER.0.into() }).await;
     sandbox.admin(Command::ClientRemove { id: RECIPIENT.0.into() }).await;
     let page = visitor.get(&format!("/connected-apps?ended={}", tokens.grant())).await;
-    assert_eq!((confirmed(&page), listed(&page)), (format!("The access of {} has ended.", RECIPIENT.0), vec![]));
+    assert_eq!(
+        (confirmed(&page), listed(&page)),
+        (format!("The access of {} has ended.", RECIPIENT.0), vec![])
+    );
     assert!(!is_good(&sandbox, &kept).await);
     assert_eq!(confirmed(&end(&mut visitor, &own, ("client", OTHER.0)).await), "");
 }
@@ -252,7 +330,10 @@ async fn no_connected_app_is_lost_among_old_ones() {
         sandbox.code(RECIPIENT.0).await;
     }
     sandbox.advance("10m").await;
-    assert_eq!(listed(&Visitor::new(&sandbox).connected_apps("customer_1").await), [oldest.grant()]);
+    assert_eq!(
+        listed(&Visitor::new(&sandbox).connected_apps("customer_1").await),
+        [oldest.grant()]
+    );
 }
 
 #[tokio::test]
@@ -269,11 +350,19 @@ async fn however_many_consents_there_are_the_page_stays_short_and_all_end() {
     let mut visitor = Visitor::new(&sandbox);
     let page = visitor.connected_apps("customer_1").await;
     assert_eq!((listed(&page).len(), listed(&page).contains(&oldest.grant())), (20, false));
-    assert!(page.text.contains("access 121 times.") && page.text.contains("101 earlier times are not listed."), "{}", page.text);
+    assert!(
+        page.text.contains("access 121 times.")
+            && page.text.contains("101 earlier times are not listed."),
+        "{}",
+        page.text
+    );
     assert!(page.text.contains("had already been used was presented again"), "{}", page.text);
     assert!(page.text.len() < 64 * 1024, "{}", page.text.len());
     let page = end(&mut visitor, &csrf(&page), ("client", RECIPIENT.0)).await;
-    assert_eq!((confirmed(&page).as_str(), listed(&page).len()), ("The access of Pocket Ledger has ended.", 0));
+    assert_eq!(
+        (confirmed(&page).as_str(), listed(&page).len()),
+        ("The access of Pocket Ledger has ended.", 0)
+    );
     for tokens in newest.iter().chain([&oldest]) {
         assert!(!is_good(&sandbox, tokens).await);
     }
@@ -309,7 +398,10 @@ async fn what_could_not_all_be_ended_is_told_and_ends_with_the_next_try() {
     assert!(page.text.contains(&format!("access {left} times.")), "{left}: {}", page.text);
 
     std::fs::remove_dir(&log).unwrap();
-    assert_eq!(confirmed(&end(&mut visitor, &own, ("client", RECIPIENT.0)).await), "The access of Pocket Ledger has ended.");
+    assert_eq!(
+        confirmed(&end(&mut visitor, &own, ("client", RECIPIENT.0)).await),
+        "The access of Pocket Ledger has ended."
+    );
     assert_eq!(living().await, 0);
 }
 

@@ -1,17 +1,20 @@
-//! Connections and the heads that come in by them: how many there may be, what is refused of a head, how a server ends, and what probes see.
+//! Connections and the heads that come in by them: how many there may be, what is refused of a
+//! head, how a server ends, and what probes see.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
+use std::time::Duration;
+
 use counterfoil_server::Bounds;
 use reqwest::Method;
 use serde_json::json;
-use setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, not_authorized, send};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, not_authorized, send};
 
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// A request whose body is on the way, so that its connection is busy.
@@ -61,13 +64,17 @@ impl Raw {
 }
 
 async fn with_limit(limit: usize) -> Sandbox {
-    Sandbox::with(Setting { bounds: Bounds { limit, ..Bounds::default() }, ..Setting::default() }).await
+    Sandbox::with(Setting { bounds: Bounds { limit, ..Bounds::default() }, ..Setting::default() })
+        .await
 }
 
 /// The value of a metric, labels and all.
 async fn metric(sandbox: &Sandbox, name: &str) -> u64 {
     let text = sandbox.get("/metrics").await.text;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_else(|| panic!("no {name} in {text}"));
     line.trim().parse().unwrap()
 }
 
@@ -83,7 +90,11 @@ async fn the_longest_idle_makes_room() {
     assert!(Raw::connect(&sandbox).await.ask(LIVE).await.starts_with("HTTP/1.1 200"));
     assert_eq!(clients.remove(0).rest().await, "");
     assert!(clients.pop().unwrap().ask(LIVE).await.starts_with("HTTP/1.1 200"));
-    assert!(metric(&sandbox, "counterfoil_connections_closed_for_room_total{listener=\"public\"}").await >= 1);
+    assert!(
+        metric(&sandbox, "counterfoil_connections_closed_for_room_total{listener=\"public\"}")
+            .await
+            >= 1
+    );
     assert_eq!(metric(&sandbox, "counterfoil_connections_limit{listener=\"public\"}").await, 4);
 }
 
@@ -103,7 +114,9 @@ async fn where_all_are_busy_the_next_one_waits() {
     let last = busy.pop().unwrap().ask("a=b&").await;
     assert!(last.starts_with("HTTP/1.1 4") && last.contains("connection: close"), "{last}");
     assert!(next.head().await.starts_with("HTTP/1.1 200"));
-    assert!(metric(&sandbox, "counterfoil_connections_waited_total{listener=\"public\"}").await >= 1);
+    assert!(
+        metric(&sandbox, "counterfoil_connections_waited_total{listener=\"public\"}").await >= 1
+    );
 }
 
 /// What a head is answered at paths of each shape, body and all.
@@ -111,7 +124,9 @@ async fn refused(sandbox: &Sandbox, version: &str, headers: &str) -> Vec<(u16, S
     let mut answers = Vec::new();
     for target in ["POST /token", "GET /accounts", "GET /authorize", "GET /nowhere"] {
         let mut client = Raw::connect(sandbox).await;
-        client.send(&format!("{target} HTTP/{version}\r\n{headers}Connection: close\r\n\r\n")).await;
+        client
+            .send(&format!("{target} HTTP/{version}\r\n{headers}Connection: close\r\n\r\n"))
+            .await;
         let answer = client.rest().await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.to_lowercase().contains("\r\ncache-control: no-store"), "{head}");
@@ -123,21 +138,35 @@ async fn refused(sandbox: &Sandbox, version: &str, headers: &str) -> Vec<(u16, S
 #[tokio::test]
 async fn a_request_has_one_host() {
     let sandbox = Sandbox::start().await;
-    for headers in
-        ["", "Host: localhost\r\nHost: localhost\r\n", "Host: a\r\nhost: b\r\n", "Host: a/b\r\n", "Host: a b\r\n", "Host: u@a\r\n"]
-    {
-        let [token, accounts, page, nowhere] = refused(&sandbox, "1.1", headers).await.try_into().unwrap();
+    for headers in [
+        "",
+        "Host: localhost\r\nHost: localhost\r\n",
+        "Host: a\r\nhost: b\r\n",
+        "Host: a/b\r\n",
+        "Host: a b\r\n",
+        "Host: u@a\r\n",
+    ] {
+        let [token, accounts, page, nowhere] =
+            refused(&sandbox, "1.1", headers).await.try_into().unwrap();
         for oauth in [token, nowhere] {
             assert_eq!(oauth, (400, "{\"error\":\"invalid_request\"}".to_owned()), "{headers:?}");
         }
-        assert_eq!(accounts, (400, "{\"code\":401,\"message\":\"Invalid input\"}".to_owned()), "{headers:?}");
+        assert_eq!(
+            accounts,
+            (400, "{\"code\":401,\"message\":\"Invalid input\"}".to_owned()),
+            "{headers:?}"
+        );
         assert!(page.0 == 400 && page.1.starts_with("<!"), "{headers:?} {page:?}");
     }
     // HTTP/1.0 knows no Host; two of them are no better there.
     assert_eq!(refused(&sandbox, "1.0", "").await[1].0, 401);
     assert_eq!(refused(&sandbox, "1.0", "Host: a\r\nHost: a\r\n").await[1].0, 400);
     for host in ["", "auth.bank.example:8443", "[::1]:80", "xn--bcher-kva.example"] {
-        assert_eq!(refused(&sandbox, "1.1", &format!("Host: {host}\r\n")).await[1].0, 401, "{host}");
+        assert_eq!(
+            refused(&sandbox, "1.1", &format!("Host: {host}\r\n")).await[1].0,
+            401,
+            "{host}"
+        );
     }
 }
 
@@ -146,7 +175,8 @@ async fn a_head_has_32_kib_at_the_most() {
     let sandbox = Sandbox::start().await;
     let headers = |bytes: usize| format!("Host: localhost\r\nX-Much: {}\r\n", "x".repeat(bytes));
     assert_eq!(refused(&sandbox, "1.1", &headers(32_000)).await[1].0, 401);
-    let [token, accounts, page, nowhere] = refused(&sandbox, "1.1", &headers(33_000)).await.try_into().unwrap();
+    let [token, accounts, page, nowhere] =
+        refused(&sandbox, "1.1", &headers(33_000)).await.try_into().unwrap();
     for oauth in [token, nowhere] {
         assert_eq!(oauth, (431, "{\"error\":\"invalid_request\"}".to_owned()));
     }
@@ -161,7 +191,9 @@ async fn a_head_has_32_kib_at_the_most() {
 #[tokio::test]
 async fn a_connection_ends_with_a_body_that_was_not_read() {
     let sandbox = Sandbox::start().await;
-    let post = |path: &str, more: &str| format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: 4\r\n\r\na=b&");
+    let post = |path: &str, more: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: 4\r\n\r\na=b&")
+    };
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     for (request, is_last) in [
         (post("/token", form), false),
@@ -181,7 +213,9 @@ async fn an_answer_is_readable_while_its_body_is_still_sent() {
     let sandbox = Sandbox::start().await;
     for _ in 0..20 {
         let mut client = Raw::connect(&sandbox).await;
-        client.send("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n").await;
+        client
+            .send("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
+            .await;
         for _ in 0..10 {
             client.send(&"x".repeat(100_000)).await;
         }
@@ -189,11 +223,16 @@ async fn an_answer_is_readable_while_its_body_is_still_sent() {
     }
 }
 
-/// Whether a page of the client's origin may read an answer, and whether it is told that it may ask.
+/// Whether a page of the client's origin may read an answer, and whether it is told that it may
+/// ask.
 async fn crosses(sandbox: &Sandbox, method: Method, path: &str, body: String) -> Answer {
     let origin = "http://localhost:3000";
-    let answer = send(sandbox.http.request(method.clone(), sandbox.url(path)).header("origin", origin).body(body)).await;
-    let preflight = sandbox.http.request(Method::OPTIONS, sandbox.url(path)).header("origin", origin);
+    let answer = send(
+        sandbox.http.request(method.clone(), sandbox.url(path)).header("origin", origin).body(body),
+    )
+    .await;
+    let preflight =
+        sandbox.http.request(Method::OPTIONS, sandbox.url(path)).header("origin", origin);
     let preflight = send(preflight.header("access-control-request-method", method.as_str())).await;
     assert_eq!(preflight.status, 200, "{path}");
     for answer in [&answer, &preflight] {
@@ -228,15 +267,25 @@ async fn an_access_token_may_come_in_the_body_of_userinfo() {
         assert!(answer.header("www-authenticate").contains("invalid_token"));
     }
     // In one place, once, and not where it ends up in logs.
-    let twice = send(sandbox.http.post(sandbox.url("/userinfo")).bearer_auth(&tokens.access_token).form(&sent)).await;
+    let twice = send(
+        sandbox.http.post(sandbox.url("/userinfo")).bearer_auth(&tokens.access_token).form(&sent),
+    )
+    .await;
     for answer in [twice, sandbox.post("/userinfo", &[sent[0], sent[0]]).await] {
         answer.is(400, json!({ "error": "invalid_request" }));
-        assert!(answer.header("www-authenticate").starts_with("Bearer ") && answer.header("www-authenticate").contains("invalid_request"));
+        assert!(
+            answer.header("www-authenticate").starts_with("Bearer ")
+                && answer.header("www-authenticate").contains("invalid_request")
+        );
     }
-    assert_eq!(sandbox.get(&format!("/userinfo?access_token={}", tokens.access_token)).await.status, 401);
+    assert_eq!(
+        sandbox.get(&format!("/userinfo?access_token={}", tokens.access_token)).await.status,
+        401
+    );
     assert_eq!(sandbox.post("/userinfo", &[("other", "value")]).await.status, 401);
     let body = format!("access_token={}", tokens.access_token);
-    let untyped = sandbox.http.post(sandbox.url("/userinfo")).header("content-type", "text/plain").body(body);
+    let untyped =
+        sandbox.http.post(sandbox.url("/userinfo")).header("content-type", "text/plain").body(body);
     assert_eq!(send(untyped).await.status, 401);
     sandbox.bearer("/accounts", "wrong").await.is(401, not_authorized());
 }
@@ -245,8 +294,16 @@ async fn an_access_token_may_come_in_the_body_of_userinfo() {
 async fn what_holds_tokens_is_kept_by_nobody() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
-    for answer in [sandbox.exchange(RECIPIENT, &code).await, sandbox.exchange(RECIPIENT, &code).await, sandbox.get("/accounts").await] {
-        assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"), "{answer:?}");
+    for answer in [
+        sandbox.exchange(RECIPIENT, &code).await,
+        sandbox.exchange(RECIPIENT, &code).await,
+        sandbox.get("/accounts").await,
+    ] {
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("pragma")),
+            ("no-store", "no-cache"),
+            "{answer:?}"
+        );
     }
     assert_eq!(sandbox.get("/jwks").await.header("pragma"), "");
 }
@@ -265,8 +322,11 @@ async fn probes_cost_no_writes() {
 
 #[tokio::test]
 async fn a_server_that_is_told_to_stop_is_not_ready_serves_on_and_drains() {
-    let sandbox = Sandbox::with(Setting { shutdown_delay: Duration::from_secs(1), ..Setting::default() }).await;
-    let (mut idle, mut silent, mut busy) = (Raw::connect(&sandbox).await, Raw::connect(&sandbox).await, Raw::connect(&sandbox).await);
+    let sandbox =
+        Sandbox::with(Setting { shutdown_delay: Duration::from_secs(1), ..Setting::default() })
+            .await;
+    let (mut idle, mut silent, mut busy) =
+        (Raw::connect(&sandbox).await, Raw::connect(&sandbox).await, Raw::connect(&sandbox).await);
     let head = idle.ask(LIVE).await;
     assert!(head.starts_with("HTTP/1.1 200") && !head.contains("close"), "{head}");
     let mut asked = Raw::connect(&sandbox).await;

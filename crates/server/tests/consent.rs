@@ -1,4 +1,5 @@
-//! Consent, as a program walks it over plain HTTP: from the request to the accounts, and every way in which it can go wrong.
+//! Consent, as a program walks it over plain HTTP: from the request to the accounts, and every way
+//! in which it can go wrong.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -6,6 +7,7 @@ mod setting;
 mod visitor;
 
 use serde_json::Value;
+
 use setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims};
 use visitor::{Visitor, assert_error, assert_page, grants, offered, query_of, redirected, request};
 
@@ -20,7 +22,10 @@ async fn from_request_to_accounts() {
                 false => visitor.get(&format!("{path}?{query}")).await,
                 true => {
                     let fields = query_of(&format!("http://x/?{query}"));
-                    let form: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                    let form: Vec<(&str, &str)> = fields
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), value.as_str()))
+                        .collect();
                     let answer = visitor.post(path, &form).await;
                     visitor.follow(answer).await
                 }
@@ -33,7 +38,10 @@ async fn from_request_to_accounts() {
             let answer = visitor.allow(&consent, &["c1-card", "c1-checking", "c1-card"]).await;
             assert!(answer.header("location").starts_with(&sandbox.callback()));
             let fields = redirected(&answer);
-            assert_eq!((fields["state"].as_str(), fields["iss"].as_str(), fields.len()), ("a&b=\"c\" d", sandbox.issuer.as_str(), 3));
+            assert_eq!(
+                (fields["state"].as_str(), fields["iss"].as_str(), fields.len()),
+                ("a&b=\"c\" d", sandbox.issuer.as_str(), 3)
+            );
             let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &fields["code"]).await);
             assert_eq!(claims(&tokens.id_token)["nonce"], "n-1");
             let accounts = sandbox.accounts(&tokens.id_token).await.json();
@@ -54,7 +62,11 @@ async fn whoever_signed_in_lately_goes_straight_to_consent() {
     let sandbox = Sandbox::start().await;
     let mut visitor = Visitor::new(&sandbox);
     visitor.consent(&[]).await;
-    assert_page(&visitor.authorize(&[("client_id", OTHER.0)]).await, 200, "Give Rainy Day access to your accounts?");
+    assert_page(
+        &visitor.authorize(&[("client_id", OTHER.0)]).await,
+        200,
+        "Give Rainy Day access to your accounts?",
+    );
     sandbox.advance("30m").await;
     assert_page(&visitor.authorize(&[]).await, 200, "Sign in to Sandbank");
 }
@@ -64,10 +76,22 @@ async fn a_no_goes_back_and_makes_nothing() {
     let sandbox = Sandbox::start().await;
     let mut visitor = Visitor::new(&sandbox);
     let sign_in = visitor.authorize(&[]).await;
-    assert_error(&sandbox, &visitor.submit(&sign_in, &[("decision", "deny")]).await, "access_denied");
+    assert_error(
+        &sandbox,
+        &visitor.submit(&sign_in, &[("decision", "deny")]).await,
+        "access_denied",
+    );
     let consent = visitor.consent(&[]).await;
-    assert_error(&sandbox, &visitor.submit(&consent, &[("account", "c1-card"), ("decision", "deny")]).await, "access_denied");
-    assert_page(&visitor.submit(&consent, &[("account", "c1-card")]).await, 400, "This request can’t be read");
+    assert_error(
+        &sandbox,
+        &visitor.submit(&consent, &[("account", "c1-card"), ("decision", "deny")]).await,
+        "access_denied",
+    );
+    assert_page(
+        &visitor.submit(&consent, &[("account", "c1-card")]).await,
+        400,
+        "This request can’t be read",
+    );
     assert_eq!(grants(&sandbox).await.len(), 0);
 }
 
@@ -81,7 +105,11 @@ async fn accounts_must_be_chosen_and_be_the_customers_own() {
     }
     let again = visitor.allow(&consent, &[]).await;
     assert_page(&again, 400, "Give Pocket Ledger access to your accounts?");
-    assert!(again.text.contains("<title>Error: ") && again.text.contains("No account is chosen"), "{}", again.text);
+    assert!(
+        again.text.contains("<title>Error: ") && again.text.contains("No account is chosen"),
+        "{}",
+        again.text
+    );
     assert_eq!(grants(&sandbox).await.len(), 0);
     redirected(&visitor.allow(&again, &["c1-card"]).await);
     assert_eq!(grants(&sandbox).await.len(), 1);
@@ -98,7 +126,11 @@ async fn a_doubled_allow_makes_one_grant() {
 
     let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &redirected(&first)["code"]).await);
     assert_page(&visitor.allow(&consent, &["c1-card"]).await, 400, "You have already answered");
-    assert_page(&visitor.submit(&consent, &[("decision", "deny")]).await, 400, "You have already answered");
+    assert_page(
+        &visitor.submit(&consent, &[("decision", "deny")]).await,
+        400,
+        "You have already answered",
+    );
     assert_eq!(grants(&sandbox).await.len(), 1);
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 200);
 }
@@ -112,6 +144,10 @@ async fn a_customer_without_accounts_can_only_go_back() {
     assert_page(&consent, 200, "There is nothing to share");
     assert!(!consent.text.contains("value=\"allow\"") && consent.text.contains("value=\"deny\""));
     assert_page(&visitor.allow(&consent, &[]).await, 400, "There is nothing to share");
-    assert_error(&sandbox, &visitor.submit(&consent, &[("decision", "deny")]).await, "access_denied");
+    assert_error(
+        &sandbox,
+        &visitor.submit(&consent, &[("decision", "deny")]).await,
+        "access_denied",
+    );
     assert_eq!(grants(&sandbox).await.len(), 0);
 }

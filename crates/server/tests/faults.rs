@@ -1,4 +1,5 @@
-//! Faults in the sandbox, over HTTP: each of the ten does what the contract says, to whom it was set for, as often as it was set.
+//! Faults in the sandbox, over HTTP: each of the ten does what the contract says, to whom it was
+//! set for, as often as it was set.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -6,14 +7,19 @@
 mod at_once;
 mod setting;
 
+use std::time::{Duration, Instant};
+
 use counterfoil_server::sandbox::requests::HUNG_UP;
 use counterfoil_store::StoreKind;
 use reqwest::Method;
 use serde_json::{Value, json};
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused, not_authorized, plain, refresh_refused, send};
-use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use setting::{
+    Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused, not_authorized,
+    plain, refresh_refused, send,
+};
 
 /// Sets a fault.
 async fn set(sandbox: &Sandbox, form: &[(&str, &str)]) -> Value {
@@ -30,7 +36,12 @@ async fn set_for_recipient(sandbox: &Sandbox, fault: &str, more: &[(&str, &str)]
 /// How often each of the waiting faults will strike.
 async fn remaining(sandbox: &Sandbox) -> Vec<u64> {
     let listed = sandbox.get("/sandbox/faults").await.json();
-    listed["faults"].as_array().unwrap().iter().map(|fault| fault["remaining"].as_u64().unwrap()).collect()
+    listed["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["remaining"].as_u64().unwrap())
+        .collect()
 }
 
 async fn delete(sandbox: &Sandbox, query: &str) -> Answer {
@@ -43,11 +54,17 @@ async fn delete(sandbox: &Sandbox, query: &str) -> Answer {
 async fn faults_are_listed_and_cleared() {
     let sandbox = Sandbox::start().await;
     sandbox.get("/sandbox/faults").await.is(200, json!({ "faults": [] }));
-    let first = set_for_recipient(&sandbox, "delay", &[("value", "2s"), ("count", "3"), ("path", "/token")]).await;
-    let expected =
-        json!({ "id": "1", "fault": "delay", "client_id": RECIPIENT.0, "customer": null, "path": "/token", "value": "2s", "remaining": 3 });
+    let first = set_for_recipient(
+        &sandbox,
+        "delay",
+        &[("value", "2s"), ("count", "3"), ("path", "/token")],
+    )
+    .await;
+    let expected = json!({ "id": "1", "fault": "delay", "client_id": RECIPIENT.0, "customer": null, "path": "/token", "value": "2s", "remaining": 3 });
     assert_eq!(first, expected);
-    let second = set(&sandbox, &[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_2")]).await;
+    let second =
+        set(&sandbox, &[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_2")])
+            .await;
     let third = set(&sandbox, &[("fault", "lose_answer")]).await;
     assert_eq!((&second["remaining"], &third["remaining"]), (&json!(1), &json!(1)));
     sandbox.get("/sandbox/faults").await.is(200, json!({ "faults": [first, second, third] }));
@@ -86,11 +103,17 @@ async fn what_cannot_be_done_is_refused_with_the_reason_and_nothing_is_set() {
         (&[("fault", "unavailable"), ("value", "-5s")], "from 0s to 1h"),
         (&[("fault", "too_many_requests"), ("value", "2h")], "from 0s to 1h"),
         (&[("fault", "unavailable"), ("path", "/jwks")], "not at `/jwks`"),
-        (&[("fault", "unavailable"), ("path", "/token"), ("customer", "customer_1")], "at /userinfo and /accounts alone"),
+        (
+            &[("fault", "unavailable"), ("path", "/token"), ("customer", "customer_1")],
+            "at /userinfo and /accounts alone",
+        ),
         (&[("fault", "fdx_error")], "wants a value"),
         (&[("fault", "fdx_error"), ("value", "999")], "none of the FDX codes 401, 403"),
         (&[("fault", "fdx_error"), ("value", "705"), ("path", "/token")], "/accounts alone"),
-        (&[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_9")], "there is no such customer"),
+        (
+            &[("fault", "fdx_error"), ("value", "705"), ("customer", "customer_9")],
+            "there is no such customer",
+        ),
         (&[("fault", "skew")], "wants a value"),
         (&[("fault", "skew"), ("value", "1y")], "no fixed length"),
         (&[("fault", "skew"), ("value", "366d")], "365d at the most"),
@@ -98,18 +121,38 @@ async fn what_cannot_be_done_is_refused_with_the_reason_and_nothing_is_set() {
         (&[("fault", "rotate_keys"), ("count", "2")], "its count is 1"),
         (&[("fault", "revoke_grant")], "wants a client_id"),
         (&[("fault", "revoke_grant"), ("value", "customer_9")], "there is no such customer"),
-        (&[("fault", "revoke_grant"), ("value", "customer_5")], "nothing for revoke_grant to strike"),
-        // A token that was mistaken for another must not end or expire everything that the client has.
-        (&[("fault", "revoke_grant"), client, ("value", &tokens.refresh_token)], "takes a customer"),
-        (&[("fault", "expire_refresh_token"), client, ("value", "cfr_mistyped")], "none that this sandbox issued"),
-        (&[("fault", "expire_code"), client, ("value", &tokens.refresh_token)], "none that this sandbox issued"),
-        (&[("fault", "expire_refresh_token"), client, ("value", &other.refresh_token)], "another client's"),
+        (
+            &[("fault", "revoke_grant"), ("value", "customer_5")],
+            "nothing for revoke_grant to strike",
+        ),
+        // A token that was mistaken for another must not end or expire everything that the client
+        // has.
+        (
+            &[("fault", "revoke_grant"), client, ("value", &tokens.refresh_token)],
+            "takes a customer",
+        ),
+        (
+            &[("fault", "expire_refresh_token"), client, ("value", "cfr_mistyped")],
+            "none that this sandbox issued",
+        ),
+        (
+            &[("fault", "expire_code"), client, ("value", &tokens.refresh_token)],
+            "none that this sandbox issued",
+        ),
+        (
+            &[("fault", "expire_refresh_token"), client, ("value", &other.refresh_token)],
+            "another client's",
+        ),
         (&[("fault", "expire_code"), ("value", &redeemed)], "was redeemed before"),
         (&[("fault", "expire_code"), ("value", "customer_2")], "nothing for expire_code to strike"),
     ] {
         let answer = sandbox.post("/sandbox/faults", form).await;
         assert_eq!(answer.status, 400, "{reason}: {}", answer.text);
-        assert!(answer.header("counterfoil-reason").contains(reason), "{reason}: {}", answer.header("counterfoil-reason"));
+        assert!(
+            answer.header("counterfoil-reason").contains(reason),
+            "{reason}: {}",
+            answer.header("counterfoil-reason")
+        );
     }
     assert!(remaining(&sandbox).await.is_empty());
     sandbox.refreshed(RECIPIENT, &tokens).await;
@@ -141,7 +184,13 @@ async fn faults_are_kept_over_a_restart() {
 async fn a_live_server_has_no_faults() {
     let live = Sandbox::with(Setting { kind: StoreKind::Live, ..Setting::default() }).await;
     for method in [Method::GET, Method::POST, Method::DELETE] {
-        send(live.http.request(method, live.url("/sandbox/faults")).form(&[("fault", "lose_answer")])).await.is(404, plain("not_found"));
+        send(
+            live.http
+                .request(method, live.url("/sandbox/faults"))
+                .form(&[("fault", "lose_answer")]),
+        )
+        .await
+        .is(404, plain("not_found"));
     }
 }
 
@@ -149,8 +198,13 @@ async fn a_live_server_has_no_faults() {
 async fn nobody_from_elsewhere_sets_faults() {
     let sandbox = Sandbox::start().await;
     for method in [Method::GET, Method::POST, Method::DELETE] {
-        for (name, value) in [("host", "evil.example"), ("origin", "https://evil.example"), ("origin", "null")] {
-            let request = sandbox.http.request(method.clone(), sandbox.url("/sandbox/faults")).header(name, value);
+        for (name, value) in
+            [("host", "evil.example"), ("origin", "https://evil.example"), ("origin", "null")]
+        {
+            let request = sandbox
+                .http
+                .request(method.clone(), sandbox.url("/sandbox/faults"))
+                .header(name, value);
             send(request.form(&[("fault", "lose_answer")])).await.is(403, plain("access_denied"));
         }
     }
@@ -159,10 +213,12 @@ async fn nobody_from_elsewhere_sets_faults() {
 
 // lose_answer
 
-/// Sends a refresh over a connection of its own and gives every byte that comes back before it is closed.
+/// Sends a refresh over a connection of its own and gives every byte that comes back before it is
+/// closed.
 async fn bytes_of_refresh(sandbox: &Sandbox, token: &str, key: &str) -> Vec<u8> {
     use base64::Engine as _;
-    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", RECIPIENT.0, RECIPIENT.1));
+    let credentials = base64::engine::general_purpose::STANDARD
+        .encode(format!("{}:{}", RECIPIENT.0, RECIPIENT.1));
     let body = format!("grant_type=refresh_token&refresh_token={token}");
     let address = sandbox.url("").replace("http://", "");
     let head = format!(
@@ -173,8 +229,11 @@ async fn bytes_of_refresh(sandbox: &Sandbox, token: &str, key: &str) -> Vec<u8> 
     let mut connection = TcpStream::connect(&address).await.unwrap();
     connection.write_all(head.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
-    // Where the answer is not lost this waits for the server to close an idle connection, and the test fails by its time.
-    let _ = tokio::time::timeout(Duration::from_secs(10), connection.read_to_end(&mut bytes)).await.unwrap();
+    // Where the answer is not lost this waits for the server to close an idle connection, and the
+    // test fails by its time.
+    let _ = tokio::time::timeout(Duration::from_secs(10), connection.read_to_end(&mut bytes))
+        .await
+        .unwrap();
     bytes
 }
 
@@ -207,7 +266,13 @@ async fn only_answers_that_say_yes_are_lost() {
     assert_eq!(remaining(&sandbox).await, [2]);
     let callback = sandbox.callback();
     let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", &callback)];
-    let request = || sandbox.http.post(sandbox.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)).form(&form);
+    let request = || {
+        sandbox
+            .http
+            .post(sandbox.url("/token"))
+            .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
+            .form(&form)
+    };
     assert!(request().send().await.is_err());
     assert_eq!(remaining(&sandbox).await, [1]);
     // The code was redeemed.
@@ -226,8 +291,19 @@ async fn a_client_that_hangs_up_is_seen() {
     let mut count = requests.count();
     count.mark_unchanged();
     let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token)];
-    let impatient = sandbox.http.post(sandbox.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)).form(&form);
-    assert!(impatient.timeout(std::time::Duration::from_millis(200)).send().await.unwrap_err().is_timeout());
+    let impatient = sandbox
+        .http
+        .post(sandbox.url("/token"))
+        .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
+        .form(&form);
+    assert!(
+        impatient
+            .timeout(std::time::Duration::from_millis(200))
+            .send()
+            .await
+            .unwrap_err()
+            .is_timeout()
+    );
     count.changed().await.unwrap();
     let last = requests.last().pop().unwrap();
     assert_eq!((last.path(), last.status.as_u16()), ("/token", HUNG_UP));
@@ -256,14 +332,19 @@ async fn a_delay_delays() {
 async fn who_is_told_to_wait_has_lost_nothing() {
     let sandbox = Sandbox::start().await;
     let other = sandbox.tokens(OTHER).await;
-    for (fault, status, fdx) in
-        [("unavailable", 503, (501, "Subsystem unavailable")), ("too_many_requests", 429, (1207, "Too many requests"))]
-    {
+    for (fault, status, fdx) in [
+        ("unavailable", 503, (501, "Subsystem unavailable")),
+        ("too_many_requests", 429, (1207, "Too many requests")),
+    ] {
         let code = sandbox.code(RECIPIENT.0).await;
-        set_for_recipient(&sandbox, fault, &[("count", "2"), ("value", "30s"), ("path", "/token")]).await;
+        set_for_recipient(&sandbox, fault, &[("count", "2"), ("value", "30s"), ("path", "/token")])
+            .await;
         sandbox.refreshed(OTHER, &sandbox.tokens(OTHER).await).await;
         let refused = sandbox.exchange(RECIPIENT, &code).await;
-        assert_eq!((refused.header("retry-after"), refused.header("cache-control")), ("30", "no-store"));
+        assert_eq!(
+            (refused.header("retry-after"), refused.header("cache-control")),
+            ("30", "no-store")
+        );
         assert!(refused.header("counterfoil-reason").contains("a fault"));
         refused.is(status, plain("temporarily_unavailable"));
         assert_eq!(sandbox.exchange(RECIPIENT, &code).await.status, status);
@@ -277,7 +358,10 @@ async fn who_is_told_to_wait_has_lost_nothing() {
 
         // A revocation that was not taken did not revoke.
         set_for_recipient(&sandbox, fault, &[]).await;
-        sandbox.revoke(RECIPIENT, &tokens.refresh_token).await.is(status, plain("temporarily_unavailable"));
+        sandbox
+            .revoke(RECIPIENT, &tokens.refresh_token)
+            .await
+            .is(status, plain("temporarily_unavailable"));
         sandbox.assert_good(&tokens).await;
 
         set_for_recipient(&sandbox, fault, &[]).await;
@@ -285,7 +369,10 @@ async fn who_is_told_to_wait_has_lost_nothing() {
         assert_eq!(refused.header("retry-after"), "5");
         refused.is(status, json!({ "code": fdx.0, "message": fdx.1 }));
         set_for_recipient(&sandbox, fault, &[]).await;
-        sandbox.bearer("/userinfo", &tokens.access_token).await.is(status, plain("temporarily_unavailable"));
+        sandbox
+            .bearer("/userinfo", &tokens.access_token)
+            .await
+            .is(status, plain("temporarily_unavailable"));
         sandbox.assert_good(&tokens).await;
     }
     sandbox.assert_good(&other).await;
@@ -310,7 +397,12 @@ async fn a_fault_strikes_at_its_path_alone() {
     sandbox.set_client(RECIPIENT.0, &[("resource_server", "true")]).await;
     set_for_recipient(&sandbox, "unavailable", &[("path", "/introspect")]).await;
     assert_eq!(sandbox.introspect(RECIPIENT, &tokens.id_token).await.status, 503);
-    set_for_recipient(&sandbox, "unavailable", &[("path", "/userinfo"), ("customer", "customer_1")]).await;
+    set_for_recipient(
+        &sandbox,
+        "unavailable",
+        &[("path", "/userinfo"), ("customer", "customer_1")],
+    )
+    .await;
     assert_eq!(sandbox.bearer("/userinfo", &tokens.access_token).await.status, 503);
     assert!(remaining(&sandbox).await.is_empty());
 }
@@ -342,7 +434,10 @@ async fn times_are_off() {
     let now = || sandbox.app.clock.now().unix();
     let times = |tokens: &Tokens| {
         let claims = claims(&tokens.id_token);
-        (claims["iat"].as_i64().unwrap() - now(), claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap())
+        (
+            claims["iat"].as_i64().unwrap() - now(),
+            claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+        )
     };
     set_for_recipient(&sandbox, "skew", &[("value", "1h")]).await;
     set_for_recipient(&sandbox, "skew", &[("value", "-2h")]).await;
@@ -380,7 +475,8 @@ async fn an_fdx_error_for_one_customer() {
         (429, 1207, "Too many requests"),
     ] {
         let value = code.to_string();
-        set(&sandbox, &[("fault", "fdx_error"), ("value", &value), ("customer", "customer_1")]).await;
+        set(&sandbox, &[("fault", "fdx_error"), ("value", &value), ("customer", "customer_1")])
+            .await;
         assert_eq!(sandbox.bearer("/userinfo", &mine.access_token).await.status, 200);
         assert_eq!(sandbox.accounts(&other.id_token).await.status, 200);
         let refused = sandbox.accounts(&mine.id_token).await;

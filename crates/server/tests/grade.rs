@@ -1,12 +1,14 @@
-//! What a client meets while it is graded: tokens of 20 seconds, a customer who says yes at once, and answers that are not what they should
-//! be. How whole clients come out is in the tests of the binary.
+//! What a client meets while it is graded: tokens of 20 seconds, a customer who says yes at once,
+//! and answers that are not what they should be. How whole clients come out is in the tests of the
+//! binary.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
 use std::collections::HashMap;
+
+use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
 
 /// Sends the browser of a client's customer to `/authorize`, and gives what it comes back with.
 async fn asks(sandbox: &Sandbox, client: &str) -> HashMap<String, String> {
@@ -29,12 +31,18 @@ async fn asks(sandbox: &Sandbox, client: &str) -> HashMap<String, String> {
 
 async fn redeem(sandbox: &Sandbox, client: (&str, &str), code: &str) -> Tokens {
     let callback = sandbox.callback();
-    let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &callback), ("code_verifier", setting::VERIFIER)];
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", &callback),
+        ("code_verifier", setting::VERIFIER),
+    ];
     Tokens::of(&sandbox.post_as(client, "/token", &form).await)
 }
 
 #[tokio::test]
-async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_three_times_the_answer_is_spoiled() {
+async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_three_times_the_answer_is_spoiled()
+ {
     let sandbox = Sandbox::start().await;
     assert_eq!(sandbox.get("/sandbox/grade").await.json()["state"], "idle");
     let started = sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
@@ -52,12 +60,17 @@ async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_three_times_
     assert_eq!((right["state"].as_str(), &right["iss"]), ("ours", &sandbox.issuer));
 
     let tokens = redeem(&sandbox, RECIPIENT, &right["code"]).await;
-    let lives = |token: &str| claims(token)["exp"].as_i64().unwrap() - claims(token)["iat"].as_i64().unwrap();
+    let lives = |token: &str| {
+        claims(token)["exp"].as_i64().unwrap() - claims(token)["iat"].as_i64().unwrap()
+    };
     assert_eq!(lives(&tokens.id_token), 20);
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 200);
     sandbox.advance("21s").await;
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 401);
-    assert_eq!(sandbox.accounts(&sandbox.refreshed(RECIPIENT, &tokens).await.id_token).await.status, 200);
+    assert_eq!(
+        sandbox.accounts(&sandbox.refreshed(RECIPIENT, &tokens).await.id_token).await.status,
+        200
+    );
 
     // Nobody else notices.
     assert_eq!(lives(&sandbox.tokens(OTHER).await.id_token), 24 * 3600);
@@ -74,10 +87,15 @@ async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_three_times_
     assert_eq!(stopped["state"], "stopped");
     assert_eq!(lives(&sandbox.tokens(RECIPIENT).await.id_token), 24 * 3600);
     assert_eq!(sandbox.get("/sandbox/grade").await.json()["client_id"], RECIPIENT.0);
-    let page = send(sandbox.http.get(sandbox.url("/sandbox/grade")).header("accept", "text/html")).await;
-    assert!(page.header("content-type").starts_with("text/html") && page.text.contains(RECIPIENT.0));
+    let page =
+        send(sandbox.http.get(sandbox.url("/sandbox/grade")).header("accept", "text/html")).await;
+    assert!(
+        page.header("content-type").starts_with("text/html") && page.text.contains(RECIPIENT.0)
+    );
     assert!(!page.text.contains(&tokens.refresh_token) && !page.text.contains(RECIPIENT.1));
-    let junit = send(sandbox.http.get(sandbox.url("/sandbox/grade")).header("accept", "application/xml")).await;
+    let junit =
+        send(sandbox.http.get(sandbox.url("/sandbox/grade")).header("accept", "application/xml"))
+            .await;
     assert_eq!(junit.header("content-type"), "application/xml");
     assert!(junit.text.contains("<testsuite name=\"client\""), "{}", junit.text);
 }
@@ -136,7 +154,8 @@ async fn a_secret_that_is_known_for_one_late_is_in_no_scorecard() {
     sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
     let tokens = sandbox.tokens(OTHER).await;
     let presented = asks(&sandbox, RECIPIENT.0).await;
-    // In a path, where no name tells it, before it ever comes where it belongs; beside it another client's refresh token.
+    // In a path, where no name tells it, before it ever comes where it belongs; beside it another
+    // client's refresh token.
     for secret in [RECIPIENT.1, &tokens.refresh_token] {
         sandbox.bearer(&format!("/accounts/v2/{secret}"), "none").await;
     }
@@ -145,7 +164,11 @@ async fn a_secret_that_is_known_for_one_late_is_in_no_scorecard() {
     while sandbox.get("/sandbox/grade").await.json()["failed"] != 1 {
         changes.changed().await.unwrap();
     }
-    for (path, accept) in [("/sandbox/grade", "application/json"), ("/sandbox/grade", "text/html"), ("/sandbox", "text/html")] {
+    for (path, accept) in [
+        ("/sandbox/grade", "application/json"),
+        ("/sandbox/grade", "text/html"),
+        ("/sandbox", "text/html"),
+    ] {
         let shown = send(sandbox.http.get(sandbox.url(path)).header("accept", accept)).await;
         assert!(shown.text.contains("/accounts/v2/"), "{path} {accept}");
         for secret in [RECIPIENT.1, &tokens.refresh_token, &presented["code"]] {
@@ -157,8 +180,12 @@ async fn a_secret_that_is_known_for_one_late_is_in_no_scorecard() {
 #[tokio::test]
 async fn what_a_grading_set_goes_with_it() {
     let sandbox = Sandbox::start().await;
-    let faults = || async { sandbox.get("/sandbox/faults").await.json()["faults"].as_array().unwrap().len() };
-    sandbox.post("/sandbox/faults", &[("fault", "delay"), ("value", "1ms"), ("client_id", OTHER.0)]).await;
+    let faults = || async {
+        sandbox.get("/sandbox/faults").await.json()["faults"].as_array().unwrap().len()
+    };
+    sandbox
+        .post("/sandbox/faults", &[("fault", "delay"), ("value", "1ms"), ("client_id", OTHER.0)])
+        .await;
     sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
     for _ in 0..3 {
         asks(&sandbox, RECIPIENT.0).await;

@@ -1,15 +1,18 @@
-//! Hostile input at every endpoint: the answer is a documented one below 500, in time, and tells nothing of our insides.
+//! Hostile input at every endpoint: the answer is a documented one below 500, in time, and tells
+//! nothing of our insides.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod setting;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use setting::{APP, CHALLENGE, RECIPIENT, Sandbox, Tokens, VERIFIER};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use setting::{APP, CHALLENGE, RECIPIENT, Sandbox, Tokens, VERIFIER};
 
 /// Every parameter, header and cookie that any endpoint reads.
 const PARAMETERS: [&str; 36] = [
@@ -50,8 +53,17 @@ const PARAMETERS: [&str; 36] = [
     "set",
     "error",
 ];
-const HEADERS: [&str; 9] =
-    ["Authorization", "Cookie", "Idempotency-Key", "Content-Type", "Origin", "Accept", "x-fapi-interaction-id", "Accept-Language", "Range"];
+const HEADERS: [&str; 9] = [
+    "Authorization",
+    "Cookie",
+    "Idempotency-Key",
+    "Content-Type",
+    "Origin",
+    "Accept",
+    "x-fapi-interaction-id",
+    "Accept-Language",
+    "Range",
+];
 
 /// A request as bytes, so that it need not be a good one.
 #[derive(Clone, Debug)]
@@ -70,7 +82,13 @@ impl Request {
             bytes.push(b'?');
             bytes.extend(&self.query);
         }
-        bytes.extend(format!(" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n", self.body.len()).bytes());
+        bytes.extend(
+            format!(
+                " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+                self.body.len()
+            )
+            .bytes(),
+        );
         for (name, value) in &self.headers {
             bytes.extend(name.bytes());
             bytes.extend(b": ");
@@ -125,7 +143,8 @@ fn good_values(tokens: &Tokens, code: &str, issuer: &str) -> Vec<String> {
         format!("{issuer}/sandbox/callback"),
         format!("Bearer {}", tokens.id_token),
         format!("Bearer {}", tokens.refresh_token),
-        "Basic c2FuZGJveC1yZWNpcGllbnQ6c2FuZGJveC1yZWNpcGllbnQtc2VjcmV0LWZvci1sb2NhbC11c2U=".to_owned(),
+        "Basic c2FuZGJveC1yZWNpcGllbnQ6c2FuZGJveC1yZWNpcGllbnQtc2VjcmV0LWZvci1sb2NhbC11c2U="
+            .to_owned(),
         "counterfoil-session=AAAA; counterfoil-browser=".to_owned(),
     ]);
     values
@@ -156,35 +175,50 @@ fn value(good: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
 
 /// A form of known names and hostile values, encoded or raw.
 fn form(good: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
-    let pair = (prop::sample::select(PARAMETERS.to_vec()), value(good), any::<bool>()).prop_map(|(name, value, encoded)| {
-        let mut pair = format!("{name}=").into_bytes();
-        if encoded {
-            pair.extend(value.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()));
-        } else {
-            pair.extend(value);
-        }
-        pair
-    });
+    let pair = (prop::sample::select(PARAMETERS.to_vec()), value(good), any::<bool>()).prop_map(
+        |(name, value, encoded)| {
+            let mut pair = format!("{name}=").into_bytes();
+            if encoded {
+                pair.extend(value.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()));
+            } else {
+                pair.extend(value);
+            }
+            pair
+        },
+    );
     prop::collection::vec(pair, 0..12).prop_map(|pairs| pairs.join(&b"&"[..]))
 }
 
 fn request(good: Vec<String>) -> impl Strategy<Value = Request> {
-    let paths: Vec<&'static str> = counterfoil_server::table().map(|(path, _)| path).chain(["/nowhere", "/fdx/v6/accounts"]).collect();
-    let segment = prop_oneof![Just("v2".to_owned()), Just("sandbank".to_owned()), "[a-zA-Z0-9%._~-]{0,30}"];
-    let path = (prop::sample::select(paths), segment.clone(), segment)
-        .prop_map(|(path, version, provider)| path.replace("{version}", &version).replace("{provider}", &provider));
-    let methods = prop::sample::select(vec!["GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"]);
-    let header = (prop::sample::select(HEADERS.to_vec()), value(good.clone())).prop_map(|(name, mut value)| {
-        // A line break would end the header; what is after it is then another header, which is tried on its own.
-        value.retain(|byte| !matches!(byte, b'\r' | b'\n'));
-        (name, value)
-    });
+    let paths: Vec<&'static str> = counterfoil_server::table()
+        .map(|(path, _)| path)
+        .chain(["/nowhere", "/fdx/v6/accounts"])
+        .collect();
+    let segment =
+        prop_oneof![Just("v2".to_owned()), Just("sandbank".to_owned()), "[a-zA-Z0-9%._~-]{0,30}"];
+    let path = (prop::sample::select(paths), segment.clone(), segment).prop_map(
+        |(path, version, provider)| {
+            path.replace("{version}", &version).replace("{provider}", &provider)
+        },
+    );
+    let methods = prop::sample::select(vec![
+        "GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW",
+    ]);
+    let header = (prop::sample::select(HEADERS.to_vec()), value(good.clone())).prop_map(
+        |(name, mut value)| {
+            // A line break would end the header; what is after it is then another header, which is
+            // tried on its own.
+            value.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+            (name, value)
+        },
+    );
     let body = prop_oneof![4 => form(good.clone()), 1 => value(good.clone())];
-    let query = prop_oneof![2 => Just(Vec::new()), 2 => form(good)].prop_map(|mut query: Vec<u8>| {
-        query.retain(|byte| !matches!(byte, b'\r' | b'\n' | b' '));
-        query.truncate(20_000);
-        query
-    });
+    let query =
+        prop_oneof![2 => Just(Vec::new()), 2 => form(good)].prop_map(|mut query: Vec<u8>| {
+            query.retain(|byte| !matches!(byte, b'\r' | b'\n' | b' '));
+            query.truncate(20_000);
+            query
+        });
     (methods, path, query, prop::collection::vec(header, 0..4), body, any::<bool>()).prop_map(
         |(method, path, query, mut headers, body, typed)| {
             if typed {
@@ -205,14 +239,16 @@ async fn exchange(address: &str, bytes: &[u8]) -> (u16, String) {
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     };
-    let answer = tokio::time::timeout(Duration::from_secs(20), talk).await.expect("no answer in 20 seconds");
+    let answer =
+        tokio::time::timeout(Duration::from_secs(20), talk).await.expect("no answer in 20 seconds");
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     (status, answer)
 }
 
 #[test]
 fn hostile_requests_get_an_answer_below_500() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (sandbox, good) = runtime.block_on(async {
         let sandbox = Sandbox::start().await;
         let tokens = sandbox.tokens(RECIPIENT).await;
@@ -221,12 +257,19 @@ fn hostile_requests_get_an_answer_below_500() {
         (sandbox, good)
     });
     let address = sandbox.issuer.trim_start_matches("http://").to_owned();
-    let mut runner = TestRunner::new(Config { cases: 1500, max_shrink_iters: 200, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 1500,
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..Config::default()
+    });
     runner
         .run(&request(good), |request| {
             let (status, answer) = runtime.block_on(exchange(&address, &request.bytes()));
-            // A version of the data API that does not exist is 501 by contract. 0: the connection was closed, as on a broken head.
-            let documented = (200..500).contains(&status) || (status == 501 && request.path.starts_with("/accounts/"));
+            // A version of the data API that does not exist is 501 by contract. 0: the connection
+            // was closed, as on a broken head.
+            let documented = (200..500).contains(&status)
+                || (status == 501 && request.path.starts_with("/accounts/"));
             prop_assert!(documented, "{status} for {request:?}");
             for inside in ["panicked", "src/", "rusqlite", "SQLITE", "backtrace", "stack"] {
                 prop_assert!(!answer.contains(inside), "the answer names {inside}: {answer}");
@@ -247,7 +290,8 @@ async fn broken_heads_hurt_nobody_else() {
     let address = sandbox.issuer.trim_start_matches("http://").to_owned();
     let many_headers = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(1000));
     let long_header = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(1 << 20));
-    let long_path = format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(70_000));
+    let long_path =
+        format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(70_000));
     let cases: [&[u8]; 9] = [
         b"\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -264,9 +308,19 @@ async fn broken_heads_hurt_nobody_else() {
         let _ = stream.write_all(bytes).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("no end in 20 seconds");
-        let status: u16 = String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(400);
-        assert!((400..500).contains(&status), "{status}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]));
+        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer))
+            .await
+            .expect("no end in 20 seconds");
+        let status: u16 = String::from_utf8_lossy(&answer)
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(400);
+        assert!(
+            (400..500).contains(&status),
+            "{status}: {}",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(80)])
+        );
     }
     assert_eq!(sandbox.get("/health/live").await.status, 200);
 }
@@ -280,7 +334,15 @@ async fn silent_connections_are_closed() {
         let mut stream = TcpStream::connect(&address).await.unwrap();
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
-        tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut answer)).await.expect("still open after 25 seconds").map(drop)
+        tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut answer))
+            .await
+            .expect("still open after 25 seconds")
+            .map(drop)
     };
-    let _ = tokio::join!(silent(b""), silent(b"P"), silent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), silent(b"GET / HTTP/1.1\r\nHo"));
+    let _ = tokio::join!(
+        silent(b""),
+        silent(b"P"),
+        silent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        silent(b"GET / HTTP/1.1\r\nHo")
+    );
 }

@@ -1,4 +1,5 @@
-//! ID tokens as an independent library sees them, with nothing but the published keys; and the life of those keys.
+//! ID tokens as an independent library sees them, with nothing but the published keys; and the life
+//! of those keys.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -13,6 +14,7 @@ use counterfoil_server::admin::Command;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
+
 use setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized};
 
 async fn published(sandbox: &Sandbox) -> JwkSet {
@@ -54,8 +56,12 @@ fn at_hash(access_token: &str, alg: Algorithm) -> String {
 #[tokio::test]
 async fn an_independent_library_verifies_every_algorithm() {
     let sandbox = Sandbox::start().await;
-    for (name, alg) in [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256), ("PS256", Algorithm::PS256), ("EdDSA", Algorithm::EdDSA)]
-    {
+    for (name, alg) in [
+        ("RS256", Algorithm::RS256),
+        ("ES256", Algorithm::ES256),
+        ("PS256", Algorithm::PS256),
+        ("EdDSA", Algorithm::EdDSA),
+    ] {
         sandbox.set_client(RECIPIENT.0, &[("id_token_signed_response_alg", name)]).await;
         let first = sandbox.tokens(RECIPIENT).await;
         let second = sandbox.refreshed(RECIPIENT, &first).await;
@@ -71,7 +77,10 @@ async fn an_independent_library_verifies_every_algorithm() {
 #[tokio::test]
 async fn each_client_has_its_own_algorithm() {
     let sandbox = Sandbox::start().await;
-    assert_eq!(decode_header(sandbox.tokens(RECIPIENT).await.id_token).unwrap().alg, Algorithm::RS256);
+    assert_eq!(
+        decode_header(sandbox.tokens(RECIPIENT).await.id_token).unwrap().alg,
+        Algorithm::RS256
+    );
     let of_other = sandbox.tokens(OTHER).await.id_token;
     assert_eq!(decode_header(&of_other).unwrap().alg, Algorithm::ES256);
     verified(&sandbox, &of_other, OTHER.0).await;
@@ -101,7 +110,9 @@ async fn the_key_set_holds_public_keys_alone() {
 #[tokio::test]
 async fn the_claims_are_those_of_the_contract() {
     let sandbox = Sandbox::start().await;
-    let code = sandbox.code_with(RECIPIENT.0, &[("nonce", "n-0S6_WzA2Mj"), ("accounts", "c1-card,c1-checking")]).await;
+    let code = sandbox
+        .code_with(RECIPIENT.0, &[("nonce", "n-0S6_WzA2Mj"), ("accounts", "c1-card,c1-checking")])
+        .await;
     let before = sandbox.app.clock.now().unix();
     let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
     let claims = verified(&sandbox, &tokens.id_token, RECIPIENT.0).await;
@@ -145,7 +156,17 @@ async fn what_stays_and_what_changes_over_refreshes() {
         sandbox.advance("30d").await;
         tokens = sandbox.refreshed(RECIPIENT, &tokens).await;
         let claims = verified(&sandbox, &tokens.id_token, RECIPIENT.0).await;
-        for same in ["iss", "sub", "aud", "auth_time", "grant_id", "connectorId", "accounts", "products", "name"] {
+        for same in [
+            "iss",
+            "sub",
+            "aud",
+            "auth_time",
+            "grant_id",
+            "connectorId",
+            "accounts",
+            "products",
+            "name",
+        ] {
             assert_eq!(claims[same], first[same], "{same}");
         }
         assert_eq!(claims.get("nonce"), None);
@@ -176,18 +197,33 @@ async fn the_subject_is_the_customers_at_every_client() {
 async fn beyond_a_hundred_accounts_the_claim_is_left_out() {
     let sandbox = Sandbox::start().await;
     for (customer, count) in [("hundred", 100), ("hundred-and-one", 101)] {
-        let accounts: Vec<_> = (0..count).map(|i| json!({ "depositAccount": { "accountId": format!("{customer}-{i}") } })).collect();
+        let accounts: Vec<_> = (0..count)
+            .map(|i| json!({ "depositAccount": { "accountId": format!("{customer}-{i}") } }))
+            .collect();
         let id = CustomerId { provider: "sandbank".into(), customer: customer.into() };
         let (name, password) = (customer.to_owned(), customer.to_owned());
-        sandbox.admin(Command::CustomerAdd { id, name, password, accounts: Some(json!({ "accounts": accounts })) }).await;
+        sandbox
+            .admin(Command::CustomerAdd {
+                id,
+                name,
+                password,
+                accounts: Some(json!({ "accounts": accounts })),
+            })
+            .await;
         let code = sandbox.code_with(RECIPIENT.0, &[("customer", customer)]).await;
         let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
         let claimed = claims(&tokens.id_token)["accounts"].as_array().map(Vec::len);
         assert_eq!(claimed, (count <= 100).then_some(count));
-        assert_eq!(sandbox.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len(), count);
+        assert_eq!(
+            sandbox.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len(),
+            count
+        );
     }
     let code = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_5")]).await;
-    assert_eq!(claims(&Tokens::of(&sandbox.exchange(RECIPIENT, &code).await).id_token)["accounts"], json!([]));
+    assert_eq!(
+        claims(&Tokens::of(&sandbox.exchange(RECIPIENT, &code).await).id_token)["accounts"],
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -255,7 +291,10 @@ async fn what_a_compromised_key_signed_is_refused_at_once() {
     sandbox.accounts(&tokens.id_token).await.is(401, not_authorized());
     sandbox.introspect(RECIPIENT, &tokens.id_token).await.is(200, json!({ "active": false }));
     let published = kids(&sandbox, "RS256").await;
-    assert!(published.len() == 2 && !published.contains(&stolen), "the one that signs, and one ahead");
+    assert!(
+        published.len() == 2 && !published.contains(&stolen),
+        "the one that signs, and one ahead"
+    );
     let next = sandbox.refreshed(RECIPIENT, &tokens).await;
     assert_eq!(kid(&next.id_token), published[0]);
     verified(&sandbox, &next.id_token, RECIPIENT.0).await;
@@ -270,7 +309,13 @@ async fn what_a_compromised_slip_key_made_is_good_once_and_for_a_while() {
     let (used, left) = (sandbox.tokens(RECIPIENT).await, sandbox.tokens(RECIPIENT).await);
     let code = sandbox.code(RECIPIENT.0).await;
     let retired = sandbox.admin(Command::KeysRetire { kid: "slip-1".into(), within: HOUR }).await;
-    let slip_keys: Vec<_> = retired.as_array().unwrap().iter().filter(|key| key["alg"] == "slip").map(|key| &key["state"]).collect();
+    let slip_keys: Vec<_> = retired
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|key| key["alg"] == "slip")
+        .map(|key| &key["state"])
+        .collect();
     assert_eq!(slip_keys, ["current", "retiring"]);
     sandbox.assert_good(&used).await;
     Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
@@ -309,7 +354,10 @@ async fn the_key_that_signs_by_default_comes_first() {
     for _ in 0..2 {
         let tokens = sandbox.tokens(RECIPIENT).await;
         let keys = sandbox.get("/jwks").await.json();
-        assert_eq!((&keys["keys"][0]["kty"], &keys["keys"][0]["kid"]), (&json!("RSA"), &json!(kid(&tokens.id_token))));
+        assert_eq!(
+            (&keys["keys"][0]["kty"], &keys["keys"][0]["kid"]),
+            (&json!("RSA"), &json!(kid(&tokens.id_token)))
+        );
         sandbox.advance("91d").await;
     }
 }

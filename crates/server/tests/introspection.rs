@@ -5,6 +5,7 @@
 mod setting;
 
 use serde_json::json;
+
 use setting::{APP, OTHER, RECIPIENT, Sandbox, Tokens, claims, invalid_client, plain, send};
 
 #[tokio::test]
@@ -14,7 +15,9 @@ async fn userinfo_takes_the_access_token_alone() {
     let sub = claims(&tokens.id_token)["sub"].clone();
     let expected = json!({ "sub": sub, "name": "Ada Quill" });
     sandbox.bearer("/userinfo", &tokens.access_token).await.is(200, expected.clone());
-    send(sandbox.http.post(sandbox.url("/userinfo")).bearer_auth(&tokens.access_token)).await.is(200, expected);
+    send(sandbox.http.post(sandbox.url("/userinfo")).bearer_auth(&tokens.access_token))
+        .await
+        .is(200, expected);
     sandbox.bearer("/userinfo", &tokens.id_token).await.is(401, plain("invalid_token"));
     let code = sandbox.code_with(RECIPIENT.0, &[("scope", "openid")]).await;
     let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
@@ -26,7 +29,11 @@ async fn a_client_introspects_its_own_tokens() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     let id = claims(&tokens.id_token);
-    for (token, kind) in [(&tokens.id_token, "Bearer"), (&tokens.access_token, "Bearer"), (&tokens.refresh_token, "refresh_token")] {
+    for (token, kind) in [
+        (&tokens.id_token, "Bearer"),
+        (&tokens.access_token, "Bearer"),
+        (&tokens.refresh_token, "refresh_token"),
+    ] {
         let answer = sandbox.introspect(RECIPIENT, token).await.json();
         assert_eq!(answer["active"], true);
         assert_eq!(answer["client_id"], RECIPIENT.0);
@@ -72,9 +79,18 @@ async fn of_refresh_tokens_only_the_current_one_is_active_and_asking_is_no_repla
 async fn who_may_not_introspect() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.public_tokens().await;
-    sandbox.post("/introspect", &[("client_id", APP), ("token", &tokens.access_token)]).await.is(401, invalid_client());
-    sandbox.post("/introspect", &[("token", tokens.access_token.as_str())]).await.is(401, invalid_client());
-    sandbox.introspect((RECIPIENT.0, "wrong"), &tokens.access_token).await.is(401, invalid_client());
+    sandbox
+        .post("/introspect", &[("client_id", APP), ("token", &tokens.access_token)])
+        .await
+        .is(401, invalid_client());
+    sandbox
+        .post("/introspect", &[("token", tokens.access_token.as_str())])
+        .await
+        .is(401, invalid_client());
+    sandbox
+        .introspect((RECIPIENT.0, "wrong"), &tokens.access_token)
+        .await
+        .is(401, invalid_client());
     sandbox.post_as(RECIPIENT, "/introspect", &[]).await.is(400, plain("invalid_request"));
     let code = sandbox.code(RECIPIENT.0).await;
     for unknown in ["x", &code] {

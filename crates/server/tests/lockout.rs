@@ -1,17 +1,20 @@
-//! Sign-in is closed for a customer after five failures in fifteen minutes: what they are told, and what opens it.
+//! Sign-in is closed for a customer after five failures in fifteen minutes: what they are told, and
+//! what opens it.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 mod visitor;
 
+use std::sync::Arc;
+
 use counterfoil_core::clock::{ByHand, MINUTE, Machine, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{StoreAddress, StoreKind};
 use serde_json::{Value, json};
+
 use setting::{Answer, Sandbox, Setting};
-use std::sync::Arc;
 use visitor::{Visitor, assert_page, forms, heading, redirected};
 
 const SIGN_IN: &str = "Sign in to Sandbank";
@@ -25,7 +28,12 @@ async fn live() -> (Sandbox, Arc<ByHand>) {
     let dir = tempfile::tempdir().unwrap();
     // A database has a clock of its own.
     let store = Some(StoreAddress::Sqlite(dir.path().join("store.db")));
-    let setting = Setting { kind: StoreKind::Live, store, machine: Machine::ByHand(hand.clone()), ..Setting::default() };
+    let setting = Setting {
+        kind: StoreKind::Live,
+        store,
+        machine: Machine::ByHand(hand.clone()),
+        ..Setting::default()
+    };
     (Sandbox::in_directory(dir, setting).await, hand)
 }
 
@@ -49,7 +57,12 @@ async fn fail_five_times(visitor: &mut Visitor<'_>, username: &str) -> String {
     for _ in 0..5 {
         let answer = visitor.sign_in_with(&page, username, "wrong").await;
         assert_page(&answer, 403, SIGN_IN);
-        assert!(answer.text.contains("The user name or the password is wrong") && !answer.text.contains("closed"), "{}", answer.text);
+        assert!(
+            answer.text.contains("The user name or the password is wrong")
+                && !answer.text.contains("closed"),
+            "{}",
+            answer.text
+        );
         told.push(in_common(&answer, username));
     }
     assert!(told.iter().all(|page| *page == told[0]));
@@ -65,14 +78,23 @@ async fn while_it_is_closed_right_wrong_and_unknown_are_told_until_when() {
     assert_eq!(known, unknown);
     let page = visitor.authorize(&[]).await;
     let mut told = Vec::new();
-    for (username, password) in [("customer_1", "customer_1"), ("customer_1", "wrong"), ("nobody", "wrong"), ("nobody", "nobody")] {
+    for (username, password) in [
+        ("customer_1", "customer_1"),
+        ("customer_1", "wrong"),
+        ("nobody", "wrong"),
+        ("nobody", "nobody"),
+    ] {
         let answer = visitor.sign_in_with(&page, username, password).await;
         assert_page(&answer, 403, SIGN_IN);
         assert!(answer.text.contains("Sign-in is closed until 12:46 UTC"), "{}", answer.text);
         told.push(in_common(&answer, username));
     }
     assert!(told.iter().all(|page| *page == told[0]), "{told:?}");
-    assert_eq!(redirected(&visitor.submit(&page, &[("decision", "deny")]).await)["error"], "access_denied", "the app is within reach");
+    assert_eq!(
+        redirected(&visitor.submit(&page, &[("decision", "deny")]).await)["error"],
+        "access_denied",
+        "the app is within reach"
+    );
     // Others are let in.
     assert_page(&visitor.sign_in(&page, "customer_2").await, 200, CONSENT);
 
@@ -99,10 +121,16 @@ async fn an_operator_opens_it_at_once() {
 
     let mut visitor = Visitor::new(&server);
     fail_five_times(&mut visitor, "customer_1").await;
-    server.admin(Command::CustomerSetPassword { id: customer("customer_1"), password: "another password".into() }).await;
+    server
+        .admin(Command::CustomerSetPassword {
+            id: customer("customer_1"),
+            password: "another password".into(),
+        })
+        .await;
     let page = visitor.authorize(&[]).await;
     assert_page(&visitor.sign_in_with(&page, "customer_1", "another password").await, 200, CONSENT);
-    let refused = execute(&server.app, Command::CustomerUnlock { id: customer("nobody") }).await.unwrap_err();
+    let refused =
+        execute(&server.app, Command::CustomerUnlock { id: customer("nobody") }).await.unwrap_err();
     assert!(refused.contains("nobody"), "{refused}");
 }
 

@@ -5,6 +5,9 @@
 mod setting;
 mod visitor;
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use counterfoil_core::clock::{Clock, DAY, Timestamp};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command;
@@ -12,9 +15,8 @@ use counterfoil_server::keys::{KeyInfo, Keys, ROTATED_AFTER};
 use counterfoil_store::{Endings, OpenOptions, Store, StoreAddress, StoreKind};
 use counterfoil_testing::{Postgres, fresh_database};
 use serde_json::json;
+
 use setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, refresh_refused};
-use std::path::Path;
-use std::time::{Duration, Instant};
 use visitor::{Visitor, heading, redirected};
 
 const ISSUER: &str = "https://a.example";
@@ -27,7 +29,8 @@ async fn nodes(kind: StoreKind, database: &str) -> (Sandbox, Sandbox) {
     if kind == StoreKind::Live {
         given_the_key(&first.dir.path().join("keys"), &dir.path().join("keys"));
     }
-    let setting = Setting { kind, store: store(), issuer: Some(first.issuer.clone()), ..Setting::default() };
+    let setting =
+        Setting { kind, store: store(), issuer: Some(first.issuer.clone()), ..Setting::default() };
     let second = Sandbox::in_directory(dir, setting).await;
     (first, second)
 }
@@ -41,7 +44,9 @@ fn given_the_key(from: &Path, to: &Path) {
 
 async fn store(database: &str, kind: StoreKind) -> Store {
     let (address, holder) = (StoreAddress::parse(database).unwrap(), "the test".into());
-    Store::open(OpenOptions { address, kind, issuer: ISSUER.into(), endings_log: None, holder }).await.unwrap()
+    Store::open(OpenOptions { address, kind, issuer: ISSUER.into(), endings_log: None, holder })
+        .await
+        .unwrap()
 }
 
 fn kids(keys: &Keys, now: Timestamp) -> Vec<String> {
@@ -70,12 +75,19 @@ async fn of_first_starts_at_once_one_makes_the_keys() {
     let (a, b) = (store(&database, StoreKind::Live).await, store(&database, StoreKind::Live).await);
     let dir = tempfile::tempdir().unwrap();
     let [shared, other] = ["shared", "other"].map(|name| dir.path().join(name));
-    let (one, two) = tokio::join!(Keys::in_store(&a, Some(&shared), ISSUER, now), Keys::in_store(&b, Some(&shared), ISSUER, now));
+    let (one, two) = tokio::join!(
+        Keys::in_store(&a, Some(&shared), ISSUER, now),
+        Keys::in_store(&b, Some(&shared), ISSUER, now)
+    );
     assert_eq!(kids(&one.unwrap(), now), kids(&two.unwrap(), now));
 
     // A node that was not given the key is told so, and makes none of its own.
     let error = Keys::in_store(&b, Some(&other), ISSUER, now).await.unwrap_err().to_string();
-    assert!(error.contains("store.key: it is missing") && error.contains("copy it here from another node"), "{error}");
+    assert!(
+        error.contains("store.key: it is missing")
+            && error.contains("copy it here from another node"),
+        "{error}"
+    );
     assert!(!other.join("store.key").exists());
     let error = Keys::in_store(&b, None, ISSUER, now).await.unwrap_err().to_string();
     assert!(error.contains("not readable"), "{error}");
@@ -95,7 +107,11 @@ async fn a_rotation_that_is_due_at_every_node_is_made_once() {
     }
     let due = now.plus(ROTATED_AFTER);
     let [(a, one), (b, two), (c, three)] = &nodes[..] else { panic!("three were made") };
-    let kept = tokio::join!(one.keep_up(a, due, DAY, false), two.keep_up(b, due, DAY, false), three.keep_up(c, due, DAY, false));
+    let kept = tokio::join!(
+        one.keep_up(a, due, DAY, false),
+        two.keep_up(b, due, DAY, false),
+        three.keep_up(c, due, DAY, false)
+    );
     let kept = [kept.0.unwrap(), kept.1.unwrap(), kept.2.unwrap()];
     assert_eq!(kept.iter().filter(|changed| **changed).count(), 1, "{kept:?}");
     for (store, keys) in &nodes {
@@ -118,10 +134,19 @@ async fn clock_and_faults_are_everybodys_from_the_next_request_on() {
     assert_eq!(a.get("/sandbox/clock").await.json()["offset_seconds"], 4 * DAY);
 
     // However many requests come at both nodes at once, a fault strikes as many as it says.
-    let set = a.post("/sandbox/faults", &[("fault", "unavailable"), ("count", "7"), ("client_id", RECIPIENT.0)]).await;
+    let set = a
+        .post(
+            "/sandbox/faults",
+            &[("fault", "unavailable"), ("count", "7"), ("client_id", RECIPIENT.0)],
+        )
+        .await;
     assert_eq!(b.get("/sandbox/faults").await.json()["faults"][0]["id"], set.json()["id"]);
     let one = |node: &Sandbox| {
-        let request = node.http.post(node.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)).form(&[("grant_type", "none")]);
+        let request = node
+            .http
+            .post(node.url("/token"))
+            .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
+            .form(&[("grant_type", "none")]);
         tokio::spawn(setting::send(request))
     };
     let asked: Vec<_> = (0..20).flat_map(|_| [one(&a), one(&b)]).collect();
@@ -159,8 +184,12 @@ async fn what_one_node_issues_with_new_keys_is_taken_at_the_other() {
         tokens = Tokens::of(&from.refresh_with_key(RECIPIENT, &tokens.refresh_token, &key).await);
         to.assert_good(&tokens).await;
         let again = to.refresh_with_key(RECIPIENT, &before.refresh_token, &key).await;
-        assert_eq!((again.header("idempotency-replayed"), Tokens::of(&again).refresh_token), ("true", tokens.refresh_token.clone()));
-        // Both know the newest by now; this one is met for the first time by a refresh, and the next by a revocation.
+        assert_eq!(
+            (again.header("idempotency-replayed"), Tokens::of(&again).refresh_token),
+            ("true", tokens.refresh_token.clone())
+        );
+        // Both know the newest by now; this one is met for the first time by a refresh, and the
+        // next by a revocation.
         from.app.keys.rotate(&from.app.store, now, now).await.unwrap();
         tokens = Tokens::of(&from.refresh(RECIPIENT, &tokens.refresh_token).await);
         tokens = Tokens::of(&to.refresh(RECIPIENT, &tokens.refresh_token).await);
@@ -179,7 +208,9 @@ async fn what_an_operator_does_holds_everywhere_when_the_command_is_done() {
     let tokens = Tokens::of(&a.exchange(RECIPIENT, &code(&a).await).await);
     b.assert_good(&tokens).await;
     let keys = a.admin(Command::KeysList).await;
-    let rsa = keys.as_array().unwrap().iter().find(|key| key["alg"] == "RS256").unwrap()["kid"].as_str().unwrap();
+    let rsa = keys.as_array().unwrap().iter().find(|key| key["alg"] == "RS256").unwrap()["kid"]
+        .as_str()
+        .unwrap();
     a.admin(Command::KeysRotate { compromised: Some(rsa.to_owned()) }).await;
     for node in [&a, &b] {
         assert_eq!(node.accounts(&tokens.id_token).await.status, 401);
@@ -235,7 +266,11 @@ async fn what_was_made_without_asking_dies_with_its_consent_on_every_node() {
     let consent = visitor.consent(&[]).await;
     let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
     let given = Tokens::of(&a.exchange(RECIPIENT, &code).await);
-    let mut quiet = async || redirected(&visitor.authorize(&[("prompt", "none"), ("scope", "openid profile")]).await)["code"].clone();
+    let mut quiet = async || {
+        redirected(&visitor.authorize(&[("prompt", "none"), ("scope", "openid profile")]).await)
+                ["code"]
+                .clone()
+    };
     let (code, on_its_way) = (quiet().await, quiet().await);
     // Either node knows all there is to know of it.
     let tokens = Tokens::of(&b.exchange(RECIPIENT, &code).await);
@@ -258,7 +293,9 @@ async fn what_an_operator_does_about_a_customer_holds_everywhere() {
     let (a, b) = nodes(StoreKind::Live, &fresh_database()).await;
     let id = CustomerId { provider: "sandbank".into(), customer: "customer_1".into() };
     let tokens = Tokens::of(&a.exchange(RECIPIENT, &code(&a).await).await);
-    let answered = async |node: &Sandbox| node.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len();
+    let answered = async |node: &Sandbox| {
+        node.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len()
+    };
     assert_eq!((answered(&a).await, answered(&b).await), (1, 1));
     let other = json!({ "accounts": [{ "depositAccount": { "accountId": "another" } }] });
     let set = a.admin(Command::CustomerSetAccounts { id: id.clone(), accounts: other }).await;
@@ -272,5 +309,8 @@ async fn what_an_operator_does_about_a_customer_holds_everywhere() {
     }
     assert!(visitor.sign_in(&page, "customer_1").await.text.contains("closed until"));
     a.admin(Command::CustomerUnlock { id }).await;
-    assert_eq!(heading(&visitor.sign_in(&page, "customer_1").await), "Give Pocket Ledger access to your accounts?");
+    assert_eq!(
+        heading(&visitor.sign_in(&page, "customer_1").await),
+        "Give Pocket Ledger access to your accounts?"
+    );
 }

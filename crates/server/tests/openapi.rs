@@ -4,10 +4,12 @@
 
 mod setting;
 
+use std::collections::BTreeSet;
+
 use counterfoil_store::StoreKind;
 use serde_json::Value;
+
 use setting::{Sandbox, Setting};
-use std::collections::BTreeSet;
 
 fn described(document: &Value) -> BTreeSet<(String, String)> {
     let operations = document["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
@@ -21,7 +23,12 @@ fn described(document: &Value) -> BTreeSet<(String, String)> {
 fn every_route_is_described_and_nothing_else() {
     let routed: BTreeSet<(String, String)> = counterfoil_server::table()
         .filter(|(path, _)| !path.starts_with("/assets/"))
-        .flat_map(|(path, methods)| methods.split(", ").map(|method| (path.to_owned(), method.to_owned())).collect::<Vec<_>>())
+        .flat_map(|(path, methods)| {
+            methods
+                .split(", ")
+                .map(|method| (path.to_owned(), method.to_owned()))
+                .collect::<Vec<_>>()
+        })
         .filter(|(_, method)| method != "HEAD")
         .collect();
     assert_eq!(described(&counterfoil_server::DESCRIPTION), routed);
@@ -54,7 +61,9 @@ async fn what_is_served_names_the_server_and_a_live_one_says_nothing_of_the_sand
 
     let live = Sandbox::with(Setting { kind: StoreKind::Live, ..Setting::default() }).await;
     let served = live.get("/openapi.json").await.json();
-    assert!(described(&served).iter().all(|(path, _)| path != "/" && !path.starts_with("/sandbox")));
+    assert!(
+        described(&served).iter().all(|(path, _)| path != "/" && !path.starts_with("/sandbox"))
+    );
     for path in ["/", "/sandbox", "/sandbox/clock", "/sandbox/callback"] {
         assert_eq!(live.get(path).await.status, 404, "{path}");
     }

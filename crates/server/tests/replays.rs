@@ -1,4 +1,5 @@
-//! A slip that comes again, and a slip that can't be: always refused; sometimes the grant ends; always on record.
+//! A slip that comes again, and a slip that can't be: always refused; sometimes the grant ends;
+//! always on record.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -13,9 +14,10 @@ use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use counterfoil_store::SweepTime;
 use serde_json::Value;
+
 use setting::{
-    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, code_refused, described, invalid_client, not_authorized, plain,
-    refresh_refused,
+    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, code_refused, described,
+    invalid_client, not_authorized, plain, refresh_refused,
 };
 
 async fn living(sandbox: &Sandbox, tokens: &Tokens) -> bool {
@@ -54,10 +56,22 @@ async fn a_confidential_clients_replay_is_refused_and_nothing_else() {
     assert!(living(&sandbox, &latest).await);
     assert_eq!(sandbox.audited(&latest, "refresh_token_replayed").await, 6);
     let metrics = sandbox.get("/metrics").await.text;
-    assert!(metrics.lines().any(|line| line == r#"counterfoil_slips_total{outcome="claimed"} 6"#), "{metrics}");
-    let counted = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap();
+    assert!(
+        metrics.lines().any(|line| line == r#"counterfoil_slips_total{outcome="claimed"} 6"#),
+        "{metrics}"
+    );
+    let counted = |name: &str| {
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+            .unwrap()
+    };
     assert!(counted("counterfoil_store_commits_total") > 0, "{metrics}");
-    assert!(counted("counterfoil_store_redeem_batched_total") >= counted("counterfoil_store_redeem_batches_total"), "{metrics}");
+    assert!(
+        counted("counterfoil_store_redeem_batched_total")
+            >= counted("counterfoil_store_redeem_batches_total"),
+        "{metrics}"
+    );
     assert_eq!(counted("counterfoil_store_endings_forgotten_total"), 0);
     sandbox.refreshed(RECIPIENT, &latest).await;
 }
@@ -121,7 +135,8 @@ async fn a_replay_that_is_refused_for_another_reason_ends_nothing() {
     sandbox.refresh(OTHER, &old).await.is(400, refresh_refused());
     sandbox.public_refresh(&old).await.is(400, refresh_refused());
     sandbox.refresh((RECIPIENT.0, "wrong"), &old).await.is(401, invalid_client());
-    let form = [("grant_type", "refresh_token"), ("refresh_token", old.as_str()), ("scope", "everything")];
+    let form =
+        [("grant_type", "refresh_token"), ("refresh_token", old.as_str()), ("scope", "everything")];
     sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, plain("invalid_scope"));
     sandbox.refresh_with_key(RECIPIENT, &old, "too short").await.is(400, plain("invalid_request"));
     assert!(living(&sandbox, &tokens).await);
@@ -208,7 +223,9 @@ async fn a_code_that_comes_again_after_days_is_refused_and_ends_nothing() {
 async fn a_replayed_code_ends_nothing_without_the_right_client_redirect_uri_and_verifier() {
     let sandbox = Sandbox::start().await;
     sandbox.set_client(APP, &[("on_replay", "refuse")]).await;
-    let code = sandbox.code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).await;
+    let code = sandbox
+        .code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")])
+        .await;
     let callback = sandbox.callback();
     let exchange = async |client: &str, redirect_uri: &str, verifier: &str| -> Answer {
         let form = [
@@ -225,7 +242,8 @@ async fn a_replayed_code_ends_nothing_without_the_right_client_redirect_uri_and_
     let tokens = Tokens::of(&exchange(APP, &callback, VERIFIER).await);
     sandbox.advance("1m").await;
     exchange(RECIPIENT.0, &callback, VERIFIER).await.is(400, code_refused());
-    let mismatch = described("invalid_request", "redirect_uri did not match URI from initial request.");
+    let mismatch =
+        described("invalid_request", "redirect_uri did not match URI from initial request.");
     exchange(APP, "http://127.0.0.1/callback", VERIFIER).await.is(400, mismatch);
     exchange(APP, &callback, CHALLENGE).await.is(400, plain("invalid_grant"));
     exchange(APP, &callback, "").await.is(400, plain("invalid_grant"));
@@ -263,7 +281,8 @@ async fn a_flood_is_one_row_an_hour_with_a_count() {
     assert_eq!(sandbox.audit(&tokens).await, [replayed(1), replayed(40)]);
 }
 
-/// The slip keys, as a thief of the key directory has them, or of a shared store that keeps them in the clear.
+/// The slip keys, as a thief of the key directory has them, or of a shared store that keeps them in
+/// the clear.
 async fn stolen_keys(sandbox: &Sandbox) -> SlipKeys {
     let document = match sandbox.app.store.keys().await.unwrap() {
         Some(keys) => keys.document,
@@ -272,7 +291,14 @@ async fn stolen_keys(sandbox: &Sandbox) -> SlipKeys {
     let file: Value = serde_json::from_slice(&document).unwrap();
     let keys = file["slip"].as_array().unwrap().iter().map(|key| {
         let id = SlipKeyId(u16::try_from(key["id"].as_u64().unwrap()).unwrap());
-        (id, MacKey::new(&base64::engine::general_purpose::STANDARD.decode(key["key"].as_str().unwrap()).unwrap()))
+        (
+            id,
+            MacKey::new(
+                &base64::engine::general_purpose::STANDARD
+                    .decode(key["key"].as_str().unwrap())
+                    .unwrap(),
+            ),
+        )
     });
     let keys: Vec<_> = keys.collect();
     let current = keys.iter().map(|(id, _)| *id).max().unwrap();
@@ -290,7 +316,10 @@ async fn who_has_the_key_but_not_the_seal_makes_no_slip() {
     for number in [1, 2] {
         let forged = Slip { seal, number, ..own }.write(&keys).unwrap();
         sandbox.refresh(RECIPIENT, forged.expose()).await.is(400, refresh_refused());
-        sandbox.introspect(RECIPIENT, forged.expose()).await.is(200, serde_json::json!({ "active": false }));
+        sandbox
+            .introspect(RECIPIENT, forged.expose())
+            .await
+            .is(200, serde_json::json!({ "active": false }));
         let revoked = sandbox.revoke(RECIPIENT, forged.expose()).await;
         assert_eq!((revoked.status.as_u16(), revoked.text.as_str()), (200, ""));
     }

@@ -1,4 +1,5 @@
-//! Retrying a refresh whose answer was lost: `Idempotency-Key`, and `on_lost_answer = "repeat"` for clients that can't send it.
+//! Retrying a refresh whose answer was lost: `Idempotency-Key`, and `on_lost_answer = "repeat"` for
+//! clients that can't send it.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -11,10 +12,17 @@ const ANOTHER_KEY: &str = "0cc175b9-c0f1-46b6-a831-c399e2697726";
 const REPLAYED: &str = "idempotency-replayed";
 
 /// A refresh with these further parameters and `Idempotency-Key` headers.
-async fn refresh(sandbox: &Sandbox, client: (&str, &str), token: &str, more: &[(&str, &str)], keys: &[&str]) -> Answer {
+async fn refresh(
+    sandbox: &Sandbox,
+    client: (&str, &str),
+    token: &str,
+    more: &[(&str, &str)],
+    keys: &[&str],
+) -> Answer {
     let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
     form.extend_from_slice(more);
-    let mut request = sandbox.http.post(sandbox.url("/token")).basic_auth(client.0, Some(client.1)).form(&form);
+    let mut request =
+        sandbox.http.post(sandbox.url("/token")).basic_auth(client.0, Some(client.1)).form(&form);
     for key in keys {
         request = request.header("idempotency-key", *key);
     }
@@ -48,7 +56,12 @@ async fn the_same_key_gives_the_same_refresh_token_again() {
         assert_repeats(&sandbox, &first, &again).await;
     }
     assert_eq!(
-        sandbox.audit(&tokens).await.iter().map(|(event, _)| event.as_str()).collect::<std::collections::HashSet<_>>(),
+        sandbox
+            .audit(&tokens)
+            .await
+            .iter()
+            .map(|(event, _)| event.as_str())
+            .collect::<std::collections::HashSet<_>>(),
         ["refresh_repeated"].into()
     );
     assert_eq!(sandbox.audited(&tokens, "refresh_repeated").await, 3);
@@ -76,7 +89,9 @@ async fn another_key_or_none_gets_the_strict_answer() {
     let tokens = sandbox.tokens(RECIPIENT).await;
     let first = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await;
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, ANOTHER_KEY).await);
-    assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, &KEY.to_uppercase()).await);
+    assert_strict(
+        &sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, &KEY.to_uppercase()).await,
+    );
     assert_strict(&sandbox.refresh(RECIPIENT, &tokens.refresh_token).await);
     // And none of them spoils the right one.
     let again = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await;
@@ -99,7 +114,9 @@ async fn a_repeat_is_the_same_request() {
     let narrow = [("scope", "openid")];
     let first = refresh(&sandbox, RECIPIENT, token, &narrow, &[KEY]).await;
     assert_strict(&refresh(&sandbox, RECIPIENT, token, &[], &[KEY]).await);
-    assert_strict(&refresh(&sandbox, RECIPIENT, token, &[("scope", "openid profile")], &[KEY]).await);
+    assert_strict(
+        &refresh(&sandbox, RECIPIENT, token, &[("scope", "openid profile")], &[KEY]).await,
+    );
     assert_strict(&refresh(&sandbox, OTHER, token, &narrow, &[KEY]).await);
     let again = refresh(&sandbox, RECIPIENT, token, &narrow, &[KEY]).await;
     assert_repeats(&sandbox, &first, &again).await;
@@ -155,14 +172,23 @@ async fn a_bad_or_doubled_header_is_refused_and_claims_nothing() {
     let tokens = sandbox.tokens(RECIPIENT).await;
     let token = tokens.refresh_token.as_str();
     let (short, long) = ("x".repeat(15), "x".repeat(256));
-    for keys in
-        [&[short.as_str()][..], &[&long], &[""], &["with a space in it"], &[KEY, KEY], &[KEY, ANOTHER_KEY], &["sixteen-\u{e9}-characters"]]
-    {
+    for keys in [
+        &[short.as_str()][..],
+        &[&long],
+        &[""],
+        &["with a space in it"],
+        &[KEY, KEY],
+        &[KEY, ANOTHER_KEY],
+        &["sixteen-\u{e9}-characters"],
+    ] {
         refresh(&sandbox, RECIPIENT, token, &[], keys).await.is(400, plain("invalid_request"));
     }
     assert_eq!(sandbox.grant(&tokens).await["next_slip"], 1);
-    let first = Tokens::of(&refresh(&sandbox, RECIPIENT, token, &[], &["x".repeat(16).as_str()]).await);
-    Tokens::of(&refresh(&sandbox, RECIPIENT, &first.refresh_token, &[], &["x".repeat(255).as_str()]).await);
+    let first =
+        Tokens::of(&refresh(&sandbox, RECIPIENT, token, &[], &["x".repeat(16).as_str()]).await);
+    Tokens::of(
+        &refresh(&sandbox, RECIPIENT, &first.refresh_token, &[], &["x".repeat(255).as_str()]).await,
+    );
 }
 
 #[tokio::test]
@@ -172,8 +198,13 @@ async fn codes_have_no_retry() {
     let callback = sandbox.callback();
     let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", &callback)];
     let exchange = async |keys: &[&str]| {
-        let request = sandbox.http.post(sandbox.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)).form(&form);
-        send(keys.iter().fold(request, |request, key| request.header("idempotency-key", *key))).await
+        let request = sandbox
+            .http
+            .post(sandbox.url("/token"))
+            .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
+            .form(&form);
+        send(keys.iter().fold(request, |request, key| request.header("idempotency-key", *key)))
+            .await
     };
     // The header is ignored here, so a bad one or two are no error.
     let first = exchange(&["bad", KEY]).await;
@@ -187,8 +218,15 @@ async fn codes_have_no_retry() {
 async fn public_clients_have_the_key_too() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.public_tokens().await;
-    let form = [("grant_type", "refresh_token"), ("client_id", setting::APP), ("refresh_token", &tokens.refresh_token)];
-    let keyed = async || send(sandbox.http.post(sandbox.url("/token")).header("idempotency-key", KEY).form(&form)).await;
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", setting::APP),
+        ("refresh_token", &tokens.refresh_token),
+    ];
+    let keyed = async || {
+        send(sandbox.http.post(sandbox.url("/token")).header("idempotency-key", KEY).form(&form))
+            .await
+    };
     let first = keyed().await;
     sandbox.advance("1m").await;
     assert_repeats(&sandbox, &first, &keyed().await).await;
@@ -218,7 +256,8 @@ async fn on_lost_answer_repeats_the_immediate_predecessor_and_the_same_request_a
     sandbox.set_client(RECIPIENT.0, &[("on_lost_answer", "repeat")]).await;
     let first = sandbox.tokens(RECIPIENT).await;
     let second = sandbox.refreshed(RECIPIENT, &first).await;
-    let narrow = refresh(&sandbox, RECIPIENT, &first.refresh_token, &[("scope", "openid")], &[]).await;
+    let narrow =
+        refresh(&sandbox, RECIPIENT, &first.refresh_token, &[("scope", "openid")], &[]).await;
     assert_strict(&narrow);
     assert_strict(&refresh(&sandbox, RECIPIENT, &first.refresh_token, &[], &[KEY]).await);
     sandbox.refreshed(RECIPIENT, &second).await;
@@ -258,7 +297,8 @@ async fn there_is_never_a_second_chain() {
         tries.spawn(async move { sandbox.refresh_with_key(RECIPIENT, &token, KEY).await });
     }
     let answers = tries.join_all().await;
-    let successors: std::collections::HashSet<_> = answers.iter().map(|answer| Tokens::of(answer).refresh_token).collect();
+    let successors: std::collections::HashSet<_> =
+        answers.iter().map(|answer| Tokens::of(answer).refresh_token).collect();
     assert_eq!(successors.len(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.header(REPLAYED) == "true").count(), 49);
     assert_eq!(sandbox.grant(&tokens).await["next_slip"], 2);

@@ -1,4 +1,5 @@
-//! `/revoke`: any token of a grant ends the whole grant, at once and everywhere; every row of its table in both dialects.
+//! `/revoke`: any token of a grant ends the whole grant, at once and everywhere; every row of its
+//! table in both dialects.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -6,6 +7,7 @@ mod setting;
 
 use counterfoil_core::dialect::Dialect::{self, Network, Rfc};
 use serde_json::Value;
+
 use setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refresh_refused};
 
 /// 200 with nothing in it.
@@ -35,7 +37,8 @@ async fn two_generations(sandbox: &Sandbox) -> [Tokens; 2] {
     [first, second]
 }
 
-/// Holds that nothing of a grant is taken anywhere any more, and that it was its client that ended it.
+/// Holds that nothing of a grant is taken anywhere any more, and that it was its client that ended
+/// it.
 async fn assert_ended(sandbox: &Sandbox, tokens: &[Tokens]) {
     for tokens in tokens {
         sandbox.assert_dead(tokens).await;
@@ -71,7 +74,8 @@ async fn a_refresh_under_way_gives_nothing_that_outlives_the_ending() {
     for _ in 0..10 {
         let tokens = sandbox.tokens(RECIPIENT).await;
         let refresh = sandbox.refresh(RECIPIENT, &tokens.refresh_token);
-        let (refreshed, revoked) = tokio::join!(refresh, sandbox.revoke(RECIPIENT, &tokens.id_token));
+        let (refreshed, revoked) =
+            tokio::join!(refresh, sandbox.revoke(RECIPIENT, &tokens.id_token));
         assert_empty(&revoked);
         if refreshed.status == 200 {
             assert_ended(&sandbox, &[tokens, Tokens::of(&refreshed)]).await;
@@ -85,7 +89,8 @@ async fn a_refresh_under_way_gives_nothing_that_outlives_the_ending() {
 #[tokio::test]
 async fn expired_tokens_end_the_grant_too() {
     let sandbox = Sandbox::start().await;
-    let kinds: [fn(&Tokens) -> &String; 3] = [|tokens| &tokens.refresh_token, |tokens| &tokens.id_token, |tokens| &tokens.access_token];
+    let kinds: [fn(&Tokens) -> &String; 3] =
+        [|tokens| &tokens.refresh_token, |tokens| &tokens.id_token, |tokens| &tokens.access_token];
     for of in kinds {
         let tokens = sandbox.tokens(RECIPIENT).await;
         sandbox.advance("91d").await;
@@ -111,7 +116,11 @@ async fn a_token_much_older_than_the_current_one_ends_the_grant_of_a_confidentia
 #[tokio::test]
 async fn only_this_grant_ends() {
     let sandbox = Sandbox::start().await;
-    let (one, two, of_other) = (sandbox.tokens(RECIPIENT).await, sandbox.tokens(RECIPIENT).await, sandbox.tokens(OTHER).await);
+    let (one, two, of_other) = (
+        sandbox.tokens(RECIPIENT).await,
+        sandbox.tokens(RECIPIENT).await,
+        sandbox.tokens(OTHER).await,
+    );
     assert_empty(&sandbox.revoke(RECIPIENT, &one.id_token).await);
     sandbox.assert_dead(&one).await;
     sandbox.assert_good(&two).await;
@@ -123,7 +132,9 @@ async fn a_grant_that_was_ended_already_is_200() {
     for dialect in [Network, Rfc] {
         let sandbox = Sandbox::speaking(dialect).await;
         let tokens = sandbox.tokens(RECIPIENT).await;
-        for token in [&tokens.refresh_token, &tokens.refresh_token, &tokens.id_token, &tokens.access_token] {
+        for token in
+            [&tokens.refresh_token, &tokens.refresh_token, &tokens.id_token, &tokens.access_token]
+        {
             assert_empty(&sandbox.revoke(RECIPIENT, token).await);
         }
         assert_eq!(sandbox.audited(&tokens, "grant_ended").await, 1);
@@ -139,7 +150,16 @@ async fn what_is_no_token_of_ours_is_200() {
         let tokens = sandbox.tokens(RECIPIENT).await;
         let (head, _) = tokens.id_token.rsplit_once('.').unwrap();
         let unsigned = format!("{head}.");
-        for unknown in ["x", "cfr_", "cfa_x", "a.b.c", &unsigned, &foreign.refresh_token, &foreign.id_token, &foreign.access_token] {
+        for unknown in [
+            "x",
+            "cfr_",
+            "cfa_x",
+            "a.b.c",
+            &unsigned,
+            &foreign.refresh_token,
+            &foreign.id_token,
+            &foreign.access_token,
+        ] {
             assert_empty(&sandbox.revoke(RECIPIENT, unknown).await);
         }
         sandbox.assert_good(&tokens).await;
@@ -176,7 +196,12 @@ async fn credentials_that_are_missing() {
             &[token, ("client_id", "nobody")],
             &[],
         ] {
-            assert_refused(dialect, &sandbox.post("/revoke", form).await, (400, "invalid_request"), (401, "invalid_client"));
+            assert_refused(
+                dialect,
+                &sandbox.post("/revoke", form).await,
+                (400, "invalid_request"),
+                (401, "invalid_client"),
+            );
         }
         Tokens::of(&sandbox.refresh(RECIPIENT, token.1).await);
     }
@@ -187,12 +212,32 @@ async fn credentials_that_are_wrong() {
     for dialect in [Network, Rfc] {
         let sandbox = Sandbox::speaking(dialect).await;
         let tokens = sandbox.tokens(RECIPIENT).await;
-        for wrong in [(RECIPIENT.0, "wrong"), (RECIPIENT.0, OTHER.1), ("nobody", "wrong"), ("nobody", RECIPIENT.1), (APP, "any")] {
+        for wrong in [
+            (RECIPIENT.0, "wrong"),
+            (RECIPIENT.0, OTHER.1),
+            ("nobody", "wrong"),
+            ("nobody", RECIPIENT.1),
+            (APP, "any"),
+        ] {
             let in_header = sandbox.revoke(wrong, &tokens.refresh_token).await;
-            assert_refused(dialect, &in_header, (401, "unauthorized_client"), (401, "invalid_client"));
-            let form = [("token", tokens.refresh_token.as_str()), ("client_id", wrong.0), ("client_secret", wrong.1)];
+            assert_refused(
+                dialect,
+                &in_header,
+                (401, "unauthorized_client"),
+                (401, "invalid_client"),
+            );
+            let form = [
+                ("token", tokens.refresh_token.as_str()),
+                ("client_id", wrong.0),
+                ("client_secret", wrong.1),
+            ];
             let in_body = sandbox.post("/revoke", &form).await;
-            assert_refused(dialect, &in_body, (401, "unauthorized_client"), (401, "invalid_client"));
+            assert_refused(
+                dialect,
+                &in_body,
+                (401, "unauthorized_client"),
+                (401, "invalid_client"),
+            );
         }
         sandbox.assert_good(&tokens).await;
     }
@@ -202,7 +247,12 @@ async fn credentials_that_are_wrong() {
 async fn a_token_that_is_missing() {
     for dialect in [Network, Rfc] {
         let sandbox = Sandbox::speaking(dialect).await;
-        for form in [&[][..], &[("token", "")], &[("token_type_hint", "refresh_token")], &[("token_type_hint", "nonsense")]] {
+        for form in [
+            &[][..],
+            &[("token", "")],
+            &[("token_type_hint", "refresh_token")],
+            &[("token_type_hint", "nonsense")],
+        ] {
             let answer = sandbox.post_as(RECIPIENT, "/revoke", form).await;
             assert_refused(dialect, &answer, (400, "invalid_request"), (400, "invalid_request"));
         }
@@ -243,7 +293,8 @@ async fn an_unknown_hint_is_refused_whatever_the_token() {
 async fn a_wrong_hint_still_finds_the_token() {
     let sandbox = Sandbox::start().await;
     for hint in ["refresh_token", "id_token", "access_token"] {
-        let kinds: [fn(Tokens) -> String; 3] = [|tokens| tokens.refresh_token, |tokens| tokens.id_token, |tokens| tokens.access_token];
+        let kinds: [fn(Tokens) -> String; 3] =
+            [|tokens| tokens.refresh_token, |tokens| tokens.id_token, |tokens| tokens.access_token];
         for of in kinds {
             let tokens = sandbox.tokens(RECIPIENT).await;
             let form = [("token", of(tokens.clone())), ("token_type_hint", hint.to_owned())];
@@ -267,7 +318,9 @@ async fn a_token_of_another_client_is_refused_and_stays_valid() {
         let next = sandbox.refreshed(RECIPIENT, &tokens).await;
         // The same where the grant has ended already.
         assert_empty(&sandbox.revoke(RECIPIENT, &next.id_token).await);
-        for token in [&tokens.refresh_token, &next.refresh_token, &next.id_token, &next.access_token] {
+        for token in
+            [&tokens.refresh_token, &next.refresh_token, &next.id_token, &next.access_token]
+        {
             let answer = sandbox.revoke(OTHER, token).await;
             assert_refused(dialect, &answer, (400, "invalid_request"), (400, "invalid_grant"));
         }
@@ -280,7 +333,10 @@ async fn a_client_has_its_own_dialect_once_it_is_known() {
     sandbox.set_client(OTHER.0, &[("dialect", "rfc")]).await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     sandbox.revoke(OTHER, &tokens.id_token).await.is(400, plain("invalid_grant"));
-    sandbox.revoke((OTHER.0, "wrong"), &tokens.id_token).await.is(401, plain("unauthorized_client"));
+    sandbox
+        .revoke((OTHER.0, "wrong"), &tokens.id_token)
+        .await
+        .is(401, plain("unauthorized_client"));
 }
 
 async fn revoke_as_app(sandbox: &Sandbox, token: &str) -> Answer {
@@ -290,7 +346,8 @@ async fn revoke_as_app(sandbox: &Sandbox, token: &str) -> Answer {
 #[tokio::test]
 async fn a_public_client_sends_its_id_alone() {
     let sandbox = Sandbox::start().await;
-    let kinds: [fn(&Tokens) -> &String; 3] = [|tokens| &tokens.refresh_token, |tokens| &tokens.id_token, |tokens| &tokens.access_token];
+    let kinds: [fn(&Tokens) -> &String; 3] =
+        [|tokens| &tokens.refresh_token, |tokens| &tokens.id_token, |tokens| &tokens.access_token];
     for of in kinds {
         let tokens = sandbox.public_tokens().await;
         let form = [("client_id", APP), ("client_secret", "any"), ("token", of(&tokens))];
@@ -327,7 +384,8 @@ async fn a_public_client_may_not_end_the_grants_of_others() {
 async fn secrets_may_come_in_the_body_or_in_the_header() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let form = [("client_id", RECIPIENT.0), ("client_secret", RECIPIENT.1), ("token", &tokens.id_token)];
+    let form =
+        [("client_id", RECIPIENT.0), ("client_secret", RECIPIENT.1), ("token", &tokens.id_token)];
     assert_empty(&sandbox.post("/revoke", &form).await);
     let tokens = sandbox.tokens(RECIPIENT).await;
     let form = [("client_id", RECIPIENT.0), ("token", tokens.id_token.as_str())];
@@ -344,11 +402,18 @@ async fn requests_that_can_not_be_read() {
         let invalid = |answer: Answer| answer.is(400, plain("invalid_request"));
         invalid(sandbox.post_as(RECIPIENT, "/revoke", &[token, token]).await);
         invalid(sandbox.post_as(RECIPIENT, "/revoke?token=x", &[token]).await);
-        invalid(sandbox.post_as(RECIPIENT, "/revoke", &[token, ("client_secret", RECIPIENT.1)]).await);
+        invalid(
+            sandbox.post_as(RECIPIENT, "/revoke", &[token, ("client_secret", RECIPIENT.1)]).await,
+        );
         invalid(sandbox.post_as(RECIPIENT, "/revoke", &[token, ("client_id", OTHER.0)]).await);
-        let json = sandbox.http.post(sandbox.url("/revoke")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)).json(&plain("x"));
+        let json = sandbox
+            .http
+            .post(sandbox.url("/revoke"))
+            .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
+            .json(&plain("x"));
         invalid(setting::send(json).await);
-        let large = sandbox.post_as(RECIPIENT, "/revoke", &[("token", &"x".repeat(65 * 1024))]).await;
+        let large =
+            sandbox.post_as(RECIPIENT, "/revoke", &[("token", &"x".repeat(65 * 1024))]).await;
         assert_eq!(large.status, 413);
         let get = sandbox.get("/revoke").await;
         assert_eq!((get.status.as_u16(), get.header("allow")), (405, "POST"));

@@ -7,15 +7,20 @@ mod setting;
 use counterfoil_store::StoreKind;
 use reqwest::Method;
 use serde_json::{Value, json};
+
 use setting::{
-    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused, invalid_client, not_authorized, plain,
-    refresh_refused, send,
+    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused,
+    invalid_client, not_authorized, plain, refresh_refused, send,
 };
 
 /// A request for a code for `customer_1`, with these further parameters.
 async fn codes(sandbox: &Sandbox, client: &str, more: &[(&str, &str)]) -> Answer {
     let callback = sandbox.callback();
-    let mut form = vec![("client_id", client), ("redirect_uri", callback.as_str()), ("customer", "customer_1")];
+    let mut form = vec![
+        ("client_id", client),
+        ("redirect_uri", callback.as_str()),
+        ("customer", "customer_1"),
+    ];
     form.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     form.extend(more.iter().filter(|(_, value)| *value != "[missing]"));
     sandbox.post("/sandbox/codes", &form).await
@@ -46,25 +51,44 @@ async fn a_code_without_a_browser() {
     let exchanged = sandbox.exchange(RECIPIENT, &code).await;
     assert_eq!(exchanged.json()["scope"], "openid profile offline_access");
     let claims = claims(&Tokens::of(&exchanged).id_token);
-    assert_eq!((&claims["nonce"], &claims["accounts"]), (&json!("n"), &json!(["c1-checking", "c1-savings", "c1-card"])));
+    assert_eq!(
+        (&claims["nonce"], &claims["accounts"]),
+        (&json!("n"), &json!(["c1-checking", "c1-savings", "c1-card"]))
+    );
 }
 
 #[tokio::test]
 async fn a_code_for_what_was_asked_for() {
     let sandbox = Sandbox::start().await;
-    let asked =
-        [("customer", "customer_4"), ("connector", "sandbank"), ("accounts", "c4-loan,c4-401k"), ("scope", "openid offline_access")];
+    let asked = [
+        ("customer", "customer_4"),
+        ("connector", "sandbank"),
+        ("accounts", "c4-loan,c4-401k"),
+        ("scope", "openid offline_access"),
+    ];
     let code = codes(&sandbox, RECIPIENT.0, &asked).await.member("code");
     let answer = sandbox.exchange(RECIPIENT, &code).await;
     assert_eq!(answer.json()["scope"], "openid offline_access");
     let claims = claims(&Tokens::of(&answer).id_token);
-    assert_eq!((&claims["accounts"], &claims["name"]), (&json!(["c4-loan", "c4-401k"]), &json!("Dagny Bergström")));
+    assert_eq!(
+        (&claims["accounts"], &claims["name"]),
+        (&json!(["c4-loan", "c4-401k"]), &json!("Dagny Bergström"))
+    );
 }
 
 #[tokio::test]
 async fn what_is_sent_without_a_value_counts_as_not_sent() {
     let sandbox = Sandbox::start().await;
-    let empty = ["scope", "connector", "accounts", "state", "nonce", "code_challenge", "code_challenge_method"].map(|name| (name, ""));
+    let empty = [
+        "scope",
+        "connector",
+        "accounts",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+    ]
+    .map(|name| (name, ""));
     let code = codes(&sandbox, RECIPIENT.0, &empty).await.member("code");
     let answer = sandbox.exchange(RECIPIENT, &code).await;
     assert_eq!(answer.json()["scope"], "openid profile offline_access");
@@ -74,9 +98,15 @@ async fn what_is_sent_without_a_value_counts_as_not_sent() {
 async fn every_client_and_redirect_uri_of_the_sandbox() {
     let sandbox = Sandbox::start().await;
     let challenge = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
-    for uri in [&*sandbox.callback(), "http://127.0.0.1/callback", "http://127.0.0.1:49152/callback", "http://localhost:3000/callback"] {
+    for uri in [
+        &*sandbox.callback(),
+        "http://127.0.0.1/callback",
+        "http://127.0.0.1:49152/callback",
+        "http://localhost:3000/callback",
+    ] {
         for client in [RECIPIENT.0, OTHER.0, APP] {
-            let answer = codes(&sandbox, client, &[&challenge[..], &[("redirect_uri", uri)]].concat()).await;
+            let answer =
+                codes(&sandbox, client, &[&challenge[..], &[("redirect_uri", uri)]].concat()).await;
             assert_eq!(answer.status, 201, "{client} {uri} {}", answer.text);
         }
     }
@@ -112,14 +142,22 @@ async fn refusals_are_those_of_authorize() {
 }
 
 fn grants() -> counterfoil_server::admin::Command {
-    counterfoil_server::admin::Command::GrantList { client: None, customer: None, before: None, limit: 100 }
+    counterfoil_server::admin::Command::GrantList {
+        client: None,
+        customer: None,
+        before: None,
+        limit: 100,
+    }
 }
 
 #[tokio::test]
 async fn codes_asked_for_at_once_are_many() {
     let sandbox = Sandbox::start().await;
-    let (one, two, three) =
-        tokio::join!(codes(&sandbox, RECIPIENT.0, &[]), codes(&sandbox, RECIPIENT.0, &[]), codes(&sandbox, RECIPIENT.0, &[]));
+    let (one, two, three) = tokio::join!(
+        codes(&sandbox, RECIPIENT.0, &[]),
+        codes(&sandbox, RECIPIENT.0, &[]),
+        codes(&sandbox, RECIPIENT.0, &[])
+    );
     let grants: std::collections::HashSet<_> = [
         Tokens::of(&sandbox.exchange(RECIPIENT, &one.member("code")).await).grant(),
         Tokens::of(&sandbox.exchange(RECIPIENT, &two.member("code")).await).grant(),
@@ -138,10 +176,16 @@ async fn the_clock_tells_and_moves() {
     let text = start.member("now");
     assert!(text.len() == 20 && text.ends_with('Z'), "{text}");
     assert_eq!(offset(&start), 0);
-    let about = |answer: &Answer, expected: i64| assert!((expected..expected + 20).contains(&now(answer)), "{}", answer.text);
-    for (advance, by, in_all) in
-        [("25h", 90_000, 90_000), ("5m1s", 301, 90_301), ("90d", 7_776_000, 7_866_301), ("-90d", -7_776_000, 90_301), ("0s", 0, 90_301)]
-    {
+    let about = |answer: &Answer, expected: i64| {
+        assert!((expected..expected + 20).contains(&now(answer)), "{}", answer.text)
+    };
+    for (advance, by, in_all) in [
+        ("25h", 90_000, 90_000),
+        ("5m1s", 301, 90_301),
+        ("90d", 7_776_000, 7_866_301),
+        ("-90d", -7_776_000, 90_301),
+        ("0s", 0, 90_301),
+    ] {
         let before = now(&sandbox.get("/sandbox/clock").await);
         let answer = clock(&sandbox, &[("advance", advance)]).await;
         assert_eq!(offset(&answer), in_all);
@@ -181,7 +225,10 @@ async fn what_the_clock_does_not_take() {
 async fn everything_follows_the_clock_and_what_was_done_stays_done() {
     let sandbox = Sandbox::start().await;
     let (code, redeemed) = (sandbox.code(RECIPIENT.0).await, sandbox.code(RECIPIENT.0).await);
-    let (ended, tokens) = (sandbox.tokens(RECIPIENT).await, Tokens::of(&sandbox.exchange(RECIPIENT, &redeemed).await));
+    let (ended, tokens) = (
+        sandbox.tokens(RECIPIENT).await,
+        Tokens::of(&sandbox.exchange(RECIPIENT, &redeemed).await),
+    );
     let claimed = sandbox.tokens(RECIPIENT).await;
     sandbox.refreshed(RECIPIENT, &claimed).await;
     sandbox.revoke(RECIPIENT, &ended.id_token).await;
@@ -213,14 +260,29 @@ async fn a_restart_keeps_the_clock() {
 #[tokio::test]
 async fn a_foreign_host_or_origin_is_refused() {
     let sandbox = Sandbox::start().await;
-    let get = |name: &'static str, value: &str| sandbox.http.get(sandbox.url("/sandbox/clock")).header(name, value);
-    for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.0.1", "10.0.0.1:80"] {
+    let get = |name: &'static str, value: &str| {
+        sandbox.http.get(sandbox.url("/sandbox/clock")).header(name, value)
+    };
+    for host in [
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "192.168.0.1",
+        "10.0.0.1:80",
+    ] {
         send(get("host", host)).await.is(403, plain("access_denied"));
     }
     for host in ["localhost", "localhost:1", "127.0.0.1", "127.0.0.9:9", "[::1]:8080"] {
         assert_eq!(send(get("host", host)).await.status, 200, "{host}");
     }
-    for origin in ["https://evil.example", "http://evil.example:8080", "null", "http://localhost.evil.example", "x"] {
+    for origin in [
+        "https://evil.example",
+        "http://evil.example:8080",
+        "null",
+        "http://localhost.evil.example",
+        "x",
+    ] {
         send(get("origin", origin)).await.is(403, plain("access_denied"));
     }
     for origin in [&sandbox.issuer, "http://localhost:3000", "http://127.0.0.1"] {
@@ -232,7 +294,12 @@ async fn a_foreign_host_or_origin_is_refused() {
 async fn every_sandbox_path_is_guarded() {
     let sandbox = Sandbox::start().await;
     let callback = sandbox.callback();
-    let form = [("client_id", RECIPIENT.0), ("redirect_uri", &callback), ("customer", "customer_1"), ("advance", "1h")];
+    let form = [
+        ("client_id", RECIPIENT.0),
+        ("redirect_uri", &callback),
+        ("customer", "customer_1"),
+        ("advance", "1h"),
+    ];
     for (method, path) in [
         (Method::POST, "/sandbox/codes"),
         (Method::GET, "/sandbox/clock"),
@@ -240,11 +307,16 @@ async fn every_sandbox_path_is_guarded() {
         (Method::DELETE, "/sandbox/clock"),
     ] {
         for (name, value) in [("host", "evil.example"), ("origin", "https://evil.example")] {
-            let request = sandbox.http.request(method.clone(), sandbox.url(path)).header(name, value).form(&form);
+            let request = sandbox
+                .http
+                .request(method.clone(), sandbox.url(path))
+                .header(name, value)
+                .form(&form);
             send(request).await.is(403, plain("access_denied"));
         }
     }
-    let request = sandbox.http.get(sandbox.url("/sandbox/callback?code=x")).header("host", "evil.example");
+    let request =
+        sandbox.http.get(sandbox.url("/sandbox/callback?code=x")).header("host", "evil.example");
     assert_eq!(send(request).await.status, 403);
     assert_eq!(offset(&sandbox.get("/sandbox/clock").await), 0);
     assert_eq!(sandbox.admin(grants()).await, json!([]));
@@ -299,7 +371,11 @@ async fn in_the_sandbox_every_refusal_says_why() {
     sandbox.advance("12s").await;
     let replayed = sandbox.refresh(RECIPIENT, &tokens.refresh_token).await;
     let reason = replayed.header("counterfoil-reason");
-    assert!(reason.starts_with("slip 1 was claimed 1") && reason.ends_with(" seconds ago; the counterfoil stands at 2"), "{reason}");
+    assert!(
+        reason.starts_with("slip 1 was claimed 1")
+            && reason.ends_with(" seconds ago; the counterfoil stands at 2"),
+        "{reason}"
+    );
     assert_eq!(sandbox.accounts(&tokens.id_token).await.header("counterfoil-reason"), "");
 }
 
@@ -320,12 +396,23 @@ async fn a_live_server_does_not_say_why() {
 #[tokio::test]
 async fn a_live_server_has_no_sandbox() {
     let live = live().await;
-    for path in ["/sandbox", "/sandbox/codes", "/sandbox/clock", "/sandbox/callback", "/sandbox/faults", "/"] {
+    for path in [
+        "/sandbox",
+        "/sandbox/codes",
+        "/sandbox/clock",
+        "/sandbox/callback",
+        "/sandbox/faults",
+        "/",
+    ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
-            let answer = send(live.http.request(method, live.url(path)).form(&[("advance", "1h")])).await;
+            let answer =
+                send(live.http.request(method, live.url(path)).form(&[("advance", "1h")])).await;
             answer.is(404, plain("not_found"));
         }
     }
-    assert_eq!(live.get("/.well-known/openid-configuration").await.json()["counterfoil_sandbox"], Value::Null);
+    assert_eq!(
+        live.get("/.well-known/openid-configuration").await.json()["counterfoil_sandbox"],
+        Value::Null
+    );
     assert_eq!(live.get("/health/ready").await.status, 200);
 }

@@ -1,17 +1,23 @@
-//! What the customer signed is what the customer saw: consent pages that are left open while something changes.
+//! What the customer signed is what the customer saw: consent pages that are left open while
+//! something changes.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 mod visitor;
 
+use std::sync::Arc;
+
 use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::grant::{CustomerId, GrantId, Terms};
 use counterfoil_core::settings::Lifetimes;
 use counterfoil_server::admin::Command;
+
 use setting::{Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims};
-use std::sync::Arc;
-use visitor::{Visitor, add_customer, assert_error, assert_page, between, forms, grants, offered, redirected, ticked, unescaped};
+use visitor::{
+    Visitor, add_customer, assert_error, assert_page, between, forms, grants, offered, redirected,
+    ticked, unescaped,
+};
 
 /// Seconds that a code lives.
 const CODE: i64 = 300;
@@ -59,9 +65,16 @@ async fn who_signed_in_at_another_tab_is_asked_and_gives_nothing_unseen() {
         let again = visitor.allow(&of_alex, chosen).await;
         assert_page(&again, 409, CONSENT);
         assert_eq!(told(&again), ["You are now signed in as Bea Example."]);
-        assert!(again.text.contains("<title>Error: ") && !again.text.contains("Alex Example"), "{}", again.text);
+        assert!(
+            again.text.contains("<title>Error: ") && !again.text.contains("Alex Example"),
+            "{}",
+            again.text
+        );
         // Not even the account that both hold is ticked: Bea did not choose it.
-        assert_eq!((offered(&again), ticked(&again)), (vec!["bea-own".to_owned(), "joint".to_owned()], vec![]));
+        assert_eq!(
+            (offered(&again), ticked(&again)),
+            (vec!["bea-own".to_owned(), "joint".to_owned()], vec![])
+        );
         assert_eq!(grants(&sandbox).await.len(), 0);
     }
     let mut visitor = Visitor::new(&sandbox);
@@ -83,10 +96,18 @@ async fn a_no_needs_nobody_signed_in() {
     let mut visitor = Visitor::new(&sandbox);
     let of_alex = consent_of(&mut visitor, "alex").await;
     visitor.another_signs_in("bea").await;
-    assert_error(&sandbox, &visitor.submit(&of_alex, &[("account", "joint"), ("decision", "deny")]).await, "access_denied");
+    assert_error(
+        &sandbox,
+        &visitor.submit(&of_alex, &[("account", "joint"), ("decision", "deny")]).await,
+        "access_denied",
+    );
     let of_bea = visitor.authorize(&[]).await;
     visitor.forget_session();
-    assert_error(&sandbox, &visitor.submit(&of_bea, &[("decision", "deny")]).await, "access_denied");
+    assert_error(
+        &sandbox,
+        &visitor.submit(&of_bea, &[("decision", "deny")]).await,
+        "access_denied",
+    );
     assert_eq!(grants(&sandbox).await.len(), 0);
 }
 
@@ -113,10 +134,13 @@ async fn only_a_page_that_showed_something_can_be_allowed() {
     let sign_in = visitor.authorize(&[]).await;
     let consent = visitor.sign_in(&sign_in, "alex").await;
     // Of the page that was shown first and of the one that is shown when somebody reloads.
-    for shown_nothing in [ticket(&sign_in), ticket(&visitor.authorize(&[("prompt", "login")]).await)] {
+    for shown_nothing in
+        [ticket(&sign_in), ticket(&visitor.authorize(&[("prompt", "login")]).await)]
+    {
         visitor.forget_session();
         visitor.sign_in(&sign_in, "alex").await;
-        let form = [("ticket", shown_nothing.as_str()), ("account", "joint"), ("decision", "allow")];
+        let form =
+            [("ticket", shown_nothing.as_str()), ("account", "joint"), ("decision", "allow")];
         // It is shown instead.
         let answer = visitor.post("/consent", &form).await;
         let page = visitor.follow(answer).await;
@@ -127,7 +151,9 @@ async fn only_a_page_that_showed_something_can_be_allowed() {
         );
         assert_error(
             &sandbox,
-            &visitor.post("/consent", &[("ticket", shown_nothing.as_str()), ("decision", "deny")]).await,
+            &visitor
+                .post("/consent", &[("ticket", shown_nothing.as_str()), ("decision", "deny")])
+                .await,
             "access_denied",
         );
     }
@@ -148,35 +174,104 @@ async fn what_an_operator_changes_meanwhile_is_told_before_it_is_allowed() {
     visitor.consent(&[]).await;
     let day = |days: i64| sandbox.app.clock.now().plus(days * DAY).day_for_people();
     for (setting, before, after, said) in [
-        ("data_clusters", "BALANCES", "BALANCES,TRANSACTIONS,TAX", "Pocket Ledger now asks to see more: Tax forms, Transactions."),
-        ("data_clusters", "BALANCES,TAX", "BALANCES", "Pocket Ledger no longer asks to see: Tax forms."),
-        ("lookback_days", "90", "91", "The information would now go back over the last 91 days, instead of the last 90 days."),
+        (
+            "data_clusters",
+            "BALANCES",
+            "BALANCES,TRANSACTIONS,TAX",
+            "Pocket Ledger now asks to see more: Tax forms, Transactions.",
+        ),
+        (
+            "data_clusters",
+            "BALANCES,TAX",
+            "BALANCES",
+            "Pocket Ledger no longer asks to see: Tax forms.",
+        ),
+        (
+            "lookback_days",
+            "90",
+            "91",
+            "The information would now go back over the last 91 days, instead of the last 90 days.",
+        ),
         (
             "lookback_days",
             "1",
             "",
             "The information would now go back over all the time that your bank has on record, instead of the last day.",
         ),
-        ("duration_days", "30", "31", &format!("Pocket Ledger would now have access until {}, instead of until {}.", day(31), day(30))),
-        ("duration_days", "30", "29", &format!("Pocket Ledger would now have access until {}, instead of until {}.", day(29), day(30))),
-        ("name", "Pocket Ledger", "Fat Wallet", "The app that asks is now named Fat Wallet. Before, it was Pocket Ledger."),
+        (
+            "duration_days",
+            "30",
+            "31",
+            &format!(
+                "Pocket Ledger would now have access until {}, instead of until {}.",
+                day(31),
+                day(30)
+            ),
+        ),
+        (
+            "duration_days",
+            "30",
+            "29",
+            &format!(
+                "Pocket Ledger would now have access until {}, instead of until {}.",
+                day(29),
+                day(30)
+            ),
+        ),
+        (
+            "name",
+            "Pocket Ledger",
+            "Fat Wallet",
+            "The app that asks is now named Fat Wallet. Before, it was Pocket Ledger.",
+        ),
         ("logo_uri", "", "https://a.example/logo.svg", "Pocket Ledger has another logo."),
         ("registered_entity", "A Ltd", "B Ltd", "Pocket Ledger now has another operator: B Ltd"),
-        ("registered_entity", "A Ltd", "", "It is no longer said which company operates Pocket Ledger."),
+        (
+            "registered_entity",
+            "A Ltd",
+            "",
+            "It is no longer said which company operates Pocket Ledger.",
+        ),
         (
             "scopes",
             "openid,profile,offline_access",
             "openid,offline_access",
             "Pocket Ledger now asks for other details about you than before.",
         ),
-        ("scopes", "openid,profile,offline_access", "openid,profile", "access for 24 hours, instead of until "),
-        ("grant_types", "authorization_code,refresh_token", "authorization_code", "access for 24 hours, instead of until "),
-        ("grant_types", "authorization_code", "authorization_code,refresh_token", ", instead of for 24 hours."),
+        (
+            "scopes",
+            "openid,profile,offline_access",
+            "openid,profile",
+            "access for 24 hours, instead of until ",
+        ),
+        (
+            "grant_types",
+            "authorization_code,refresh_token",
+            "authorization_code",
+            "access for 24 hours, instead of until ",
+        ),
+        (
+            "grant_types",
+            "authorization_code",
+            "authorization_code,refresh_token",
+            ", instead of for 24 hours.",
+        ),
     ] {
-        let usual = [("name", "Pocket Ledger"), ("data_clusters", "BALANCES"), ("lookback_days", "90"), ("duration_days", "30")];
+        let usual = [
+            ("name", "Pocket Ledger"),
+            ("data_clusters", "BALANCES"),
+            ("lookback_days", "90"),
+            ("duration_days", "30"),
+        ];
         sandbox.set_client(RECIPIENT.0, &usual).await;
         sandbox
-            .set_client(RECIPIENT.0, &[("scopes", "openid,profile,offline_access"), ("grant_types", "authorization_code,refresh_token")])
+            .set_client(
+                RECIPIENT.0,
+                &[
+                    ("scopes", "openid,profile,offline_access"),
+                    ("grant_types", "authorization_code,refresh_token"),
+                ],
+            )
             .await;
         sandbox.set_client(RECIPIENT.0, &[(setting, before)]).await;
         let consent = visitor.authorize(&[]).await;
@@ -185,7 +280,11 @@ async fn what_an_operator_changes_meanwhile_is_told_before_it_is_allowed() {
         let count = grants(&sandbox).await.len();
         let again = visitor.allow(&consent, &["c1-card", "c1-savings"]).await;
         assert_eq!(again.status, 409, "{setting}: {}", again.text);
-        assert!(told(&again).len() == 1 && told(&again)[0].contains(said), "{setting}: {said}: {:?}", told(&again));
+        assert!(
+            told(&again).len() == 1 && told(&again)[0].contains(said),
+            "{setting}: {said}: {:?}",
+            told(&again)
+        );
         assert_eq!(
             (ticked(&again), grants(&sandbox).await.len()),
             (vec!["c1-savings".to_owned(), "c1-card".to_owned()], count),
@@ -195,11 +294,20 @@ async fn what_an_operator_changes_meanwhile_is_told_before_it_is_allowed() {
         // What is allowed now is what the page says now.
         let terms = terms(&sandbox, &visitor.allow(&again, &["c1-card"]).await).await;
         let client = sandbox.app.client(RECIPIENT.0).unwrap();
-        assert_eq!((terms.clusters, terms.lookback_days), (client.settings.data_clusters, client.settings.lookback_days), "{setting}");
+        assert_eq!(
+            (terms.clusters, terms.lookback_days),
+            (client.settings.data_clusters, client.settings.lookback_days),
+            "{setting}"
+        );
         assert!(client.settings.scopes.contains(terms.scopes), "{setting}");
         let lasts = terms.expires_at.since(terms.created_at);
-        // Without a refresh token it ends with the ID token, which is issued while the code is good.
-        let longest = if client.settings.may_refresh(terms.scopes) { client.settings.longest_grant().unwrap() } else { DAY + CODE };
+        // Without a refresh token it ends with the ID token, which is issued while the code is
+        // good.
+        let longest = if client.settings.may_refresh(terms.scopes) {
+            client.settings.longest_grant().unwrap()
+        } else {
+            DAY + CODE
+        };
         assert!((longest - HOUR..=longest).contains(&lasts), "{setting}: {lasts}");
         assert_eq!(terms.accounts, ["c1-card"]);
     }
@@ -213,7 +321,11 @@ async fn a_client_that_may_no_longer_be_answered_is_not() {
     visitor.consent(&[]).await;
     let both = async |visitor: &mut Visitor<'_>, page: &Answer, title: &str| {
         for decision in ["allow", "deny"] {
-            assert_page(&visitor.submit(page, &[("account", "c1-card"), ("decision", decision)]).await, 400, title);
+            assert_page(
+                &visitor.submit(page, &[("account", "c1-card"), ("decision", decision)]).await,
+                400,
+                title,
+            );
         }
     };
     // Nobody is sent to an address that is no longer registered, neither with a yes nor with a no.
@@ -221,7 +333,11 @@ async fn a_client_that_may_no_longer_be_answered_is_not() {
     let sign_in = visitor.authorize(&[("prompt", "login")]).await;
     sandbox.set_client(RECIPIENT.0, &[("redirect_uris", "https://app.example/elsewhere")]).await;
     both(&mut visitor, &consent, "This app can’t be answered").await;
-    assert_page(&visitor.submit(&sign_in, &[("decision", "deny")]).await, 400, "This app can’t be answered");
+    assert_page(
+        &visitor.submit(&sign_in, &[("decision", "deny")]).await,
+        400,
+        "This app can’t be answered",
+    );
     sandbox.set_client(RECIPIENT.0, &[("redirect_uris", &callback)]).await;
 
     for (setting, value, usual, error) in [
@@ -238,12 +354,16 @@ async fn a_client_that_may_no_longer_be_answered_is_not() {
     sandbox.admin(Command::ClientRemove { id: RECIPIENT.0.into() }).await;
     both(&mut visitor, &consent, "This app is not known here").await;
     // One of the same name is another one.
-    let settings = [("name", "Pocket Ledger"), ("redirect_uris", &callback), ("require_pkce", "false")];
+    let settings =
+        [("name", "Pocket Ledger"), ("redirect_uris", &callback), ("require_pkce", "false")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     sandbox.admin(Command::ClientAdd { id: RECIPIENT.0.into(), settings, announced: None }).await;
     let again = visitor.allow(&consent, &["c1-card"]).await;
     assert_page(&again, 409, CONSENT);
-    let changes = ["Pocket Ledger has been registered again.", "It is no longer said which company operates Pocket Ledger."];
+    let changes = [
+        "Pocket Ledger has been registered again.",
+        "It is no longer said which company operates Pocket Ledger.",
+    ];
     assert_eq!(told(&again), changes);
     assert_eq!(grants(&sandbox).await.len(), 0);
     redirected(&visitor.allow(&again, &["c1-card"]).await);
@@ -288,12 +408,23 @@ async fn the_end_that_was_shown_is_the_end() {
     let until = sandbox.app.clock.now().plus(365 * DAY).day_for_people();
     assert!(consent.text.contains(&format!("Access ends on {until}.")), "{}", consent.text);
     sandbox.advance("20m").await;
-    assert_ne!(sandbox.app.clock.now().plus(365 * DAY).day_for_people(), until, "it is another day by now");
+    assert_ne!(
+        sandbox.app.clock.now().plus(365 * DAY).day_for_people(),
+        until,
+        "it is another day by now"
+    );
     let nothing_chosen = visitor.allow(&consent, &[]).await;
-    assert!(nothing_chosen.text.contains(&format!("Access ends on {until}.")), "{}", nothing_chosen.text);
+    assert!(
+        nothing_chosen.text.contains(&format!("Access ends on {until}.")),
+        "{}",
+        nothing_chosen.text
+    );
     let terms = terms(&sandbox, &visitor.allow(&nothing_chosen, &["c1-card"]).await).await;
     assert_eq!(terms.expires_at.day_for_people(), until);
-    assert!(terms.created_at.plus(365 * DAY).since(terms.expires_at) >= 20 * 60, "it is the end of the page, not of the press on Allow");
+    assert!(
+        terms.created_at.plus(365 * DAY).since(terms.expires_at) >= 20 * 60,
+        "it is the end of the page, not of the press on Allow"
+    );
 }
 
 #[tokio::test]
@@ -301,7 +432,12 @@ async fn without_a_refresh_token_access_lasts_as_long_as_the_page_says() {
     let lifetimes = Lifetimes { id_token: 90 * 60, ..Lifetimes::default() };
     for (setting, changes, time, seconds) in [
         (Setting::default(), &[("scope", "openid profile")][..], "24 hours", DAY),
-        (Setting { lifetimes, ..Setting::default() }, &[("scope", "openid profile")], "90 minutes", 90 * 60),
+        (
+            Setting { lifetimes, ..Setting::default() },
+            &[("scope", "openid profile")],
+            "90 minutes",
+            90 * 60,
+        ),
         // One that may not refresh may as well not ask.
         (Setting::default(), &[("client_id", OTHER.0)], "24 hours", DAY),
     ] {
@@ -309,12 +445,22 @@ async fn without_a_refresh_token_access_lasts_as_long_as_the_page_says() {
         sandbox.set_client(OTHER.0, &[("grant_types", "authorization_code")]).await;
         let mut visitor = Visitor::new(&sandbox);
         let consent = visitor.consent(changes).await;
-        let (client, name) = if changes[0].0 == "scope" { (RECIPIENT, "Pocket Ledger") } else { (OTHER, "Rainy Day") };
-        let said = format!("Access lasts for {time}. Then it ends, and {name} can’t look again without asking you.");
+        let (client, name) = if changes[0].0 == "scope" {
+            (RECIPIENT, "Pocket Ledger")
+        } else {
+            (OTHER, "Rainy Day")
+        };
+        let said = format!(
+            "Access lasts for {time}. Then it ends, and {name} can’t look again without asking you."
+        );
         assert!(consent.text.contains(&said), "{}", consent.text);
         assert!(consent.text.contains(&format!("<dt>For</dt><dd>{time}</dd>")), "{}", consent.text);
         let year = sandbox.app.clock.now().plus(365 * DAY).day_for_people();
-        assert!(!consent.text.contains(&year) && !consent.text.contains("can fetch new information"), "{}", consent.text);
+        assert!(
+            !consent.text.contains(&year) && !consent.text.contains("can fetch new information"),
+            "{}",
+            consent.text
+        );
         // From the press on Allow, however long the page was open.
         sandbox.advance("25m").await;
         let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
@@ -344,7 +490,10 @@ async fn an_allow_that_says_something_else_is_not_a_doubled_one() {
     let consent = visitor.consent(&[]).await;
     let first = visitor.allow(&consent, &["c1-card", "c1-savings"]).await;
     sandbox.advance("1s").await;
-    assert_eq!(redirected(&visitor.allow(&consent, &["c1-savings", "c1-card"]).await), redirected(&first));
+    assert_eq!(
+        redirected(&visitor.allow(&consent, &["c1-savings", "c1-card"]).await),
+        redirected(&first)
+    );
     for other in [&["c1-card"][..], &["c1-checking", "c1-card", "c1-savings"]] {
         assert_page(&visitor.allow(&consent, other).await, 400, "You have already answered");
     }
@@ -352,9 +501,16 @@ async fn an_allow_that_says_something_else_is_not_a_doubled_one() {
     sandbox.set_client(RECIPIENT.0, &[("lookback_days", "7")]).await;
     let again = visitor.allow(&consent, &["c1-card", "c1-savings"]).await;
     assert_page(&again, 409, CONSENT);
-    assert_page(&visitor.allow(&again, &["c1-card", "c1-savings"]).await, 400, "You have already answered");
+    assert_page(
+        &visitor.allow(&again, &["c1-card", "c1-savings"]).await,
+        400,
+        "You have already answered",
+    );
     sandbox.set_client(RECIPIENT.0, &[("lookback_days", "")]).await;
-    assert_eq!(redirected(&visitor.allow(&consent, &["c1-card", "c1-savings"]).await), redirected(&first));
+    assert_eq!(
+        redirected(&visitor.allow(&consent, &["c1-card", "c1-savings"]).await),
+        redirected(&first)
+    );
     assert_eq!(terms(&sandbox, &first).await.accounts, ["c1-savings", "c1-card"]);
     assert_eq!(grants(&sandbox).await.len(), 1);
 }
@@ -377,11 +533,16 @@ async fn hundreds_of_accounts_fit() {
 async fn a_page_is_of_one_browser_and_of_half_an_hour() {
     let sandbox = couple().await;
     let (mut alex, mut bea) = (Visitor::new(&sandbox), Visitor::new(&sandbox));
-    let (of_alex, of_bea) = (consent_of(&mut alex, "alex").await, consent_of(&mut bea, "bea").await);
+    let (of_alex, of_bea) =
+        (consent_of(&mut alex, "alex").await, consent_of(&mut bea, "bea").await);
     // In another browser it is nothing.
     for (visitor, page) in [(&mut alex, &of_bea), (&mut bea, &of_alex)] {
         assert_page(&visitor.allow(page, &["joint"]).await, 400, "This page is too old");
-        assert_page(&visitor.submit(page, &[("decision", "deny")]).await, 400, "This page is too old");
+        assert_page(
+            &visitor.submit(page, &[("decision", "deny")]).await,
+            400,
+            "This page is too old",
+        );
     }
     // After half an hour the session is over too, and all begins anew.
     sandbox.advance("30m").await;
@@ -391,7 +552,9 @@ async fn a_page_is_of_one_browser_and_of_half_an_hour() {
     let spoiled = format!("{}.{mac}", body.replacen('a', "b", 1));
     for bad in ["", ".", body, &spoiled] {
         assert_page(
-            &alex.post("/consent", &[("ticket", bad), ("account", "joint"), ("decision", "allow")]).await,
+            &alex
+                .post("/consent", &[("ticket", bad), ("account", "joint"), ("decision", "allow")])
+                .await,
             400,
             "This page is too old",
         );

@@ -1,4 +1,5 @@
-//! Grants that `prompt=none` makes without asking: each hangs on the consent that it came from, and dies with it.
+//! Grants that `prompt=none` makes without asking: each hangs on the consent that it came from, and
+//! dies with it.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -9,6 +10,7 @@ use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_server::admin::Command;
 use counterfoil_store::GrantFilter;
 use serde_json::{Value, json};
+
 use setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens};
 use visitor::{Visitor, assert_error, assert_page, between, forms, redirected};
 
@@ -17,7 +19,11 @@ const QUIET: [(&str, &str); 2] = [("prompt", "none"), ("scope", "openid profile"
 /// First tokens of a consent that the visitor gives on the page.
 async fn consent(visitor: &mut Visitor<'_>) -> Tokens {
     let page = visitor.authorize(&[]).await;
-    let page = if page.text.contains("name=\"password\"") { visitor.sign_in(&page, "customer_1").await } else { page };
+    let page = if page.text.contains("name=\"password\"") {
+        visitor.sign_in(&page, "customer_1").await
+    } else {
+        page
+    };
     let code = redirected(&visitor.allow(&page, &["c1-card"]).await)["code"].clone();
     Tokens::of(&visitor.sandbox.exchange(RECIPIENT, &code).await)
 }
@@ -32,7 +38,10 @@ async fn silent(visitor: &mut Visitor<'_>) -> Tokens {
     Tokens::of(&visitor.sandbox.exchange(RECIPIENT, &code).await)
 }
 
-async fn terms(sandbox: &Sandbox, tokens: &Tokens) -> std::sync::Arc<counterfoil_core::grant::Terms> {
+async fn terms(
+    sandbox: &Sandbox,
+    tokens: &Tokens,
+) -> std::sync::Arc<counterfoil_core::grant::Terms> {
     sandbox.app.store.terms(GrantId::parse(&tokens.grant()).unwrap()).await.unwrap().unwrap()
 }
 
@@ -92,19 +101,38 @@ async fn it_is_refused_everywhere_from_the_moment_that_its_consent_ends() {
         let grant = given.grant();
         match how {
             Ends::CustomerAllOfApp | Ends::CustomerThisOne => {
-                let what = if how == Ends::CustomerThisOne { ("grant", grant.as_str()) } else { ("client", RECIPIENT.0) };
-                assert_eq!(visitor.post("/connected-apps", &[("csrf", &own), what, ("decision", "end")]).await.status, 303);
+                let what = if how == Ends::CustomerThisOne {
+                    ("grant", grant.as_str())
+                } else {
+                    ("client", RECIPIENT.0)
+                };
+                assert_eq!(
+                    visitor
+                        .post("/connected-apps", &[("csrf", &own), what, ("decision", "end")])
+                        .await
+                        .status,
+                    303
+                );
             }
-            Ends::ClientByIdToken => assert_eq!(sandbox.revoke(RECIPIENT, &given.id_token).await.status, 200),
-            Ends::ClientByRefreshToken => assert_eq!(sandbox.revoke(RECIPIENT, &given.refresh_token).await.status, 200),
-            Ends::Operator => drop(sandbox.admin(Command::GrantEnd { grant: GrantId::parse(&grant).unwrap() }).await),
-            Ends::ClientRemoved => drop(sandbox.admin(Command::ClientRemove { id: RECIPIENT.0.into() }).await),
+            Ends::ClientByIdToken => {
+                assert_eq!(sandbox.revoke(RECIPIENT, &given.id_token).await.status, 200)
+            }
+            Ends::ClientByRefreshToken => {
+                assert_eq!(sandbox.revoke(RECIPIENT, &given.refresh_token).await.status, 200)
+            }
+            Ends::Operator => drop(
+                sandbox.admin(Command::GrantEnd { grant: GrantId::parse(&grant).unwrap() }).await,
+            ),
+            Ends::ClientRemoved => {
+                drop(sandbox.admin(Command::ClientRemove { id: RECIPIENT.0.into() }).await)
+            }
             Ends::CustomerRemoved => {
                 let id = CustomerId { provider: "sandbank".into(), customer: "customer_1".into() };
                 drop(sandbox.admin(Command::CustomerRemove { id }).await);
             }
             Ends::CodeReplayed => {
-                // Past the ten seconds in which a doubled callback is forgiven, and past what clocks may differ by.
+                // Past the ten seconds in which a doubled callback is forgiven, and past what
+                // clocks may differ by.
                 sandbox.advance("41s").await;
                 assert_eq!(sandbox.exchange(RECIPIENT, &code).await.status, 400);
             }
@@ -120,13 +148,20 @@ async fn it_is_refused_everywhere_from_the_moment_that_its_consent_ends() {
         for token in [&quiet.id_token, &quiet.access_token] {
             sandbox.introspect(OTHER, token).await.is(200, json!({ "active": false }));
         }
-        assert!([400, 401].contains(&sandbox.exchange(RECIPIENT, &on_its_way).await.status.as_u16()), "{how:?}");
+        assert!(
+            [400, 401].contains(&sandbox.exchange(RECIPIENT, &on_its_way).await.status.as_u16()),
+            "{how:?}"
+        );
         // The client may say so too, once it is over.
         if how != Ends::ClientRemoved {
             assert_eq!(sandbox.revoke(RECIPIENT, &quiet.id_token).await.status, 200, "{how:?}");
         }
         let shown = sandbox.grant(&quiet).await;
-        assert_eq!((&shown["living"], &shown["parent"]), (&Value::Bool(false), &json!(grant)), "{how:?}");
+        assert_eq!(
+            (&shown["living"], &shown["parent"]),
+            (&Value::Bool(false), &json!(grant)),
+            "{how:?}"
+        );
         // There is nothing to go by any more.
         if !matches!(how, Ends::ClientRemoved | Ends::CustomerRemoved | Ends::Expiry) {
             assert_error(&sandbox, &visitor.authorize(&QUIET).await, "consent_required");
@@ -149,7 +184,10 @@ async fn it_always_hangs_on_what_the_customer_said() {
     // The newest that covers what is asked.
     sandbox.advance("1s").await;
     let newer = consent(&mut visitor).await;
-    assert_eq!(terms(&sandbox, &silent(&mut visitor).await).await.parent, GrantId::parse(&newer.grant()));
+    assert_eq!(
+        terms(&sandbox, &silent(&mut visitor).await).await.parent,
+        GrantId::parse(&newer.grant())
+    );
     sandbox.revoke(RECIPIENT, &newer.id_token).await;
     assert_eq!(terms(&sandbox, &silent(&mut visitor).await).await.parent, parent);
 }
@@ -175,7 +213,10 @@ async fn revoking_it_ends_it_alone() {
     let shown = sandbox.grant(&other).await;
     let told = (&shown["living"], &shown["ended_by"], &shown["parent"], &shown["parent_lives"]);
     assert_eq!(told, (&json!(false), &Value::Null, &json!(given.grant()), &json!(false)));
-    assert_eq!(sandbox.introspect(RECIPIENT, &other.id_token).await.json(), json!({ "active": false }));
+    assert_eq!(
+        sandbox.introspect(RECIPIENT, &other.id_token).await.json(),
+        json!({ "active": false })
+    );
 }
 
 #[tokio::test]
@@ -185,13 +226,21 @@ async fn however_many_there_are_none_is_read_or_shown_for_the_next() {
     let given = consent(&mut visitor).await;
     let customer = CustomerId { provider: "sandbank".into(), customer: "customer_1".into() };
     let rows = async || {
-        let filter = GrantFilter { client: Some(RECIPIENT.0.into()), customer: Some(customer.clone()), limit: 1000, before: None };
+        let filter = GrantFilter {
+            client: Some(RECIPIENT.0.into()),
+            customer: Some(customer.clone()),
+            limit: 1000,
+            before: None,
+        };
         sandbox.app.store.grants(&filter).await.unwrap().len()
     };
     let page = async |visitor: &mut Visitor<'_>| {
         let page = visitor.get("/connected-apps").await;
         assert_page(&page, 200, "Connected apps");
-        (page.text.len(), between(&page.text, "data-grant=\"", "\"").map(str::to_owned).collect::<Vec<_>>())
+        (
+            page.text.len(),
+            between(&page.text, "data-grant=\"", "\"").map(str::to_owned).collect::<Vec<_>>(),
+        )
     };
     silent(&mut visitor).await;
     let before = (page(&mut visitor).await, rows().await);
@@ -201,11 +250,17 @@ async fn however_many_there_are_none_is_read_or_shown_for_the_next() {
     silent(&mut visitor).await;
     assert_eq!((page(&mut visitor).await, rows().await), before);
     assert_eq!((before.0.1, before.1), (vec![given.grant()], 1));
-    let listed = Command::GrantList { client: None, customer: Some(customer.clone()), before: None, limit: 100 };
+    let listed = Command::GrantList {
+        client: None,
+        customer: Some(customer.clone()),
+        before: None,
+        limit: 100,
+    };
     assert_eq!(sandbox.admin(listed).await.as_array().unwrap().len(), 1);
 }
 
-/// Without `offline_access` the consent itself ends within a day, and nothing that came of it later.
+/// Without `offline_access` the consent itself ends within a day, and nothing that came of it
+/// later.
 #[tokio::test]
 async fn it_lasts_no_longer_than_its_consent() {
     let sandbox = Sandbox::start().await;

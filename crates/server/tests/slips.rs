@@ -1,21 +1,25 @@
-//! Codes and refresh tokens: redeemed once, by their own client, in their time; and what is refused claims nothing.
+//! Codes and refresh tokens: redeemed once, by their own client, in their time; and what is refused
+//! claims nothing.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
 
-use serde_json::Value;
-use setting::{
-    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, claims, code_refused, described, invalid_client, plain,
-    refresh_refused,
-};
 use std::collections::HashSet;
 use std::sync::Arc;
+
+use serde_json::Value;
 use tokio::task::JoinSet;
+
+use setting::{
+    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, claims, code_refused,
+    described, invalid_client, plain, refresh_refused,
+};
 
 /// The one answer that is 200, and all others.
 fn winner(answers: Vec<Answer>) -> (Tokens, Vec<Answer>) {
-    let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (won, lost): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!((won.len(), lost.len()), (1, 99));
     (Tokens::of(&won[0]), lost)
 }
@@ -119,9 +123,15 @@ async fn a_slip_has_one_spelling() {
     let good = &tokens.refresh_token;
     let last = good.len() - 1;
     let turned = format!("{}{}", &good[..last], if good.ends_with('A') { 'B' } else { 'A' });
-    for other in
-        [format!("{good}="), format!(" {good}"), format!("{good} "), good.to_uppercase(), good[4..].to_owned(), turned, "cfr_".into()]
-    {
+    for other in [
+        format!("{good}="),
+        format!(" {good}"),
+        format!("{good} "),
+        good.to_uppercase(),
+        good[4..].to_owned(),
+        turned,
+        "cfr_".into(),
+    ] {
         sandbox.refresh(RECIPIENT, &other).await.is(400, refresh_refused());
     }
     sandbox.refreshed(RECIPIENT, &tokens).await;
@@ -131,9 +141,16 @@ async fn a_slip_has_one_spelling() {
 async fn a_wrong_redirect_uri_is_refused_and_the_code_still_works() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
-    let mismatch = described("invalid_request", "redirect_uri did not match URI from initial request.");
+    let mismatch =
+        described("invalid_request", "redirect_uri did not match URI from initial request.");
     let callback = sandbox.callback();
-    for wrong in ["http://127.0.0.1/callback", "nonsense", &format!("{callback}/"), &format!("{callback}?"), &callback.to_uppercase()] {
+    for wrong in [
+        "http://127.0.0.1/callback",
+        "nonsense",
+        &format!("{callback}/"),
+        &format!("{callback}?"),
+        &callback.to_uppercase(),
+    ] {
         let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", wrong)];
         sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, mismatch.clone());
     }
@@ -146,13 +163,24 @@ async fn a_wrong_redirect_uri_is_refused_and_the_code_still_works() {
 async fn the_port_of_a_loopback_redirect_uri_must_be_that_of_the_request() {
     let sandbox = Sandbox::start().await;
     let redirect = |uri: &'static str| [("redirect_uri", uri)];
-    let form = [("client_id", RECIPIENT.0), ("customer", "customer_1"), redirect("http://127.0.0.1:5555/callback")[0]];
+    let form = [
+        ("client_id", RECIPIENT.0),
+        ("customer", "customer_1"),
+        redirect("http://127.0.0.1:5555/callback")[0],
+    ];
     let code = sandbox.post("/sandbox/codes", &form).await.member("code");
     let with = async |uri: &'static str| {
-        sandbox.post_as(RECIPIENT, "/token", &[("grant_type", "authorization_code"), ("code", &code), redirect(uri)[0]]).await
+        sandbox
+            .post_as(
+                RECIPIENT,
+                "/token",
+                &[("grant_type", "authorization_code"), ("code", &code), redirect(uri)[0]],
+            )
+            .await
     };
     for wrong in ["http://127.0.0.1/callback", "http://127.0.0.1:5556/callback"] {
-        let mismatch = described("invalid_request", "redirect_uri did not match URI from initial request.");
+        let mismatch =
+            described("invalid_request", "redirect_uri did not match URI from initial request.");
         with(wrong).await.is(400, mismatch);
     }
     Tokens::of(&with("http://127.0.0.1:5555/callback").await);
@@ -161,7 +189,12 @@ async fn the_port_of_a_loopback_redirect_uri_must_be_that_of_the_request() {
 /// An exchange by the public client with this verifier, or with none.
 async fn exchange_with_verifier(sandbox: &Sandbox, code: &str, verifier: Option<&str>) -> Answer {
     let callback = sandbox.callback();
-    let mut form = vec![("grant_type", "authorization_code"), ("client_id", APP), ("code", code), ("redirect_uri", &callback)];
+    let mut form = vec![
+        ("grant_type", "authorization_code"),
+        ("client_id", APP),
+        ("code", code),
+        ("redirect_uri", &callback),
+    ];
     form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
     sandbox.post("/token", &form).await
 }
@@ -169,7 +202,9 @@ async fn exchange_with_verifier(sandbox: &Sandbox, code: &str, verifier: Option<
 #[tokio::test]
 async fn a_wrong_or_missing_verifier_is_refused_and_the_code_still_works() {
     let sandbox = Sandbox::start().await;
-    let code = sandbox.code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).await;
+    let code = sandbox
+        .code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")])
+        .await;
     for wrong in [None, Some(""), Some("short"), Some(CHALLENGE), Some(&*format!("{VERIFIER}x"))] {
         exchange_with_verifier(&sandbox, &code, wrong).await.is(400, plain("invalid_grant"));
     }
@@ -181,7 +216,12 @@ async fn a_verifier_where_no_challenge_was_is_refused_and_the_code_still_works()
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
     let callback = sandbox.callback();
-    let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", &callback), ("code_verifier", VERIFIER)];
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", &callback),
+        ("code_verifier", VERIFIER),
+    ];
     sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, plain("invalid_grant"));
     Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
 }
@@ -189,29 +229,47 @@ async fn a_verifier_where_no_challenge_was_is_refused_and_the_code_still_works()
 #[tokio::test]
 async fn a_confidential_client_may_use_pkce_and_must_then() {
     let sandbox = Sandbox::start().await;
-    let code = sandbox.code_with(RECIPIENT.0, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).await;
+    let code = sandbox
+        .code_with(RECIPIENT.0, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")])
+        .await;
     sandbox.exchange(RECIPIENT, &code).await.is(400, plain("invalid_grant"));
     let callback = sandbox.callback();
-    let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", &callback), ("code_verifier", VERIFIER)];
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", &callback),
+        ("code_verifier", VERIFIER),
+    ];
     Tokens::of(&sandbox.post_as(RECIPIENT, "/token", &form).await);
 }
 
 async fn refresh_for(sandbox: &Sandbox, token: &str, scope: &str) -> Answer {
-    sandbox.post_as(RECIPIENT, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)]).await
+    sandbox
+        .post_as(
+            RECIPIENT,
+            "/token",
+            &[("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)],
+        )
+        .await
 }
 
 #[tokio::test]
 async fn a_narrower_scope_narrows_this_access_token_alone() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let name = async |tokens: &Tokens| sandbox.bearer("/userinfo", &tokens.access_token).await.json()["name"].clone();
+    let name = async |tokens: &Tokens| {
+        sandbox.bearer("/userinfo", &tokens.access_token).await.json()["name"].clone()
+    };
     assert_eq!(name(&tokens).await, "Ada Quill");
     let answer = refresh_for(&sandbox, &tokens.refresh_token, "openid").await;
     assert_eq!(answer.json()["scope"], "openid");
     let narrow = Tokens::of(&answer);
     assert_eq!(name(&narrow).await, Value::Null);
     assert_eq!(sandbox.introspect(RECIPIENT, &narrow.access_token).await.json()["scope"], "openid");
-    assert_eq!(sandbox.introspect(RECIPIENT, &narrow.refresh_token).await.json()["scope"], "openid profile offline_access");
+    assert_eq!(
+        sandbox.introspect(RECIPIENT, &narrow.refresh_token).await.json()["scope"],
+        "openid profile offline_access"
+    );
     let answer = sandbox.refresh(RECIPIENT, &narrow.refresh_token).await;
     assert_eq!(answer.json()["scope"], "openid profile offline_access");
     let wide = Tokens::of(&answer);
@@ -227,9 +285,13 @@ async fn a_scope_beyond_what_was_granted_is_refused_and_claims_nothing() {
     for beyond in ["openid profile", "profile", "openid everything", "OPENID"] {
         refresh_for(&sandbox, &tokens.refresh_token, beyond).await.is(400, plain("invalid_scope"));
     }
-    let tokens = Tokens::of(&refresh_for(&sandbox, &tokens.refresh_token, "offline_access openid").await);
+    let tokens =
+        Tokens::of(&refresh_for(&sandbox, &tokens.refresh_token, "offline_access openid").await);
     // A scope sent without a value counts as not sent.
-    assert_eq!(refresh_for(&sandbox, &tokens.refresh_token, "").await.json()["scope"], "openid offline_access");
+    assert_eq!(
+        refresh_for(&sandbox, &tokens.refresh_token, "").await.json()["scope"],
+        "openid offline_access"
+    );
 }
 
 #[tokio::test]
@@ -256,7 +318,10 @@ async fn a_refresh_token_lives_ninety_days_from_its_issue() {
     }
     sandbox.advance("90d").await;
     sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.is(400, refresh_refused());
-    sandbox.introspect(RECIPIENT, &tokens.refresh_token).await.is(200, serde_json::json!({ "active": false }));
+    sandbox
+        .introspect(RECIPIENT, &tokens.refresh_token)
+        .await
+        .is(200, serde_json::json!({ "active": false }));
 }
 
 #[tokio::test]
@@ -306,9 +371,18 @@ async fn refused_attempts_claim_nothing() {
     sandbox.post_as((RECIPIENT.0, "wrong"), "/token", &form).await.is(401, invalid_client());
     sandbox.post("/token", &form).await.is(401, invalid_client());
     sandbox.post_as(OTHER, "/token", &form).await.is(400, refresh_refused());
-    sandbox.post_as(RECIPIENT, "/token", &[form[0], form[1], form[1]]).await.is(400, plain("invalid_request"));
-    sandbox.post_as(RECIPIENT, "/token?scope=openid", &form).await.is(400, plain("invalid_request"));
-    sandbox.post_as(RECIPIENT, "/token", &[form[0], form[1], ("client_secret", RECIPIENT.1)]).await.is(400, plain("invalid_request"));
+    sandbox
+        .post_as(RECIPIENT, "/token", &[form[0], form[1], form[1]])
+        .await
+        .is(400, plain("invalid_request"));
+    sandbox
+        .post_as(RECIPIENT, "/token?scope=openid", &form)
+        .await
+        .is(400, plain("invalid_request"));
+    sandbox
+        .post_as(RECIPIENT, "/token", &[form[0], form[1], ("client_secret", RECIPIENT.1)])
+        .await
+        .is(400, plain("invalid_request"));
     refresh_for(&sandbox, token, "everything").await.is(400, plain("invalid_scope"));
     sandbox.refresh_with_key(RECIPIENT, token, "too short").await.is(400, plain("invalid_request"));
     sandbox.set_client(RECIPIENT.0, &[("grant_types", "authorization_code")]).await;

@@ -1,4 +1,5 @@
-//! The token-management test plan: 11 cases, 16 checks, in the order and the words of its table, over real HTTP.
+//! The token-management test plan: 11 cases, 16 checks, in the order and the words of its table,
+//! over real HTTP.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -6,6 +7,7 @@ mod setting;
 
 use counterfoil_core::dialect::Dialect;
 use serde_json::{Value, json};
+
 use setting::{OTHER, RECIPIENT, Sandbox, Tokens};
 
 const WRONG_SECRET: (&str, &str) = (RECIPIENT.0, "not-the-secret");
@@ -29,11 +31,17 @@ async fn both_dialects() -> [Expected; 2] {
     [
         Expected {
             sandbox: Sandbox::speaking(Dialect::Network).await,
-            used_refresh_token: described("invalid_request", "Refresh token is invalid or has already been claimed by another client."),
+            used_refresh_token: described(
+                "invalid_request",
+                "Refresh token is invalid or has already been claimed by another client.",
+            ),
             revoke_without_secret: (400, plain("invalid_request")),
             revoke_with_wrong_secret: plain("unauthorized_client"),
             bad_code: described("invalid_request", code_of_the_plan),
-            other_redirect_uri: described("invalid_request", "redirect_uri did not match URI from initial request."),
+            other_redirect_uri: described(
+                "invalid_request",
+                "redirect_uri did not match URI from initial request.",
+            ),
             no_grant_type: plain("invalid_grant"),
             unknown_grant_type: plain("invalid_grant"),
         },
@@ -58,7 +66,8 @@ fn invalid_client() -> Value {
     json!({ "error": "invalid_client", "error_description": "Invalid client credentials." })
 }
 
-/// A new ID token that `/accounts` accepts, at both its paths, and a new refresh token; both usable.
+/// A new ID token that `/accounts` accepts, at both its paths, and a new refresh token; both
+/// usable.
 async fn assert_refreshed(sandbox: &Sandbox, before: &Tokens) {
     let after = Tokens::of(&sandbox.refresh(RECIPIENT, &before.refresh_token).await);
     assert_ne!(after.id_token, before.id_token);
@@ -117,9 +126,15 @@ async fn refresh_with_an_invalid_client_secret() {
 
 #[tokio::test]
 async fn revoke_with_an_invalid_client_secret() {
-    for Expected { sandbox, revoke_without_secret: (status, body), revoke_with_wrong_secret, .. } in both_dialects().await {
+    for Expected {
+        sandbox, revoke_without_secret: (status, body), revoke_with_wrong_secret, ..
+    } in both_dialects().await
+    {
         let tokens = sandbox.tokens(RECIPIENT).await;
-        sandbox.post("/revoke", &[("client_id", RECIPIENT.0), ("token", &tokens.id_token)]).await.is(status, body);
+        sandbox
+            .post("/revoke", &[("client_id", RECIPIENT.0), ("token", &tokens.id_token)])
+            .await
+            .is(status, body);
         sandbox.revoke(WRONG_SECRET, &tokens.id_token).await.is(401, revoke_with_wrong_secret);
         assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 200);
     }
@@ -139,7 +154,11 @@ async fn obtain_a_token_with_an_invalid_authorization_code() {
 async fn obtain_a_token_with_an_incorrect_redirect_uri() {
     for Expected { sandbox, other_redirect_uri, .. } in both_dialects().await {
         let code = sandbox.code(RECIPIENT.0).await;
-        let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", "http://localhost:3000/callback")];
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", "http://localhost:3000/callback"),
+        ];
         sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, other_redirect_uri);
         Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
     }
@@ -152,7 +171,8 @@ async fn obtain_a_token_with_a_missing_or_incorrect_grant_type() {
         let callback = sandbox.callback();
         let form = [("code", code.as_str()), ("redirect_uri", &callback)];
         sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, no_grant_type);
-        let form = [("grant_type", "wishful_thinking"), ("code", &code), ("redirect_uri", &callback)];
+        let form =
+            [("grant_type", "wishful_thinking"), ("code", &code), ("redirect_uri", &callback)];
         sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, unknown_grant_type);
     }
 }
@@ -170,8 +190,12 @@ async fn obtain_a_token_with_incorrect_client_credentials() {
 
 #[tokio::test]
 async fn refresh_a_token_without_a_refresh_token() {
-    let missing = json!({ "error": "invalid_request", "error_description": "No refresh token in request." });
+    let missing =
+        json!({ "error": "invalid_request", "error_description": "No refresh token in request." });
     for Expected { sandbox, .. } in both_dialects().await {
-        sandbox.post_as(RECIPIENT, "/token", &[("grant_type", "refresh_token")]).await.is(400, missing.clone());
+        sandbox
+            .post_as(RECIPIENT, "/token", &[("grant_type", "refresh_token")])
+            .await
+            .is(400, missing.clone());
     }
 }

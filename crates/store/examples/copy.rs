@@ -1,9 +1,21 @@
-//! How long does a whole store take from SQLite to PostgreSQL, and back? Times both on a store of many grants, each refreshed once.
+//! How long does a whole store take from SQLite to PostgreSQL, and back? Times both on a store of
+//! many grants, each refreshed once.
 //!
-//! `cargo run --release -p counterfoil-store --example copy postgres://USER@HOST/EMPTY_DATABASE [grants] [directory]`
-#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::panic, clippy::cast_precision_loss)]
+//! `cargo run --release -p counterfoil-store --example copy postgres://USER@HOST/EMPTY_DATABASE
+//! [grants] [directory]`
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_precision_loss
+)]
 
 mod setting;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::DAY;
@@ -12,18 +24,32 @@ use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
 use counterfoil_store::{OpenOptions, Redeem, Store, StoreAddress, StoreCopy, StoreKind};
+
 use setting::{KEY, NOW, new_grant, terms};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 const ISSUER: &str = "https://a.example";
 
 fn redeem(n: u32) -> Redeem {
     let terms = Arc::new(terms(n));
-    let slip = Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: Seal::from_bytes([7; 16]) };
-    let claim = Claim::keyless(&MacKey::new(&[4; 32]), u64::from(n).to_be_bytes(), Request { client: "app", slip: "", scope: None });
-    let presented = Presented { slip, claim, now: NOW, on_replay: OnReplay::Refuse, on_lost_answer: OnLostAnswer::Strict };
+    let slip = Slip {
+        key: KEY,
+        grant: terms.grant,
+        number: 0,
+        issued_at: NOW,
+        seal: Seal::from_bytes([7; 16]),
+    };
+    let claim = Claim::keyless(
+        &MacKey::new(&[4; 32]),
+        u64::from(n).to_be_bytes(),
+        Request { client: "app", slip: "", scope: None },
+    );
+    let presented = Presented {
+        slip,
+        claim,
+        now: NOW,
+        on_replay: OnReplay::Refuse,
+        on_lost_answer: OnLostAnswer::Strict,
+    };
     Redeem { presented, successor_expires_at: NOW.plus(90 * DAY), slip_key: KEY, terms }
 }
 
@@ -32,7 +58,10 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let database = StoreAddress::parse(&arguments.next().unwrap()).unwrap();
     let grants: u32 = arguments.next().map_or(1_000_000, |n| n.parse().unwrap());
-    let directory = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from).join(format!("copy-{}", std::process::id()));
+    let directory = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from)
+        .join(format!("copy-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
     let file = |name: &str| StoreAddress::Sqlite(directory.join(name));
     let options = OpenOptions {

@@ -1,16 +1,19 @@
-//! Which shape should the counterfoil's table have? Measures the redeeming update, as the writer does it, over key kinds and page sizes.
+//! Which shape should the counterfoil's table have? Measures the redeeming update, as the writer
+//! does it, over key kinds and page sizes.
 //!
 //! `cargo run --release -p counterfoil-store --example hot_row [grants] [seconds]`
 //!
-//! Each variant gets a fresh file with `grants` counterfoils of their final columns, then redeems random ones in batches of 64
-//! (one transaction, `synchronous=FULL`) while another connection checkpoints. It prints redemptions a second, CPU time a
-//! redemption, percentiles of the commit, and bytes a row.
+//! Each variant gets a fresh file with `grants` counterfoils of their final columns, then redeems
+//! random ones in batches of 64 (one transaction, `synchronous=FULL`) while another connection
+//! checkpoints. It prints redemptions a second, CPU time a redemption, percentiles of the commit,
+//! and bytes a row.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods)]
 
-use rusqlite::{Connection, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
 
 const COLUMNS: &str = "seal BLOB NOT NULL, next_slip INTEGER NOT NULL, expires_at INTEGER NOT NULL, claim BLOB, \
     redeemed_at INTEGER NOT NULL, slip_key INTEGER NOT NULL, epoch INTEGER NOT NULL, ended INTEGER NOT NULL";
@@ -51,7 +54,9 @@ fn integer(n: u64) -> i64 {
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    Duration::from_millis((fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10)
+    Duration::from_millis(
+        (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10,
+    )
 }
 
 fn main() {
@@ -85,10 +90,15 @@ fn measure(name: &str, key: Key, page: u32, grants: u64, time: Duration) {
         Key::Random16Rowid => ("BLOB NOT NULL PRIMARY KEY", ""),
         Key::Integer => ("INTEGER PRIMARY KEY", ""),
     };
-    db.execute_batch(&format!("CREATE TABLE counterfoil (grant_id {ty}, {COLUMNS}) {tail}")).unwrap();
+    db.execute_batch(&format!("CREATE TABLE counterfoil (grant_id {ty}, {COLUMNS}) {tail}"))
+        .unwrap();
     let tx = db.transaction().unwrap();
     {
-        let mut insert = tx.prepare("INSERT INTO counterfoil VALUES (?1, ?2, 1, 1800000000, ?3, 1790000000, 1, 0, 0)").unwrap();
+        let mut insert = tx
+            .prepare(
+                "INSERT INTO counterfoil VALUES (?1, ?2, 1, 1800000000, ?3, 1790000000, 1, 0, 0)",
+            )
+            .unwrap();
         for n in 0..grants {
             let seal = key16(n + grants);
             let claim = [0_u8; 17];
@@ -99,7 +109,10 @@ fn measure(name: &str, key: Key, page: u32, grants: u64, time: Duration) {
         }
     }
     tx.commit().unwrap();
-    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;").unwrap();
+    db.execute_batch(
+        "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;",
+    )
+    .unwrap();
     let bytes = std::fs::metadata(&file).unwrap().len() as f64 / grants as f64;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -109,7 +122,8 @@ fn measure(name: &str, key: Key, page: u32, grants: u64, time: Duration) {
             let db = Connection::open(file).unwrap();
             db.execute_batch("PRAGMA synchronous=FULL").unwrap();
             while !stop.load(Ordering::Relaxed) {
-                let wal: i64 = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| r.get(1)).unwrap();
+                let wal: i64 =
+                    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| r.get(1)).unwrap();
                 if wal * i64::from(page) > 64 << 20 {
                     let _ = db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
                 }
@@ -138,8 +152,12 @@ fn measure(name: &str, key: Key, page: u32, grants: u64, time: Duration) {
                 claim[1..9].copy_from_slice(&random.next().to_be_bytes());
                 let seal = key16(n + grants);
                 done += match key {
-                    Key::Integer => update.execute(params![integer(n), seal, 1_800_000_000, claim, 1_790_000_000]).unwrap(),
-                    _ => update.execute(params![key16(n), seal, 1_800_000_000, claim, 1_790_000_000]).unwrap(),
+                    Key::Integer => update
+                        .execute(params![integer(n), seal, 1_800_000_000, claim, 1_790_000_000])
+                        .unwrap(),
+                    _ => update
+                        .execute(params![key16(n), seal, 1_800_000_000, claim, 1_790_000_000])
+                        .unwrap(),
                 };
             }
         }
@@ -150,7 +168,8 @@ fn measure(name: &str, key: Key, page: u32, grants: u64, time: Duration) {
     stop.store(true, Ordering::Relaxed);
     checkpointer.join().unwrap();
     commits.sort();
-    let at = |share: f64| commits[((commits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    let at =
+        |share: f64| commits[((commits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
         "{name:<28} {page:>5} {:>10.0} {:>8.1} {:>8.2} {:>8.2} {:>8.2} {bytes:>7.1}",
         f64::from(done as u32) / took.as_secs_f64(),

@@ -1,8 +1,9 @@
 //! Where a store is, as people write it.
 
-use crate::postgres::{POOL_SIZE, PostgresAddress};
 use std::fmt;
 use std::path::PathBuf;
+
+use crate::postgres::{POOL_SIZE, PostgresAddress};
 
 /// Where a store is: `sqlite:PATH` or `postgres://...`.
 #[derive(Clone, Debug)]
@@ -25,7 +26,10 @@ impl StoreAddress {
                 PostgresAddress::parse(text).map(|address| Self::Postgres(Box::new(address)))
             }
             // What was written may hold a password, so it is not said again.
-            _ => Err("the store must be written as sqlite:PATH or postgres://USER@HOST/DATABASE".into()),
+            _ => {
+                Err("the store must be written as sqlite:PATH or postgres://USER@HOST/DATABASE"
+                    .into())
+            }
         }
     }
 

@@ -1,13 +1,17 @@
-//! Whether an endings log and its store agree. Each node numbers the lines of its log, and the store counts with it in the transaction of the ending; so
-//! where either went back in time, the other knows.
+//! Whether an endings log and its store agree. Each node numbers the lines of its log, and the
+//! store counts with it in the transaction of the ending; so where either went back in time, the
+//! other knows.
 //!
-//! A crash between the commit and the line leaves the log behind by what was not acknowledged. To tell that from a log that was put back from a copy, the
-//! store also knows up to which line the log was on disk at some time: it is told with the next ending, once a minute, and when the store is closed.
+//! A crash between the commit and the line leaves the log behind by what was not acknowledged. To
+//! tell that from a log that was put back from a copy, the store also knows up to which line the
+//! log was on disk at some time: it is told with the next ending, once a minute, and when the store
+//! is closed.
+
+use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
 use crate::files::beside;
 use crate::journal::{Found, Journal, Line, look_at, look_at_rolled};
-use std::path::{Path, PathBuf};
 
 /// The first schema in which a store knows of endings logs.
 pub(crate) const FIRST_WITH_LOGS: u32 = 3;
@@ -17,7 +21,8 @@ pub(crate) const FIRST_WITH_LOGS: u32 = 3;
 pub enum OnDifference {
     /// The store is not opened.
     Refuse,
-    /// It is opened where the log lacks what the store knows, for [`Store::accept_lost_endings`](crate::Store::accept_lost_endings).
+    /// It is opened where the log lacks what the store knows, for
+    /// [`Store::accept_lost_endings`](crate::Store::accept_lost_endings).
     AcceptLostEndings,
     /// It is opened, for [`Store::declare_loss`](crate::Store::declare_loss).
     DeclareLoss,
@@ -97,7 +102,8 @@ pub(crate) enum Difference {
     Missing(i64),
 }
 
-/// Holds a log against its store. `rolled` looks for the log that was rolled away of a node; `shared` says that other nodes have logs too.
+/// Holds a log against its store. `rolled` looks for the log that was rolled away of a node;
+/// `shared` says that other nodes have logs too.
 pub(crate) fn compare(
     place: &Place,
     store: &str,
@@ -108,7 +114,9 @@ pub(crate) fn compare(
 ) -> (Standing, Option<Difference>) {
     let row_of = |node: &str| known.iter().find(|row| row.node == node);
     let standing = |node: &str| match row_of(node) {
-        Some(row) => Standing { node: Some(row.node.clone()), line: row.line, written: row.written },
+        Some(row) => {
+            Standing { node: Some(row.node.clone()), line: row.line, written: row.written }
+        }
         None => Standing { node: Some(node.to_owned()), line: 0, written: 0 },
     };
     let new = Standing { node: None, line: 0, written: 0 };
@@ -120,11 +128,17 @@ pub(crate) fn compare(
         // It is new, of a version that numbered no lines, or missing.
         None => {
             let of_this_place = known.iter().find(|row| row.is_at(place));
-            let candidates: Vec<&KnownLog> = of_this_place.into_iter().chain(known.iter().filter(|_| !shared)).collect();
-            match candidates.iter().find_map(|row| rolled(&row.node).map(|log| (row.node.as_str(), log))) {
+            let candidates: Vec<&KnownLog> =
+                of_this_place.into_iter().chain(known.iter().filter(|_| !shared)).collect();
+            match candidates
+                .iter()
+                .find_map(|row| rolled(&row.node).map(|log| (row.node.as_str(), log)))
+            {
                 Some(found) => found,
                 None => {
-                    let Some(missed) = candidates.first() else { return (new, None) };
+                    let Some(missed) = candidates.first() else {
+                        return (new, None);
+                    };
                     let standing = Standing { written: 0, ..standing(&missed.node) };
                     let difference = (missed.line > 0).then_some(Difference::Missing(missed.line));
                     return (standing, difference);
@@ -143,9 +157,10 @@ pub(crate) fn compare(
     let written = match difference {
         Some(_) => log.line,
         // What is there beyond what the store was told of needs no catching up.
-        None => {
-            (standing.written..=standing.line).take_while(|line| log.has_all(standing.written, *line)).last().unwrap_or(standing.written)
-        }
+        None => (standing.written..=standing.line)
+            .take_while(|line| log.has_all(standing.written, *line))
+            .last()
+            .unwrap_or(standing.written),
     };
     (Standing { written, ..standing }, difference)
 }
@@ -159,10 +174,12 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Looks at the log at `path`, and holds it against the store of id `id`, which is called `store` and knows `known`.
+    /// Looks at the log at `path`, and holds it against the store of id `id`, which is called
+    /// `store` and knows `known`.
     ///
     /// # Errors
-    /// [`OpenError`], where the log can't be read, or where they differ and `on_difference` is to refuse that.
+    /// [`OpenError`], where the log can't be read, or where they differ and `on_difference` is to
+    /// refuse that.
     pub(crate) fn against(
         (path, log): (&Path, &Found),
         (store, id, known): (&str, &str, &[KnownLog]),
@@ -170,14 +187,18 @@ impl Held {
         shared: bool,
     ) -> Result<Self, OpenError> {
         let place = Place::of(path);
-        let (standing, difference) = compare(&place, id, log, known, |node| look_at_rolled(path, node), shared);
+        let (standing, difference) =
+            compare(&place, id, log, known, |node| look_at_rolled(path, node), shared);
         match difference {
-            Some(difference) if !on_difference.lets_pass(&difference) => Err(difference.refusal(&place, store.to_owned())),
+            Some(difference) if !on_difference.lets_pass(&difference) => {
+                Err(difference.refusal(&place, store.to_owned()))
+            }
             difference => Ok(Self { place, standing, difference }),
         }
     }
 
-    /// Opens the log for the endings of the store of id `id`. Where it agrees with the store, those of `recent` endings are added that a crash kept out of it.
+    /// Opens the log for the endings of the store of id `id`. Where it agrees with the store, those
+    /// of `recent` endings are added that a crash kept out of it.
     ///
     /// # Errors
     /// [`OpenError::EndingsLog`].
@@ -197,11 +218,13 @@ impl Held {
     }
 }
 
-/// What the store knows of logs, where another process may write to the same log while that is looked at: what it knew `before` to be on disk must be in the
-/// log, and what is in the log it must know `after`.
+/// What the store knows of logs, where another process may write to the same log while that is
+/// looked at: what it knew `before` to be on disk must be in the log, and what is in the log it
+/// must know `after`.
 pub(crate) fn around(before: &[KnownLog], mut after: Vec<KnownLog>) -> Vec<KnownLog> {
     for row in &mut after {
-        row.written = before.iter().find(|before| before.node == row.node).map_or(0, |before| before.written);
+        row.written =
+            before.iter().find(|before| before.node == row.node).map_or(0, |before| before.written);
     }
     after
 }
@@ -211,9 +234,19 @@ pub(crate) fn around(before: &[KnownLog], mut after: Vec<KnownLog>) -> Vec<Known
 /// # Errors
 /// [`OpenError::EndingsLog`].
 pub(crate) fn must_be_apart(log: &Path, store: &Path) -> Result<(), OpenError> {
-    let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
-    if ["", "-wal", "-shm", ".lock"].iter().any(|suffix| place(&beside(store, suffix)) == place(log)) {
-        return Err(OpenError::EndingsLog { path: log.to_owned(), problem: "it is the store's own file; name one of its own".into() });
+    let place = |path: &Path| {
+        path.canonicalize()
+            .or_else(|_| std::path::absolute(path))
+            .unwrap_or_else(|_| path.to_owned())
+    };
+    if ["", "-wal", "-shm", ".lock"]
+        .iter()
+        .any(|suffix| place(&beside(store, suffix)) == place(log))
+    {
+        return Err(OpenError::EndingsLog {
+            path: log.to_owned(),
+            problem: "it is the store's own file; name one of its own".into(),
+        });
     }
     Ok(())
 }
@@ -223,7 +256,8 @@ pub(crate) fn must_be_apart(log: &Path, store: &Path) -> Result<(), OpenError> {
 /// # Errors
 /// [`OpenError::EndingsLog`].
 pub(crate) fn look(path: &Path) -> Result<Found, OpenError> {
-    look_at(path).map_err(|e| OpenError::EndingsLog { path: path.to_owned(), problem: e.to_string() })
+    look_at(path)
+        .map_err(|e| OpenError::EndingsLog { path: path.to_owned(), problem: e.to_string() })
 }
 
 impl Difference {
@@ -241,9 +275,10 @@ impl Difference {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::journal::{Line, Stamped};
-    use std::collections::BTreeSet;
 
     const STORE: &str = "00ff";
 
@@ -252,20 +287,46 @@ mod tests {
     }
 
     fn known(node: &str, line: i64, written: i64) -> KnownLog {
-        KnownLog { node: node.into(), line, written, host: "one".into(), path: "/logs/endings.log".into() }
+        KnownLog {
+            node: node.into(),
+            line,
+            written,
+            host: "one".into(),
+            path: "/logs/endings.log".into(),
+        }
     }
 
     fn found(node: &str, line: i64) -> Found {
         let seen: BTreeSet<i64> = (1..=line).collect();
-        Found { store: Some(STORE.into()), node: Some(node.into()), is_empty: false, line, seen, opened_after: 0 }
+        Found {
+            store: Some(STORE.into()),
+            node: Some(node.into()),
+            is_empty: false,
+            line,
+            seen,
+            opened_after: 0,
+        }
     }
 
     fn empty() -> Found {
         Found { is_empty: true, ..Found::default() }
     }
 
-    fn differ(log: &Found, rows: &[KnownLog], rolled: Option<Found>, shared: bool) -> Option<Difference> {
-        compare(&place(), STORE, log, rows, |node| rolled.clone().filter(|log| log.node.as_deref() == Some(node)), shared).1
+    fn differ(
+        log: &Found,
+        rows: &[KnownLog],
+        rolled: Option<Found>,
+        shared: bool,
+    ) -> Option<Difference> {
+        compare(
+            &place(),
+            STORE,
+            log,
+            rows,
+            |node| rolled.clone().filter(|log| log.node.as_deref() == Some(node)),
+            shared,
+        )
+        .1
     }
 
     #[test]
@@ -276,7 +337,11 @@ mod tests {
             assert_eq!(differ(&found("a", 5), known("a", 7, 5)), None, "two were not acknowledged");
             assert_eq!(differ(&found("a", 4), known("a", 7, 5)), Some(Difference::Behind(3)));
             assert_eq!(differ(&found("a", 8), known("a", 7, 5)), Some(Difference::Ahead(1)));
-            assert_eq!(differ(&found("b", 8), known("a", 7, 5)), Some(Difference::Ahead(8)), "the store is older than the node");
+            assert_eq!(
+                differ(&found("b", 8), known("a", 7, 5)),
+                Some(Difference::Ahead(8)),
+                "the store is older than the node"
+            );
             assert_eq!(differ(&empty(), known("a", 7, 5)), Some(Difference::Missing(7)));
             let other = Found { store: Some("11".into()), ..found("a", 7) };
             assert_eq!(differ(&other, known("a", 7, 5)), Some(Difference::OtherStore("11".into())));
@@ -287,7 +352,11 @@ mod tests {
     fn a_new_node_is_none_that_lost_its_log() {
         let elsewhere = KnownLog { host: "two".into(), ..known("a", 7, 7) };
         assert_eq!(differ(&empty(), std::slice::from_ref(&elsewhere), None, true), None);
-        assert_eq!(differ(&empty(), &[elsewhere], None, false), Some(Difference::Missing(7)), "there is one node alone");
+        assert_eq!(
+            differ(&empty(), &[elsewhere], None, false),
+            Some(Difference::Missing(7)),
+            "there is one node alone"
+        );
         assert_eq!(differ(&empty(), &[], None, true), None);
         // Of a version that numbered nothing.
         let old = Found { store: Some(STORE.into()), ..Found::default() };
@@ -301,19 +370,25 @@ mod tests {
         assert_eq!(differ(&empty(), &rows, Some(found("a", 7)), true), None);
         assert_eq!(differ(&empty(), &rows, Some(found("a", 6)), true), Some(Difference::Behind(1)));
         assert_eq!(differ(&empty(), &rows, Some(found("a", 8)), true), Some(Difference::Ahead(1)));
-        assert_eq!(differ(&empty(), &rows, Some(found("b", 7)), true), Some(Difference::Missing(7)));
+        assert_eq!(
+            differ(&empty(), &rows, Some(found("b", 7)), true),
+            Some(Difference::Missing(7))
+        );
     }
 
     #[test]
     fn what_is_on_disk_is_known_from_the_log() {
-        let written = |log: &Found, row: KnownLog| compare(&place(), STORE, log, &[row], |_| None, true).0.written;
+        let written = |log: &Found, row: KnownLog| {
+            compare(&place(), STORE, log, &[row], |_| None, true).0.written
+        };
         assert_eq!(written(&found("a", 7), known("a", 7, 2)), 7);
         let mut gap = found("a", 7);
         gap.seen.remove(&5);
         assert_eq!(written(&gap, known("a", 7, 2)), 4);
         let opened = Found { seen: BTreeSet::from([7]), opened_after: 6, ..found("a", 7) };
         assert_eq!(written(&opened, known("a", 7, 2)), 7);
-        let line = Stamped { says: Line::Opened { opened_after: 3 }, store: None, node: None, line: None };
+        let line =
+            Stamped { says: Line::Opened { opened_after: 3 }, store: None, node: None, line: None };
         assert_eq!(line.reaches(), Some(3));
     }
 }

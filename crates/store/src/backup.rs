@@ -27,7 +27,9 @@ pub enum BackupError {
     #[error("{0} is there already, and a backup is written over no file; name another one")]
     Exists(PathBuf),
     /// A half-done copy is there.
-    #[error("{0} is there: a backup of that name is being made, or was cut short; where none is being made, remove it and try again")]
+    #[error(
+        "{0} is there: a backup of that name is being made, or was cut short; where none is being made, remove it and try again"
+    )]
     HalfDone(PathBuf),
     /// The file can't be made, written or checked.
     #[error("the backup {path} can't be made: {problem}")]
@@ -46,7 +48,9 @@ pub enum BackupError {
     #[error("the store can't be copied: {0}")]
     Failed(#[from] rusqlite::Error),
     /// The store failed meanwhile, and its file was opened anew.
-    #[error("a write to the store failed while it was copied, and the copy was given up: {0}; try again")]
+    #[error(
+        "a write to the store failed while it was copied, and the copy was given up: {0}; try again"
+    )]
     Interrupted(String),
     /// One at a time.
     #[error("another backup is being made; wait for its end")]

@@ -13,7 +13,8 @@ macro_rules! terms_columns {
          terms.expires_at, authenticated_at, client_era, customer_era, parent"
     };
 }
-/// Whether the consent that the grant of `terms` hangs on, if it hangs on one, is there and not ended.
+/// Whether the consent that the grant of `terms` hangs on, if it hangs on one, is there and not
+/// ended.
 macro_rules! parent_lives {
     () => {
         "terms.parent IS NULL OR coalesce((SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = terms.parent), false)"

@@ -1,9 +1,10 @@
 //! Copying a whole store to a new one of the other engine.
 //!
-//! Two stores that live would redeem every slip twice. So the target says in its `meta` that it is `copying` until the very end, and the
-//! source says where it was `moved_to` before the target may be served; no server opens such a store. A file belongs to the copy by its
-//! lock. A database can't be had alone: it says that it moved before it is read for the last time, and running nodes learn of it as of
-//! every change.
+//! Two stores that live would redeem every slip twice. So the target says in its `meta` that it is
+//! `copying` until the very end, and the source says where it was `moved_to` before the target may
+//! be served; no server opens such a store. A file belongs to the copy by its lock. A database
+//! can't be had alone: it says that it moved before it is read for the last time, and running nodes
+//! learn of it as of every change.
 
 mod error;
 pub(crate) mod pieces;
@@ -11,17 +12,19 @@ pub(crate) mod tables;
 
 pub use error::CopyError;
 
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+use counterfoil_core::random;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::sleep;
+
 use crate::postgres::copy::Database;
 use crate::record::StoredKeys;
 use crate::sqlite::copy::File;
 use crate::{OpenError, OpenOptions, StoreAddress, StoreKind};
-use aws_lc_rs::digest::{Context, Digest, SHA256};
-use counterfoil_core::random;
 use pieces::{Piece, WAITING};
-use std::time::Duration;
 use tables::{TABLES, Table};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::sleep;
 
 /// How long a running node may go by what was before a change.
 const REACHES_ALL_WITHIN: Duration = Duration::from_secs(2);
@@ -40,7 +43,8 @@ pub struct CopyProgress {
 /// What is told how far a copy is, now and then.
 pub type TellProgress<'a> = &'a mut (dyn FnMut(CopyProgress) + Send);
 
-/// A copy that was begun: the source is ours where it is a file, the target is empty and says that it is unfinished.
+/// A copy that was begun: the source is ours where it is a file, the target is empty and says that
+/// it is unfinished.
 #[derive(Debug)]
 pub struct StoreCopy {
     from: Side,
@@ -49,7 +53,8 @@ pub struct StoreCopy {
     target: String,
     /// What the target says of this copy, and of no other.
     mark: String,
-    /// Whether the source said that it was moved to the target when this began: an earlier copy was cut short in its last steps.
+    /// Whether the source said that it was moved to the target when this began: an earlier copy was
+    /// cut short in its last steps.
     moved: bool,
 }
 
@@ -71,12 +76,17 @@ macro_rules! on {
 }
 
 impl StoreCopy {
-    /// Begins to copy the live store of `issuer` at `from` to `to`, where there is none yet, or a copy that was cut short. The schema of
-    /// the source is brought up to date first, as servers do at their start.
+    /// Begins to copy the live store of `issuer` at `from` to `to`, where there is none yet, or a
+    /// copy that was cut short. The schema of the source is brought up to date first, as servers do
+    /// at their start.
     ///
     /// # Errors
     /// [`CopyError`], in words for the operator.
-    pub async fn begin(from: &StoreAddress, to: &StoreAddress, issuer: &str) -> Result<Self, CopyError> {
+    pub async fn begin(
+        from: &StoreAddress,
+        to: &StoreAddress,
+        issuer: &str,
+    ) -> Result<Self, CopyError> {
         let (source, target) = (name(from), name(to));
         let options = OpenOptions {
             address: from.clone(),
@@ -87,20 +97,28 @@ impl StoreCopy {
         };
         let mark = format!("{:016x} {source}", u64::from_be_bytes(random::bytes()));
         let done = |error: CopyError| match error {
-            CopyError::Store(OpenError::Moved { to, .. }) if to == target => CopyError::Done { from: source.clone(), to },
+            CopyError::Store(OpenError::Moved { to, .. }) if to == target => {
+                CopyError::Done { from: source.clone(), to }
+            }
             error => error,
         };
         let (from, to, moved, claimed) = match (from, to) {
             (StoreAddress::Sqlite(_), StoreAddress::Sqlite(_)) => return Err(CopyError::Files),
-            (StoreAddress::Postgres(_), StoreAddress::Postgres(_)) => return Err(CopyError::Databases),
+            (StoreAddress::Postgres(_), StoreAddress::Postgres(_)) => {
+                return Err(CopyError::Databases);
+            }
             (StoreAddress::Sqlite(from), StoreAddress::Postgres(to)) => {
-                let (file, moved) = File::source(from, &source, &target, &options).map_err(|error| done(error.into()))?;
+                let (file, moved) = File::source(from, &source, &target, &options)
+                    .map_err(|error| done(error.into()))?;
                 let database = Database::target((**to).clone(), &target).await?;
                 let claimed = database.claim(&mark).await?;
                 (Side::File(file), Side::Database(database), moved, claimed)
             }
             (StoreAddress::Postgres(from), StoreAddress::Sqlite(to)) => {
-                let (database, moved) = Database::source((**from).clone(), &source, &target, &options).await.map_err(done)?;
+                let (database, moved) =
+                    Database::source((**from).clone(), &source, &target, &options)
+                        .await
+                        .map_err(done)?;
                 let file = File::target(to, &target, &options)?;
                 let claimed = file.claim(&mark).await?;
                 (Side::Database(database), Side::File(file), moved, claimed)
@@ -113,12 +131,13 @@ impl StoreCopy {
         }
     }
 
-    /// Copies all rows, reads both sides again and compares them, has `carry_keys` take the keys along, and only then lets the target be
-    /// served and the source no more. Gives the rows of each table.
+    /// Copies all rows, reads both sides again and compares them, has `carry_keys` take the keys
+    /// along, and only then lets the target be served and the source no more. Gives the rows of
+    /// each table.
     ///
     /// # Errors
-    /// [`CopyError`], in words for the operator. The source is what it was, and may be served, unless a store failed in the last steps;
-    /// then running the copy again is the way out.
+    /// [`CopyError`], in words for the operator. The source is what it was, and may be served,
+    /// unless a store failed in the last steps; then running the copy again is the way out.
     pub async fn run(
         self,
         tell: TellProgress<'_>,
@@ -144,7 +163,8 @@ impl StoreCopy {
         Ok(counts)
     }
 
-    /// Whether the keys must be put into the target, from their directory; else they must be taken out of the source, to it.
+    /// Whether the keys must be put into the target, from their directory; else they must be taken
+    /// out of the source, to it.
     pub fn is_into_database(&self) -> bool {
         matches!(self.to, Side::Database(_))
     }
@@ -191,8 +211,11 @@ impl StoreCopy {
                 }
                 drop((write_to, read));
             };
-            let (was_read, was_written, ()) =
-                tokio::join!(self.from.read(table, read_to), async { on!(self.to, write(table, write)) }, pass_on);
+            let (was_read, was_written, ()) = tokio::join!(
+                self.from.read(table, read_to),
+                async { on!(self.to, write(table, write)) },
+                pass_on
+            );
             was_read?;
             was_written?;
         }
@@ -214,7 +237,10 @@ impl StoreCopy {
         }
         for table in &TABLES {
             if let Some(number) = table.number {
-                on!(self.to, number_after(table, number, on!(self.from, last_number(table, number))?))?;
+                on!(
+                    self.to,
+                    number_after(table, number, on!(self.from, last_number(table, number))?)
+                )?;
             }
         }
         self.compare(rows, tell).await?;
@@ -244,8 +270,12 @@ impl StoreCopy {
             from?;
             to?;
             let difference = match () {
-                () if source.rows != target.rows => format!("are {} rows, and in the copy {}", source.rows, target.rows),
-                () if source.digest.as_ref() != target.digest.as_ref() => "is something else, in as many rows".into(),
+                () if source.rows != target.rows => {
+                    format!("are {} rows, and in the copy {}", source.rows, target.rows)
+                }
+                () if source.digest.as_ref() != target.digest.as_ref() => {
+                    "is something else, in as many rows".into()
+                }
                 () => {
                     done += source.rows;
                     continue;
@@ -281,10 +311,14 @@ async fn digest(mut pieces: Receiver<Piece>, tell: &mut (dyn FnMut(u64) + Send))
     Whole { rows, digest: context.finish() }
 }
 
-/// A store as the other side names it: without password, and the same from whatever directory it is named.
+/// A store as the other side names it: without password, and the same from whatever directory it is
+/// named.
 fn name(address: &StoreAddress) -> String {
     match address {
-        StoreAddress::Sqlite(path) => format!("sqlite:{}", std::path::absolute(path).unwrap_or_else(|_| path.clone()).display()),
+        StoreAddress::Sqlite(path) => format!(
+            "sqlite:{}",
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display()
+        ),
         StoreAddress::Postgres(address) => address.to_string(),
     }
 }

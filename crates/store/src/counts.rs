@@ -45,11 +45,13 @@ pub struct StoreCounts {
     pub reads: u64,
     /// Transactions tried again because another was in the way.
     pub retries: u64,
-    /// Writes whose connection or file was lost before their outcome was known, and which found it out.
+    /// Writes whose connection or file was lost before their outcome was known, and which found it
+    /// out.
     pub unknown_outcomes: u64,
     /// Connections made to the database.
     pub connections: u64,
-    /// Endings that this node had acknowledged and a database it came back to did not know: an alarm.
+    /// Endings that this node had acknowledged and a database it came back to did not know: an
+    /// alarm.
     pub endings_forgotten: u64,
 }
 

@@ -1,20 +1,23 @@
 //! Endings read back from their journals, for a store that has forgotten some.
 
-use crate::agreement::KnownLog;
-use crate::journal::{Line, Stamped};
-use counterfoil_core::clock::{SKEW, Timestamp};
-use counterfoil_core::text_file;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+
+use counterfoil_core::clock::{SKEW, Timestamp};
+use counterfoil_core::text_file;
+
+use crate::agreement::KnownLog;
+use crate::journal::{Line, Stamped};
 
 /// What endings journals say was ended. Every node has a journal; lines may repeat.
 #[derive(Clone, Debug, Default)]
 pub struct Endings {
     pub(crate) lines: Vec<Line>,
     torn: Vec<PathBuf>,
-    /// Which lines of each node there are, journal by journal: those after the first number and up to the second.
+    /// Which lines of each node there are, journal by journal: those after the first number and up
+    /// to the second.
     spans: BTreeMap<String, Vec<(i64, i64)>>,
     /// The store that the last line of each journal is of which names one.
     stores: Vec<(PathBuf, String)>,
@@ -41,7 +44,8 @@ impl Endings {
         self.lines.is_empty()
     }
 
-    /// The journals whose last line was cut short by a crash, which is no loss: no ending is acknowledged before its whole line is on disk.
+    /// The journals whose last line was cut short by a crash, which is no loss: no ending is
+    /// acknowledged before its whole line is on disk.
     pub fn torn(&self) -> &[PathBuf] {
         &self.torn
     }
@@ -52,7 +56,8 @@ impl Endings {
         self.spans.iter().map(|(node, spans)| (node.clone(), last(spans))).collect()
     }
 
-    /// Refuses journals of a node that don't go on from where the store, which knows `known`, has come to: what was ended in between would be good again.
+    /// Refuses journals of a node that don't go on from where the store, which knows `known`, has
+    /// come to: what was ended in between would be good again.
     ///
     /// # Errors
     /// [`EndingsError::Gap`].
@@ -60,7 +65,9 @@ impl Endings {
         for (node, last) in self.reach() {
             let mut have = known.iter().find(|row| row.node == node).map_or(0, |row| row.line);
             let spans = self.spans.get(&node).map(Vec::as_slice).unwrap_or_default();
-            while let Some((_, further)) = spans.iter().find(|(after, last)| *after <= have && *last > have) {
+            while let Some((_, further)) =
+                spans.iter().find(|(after, last)| *after <= have && *last > have)
+            {
                 have = *further;
             }
             if have < last {
@@ -76,7 +83,9 @@ impl Endings {
     /// [`EndingsError::OtherStore`].
     pub(crate) fn must_be_of(&self, id: &str) -> Result<(), EndingsError> {
         let other = self.stores.iter().find(|(_, store)| store != id);
-        other.map_or(Ok(()), |(path, id)| Err(EndingsError::OtherStore { path: path.clone(), id: id.clone() }))
+        other.map_or(Ok(()), |(path, id)| {
+            Err(EndingsError::OtherStore { path: path.clone(), id: id.clone() })
+        })
     }
 
     /// The store that all journals name which name one, if it is the same.
@@ -85,13 +94,19 @@ impl Endings {
         self.stores.iter().all(|(_, store)| store == first).then_some(first)
     }
 
-    /// Whether any of the endings that a store has is among these, or these tell why none is. True where it has none.
+    /// Whether any of the endings that a store has is among these, or these tell why none is. True
+    /// where it has none.
     pub(crate) fn know_any_of(&self, stored: &[Line]) -> bool {
         let stored: HashSet<String> = stored.iter().map(Line::says).collect();
-        stored.is_empty() || self.lines.iter().any(|line| matches!(line, Line::Lost { .. }) || stored.contains(&line.says()))
+        stored.is_empty()
+            || self
+                .lines
+                .iter()
+                .any(|line| matches!(line, Line::Lost { .. }) || stored.contains(&line.says()))
     }
 
-    /// The same, where no bearers are refused that are issued after `now`: a clock that was wrong once must not have that done again each time.
+    /// The same, where no bearers are refused that are issued after `now`: a clock that was wrong
+    /// once must not have that done again each time.
     pub(crate) fn not_ahead_of(mut self, now: Timestamp) -> Self {
         for line in &mut self.lines {
             if let Line::Lost { bearers_from } = line
@@ -104,7 +119,10 @@ impl Endings {
     }
 
     fn add(&mut self, path: &Path) -> Result<(), EndingsError> {
-        let unreadable = |e: std::io::Error| EndingsError::Unreadable { path: path.to_owned(), problem: e.to_string() };
+        let unreadable = |e: std::io::Error| EndingsError::Unreadable {
+            path: path.to_owned(),
+            problem: e.to_string(),
+        };
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         let mut text = Vec::new();
         let mut store = None;
@@ -122,7 +140,10 @@ impl Endings {
                         let after = stamped.line.map_or(reaches, |line| line - 1);
                         let span = spans.entry(node.clone()).or_insert((after, reaches));
                         // What was opened later goes on from what is above it.
-                        *span = (if stamped.line.is_some() { span.0.min(after) } else { span.0 }, span.1.max(reaches));
+                        *span = (
+                            if stamped.line.is_some() { span.0.min(after) } else { span.0 },
+                            span.1.max(reaches),
+                        );
                     }
                     store = stamped.store.or(store);
                     if !matches!(stamped.says, Line::Opened { .. }) {
@@ -130,7 +151,9 @@ impl Endings {
                     }
                 }
                 Err(_) if !text.ends_with(b"\n") => self.torn.push(path.to_owned()),
-                Err(_) => return Err(EndingsError::Damaged { path: path.to_owned(), line }),
+                Err(_) => {
+                    return Err(EndingsError::Damaged { path: path.to_owned(), line });
+                }
             }
         }
         for (node, span) in spans {
@@ -189,16 +212,22 @@ pub enum EndingsError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use counterfoil_core::clock::Timestamp;
     use counterfoil_core::ending::EndedBy;
     use counterfoil_core::grant::{CustomerId, GrantId};
+
+    use super::*;
 
     fn written() -> String {
         let at = Timestamp::from_unix(1_790_000_000);
         let customer = CustomerId { provider: "bank".into(), customer: "ada".into() };
         let lines = [
-            Line::Grant { at, grant: GrantId::new(at, [1; 4]), by: EndedBy::RefreshTokenReplay, number: Some(1) },
+            Line::Grant {
+                at,
+                grant: GrantId::new(at, [1; 4]),
+                by: EndedBy::RefreshTokenReplay,
+                number: Some(1),
+            },
             Line::Client { at, client: "app".into(), era: 2 },
             Line::Customer { at, customer, era: 1 },
             Line::Lost { bearers_from: at },
@@ -216,7 +245,10 @@ mod tests {
         };
         let files: Vec<PathBuf> = texts.iter().enumerate().map(file).collect();
         let endings = Endings::read(&files).map_err(|e| e.to_string())?;
-        Ok((endings.lines.iter().map(|line| serde_json::to_string(line).unwrap() + "\n").collect(), endings.torn().len()))
+        Ok((
+            endings.lines.iter().map(|line| serde_json::to_string(line).unwrap() + "\n").collect(),
+            endings.torn().len(),
+        ))
     }
 
     #[test]
@@ -231,8 +263,16 @@ mod tests {
         let text = written();
         let last = text.trim_end().rfind('\n').unwrap() + 1;
         for cut in last + 1..text.len() - 1 {
-            assert_eq!(read(&[&text.as_bytes()[..cut]]).unwrap(), (text[..last].to_owned(), 1), "{cut}");
-            let error = read(&[text.as_bytes(), &[&text.as_bytes()[..cut], b"\n", text.as_bytes()].concat()]).unwrap_err();
+            assert_eq!(
+                read(&[&text.as_bytes()[..cut]]).unwrap(),
+                (text[..last].to_owned(), 1),
+                "{cut}"
+            );
+            let error = read(&[
+                text.as_bytes(),
+                &[&text.as_bytes()[..cut], b"\n", text.as_bytes()].concat(),
+            ])
+            .unwrap_err();
             assert!(error.contains("line 4") && error.contains("endings-1.log"), "{error}");
         }
         // Whole but for its end is whole.
@@ -242,18 +282,28 @@ mod tests {
     #[test]
     fn journals_go_on_from_what_the_store_knows() {
         let opened = |after| format!(r#"{{"opened_after":{after},"store":"00ff","node":"a"}}"#);
-        let line = |line| format!(r#"{{"bearers_from":1,"store":"00ff","node":"a","line":{line}}}"#);
+        let line =
+            |line| format!(r#"{{"bearers_from":1,"store":"00ff","node":"a","line":{line}}}"#);
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, lines: &[String]| {
             let path = dir.path().join(name);
-            std::fs::write(&path, lines.iter().map(|line| line.clone() + "\n").collect::<String>()).unwrap();
+            std::fs::write(&path, lines.iter().map(|line| line.clone() + "\n").collect::<String>())
+                .unwrap();
             path
         };
         let first = file("1", &[opened(0), line(1), line(2), line(3)]);
         // A crash took the line 5, which was said again.
         let second = file("2", &[opened(3), line(4), line(6), opened(6), line(8), line(7)]);
         let third = file("3", &[opened(8), line(9)]);
-        let known = |line| [KnownLog { node: "a".into(), line, written: 0, host: String::new(), path: String::new() }];
+        let known = |line| {
+            [KnownLog {
+                node: "a".into(),
+                line,
+                written: 0,
+                host: String::new(),
+                path: String::new(),
+            }]
+        };
         let gap = |files: &[&PathBuf], knows| {
             let files: Vec<PathBuf> = files.iter().copied().cloned().collect();
             match Endings::read(&files).unwrap().must_go_on_from(&known(knows)) {
@@ -276,6 +326,11 @@ mod tests {
         for text in ["hello\n", "{}\n", "{\"at\":1}\n", "\n", "\0\0\n", "[1]\n"] {
             assert!(read(&[text.as_bytes()]).unwrap_err().contains("line 1"), "{text:?}");
         }
-        assert!(Endings::read(&["/nowhere/endings.log".into()]).unwrap_err().to_string().contains("/nowhere/endings.log"));
+        assert!(
+            Endings::read(&["/nowhere/endings.log".into()])
+                .unwrap_err()
+                .to_string()
+                .contains("/nowhere/endings.log")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What can go wrong with a store.
 
-use crate::endings::EndingsError;
 use std::path::PathBuf;
+
+use crate::endings::EndingsError;
 
 /// The store can't answer now. The caller sends 503; what was acknowledged before is not lost.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,9 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory that should hold the file is missing.
-    #[error("the directory {0} for the store does not exist; create it and give this user the right to write there")]
+    #[error(
+        "the directory {0} for the store does not exist; create it and give this user the right to write there"
+    )]
     NoDirectory(PathBuf),
     /// Another process has it.
     #[error("the store {path} is in use by {holder}; one process owns a SQLite store at a time")]
@@ -123,7 +126,9 @@ pub enum OpenError {
         holder: String,
     },
     /// It belongs to another issuer.
-    #[error("the store {store} belongs to the issuer {found}, not to {wanted}; tokens of one are worthless at the other")]
+    #[error(
+        "the store {store} belongs to the issuer {found}, not to {wanted}; tokens of one are worthless at the other"
+    )]
     OtherIssuer {
         /// Where it is.
         store: String,
@@ -136,7 +141,9 @@ pub enum OpenError {
     #[error("there is no store at {0}")]
     NoStore(String),
     /// It is a copy that was not finished.
-    #[error("the store {0} is an unfinished copy of another; run `counterfoil copy` again, which starts it over")]
+    #[error(
+        "the store {0} is an unfinished copy of another; run `counterfoil copy` again, which starts it over"
+    )]
     Unfinished(String),
     /// It was copied elsewhere, and is not to be used beside its copy.
     #[error(
@@ -249,8 +256,12 @@ impl OpenError {
     /// What the operator can run.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Self::StoreForgot { .. } | Self::StoreIsSaidToForget { .. } => Some(Remedy::DeclareLoss),
-            Self::EndingsBehind { .. } | Self::EndingsMissing { .. } => Some(Remedy::AcceptLostEndings),
+            Self::StoreForgot { .. } | Self::StoreIsSaidToForget { .. } => {
+                Some(Remedy::DeclareLoss)
+            }
+            Self::EndingsBehind { .. } | Self::EndingsMissing { .. } => {
+                Some(Remedy::AcceptLostEndings)
+            }
             _ => None,
         }
     }

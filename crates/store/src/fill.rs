@@ -1,15 +1,17 @@
-//! Filling a new store with many grants at once, to measure what a store of that size does. They go the way of a copy's rows.
+//! Filling a new store with many grants at once, to measure what a store of that size does. They go
+//! the way of a copy's rows.
+
+use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::random;
+use counterfoil_core::verdict::Counterfoil;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::spawn_blocking;
 
 use crate::copy::CopyError;
 use crate::copy::pieces::{Piece, WAITING};
 use crate::postgres::copy::Database;
 use crate::sqlite::copy::File;
 use crate::{OpenOptions, StoreAddress};
-use counterfoil_core::grant::{GrantId, Terms};
-use counterfoil_core::random;
-use counterfoil_core::verdict::Counterfoil;
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::spawn_blocking;
 
 /// What a new store is filled with.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +29,9 @@ where
     T: Fn(u64) -> Terms + Send + 'static,
     C: Fn(u64) -> (GrantId, Counterfoil) + Send + 'static,
 {
-    /// Makes the live store at `options.address`, where there must be none yet, and fills it. One that was cut short is served by nobody; in
-    /// a database the next one takes its place, and that of a copy that was cut short.
+    /// Makes the live store at `options.address`, where there must be none yet, and fills it. One
+    /// that was cut short is served by nobody; in a database the next one takes its place, and that
+    /// of a copy that was cut short.
     ///
     /// # Errors
     /// [`CopyError`], in words for the operator; [`CopyError::NotNew`] where there is a store.
@@ -66,7 +69,8 @@ where
     }
 }
 
-/// Has a store that was filled, and that nobody uses, be written in the form that nodes of schema 1 can read. To be followed by [`hide_schema_2`], once it has a client.
+/// Has a store that was filled, and that nobody uses, be written in the form that nodes of schema 1
+/// can read. To be followed by [`hide_schema_2`], once it has a client.
 ///
 /// # Errors
 /// [`CopyError`], in words for the operator.
@@ -74,7 +78,8 @@ pub async fn keep_to_level_1(options: &OpenOptions) -> Result<(), CopyError> {
     run(options, "UPDATE meta SET value = '1' WHERE key = 'level'").await
 }
 
-/// Has it look as if it were of schema 1, so that a version which knows no other can be measured on it. What schema 2 added is in nobody's way who makes no grants.
+/// Has it look as if it were of schema 1, so that a version which knows no other can be measured on
+/// it. What schema 2 added is in nobody's way who makes no grants.
 ///
 /// # Errors
 /// [`CopyError`], in words for the operator.
@@ -86,9 +91,14 @@ async fn run(options: &OpenOptions, sql: &'static str) -> Result<(), CopyError> 
     match &options.address {
         StoreAddress::Sqlite(path) => {
             let done = rusqlite::Connection::open(path).and_then(|db| db.execute_batch(sql));
-            done.map_err(|e| CopyError::Failed { store: path.display().to_string(), problem: e.to_string() })
+            done.map_err(|e| CopyError::Failed {
+                store: path.display().to_string(),
+                problem: e.to_string(),
+            })
         }
-        StoreAddress::Postgres(address) => Database::target((**address).clone(), &address.to_string()).await?.obey(sql).await,
+        StoreAddress::Postgres(address) => {
+            Database::target((**address).clone(), &address.to_string()).await?.obey(sql).await
+        }
     }
 }
 
@@ -125,7 +135,8 @@ fn put_terms(terms: &Terms, piece: &mut Piece) {
     piece.add(Some(&number(terms.scopes.bits().into())));
     piece.add(Some(&number(terms.clusters.bits().into())));
     piece.add(Some(&accounts));
-    piece.add(terms.lookback_days.map(|days| number(days.into())).as_ref().map(<[u8; 8]>::as_slice));
+    piece
+        .add(terms.lookback_days.map(|days| number(days.into())).as_ref().map(<[u8; 8]>::as_slice));
     piece.add(Some(&number(terms.created_at.unix())));
     piece.add(Some(&number(terms.expires_at.unix())));
     piece.add(Some(&number(terms.authenticated_at.unix())));

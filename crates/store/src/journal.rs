@@ -1,30 +1,37 @@
-//! The endings journal: every acknowledged ending, apart from the store, so that a restored backup can be told what was revoked.
+//! The endings journal: every acknowledged ending, apart from the store, so that a restored backup
+//! can be told what was revoked.
 //!
-//! One JSON object a line: `{"at": ..., "grant": "...", "by": "...", "number": 1}` for a grant, `{"at": ..., "client": "...", "era": 1}` or
-//! `{"at": ..., "provider": "...", "customer": "...", "era": 1}` for a removal, `{"bearers_from": ...}` where endings were lost, `{"opened_after": 41}` where
-//! the file begins after line 41 of the node; and in each `"store"`, the store's id, `"node"`, the node's, and `"line"`, which of the node's lines it is.
-//! The store counts those lines too (`agreement.rs`). A line without that number says again what another has said. Lines of version 1 lack number and store,
-//! those before schema 3 node and line. Members that a newer version has added are ignored, and so is a word for how a grant ended that is not known; a line
+//! One JSON object a line: `{"at": ..., "grant": "...", "by": "...", "number": 1}` for a grant,
+//! `{"at": ..., "client": "...", "era": 1}` or `{"at": ..., "provider": "...", "customer": "...",
+//! "era": 1}` for a removal, `{"bearers_from": ...}` where endings were lost, `{"opened_after":
+//! 41}` where the file begins after line 41 of the node; and in each `"store"`, the store's id,
+//! `"node"`, the node's, and `"line"`, which of the node's lines it is. The store counts those
+//! lines too (`agreement.rs`). A line without that number says again what another has said. Lines
+//! of version 1 lack number and store, those before schema 3 node and line. Members that a newer
+//! version has added are ignored, and so is a word for how a grant ended that is not known; a line
 //! that is none of these is damage, since an ending must not be overlooked.
 //!
-//! Appended with fsync after the commit and before the answer. Lines may repeat; applying one twice does nothing.
+//! Appended with fsync after the commit and before the answer. Lines may repeat; applying one twice
+//! does nothing.
 
 mod look;
 
 pub(crate) use look::{Found, look_at, look_at_rolled};
 
-use crate::agreement::Place;
-use crate::files::{create_private, sync_directory_of};
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId};
-use counterfoil_core::random;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::random;
+use serde::{Deserialize, Serialize};
+
+use crate::agreement::Place;
+use crate::files::{create_private, sync_directory_of};
 
 /// What a line says. [`Endings`](crate::Endings) reads them back.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -49,11 +56,13 @@ pub(crate) enum Line {
         customer: CustomerId,
         era: u32,
     },
-    /// The operator accepted that endings before this moment are lost; bearers issued before it are refused.
+    /// The operator accepted that endings before this moment are lost; bearers issued before it are
+    /// refused.
     Lost {
         bearers_from: Timestamp,
     },
-    /// What follows are the node's lines after this one. Those up to it are in files that were rolled, said above without a number, or accepted as lost.
+    /// What follows are the node's lines after this one. Those up to it are in files that were
+    /// rolled, said above without a number, or accepted as lost.
     Opened {
         opened_after: i64,
     },
@@ -64,7 +73,10 @@ impl Line {
     pub(crate) fn grant(&self) -> Option<GrantId> {
         match self {
             Self::Grant { grant, .. } => Some(*grant),
-            Self::Client { .. } | Self::Customer { .. } | Self::Lost { .. } | Self::Opened { .. } => None,
+            Self::Client { .. }
+            | Self::Customer { .. }
+            | Self::Lost { .. }
+            | Self::Opened { .. } => None,
         }
     }
 
@@ -131,7 +143,8 @@ pub(crate) struct Journal {
     numbers: Vec<i64>,
     /// Up to which number all lines are on disk.
     written: i64,
-    /// Numbers beyond those that are too: on PostgreSQL lines are written as their transactions come to an end.
+    /// Numbers beyond those that are too: on PostgreSQL lines are written as their transactions
+    /// come to an end.
     beyond: BTreeSet<i64>,
     /// Up to which number all are vouched for by what is pending.
     vouched_for: i64,
@@ -155,24 +168,35 @@ fn open_private(path: &Path) -> std::io::Result<File> {
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }
-    // A new file's name must be on disk too. Where the directory can't be read, the file system sees to it in its time.
+    // A new file's name must be on disk too. Where the directory can't be read, the file system
+    // sees to it in its time.
     let _ = sync_directory_of(path);
     Ok(file)
 }
 
-/// Whether `file` is still what lies at `path`, and was not moved away or removed: lines must be found there after a loss.
+/// Whether `file` is still what lies at `path`, and was not moved away or removed: lines must be
+/// found there after a loss.
 fn is_at(file: &File, path: &Path) -> bool {
-    let same = |(ours, there): (Metadata, Metadata)| (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+    let same = |(ours, there): (Metadata, Metadata)| {
+        (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+    };
     file.metadata().and_then(|ours| Ok((ours, std::fs::metadata(path)?))).is_ok_and(same)
 }
 
-/// How much of the journal's end is searched for endings that a crash kept out of it, in bytes: far more than one batch writes.
+/// How much of the journal's end is searched for endings that a crash kept out of it, in bytes: far
+/// more than one batch writes.
 const TAIL: u64 = 1 << 20;
 
 impl Journal {
-    /// Opens the journal of `node` at `place`, making it where it is missing, for the endings of `store`; all lines up to `written` are on disk. Without a
-    /// `node` it is a new one's. A journal that is not opened writes nothing.
-    pub(crate) fn open(place: Place, node: Option<String>, store: String, written: i64) -> std::io::Result<Self> {
+    /// Opens the journal of `node` at `place`, making it where it is missing, for the endings of
+    /// `store`; all lines up to `written` are on disk. Without a `node` it is a new one's. A
+    /// journal that is not opened writes nothing.
+    pub(crate) fn open(
+        place: Place,
+        node: Option<String>,
+        store: String,
+        written: i64,
+    ) -> std::io::Result<Self> {
         let mut file = open_private(&place.path)?;
         let node = match node {
             Some(node) => node,
@@ -201,14 +225,16 @@ impl Journal {
 
     fn append(&mut self, says: Line, line: Option<i64>) {
         let Some(log) = &self.log else { return };
-        let stamped = Stamped { says, store: Some(self.store.clone()), node: Some(log.node.clone()), line };
+        let stamped =
+            Stamped { says, store: Some(self.store.clone()), node: Some(log.node.clone()), line };
         // These types always serialise.
         if serde_json::to_writer(&mut self.pending, &stamped).is_ok() {
             self.pending.push(b'\n');
         }
     }
 
-    /// Says that all lines up to `line` are in the journal, or accepted as lost: to be called once what is known of them was added.
+    /// Says that all lines up to `line` are in the journal, or accepted as lost: to be called once
+    /// what is known of them was added.
     pub(crate) fn reaches(&mut self, line: i64) {
         if line > self.written {
             self.append(Line::Opened { opened_after: line }, None);
@@ -221,9 +247,12 @@ impl Journal {
         if self.pending.is_empty() { Ok(()) } else { self.write() }
     }
 
-    /// Writes what is pending, and sees to it that a file which was begun anew, since the one before it was rolled, says where it begins.
+    /// Writes what is pending, and sees to it that a file which was begun anew, since the one
+    /// before it was rolled, says where it begins.
     pub(crate) fn write(&mut self) -> std::io::Result<()> {
-        let Some(log) = &mut self.log else { return Ok(()) };
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
         if !is_at(&log.file, &log.place.path) {
             log.file = open_private(&log.place.path)?;
         }
@@ -248,43 +277,59 @@ impl Journal {
 
     /// Looks whether the lines are on disk by now that an admin command wrote beside this node.
     pub(crate) fn look_for_others_lines(&mut self) -> std::io::Result<()> {
-        let Some(log) = self.log.as_ref().filter(|_| !self.beyond.is_empty()) else { return Ok(()) };
+        let Some(log) = self.log.as_ref().filter(|_| !self.beyond.is_empty()) else {
+            return Ok(());
+        };
         self.beyond.extend(look_at(&log.place.path)?.reached_by(&log.node));
         self.count_written();
         Ok(())
     }
 
     fn count_written(&mut self) {
-        while let Some(next) = self.beyond.first().copied().filter(|next| *next <= self.written + 1) {
+        while let Some(next) = self.beyond.first().copied().filter(|next| *next <= self.written + 1)
+        {
             self.beyond.pop_first();
             self.written = self.written.max(next);
         }
     }
 
-    /// Adds those of `recent` endings that the journal's end does not hold: a crash came between their commit and their line.
+    /// Adds those of `recent` endings that the journal's end does not hold: a crash came between
+    /// their commit and their line.
     pub(crate) fn catch_up(&mut self, recent: Vec<Line>) -> std::io::Result<()> {
-        let Some(log) = &mut self.log else { return Ok(()) };
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
         log.file.lock()?;
         let tail = mend(&mut log.file).and_then(|()| tail(&mut log.file));
         let _ = log.file.unlock();
         let mut known = tail?;
         known.extend(&self.pending);
-        let known: HashSet<String> =
-            known.split(|byte| *byte == b'\n').filter_map(|text| serde_json::from_slice(text).ok()).map(|line: Line| line.says()).collect();
-        self.add(recent.into_iter().filter(|line| !known.contains(&line.says())).map(Numbered::again));
+        let known: HashSet<String> = known
+            .split(|byte| *byte == b'\n')
+            .filter_map(|text| serde_json::from_slice(text).ok())
+            .map(|line: Line| line.says())
+            .collect();
+        self.add(
+            recent.into_iter().filter(|line| !known.contains(&line.says())).map(Numbered::again),
+        );
         self.flush()
     }
 }
 
-/// Has a new journal say whose it is; gives the node. Of processes that do so at once, all go on with the node of the first.
+/// Has a new journal say whose it is; gives the node. Of processes that do so at once, all go on
+/// with the node of the first.
 fn begin(file: &mut File, path: &Path, store: &str) -> std::io::Result<String> {
     file.lock()?;
     let begun = look_at(path).and_then(|found| match found.node {
         Some(node) => Ok(node),
         None => {
             let node = format!("{:016x}", u64::from_be_bytes(random::bytes()));
-            let opening =
-                Stamped { says: Line::Opened { opened_after: 0 }, store: Some(store.to_owned()), node: Some(node.clone()), line: None };
+            let opening = Stamped {
+                says: Line::Opened { opened_after: 0 },
+                store: Some(store.to_owned()),
+                node: Some(node.clone()),
+                line: None,
+            };
             let mut text = serde_json::to_vec(&opening)?;
             text.push(b'\n');
             mend(file)?;
@@ -297,7 +342,8 @@ fn begin(file: &mut File, path: &Path, store: &str) -> std::io::Result<String> {
     begun
 }
 
-/// Appends whole lines, or nothing; before all others in an empty file the one that says where it begins.
+/// Appends whole lines, or nothing; before all others in an empty file the one that says where it
+/// begins.
 fn append(file: &mut File, opening: &Stamped, lines: &[u8]) -> std::io::Result<()> {
     mend(file)?;
     let before = file.metadata()?.len();
@@ -318,8 +364,9 @@ fn append(file: &mut File, opening: &Stamped, lines: &[u8]) -> std::io::Result<(
     written
 }
 
-/// Cuts off what a crash left of a line: it is of no ending that was acknowledged, and must not look like damage among those that follow. What is
-/// nothing of ours is kept, as a line of its own, for the operator to look at.
+/// Cuts off what a crash left of a line: it is of no ending that was acknowledged, and must not
+/// look like damage among those that follow. What is nothing of ours is kept, as a line of its own,
+/// for the operator to look at.
 fn mend(file: &mut File) -> std::io::Result<()> {
     let length = file.metadata()?.len();
     let mut last = [b'\n'];
@@ -379,7 +426,8 @@ mod tests {
     fn version_1_reads_what_is_written_and_what_it_wrote_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("endings.log");
-        let mut journal = Journal::open(Place::of(&path), Some("0a".into()), "00ff".into(), 0).unwrap();
+        let mut journal =
+            Journal::open(Place::of(&path), Some("0a".into()), "00ff".into(), 0).unwrap();
         let at = Timestamp::from_unix(1_790_000_000);
         let (grant, by) = (GrantId::new(at, [1; 4]), EndedBy::CodeReplay);
         let customer = CustomerId { provider: "bank".into(), customer: "ada".into() };
@@ -389,13 +437,16 @@ mod tests {
             Line::Customer { at, customer: customer.clone(), era: 1 },
             Line::Lost { bearers_from: at },
         ];
-        journal.add(lines.iter().cloned().zip(1..).map(|(says, line)| Numbered { says, line: Some(line) }));
+        journal.add(
+            lines.iter().cloned().zip(1..).map(|(says, line)| Numbered { says, line: Some(line) }),
+        );
         journal.flush().unwrap();
         assert_eq!(journal.written(), 4);
         let text = std::fs::read_to_string(&path).unwrap();
         let (opening, text) = text.split_once('\n').unwrap();
         assert_eq!(opening, r#"{"opened_after":0,"store":"00ff","node":"0a"}"#);
-        let read: Vec<AsVersion1> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let read: Vec<AsVersion1> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let as_version_1 = [
             AsVersion1::Grant { at, grant, by },
             AsVersion1::Client { at, client: "app".into(), era: 2 },
@@ -404,18 +455,26 @@ mod tests {
         ];
         assert_eq!(read, as_version_1);
         let stamp = |line| format!(",\"store\":\"00ff\",\"node\":\"0a\",\"line\":{line}}}");
-        assert!(text.lines().zip(1..).all(|(text, line)| text.ends_with(&stamp(line))) && text.contains("\"number\":7"), "{text}");
-        let again: Vec<Stamped> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(
+            text.lines().zip(1..).all(|(text, line)| text.ends_with(&stamp(line)))
+                && text.contains("\"number\":7"),
+            "{text}"
+        );
+        let again: Vec<Stamped> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(again.iter().map(|stamped| stamped.says.clone()).collect::<Vec<_>>(), lines);
         assert_eq!(look_at(&path).unwrap().line, 4);
 
         // What version 1 wrote is not missing, and what a newer one adds is passed over.
-        let old = format!("{{\"at\":{},\"grant\":\"{grant}\",\"by\":\"code_replay\"}}\n", at.unix());
+        let old =
+            format!("{{\"at\":{},\"grant\":\"{grant}\",\"by\":\"code_replay\"}}\n", at.unix());
         std::fs::write(&path, &old).unwrap();
         journal.catch_up(vec![lines[0].clone()]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), old);
         let newer = r#"{"at":1,"grant":"0000000000000001","by":"a_law","number":8,"store":"00ff","because":["x"]}"#;
-        let Line::Grant { by, number, .. } = serde_json::from_str(newer).unwrap() else { panic!("{newer}") };
+        let Line::Grant { by, number, .. } = serde_json::from_str(newer).unwrap() else {
+            panic!("{newer}")
+        };
         assert_eq!((by, number), (EndedBy::Unknown, Some(8)));
     }
 }

@@ -1,13 +1,16 @@
-//! What was read lately and never or seldom changes, in bounded memory. Whether a grant lives is never answered from here.
+//! What was read lately and never or seldom changes, in bounded memory. Whether a grant lives is
+//! never answered from here.
 
-use crate::record::Account;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use counterfoil_core::grant::{CustomerId, Terms};
 use counterfoil_core::id_token::Lasting;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
-use std::hash::Hash;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::record::Account;
 
 /// Bytes that one of these keeps, more or less.
 const MOST_BYTES: u64 = 96 << 20;
@@ -22,7 +25,8 @@ pub(crate) struct Kept<K, V: ?Sized> {
     forgotten: AtomicU64,
 }
 
-/// When a read began, as far as forgetting goes: what was read before all was forgotten is not kept after.
+/// When a read began, as far as forgetting goes: what was read before all was forgotten is not kept
+/// after.
 #[derive(Clone, Copy)]
 pub(crate) struct Since(u64);
 
@@ -46,16 +50,21 @@ impl Equivalent<Whose> for OfCustomer<'_> {
 impl<K> Weighter<K, Arc<Terms>> for Size {
     fn weight(&self, _: &K, terms: &Arc<Terms>) -> u64 {
         let accounts: usize = terms.accounts.iter().map(String::len).sum();
-        let named = terms.client.len() + terms.customer.provider.len() + terms.name.len() + accounts;
+        let named =
+            terms.client.len() + terms.customer.provider.len() + terms.name.len() + accounts;
         let others = terms.customer.customer.len() + terms.accounts.len() * size_of::<String>();
-        // What its ID tokens have in common names some of that again. It may be written at any time, and what an entry weighs may not change.
+        // What its ID tokens have in common names some of that again. It may be written at any
+        // time, and what an entry weighs may not change.
         (size_of::<Terms>() + named + others + named + Lasting::USUAL_BYTES) as u64
     }
 }
 
 impl Weighter<Whose, Arc<[Account]>> for Size {
     fn weight(&self, (customer, _): &Whose, accounts: &Arc<[Account]>) -> u64 {
-        let accounts: usize = accounts.iter().map(|account| size_of::<Account>() + account.id.len() + account.entity.len()).sum();
+        let accounts: usize = accounts
+            .iter()
+            .map(|account| size_of::<Account>() + account.id.len() + account.entity.len())
+            .sum();
         (size_of::<Whose>() + customer.provider.len() + customer.customer.len() + accounts) as u64
     }
 }
@@ -66,7 +75,10 @@ where
 {
     pub(crate) fn new() -> Self {
         let entries = usize::try_from(MOST_BYTES / USUAL_BYTES).unwrap_or(usize::MAX);
-        Self { values: Cache::with_weighter(entries, MOST_BYTES, Size), forgotten: AtomicU64::new(0) }
+        Self {
+            values: Cache::with_weighter(entries, MOST_BYTES, Size),
+            forgotten: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn get<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<Arc<V>> {
@@ -101,7 +113,8 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_by_customer_and_era() {
         let kept = Kept::<Whose, [Account]>::new();
-        let (ada, account) = (customer("ada".into()), Account { id: "1".into(), entity: "{}".into() });
+        let (ada, account) =
+            (customer("ada".into()), Account { id: "1".into(), entity: "{}".into() });
         assert!(kept.get(&OfCustomer(&ada, 0)).is_none());
         let since = kept.begin();
         kept.keep(since, (ada.clone(), 0), Arc::new([account.clone()]));
@@ -122,7 +135,8 @@ mod tests {
                 Arc::new([Account { id: "1".into(), entity: "x".repeat(100_000) }]),
             );
         }
-        let bytes: u64 = kept.values.iter().map(|(whose, accounts)| Size.weight(&whose, &accounts)).sum();
+        let bytes: u64 =
+            kept.values.iter().map(|(whose, accounts)| Size.weight(&whose, &accounts)).sum();
         assert!(bytes <= MOST_BYTES && bytes > MOST_BYTES / 2, "{bytes}");
     }
 }

@@ -1,7 +1,7 @@
 //! Counterfoil's store, in the domain's words: no SQL above it, no HTTP below it.
 //!
-//! [`Store`] is one of two engines, SQLite or PostgreSQL; what its verbs promise is said there, once, and holds for both. Each engine has a
-//! folder, and in it a file for every group of verbs:
+//! [`Store`] is one of two engines, SQLite or PostgreSQL; what its verbs promise is said there,
+//! once, and holds for both. Each engine has a folder, and in it a file for every group of verbs:
 //!
 //! | verbs | file |
 //! | --- | --- |
@@ -18,7 +18,8 @@
 //! | backups and restoring them (SQLite) | `backup.rs`, `restore.rs` |
 //! | one side of a copy to the other engine | `copy.rs` |
 //!
-//! Writes are under way when a verb returns and answered once they are durable: `sqlite/writer.rs`, `postgres/batch.rs`.
+//! Writes are under way when a verb returns and answered once they are durable: `sqlite/writer.rs`,
+//! `postgres/batch.rs`.
 
 mod address;
 mod agreement;
@@ -66,8 +67,9 @@ pub use loss::LossDeclared;
 pub use pending::Pending;
 pub use postgres::PostgresAddress;
 pub use record::{
-    Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer, EndedAt, Ending, Grant, GrantFilter,
-    NewCustomer, NewGrant, OldGrants, Session, SignIn, StoredKeys, SweepTime, Swept,
+    Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer,
+    EndedAt, Ending, Grant, GrantFilter, NewCustomer, NewGrant, OldGrants, Session, SignIn,
+    StoredKeys, SweepTime, Swept,
 };
 pub use redeem::{Redeem, Redeemed, Tearing, Torn};
 pub use restore::{RestoreError, Restored};
@@ -77,7 +79,8 @@ pub use times::Repaired;
 
 use std::path::PathBuf;
 
-/// What a store is for. It knows from its creation; `serve` refuses a sandbox's, `sandbox` a live one.
+/// What a store is for. It knows from its creation; `serve` refuses a sandbox's, `sandbox` a live
+/// one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreKind {
     /// A bank's.
@@ -98,7 +101,8 @@ impl StoreKind {
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Where it is. It is made where it does not exist; the directory of a file and the database of a server are not.
+    /// Where it is. It is made where it does not exist; the directory of a file and the database of
+    /// a server are not.
     pub address: StoreAddress,
     /// What the store must be for.
     pub kind: StoreKind,

@@ -1,10 +1,11 @@
 //! One process owns a SQLite store: an exclusive lock on a file beside it, which names its holder.
 
-use crate::error::OpenError;
-use crate::files::{beside, create_private_of};
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+use crate::files::{beside, create_private_of};
 
 /// Held while the store is open; the system frees it with the process, however that ends.
 #[derive(Debug)]
@@ -27,22 +28,34 @@ impl Lock {
 
     /// Takes the lock of the store at `path` for `holder`.
     pub(crate) fn take(path: &Path, holder: &str) -> Result<Self, OpenError> {
-        let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
+        let not_writable = |e: std::io::Error| OpenError::NotWritable {
+            store: path.display().to_string(),
+            problem: e.to_string(),
+        };
         let lock = file_of(path);
         let mut file = match create_private_of(std::fs::metadata(path).ok(), &lock) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => File::options().read(true).write(true).open(&lock),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                File::options().read(true).write(true).open(&lock)
+            }
             made => made,
         }
         .map_err(not_writable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse { path: path.to_owned(), holder: read_holder(&mut file) });
+                return Err(OpenError::InUse {
+                    path: path.to_owned(),
+                    holder: read_holder(&mut file),
+                });
             }
             Err(TryLockError::Error(e)) => return Err(not_writable(e)),
         }
-        // The name is for a second process's message alone; that it can't be written (a full disk) must not stop the first.
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{holder}, process {}", std::process::id()));
+        // The name is for a second process's message alone; that it can't be written (a full disk)
+        // must not stop the first.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{holder}, process {}", std::process::id()));
         Ok(Self(file))
     }
 }

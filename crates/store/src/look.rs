@@ -1,10 +1,12 @@
-//! What a start would find at a store, found out without starting: nothing is made, changed or locked, and a server may have it meanwhile.
+//! What a start would find at a store, found out without starting: nothing is made, changed or
+//! locked, and a server may have it meanwhile.
+
+use counterfoil_core::clock::Known;
 
 use crate::error::OpenError;
 use crate::record::StoredKeys;
 use crate::store::Store;
 use crate::{OpenOptions, StoreAddress, postgres, sqlite};
-use counterfoil_core::clock::Known;
 
 /// A store that is there.
 #[derive(Debug, Default)]
@@ -29,7 +31,9 @@ impl Store {
     pub async fn look(options: &OpenOptions) -> Result<Option<Found>, OpenError> {
         match &options.address {
             StoreAddress::Sqlite(path) => sqlite::look::look(path, options),
-            StoreAddress::Postgres(address) => postgres::look::look((**address).clone(), options).await,
+            StoreAddress::Postgres(address) => {
+                postgres::look::look((**address).clone(), options).await
+            }
         }
     }
 }

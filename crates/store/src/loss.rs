@@ -5,11 +5,13 @@ use counterfoil_core::clock::Timestamp;
 /// What declaring a loss of data did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LossDeclared {
-    /// The store's epoch from now on. Refresh tokens newer than a counterfoil of an earlier one are accepted once.
+    /// The store's epoch from now on. Refresh tokens newer than a counterfoil of an earlier one are
+    /// accepted once.
     pub epoch: u32,
     /// Where endings were accepted as lost: bearers issued before this moment are refused.
     pub bearers_from: Option<Timestamp>,
-    /// Endings that the store had forgotten and has now: of grants, removals of clients and customers.
+    /// Endings that the store had forgotten and has now: of grants, removals of clients and
+    /// customers.
     pub applied: u64,
     /// Endings that it had.
     pub known: u64,

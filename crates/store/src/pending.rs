@@ -1,9 +1,11 @@
 //! The answer to a write that is under way.
 
-use crate::error::StoreError;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
 use tokio::sync::oneshot;
+
+use crate::error::StoreError;
 
 /// The answer to a queued write. It is under way whether or not it is awaited.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ impl<T> Future for Pending<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Ok(receiver) => Pin::new(receiver).poll(context).map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
+            Ok(receiver) => Pin::new(receiver)
+                .poll(context)
+                .map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
             Err(refused) => Poll::Ready(Err(refused.take().unwrap_or(StoreError::Closed))),
         }
     }

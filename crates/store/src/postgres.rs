@@ -1,5 +1,7 @@
-//! The engine for many machines: nodes keep nothing that another could contradict, the database is the one place where grants are. All connections are to
-//! the primary. Slips are redeemed, and the rows of the token path read, in batches on a connection each; everything else borrows one from a pool.
+//! The engine for many machines: nodes keep nothing that another could contradict, the database is
+//! the one place where grants are. All connections are to the primary. Slips are redeemed, and the
+//! rows of the token path read, in batches on a connection each; everything else borrows one from a
+//! pool.
 
 mod address;
 mod batch;
@@ -34,6 +36,18 @@ mod write;
 pub use address::PostgresAddress;
 pub(crate) use pool::SIZE as POOL_SIZE;
 
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
 use crate::OpenOptions;
 use crate::agreement::{FIRST_WITH_LOGS, OnDifference, look};
 use crate::counts::{Counts, StoreCounts};
@@ -44,16 +58,6 @@ use connection::Connector;
 use endings_log::{Node, Past};
 use pool::{Lent, Pool, lend};
 use reads::Read;
-use std::fmt;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, sleep, timeout_at};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use trouble::Trouble;
 
 /// How long a read off the token path may take, with all its tries.
@@ -77,7 +81,8 @@ struct Inner {
     journal: Mutex<Journal>,
     /// Up to which of its lines the journal is on disk.
     written: AtomicI64,
-    /// Whether rows are written in the form of level 2: known since the last look for changes. Both forms are always read.
+    /// Whether rows are written in the form of level 2: known since the last look for changes. Both
+    /// forms are always read.
     level_two: AtomicBool,
     /// Writes that wait or are under way.
     waiting: AtomicUsize,
@@ -93,20 +98,35 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    pub(crate) async fn open(address: PostgresAddress, options: &OpenOptions, on_difference: OnDifference) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        address: PostgresAddress,
+        options: &OpenOptions,
+        on_difference: OnDifference,
+    ) -> Result<Self, OpenError> {
         let store = address.to_string();
         let counts = Arc::<Counts>::default();
         let mut connector = Connector::new(address, options.kind, counts.clone())?;
         connector.declares_loss = on_difference == OnDifference::DeclareLoss;
         let connector = Arc::new(connector);
         // A first look, which says in words what is wrong.
-        let mut connection = connector.connect().await.map_err(|trouble| trouble.at_start(&store))?;
+        let mut connection =
+            connector.connect().await.map_err(|trouble| trouble.at_start(&store))?;
         let unreachable = |trouble: Trouble| trouble.at_start(&store);
         for weakness in durability::check(&connection.client).await.map_err(unreachable)? {
             tracing::warn!(store, "{weakness}");
         }
-        let log = options.endings_log.as_deref().map(|path| look(path).map(|log| (path, log))).transpose()?;
-        identity::take(&mut connection, &store, options, log.as_ref().and_then(|(_, log)| log.store.as_deref())).await?;
+        let log = options
+            .endings_log
+            .as_deref()
+            .map(|path| look(path).map(|log| (path, log)))
+            .transpose()?;
+        identity::take(
+            &mut connection,
+            &store,
+            options,
+            log.as_ref().and_then(|(_, log)| log.store.as_deref()),
+        )
+        .await?;
         let (level, id) = identity::level_and_id(&connection.client).await.map_err(unreachable)?;
         let mut journal = Journal::default();
         let mut endings_differ = false;
@@ -139,11 +159,20 @@ impl Postgres {
             counts,
             settling: Semaphore::new(pool::SIZE / 2),
         });
-        Ok(Self { redeemer: batch::start(inner.clone()), reader: batch::start(inner.clone()), endings_differ, inner })
+        Ok(Self {
+            redeemer: batch::start(inner.clone()),
+            reader: batch::start(inner.clone()),
+            endings_differ,
+            inner,
+        })
     }
 
     /// Holds an endings log against the store, if there is one yet; changes nothing.
-    pub(crate) async fn check_endings(address: PostgresAddress, log: &Path, options: &OpenOptions) -> Result<(), OpenError> {
+    pub(crate) async fn check_endings(
+        address: PostgresAddress,
+        log: &Path,
+        options: &OpenOptions,
+    ) -> Result<(), OpenError> {
         look(log)?;
         let store = address.to_string();
         let mut connection = copy::connect(address, &store).await?;
@@ -152,12 +181,17 @@ impl Postgres {
             found => drop(found?),
         }
         identity::check(&connection.client, &store, options).await?;
-        let (_, id) = identity::level_and_id(&connection.client).await.map_err(|trouble| trouble.at_start(&store))?;
+        let (_, id) = identity::level_and_id(&connection.client)
+            .await
+            .map_err(|trouble| trouble.at_start(&store))?;
         endings_log::hold(&mut connection, log, (&store, &id), OnDifference::Refuse).await.map(drop)
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.
-    pub(crate) async fn migrate(address: PostgresAddress, options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+    pub(crate) async fn migrate(
+        address: PostgresAddress,
+        options: &OpenOptions,
+    ) -> Result<(u32, u32), OpenError> {
         let store = address.to_string();
         let client = &mut copy::connect(address, &store).await?.client;
         let found = identity::found_schema(client, &store).await?;
@@ -167,7 +201,10 @@ impl Postgres {
     }
 
     /// Raises the level of a store to the newest; gives it as it was, and as it is.
-    pub(crate) async fn finish(address: PostgresAddress, options: &OpenOptions) -> Result<(u32, u32), OpenError> {
+    pub(crate) async fn finish(
+        address: PostgresAddress,
+        options: &OpenOptions,
+    ) -> Result<(u32, u32), OpenError> {
         let store = address.to_string();
         let client = &mut copy::connect(address, &store).await?.client;
         identity::found_schema(client, &store).await?;
@@ -193,12 +230,19 @@ impl Postgres {
         self.inner.counts.read()
     }
 
-    /// Asks for rows outside of the token path. A read changes nothing, so it is asked again where its connection was lost.
-    async fn rows(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+    /// Asks for rows outside of the token path. A read changes nothing, so it is asked again where
+    /// its connection was lost.
+    async fn rows(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
         let give_up = Instant::now() + READ;
         loop {
-            // Boxed, or the futures of requests, which await this in many places, would be too deep for the compiler.
-            let trouble = match timeout_at(give_up, Box::pin(self.rows_once(sql, parameters))).await {
+            // Boxed, or the futures of requests, which await this in many places, would be too deep
+            // for the compiler.
+            let trouble = match timeout_at(give_up, Box::pin(self.rows_once(sql, parameters))).await
+            {
                 Ok(Ok(rows)) => return Ok(rows),
                 Ok(Err(trouble)) => trouble,
                 Err(_) => Trouble::Late,
@@ -211,7 +255,11 @@ impl Postgres {
         }
     }
 
-    async fn rows_once(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+    async fn rows_once(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Trouble> {
         let mut connection = lend(&self.inner.pool).await?;
         let rows = batch::in_time(connection.rows(sql, parameters)).await;
         if rows.as_ref().is_err_and(Trouble::is_loss) {

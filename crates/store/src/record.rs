@@ -31,8 +31,13 @@ pub struct NewCustomer {
     pub accounts: Vec<Account>,
 }
 
-/// Which of the customers of one provider with these ids has the same name as a new one of `id` would have; `None` also where it is that one's own id.
-pub(crate) fn other_of_the_same_name(id: &CustomerId, mut others: Vec<String>, case: Case) -> Option<CustomerId> {
+/// Which of the customers of one provider with these ids has the same name as a new one of `id`
+/// would have; `None` also where it is that one's own id.
+pub(crate) fn other_of_the_same_name(
+    id: &CustomerId,
+    mut others: Vec<String>,
+    case: Case,
+) -> Option<CustomerId> {
     if others.contains(&id.customer) {
         return None;
     }
@@ -131,9 +136,11 @@ pub struct NewGrant {
 pub enum CreateGrant {
     /// It was made.
     Created,
-    /// A grant of this id is there already: a doubled consent, or (once in a long while) another one of the same second.
+    /// A grant of this id is there already: a doubled consent, or (once in a long while) another
+    /// one of the same second.
     Exists(Box<(Terms, Counterfoil)>),
-    /// It was to hang on a consent that is not there or no longer lives, is another client's or customer's, ends earlier, or hangs on one itself.
+    /// It was to hang on a consent that is not there or no longer lives, is another client's or
+    /// customer's, ends earlier, or hangs on one itself.
     NoParent,
 }
 
@@ -153,7 +160,8 @@ pub enum Ending {
 pub struct GrantFilter {
     /// Of this client alone.
     pub client: Option<String>,
-    /// Of this customer alone, and then none that hangs on another: what a customer allowed is one consent, however often `prompt=none` asked for it again.
+    /// Of this customer alone, and then none that hangs on another: what a customer allowed is one
+    /// consent, however often `prompt=none` asked for it again.
     pub customer: Option<CustomerId>,
     /// Older than this one alone: to go on where a page ended.
     pub before: Option<GrantId>,
@@ -190,8 +198,8 @@ pub enum AddCustomer {
     SameName(CustomerId),
 }
 
-/// The time to sweep by. (S) It is one reading of one clock, so what is swept must be old by another as well: by the database's, or by the last moment
-/// that the store was told of.
+/// The time to sweep by. (S) It is one reading of one clock, so what is swept must be old by
+/// another as well: by the database's, or by the last moment that the store was told of.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepTime {
     /// The present moment.
@@ -237,7 +245,8 @@ pub struct OldGrants {
 pub enum SignIn {
     /// It may.
     Try {
-        /// The try counts as a failure until [`Store::sign_in_succeeded`](crate::Store::sign_in_succeeded) is told of this number.
+        /// The try counts as a failure until
+        /// [`Store::sign_in_succeeded`](crate::Store::sign_in_succeeded) is told of this number.
         number: i64,
         /// Until when sign-in is closed, should this one fail: where it is the last that may.
         closes_until: Option<Timestamp>,

@@ -1,13 +1,16 @@
-//! What `redeem` takes and gives, and what it comes to where the gate did not pass: the same in both engines.
+//! What `redeem` takes and gives, and what it comes to where the gate did not pass: the same in
+//! both engines.
 
-use crate::audit::Event;
+use std::sync::Arc;
+
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{Counterfoil, Presented, Refused, RefusedReason, Verdict, judge};
-use std::sync::Arc;
+
+use crate::audit::Event;
 
 /// A slip to redeem. Everything that can be refused without the write has been.
 #[derive(Debug)]
@@ -18,7 +21,8 @@ pub struct Redeem {
     pub successor_expires_at: Timestamp,
     /// The key that the next slip will be made with.
     pub slip_key: SlipKeyId,
-    /// The terms of its grant, by which the eras of client and customer are checked, and the consent that it hangs on.
+    /// The terms of its grant, by which the eras of client and customer are checked, and the
+    /// consent that it hangs on.
     pub terms: Arc<Terms>,
 }
 
@@ -36,7 +40,8 @@ pub enum Redeemed {
     },
 }
 
-/// Proof that a slip was redeemed, here and once; only the store makes it. Tokens are handed out against it.
+/// Proof that a slip was redeemed, here and once; only the store makes it. Tokens are handed out
+/// against it.
 #[derive(Debug)]
 pub struct Torn {
     pub(crate) successor: Slip,
@@ -74,12 +79,18 @@ impl Redeemed {
 
     /// The grant of the slip is of an earlier era.
     pub(crate) fn removed() -> Self {
-        Self::Refused { refused: None, reason: "the client or customer was removed since the grant was given".into() }
+        Self::Refused {
+            refused: None,
+            reason: "the client or customer was removed since the grant was given".into(),
+        }
     }
 
     /// The grant of the slip hangs on a consent that is ended or not there.
     pub(crate) fn without_parent() -> Self {
-        Self::Refused { refused: Some(Refused::Ended), reason: "the consent that the grant hangs on was ended".into() }
+        Self::Refused {
+            refused: Some(Refused::Ended),
+            reason: "the consent that the grant hangs on was ended".into(),
+        }
     }
 }
 
@@ -105,23 +116,49 @@ pub(crate) struct Aftermath {
 impl Redeem {
     pub(crate) fn torn(&self, how: Tearing) -> Torn {
         let Presented { slip, now, .. } = self.presented;
-        Torn { successor: Slip { key: self.slip_key, number: slip.number.saturating_add(1), issued_at: now, ..slip }, how }
+        Torn {
+            successor: Slip {
+                key: self.slip_key,
+                number: slip.number.saturating_add(1),
+                issued_at: now,
+                ..slip
+            },
+            how,
+        }
     }
 
-    /// Decides on the writer's own row. `again` says that an earlier attempt of this very call may have taken effect; for `skew` see [`judge`].
-    pub(crate) fn settle(&self, row: &Counterfoil, epoch: u32, again: bool, skew: Seconds) -> Settled {
+    /// Decides on the writer's own row. `again` says that an earlier attempt of this very call may
+    /// have taken effect; for `skew` see [`judge`].
+    pub(crate) fn settle(
+        &self,
+        row: &Counterfoil,
+        epoch: u32,
+        again: bool,
+        skew: Seconds,
+    ) -> Settled {
         let Presented { slip, .. } = self.presented;
         if again && self.is_own_success(row) {
             // By the row, not by this try: a key may have been rotated in between.
-            let successor = Slip { key: row.slip_key, number: row.next_slip, issued_at: row.redeemed_at, ..slip };
+            let successor = Slip {
+                key: row.slip_key,
+                number: row.next_slip,
+                issued_at: row.redeemed_at,
+                ..slip
+            };
             return Settled::Done(Torn { successor, how: Tearing::InTurn });
         }
         match judge(row, &self.presented, epoch, skew) {
             Verdict::Redeem => Settled::Pass(Tearing::InTurn),
             Verdict::RedeemAfterLoss => Settled::Pass(Tearing::AfterLoss),
             Verdict::Repeat => {
-                let successor = Slip { key: row.slip_key, number: row.next_slip, issued_at: row.redeemed_at, ..slip };
-                let detail = format!("slip {} was repeated; its successor was given again", slip.number);
+                let successor = Slip {
+                    key: row.slip_key,
+                    number: row.next_slip,
+                    issued_at: row.redeemed_at,
+                    ..slip
+                };
+                let detail =
+                    format!("slip {} was repeated; its successor was given again", slip.number);
                 Settled::Repeated(Torn { successor, how: Tearing::Repeated }, detail)
             }
             Verdict::Refuse(refused) => {
@@ -133,10 +170,14 @@ impl Redeem {
 
     /// What is recorded of a slip that was accepted after a loss of data.
     pub(crate) fn after_loss(&self, row: &Counterfoil) -> String {
-        format!("slip {} was accepted after a loss of data; the counterfoil stood at {}", self.presented.slip.number, row.next_slip)
+        format!(
+            "slip {} was accepted after a loss of data; the counterfoil stood at {}",
+            self.presented.slip.number, row.next_slip
+        )
     }
 
-    /// After a commit of unknown outcome: whether the row shows that it was this very request that redeemed the slip.
+    /// After a commit of unknown outcome: whether the row shows that it was this very request that
+    /// redeemed the slip.
     fn is_own_success(&self, row: &Counterfoil) -> bool {
         let Presented { slip, claim, now, .. } = self.presented;
         row.next_slip.checked_sub(1) == Some(slip.number)
@@ -151,8 +192,13 @@ impl Aftermath {
     fn of(refused: Refused, number: u64) -> Self {
         let (recorded_as, ends_grant) = match (refused, number) {
             (Refused::Ended | Refused::Expired, _) => (None, None),
-            (Refused::Claimed { ends_grant }, 0) => (Some(Event::CodeReplayed), ends_grant.then_some(EndedBy::CodeReplay)),
-            (Refused::Claimed { ends_grant }, _) => (Some(Event::RefreshTokenReplayed), ends_grant.then_some(EndedBy::RefreshTokenReplay)),
+            (Refused::Claimed { ends_grant }, 0) => {
+                (Some(Event::CodeReplayed), ends_grant.then_some(EndedBy::CodeReplay))
+            }
+            (Refused::Claimed { ends_grant }, _) => (
+                Some(Event::RefreshTokenReplayed),
+                ends_grant.then_some(EndedBy::RefreshTokenReplay),
+            ),
             (Refused::Forged, _) => (Some(Event::SlipForged), None),
             (Refused::Ahead, _) => (Some(Event::SlipAhead), None),
         };

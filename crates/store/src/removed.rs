@@ -1,8 +1,9 @@
 //! Who is removed with all their grants, as both engines write it down.
 
-use crate::journal::Line;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
+
+use crate::journal::Line;
 
 /// Who is removed.
 #[derive(Clone)]

@@ -1,10 +1,12 @@
 //! What becomes of a restore.
 
+use std::path::PathBuf;
+
+use counterfoil_core::clock::Doubt;
+
 use crate::endings::EndingsError;
 use crate::error::OpenError;
 use crate::loss::LossDeclared;
-use counterfoil_core::clock::Doubt;
-use std::path::PathBuf;
 
 /// A store that was restored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +17,8 @@ pub struct Restored {
     pub old: Option<PathBuf>,
 }
 
-/// Why a store was not restored. The texts are for the operator; but for [`RestoreError::HalfDone`], what was there is as it was.
+/// Why a store was not restored. The texts are for the operator; but for
+/// [`RestoreError::HalfDone`], what was there is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The store is in a database.
@@ -57,6 +60,8 @@ pub enum RestoreError {
         problem: String,
     },
     /// It was written, and could not take its place.
-    #[error("the restored store is ready but could not take its place yet, which the next start will see to: {0}")]
+    #[error(
+        "the restored store is ready but could not take its place yet, which the next start will see to: {0}"
+    )]
     HalfDone(String),
 }

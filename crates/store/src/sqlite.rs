@@ -39,34 +39,38 @@ use checkpoint::Checkpointer;
 pub use checkpoint::{EVERY as CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, give_way};
 use counterfoil_core::clock::Seconds;
 use counterfoil_core::random;
+
 use era::Eras;
 pub use log_file::LogFile;
-use loss::Epoch;
-use reader::{Commits, Readers};
-use refinery::embed_migrations;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+
+use refinery::embed_migrations;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use loss::Epoch;
+use reader::{Commits, Readers};
 use writer::{Writer, with_large_cache};
 
 embed_migrations!("src/migrations/sqlite");
 
 /// Marks a SQLite file as ours: "CTFL".
 const APPLICATION_ID: i32 = 0x4354_464c;
-/// Small pages, because a batch of random rows is what the log writes; measured, see `examples/hot_row.rs`.
+/// Small pages, because a batch of random rows is what the log writes; measured, see
+/// `examples/hot_row.rs`.
 const PAGE_SIZE: u32 = 1024;
 /// Connections for reading.
 const READERS: usize = 4;
-/// KiB of pages that a connection keeps: for those that lead to the terms of a million grants. SQLite empties it when the connection begins anew
-/// after a commit of another.
+/// KiB of pages that a connection keeps: for those that lead to the terms of a million grants.
+/// SQLite empties it when the connection begins anew after a commit of another.
 pub const CACHE: u32 = 16 << 10;
-/// The same of the connection that writes, which nobody empties: most of the counterfoils of a million grants. It takes that as pages are written.
+/// The same of the connection that writes, which nobody empties: most of the counterfoils of a
+/// million grants. It takes that as pages are written.
 pub const WRITER_CACHE: u32 = 64 << 10;
 
 /// A write that changes something each time.
-const PROBE: &str =
-    "INSERT INTO meta VALUES ('probe', '0') ON CONFLICT (key) DO UPDATE SET value = CASE value WHEN '0' THEN '1' ELSE '0' END";
+const PROBE: &str = "INSERT INTO meta VALUES ('probe', '0') ON CONFLICT (key) DO UPDATE SET value = CASE value WHEN '0' THEN '1' ELSE '0' END";
 
 /// The engine. Writes are queued at once and answered after the fsync.
 #[derive(Debug)]
@@ -88,35 +92,59 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(crate) fn open(path: &Path, options: &OpenOptions, on_difference: OnDifference) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        options: &OpenOptions,
+        on_difference: OnDifference,
+    ) -> Result<Self, OpenError> {
         let lock = own(path, options)?;
-        let not_writable = |e: std::io::Error| OpenError::NotWritable { store: path.display().to_string(), problem: e.to_string() };
-        let file = create_private(path).and_then(|()| File::open(path)).map(Arc::new).map_err(not_writable)?;
+        let not_writable = |e: std::io::Error| OpenError::NotWritable {
+            store: path.display().to_string(),
+            problem: e.to_string(),
+        };
+        let file = create_private(path)
+            .and_then(|()| File::open(path))
+            .map(Arc::new)
+            .map_err(not_writable)?;
         let mut db = create_or_recognise(path)?;
         let schema = check_schema(&db, path)?;
         check_identity(&db, path, options)?;
-        let log = options.endings_log.as_deref().map(|path| look(path).map(|log| (path, log))).transpose()?;
+        let log = options
+            .endings_log
+            .as_deref()
+            .map(|path| look(path).map(|log| (path, log)))
+            .transpose()?;
         migrate(&mut db, path, schema)?;
         write_identity(&db, path, options)?;
         let damaged = |e: rusqlite::Error| open_error(path, &e);
         let epoch = Epoch::load(&db).map_err(damaged)?;
         let eras = Arc::new(Eras::load(&db).map_err(damaged)?);
         let level = Level::of(meta(&db, "level").map_err(damaged)?.as_deref());
-        // A store of version 1 has no id, and a backup of it may have been given one since: then its log knows.
+        // A store of version 1 has no id, and a backup of it may have been given one since: then
+        // its log knows.
         let by_log = log.as_ref().filter(|_| schema > 0).and_then(|(_, log)| log.store.as_deref());
         let id = id(&db, by_log).map_err(damaged)?;
         let mut journal = Journal::default();
         let mut endings_differ = false;
         if let Some((log_path, log)) = log {
             let known = endings_log::known(&db).map_err(damaged)?;
-            let held = Held::against((log_path, &log), (&path.display().to_string(), &id, &known), on_difference, false)?;
-            (endings_differ, journal) = (held.difference.is_some(), held.open(id, grants::recent_endings(&db).map_err(damaged)?)?);
+            let held = Held::against(
+                (log_path, &log),
+                (&path.display().to_string(), &id, &known),
+                on_difference,
+                false,
+            )?;
+            (endings_differ, journal) = (
+                held.difference.is_some(),
+                held.open(id, grants::recent_endings(&db).map_err(damaged)?)?,
+            );
             if let Some((node, place)) = journal.node() {
                 endings_log::note_place(&db, node, place).map_err(damaged)?;
             }
         }
         let commits = Arc::<Commits>::default();
-        let readers = (0..READERS).map(|_| connect(path)).collect::<Result<_, _>>().map_err(damaged)?;
+        let readers =
+            (0..READERS).map(|_| connect(path)).collect::<Result<_, _>>().map_err(damaged)?;
         let readers = Arc::new(Readers::new(readers, commits.clone()));
         let no_thread = |e: std::io::Error| OpenError::NotWritable {
             store: path.display().to_string(),
@@ -124,18 +152,41 @@ impl Sqlite {
         };
         let checkpointer = connect(path).map_err(damaged)?;
         let log_file = LogFile::of(&db).map(Arc::new).map_err(not_writable)?;
-        let checkpointer =
-            Checkpointer::start(file.clone(), log_file.clone(), checkpointer, readers.clone(), commits.clone()).map_err(no_thread)?;
+        let checkpointer = Checkpointer::start(
+            file.clone(),
+            log_file.clone(),
+            checkpointer,
+            readers.clone(),
+            commits.clone(),
+        )
+        .map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
         let db = with_large_cache(db).map_err(damaged)?;
         let log = checkpointer.log(log_file, readers.clone());
-        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log).map_err(no_thread)?;
-        Ok(Self { writer, checkpointer, readers, eras, epoch, level, endings_differ, counts, file, _lock: lock })
+        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log)
+            .map_err(no_thread)?;
+        Ok(Self {
+            writer,
+            checkpointer,
+            readers,
+            eras,
+            epoch,
+            level,
+            endings_differ,
+            counts,
+            file,
+            _lock: lock,
+        })
     }
 
-    /// Holds an endings log against the store, if there is one yet; changes nothing. A server may have it.
-    pub(crate) fn check_endings(path: &Path, log: &Path, options: &OpenOptions) -> Result<(), OpenError> {
+    /// Holds an endings log against the store, if there is one yet; changes nothing. A server may
+    /// have it.
+    pub(crate) fn check_endings(
+        path: &Path,
+        log: &Path,
+        options: &OpenOptions,
+    ) -> Result<(), OpenError> {
         must_be_apart(log, path)?;
         look(log)?;
         if std::fs::metadata(path).map_or(true, |meta| meta.len() == 0) {
@@ -151,7 +202,13 @@ impl Sqlite {
         let found = look(log)?;
         let known = around(&before, endings_log::known(&db).map_err(failed)?);
         let id = meta(&db, "id").map_err(failed)?.unwrap_or_default();
-        Held::against((log, &found), (&path.display().to_string(), &id, &known), OnDifference::Refuse, false).map(drop)
+        Held::against(
+            (log, &found),
+            (&path.display().to_string(), &id, &known),
+            OnDifference::Refuse,
+            false,
+        )
+        .map(drop)
     }
 
     /// Brings the schema of a store up to date; gives it as it was, and as it is.
@@ -194,7 +251,8 @@ impl Sqlite {
     pub(crate) fn probe(&self) -> Pending<()> {
         self.writer.queue(|batch| {
             batch.acknowledges_ending();
-            // A row that stays as it is would be no write: SQLite compares before it touches a page.
+            // A row that stays as it is would be no write: SQLite compares before it touches a
+            // page.
             batch.db.prepare_cached(PROBE)?.execute([]).map(drop)
         })
     }
@@ -260,7 +318,10 @@ fn own(path: &Path, options: &OpenOptions) -> Result<Lock, OpenError> {
         return Err(OpenError::NoDirectory(directory.to_owned()));
     }
     if path.is_dir() {
-        return Err(OpenError::Foreign { store: path.display().to_string(), problem: "it is a directory".into() });
+        return Err(OpenError::Foreign {
+            store: path.display().to_string(),
+            problem: "it is a directory".into(),
+        });
     }
     if let Some(log) = &options.endings_log {
         must_be_apart(log, path)?;
@@ -279,7 +340,8 @@ fn own(path: &Path, options: &OpenOptions) -> Result<Lock, OpenError> {
     Ok(lock)
 }
 
-/// Makes the file, empty and for its owner alone, where there is none. SQLite gives its log the mode of the file, and its owner.
+/// Makes the file, empty and for its owner alone, where there is none. SQLite gives its log the
+/// mode of the file, and its owner.
 fn create_private(path: &Path) -> std::io::Result<()> {
     match crate::files::create_private(path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
@@ -287,9 +349,13 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Opens a further connection to the file of an open store. Never makes the file: one that went away must not come back empty.
+/// Opens a further connection to the file of an open store. Never makes the file: one that went
+/// away must not come back empty.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let db = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     db.busy_timeout(checkpoint::BUSY)?;
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch(&format!(
@@ -300,15 +366,21 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Opens the file to look into it. Where it has no log, nobody has it, and it is taken as it is: SQLite would leave files beside it.
+/// Opens the file to look into it. Where it has no log, nobody has it, and it is taken as it is:
+/// SQLite would leave files beside it.
 fn look_into(path: &Path) -> rusqlite::Result<Connection> {
     let log = std::fs::metadata(beside(path, "-wal")).map_or(0, |meta| meta.len());
-    let name = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let name =
+        path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let how = if log == 0 { "?immutable=1" } else { "" };
-    Connection::open_with_flags(format!("file:{name}{how}"), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    Connection::open_with_flags(
+        format!("file:{name}{how}"),
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+    )
 }
 
-/// Opens the file, makes a new one where there is none or an empty one, and refuses what is not ours.
+/// Opens the file, makes a new one where there is none or an empty one, and refuses what is not
+/// ours.
 fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
     let open = || -> rusqlite::Result<(Connection, i32, i64)> {
         let db = connect(path)?;
@@ -319,7 +391,10 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
     let (db, id, tables) = open().map_err(|e| open_error(path, &e))?;
     let failed = |e: rusqlite::Error| open_error(path, &e);
     if db.is_readonly("main").map_err(failed)? {
-        return Err(OpenError::NotWritable { store: path.display().to_string(), problem: "this user may only read it".into() });
+        return Err(OpenError::NotWritable {
+            store: path.display().to_string(),
+            problem: "this user may only read it".into(),
+        });
     }
     match (id, tables) {
         (APPLICATION_ID, _) => {}
@@ -334,7 +409,8 @@ fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> {
             return Err(OpenError::Foreign { store: path.display().to_string(), problem });
         }
     }
-    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(failed)?;
+    let mode: String =
+        db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
         db.execute_batch("PRAGMA journal_mode = WAL").map_err(failed)?;
     }
@@ -357,22 +433,34 @@ fn existing(path: &Path) -> Result<(Connection, u32), OpenError> {
 
 /// The version of the schema that this program knows.
 fn known_schema() -> u32 {
-    let newest = migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
+    let newest =
+        migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
 }
 
-/// The version of the store's schema; 0 where it has none yet. A newer one than ours is refused, unless it says that we can read it.
+/// The version of the store's schema; 0 where it has none yet. A newer one than ours is refused,
+/// unless it says that we can read it.
 fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenError> {
     let failed = |e: rusqlite::Error| open_error(path, &e);
     let found = || match has_table(db, "refinery_schema_history")? {
-        true => db.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0)),
+        true => db.query_row(
+            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+            [],
+            |row| row.get(0),
+        ),
         false => Ok(0),
     };
     let (found, known) = (found().map_err(failed)?, known_schema());
     if found > known {
-        let oldest_reader = oldest_reader(found, meta(db, "oldest_reader").map_err(failed)?.as_deref());
+        let oldest_reader =
+            oldest_reader(found, meta(db, "oldest_reader").map_err(failed)?.as_deref());
         if oldest_reader > known {
-            return Err(OpenError::Newer { store: path.display().to_string(), found, oldest_reader, known });
+            return Err(OpenError::Newer {
+                store: path.display().to_string(),
+                found,
+                oldest_reader,
+                known,
+            });
         }
     }
     Ok(found)
@@ -383,7 +471,8 @@ fn migrate(db: &mut Connection, path: &Path, found: u32) -> Result<(), OpenError
         return Ok(());
     }
     let failed = |e: rusqlite::Error| open_error(path, &e);
-    // A table that is made again must not take with it what refers to it, and within a transaction this can't be set.
+    // A table that is made again must not take with it what refers to it, and within a transaction
+    // this can't be set.
     db.pragma_update(None, "foreign_keys", false).map_err(failed)?;
     migrations::runner().run(db).map(drop).map_err(|e| OpenError::Damaged {
         store: path.display().to_string(),
@@ -401,15 +490,26 @@ fn check_identity(db: &Connection, path: &Path, options: &OpenOptions) -> Result
     if meta(db, "copying").map_err(failed)?.is_some() {
         return Err(OpenError::Unfinished(path.display().to_string()));
     }
-    let Some(found) = meta(db, "kind").map_err(failed)? else { return Ok(()) };
+    let Some(found) = meta(db, "kind").map_err(failed)? else {
+        return Ok(());
+    };
     if found != options.kind.name() {
         let (wanted, holder) = (options.kind.name(), options.holder.clone());
-        return Err(OpenError::WrongKind { store: path.display().to_string(), found, wanted, holder });
+        return Err(OpenError::WrongKind {
+            store: path.display().to_string(),
+            found,
+            wanted,
+            holder,
+        });
     }
     let found = meta(db, "issuer").map_err(failed)?.unwrap_or_default();
     // A sandbox may come back on another port. Tokens of the old issuer are worthless from then on.
     if found != options.issuer && options.kind == StoreKind::Live {
-        return Err(OpenError::OtherIssuer { store: path.display().to_string(), found, wanted: options.issuer.clone() });
+        return Err(OpenError::OtherIssuer {
+            store: path.display().to_string(),
+            found,
+            wanted: options.issuer.clone(),
+        });
     }
     let moved_to = meta(db, "moved_to").map_err(failed)?;
     moved_to.map_or(Ok(()), |to| Err(OpenError::Moved { store: path.display().to_string(), to }))
@@ -421,15 +521,20 @@ fn write_identity(db: &Connection, path: &Path, options: &OpenOptions) -> Result
         Some(found) if found == options.issuer => Ok(()),
         Some(_) => set_meta(db, "issuer", &options.issuer),
         None => db
-            .execute("INSERT INTO meta VALUES ('kind', ?1), ('issuer', ?2), ('epoch', '0')", params![options.kind.name(), options.issuer])
+            .execute(
+                "INSERT INTO meta VALUES ('kind', ?1), ('issuer', ?2), ('epoch', '0')",
+                params![options.kind.name(), options.issuer],
+            )
             .map(drop),
     };
     write().map_err(|e: rusqlite::Error| open_error(path, &e))
 }
 
-/// The store's id; where it has none yet, the one that its endings log has, or one that is drawn. Copies and backups of a store have its id.
+/// The store's id; where it has none yet, the one that its endings log has, or one that is drawn.
+/// Copies and backups of a store have its id.
 fn id(db: &Connection, by_log: Option<&str>) -> rusqlite::Result<String> {
-    let drawn = by_log.map_or_else(|| format!("{:032x}", u128::from_be_bytes(random::bytes())), str::to_owned);
+    let drawn = by_log
+        .map_or_else(|| format!("{:032x}", u128::from_be_bytes(random::bytes())), str::to_owned);
     db.execute("INSERT INTO meta VALUES ('id', ?1) ON CONFLICT DO NOTHING", [&drawn])?;
     Ok(meta(db, "id")?.unwrap_or(drawn))
 }
@@ -439,13 +544,17 @@ fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
 }
 
 fn meta(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()
+    db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()
 }
 
 fn set_meta(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")?
-        .execute([key, value])
-        .map(drop)
+    db.prepare_cached(
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute([key, value])
+    .map(drop)
 }
 
 /// Has SQLite look through the file; says what is wrong first.
@@ -459,7 +568,10 @@ fn open_error(path: &Path, e: &rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode;
     let (store, problem) = (path.display().to_string(), e.to_string());
     match e.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::Foreign { store, problem: "it is not a SQLite file, or an encrypted one".into() },
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign {
+            store,
+            problem: "it is not a SQLite file, or an encrypted one".into(),
+        },
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { store, problem },
         Some(_) => OpenError::NotWritable { store, problem },
         None => OpenError::Damaged { store, problem },
@@ -468,8 +580,9 @@ fn open_error(path: &Path, e: &rusqlite::Error) -> OpenError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rusqlite::StatementStatus;
+
+    use super::*;
 
     /// An empty store, and its directory.
     fn empty() -> (tempfile::TempDir, Connection) {
@@ -481,16 +594,22 @@ mod tests {
         (dir, db)
     }
 
-    /// Redeeming and checking touch one row each, found by primary key alone, however many grants there are.
+    /// Redeeming and checking touch one row each, found by primary key alone, however many grants
+    /// there are.
     #[test]
     fn the_token_path_goes_by_primary_key_alone() {
         let (_dir, db) = empty();
-        for (statement, table) in [(redeem::GATE, "counterfoil"), (redeem::READ_COUNTERFOIL, "counterfoil"), (grants::READ_TERMS, "terms")]
-        {
+        for (statement, table) in [
+            (redeem::GATE, "counterfoil"),
+            (redeem::READ_COUNTERFOIL, "counterfoil"),
+            (grants::READ_TERMS, "terms"),
+        ] {
             let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
             let parameters = explain.parameter_count();
             let plan: Vec<String> = explain
-                .query_map(rusqlite::params_from_iter(std::iter::repeat_n(0, parameters)), |row| row.get(3))
+                .query_map(rusqlite::params_from_iter(std::iter::repeat_n(0, parameters)), |row| {
+                    row.get(3)
+                })
                 .unwrap()
                 .collect::<rusqlite::Result<_>>()
                 .unwrap();
@@ -502,8 +621,13 @@ mod tests {
     #[test]
     fn a_customer_is_found_by_indexes() {
         let (_dir, db) = empty();
-        let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {}", customers::READ_NAMED)).unwrap();
-        let plan: Vec<String> = explain.query_map(["", "", ""], |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        let mut explain =
+            db.prepare(&format!("EXPLAIN QUERY PLAN {}", customers::READ_NAMED)).unwrap();
+        let plan: Vec<String> = explain
+            .query_map(["", "", ""], |row| row.get(3))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
         for step in [
             "SEARCH customer USING INTEGER PRIMARY KEY (rowid=?)",
             "SEARCH customer USING COVERING INDEX sqlite_autoindex_customer_1 (provider=? AND customer=?)",
@@ -514,18 +638,24 @@ mod tests {
         assert!(!plan.iter().any(|found| found.contains("SCAN")), "{plan:?}");
     }
 
-    /// SQLite prepares some statements again after their parameters were cleared, as the cache of statements does after each use. That takes
-    /// longer than running them.
+    /// SQLite prepares some statements again after their parameters were cleared, as the cache of
+    /// statements does after each use. That takes longer than running them.
     #[test]
     fn what_the_token_path_runs_stays_prepared() {
         let (_dir, db) = empty();
-        for statement in [redeem::GATE, redeem::READ_COUNTERFOIL, grants::READ_TERMS, customers::READ_ACCOUNTS] {
+        for statement in
+            [redeem::GATE, redeem::READ_COUNTERFOIL, grants::READ_TERMS, customers::READ_ACCOUNTS]
+        {
             for number in 0..3 {
                 let mut prepared = db.prepare_cached(statement).unwrap();
                 let parameters = std::iter::repeat_n(number, prepared.parameter_count());
                 prepared.query(rusqlite::params_from_iter(parameters)).unwrap().next().unwrap();
             }
-            assert_eq!(db.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare), 0, "{statement}");
+            assert_eq!(
+                db.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare),
+                0,
+                "{statement}"
+            );
         }
     }
 }

@@ -1,5 +1,15 @@
 //! The store: what each verb promises, and which engine keeps the promise.
 
+use std::sync::Arc;
+
+use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
+use counterfoil_core::clock::{SKEW, Seconds, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
+use counterfoil_core::login::Case;
+use counterfoil_core::secret::Secret;
+use counterfoil_core::verdict::Counterfoil;
+
 use crate::agreement::OnDifference;
 use crate::counts::StoreCounts;
 use crate::error::{OpenError, StoreError};
@@ -8,25 +18,20 @@ use crate::level::Level;
 use crate::pending::Pending;
 use crate::postgres::Postgres;
 use crate::record::{
-    Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer, Ending, Grant, GrantFilter, NewCustomer,
-    NewGrant, Session, SignIn, StoredKeys,
+    Account, AddClient, AddCustomer, AddSecret, AuditEntry, Changes, CreateGrant, Customer, Ending,
+    Grant, GrantFilter, NewCustomer, NewGrant, Session, SignIn, StoredKeys,
 };
 use crate::redeem::{Redeem, Redeemed};
 use crate::sqlite::Sqlite;
 use crate::{OpenOptions, StoreAddress};
-use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
-use counterfoil_core::clock::{SKEW, Seconds, Timestamp};
-use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
-use counterfoil_core::login::Case;
-use counterfoil_core::secret::Secret;
-use counterfoil_core::verdict::Counterfoil;
-use std::sync::Arc;
 
-/// The store. All its verbs may be called from many tasks at once; it is opened and used within a tokio runtime.
+/// The store. All its verbs may be called from many tasks at once; it is opened and used within a
+/// tokio runtime.
 ///
-/// A write is under way when its verb returns, whether or not the answer is awaited, and is answered once it is durable. One that is answered with
-/// an error may have taken effect all the same; asking again is safe. Reads see every write that was answered before they were asked, also by another node.
+/// A write is under way when its verb returns, whether or not the answer is awaited, and is
+/// answered once it is durable. One that is answered with an error may have taken effect all the
+/// same; asking again is safe. Reads see every write that was answered before they were asked, also
+/// by another node.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) engine: Engine,
@@ -62,46 +67,62 @@ pub(crate) use {read, write};
 
 /// What the store is, and how it is.
 impl Store {
-    /// Opens the store, making or migrating it where needed. Several processes may do so at once: one of them owns a file, all share a database.
+    /// Opens the store, making or migrating it where needed. Several processes may do so at once:
+    /// one of them owns a file, all share a database.
     ///
-    /// Promise: where its endings log and the store don't agree, either has lost something, and it is not opened.
+    /// Promise: where its endings log and the store don't agree, either has lost something, and it
+    /// is not opened.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the person who started the process. A store that was there is as it was then, unless a migration failed half-way.
+    /// [`OpenError`], in words for the person who started the process. A store that was there is as
+    /// it was then, unless a migration failed half-way.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
         Self::open_and(OnDifference::Refuse, options).await
     }
 
-    /// The same, where something else may be done about an endings log and a store that don't agree than to refuse them.
+    /// The same, where something else may be done about an endings log and a store that don't agree
+    /// than to refuse them.
     ///
     /// # Errors
     /// [`OpenError`], in words for the person who started the process.
-    pub async fn open_and(on_difference: OnDifference, options: OpenOptions) -> Result<Self, OpenError> {
+    pub async fn open_and(
+        on_difference: OnDifference,
+        options: OpenOptions,
+    ) -> Result<Self, OpenError> {
         let engine = match options.address.clone() {
-            StoreAddress::Sqlite(path) => Engine::Sqlite(Sqlite::open(&path, &options, on_difference)?),
-            StoreAddress::Postgres(address) => Engine::Postgres(Postgres::open(*address, &options, on_difference).await?),
+            StoreAddress::Sqlite(path) => {
+                Engine::Sqlite(Sqlite::open(&path, &options, on_difference)?)
+            }
+            StoreAddress::Postgres(address) => {
+                Engine::Postgres(Postgres::open(*address, &options, on_difference).await?)
+            }
         };
         Ok(Self { engine, terms: Kept::new(), accounts: Arc::new(Kept::new()) })
     }
 
-    /// Brings the schema of the store at `options.address` up to date, which must be there, and does nothing else; gives its schema before and after.
-    /// A file must not be in use; nodes on a database may go on.
+    /// Brings the schema of the store at `options.address` up to date, which must be there, and
+    /// does nothing else; gives its schema before and after. A file must not be in use; nodes on a
+    /// database may go on.
     ///
     /// # Errors
     /// [`OpenError`], in words for the person who started the process.
     pub async fn migrate(options: &OpenOptions) -> Result<(u32, u32), OpenError> {
         match &options.address {
             StoreAddress::Sqlite(path) => Sqlite::migrate(path, options),
-            StoreAddress::Postgres(address) => Postgres::migrate((**address).clone(), options).await,
+            StoreAddress::Postgres(address) => {
+                Postgres::migrate((**address).clone(), options).await
+            }
         }
     }
 
-    /// Raises the level of the store at `options.address` to the newest, once no node of an earlier version uses it: from then on it is written in forms
-    /// that those can't read. Gives its level before and after. A file must not be in use; nodes of this version on a database may go on, and learn of it
-    /// within two seconds.
+    /// Raises the level of the store at `options.address` to the newest, once no node of an earlier
+    /// version uses it: from then on it is written in forms that those can't read. Gives its level
+    /// before and after. A file must not be in use; nodes of this version on a database may go on,
+    /// and learn of it within two seconds.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the person who started the process; [`OpenError::Older`] where the schema is not up to date.
+    /// [`OpenError`], in words for the person who started the process; [`OpenError::Older`] where
+    /// the schema is not up to date.
     pub async fn finish_migration(options: &OpenOptions) -> Result<(u32, u32), OpenError> {
         match &options.address {
             StoreAddress::Sqlite(path) => Sqlite::finish(path, options),
@@ -109,15 +130,20 @@ impl Store {
         }
     }
 
-    /// Holds the endings log of `options` against the store, as a start would, and changes nothing. A store that is not there yet agrees with any.
+    /// Holds the endings log of `options` against the store, as a start would, and changes nothing.
+    /// A store that is not there yet agrees with any.
     ///
     /// # Errors
     /// [`OpenError`], as the start would be refused with.
     pub async fn check_endings(options: &OpenOptions) -> Result<(), OpenError> {
-        let Some(log) = &options.endings_log else { return Ok(()) };
+        let Some(log) = &options.endings_log else {
+            return Ok(());
+        };
         match &options.address {
             StoreAddress::Sqlite(path) => Sqlite::check_endings(path, log, options),
-            StoreAddress::Postgres(address) => Postgres::check_endings((**address).clone(), log, options).await,
+            StoreAddress::Postgres(address) => {
+                Postgres::check_endings((**address).clone(), log, options).await
+            }
         }
     }
 
@@ -129,7 +155,10 @@ impl Store {
         match address {
             StoreAddress::Sqlite(path) if path.exists() => Ok(()),
             StoreAddress::Sqlite(path) => {
-                match path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir()) {
+                match path
+                    .parent()
+                    .filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
+                {
                     Some(directory) => Err(OpenError::NoDirectory(directory.to_owned())),
                     None => Err(OpenError::NoStore(path.display().to_string())),
                 }
@@ -138,12 +167,14 @@ impl Store {
         }
     }
 
-    /// Whether other processes may use the store at the same time, and so change what this one keeps in memory.
+    /// Whether other processes may use the store at the same time, and so change what this one
+    /// keeps in memory.
     pub fn is_shared(&self) -> bool {
         matches!(self.engine, Engine::Postgres(_))
     }
 
-    /// Whether it is written in the newest forms: no node of an earlier version uses it any more, as far as this process has seen.
+    /// Whether it is written in the newest forms: no node of an earlier version uses it any more,
+    /// as far as this process has seen.
     pub fn is_at_newest_level(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(engine) => engine.level() >= Level::Two,
@@ -156,12 +187,14 @@ impl Store {
         if self.is_shared() { SKEW } else { 0 }
     }
 
-    /// Whether the store can be written now, found out by writing, and whether all endings so far are in the journal.
+    /// Whether the store can be written now, found out by writing, and whether all endings so far
+    /// are in the journal.
     pub fn probe(&self) -> Pending<()> {
         write!(self, probe())
     }
 
-    /// What tells a process whether it must read again what it keeps in memory: clients, keys, clock, faults, a declared loss.
+    /// What tells a process whether it must read again what it keeps in memory: clients, keys,
+    /// clock, faults, a declared loss.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -169,7 +202,8 @@ impl Store {
         read!(self, changes())
     }
 
-    /// Bytes in the write-ahead log when it was last looked at; 0 where a database server keeps its own.
+    /// Bytes in the write-ahead log when it was last looked at; 0 where a database server keeps its
+    /// own.
     pub fn wal_bytes(&self) -> u64 {
         match &self.engine {
             Engine::Sqlite(engine) => engine.wal_bytes(),
@@ -182,8 +216,9 @@ impl Store {
         write!(self, counts())
     }
 
-    /// Forgets what is kept in memory of terms and accounts. Terms never change, unless data was lost and given anew: then a declared loss, which
-    /// is a change ([`Store::changes`]), tells every process; and so are accounts that were set.
+    /// Forgets what is kept in memory of terms and accounts. Terms never change, unless data was
+    /// lost and given anew: then a declared loss, which is a change ([`Store::changes`]), tells
+    /// every process; and so are accounts that were set.
     pub fn forget_kept(&self) {
         self.terms.forget();
         self.accounts.forget();
@@ -197,23 +232,27 @@ impl Store {
 
 /// Slips and grants.
 impl Store {
-    /// Redeems a slip, if it is the next one of a living grant and in time; else refuses it, records what that means, and ends the
-    /// grant where the verdict says so.
+    /// Redeems a slip, if it is the next one of a living grant and in time; else refuses it,
+    /// records what that means, and ends the grant where the verdict says so.
     ///
-    /// Promise: of any number of concurrent calls for one slip, at any number of nodes, exactly one tears it; a refused call changes no counterfoil but to end
-    /// the grant; once answered `Torn`, that survives the loss of the process and of power. A call whose commit had an unknown outcome finds out whether
-    /// it was its own that took effect, and is never refused for its own success.
+    /// Promise: of any number of concurrent calls for one slip, at any number of nodes, exactly one
+    /// tears it; a refused call changes no counterfoil but to end the grant; once answered `Torn`,
+    /// that survives the loss of the process and of power. A call whose commit had an unknown
+    /// outcome finds out whether it was its own that took effect, and is never refused for its own
+    /// success.
     pub fn redeem(&self, redeem: Redeem) -> Pending<Redeemed> {
         write!(self, redeem(redeem))
     }
 
-    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second call with the same id makes nothing. One that is to hang on
-    /// a consent is made only where that one lives.
+    /// Makes a grant. Promise: it is there, with its counterfoil, or it is not at all; a second
+    /// call with the same id makes nothing. One that is to hang on a consent is made only where
+    /// that one lives.
     pub fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
         write!(self, create_grant(grant))
     }
 
-    /// The terms of a grant. They never change, so those that were read lately are kept; whether the grant lives is never answered from them.
+    /// The terms of a grant. They never change, so those that were read lately are kept; whether
+    /// the grant lives is never answered from them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -229,7 +268,8 @@ impl Store {
         Ok(found)
     }
 
-    /// What the code of a grant is bound to, for as long as it can be exchanged or replayed; `None` once that was swept, or where there is no such grant.
+    /// What the code of a grant is bound to, for as long as it can be exchanged or replayed; `None`
+    /// once that was swept, or where there is no such grant.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -237,8 +277,9 @@ impl Store {
         read!(self, code(grant))
     }
 
-    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its client or customer, and neither is the consent that it
-    /// hangs on, if it hangs on one: one read by primary key, every time.
+    /// The counterfoil of a grant, if the grant is neither ended nor of an earlier era than its
+    /// client or customer, and neither is the consent that it hangs on, if it hangs on one: one
+    /// read by primary key, every time.
     ///
     /// Promise: once an ending or removal was answered, by whatever node, this gives `None`.
     ///
@@ -256,14 +297,17 @@ impl Store {
         read!(self, counterfoil(grant))
     }
 
-    /// Ends a grant: flag, who and why, and audit in one transaction; in the endings journal before the answer.
+    /// Ends a grant: flag, who and why, and audit in one transaction; in the endings journal before
+    /// the answer.
     ///
-    /// Promise: once answered, no check finds the grant living, at no node, now or after any loss of process or power.
+    /// Promise: once answered, no check finds the grant living, at no node, now or after any loss
+    /// of process or power.
     pub fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
         write!(self, end_grant(grant, by, now))
     }
 
-    /// Lets a slip of a living grant expire now, if it is the next: what the user of a sandbox may ask for. True where it had not.
+    /// Lets a slip of a living grant expire now, if it is the next: what the user of a sandbox may
+    /// ask for. True where it had not.
     ///
     /// Promise: once answered, that slip is refused as expired; no other slip of the grant is.
     pub fn expire_slip(&self, grant: GrantId, number: u64, now: Timestamp) -> Pending<bool> {
@@ -286,7 +330,8 @@ impl Store {
         read!(self, grants(filter))
     }
 
-    /// What happened to a grant, the latest first. The same thing again within an hour is one entry with a count.
+    /// What happened to a grant, the latest first. The same thing again within an hour is one entry
+    /// with a count.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -322,7 +367,13 @@ impl Store {
     }
 
     /// Adds a client, with a secret if it is to have one, or nothing.
-    pub fn add_client(&self, id: String, settings: ClientSettings, secret: Option<SecretDigest>, now: Timestamp) -> Pending<AddClient> {
+    pub fn add_client(
+        &self,
+        id: String,
+        settings: ClientSettings,
+        secret: Option<SecretDigest>,
+        now: Timestamp,
+    ) -> Pending<AddClient> {
         write!(self, add_client(id, settings, secret, now))
     }
 
@@ -331,9 +382,15 @@ impl Store {
         write!(self, set_client(id, settings))
     }
 
-    /// Adds a secret to a client and drops the oldest until `keep` older ones are left, at most one less than
-    /// [`MOST_SECRETS`](counterfoil_core::client::MOST_SECRETS).
-    pub fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
+    /// Adds a secret to a client and drops the oldest until `keep` older ones are left, at most one
+    /// less than [`MOST_SECRETS`](counterfoil_core::client::MOST_SECRETS).
+    pub fn add_client_secret(
+        &self,
+        id: String,
+        digest: SecretDigest,
+        keep: usize,
+        now: Timestamp,
+    ) -> Pending<AddSecret> {
         write!(self, add_client_secret(id, digest, keep, now))
     }
 
@@ -342,8 +399,8 @@ impl Store {
         write!(self, note_secret_uses(uses))
     }
 
-    /// Removes a client and ends all its grants at once, by raising its era. Audit entries are written as
-    /// [`Store::work_off_removals`] comes to them. False where there is no such client.
+    /// Removes a client and ends all its grants at once, by raising its era. Audit entries are
+    /// written as [`Store::work_off_removals`] comes to them. False where there is no such client.
     ///
     /// Promise: once answered, no check finds a grant of it living, at no node.
     pub fn remove_client(&self, id: String, now: Timestamp) -> Pending<bool> {
@@ -365,7 +422,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn customers(&self, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Vec<Customer>, StoreError> {
+    pub async fn customers(
+        &self,
+        provider: Option<&str>,
+        after: Option<&CustomerId>,
+        limit: u32,
+    ) -> Result<Vec<Customer>, StoreError> {
         read!(self, customers(provider, after, limit))
     }
 
@@ -377,8 +439,9 @@ impl Store {
         read!(self, accounts(id))
     }
 
-    /// The accounts of the customer who gave a living grant, in the order in which they were given. They seldom change, so those that were read lately are
-    /// kept, until [`Store::forget_kept`] where another process may have set them.
+    /// The accounts of the customer who gave a living grant, in the order in which they were given.
+    /// They seldom change, so those that were read lately are kept, until [`Store::forget_kept`]
+    /// where another process may have set them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -404,8 +467,9 @@ impl Store {
         read!(self, customer_era(id))
     }
 
-    /// The customer of this id, and those of other ids that may be the same to who signs in, whatever the case of letters: `login::meant` tells
-    /// whom it means. One whom a process of an earlier version added is found by the id alone until [`Store::fill_logins`] came to them.
+    /// The customer of this id, and those of other ids that may be the same to who signs in,
+    /// whatever the case of letters: `login::meant` tells whom it means. One whom a process of an
+    /// earlier version added is found by the id alone until [`Store::fill_logins`] came to them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -413,8 +477,8 @@ impl Store {
         read!(self, customers_named(id))
     }
 
-    /// Customers of whom others of the same provider have the same name but perhaps for the case of letters, in an order that has those together; some
-    /// where they are many.
+    /// Customers of whom others of the same provider have the same name but perhaps for the case of
+    /// letters, in an order that has those together; some where they are many.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -422,24 +486,34 @@ impl Store {
         read!(self, customers_with_a_common_name())
     }
 
-    /// Writes down what some customers sign in with whom a process of an earlier version added; true where there may be more of them.
+    /// Writes down what some customers sign in with whom a process of an earlier version added;
+    /// true where there may be more of them.
     pub fn fill_logins(&self) -> Pending<bool> {
         write!(self, fill_logins())
     }
 
-    /// Adds a customer with their accounts, or nothing. `case` is whether names of the provider's customers are the same whatever the case of letters.
+    /// Adds a customer with their accounts, or nothing. `case` is whether names of the provider's
+    /// customers are the same whatever the case of letters.
     ///
     /// Promise: two customers whose name is the same are not both added, at whatever node.
     pub fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
         write!(self, add_customer(new, case))
     }
 
-    /// Replaces the accounts of a customer; false where there is no such customer. Grants stay as they are.
+    /// Replaces the accounts of a customer; false where there is no such customer. Grants stay as
+    /// they are.
     ///
-    /// Promise: once answered, this process answers nothing from those before; others know of a change ([`Store::changes`]).
-    pub async fn set_accounts(&self, id: CustomerId, accounts: Vec<Account>) -> Result<bool, StoreError> {
+    /// Promise: once answered, this process answers nothing from those before; others know of a
+    /// change ([`Store::changes`]).
+    pub async fn set_accounts(
+        &self,
+        id: CustomerId,
+        accounts: Vec<Account>,
+    ) -> Result<bool, StoreError> {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.set_accounts(id, accounts, self.accounts.clone()).await,
+            Engine::Sqlite(engine) => {
+                engine.set_accounts(id, accounts, self.accounts.clone()).await
+            }
             Engine::Postgres(engine) => {
                 let set = engine.set_accounts(id, accounts).await;
                 self.accounts.forget();
@@ -448,13 +522,20 @@ impl Store {
         }
     }
 
-    /// Sets a customer's password, ends their sessions, and forgets the failures that are counted under `sign_ins`; false where there is no such customer.
-    pub fn set_password(&self, id: CustomerId, password: Secret, sign_ins: [u8; 32]) -> Pending<bool> {
+    /// Sets a customer's password, ends their sessions, and forgets the failures that are counted
+    /// under `sign_ins`; false where there is no such customer.
+    pub fn set_password(
+        &self,
+        id: CustomerId,
+        password: Secret,
+        sign_ins: [u8; 32],
+    ) -> Pending<bool> {
         write!(self, set_password(id, password, sign_ins))
     }
 
-    /// Removes a customer with their accounts and sessions and ends all their grants at once, by raising their era. Audit
-    /// entries are written as [`Store::work_off_removals`] comes to them. False where there is no such customer.
+    /// Removes a customer with their accounts and sessions and ends all their grants at once, by
+    /// raising their era. Audit entries are written as [`Store::work_off_removals`] comes to them.
+    /// False where there is no such customer.
     ///
     /// Promise: once answered, no check finds a grant of theirs living, at no node.
     pub fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
@@ -464,17 +545,29 @@ impl Store {
 
 /// Browser sessions of customers, and the counting of failed sign-ins.
 impl Store {
-    /// Keeps a session under the hash of its cookie. The one that the browser had `before` ends: at once where it is another customer's, else at
-    /// `before_ends`, since another tab may have sent its cookie just now.
-    pub fn create_session(&self, id: [u8; 32], session: Session, before: Option<[u8; 32]>, before_ends: Timestamp) -> Pending<()> {
+    /// Keeps a session under the hash of its cookie. The one that the browser had `before` ends: at
+    /// once where it is another customer's, else at `before_ends`, since another tab may have sent
+    /// its cookie just now.
+    pub fn create_session(
+        &self,
+        id: [u8; 32],
+        session: Session,
+        before: Option<[u8; 32]>,
+        before_ends: Timestamp,
+    ) -> Pending<()> {
         write!(self, create_session(id, session, before, before_ends))
     }
 
-    /// The session under this hash, if it is good at `now` and its customer was not removed since it began.
+    /// The session under this hash, if it is good at `now` and its customer was not removed since
+    /// it began.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub async fn session(
+        &self,
+        id: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         read!(self, session(id, now))
     }
 
@@ -491,10 +584,12 @@ impl Store {
         write!(self, end_session(id))
     }
 
-    /// Asks whether a try to sign in as `customer` (a hash of provider and name) may go on, and counts it as failed until it succeeds.
+    /// Asks whether a try to sign in as `customer` (a hash of provider and name) may go on, and
+    /// counts it as failed until it succeeds.
     ///
-    /// Promise: however many tries run at once, at any number of nodes, no more passwords are looked at in any 15 minutes than may fail, beside those that
-    /// were right, unless failures are forgotten meanwhile.
+    /// Promise: however many tries run at once, at any number of nodes, no more passwords are
+    /// looked at in any 15 minutes than may fail, beside those that were right, unless failures are
+    /// forgotten meanwhile.
     pub fn begin_sign_in(&self, customer: [u8; 32], now: Timestamp) -> Pending<SignIn> {
         write!(self, begin_sign_in(customer, now))
     }
@@ -503,11 +598,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn sign_in_closed_until(&self, customer: &[u8; 32], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn sign_in_closed_until(
+        &self,
+        customer: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         read!(self, sign_in_closed_until(customer, now))
     }
 
-    /// Forgets the tries to sign in as `customer` that are counted as failed, and so lets them try again, at every node; gives how many there were.
+    /// Forgets the tries to sign in as `customer` that are counted as failed, and so lets them try
+    /// again, at every node; gives how many there were.
     pub fn forget_failures(&self, customer: [u8; 32]) -> Pending<u64> {
         write!(self, forget_failures(customer))
     }
@@ -541,12 +641,14 @@ impl Store {
         read!(self, faults())
     }
 
-    /// Replaces the faults that are set in a sandbox, if they are still `before`. False where another node came first.
+    /// Replaces the faults that are set in a sandbox, if they are still `before`. False where
+    /// another node came first.
     pub fn swap_faults(&self, before: Option<String>, after: String) -> Pending<bool> {
         write!(self, swap_faults(before, after))
     }
 
-    /// The keys that are kept in the store. A file keeps none: they are in a directory apart from it.
+    /// The keys that are kept in the store. A file keeps none: they are in a directory apart from
+    /// it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -554,7 +656,8 @@ impl Store {
         read!(self, keys())
     }
 
-    /// Replaces the keys in the store, if the `before`-th are still there (0: there are none). False where another node came first.
+    /// Replaces the keys in the store, if the `before`-th are still there (0: there are none).
+    /// False where another node came first.
     pub fn swap_keys(&self, before: i64, document: Vec<u8>) -> Pending<bool> {
         write!(self, swap_keys(before, document))
     }

@@ -1,10 +1,12 @@
-//! What the store knows of time: the newest moment that it was used at, the clock of its database, and rows that a wrong clock has dated ahead.
+//! What the store knows of time: the newest moment that it was used at, the clock of its database,
+//! and rows that a wrong clock has dated ahead.
+
+use counterfoil_core::clock::{Known, Timestamp};
+use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::store::{Engine, Store, read, write};
-use counterfoil_core::clock::{Known, Timestamp};
-use serde::Serialize;
 
 /// Rows that a clock which was ahead had marked, and that are as if it had been right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -19,7 +21,8 @@ pub struct Repaired {
     pub sessions: u64,
     /// Failures to sign in then. They are forgotten.
     pub sign_in_failures: u64,
-    /// Whether bearers issued before a moment in the future were refused; they are before the present one.
+    /// Whether bearers issued before a moment in the future were refused; they are before the
+    /// present one.
     pub bearers_from: bool,
 }
 
@@ -35,7 +38,8 @@ impl Repaired {
 }
 
 impl Store {
-    /// What is known of time: the moment last [noted](Store::note_time), or of the newest grant, audit entry or client where none was, and the clock of the database.
+    /// What is known of time: the moment last [noted](Store::note_time), or of the newest grant,
+    /// audit entry or client where none was, and the clock of the database.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -43,19 +47,22 @@ impl Store {
         read!(self, known_time())
     }
 
-    /// Writes down that it is `now`, by a clock that is believed. What is swept is old by this as well.
+    /// Writes down that it is `now`, by a clock that is believed. What is swept is old by this as
+    /// well.
     pub fn note_time(&self, now: Timestamp) -> Pending<()> {
         write!(self, note_time(now))
     }
 
-    /// Has nodes go by their own clocks from now on, although the database's shows another time than `wall`, in milliseconds since 1970; they must still
-    /// be as far apart as they are now. Notes the time too.
+    /// Has nodes go by their own clocks from now on, although the database's shows another time
+    /// than `wall`, in milliseconds since 1970; they must still be as far apart as they are now.
+    /// Notes the time too.
     pub fn accept_clock(&self, wall: i64) -> Pending<()> {
         write!(self, accept_clock(wall))
     }
 
-    /// Gives what is dated more than [`SKEW`](counterfoil_core::clock::SKEW) ahead of `now` the dates that it would have had, as if it had happened
-    /// `now`: lifetimes stay as long as they were. Grant ids stay, and so does what the audit says. Notes the time too.
+    /// Gives what is dated more than [`SKEW`](counterfoil_core::clock::SKEW) ahead of `now` the
+    /// dates that it would have had, as if it had happened `now`: lifetimes stay as long as they
+    /// were. Grant ids stay, and so does what the audit says. Notes the time too.
     ///
     /// # Errors
     /// [`StoreError`]; doing it again is safe.

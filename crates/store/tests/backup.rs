@@ -4,16 +4,18 @@
 
 mod setting;
 
-use counterfoil_core::grant::Seal;
-use counterfoil_core::slip::Slip;
-use counterfoil_store::{BackupError, Redeemed, Store};
-use rusqlite::{Connection, OpenFlags};
-use setting::{KEY, NOW, new_grant, options, presented, redeem};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use counterfoil_core::grant::Seal;
+use counterfoil_core::slip::Slip;
+use counterfoil_store::{BackupError, Redeemed, Store};
+use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
+
+use setting::{KEY, NOW, new_grant, options, presented, redeem};
 
 /// So many that the copy takes some twenty steps.
 const GRANTS: u32 = 16_000;
@@ -38,22 +40,32 @@ fn read_only(path: &Path) -> Connection {
 
 fn next_slip(db: &Connection, n: u32) -> u64 {
     let id = new_grant(n).terms.grant.number();
-    let next: i64 = db.query_row("SELECT next_slip FROM counterfoil WHERE grant_id = ?1", [id], |row| row.get(0)).unwrap();
+    let next: i64 = db
+        .query_row("SELECT next_slip FROM counterfoil WHERE grant_id = ?1", [id], |row| row.get(0))
+        .unwrap();
     next.try_into().unwrap()
 }
 
 async fn tear(store: &Store, n: u32, number: u64) {
-    let slip = Slip { key: KEY, grant: new_grant(n).terms.grant, number, issued_at: NOW, seal: Seal::from_bytes([7; 16]) };
+    let slip = Slip {
+        key: KEY,
+        grant: new_grant(n).terms.grant,
+        number,
+        issued_at: NOW,
+        seal: Seal::from_bytes([7; 16]),
+    };
     let torn = redeem(store, presented(slip, NOW, number)).await;
     assert!(matches!(torn, Redeemed::Torn(_)), "{torn:?}");
 }
 
-/// Each pair's first grant is refreshed, then its second, and so on: in every state that was ever committed the first is at most one ahead.
+/// Each pair's first grant is refreshed, then its second, and so on: in every state that was ever
+/// committed the first is at most one ahead.
 #[tokio::test]
 async fn a_copy_made_under_load_is_one_committed_state() {
     let (store, dir) = store_with_grants().await;
     let stop = Arc::<AtomicBool>::default();
-    let acknowledged: Arc<Vec<AtomicU64>> = Arc::new((0..PAIRS).map(|_| AtomicU64::new(0)).collect());
+    let acknowledged: Arc<Vec<AtomicU64>> =
+        Arc::new((0..PAIRS).map(|_| AtomicU64::new(0)).collect());
     let writer = |pair: u32| {
         let (store, stop, acknowledged) = (store.clone(), stop.clone(), acknowledged.clone());
         tokio::spawn(async move {
@@ -80,7 +92,10 @@ async fn a_copy_made_under_load_is_one_committed_state() {
     for writer in writers {
         writer.await.unwrap();
     }
-    assert!(before.iter().zip(&after).all(|(before, after)| before < after), "nothing was written meanwhile: {before:?} {after:?}");
+    assert!(
+        before.iter().zip(&after).all(|(before, after)| before < after),
+        "nothing was written meanwhile: {before:?} {after:?}"
+    );
 
     let copy = read_only(&to);
     for pair in 0..PAIRS {
@@ -89,7 +104,11 @@ async fn a_copy_made_under_load_is_one_committed_state() {
         let (before, after) = (before[pair as usize], after[pair as usize]);
         assert!((before..=after + 1).contains(&second), "{before} {second} {after}");
     }
-    let grants: u32 = copy.query_row("SELECT count(*) FROM counterfoil JOIN terms USING (grant_id)", [], |row| row.get(0)).unwrap();
+    let grants: u32 = copy
+        .query_row("SELECT count(*) FROM counterfoil JOIN terms USING (grant_id)", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
     assert_eq!(grants, GRANTS);
     let check: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
@@ -109,9 +128,12 @@ async fn a_copy_is_one_file() {
     assert_eq!(next_slip(&copy, 1), 0);
     let mode: String = copy.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "delete");
-    let issuer: String = copy.query_row("SELECT value FROM meta WHERE key = 'issuer'", [], |row| row.get(0)).unwrap();
+    let issuer: String = copy
+        .query_row("SELECT value FROM meta WHERE key = 'issuer'", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(issuer, "https://a.example");
-    let files: Vec<_> = std::fs::read_dir(there.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(there.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["backup.db"]);
     assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     drop((store, dir));
@@ -129,7 +151,9 @@ async fn no_file_is_written_over_and_none_is_left_where_it_fails() {
 
     let half = dir.path().join("other.db.partial");
     std::fs::write(&half, "half").unwrap();
-    assert!(matches!(store.backup(&dir.path().join("other.db")).await, Err(BackupError::HalfDone(path)) if path == half));
+    assert!(
+        matches!(store.backup(&dir.path().join("other.db")).await, Err(BackupError::HalfDone(path)) if path == half)
+    );
     assert_eq!(std::fs::read(&half).unwrap(), b"half");
 
     let nowhere = dir.path().join("nowhere/backup.db");

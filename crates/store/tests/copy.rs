@@ -1,8 +1,13 @@
-//! A whole store is copied to the other engine and back; what is refused, and what a copy that was cut short leaves.
+//! A whole store is copied to the other engine and back; what is refused, and what a copy that was
+//! cut short leaves.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod setting;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, HOUR};
@@ -11,18 +16,16 @@ use counterfoil_core::login::Case;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{
-    Account, CopyError, Customer, Endings, NewCustomer, OpenError, OpenOptions, Session, SignIn, Store, StoreAddress, StoreCopy,
-    StoreError, StoreKind,
+    Account, CopyError, Customer, Endings, NewCustomer, OpenError, OpenOptions, Session, SignIn,
+    Store, StoreAddress, StoreCopy, StoreError, StoreKind,
 };
 use counterfoil_testing::{fresh_database, psql};
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use setting::{NOW, customer, grant, keyed, new_grant, presented, redeem, refused, torn};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::Notify;
+
+use setting::{NOW, customer, grant, keyed, new_grant, presented, redeem, refused, torn};
 
 const ISSUER: &str = "https://a.example";
 
@@ -36,7 +39,13 @@ fn file(dir: &TempDir, name: &str) -> StoreAddress {
 
 fn options(address: &StoreAddress) -> OpenOptions {
     let (issuer, holder) = (ISSUER.into(), "the test".into());
-    OpenOptions { address: address.clone(), kind: StoreKind::Live, issuer, endings_log: None, holder }
+    OpenOptions {
+        address: address.clone(),
+        kind: StoreKind::Live,
+        issuer,
+        endings_log: None,
+        holder,
+    }
 }
 
 async fn open(address: &StoreAddress) -> Store {
@@ -58,7 +67,11 @@ async fn freed(address: &StoreAddress) -> OpenError {
 }
 
 /// Copies a store; keys travel as `document`.
-async fn copy(from: &StoreAddress, to: &StoreAddress, document: &[u8]) -> Result<BTreeMap<&'static str, u64>, CopyError> {
+async fn copy(
+    from: &StoreAddress,
+    to: &StoreAddress,
+    document: &[u8],
+) -> Result<BTreeMap<&'static str, u64>, CopyError> {
     let copy = StoreCopy::begin(from, to, ISSUER).await?;
     let counts = copy.run(&mut |_| (), async |copy| carry(copy, document).await).await?;
     Ok(counts.into_iter().collect())
@@ -75,17 +88,34 @@ async fn carry(copy: &StoreCopy, document: &[u8]) -> Result<(), String> {
 /// Puts rows into every table.
 async fn fill(store: &Store) {
     for name in ["app", "gone", "later"] {
-        store.add_client(name.into(), ClientSettings::new("Äpp ✓"), Some(SecretDigest([name.len() as u8; 32])), NOW).await.unwrap();
+        store
+            .add_client(
+                name.into(),
+                ClientSettings::new("Äpp ✓"),
+                Some(SecretDigest([name.len() as u8; 32])),
+                NOW,
+            )
+            .await
+            .unwrap();
     }
     for name in ["ada", "Zoë", "abe", "gone"] {
-        let id = counterfoil_core::grant::CustomerId { provider: "bank".into(), customer: name.into() };
-        let accounts = vec![Account { id: "a1".into(), entity: r#"{"depositAccount": {}}"#.into() }];
+        let id =
+            counterfoil_core::grant::CustomerId { provider: "bank".into(), customer: name.into() };
+        let accounts =
+            vec![Account { id: "a1".into(), entity: r#"{"depositAccount": {}}"#.into() }];
         let password = (name != "abe").then(|| Secret::new("$argon2id$"));
-        let customer = Customer { id, name: format!("{name} 'x' \\N\t"), password, created_at: NOW };
+        let customer =
+            Customer { id, name: format!("{name} 'x' \\N\t"), password, created_at: NOW };
         store.add_customer(NewCustomer { customer, accounts }, Case::Matters).await.unwrap();
     }
     store.remove_client("gone".into(), NOW).await.unwrap();
-    store.remove_customer(counterfoil_core::grant::CustomerId { customer: "gone".into(), ..customer() }, NOW).await.unwrap();
+    store
+        .remove_customer(
+            counterfoil_core::grant::CustomerId { customer: "gone".into(), ..customer() },
+            NOW,
+        )
+        .await
+        .unwrap();
     while store.work_off_removals(NOW).await.unwrap() {}
     for n in 0..50 {
         grant(store, n).await;
@@ -102,7 +132,13 @@ async fn fill(store: &Store) {
     for ended in [code.grant, new_grant(7).terms.grant] {
         store.end_grant(ended, EndedBy::Customer, NOW).await.unwrap();
     }
-    let session = Session { customer: customer(), name: "Ada".into(), authenticated_at: NOW, expires_at: NOW.plus(HOUR), customer_era: 0 };
+    let session = Session {
+        customer: customer(),
+        name: "Ada".into(),
+        authenticated_at: NOW,
+        expires_at: NOW.plus(HOUR),
+        customer_era: 0,
+    };
     // Signs everybody out, so it comes first.
     store.declare_loss(&Endings::default(), true, NOW).await.unwrap();
     for id in [[0; 32], [0xff; 32]] {
@@ -119,13 +155,17 @@ fn contents(address: &StoreAddress) -> BTreeMap<String, Vec<String>> {
     let rows = |select: &str| {
         let mut select = db.prepare(select).unwrap();
         let columns = select.column_count();
-        let row = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect::<Result<Vec<Value>, _>>();
-        let mut rows: Vec<_> = select.query_map([], row).unwrap().map(|row| format!("{:?}", row.unwrap())).collect();
+        let row = |row: &rusqlite::Row<'_>| {
+            (0..columns).map(|at| row.get(at)).collect::<Result<Vec<Value>, _>>()
+        };
+        let mut rows: Vec<_> =
+            select.query_map([], row).unwrap().map(|row| format!("{:?}", row.unwrap())).collect();
         rows.sort_unstable();
         rows
     };
     let mut names = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'refinery_schema_history'").unwrap();
-    let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let names: Vec<String> =
+        names.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let content = |name: String| {
         let which = if name == "meta" { "WHERE key NOT IN ('moved_to', 'probe')" } else { "" };
         let rows = rows(&format!("SELECT * FROM \"{name}\" {which}"));
@@ -142,7 +182,8 @@ fn change(address: &StoreAddress, sql: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_is_the_same_after_it_went_to_a_database_and_came_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (first, second, third) = (file(&dir, "first.db"), address(&fresh_database()), file(&dir, "third.db"));
+    let (first, second, third) =
+        (file(&dir, "first.db"), address(&fresh_database()), file(&dir, "third.db"));
     let store = open(&first).await;
     fill(&store).await;
     drop(store);
@@ -162,7 +203,9 @@ async fn a_store_is_the_same_after_it_went_to_a_database_and_came_back() {
     for (table, rows) in before.iter().filter(|(table, _)| !table.starts_with("sqlite_")) {
         assert_eq!(counts[table.as_str()], rows.len() as u64, "{table}");
     }
-    assert!(matches!(refusal(&first).await, OpenError::Moved { to, .. } if to == second.to_string()));
+    assert!(
+        matches!(refusal(&first).await, OpenError::Moved { to, .. } if to == second.to_string())
+    );
     let done = copy(&first, &second, b"").await.unwrap_err();
     assert!(matches!(&done, CopyError::Done { .. }), "{done}");
 
@@ -196,7 +239,10 @@ async fn what_was_copied_goes_on_as_it_stood() {
     let audit = store.audit(ended.grant).await.unwrap();
     assert!(!audit.is_empty());
     store.end_grant(code.grant, EndedBy::Client, NOW).await.unwrap();
-    store.add_client("new".into(), ClientSettings::new("New"), Some(SecretDigest([77; 32])), NOW).await.unwrap();
+    store
+        .add_client("new".into(), ClientSettings::new("New"), Some(SecretDigest([77; 32])), NOW)
+        .await
+        .unwrap();
     store.remove_client("new".into(), NOW).await.unwrap();
     assert!(store.changes().await.unwrap().number > 0);
 }
@@ -206,16 +252,24 @@ async fn a_place_that_is_in_use_is_refused_and_stays_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let (from, used) = (file(&dir, "store.db"), address(&fresh_database()));
     drop(open(&from).await);
-    open(&used).await.add_client("app".into(), ClientSettings::new("App"), None, NOW).await.unwrap();
+    open(&used)
+        .await
+        .add_client("app".into(), ClientSettings::new("App"), None, NOW)
+        .await
+        .unwrap();
     assert!(matches!(copy(&from, &used, b"").await.unwrap_err(), CopyError::NotNew(_)));
     assert_eq!(open(&used).await.clients().await.unwrap().len(), 1);
     assert!(matches!(copy(&used, &from, b"").await.unwrap_err(), CopyError::NotNew(_)));
     open(&from).await.probe().await.unwrap();
 
     assert!(matches!(copy(&from, &file(&dir, "x"), b"").await.unwrap_err(), CopyError::Files));
-    assert!(matches!(copy(&used, &address(&fresh_database()), b"").await.unwrap_err(), CopyError::Databases));
+    assert!(matches!(
+        copy(&used, &address(&fresh_database()), b"").await.unwrap_err(),
+        CopyError::Databases
+    ));
     assert!(!dir.path().join("x").exists());
-    let nowhere = copy(&file(&dir, "nowhere.db"), &address(&fresh_database()), b"").await.unwrap_err();
+    let nowhere =
+        copy(&file(&dir, "nowhere.db"), &address(&fresh_database()), b"").await.unwrap_err();
     assert!(matches!(&nowhere, CopyError::Store(OpenError::NoStore(_))), "{nowhere}");
     assert!(!dir.path().join("nowhere.db").exists());
     let nothing = copy(&address(&fresh_database()), &file(&dir, "x"), b"").await.unwrap_err();
@@ -226,7 +280,11 @@ async fn a_place_that_is_in_use_is_refused_and_stays_as_it_was() {
 async fn a_store_of_another_issuer_or_a_sandbox_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let from = file(&dir, "store.db");
-    drop(Store::open(OpenOptions { issuer: "https://b.example".into(), ..options(&from) }).await.unwrap());
+    drop(
+        Store::open(OpenOptions { issuer: "https://b.example".into(), ..options(&from) })
+            .await
+            .unwrap(),
+    );
     let target = address(&fresh_database());
     let refused = copy(&from, &target, b"").await.unwrap_err();
     assert!(matches!(&refused, CopyError::Store(OpenError::OtherIssuer { .. })), "{refused}");
@@ -241,17 +299,27 @@ async fn a_store_of_another_issuer_or_a_sandbox_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    for (from, to) in [(file(&dir, "store.db"), address(&fresh_database())), (address(&fresh_database()), file(&dir, "x"))] {
+    for (from, to) in [
+        (file(&dir, "store.db"), address(&fresh_database())),
+        (address(&fresh_database()), file(&dir, "x")),
+    ] {
         let store = open(&from).await;
         store.probe().await.unwrap();
         let refused = copy(&from, &to, b"").await.unwrap_err();
-        assert!(matches!(&refused, CopyError::Served { .. } | CopyError::Store(OpenError::InUse { .. })), "{refused}");
+        assert!(
+            matches!(
+                &refused,
+                CopyError::Served { .. } | CopyError::Store(OpenError::InUse { .. })
+            ),
+            "{refused}"
+        );
         store.probe().await.unwrap();
         store.changes().await.unwrap();
     }
 }
 
-/// A node that was started meanwhile is found before the copy counts; one whose connections can't be seen learns that its store has gone.
+/// A node that was started meanwhile is found before the copy counts; one whose connections can't
+/// be seen learns that its store has gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_goes_on_learns_that_its_store_has_gone() {
     let dir = tempfile::tempdir().unwrap();
@@ -266,7 +334,9 @@ async fn a_node_that_goes_on_learns_that_its_store_has_gone() {
     // The copy came to nothing, so the node goes on, and has seen both.
     assert_eq!(node.changes().await.unwrap().number, before + 2);
     psql(&url, "INSERT INTO meta VALUES ('moved_to', 'sqlite:/elsewhere');");
-    assert!(matches!(node.changes().await.unwrap_err(), StoreError::Moved(to) if to == "sqlite:/elsewhere"));
+    assert!(
+        matches!(node.changes().await.unwrap_err(), StoreError::Moved(to) if to == "sqlite:/elsewhere")
+    );
     psql(&url, "DELETE FROM meta WHERE key = 'moved_to';");
     drop(node);
     let (code, _) = grant(&open(&from).await, 1).await;
@@ -280,7 +350,8 @@ async fn a_node_that_goes_on_learns_that_its_store_has_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_was_cut_short_is_served_by_nobody_and_started_over() {
     let dir = tempfile::tempdir().unwrap();
-    let (first, second, third) = (file(&dir, "first.db"), address(&fresh_database()), file(&dir, "third.db"));
+    let (first, second, third) =
+        (file(&dir, "first.db"), address(&fresh_database()), file(&dir, "third.db"));
     let store = open(&first).await;
     fill(&store).await;
     drop(store);
@@ -293,7 +364,10 @@ async fn a_copy_that_was_cut_short_is_served_by_nobody_and_started_over() {
         let failed = copying.run(&mut |_| (), async |_| Err("lost".into())).await.unwrap_err();
         assert!(matches!(&failed, CopyError::Keys(why) if why == "lost"), "{failed}");
         assert!(matches!(refusal(to).await, OpenError::Unfinished(_)));
-        assert!(matches!(Store::migrate(&options(to)).await.unwrap_err(), OpenError::Unfinished(_)));
+        assert!(matches!(
+            Store::migrate(&options(to)).await.unwrap_err(),
+            OpenError::Unfinished(_)
+        ));
         // Cut short between, as when the process is killed.
         let copying = StoreCopy::begin(from, to, ISSUER).await.unwrap();
         let begun = Notify::new();
@@ -327,7 +401,10 @@ async fn a_source_that_moved_to_an_unfinished_copy_is_copied_there_again() {
     // As if it had been cut short before its last step.
     psql(&url, "INSERT INTO meta VALUES ('copying', 'x');");
     let StoreAddress::Sqlite(path) = &from else { panic!("{from}") };
-    Connection::open(path).unwrap().execute_batch("DELETE FROM meta WHERE key = 'moved_for_good'").unwrap();
+    Connection::open(path)
+        .unwrap()
+        .execute_batch("DELETE FROM meta WHERE key = 'moved_for_good'")
+        .unwrap();
     assert!(matches!(refusal(&from).await, OpenError::Moved { .. }));
     assert!(matches!(refusal(&to).await, OpenError::Unfinished(_)));
     let elsewhere = copy(&from, &address(&fresh_database()), b"").await.unwrap_err();
@@ -336,7 +413,8 @@ async fn a_source_that_moved_to_an_unfinished_copy_is_copied_there_again() {
     open(&to).await.probe().await.unwrap();
 }
 
-/// Of two copies of one database that run at once one is served; the other takes back nothing that is not its own.
+/// Of two copies of one database that run at once one is served; the other takes back nothing that
+/// is not its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_copies_at_once_one_counts() {
     let dir = tempfile::tempdir().unwrap();
@@ -357,10 +435,16 @@ async fn of_two_copies_at_once_one_counts() {
 async fn a_row_that_a_database_can_not_hold_is_named() {
     let dir = tempfile::tempdir().unwrap();
     for (n, (sql, words)) in [
-        ("UPDATE terms SET name = 'a' || char(0) || 'b'", "terms in sqlite:{} can't be copied: its name holds a NUL"),
+        (
+            "UPDATE terms SET name = 'a' || char(0) || 'b'",
+            "terms in sqlite:{} can't be copied: its name holds a NUL",
+        ),
         ("UPDATE counterfoil SET epoch = 4000000000", "its epoch is 4000000000, which is too much"),
         ("UPDATE audit SET event = x'00'", "event 00, hour 497222 of the table audit"),
-        ("INSERT INTO era VALUES ('', 'bank', CAST(x'ff' AS TEXT), 1)", "its customer is not UTF-8"),
+        (
+            "INSERT INTO era VALUES ('', 'bank', CAST(x'ff' AS TEXT), 1)",
+            "its customer is not UTF-8",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -377,7 +461,10 @@ async fn a_row_that_a_database_can_not_hold_is_named() {
         assert!(said.contains(&words.replace("{}", &from.to_string())), "{said}");
         assert!(n == 3 || said.contains(&format!("grant_id {}", code.grant.number())), "{said}");
         assert!(matches!(refusal(&to).await, OpenError::Unfinished(_)));
-        change(&from, "CREATE TEMP TABLE once (n CHECK (n = 0)); INSERT INTO once SELECT count(*) FROM meta WHERE key = 'moved_to'");
+        change(
+            &from,
+            "CREATE TEMP TABLE once (n CHECK (n = 0)); INSERT INTO once SELECT count(*) FROM meta WHERE key = 'moved_to'",
+        );
     }
 }
 
@@ -408,7 +495,10 @@ async fn a_copy_that_differs_is_not_finished() {
              CREATE TRIGGER spoil AFTER INSERT ON sign_in_failure FOR EACH STATEMENT EXECUTE FUNCTION spoil();"
         );
         psql(&url, &spoiling);
-        let refused = copying.run(&mut |_| (), async |_| panic!("keys travel only with a good copy")).await.unwrap_err();
+        let refused = copying
+            .run(&mut |_| (), async |_| panic!("keys travel only with a good copy"))
+            .await
+            .unwrap_err();
         assert!(matches!(&refused, CopyError::Differs { .. }), "{refused}");
         assert!(refused.to_string().contains(words), "{refused}");
         assert!(matches!(refusal(&to).await, OpenError::Unfinished(_)));
@@ -421,7 +511,10 @@ async fn a_schema_is_brought_up_to_date_where_there_is_a_store_and_a_newer_one_i
     let dir = tempfile::tempdir().unwrap();
     let url = fresh_database();
     for store in [file(&dir, "store.db"), address(&url)] {
-        assert!(matches!(Store::migrate(&options(&store)).await.unwrap_err(), OpenError::NoStore(_)));
+        assert!(matches!(
+            Store::migrate(&options(&store)).await.unwrap_err(),
+            OpenError::NoStore(_)
+        ));
         drop(open(&store).await);
         assert_eq!(Store::migrate(&options(&store)).await.unwrap(), (3, 3));
         let other = OpenOptions { issuer: "https://b.example".into(), ..options(&store) };
@@ -431,16 +524,23 @@ async fn a_schema_is_brought_up_to_date_where_there_is_a_store_and_a_newer_one_i
             StoreAddress::Sqlite(_) => change(&store, newer),
             StoreAddress::Postgres(_) => drop(psql(&url, newer)),
         }
-        // It says that this version can read it, but what it holds beside is not known, and would not be copied.
+        // It says that this version can read it, but what it holds beside is not known, and would
+        // not be copied.
         assert_eq!(Store::migrate(&options(&store)).await.unwrap(), (9, 9));
         let begun = StoreCopy::begin(&store, &file(&dir, "x"), ISSUER).await;
-        assert!(matches!(begun.unwrap_err(), CopyError::Store(OpenError::Newer { .. }) | CopyError::Files));
+        assert!(matches!(
+            begun.unwrap_err(),
+            CopyError::Store(OpenError::Newer { .. }) | CopyError::Files
+        ));
         let newer = "UPDATE meta SET value = '4' WHERE key = 'oldest_reader';";
         match &store {
             StoreAddress::Sqlite(_) => change(&store, newer),
             StoreAddress::Postgres(_) => drop(psql(&url, newer)),
         }
-        assert!(matches!(Store::migrate(&options(&store)).await.unwrap_err(), OpenError::Newer { found: 9, .. }));
+        assert!(matches!(
+            Store::migrate(&options(&store)).await.unwrap_err(),
+            OpenError::Newer { found: 9, .. }
+        ));
         assert!(StoreCopy::begin(&store, &file(&dir, "x"), ISSUER).await.is_err());
     }
     let store = file(&dir, "served.db");

@@ -4,15 +4,19 @@
 
 mod setting;
 
+use std::sync::Arc;
+
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::DAY;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::Counterfoil;
-use counterfoil_store::{CopyError, Filling, GrantFilter, OpenOptions, Redeem, Redeemed, Store, StoreAddress, StoreKind};
+use counterfoil_store::{
+    CopyError, Filling, GrantFilter, OpenOptions, Redeem, Redeemed, Store, StoreAddress, StoreKind,
+};
 use counterfoil_testing::fresh_database;
+
 use setting::{KEY, NOW, new_grant, presented};
-use std::sync::Arc;
 
 /// More than go in one piece.
 const GRANTS: u64 = 1_000;
@@ -20,7 +24,10 @@ const GRANTS: u64 = 1_000;
 fn terms(n: u64) -> Terms {
     let sometimes = n.is_multiple_of(2);
     Terms {
-        customer: CustomerId { provider: "examplebank".into(), customer: format!("customer-{}", n / 4) },
+        customer: CustomerId {
+            provider: "examplebank".into(),
+            customer: format!("customer-{}", n / 4),
+        },
         name: "Ada \"Quill\"".into(),
         accounts: vec![format!("a-{n}"), "b\"".into()],
         lookback_days: sometimes.then_some(90),
@@ -46,7 +53,13 @@ fn counterfoil(n: u64) -> Counterfoil {
 }
 
 fn options(address: StoreAddress) -> OpenOptions {
-    OpenOptions { address, kind: StoreKind::Live, issuer: "https://a.example".into(), endings_log: None, holder: "the test".into() }
+    OpenOptions {
+        address,
+        kind: StoreKind::Live,
+        issuer: "https://a.example".into(),
+        endings_log: None,
+        holder: "the test".into(),
+    }
 }
 
 async fn fill(options: &OpenOptions, grants: u64) -> Result<(), CopyError> {
@@ -57,7 +70,15 @@ async fn redeem(store: &Store, n: u64, seal: Seal) -> Redeemed {
     let slip = Slip { key: KEY, grant: id(n), number: 1, issued_at: NOW, seal };
     let presented = presented(slip, NOW.plus(2), 1);
     let terms = Arc::new(terms(n));
-    store.redeem(Redeem { presented, successor_expires_at: NOW.plus(90 * DAY), slip_key: KEY, terms }).await.unwrap()
+    store
+        .redeem(Redeem {
+            presented,
+            successor_expires_at: NOW.plus(90 * DAY),
+            slip_key: KEY,
+            terms,
+        })
+        .await
+        .unwrap()
 }
 
 async fn is_filled_once(options: &OpenOptions) {
@@ -75,10 +96,14 @@ async fn is_filled_once(options: &OpenOptions) {
     assert!(all.iter().rev().map(|grant| grant.terms.grant).eq((0..GRANTS).map(id)));
     // By the index.
     let customer = Some(terms(42).customer);
-    let theirs = store.grants(&GrantFilter { customer, limit: 10, ..GrantFilter::default() }).await.unwrap();
+    let theirs =
+        store.grants(&GrantFilter { customer, limit: 10, ..GrantFilter::default() }).await.unwrap();
     assert!(theirs.iter().map(|grant| grant.terms.grant).eq([43, 42, 41, 40].map(id)));
 
-    assert!(matches!(redeem(&store, 7, Seal::from_bytes([99; 16])).await, Redeemed::Refused { .. }));
+    assert!(matches!(
+        redeem(&store, 7, Seal::from_bytes([99; 16])).await,
+        Redeemed::Refused { .. }
+    ));
     assert!(matches!(redeem(&store, 7, counterfoil(7).seal).await, Redeemed::Torn(_)));
     assert_eq!(store.counterfoil(id(7)).await.unwrap().unwrap().next_slip, 2);
     assert_eq!(store.counterfoil(id(8)).await.unwrap().unwrap().next_slip, 1);

@@ -1,4 +1,5 @@
-//! A grant that was refreshed a hundred thousand times takes the space of one that was refreshed once.
+//! A grant that was refreshed a hundred thousand times takes the space of one that was refreshed
+//! once.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -7,6 +8,7 @@ mod setting;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use counterfoil_testing::{Postgres, psql};
+
 use setting::{NOW, begin, grant, options, path, presented, redeem, torn};
 
 const REFRESHES: u64 = 100_000;
@@ -26,7 +28,9 @@ async fn prepare(store: &Store) -> Slip {
 async fn refresh(store: &Store, mut slip: Slip) {
     while slip.number < REFRESHES {
         let next = slip.number..(slip.number + 250).min(REFRESHES);
-        let pending: Vec<_> = next.map(|number| begin(store, presented(Slip { number, ..slip }, NOW, number))).collect();
+        let pending: Vec<_> = next
+            .map(|number| begin(store, presented(Slip { number, ..slip }, NOW, number)))
+            .collect();
         for pending in pending {
             slip = torn(pending.await.unwrap());
         }
@@ -50,8 +54,8 @@ async fn in_sqlite() {
 
 #[tokio::test]
 async fn in_postgres_by_updates_that_touch_no_index() {
-    // A cluster of its own: nothing dead is reused while another transaction is open that is older, be it of another database. Nothing is at stake here,
-    // so nobody need wait for the disk.
+    // A cluster of its own: nothing dead is reused while another transaction is open that is older,
+    // be it of another database. Nothing is at stake here, so nobody need wait for the disk.
     let postgres = Postgres::start(&[("synchronous_commit", "off"), ("autovacuum", "off")]);
     let url = postgres.fresh_database();
     let open = || {
@@ -70,7 +74,10 @@ async fn in_postgres_by_updates_that_touch_no_index() {
         )
     };
     let updates = || {
-        let seen = psql(&url, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'counterfoil'");
+        let seen = psql(
+            &url,
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'counterfoil'",
+        );
         let (all, hot) = seen.trim().split_once('|').unwrap();
         (all.parse::<u64>().unwrap(), hot.parse::<u64>().unwrap())
     };

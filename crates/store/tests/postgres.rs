@@ -1,18 +1,23 @@
-//! What only a PostgreSQL store has: nodes that start at once, connections that are lost, a database that forgets.
+//! What only a PostgreSQL store has: nodes that start at once, connections that are lost, a
+//! database that forgets.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod proxy;
 mod setting;
 
-use counterfoil_core::ending::EndedBy;
-use counterfoil_core::slip::Slip;
-use counterfoil_store::{Ending, OpenError, OpenOptions, Redeemed, Store, StoreAddress, StoreKind, Tearing};
-use counterfoil_testing::{Postgres, fresh_database, psql, shared_postgres};
-use proxy::{Cut, Proxy};
-use setting::{NOW, grant, presented, redeem, refused, torn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::slip::Slip;
+use counterfoil_store::{
+    Ending, OpenError, OpenOptions, Redeemed, Store, StoreAddress, StoreKind, Tearing,
+};
+use counterfoil_testing::{Postgres, fresh_database, psql, shared_postgres};
+
+use proxy::{Cut, Proxy};
+use setting::{NOW, grant, presented, redeem, refused, torn};
 
 fn options(url: &str) -> OpenOptions {
     OpenOptions {
@@ -59,7 +64,8 @@ async fn nodes_that_find_a_database_empty_at_once_make_one_store() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slip_is_torn_at_one_node_alone() {
     let url = fresh_database();
-    let nodes = [Arc::new(open(&url).await), Arc::new(open(&url).await), Arc::new(open(&url).await)];
+    let nodes =
+        [Arc::new(open(&url).await), Arc::new(open(&url).await), Arc::new(open(&url).await)];
     let (mut slip, _) = grant(&nodes[0], 1).await;
     for round in 0..100_u64 {
         let tries: Vec<_> = (0..12_usize)
@@ -80,8 +86,8 @@ async fn a_slip_is_torn_at_one_node_alone() {
     assert_eq!(slip.number, 100);
 }
 
-/// A connection is cut a thousand times right after a commit was sent, and some hundred times right before. Nobody is told "claimed" for their own success,
-/// and no slip is torn twice.
+/// A connection is cut a thousand times right after a commit was sent, and some hundred times right
+/// before. Nobody is told "claimed" for their own success, and no slip is torn twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_commit_whose_answer_is_lost_is_known_by_its_claim() {
     const CHAINS: u32 = 12;
@@ -95,7 +101,10 @@ async fn a_commit_whose_answer_is_lost_is_known_by_its_claim() {
     let (mut round, mut moved) = (0_u64, 0);
     while proxy.cuts() < 1300 {
         // Now and then also the transaction that finds out is cut.
-        proxy.cut(if round % 13 < 3 { Cut::BeforeCommit } else { Cut::AfterCommit }, if round % 50 == 49 { 4 } else { 1 });
+        proxy.cut(
+            if round % 13 < 3 { Cut::BeforeCommit } else { Cut::AfterCommit },
+            if round % 50 == 49 { 4 } else { 1 },
+        );
         let tries: Vec<_> = slips
             .iter()
             .map(|slip| {
@@ -104,7 +113,9 @@ async fn a_commit_whose_answer_is_lost_is_known_by_its_claim() {
             })
             .collect();
         for (slip, attempt) in slips.iter_mut().zip(tries) {
-            let Redeemed::Torn(done) = attempt.await.unwrap() else { panic!("told of its own success in round {round}") };
+            let Redeemed::Torn(done) = attempt.await.unwrap() else {
+                panic!("told of its own success in round {round}")
+            };
             assert_eq!((done.how(), done.successor().number), (Tearing::InTurn, slip.number + 1));
             *slip = *done.successor();
             moved += 1;
@@ -125,21 +136,34 @@ async fn an_ending_whose_commit_was_lost_is_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("endings.log");
     let proxy = Proxy::before(to).await;
-    let store = Store::open(OpenOptions { endings_log: Some(log.clone()), ..options(&proxy.url(&url, to)) }).await.unwrap();
+    let store = Store::open(OpenOptions {
+        endings_log: Some(log.clone()),
+        ..options(&proxy.url(&url, to))
+    })
+    .await
+    .unwrap();
     for n in 0..20 {
         let (code, terms) = grant(&store, n).await;
         proxy.cut(if n % 2 == 0 { Cut::AfterCommit } else { Cut::BeforeCommit }, 1);
-        assert_ne!(store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap(), Ending::NotFound);
+        assert_ne!(
+            store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap(),
+            Ending::NotFound
+        );
         assert!(store.living(&terms).await.unwrap().is_none());
         let journal = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(journal.lines().filter(|line| line.contains(&code.grant.to_string())).count(), 1, "{journal}");
+        assert_eq!(
+            journal.lines().filter(|line| line.contains(&code.grant.to_string())).count(),
+            1,
+            "{journal}"
+        );
     }
     assert_eq!(proxy.cuts(), 20);
     // Nothing of it was acknowledged before it was known, so nobody need be called.
     assert_eq!(store.counts().endings_forgotten, 0);
 }
 
-/// The database is killed while slips are redeemed, again and again. What was answered stands, and everybody goes on.
+/// The database is killed while slips are redeemed, again and again. What was answered stands, and
+/// everybody goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_comes_back_with_its_database() {
     let postgres = Postgres::start(&[]);
@@ -150,7 +174,12 @@ async fn the_store_comes_back_with_its_database() {
         postgres.kill();
         let waiting = tokio::spawn({
             let (store, terms) = (store.clone(), terms.clone());
-            async move { (redeem(&store, presented(slip, NOW, round + 100)).await, store.living(&terms).await) }
+            async move {
+                (
+                    redeem(&store, presented(slip, NOW, round + 100)).await,
+                    store.living(&terms).await,
+                )
+            }
         });
         postgres.start_again();
         let (redeemed, living) = waiting.await.unwrap();
@@ -160,12 +189,16 @@ async fn the_store_comes_back_with_its_database() {
     assert_eq!(slip.number, 10);
 }
 
-/// A database that forgot an ending which this node acknowledged is told of it before anybody is answered.
+/// A database that forgot an ending which this node acknowledged is told of it before anybody is
+/// answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn endings_are_applied_again_where_the_database_forgot_them() {
     let url = fresh_database();
     let store = open(&url).await;
-    store.add_client("gone".into(), counterfoil_core::client::ClientSettings::new("Gone"), None, NOW).await.unwrap();
+    store
+        .add_client("gone".into(), counterfoil_core::client::ClientSettings::new("Gone"), None, NOW)
+        .await
+        .unwrap();
     let (code, terms) = grant(&store, 1).await;
     store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap();
     store.remove_client("gone".into(), NOW).await.unwrap();
@@ -185,11 +218,20 @@ async fn endings_are_applied_again_where_the_database_forgot_them() {
 async fn a_database_that_could_forget_is_refused_and_another_programs_too() {
     let url = fresh_database();
     let set = |setting: &str| {
-        psql(&url, &format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"));
+        psql(
+            &url,
+            &format!(
+                "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
+            ),
+        );
     };
     set("synchronous_commit = off");
     let error = Store::open(options(&url)).await.unwrap_err();
-    assert!(matches!(error, OpenError::NotDurable { .. }) && error.to_string().contains("synchronous_commit = on"), "{error}");
+    assert!(
+        matches!(error, OpenError::NotDurable { .. })
+            && error.to_string().contains("synchronous_commit = on"),
+        "{error}"
+    );
     // A developer's may.
     drop(Store::open(OpenOptions { kind: StoreKind::Sandbox, ..options(&url) }).await.unwrap());
 
@@ -203,7 +245,10 @@ async fn a_database_that_could_forget_is_refused_and_another_programs_too() {
         &url,
         "UPDATE refinery_schema_history SET version = 99 WHERE version = (SELECT max(version) FROM refinery_schema_history); UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
     );
-    assert!(matches!(Store::open(options(&url)).await.unwrap_err(), OpenError::Newer { found: 99, .. }));
+    assert!(matches!(
+        Store::open(options(&url)).await.unwrap_err(),
+        OpenError::Newer { found: 99, .. }
+    ));
 
     let error = Store::open(options("postgres://nobody@127.0.0.1:1/nothing")).await.unwrap_err();
     assert!(matches!(error, OpenError::Unreachable { .. }), "{error}");
@@ -218,7 +263,8 @@ async fn redemptions_that_wait_together_share_a_statement() {
         codes.push(grant(&store, n).await.0);
     }
     let before = store.counts();
-    let pending: Vec<_> = codes.iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
+    let pending: Vec<_> =
+        codes.iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
     for (code, pending) in codes.iter().zip(pending) {
         assert_eq!(torn(pending.await.unwrap()), Slip { number: 1, ..*code });
     }
@@ -227,7 +273,8 @@ async fn redemptions_that_wait_together_share_a_statement() {
     assert!(after.redeem_batches - before.redeem_batches < 100, "{after:?}");
 }
 
-/// Somebody holds the lock of a counterfoil. Its grant waits; those that share a statement with it do not, and no connection is given up.
+/// Somebody holds the lock of a counterfoil. Its grant waits; those that share a statement with it
+/// do not, and no connection is given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_locked_grant_holds_up_no_other() {
     let url = fresh_database();
@@ -241,9 +288,16 @@ async fn a_locked_grant_holds_up_no_other() {
     let (client, driver) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(driver);
     client.batch_execute("BEGIN").await.unwrap();
-    client.query("SELECT FROM counterfoil WHERE grant_id = $1 FOR UPDATE", &[&codes[7].grant.number()]).await.unwrap();
+    client
+        .query(
+            "SELECT FROM counterfoil WHERE grant_id = $1 FOR UPDATE",
+            &[&codes[7].grant.number()],
+        )
+        .await
+        .unwrap();
     let lost = store.counts().unknown_outcomes;
-    let pending: Vec<_> = codes[..19].iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
+    let pending: Vec<_> =
+        codes[..19].iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
     let mut locked = None;
     for (n, pending) in pending.into_iter().enumerate() {
         match n {
@@ -254,7 +308,11 @@ async fn a_locked_grant_holds_up_no_other() {
     client.batch_execute("COMMIT").await.unwrap();
     // It waited for as long as it may, or was in time.
     let redeemed = locked.unwrap().await;
-    let redeemed = if let Ok(redeemed) = redeemed { redeemed } else { redeem(&store, presented(codes[7], NOW, 2)).await };
+    let redeemed = if let Ok(redeemed) = redeemed {
+        redeemed
+    } else {
+        redeem(&store, presented(codes[7], NOW, 2)).await
+    };
     assert_eq!(torn(redeemed).number, 1);
     assert_eq!(store.counts().unknown_outcomes, lost);
 }
@@ -264,7 +322,10 @@ async fn a_locked_grant_holds_up_no_other() {
 async fn endings_that_are_known_are_not_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("endings.log");
-    let store = Store::open(OpenOptions { endings_log: Some(log.clone()), ..options(&fresh_database()) }).await.unwrap();
+    let store =
+        Store::open(OpenOptions { endings_log: Some(log.clone()), ..options(&fresh_database()) })
+            .await
+            .unwrap();
     for n in 0..5 {
         let (code, _) = grant(&store, n).await;
         store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap();
@@ -283,5 +344,9 @@ async fn missing_rights_are_no_damage() {
     psql(&url, &format!("CREATE ROLE {role} LOGIN"));
     let (_, rest) = url.split_once('@').unwrap();
     let error = Store::open(options(&format!("postgres://{role}@{rest}"))).await.unwrap_err();
-    assert!(matches!(error, OpenError::NotWritable { .. }) && error.to_string().contains("permission denied"), "{error}");
+    assert!(
+        matches!(error, OpenError::NotWritable { .. })
+            && error.to_string().contains("permission denied"),
+        "{error}"
+    );
 }

@@ -5,13 +5,17 @@
 mod setting;
 
 use counterfoil_store::{OpenError, Store, StoreAddress};
+
 use setting::{options, path, store};
 
 #[tokio::test]
 async fn one_process_owns_the_file() {
     let (open, dir) = store().await;
     let error = Store::open(options(&dir)).await.unwrap_err();
-    assert!(matches!(&error, OpenError::InUse { holder, .. } if holder.contains("the test, process")), "{error}");
+    assert!(
+        matches!(&error, OpenError::InUse { holder, .. } if holder.contains("the test, process")),
+        "{error}"
+    );
     drop(open);
     Store::open(options(&dir)).await.unwrap();
 }
@@ -34,12 +38,18 @@ async fn foreign_and_damaged_files_are_told_apart_and_left_alone() {
             "UPDATE refinery_schema_history SET version = 99 WHERE version = (SELECT max(version) FROM refinery_schema_history); UPDATE meta SET value = '99' WHERE key = 'oldest_reader'",
         )
         .unwrap();
-    assert!(matches!(Store::open(options(&dir)).await.unwrap_err(), OpenError::Newer { found: 99, .. }));
+    assert!(matches!(
+        Store::open(options(&dir)).await.unwrap_err(),
+        OpenError::Newer { found: 99, .. }
+    ));
     let mut bytes = std::fs::read(&path).unwrap();
     let page = bytes.len().min(1024);
     bytes[200..page].fill(0xaa);
     std::fs::write(&path, bytes).unwrap();
     assert!(matches!(Store::open(options(&dir)).await.unwrap_err(), OpenError::Damaged { .. }));
-    let nowhere = counterfoil_store::OpenOptions { address: StoreAddress::Sqlite(dir.path().join("missing/store.db")), ..options(&dir) };
+    let nowhere = counterfoil_store::OpenOptions {
+        address: StoreAddress::Sqlite(dir.path().join("missing/store.db")),
+        ..options(&dir)
+    };
     assert!(matches!(Store::open(nowhere).await.unwrap_err(), OpenError::NoDirectory(_)));
 }

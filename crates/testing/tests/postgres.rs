@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use counterfoil_testing::{Postgres, SHARED, TlsPostgres, fresh_database, psql};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use counterfoil_testing::{Postgres, SHARED, TlsPostgres, fresh_database, psql};
 
 /// The directory of the cluster at a URL.
 fn directory(url: &str) -> String {
@@ -76,7 +77,10 @@ fn a_standby_follows_falls_behind_and_takes_over() {
 
     // Synchronous, a commit waits for the standby: while it is cut off, for ever.
     primary.set("synchronous_standby_names", "second");
-    assert_eq!(psql(primary.url(), "SELECT application_name, sync_state FROM pg_stat_replication"), "second|sync");
+    assert_eq!(
+        psql(primary.url(), "SELECT application_name, sync_state FROM pg_stat_replication"),
+        "second|sync"
+    );
     standby.freeze();
     let (answered, answer) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -84,7 +88,12 @@ fn a_standby_follows_falls_behind_and_takes_over() {
             psql(&url, "INSERT INTO written VALUES (2)");
             answered.send(()).unwrap();
         });
-        until("no commit waits", || psql(primary.url(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1");
+        until("no commit waits", || {
+            psql(
+                primary.url(),
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+            ) == "1"
+        });
         assert!(answer.try_recv().is_err(), "a commit was answered that the standby doesn't have");
         standby.thaw();
     });
@@ -106,8 +115,12 @@ fn a_standby_follows_falls_behind_and_takes_over() {
 fn with_tls_nothing_else_is_taken() {
     let tls = TlsPostgres::start(&[]);
     let url = tls.postgres.fresh_database();
-    let secure = |mode: &str| format!("{url}?sslmode={mode}&sslrootcert={}", tls.authority().display());
-    assert_eq!(psql(&secure("verify-full"), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), "t");
+    let secure =
+        |mode: &str| format!("{url}?sslmode={mode}&sslrootcert={}", tls.authority().display());
+    assert_eq!(
+        psql(&secure("verify-full"), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"),
+        "t"
+    );
     let refused = std::panic::catch_unwind(|| psql(&secure("disable"), "SELECT 1")).unwrap_err();
     assert!(refused.downcast_ref::<String>().unwrap().contains("no encryption"), "{refused:?}");
 }
@@ -130,7 +143,10 @@ fn nothing_stays_behind_a_killed_test() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(test.stdout.take().unwrap()).lines();
-    let url = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("at ").map(str::to_owned)).unwrap();
+    let url = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("at ").map(str::to_owned))
+        .unwrap();
     let directory = directory(&url);
     let postmaster = psql(&url, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
     assert!(is_there(&directory) && is_there(&format!("/proc/{postmaster}")));

@@ -1,9 +1,11 @@
-//! Tokens that are kept for a day: what a run without a sandbox's clock shows a server an expired ID token with.
+//! Tokens that are kept for a day: what a run without a sandbox's clock shows a server an expired
+//! ID token with.
 
-use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 /// An ID token and the refresh token of its grant, kept from an earlier run.
 #[derive(Clone, Serialize, Deserialize)]
@@ -23,7 +25,8 @@ impl Aged {
         let content = std::fs::read(path)?;
         // An editor may have put a byte order mark in front.
         let json = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content);
-        serde_json::from_slice(json).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        serde_json::from_slice(json)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Writes the file, for its owner's eyes alone; an earlier one is replaced in one go.
@@ -37,7 +40,8 @@ impl Aged {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(serde_json::to_string(self)?.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&beside, path)

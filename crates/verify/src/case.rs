@@ -1,5 +1,8 @@
 //! A case under way: what plans are written with.
 
+use counterfoil_report::{Check, Outcome};
+use serde_json::Value;
+
 use crate::http::{Answer, Call};
 use crate::id_token;
 use crate::judge::judge;
@@ -7,8 +10,6 @@ use crate::plan::{Case, Grant};
 use crate::session::{Event, Session};
 use crate::supply::{Code, Tokens};
 use crate::target::{Endpoint, Target};
-use counterfoil_report::{Check, Outcome};
-use serde_json::Value;
 
 /// Why a case ends before all of its checks were made.
 #[derive(Debug)]
@@ -57,14 +58,21 @@ pub struct CaseRun<'s> {
 impl<'s> CaseRun<'s> {
     pub(crate) fn begin(session: &'s mut Session, plan: &str, case: &'static Case) -> Self {
         session.http.begin(&format!("{plan}/{}", case.id));
-        Self { session, case, checks: case.checks.iter().map(|check| check.not_run()).collect(), made: vec![false; case.checks.len()] }
+        Self {
+            session,
+            case,
+            checks: case.checks.iter().map(|check| check.not_run()).collect(),
+            made: vec![false; case.checks.len()],
+        }
     }
 
     // What a check says.
 
     /// Holds an answer against what the check expects.
     pub fn holds(&mut self, check: usize, answer: &Answer) {
-        let Some(declared) = self.case.checks.get(check) else { return };
+        let Some(declared) = self.case.checks.get(check) else {
+            return;
+        };
         self.judged(check, answer, judge(&declared.expected, answer));
     }
 
@@ -97,7 +105,9 @@ impl<'s> CaseRun<'s> {
 
     fn conclude(&mut self, check: usize, result: Outcome, seen: &str, reason: &str) {
         let (seen, reason) = (self.session.http.masked(seen), self.session.http.masked(reason));
-        if let (Some(concluded), Some(made)) = (self.checks.get_mut(check), self.made.get_mut(check)) {
+        if let (Some(concluded), Some(made)) =
+            (self.checks.get_mut(check), self.made.get_mut(check))
+        {
             (concluded.result, concluded.seen, concluded.reason) = (result, seen, reason);
             *made = true;
         }
@@ -106,7 +116,9 @@ impl<'s> CaseRun<'s> {
     /// Ends the case: puts the clock back, and says of the checks that were not made why.
     pub(crate) async fn end(mut self, done: Result<(), Stopped>) -> counterfoil_report::Case {
         let (result, reason) = match done {
-            Ok(()) => (Outcome::NotRun, "the plan did not come to it: please report this".to_owned()),
+            Ok(()) => {
+                (Outcome::NotRun, "the plan did not come to it: please report this".to_owned())
+            }
             Err(Stopped::Failed(reason)) => (Outcome::Failed, reason),
             Err(Stopped::NotRun(reason)) => (Outcome::NotRun, reason),
         };
@@ -116,7 +128,9 @@ impl<'s> CaseRun<'s> {
             }
         }
         if let Err(seen) = self.session.put_clock_back().await {
-            (self.session.progress)(Event::Note(format!("the sandbox's clock could not be put back yet: {seen}")));
+            (self.session.progress)(Event::Note(format!(
+                "the sandbox's clock could not be put back yet: {seen}"
+            )));
         }
         if self.case.grant != Grant::Lives {
             self.session.supply.doubt();
@@ -160,7 +174,8 @@ impl<'s> CaseRun<'s> {
     /// # Errors
     /// Where the client is a public one.
     pub fn secret(&self) -> Result<String, Stopped> {
-        let public = || Stopped::not_run("the client has no secret, so none can be missing or wrong");
+        let public =
+            || Stopped::not_run("the client has no secret, so none can be missing or wrong");
         self.session.recipient.secret.clone().ok_or_else(public)
     }
 
@@ -174,7 +189,8 @@ impl<'s> CaseRun<'s> {
         self.session.code(&[]).await
     }
 
-    /// A good code of an authorization request with these parameters; an empty value leaves one out. Only a sandbox gives such.
+    /// A good code of an authorization request with these parameters; an empty value leaves one
+    /// out. Only a sandbox gives such.
     ///
     /// # Errors
     /// Where there is none to be had.
@@ -182,7 +198,8 @@ impl<'s> CaseRun<'s> {
         self.session.code(parameters).await
     }
 
-    /// A good code where one is to be had without asking anybody, else a made-up one: for requests that must be refused before their code is looked at.
+    /// A good code where one is to be had without asking anybody, else a made-up one: for requests
+    /// that must be refused before their code is looked at.
     ///
     /// # Errors
     /// Where the sandbox gives none.
@@ -213,7 +230,9 @@ impl<'s> CaseRun<'s> {
     /// Where it was refused.
     pub fn renewed_by(&mut self, answer: &Answer, before: &Tokens) -> Result<Tokens, Stopped> {
         let seen = self.session.http.seen(answer);
-        let refused = |problem| Stopped::set_up(format!("a current refresh_token was not redeemed: {problem} ({seen})"));
+        let refused = |problem| {
+            Stopped::set_up(format!("a current refresh_token was not redeemed: {problem} ({seen})"))
+        };
         before.renewed_by(answer).map_err(refused)
     }
 
@@ -224,7 +243,12 @@ impl<'s> CaseRun<'s> {
 
     /// Redeems a refresh token.
     pub async fn refresh(&mut self, refresh_token: &str) -> Answer {
-        self.session.post(Endpoint::Token, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
+        self.session
+            .post(
+                Endpoint::Token,
+                &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)],
+            )
+            .await
     }
 
     // Requests.
@@ -235,7 +259,12 @@ impl<'s> CaseRun<'s> {
     }
 
     /// Posts a form to an endpoint of OAuth as `client`.
-    pub async fn post_as(&mut self, client: Client, endpoint: Endpoint, form: &[(&str, &str)]) -> Answer {
+    pub async fn post_as(
+        &mut self,
+        client: Client,
+        endpoint: Endpoint,
+        form: &[(&str, &str)],
+    ) -> Answer {
         self.session.post_as(client, endpoint, form).await
     }
 
@@ -247,8 +276,14 @@ impl<'s> CaseRun<'s> {
         let url = self.endpoint(Endpoint::Accounts)?;
         let answer = self.send(Call::get(&url).bearer(token)).await;
         let is_fdx = answer.json().is_some_and(|body| body["code"].is_number());
-        if answer.is(404) && !is_fdx && !self.target().accounts_given && self.target().sandbox.is_none() {
-            return Err(Stopped::not_run(format!("there are no accounts at {url}: say where they are with --accounts-url")));
+        if answer.is(404)
+            && !is_fdx
+            && !self.target().accounts_given
+            && self.target().sandbox.is_none()
+        {
+            return Err(Stopped::not_run(format!(
+                "there are no accounts at {url}: say where they are with --accounts-url"
+            )));
         }
         Ok(answer)
     }
@@ -266,12 +301,15 @@ impl<'s> CaseRun<'s> {
         Err(Stopped::set_up(format!("the accounts are not given for a good ID token: {seen}")))
     }
 
-    /// Verifies the ID token of an answer against the keys that the server publishes now, and against the one before it.
+    /// Verifies the ID token of an answer against the keys that the server publishes now, and
+    /// against the one before it.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub async fn verify(&mut self, tokens: &Tokens, before: Option<&str>) -> Result<Value, String> {
-        let url = self.endpoint(Endpoint::Jwks).map_err(|_| "it is not known where the keys are published".to_owned())?;
+        let url = self
+            .endpoint(Endpoint::Jwks)
+            .map_err(|_| "it is not known where the keys are published".to_owned())?;
         let answer = self.send(Call::get(&url)).await;
         let Some(keys) = answer.json().filter(|_| answer.is(200)) else {
             return Err(format!("the keys are not published: {}", self.session.http.seen(&answer)));
@@ -297,7 +335,9 @@ impl<'s> CaseRun<'s> {
     /// Where there is none to be moved.
     pub async fn advance(&mut self, seconds: i64) -> Result<(), Stopped> {
         if !self.session.clock.is_movable() {
-            return Err(Stopped::not_run("it needs a clock that can be moved, and the server has none"));
+            return Err(Stopped::not_run(
+                "it needs a clock that can be moved, and the server has none",
+            ));
         }
         let Session { clock, http, .. } = &mut *self.session;
         let moved = clock.advance(http, seconds).await;

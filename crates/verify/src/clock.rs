@@ -1,7 +1,8 @@
 //! Time: this machine's, and the sandbox's, which can be moved and is left as it was found.
 
-use crate::http::{Call, Http};
 use jiff::Timestamp;
+
+use crate::http::{Call, Http};
 
 /// This machine's time.
 #[allow(clippy::disallowed_methods)] // The one place: what is certified is another program, and core's Clock is part of it.
@@ -70,12 +71,15 @@ impl Clock {
         self.post(http, seconds).await.map(drop)
     }
 
-    /// Puts it back to where it was before this run moved it, by the difference: somebody else may have moved it before us.
+    /// Puts it back to where it was before this run moved it, by the difference: somebody else may
+    /// have moved it before us.
     ///
     /// # Errors
     /// What was answered instead.
     pub(crate) async fn restore(&mut self, http: &mut Http) -> Result<(), String> {
-        let Some(found) = self.found else { return Ok(()) };
+        let Some(found) = self.found else {
+            return Ok(());
+        };
         let offset = self.read(http).await?;
         if offset != found {
             self.post(http, found.saturating_sub(offset)).await?;
@@ -86,7 +90,9 @@ impl Clock {
 
     async fn post(&mut self, http: &mut Http, seconds: i64) -> Result<i64, String> {
         match self.url.clone() {
-            Some(url) => self.ask(http, Call::post(&url).form(&[("advance", &format!("{seconds}s"))])).await,
+            Some(url) => {
+                self.ask(http, Call::post(&url).form(&[("advance", &format!("{seconds}s"))])).await
+            }
             None => Ok(0),
         }
     }

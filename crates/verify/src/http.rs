@@ -1,16 +1,20 @@
 //! The one client that sends requests, and the evidence that it keeps of them.
 
-use crate::clock;
+use std::error::Error;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_report::{Case, Exchange, Mask};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
-use std::error::Error;
-use std::time::Duration;
 use url::form_urlencoded::{Serializer, byte_serialize};
+
+use crate::clock;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,13 +84,15 @@ impl Call {
     }
 
     fn build(&self, agent: &str) -> Result<Request, String> {
-        let url = Url::parse(&self.url).map_err(|error| format!("`{}` is not a URL: {error}", self.url))?;
+        let url = Url::parse(&self.url)
+            .map_err(|error| format!("`{}` is not a URL: {error}", self.url))?;
         let mut request = Request::new(self.method.clone(), url);
         let own = [(ACCEPT.as_str(), "application/json"), (USER_AGENT.as_str(), agent)];
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in own.into_iter().chain(headers) {
             let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
-            let value = HeaderValue::try_from(value).map_err(|_| format!("the value of {name} can't be sent in a header"))?;
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| format!("the value of {name} can't be sent in a header"))?;
             request.headers_mut().append(name, value);
         }
         *request.body_mut() = self.body.clone().map(Into::into);
@@ -121,7 +127,10 @@ impl Answer {
     /// Whether it is said to be JSON.
     pub fn is_json(&self) -> bool {
         let content_type = self.header(CONTENT_TYPE.as_str());
-        content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+        content_type
+            .split(';')
+            .next()
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
     }
 
     /// The body as JSON.
@@ -150,13 +159,14 @@ impl Http {
     /// Where TLS can't be set up.
     pub(crate) fn new() -> Result<Self, reqwest::Error> {
         let builder = || Client::builder().redirect(Policy::none()).timeout(TIMEOUT);
-        // A container may have no certificates at all, which is no matter on loopback; https trusts nobody then.
+        // A container may have no certificates at all, which is no matter on loopback; https trusts
+        // nobody then.
         let client = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
         Ok(Self { client, mask: Mask::default(), agent: String::new(), exchanges: Vec::new() })
     }
 
-    /// Begins the evidence of a case, whose name the server's operators find in their logs. What went before any case is evidence of the
-    /// first one.
+    /// Begins the evidence of a case, whose name the server's operators find in their logs. What
+    /// went before any case is evidence of the first one.
     pub(crate) fn begin(&mut self, case: &str) {
         self.agent = format!("counterfoil-verify/{} ({case})", env!("CARGO_PKG_VERSION"));
         for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.note.is_empty()) {
@@ -164,7 +174,8 @@ impl Http {
         }
     }
 
-    /// Gives a case that has ended its evidence. Secrets that came to light late are masked in what came before, too.
+    /// Gives a case that has ended its evidence. Secrets that came to light late are masked in what
+    /// came before, too.
     pub(crate) fn with_evidence(&mut self, mut case: Case) -> Case {
         case.exchanges = std::mem::take(&mut self.exchanges);
         self.mask.again(&mut case);
@@ -184,7 +195,9 @@ impl Http {
 
     /// An answer in a line, without secrets.
     pub(crate) fn seen(&mut self, answer: &Answer) -> String {
-        let Some(status) = answer.status else { return format!("no answer: {}", self.mask.text(&answer.body)) };
+        let Some(status) = answer.status else {
+            return format!("no answer: {}", self.mask.text(&answer.body));
+        };
         let body = self.mask.body(&answer.body);
         match body.char_indices().nth(LONGEST_LINE) {
             _ if body.is_empty() => format!("{status} and an empty body"),
@@ -202,7 +215,10 @@ impl Http {
 
     /// Sends a request and keeps what became of it.
     pub(crate) async fn send(&mut self, call: &Call) -> Answer {
-        let at = clock::local().round(jiff::Unit::Millisecond).unwrap_or_else(|_| clock::local()).to_string();
+        let at = clock::local()
+            .round(jiff::Unit::Millisecond)
+            .unwrap_or_else(|_| clock::local())
+            .to_string();
         let mut request_headers = Vec::new();
         let received = match call.build(&self.agent) {
             Ok(request) => {
@@ -215,7 +231,8 @@ impl Http {
             Ok((status, headers, body)) => (Some(status), headers, body),
             Err(problem) => (None, HeaderMap::new(), problem),
         };
-        let request_body = call.body.as_deref().map(|body| self.mask.form(body)).unwrap_or_default();
+        let request_body =
+            call.body.as_deref().map(|body| self.mask.form(body)).unwrap_or_default();
         let exchange = Exchange {
             at,
             note: String::new(),
@@ -246,11 +263,15 @@ impl Http {
 
     fn headers(&mut self, headers: &HeaderMap) -> Vec<(String, String)> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.iter().map(|(name, value)| (name.to_string(), self.mask.header(name.as_str(), &text(value)))).collect()
+        headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), self.mask.header(name.as_str(), &text(value))))
+            .collect()
     }
 }
 
-/// Why there was no answer, down to the cause: the outermost error says hardly more than that there was one.
+/// Why there was no answer, down to the cause: the outermost error says hardly more than that there
+/// was one.
 fn in_words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();
@@ -267,7 +288,13 @@ mod tests {
     use super::*;
 
     fn taken(http: &mut Http) -> Vec<Exchange> {
-        let case = Case { id: String::new(), title: String::new(), clause: String::new(), checks: Vec::new(), exchanges: Vec::new() };
+        let case = Case {
+            id: String::new(),
+            title: String::new(),
+            clause: String::new(),
+            checks: Vec::new(),
+            exchanges: Vec::new(),
+        };
         http.with_evidence(case).exchanges
     }
 
@@ -283,7 +310,8 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head).await;
-                let _ = stream.write_all(answers.next().map_or(b"", |answer| answer.as_bytes())).await;
+                let _ =
+                    stream.write_all(answers.next().map_or(b"", |answer| answer.as_bytes())).await;
             }
         });
         origin
@@ -291,8 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_back_is_taken_as_it_is() {
-        const REDIRECT: &str =
-            "HTTP/1.1 302 Found\r\nLocation: /elsewhere?code=c0de-c0de\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        const REDIRECT: &str = "HTTP/1.1 302 Found\r\nLocation: /elsewhere?code=c0de-c0de\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let origin = server(&[REDIRECT]).await;
         let mut http = Http::new().unwrap();
         http.begin("plan/case");
@@ -308,10 +335,19 @@ mod tests {
         assert_eq!(dropped.status, None);
         assert!(http.seen(&dropped).starts_with("no answer: "), "{}", dropped.body);
         let impossible = http.send(&Call::get(&origin).bearer("two\nlines")).await;
-        assert!(impossible.status.is_none() && impossible.body.contains("can't be sent"), "{}", impossible.body);
+        assert!(
+            impossible.status.is_none() && impossible.body.contains("can't be sent"),
+            "{}",
+            impossible.body
+        );
         let evidence = taken(&mut http);
-        assert_eq!(evidence.iter().map(|exchange| exchange.status).collect::<Vec<_>>(), [Some(302), None, None]);
-        let header = |name: &str| &evidence[1].request_headers.iter().find(|(found, _)| found == name).unwrap().1;
+        assert_eq!(
+            evidence.iter().map(|exchange| exchange.status).collect::<Vec<_>>(),
+            [Some(302), None, None]
+        );
+        let header = |name: &str| {
+            &evidence[1].request_headers.iter().find(|(found, _)| found == name).unwrap().1
+        };
         assert!(header("user-agent").ends_with("(plan/case)"));
         let told = format!("{evidence:?}");
         for secret in ["c0de-c0de", "secret/of", "secret%2Fof", "bearer-of-40"] {
@@ -322,7 +358,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_went_before_is_evidence_of_the_first_case() {
-        const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nl4te-s3cret";
+        const OK: &str =
+            "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nl4te-s3cret";
         let origin = server(&[OK, OK, OK, OK]).await;
         let mut http = Http::new().unwrap();
         http.begin("discovery");
@@ -334,17 +371,29 @@ mod tests {
         http.note(&one, "check 1");
         http.learn("l4te-s3cret");
         let evidence = taken(&mut http);
-        let notes: Vec<_> = evidence.iter().map(|exchange| (exchange.note.as_str(), exchange.answer_body.as_str())).collect();
-        assert_eq!(notes, [("discovery", "[masked]"), ("clock", "[masked]"), ("check 1", "[masked]")]);
+        let notes: Vec<_> = evidence
+            .iter()
+            .map(|exchange| (exchange.note.as_str(), exchange.answer_body.as_str()))
+            .collect();
+        assert_eq!(
+            notes,
+            [("discovery", "[masked]"), ("clock", "[masked]"), ("check 1", "[masked]")]
+        );
         http.begin("plan/two");
         http.send(&Call::get(&origin)).await;
         let evidence = taken(&mut http);
-        assert_eq!(evidence.iter().map(|exchange| exchange.note.as_str()).collect::<Vec<_>>(), [""]);
+        assert_eq!(
+            evidence.iter().map(|exchange| exchange.note.as_str()).collect::<Vec<_>>(),
+            [""]
+        );
     }
 
     #[test]
     fn basic_credentials_are_encoded_as_forms_are() {
         let call = Call::get("http://x").basic("a b", "c:d%");
-        assert_eq!(call.headers, [("authorization".to_owned(), format!("Basic {}", STANDARD.encode("a+b:c%3Ad%25")))]);
+        assert_eq!(
+            call.headers,
+            [("authorization".to_owned(), format!("Basic {}", STANDARD.encode("a+b:c%3Ad%25")))]
+        );
     }
 }

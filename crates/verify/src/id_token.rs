@@ -1,4 +1,5 @@
-//! ID tokens as a client looks at them (OpenID Connect Core sections 3.1.3.7 and 12.2), by a library that the server does not use.
+//! ID tokens as a client looks at them (OpenID Connect Core sections 3.1.3.7 and 12.2), by a
+//! library that the server does not use.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -26,16 +27,25 @@ pub(crate) struct Expected<'e> {
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(crate) fn verify(id_token: &str, keys: &Value, expected: &Expected<'_>) -> Result<Value, String> {
+pub(crate) fn verify(
+    id_token: &str,
+    keys: &Value,
+    expected: &Expected<'_>,
+) -> Result<Value, String> {
     let header = part(id_token, 0).ok_or("the ID token is not a JWS: it has no JSON header")?;
     let alg = header["alg"].as_str().unwrap_or("none");
     if alg.eq_ignore_ascii_case("none") || alg.starts_with("HS") {
-        return Err(format!("the ID token has the alg `{alg}`: it is not signed with a published key"));
+        return Err(format!(
+            "the ID token has the alg `{alg}`: it is not signed with a published key"
+        ));
     }
     if !expected.algorithms.is_empty() && !expected.algorithms.contains(&alg) {
-        return Err(format!("the ID token has the alg `{alg}`, which is not among id_token_signing_alg_values_supported"));
+        return Err(format!(
+            "the ID token has the alg `{alg}`, which is not among id_token_signing_alg_values_supported"
+        ));
     }
-    let algorithm: Algorithm = alg.parse().map_err(|_| format!("the ID token has the alg `{alg}`, which is not known"))?;
+    let algorithm: Algorithm =
+        alg.parse().map_err(|_| format!("the ID token has the alg `{alg}`, which is not known"))?;
     let key = published(keys, &header, alg)?;
     let mut validation = Validation::new(algorithm);
     // The signature here, the claims below: each has a message of its own.
@@ -43,7 +53,9 @@ pub(crate) fn verify(id_token: &str, keys: &Value, expected: &Expected<'_>) -> R
     validation.validate_exp = false;
     validation.validate_aud = false;
     let claims = decode::<Value>(id_token, &key, &validation)
-        .map_err(|error| format!("the ID token's signature does not verify against the published key: {error}"))?
+        .map_err(|error| {
+            format!("the ID token's signature does not verify against the published key: {error}")
+        })?
         .claims;
     check_claims(&claims, expected)?;
     if let Some(access_token) = expected.access_token.filter(|_| !claims["at_hash"].is_null())
@@ -56,7 +68,8 @@ pub(crate) fn verify(id_token: &str, keys: &Value, expected: &Expected<'_>) -> R
 
 /// The published key that a header names.
 fn published(keys: &Value, header: &Value, alg: &str) -> Result<DecodingKey, String> {
-    let keys = keys["keys"].as_array().ok_or("the published keys are not a JSON object with `keys`")?;
+    let keys =
+        keys["keys"].as_array().ok_or("the published keys are not a JSON object with `keys`")?;
     let kid = header["kid"].as_str();
     let found = match kid {
         Some(kid) => keys.iter().find(|key| key["kid"] == kid),
@@ -70,7 +83,8 @@ fn published(keys: &Value, header: &Value, alg: &str) -> Result<DecodingKey, Str
     if key["alg"].as_str().is_some_and(|of_key| of_key != alg) {
         return Err(format!("the ID token has the alg `{alg}`, its key is for {}", key["alg"]));
     }
-    let unusable = |error: &dyn std::fmt::Display| format!("the published key can't be used: {error}");
+    let unusable =
+        |error: &dyn std::fmt::Display| format!("the published key can't be used: {error}");
     let key: Jwk = serde_json::from_value(key.clone()).map_err(|error| unusable(&error))?;
     DecodingKey::from_jwk(&key).map_err(|error| unusable(&error))
 }
@@ -81,7 +95,8 @@ fn check_claims(claims: &Value, expected: &Expected<'_>) -> Result<(), String> {
         return wrong(format!("iss is {}, not \"{}\"", claims["iss"], expected.issuer));
     }
     let aud = &claims["aud"];
-    let for_us = aud == expected.client_id || aud.as_array().is_some_and(|list| list.iter().any(|aud| aud == expected.client_id));
+    let for_us = aud == expected.client_id
+        || aud.as_array().is_some_and(|list| list.iter().any(|aud| aud == expected.client_id));
     if !for_us {
         return wrong(format!("aud is {aud}, not \"{}\"", expected.client_id));
     }
@@ -103,8 +118,14 @@ fn check_claims(claims: &Value, expected: &Expected<'_>) -> Result<(), String> {
         }
         // Section 12.2: of the same person, who signed in at the same time.
         for claim in ["sub", "auth_time"] {
-            if !before[claim].is_null() && (claim == "sub" || !claims[claim].is_null()) && claims[claim] != before[claim] {
-                return wrong(format!("{claim} is {}, and was {} before the refresh", claims[claim], before[claim]));
+            if !before[claim].is_null()
+                && (claim == "sub" || !claims[claim].is_null())
+                && claims[claim] != before[claim]
+            {
+                return wrong(format!(
+                    "{claim} is {}, and was {} before the refresh",
+                    claims[claim], before[claim]
+                ));
             }
         }
     }
@@ -141,14 +162,23 @@ fn at_hash(access_token: &str, alg: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     const NOW: i64 = 1_800_000_000;
     const ISSUER: &str = "https://auth.bank.example";
 
     fn expected<'e>() -> Expected<'e> {
-        Expected { issuer: ISSUER, client_id: "app", algorithms: vec!["RS256"], now: NOW, leeway: 60, access_token: None, before: None }
+        Expected {
+            issuer: ISSUER,
+            client_id: "app",
+            algorithms: vec!["RS256"],
+            now: NOW,
+            leeway: 60,
+            access_token: None,
+            before: None,
+        }
     }
 
     fn jws(header: &Value, claims: &Value) -> String {
@@ -197,12 +227,23 @@ mod tests {
     #[test]
     fn a_refresh_keeps_who_it_is_about() {
         let before = jws(&json!({}), &claims(|_| {}));
-        let after = |change: fn(&mut Value)| check_claims(&claims(change), &Expected { before: Some(&before), ..expected() });
+        let after = |change: fn(&mut Value)| {
+            check_claims(&claims(change), &Expected { before: Some(&before), ..expected() })
+        };
         assert_eq!(after(|_| {}), Ok(()));
         assert_eq!(after(|claims| claims["auth_time"] = Value::Null), Ok(()));
-        assert!(after(|claims| claims["sub"] = "another".into()).is_err_and(|why| why.contains("sub is \"another\", and was \"s\"")));
-        assert!(after(|claims| claims["auth_time"] = NOW.into()).is_err_and(|why| why.contains("auth_time")));
-        assert!(after(|claims| claims["iat"] = (NOW - 6).into()).is_err_and(|why| why.contains("before that of")));
+        assert!(
+            after(|claims| claims["sub"] = "another".into())
+                .is_err_and(|why| why.contains("sub is \"another\", and was \"s\""))
+        );
+        assert!(
+            after(|claims| claims["auth_time"] = NOW.into())
+                .is_err_and(|why| why.contains("auth_time"))
+        );
+        assert!(
+            after(|claims| claims["iat"] = (NOW - 6).into())
+                .is_err_and(|why| why.contains("before that of"))
+        );
     }
 
     #[test]
@@ -216,19 +257,31 @@ mod tests {
         refused(json!({ "alg": "NoNe", "kid": "k" }), "`NoNe`");
         refused(json!({ "kid": "k" }), "`none`");
         refused(json!({ "alg": "HS256", "kid": "k" }), "`HS256`");
-        refused(json!({ "alg": "ES256", "kid": "k" }), "not among id_token_signing_alg_values_supported");
+        refused(
+            json!({ "alg": "ES256", "kid": "k" }),
+            "not among id_token_signing_alg_values_supported",
+        );
         refused(json!({ "alg": "RS256", "kid": "gone" }), "`gone` is not among the published keys");
         refused(json!({ "alg": "RS256" }), "names no kid");
         refused(json!({ "alg": "RS256", "kid": "e" }), "can't be used");
         refused(json!({ "alg": "RS256", "kid": "k" }), "does not verify");
-        assert!(verify("not.a.jws", &keys, &expected()).is_err_and(|why| why.contains("not a JWS")));
-        let no_keys = verify(&jws(&json!({ "alg": "RS256", "kid": "k" }), &claims(|_| {})), &json!([]), &expected());
+        assert!(
+            verify("not.a.jws", &keys, &expected()).is_err_and(|why| why.contains("not a JWS"))
+        );
+        let no_keys = verify(
+            &jws(&json!({ "alg": "RS256", "kid": "k" }), &claims(|_| {})),
+            &json!([]),
+            &expected(),
+        );
         assert!(no_keys.is_err_and(|why| why.contains("`keys`")));
     }
 
     /// The example of OpenID Connect Core appendix A.3.
     #[test]
     fn at_hash_is_half_a_hash() {
-        assert_eq!(at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", "RS256"), "77QmUPtjPfzWtF2AnpK9RQ");
+        assert_eq!(
+            at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", "RS256"),
+            "77QmUPtjPfzWtF2AnpK9RQ"
+        );
     }
 }

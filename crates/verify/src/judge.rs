@@ -1,20 +1,27 @@
 //! Holds answers against what is expected of them.
 
-use crate::http::Answer;
-use crate::plan::Expected;
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
-use std::fmt;
+
+use crate::http::Answer;
+use crate::plan::Expected;
 
 /// What is expected, as a report says it.
 pub(crate) fn in_words(expected: &Expected) -> String {
     match expected {
         Expected::Body(status, body) => format!("{status} {body}"),
-        Expected::Described(status, body) => format!("{status} {body}, with or without the error_description"),
+        Expected::Described(status, body) => {
+            format!("{status} {body}, with or without the error_description")
+        }
         Expected::OneOf(errors) => {
-            let each: Vec<String> = errors.iter().map(|(status, error)| format!("{status} {{\"error\":\"{error}\"}}")).collect();
+            let each: Vec<String> = errors
+                .iter()
+                .map(|(status, error)| format!("{status} {{\"error\":\"{error}\"}}"))
+                .collect();
             format!("{}, described or not", each.join(" or "))
         }
         Expected::Fdx(status, body) => format!("{status} {body}, with or without a debugMessage"),
@@ -24,21 +31,32 @@ pub(crate) fn in_words(expected: &Expected) -> String {
     }
 }
 
-/// Holds an answer against what is expected. A check in words is the case's own affair: here it can't pass.
+/// Holds an answer against what is expected. A check in words is the case's own affair: here it
+/// can't pass.
 ///
 /// # Errors
 /// Everything that is wrong with it, in words.
 pub(crate) fn judge(expected: &Expected, answer: &Answer) -> Result<(), String> {
-    let Some(seen) = answer.status else { return Err(answer.body.clone()) };
+    let Some(seen) = answer.status else {
+        return Err(answer.body.clone());
+    };
     let (status, body) = match *expected {
-        Expected::Words(_) => return Err("the plan judges this itself: please report this".to_owned()),
+        Expected::Words(_) => {
+            return Err("the plan judges this itself: please report this".to_owned());
+        }
         Expected::OneOf(errors) => return one_of(errors, answer),
-        Expected::Fdx(status, body) => (status, compare(answer, &object(body), &[], &["debugMessage"])),
+        Expected::Fdx(status, body) => {
+            (status, compare(answer, &object(body), &[], &["debugMessage"]))
+        }
         Expected::Status(status) => (status, Vec::new()),
         Expected::Empty(status) if answer.body.is_empty() => (status, Vec::new()),
-        Expected::Empty(status) => (status, vec![format!("the body is not empty, it has {} bytes", answer.body.len())]),
+        Expected::Empty(status) => {
+            (status, vec![format!("the body is not empty, it has {} bytes", answer.body.len())])
+        }
         Expected::Body(status, body) => (status, compare(answer, &object(body), &[], &[])),
-        Expected::Described(status, body) => (status, compare(answer, &object(body), &["error_description"], &[])),
+        Expected::Described(status, body) => {
+            (status, compare(answer, &object(body), &["error_description"], &[]))
+        }
     };
     let mut wrong = body;
     if seen != status {
@@ -49,11 +67,19 @@ pub(crate) fn judge(expected: &Expected, answer: &Answer) -> Result<(), String> 
 
 /// An error as RFC 6749 section 5.2 describes it; it does not forbid further members.
 fn one_of(errors: &[(u16, &str)], answer: &Answer) -> Result<(), String> {
-    let (status, error) = (answer.status.unwrap_or_default(), answer.text("error").unwrap_or_default());
+    let (status, error) =
+        (answer.status.unwrap_or_default(), answer.text("error").unwrap_or_default());
     if !errors.iter().any(|(expected, of)| *expected == status && *of == error) {
         return Err(format!("the status is {status} and the error `{error}`"));
     }
-    if answer.is_json() { Ok(()) } else { Err(format!("the content type is `{}`, not application/json", answer.header("content-type"))) }
+    if answer.is_json() {
+        Ok(())
+    } else {
+        Err(format!(
+            "the content type is `{}`, not application/json",
+            answer.header("content-type")
+        ))
+    }
 }
 
 /// A declared body. That each is an object is tested.
@@ -61,18 +87,29 @@ fn object(declared: &str) -> Map<String, Value> {
     serde_json::from_str(declared).unwrap_or_default()
 }
 
-/// What differs between the members of an answer and those expected. The `optional` ones may be missing, and what is `free` may be there
-/// with any text.
-fn compare(answer: &Answer, expected: &Map<String, Value>, optional: &[&str], free: &[&str]) -> Vec<String> {
+/// What differs between the members of an answer and those expected. The `optional` ones may be
+/// missing, and what is `free` may be there with any text.
+fn compare(
+    answer: &Answer,
+    expected: &Map<String, Value>,
+    optional: &[&str],
+    free: &[&str],
+) -> Vec<String> {
     let mut wrong = Vec::new();
     if !answer.is_json() {
-        wrong.push(format!("the content type is `{}`, not application/json", answer.header("content-type")));
+        wrong.push(format!(
+            "the content type is `{}`, not application/json",
+            answer.header("content-type")
+        ));
     }
     let Some(Value::Object(seen)) = answer.json() else {
         wrong.push("the body is not a JSON object".to_owned());
         return wrong;
     };
-    for name in serde_json::Deserializer::from_str(&answer.body).deserialize_map(Repeated).unwrap_or_default() {
+    for name in serde_json::Deserializer::from_str(&answer.body)
+        .deserialize_map(Repeated)
+        .unwrap_or_default()
+    {
         wrong.push(format!("`{name}` is there twice"));
     }
     for (name, value) in expected {
@@ -91,7 +128,8 @@ fn compare(answer: &Answer, expected: &Map<String, Value>, optional: &[&str], fr
     wrong
 }
 
-/// Collects the names that an object has more than once, of which a map keeps the last value alone (RFC 8259 section 4).
+/// Collects the names that an object has more than once, of which a map keeps the last value alone
+/// (RFC 8259 section 4).
 struct Repeated;
 
 impl<'de> Visitor<'de> for Repeated {
@@ -114,16 +152,20 @@ impl<'de> Visitor<'de> for Repeated {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderMap;
+
     use super::*;
     use crate::plans::PLANS;
-    use reqwest::header::HeaderMap;
 
     #[test]
     fn every_declared_body_is_an_object_and_every_case_has_checks() {
         for case in PLANS.iter().flat_map(|plan| plan.cases) {
             assert!(!case.checks.is_empty(), "{}", case.id);
             for check in case.checks {
-                if let Expected::Body(_, body) | Expected::Described(_, body) | Expected::Fdx(_, body) = check.expected {
+                if let Expected::Body(_, body)
+                | Expected::Described(_, body)
+                | Expected::Fdx(_, body) = check.expected
+                {
                     assert!(!object(body).is_empty(), "{}: {body}", case.id);
                 }
             }
@@ -131,23 +173,33 @@ mod tests {
     }
 
     fn answer(status: u16, content_type: &'static str, body: &str) -> Answer {
-        let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(content_type))]);
+        let headers = HeaderMap::from_iter([(
+            reqwest::header::CONTENT_TYPE,
+            reqwest::header::HeaderValue::from_static(content_type),
+        )]);
         Answer { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
     }
 
     #[test]
     fn what_a_case_judges_itself_does_not_pass_here() {
-        let verdict = judge(&Expected::Words("200 with tokens"), &answer(200, "application/json", "{}"));
+        let verdict =
+            judge(&Expected::Words("200 with tokens"), &answer(200, "application/json", "{}"));
         assert!(verdict.is_err_and(|why| why.contains("please report this")));
     }
 
     #[test]
     fn a_member_that_is_there_twice() {
-        let judged = |body| judge(&Expected::Body(400, r#"{"error":"invalid_request"}"#), &answer(400, "application/json", body));
+        let judged = |body| {
+            judge(
+                &Expected::Body(400, r#"{"error":"invalid_request"}"#),
+                &answer(400, "application/json", body),
+            )
+        };
         assert_eq!(judged(r#"{"error":"invalid_request"}"#), Ok(()));
-        for body in
-            [r#"{"error":"invalid_grant","error":"invalid_request"}"#, r#"{"error":"invalid_request","\u0065rror":"invalid_request"}"#]
-        {
+        for body in [
+            r#"{"error":"invalid_grant","error":"invalid_request"}"#,
+            r#"{"error":"invalid_request","\u0065rror":"invalid_request"}"#,
+        ] {
             assert_eq!(judged(body), Err("`error` is there twice".to_owned()), "{body}");
         }
     }
@@ -158,12 +210,21 @@ mod tests {
         let expected = Expected::OneOf(&[(400, "invalid_request"), (401, "invalid_client")]);
         for (status, content_type, body, fits) in [
             (400, "application/json", r#"{"error":"invalid_request"}"#, true),
-            (401, "application/json;charset=UTF-8", r#"{"error":"invalid_client","error_description":"any","trace_id":7}"#, true),
+            (
+                401,
+                "application/json;charset=UTF-8",
+                r#"{"error":"invalid_client","error_description":"any","trace_id":7}"#,
+                true,
+            ),
             (401, "application/json", r#"{"error":"invalid_request"}"#, false),
             (400, "text/html", r#"{"error":"invalid_request"}"#, false),
             (400, "application/json", "{}", false),
         ] {
-            assert_eq!(judge(&expected, &answer(status, content_type, body)).is_ok(), fits, "{status} {content_type} {body}");
+            assert_eq!(
+                judge(&expected, &answer(status, content_type, body)).is_ok(),
+                fits,
+                "{status} {content_type} {body}"
+            );
         }
     }
 }

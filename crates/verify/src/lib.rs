@@ -1,8 +1,9 @@
-//! Certifies an OAuth server over HTTP: runs plans of cases against it, ours or somebody else's, and reports with every request and answer
-//! how each check came out.
+//! Certifies an OAuth server over HTTP: runs plans of cases against it, ours or somebody else's,
+//! and reports with every request and answer how each check came out.
 //!
-//! It stands alone: it knows nothing of the server but what comes over the wire. A newcomer starts at `plans/token_management.rs`, which
-//! reads like the table that it proves; `case.rs` is what plans are written with.
+//! It stands alone: it knows nothing of the server but what comes over the wire. A newcomer starts
+//! at `plans/token_management.rs`, which reads like the table that it proves; `case.rs` is what
+//! plans are written with.
 
 mod aged;
 mod case;
@@ -22,13 +23,15 @@ pub use plans::names;
 pub use session::{Event, Progress};
 pub use target::Endpoint;
 
-use case::{CaseRun, Stopped};
-use counterfoil_report::{Outcome, Report};
-use plan::{Case, Plan};
-use session::Session;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::pin;
+
+use counterfoil_report::{Outcome, Report};
+
+use case::{CaseRun, Stopped};
+use plan::{Case, Plan};
+use session::Session;
 
 /// What to certify, as whom and how.
 #[derive(Clone)]
@@ -41,7 +44,8 @@ pub struct Options {
     pub client_id: Option<String>,
     /// The client's secret; a public client has none.
     pub client_secret: Option<String>,
-    /// Whether the secret goes into the body (`client_secret_post`) or not; as discovery says, where it is not said.
+    /// Whether the secret goes into the body (`client_secret_post`) or not; as discovery says,
+    /// where it is not said.
     pub secret_in_body: Option<bool>,
     /// The redirect URI; a loopback one is listened on.
     pub redirect_uri: Option<String>,
@@ -57,7 +61,8 @@ pub struct Options {
     pub code_verifier: Option<String>,
     /// A refresh token that was obtained elsewhere, instead of asking for consents.
     pub refresh_token: Option<String>,
-    /// Tokens that an earlier run kept, for what needs an expired ID token where no clock can be moved.
+    /// Tokens that an earlier run kept, for what needs an expired ID token where no clock can be
+    /// moved.
     pub aged_token: Option<Aged>,
     /// Where to keep tokens of a grant that still lives when the run ends.
     pub keep_token: Option<PathBuf>,
@@ -131,9 +136,14 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// Where it could not run; how the checks came out is in the report.
-pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Progress) -> Result<Report, VerifyError> {
+pub async fn run(
+    options: Options,
+    stop: impl Future<Output = ()>,
+    progress: Progress,
+) -> Result<Report, VerifyError> {
     let plans = plans::chosen(&options.plans)?;
-    let started_at = clock::local().round(jiff::Unit::Second).unwrap_or_else(|_| clock::local()).to_string();
+    let started_at =
+        clock::local().round(jiff::Unit::Second).unwrap_or_else(|_| clock::local()).to_string();
     let mut stop = pin!(stop);
     let mut session = tokio::select! {
         session = Session::open(options, &plans, progress) => session?,
@@ -157,14 +167,22 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Pro
     }
     let moved = moved(&mut session).await;
     keep(&mut session).await;
-    let holds_to_dialect = |place: &(usize, usize)| matches!(plans[place.0].name, "token-management" | "oauth");
-    if session.target.sandbox.is_none() && done.iter().any(|(place, case)| holds_to_dialect(place) && case.result() == Outcome::Failed) {
-        let hint =
-            "token-management and oauth want errors spelled as the network spells them; --plan oauth-rfc holds a server to the RFCs alone";
+    let holds_to_dialect =
+        |place: &(usize, usize)| matches!(plans[place.0].name, "token-management" | "oauth");
+    if session.target.sandbox.is_none()
+        && done
+            .iter()
+            .any(|(place, case)| holds_to_dialect(place) && case.result() == Outcome::Failed)
+    {
+        let hint = "token-management and oauth want errors spelled as the network spells them; --plan oauth-rfc holds a server to the RFCs alone";
         (session.progress)(Event::Note(hint.to_owned()));
     }
     let mut done = done.into_iter().peekable();
-    let mut cases_of = |plan: usize| std::iter::from_fn(|| done.next_if(|((of, _), _)| *of == plan)).map(|(_, case)| case).collect();
+    let mut cases_of = |plan: usize| {
+        std::iter::from_fn(|| done.next_if(|((of, _), _)| *of == plan))
+            .map(|(_, case)| case)
+            .collect()
+    };
     let report = Report {
         title: "counterfoil verify".into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -174,7 +192,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Pro
         plans: plans
             .iter()
             .enumerate()
-            .map(|(index, plan)| counterfoil_report::Plan { plan: plan.name.into(), title: plan.title.into(), cases: cases_of(index) })
+            .map(|(index, plan)| counterfoil_report::Plan {
+                plan: plan.name.into(),
+                title: plan.title.into(),
+                cases: cases_of(index),
+            })
             .collect(),
     };
     match moved {
@@ -185,15 +207,25 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, progress: Pro
     }
 }
 
-/// Tries once more to put the clock back, where a case could not; gives the error where it stays moved.
+/// Tries once more to put the clock back, where a case could not; gives the error where it stays
+/// moved.
 async fn moved(session: &mut Session) -> Option<VerifyError> {
     session.http.begin("clock");
     let why = session.put_clock_back().await.err()?;
-    Some(VerifyError::Clock { issuer: session.target.issuer.clone(), offset: session.clock.found()?, why, report: None })
+    Some(VerifyError::Clock {
+        issuer: session.target.issuer.clone(),
+        offset: session.clock.found()?,
+        why,
+        report: None,
+    })
 }
 
-/// The cases in the order in which they run: as declared or, where grants are shared, those last that may end them.
-fn in_order(plans: &[&'static Plan], session: &Session) -> Vec<((usize, usize), &'static Plan, &'static Case)> {
+/// The cases in the order in which they run: as declared or, where grants are shared, those last
+/// that may end them.
+fn in_order(
+    plans: &[&'static Plan],
+    session: &Session,
+) -> Vec<((usize, usize), &'static Plan, &'static Case)> {
     let mut cases = Vec::new();
     for (of, plan) in plans.iter().enumerate() {
         cases.extend(plan.cases.iter().enumerate().map(|(index, case)| ((of, index), *plan, case)));
@@ -206,7 +238,9 @@ fn in_order(plans: &[&'static Plan], session: &Session) -> Vec<((usize, usize), 
 
 /// Keeps tokens for a run of another day, where that is wanted.
 async fn keep(session: &mut Session) {
-    let Some(path) = session.options.keep_token.clone() else { return };
+    let Some(path) = session.options.keep_token.clone() else {
+        return;
+    };
     session.http.begin("keep-token");
     session.supply.ask_no_more();
     let kept = match session.tokens().await {
@@ -214,10 +248,17 @@ async fn keep(session: &mut Session) {
             let aged = Aged { id_token: tokens.id_token, refresh_token: tokens.refresh_token };
             aged.write(&path).map_err(|error| error.to_string())
         }
-        Err(Stopped::Failed(why) | Stopped::NotRun(why)) => Err(format!("no grant lives any more: {why}")),
+        Err(Stopped::Failed(why) | Stopped::NotRun(why)) => {
+            Err(format!("no grant lives any more: {why}"))
+        }
     };
     (session.progress)(Event::Note(match kept {
-        Ok(()) => format!("{} holds tokens for a run with --aged-token in more than 24 hours", path.display()),
-        Err(why) => format!("no tokens were kept in {}: {}", path.display(), session.http.masked(&why)),
+        Ok(()) => format!(
+            "{} holds tokens for a run with --aged-token in more than 24 hours",
+            path.display()
+        ),
+        Err(why) => {
+            format!("no tokens were kept in {}: {}", path.display(), session.http.masked(&why))
+        }
     }));
 }

@@ -1,9 +1,11 @@
-//! How a plan is declared: cases that cite the clause they prove, and the answers that each expects.
+//! How a plan is declared: cases that cite the clause they prove, and the answers that each
+//! expects.
+
+use std::pin::Pin;
 
 use crate::case::{CaseRun, Stopped};
 use crate::judge;
 use crate::target::Endpoint;
-use std::pin::Pin;
 
 /// A plan: cases on one topic.
 pub struct Plan {
@@ -36,8 +38,8 @@ pub struct Case {
 /// A case under way.
 pub type Running<'c> = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send + 'c>>;
 
-/// What a case leaves of the grant that it works with. Where consents are scarce one grant serves many cases, and those that may end it
-/// come last.
+/// What a case leaves of the grant that it works with. Where consents are scarce one grant serves
+/// many cases, and those that may end it come last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Grant {
     /// It lives on.
@@ -63,7 +65,8 @@ pub enum Expected {
     Body(u16, &'static str),
     /// The same, where `error_description` may be left out.
     Described(u16, &'static str),
-    /// One of these, a status and an `error`, described or not and whatever else there is: as the RFCs let a server answer.
+    /// One of these, a status and an `error`, described or not and whatever else there is: as the
+    /// RFCs let a server answer.
     OneOf(&'static [(u16, &'static str)]),
     /// This status and this JSON object of the FDX API, with or without a `debugMessage`.
     Fdx(u16, &'static str),

@@ -10,7 +10,8 @@ use crate::VerifyError;
 use crate::plan::Plan;
 
 /// Every plan; the first one is run where none is named.
-pub(crate) const PLANS: &[Plan] = &[token_management::PLAN, discovery::PLAN, oauth::NETWORK, oauth::RFC, data::PLAN];
+pub(crate) const PLANS: &[Plan] =
+    &[token_management::PLAN, discovery::PLAN, oauth::NETWORK, oauth::RFC, data::PLAN];
 
 /// The names that can be asked for.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -57,14 +57,19 @@ pub(crate) struct Session {
 }
 
 /// The sandbox's client that needs no introduction.
-const SANDBOX_CLIENT: (&str, &str) = ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
+const SANDBOX_CLIENT: (&str, &str) =
+    ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
 
 impl Session {
     /// Looks at the server and at what was given.
     ///
     /// # Errors
     /// Where it can't run.
-    pub(crate) async fn open(options: Options, plans: &[&'static Plan], progress: Progress) -> Result<Self, VerifyError> {
+    pub(crate) async fn open(
+        options: Options,
+        plans: &[&'static Plan],
+        progress: Progress,
+    ) -> Result<Self, VerifyError> {
         let mut http = Http::new().map_err(|error| VerifyError::Usage(error.to_string()))?;
         http.begin("discovery");
         let target = Target::discover(&mut http, &options.issuer, &options.endpoints).await?;
@@ -77,29 +82,46 @@ impl Session {
         if let Some(secret) = &recipient.secret {
             http.learn(secret);
         }
-        let given = [&options.code, &options.code_verifier, &options.refresh_token].into_iter().flatten();
+        let given =
+            [&options.code, &options.code_verifier, &options.refresh_token].into_iter().flatten();
         let aged = options.aged_token.iter().flat_map(|aged| [&aged.id_token, &aged.refresh_token]);
         given.chain(aged).for_each(|secret| http.learn(secret));
         let (source, redirect_uri) = source(&options, &target).await?;
-        let code = options.code.clone().map(|code| Code::given(code, redirect_uri.clone(), options.code_verifier.clone()));
+        let code = options
+            .code
+            .clone()
+            .map(|code| Code::given(code, redirect_uri.clone(), options.code_verifier.clone()));
         let supply = Supply::new(source, code, options.refresh_token.clone());
         let mut clock = Clock::new(target.sandbox.as_deref());
         if let Err(why) = clock.read(&mut http).await {
-            return Err(VerifyError::Unreachable { url: format!("{}/clock", target.sandbox.unwrap_or_default()), why });
+            return Err(VerifyError::Unreachable {
+                url: format!("{}/clock", target.sandbox.unwrap_or_default()),
+                why,
+            });
         }
-        let mut session = Self { options, target, recipient, redirect_uri, http, clock, supply, progress };
-        // A token that is good for nothing would leave nearly everything not run, and the run green.
+        let mut session =
+            Self { options, target, recipient, redirect_uri, http, clock, supply, progress };
+        // A token that is good for nothing would leave nearly everything not run, and the run
+        // green.
         if session.options.refresh_token.is_some()
             && session.target.endpoint(Endpoint::Token).is_some()
             && let Err(Stopped::Failed(why) | Stopped::NotRun(why)) = session.tokens().await
         {
-            return Err(VerifyError::Usage(format!("the refresh token that was given is no good: {}", session.http.masked(&why))));
+            return Err(VerifyError::Usage(format!(
+                "the refresh token that was given is no good: {}",
+                session.http.masked(&why)
+            )));
         }
         Ok(session)
     }
 
     pub(crate) fn endpoint(&self, endpoint: Endpoint) -> Result<String, Stopped> {
-        let unknown = || Stopped::not_run(format!("it needs an endpoint that discovery does not tell: give it with {}", endpoint.option()));
+        let unknown = || {
+            Stopped::not_run(format!(
+                "it needs an endpoint that discovery does not tell: give it with {}",
+                endpoint.option()
+            ))
+        };
         self.target.endpoint(endpoint).map(str::to_owned).ok_or_else(unknown)
     }
 
@@ -111,7 +133,12 @@ impl Session {
     }
 
     /// Posts a form to an endpoint as somebody.
-    pub(crate) async fn post_as(&mut self, client: Client, endpoint: Endpoint, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post_as(
+        &mut self,
+        client: Client,
+        endpoint: Endpoint,
+        form: &[(&str, &str)],
+    ) -> Answer {
         let url = self.target.endpoint(endpoint).unwrap_or_default();
         let Recipient { id, secret, basic } = &self.recipient;
         let (unknown, wrong) = (random(), random());
@@ -151,28 +178,48 @@ fn recipient(options: &Options, target: &Target) -> Result<Recipient, VerifyErro
     let (id, secret) = match (&options.client_id, &target.sandbox) {
         (Some(id), _) => (id.clone(), options.client_secret.clone()),
         (None, _) if options.client_secret.is_some() => {
-            return Err(VerifyError::Usage("there is a client secret, and no client that it is of: give it with --client-id".into()));
+            return Err(VerifyError::Usage(
+                "there is a client secret, and no client that it is of: give it with --client-id"
+                    .into(),
+            ));
         }
         (None, Some(_)) => (SANDBOX_CLIENT.0.to_owned(), Some(SANDBOX_CLIENT.1.to_owned())),
-        (None, None) => return Err(VerifyError::Usage("the server is no sandbox, so it needs a client: give it with --client-id".into())),
+        (None, None) => {
+            return Err(VerifyError::Usage(
+                "the server is no sandbox, so it needs a client: give it with --client-id".into(),
+            ));
+        }
     };
-    // RFC 8414 section 2: where nothing is listed it is Basic, which every server takes from clients with a password.
-    let listed = target.lists("token_endpoint_auth_methods_supported", "client_secret_basic").unwrap_or(true);
+    // RFC 8414 section 2: where nothing is listed it is Basic, which every server takes from
+    // clients with a password.
+    let listed = target
+        .lists("token_endpoint_auth_methods_supported", "client_secret_basic")
+        .unwrap_or(true);
     Ok(Recipient { id, secret, basic: options.secret_in_body.map_or(listed, |in_body| !in_body) })
 }
 
 /// Where codes come from, and the redirect URI of their requests.
 async fn source(options: &Options, target: &Target) -> Result<(Source, String), VerifyError> {
     let redirect_uri = options.redirect_uri.clone();
-    let missing = || VerifyError::Usage("the authorization request needs a redirect URI: give it with --redirect-uri".into());
+    let missing = || {
+        VerifyError::Usage(
+            "the authorization request needs a redirect URI: give it with --redirect-uri".into(),
+        )
+    };
     if options.code.is_some() {
         return Ok((Source::Given, redirect_uri.ok_or_else(missing)?));
     }
     if options.refresh_token.is_some() {
-        return Ok((Source::Given, redirect_uri.unwrap_or_else(|| "http://127.0.0.1/callback".to_owned())));
+        return Ok((
+            Source::Given,
+            redirect_uri.unwrap_or_else(|| "http://127.0.0.1/callback".to_owned()),
+        ));
     }
     if let Some(sandbox) = &target.sandbox {
-        return Ok((Source::Sandbox(sandbox.clone()), redirect_uri.unwrap_or_else(|| format!("{sandbox}/callback"))));
+        return Ok((
+            Source::Sandbox(sandbox.clone()),
+            redirect_uri.unwrap_or_else(|| format!("{sandbox}/callback")),
+        ));
     }
     target.require(Endpoint::Authorization, "asking for a consent")?;
     let redirect_uri = redirect_uri.ok_or_else(|| {

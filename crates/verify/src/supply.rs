@@ -1,16 +1,19 @@
-//! Where codes and grants come from: as many as wanted from a sandbox, two consents at the most elsewhere, or what was given.
+//! Where codes and grants come from: as many as wanted from a sandbox, two consents at the most
+//! elsewhere, or what was given.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Url;
+use serde_json::Value;
 
 use crate::case::Stopped;
 use crate::http::{Answer, Call};
 use crate::listener::Listener;
 use crate::session::{Event, Session};
 use crate::target::Endpoint;
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::Url;
-use serde_json::Value;
-use std::time::Duration;
 
 /// The customer whose codes a sandbox gives.
 pub(crate) const CUSTOMER: &str = "customer_1";
@@ -46,7 +49,11 @@ impl Code {
 
     /// The form that redeems it.
     pub fn form(&self) -> Vec<(&str, &str)> {
-        let mut form = vec![("grant_type", "authorization_code"), ("code", &*self.value), ("redirect_uri", &self.redirect_uri)];
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", &*self.value),
+            ("redirect_uri", &self.redirect_uri),
+        ];
         form.extend(self.verifier.as_deref().map(|verifier| ("code_verifier", verifier)));
         form
     }
@@ -78,14 +85,15 @@ impl Tokens {
         })
     }
 
-    /// What a client holds after a refresh. The answer need not have a new refresh token (RFC 6749 section 6) nor an ID token (OpenID Connect
-    /// Core section 12.2): the earlier ones stay.
+    /// What a client holds after a refresh. The answer need not have a new refresh token (RFC 6749
+    /// section 6) nor an ID token (OpenID Connect Core section 12.2): the earlier ones stay.
     ///
     /// # Errors
     /// What is wrong with the answer, in words.
     pub fn renewed_by(&self, answer: &Answer) -> Result<Self, String> {
         let access_token = access_token(answer)?;
-        let or_earlier = |name: &str, earlier: &str| answer.text(name).unwrap_or_else(|| earlier.to_owned());
+        let or_earlier =
+            |name: &str, earlier: &str| answer.text(name).unwrap_or_else(|| earlier.to_owned());
         Ok(Self {
             id_token: or_earlier("id_token", &self.id_token),
             access_token: Some(access_token),
@@ -94,7 +102,9 @@ impl Tokens {
     }
 
     fn has(&self, token: &str) -> bool {
-        self.id_token == token || self.refresh_token == token || self.access_token.as_deref() == Some(token)
+        self.id_token == token
+            || self.refresh_token == token
+            || self.access_token.as_deref() == Some(token)
     }
 }
 
@@ -112,7 +122,10 @@ fn is_success(answer: &Answer) -> Result<(), String> {
     match answer.status {
         None => Err(format!("no answer: {}", answer.body)),
         Some(200) if answer.is_json() => Ok(()),
-        Some(200) => Err(format!("the content type is `{}`, not application/json", answer.header("content-type"))),
+        Some(200) => Err(format!(
+            "the content type is `{}`, not application/json",
+            answer.header("content-type")
+        )),
         Some(status) => Err(format!("the status is {status}, not 200")),
     }
 }
@@ -144,8 +157,16 @@ impl Supply {
             Source::Given => "there is no further code or grant than the one given".to_owned(),
             _ => format!("it needs a further consent, and no more than {CONSENTS} are asked for"),
         };
-        let grant = refresh_token.map(|refresh_token| (Tokens { id_token: String::new(), access_token: None, refresh_token }, true));
-        Self { source, codes: code.into_iter().collect(), grants: grant.into_iter().collect(), asked: 0, exhausted }
+        let grant = refresh_token.map(|refresh_token| {
+            (Tokens { id_token: String::new(), access_token: None, refresh_token }, true)
+        });
+        Self {
+            source,
+            codes: code.into_iter().collect(),
+            grants: grant.into_iter().collect(),
+            asked: 0,
+            exhausted,
+        }
     }
 
     /// Whether every case can have a grant of its own.
@@ -165,10 +186,12 @@ impl Supply {
 
     /// Follows what a request did to codes and grants.
     pub(crate) fn saw(&mut self, endpoint: Endpoint, form: &[(&str, &str)], answer: &Answer) {
-        let sent = |name: &str| form.iter().find(|(sent, _)| *sent == name).map(|(_, value)| *value);
+        let sent =
+            |name: &str| form.iter().find(|(sent, _)| *sent == name).map(|(_, value)| *value);
         match endpoint {
             Endpoint::Token => {
-                let code = sent("code").and_then(|sent| self.codes.iter().position(|code| code.value == sent));
+                let code = sent("code")
+                    .and_then(|sent| self.codes.iter().position(|code| code.value == sent));
                 if let Some(code) = code {
                     if !answer.is(200) {
                         self.codes[code].tried = true;
@@ -177,9 +200,13 @@ impl Supply {
                     self.codes.remove(code);
                     self.grants.extend(Tokens::of(answer).ok().map(|tokens| (tokens, false)));
                 } else if let Some(sent) = sent("refresh_token").filter(|_| answer.is(200))
-                    && let Some((tokens, _)) = self.grants.iter_mut().find(|(tokens, _)| tokens.refresh_token == sent)
+                    && let Some((tokens, _)) =
+                        self.grants.iter_mut().find(|(tokens, _)| tokens.refresh_token == sent)
                 {
-                    for (token, name) in [(&mut tokens.id_token, "id_token"), (&mut tokens.refresh_token, "refresh_token")] {
+                    for (token, name) in [
+                        (&mut tokens.id_token, "id_token"),
+                        (&mut tokens.refresh_token, "refresh_token"),
+                    ] {
                         if let Some(newer) = answer.text(name) {
                             *token = newer;
                         }
@@ -205,8 +232,12 @@ impl Session {
             return self.sandbox_code(&url, more).await;
         }
         if !more.is_empty() {
-            let what: Vec<String> = more.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            return Err(Stopped::not_run(format!("it needs a code asked for with {}, and only a sandbox gives such", what.join(" and "))));
+            let what: Vec<String> =
+                more.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            return Err(Stopped::not_run(format!(
+                "it needs a code asked for with {}, and only a sandbox gives such",
+                what.join(" and ")
+            )));
         }
         if let Some(code) = self.supply.codes.last() {
             return Ok(code.clone());
@@ -235,8 +266,11 @@ impl Session {
             }
             let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token)];
             let answer = self.post(Endpoint::Token, &form).await;
-            if let Some((tokens, doubtful)) =
-                self.supply.grants.first_mut().filter(|(tokens, _)| answer.is(200) && !tokens.id_token.is_empty())
+            if let Some((tokens, doubtful)) = self
+                .supply
+                .grants
+                .first_mut()
+                .filter(|(tokens, _)| answer.is(200) && !tokens.id_token.is_empty())
             {
                 *doubtful = false;
                 return Ok(tokens.clone());
@@ -244,7 +278,8 @@ impl Session {
             self.supply.grants.remove(0);
             let seen = self.http.seen(&answer);
             let further = self.supply.exhausted.split(';').next().unwrap_or_default();
-            self.supply.exhausted = format!("{further}; the grant at hand can't be refreshed any more: {seen}");
+            self.supply.exhausted =
+                format!("{further}; the grant at hand can't be refreshed any more: {seen}");
         }
         loop {
             let code = self.code(&[]).await?;
@@ -252,11 +287,15 @@ impl Session {
             match Tokens::of(&answer) {
                 Ok(tokens) => return Ok(tokens),
                 // A server may void a code upon the first refused attempt, and be right.
-                Err(_) if code.tried => self.supply.codes.retain(|pooled| pooled.value != code.value),
+                Err(_) if code.tried => {
+                    self.supply.codes.retain(|pooled| pooled.value != code.value)
+                }
                 Err(problem) => {
                     self.supply.codes.retain(|pooled| pooled.value != code.value);
                     let seen = self.http.seen(&answer);
-                    return Err(Stopped::set_up(format!("a code was not redeemed for tokens: {problem} ({seen})")));
+                    return Err(Stopped::set_up(format!(
+                        "a code was not redeemed for tokens: {problem} ({seen})"
+                    )));
                 }
             }
         }
@@ -276,7 +315,9 @@ impl Session {
         ];
         form.retain(|(name, _)| !more.iter().any(|(changed, _)| changed == name));
         form.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        let sent = |name: &str| form.iter().find(|(sent, _)| *sent == name).map(|(_, value)| (*value).to_owned());
+        let sent = |name: &str| {
+            form.iter().find(|(sent, _)| *sent == name).map(|(_, value)| (*value).to_owned())
+        };
         let verifier = (sent("code_challenge").as_ref() == Some(&challenge)).then_some(verifier);
         let answer = self.http.send(&Call::post(url).form(&form)).await;
         self.http.note(&answer, "set-up");
@@ -302,19 +343,28 @@ impl Session {
         self.supply.asked += 1;
         let number = self.supply.asked;
         (self.progress)(Event::Consent { number, of: CONSENTS, url });
-        let Source::Ask(listener) = &self.supply.source else { return Err(Stopped::not_run("there is nobody to ask")) };
+        let Source::Ask(listener) = &self.supply.source else {
+            return Err(Stopped::not_run("there is nobody to ask"));
+        };
         let Ok(answer) = tokio::time::timeout(PATIENCE, listener.answer(&state)).await else {
             // Nobody is there: the cases that follow need not wait as long again.
             self.supply.asked = CONSENTS;
-            self.supply.exhausted = format!("nobody consented within {} minutes", PATIENCE.as_secs() / 60);
+            self.supply.exhausted =
+                format!("nobody consented within {} minutes", PATIENCE.as_secs() / 60);
             return Err(Stopped::not_run(&*self.supply.exhausted));
         };
-        let answer = answer.map_err(|error| Stopped::not_run(format!("the redirect URI can't be listened on any more: {error}")))?;
+        let answer = answer.map_err(|error| {
+            Stopped::not_run(format!("the redirect URI can't be listened on any more: {error}"))
+        })?;
         // RFC 9207 section 2.4.
         let iss = answer.get("iss");
-        let has_iss = self.target.metadata["authorization_response_iss_parameter_supported"] == Value::Bool(true);
+        let has_iss = self.target.metadata["authorization_response_iss_parameter_supported"]
+            == Value::Bool(true);
         if iss.is_some_and(|iss| *iss != self.target.issuer) || (has_iss && iss.is_none()) {
-            return Err(Stopped::set_up(format!("iss in the authorization response is {iss:?}, not {:?}", self.target.issuer)));
+            return Err(Stopped::set_up(format!(
+                "iss in the authorization response is {iss:?}, not {:?}",
+                self.target.issuer
+            )));
         }
         match (answer.get("code"), answer.get("error")) {
             (Some(code), None) => {
@@ -323,14 +373,24 @@ impl Session {
                 code.nonce = Some(nonce);
                 Ok(code)
             }
-            (_, Some(error)) if error == "access_denied" => Err(Stopped::not_run("the consent was denied")),
-            (_, error) => Err(Stopped::set_up(format!("the authorization response has no code but the error {error:?}"))),
+            (_, Some(error)) if error == "access_denied" => {
+                Err(Stopped::not_run("the consent was denied"))
+            }
+            (_, error) => Err(Stopped::set_up(format!(
+                "the authorization response has no code but the error {error:?}"
+            ))),
         }
     }
 
-    fn authorization_url(&self, state: &str, verifier: &str, nonce: &str) -> Result<String, Stopped> {
+    fn authorization_url(
+        &self,
+        state: &str,
+        verifier: &str,
+        nonce: &str,
+    ) -> Result<String, Stopped> {
         let endpoint = self.endpoint(Endpoint::Authorization)?;
-        let mut url = Url::parse(&endpoint).map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
+        let mut url = Url::parse(&endpoint)
+            .map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
         // OpenID Connect Core section 11: without it a server may give no refresh token.
         let asks_offline = self.options.scope.split(' ').any(|scope| scope == "offline_access");
         let has_prompt = self.options.authorize_parameters.iter().any(|(name, _)| name == "prompt");
@@ -359,7 +419,8 @@ pub fn challenge(verifier: &str) -> String {
 #[allow(clippy::disallowed_methods)] // The one place: what is certified is another program, and core's random is part of it.
 pub fn random() -> String {
     let mut bytes = [0; 32];
-    // aws-lc aborts rather than give no randomness; were it otherwise, a guessable state would be caught by nobody but harm nobody here.
+    // aws-lc aborts rather than give no randomness; were it otherwise, a guessable state would be
+    // caught by nobody but harm nobody here.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
 }

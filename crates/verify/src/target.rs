@@ -1,10 +1,12 @@
 //! What is certified: a server's endpoints, from its discovery document and from options.
 
-use crate::VerifyError;
-use crate::http::{Answer, Call, Http};
+use std::collections::BTreeMap;
+
 use reqwest::Url;
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+use crate::VerifyError;
+use crate::http::{Answer, Call, Http};
 
 /// An endpoint of the server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,8 +29,15 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Authorization, Self::Token, Self::Revocation, Self::Introspection, Self::Userinfo, Self::Jwks, Self::Accounts];
+    pub const ALL: [Self; 7] = [
+        Self::Authorization,
+        Self::Token,
+        Self::Revocation,
+        Self::Introspection,
+        Self::Userinfo,
+        Self::Jwks,
+        Self::Accounts,
+    ];
 
     /// Its member of the discovery document, if that has one.
     pub fn member(self) -> Option<&'static str> {
@@ -76,16 +85,25 @@ impl Target {
     ///
     /// # Errors
     /// Where it can't be reached, or says that it is another one.
-    pub(crate) async fn discover(http: &mut Http, asked: &str, given: &BTreeMap<Endpoint, String>) -> Result<Self, VerifyError> {
+    pub(crate) async fn discover(
+        http: &mut Http,
+        asked: &str,
+        given: &BTreeMap<Endpoint, String>,
+    ) -> Result<Self, VerifyError> {
         let asked = asked.trim_end_matches('/');
         let wrong = |why: String| VerifyError::Usage(format!("the issuer `{asked}` {why}"));
-        let url = Url::parse(asked).map_err(|_| wrong("is not a URL, such as https://auth.bank.example".into()))?;
+        let url = Url::parse(asked)
+            .map_err(|_| wrong("is not a URL, such as https://auth.bank.example".into()))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(VerifyError::Usage(
                 "an issuer has no user and no password: give the client with --client-id and --client-secret".into(),
             ));
         }
-        if !matches!(url.scheme(), "https" | "http") || !url.has_host() || url.query().is_some() || url.fragment().is_some() {
+        if !matches!(url.scheme(), "https" | "http")
+            || !url.has_host()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
             return Err(wrong("must be an https URL without query and fragment".into()));
         }
         let metadata = metadata(http, asked, &url).await?;
@@ -94,21 +112,32 @@ impl Target {
             metadata => {
                 let says = metadata["issuer"].as_str().unwrap_or_default();
                 if says.trim_end_matches('/') != asked {
-                    return Err(VerifyError::Issuer { asked: asked.to_owned(), says: says.to_owned() });
+                    return Err(VerifyError::Issuer {
+                        asked: asked.to_owned(),
+                        says: says.to_owned(),
+                    });
                 }
                 says.to_owned()
             }
         };
         let mut endpoints = BTreeMap::from([(Endpoint::Accounts, format!("{asked}/accounts"))]);
         for endpoint in Endpoint::ALL {
-            let published = endpoint.member().and_then(|member| metadata[member].as_str()).map(str::to_owned);
+            let published =
+                endpoint.member().and_then(|member| metadata[member].as_str()).map(str::to_owned);
             if let Some(url) = given.get(&endpoint).cloned().or(published) {
                 endpoints.insert(endpoint, url);
             }
         }
         // Any other URL would have us move the clock of somebody else.
-        let sandbox = Some(format!("{issuer}/sandbox")).filter(|sandbox| metadata["counterfoil_sandbox"] == **sandbox);
-        Ok(Self { issuer, metadata, sandbox, accounts_given: given.contains_key(&Endpoint::Accounts), endpoints })
+        let sandbox = Some(format!("{issuer}/sandbox"))
+            .filter(|sandbox| metadata["counterfoil_sandbox"] == **sandbox);
+        Ok(Self {
+            issuer,
+            metadata,
+            sandbox,
+            accounts_given: given.contains_key(&Endpoint::Accounts),
+            endpoints,
+        })
     }
 
     /// The URL of an endpoint, where it is known.
@@ -122,7 +151,9 @@ impl Target {
             return Ok(());
         }
         let (member, option) = (endpoint.member().unwrap_or_default(), endpoint.option());
-        Err(VerifyError::Usage(format!("{plan} needs the server's {member}, which its discovery does not tell: give it with {option} URL")))
+        Err(VerifyError::Usage(format!(
+            "{plan} needs the server's {member}, which its discovery does not tell: give it with {option} URL"
+        )))
     }
 
     /// Whether a list of the discovery document holds `value`; `None` where there is no such list.
@@ -137,11 +168,15 @@ async fn metadata(http: &mut Http, asked: &str, url: &Url) -> Result<Value, Veri
     // RFC 8414 section 3.1 puts the path of an issuer behind the well-known one, OpenID before it.
     let origin = url.origin().ascii_serialization();
     let path = url.path().trim_end_matches('/');
-    for document in [format!("{asked}/.well-known/openid-configuration"), format!("{origin}/.well-known/oauth-authorization-server{path}")]
-    {
+    for document in [
+        format!("{asked}/.well-known/openid-configuration"),
+        format!("{origin}/.well-known/oauth-authorization-server{path}"),
+    ] {
         let answer = http.send(&Call::get(&document)).await;
         match answer {
-            Answer { status: None, body, .. } => return Err(VerifyError::Unreachable { url: document, why: body }),
+            Answer { status: None, body, .. } => {
+                return Err(VerifyError::Unreachable { url: document, why: body });
+            }
             answer if answer.is(200) => {
                 if let Some(metadata @ Value::Object(_)) = answer.json() {
                     return Ok(metadata);

@@ -1,12 +1,14 @@
-//! The answer to a refresh: as long as ours, with a signature that is good, and with nothing in it that was looked up.
+//! The answer to a refresh: as long as ours, with a signature that is good, and with nothing in it
+//! that was looked up.
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::jws::{KeyError, SigningKey};
+use counterfoil_core::scope::Scopes;
 
 use super::slip::Slip;
 use crate::error::BenchError;
 use crate::grants::Grants;
 use crate::tokens;
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::jws::{KeyError, SigningKey};
-use counterfoil_core::scope::Scopes;
 
 /// What answers are made of.
 #[derive(Debug)]
@@ -28,9 +30,14 @@ impl Answer {
         let claims = tokens::claims(&terms, key.alg, now)?;
         let grant = terms.grant.to_string();
         let grant_at = claims.windows(grant.len()).position(|part| part == grant.as_bytes());
-        let grant_at = grant_at.ok_or_else(|| BenchError::System("the claims of an ID token don't name its grant".into()))?;
+        let grant_at = grant_at.ok_or_else(|| {
+            BenchError::System("the claims of an ID token don't name its grant".into())
+        })?;
         let access_token = tokens::access_token(&terms, now)?;
-        let head = format!(r#"{{"access_token":"{}","token_type":"Bearer","expires_in":86400,"id_token":""#, access_token.expose());
+        let head = format!(
+            r#"{{"access_token":"{}","token_type":"Bearer","expires_in":86400,"id_token":""#,
+            access_token.expose()
+        );
         Ok(Self { key, claims, grant_at, head, tail: format!(r#"","scope":"{}"}}"#, Scopes::ALL) })
     }
 
@@ -39,7 +46,8 @@ impl Answer {
         let mut claims = self.claims.clone();
         write_hex(slip.grant, &mut claims[self.grant_at..]);
         let id_token = self.key.sign(&claims)?;
-        let mut body = String::with_capacity(self.head.len() + id_token.len() + self.tail.len() + 128);
+        let mut body =
+            String::with_capacity(self.head.len() + id_token.len() + self.tail.len() + 128);
         body.push_str(&self.head);
         body.push_str(&id_token);
         body.push_str(r#"","refresh_token":""#);

@@ -1,9 +1,8 @@
-//! A bearer check with nothing but what it can't do without: a token, a row, an answer; where tokens are new, a signature.
+//! A bearer check with nothing but what it can't do without: a token, a row, an answer; where
+//! tokens are new, a signature.
 
-use super::refresh::json;
-use super::{postgres, sqlite};
-use crate::directory;
-use crate::grants::Grants;
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
@@ -13,12 +12,17 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::jws::{Compact, SigningKey};
 use serde::Deserialize;
-use std::sync::Arc;
+
+use super::refresh::json;
+use super::{postgres, sqlite};
+use crate::directory;
+use crate::grants::Grants;
 
 #[derive(Debug)]
 pub(super) struct Bearer {
     pub(super) counterfoils: Counterfoils,
-    /// The key that tokens are verified with; where there is none, they begin with the id of their grant.
+    /// The key that tokens are verified with; where there is none, they begin with the id of their
+    /// grant.
     pub(super) verified_with: Option<SigningKey>,
     pub(super) body: Bytes,
 }
@@ -41,7 +45,9 @@ pub(super) fn body(now: Timestamp) -> Bytes {
 }
 
 pub(super) async fn accounts(State(bearer): State<Arc<Bearer>>, headers: HeaderMap) -> Response {
-    let Some(grant) = bearer.grant(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let Some(grant) = bearer.grant(&headers) else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
     let living = match &bearer.counterfoils {
         Counterfoils::InFile(readers) => readers.is_living(grant.number()).ok(),
         Counterfoils::InDatabase(reader) => reader.is_living(grant.number()).await,
@@ -58,7 +64,8 @@ impl Bearer {
         let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
         match &self.verified_with {
             Some(key) => {
-                let claims: Claims = serde_json::from_slice(&key.verify(&Compact::parse(token)?)?).ok()?;
+                let claims: Claims =
+                    serde_json::from_slice(&key.verify(&Compact::parse(token)?)?).ok()?;
                 Some(claims.grant_id)
             }
             None => GrantId::parse(token.get(..16)?),

@@ -1,11 +1,14 @@
-//! The floor's way with PostgreSQL: one connection, one statement at a time, and what waits meanwhile goes in the next one.
+//! The floor's way with PostgreSQL: one connection, one statement at a time, and what waits
+//! meanwhile goes in the next one.
 
-use super::refresh::Tear;
-use crate::error::BenchError;
 use std::collections::HashSet;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_postgres::{Client, Error, NoTls, Statement};
+
+use super::refresh::Tear;
+use crate::error::BenchError;
 
 /// The most rows in one statement.
 const MOST: usize = 128;
@@ -30,7 +33,10 @@ struct Read {
 }
 
 /// Starts the task that writes.
-pub(super) async fn start_tearing(address: &str, mut tears: UnboundedReceiver<Tear>) -> Result<(), BenchError> {
+pub(super) async fn start_tearing(
+    address: &str,
+    mut tears: UnboundedReceiver<Tear>,
+) -> Result<(), BenchError> {
     let (client, statement) = connect(address, TEAR).await?;
     tokio::spawn(async move {
         let mut jobs = Vec::with_capacity(MOST);
@@ -38,7 +44,9 @@ pub(super) async fn start_tearing(address: &str, mut tears: UnboundedReceiver<Te
             // In one order, as at every node.
             jobs.sort_unstable_by_key(|job| job.grant);
             match tear(&client, &statement, &jobs).await {
-                Ok(torn) => jobs.drain(..).for_each(|job| _ = job.reply.send(torn.contains(&job.grant))),
+                Ok(torn) => {
+                    jobs.drain(..).for_each(|job| _ = job.reply.send(torn.contains(&job.grant)))
+                }
                 // Whoever waits sees that nobody answers.
                 Err(_) => jobs.clear(),
             }
@@ -47,7 +55,11 @@ pub(super) async fn start_tearing(address: &str, mut tears: UnboundedReceiver<Te
     Ok(())
 }
 
-async fn tear(client: &Client, statement: &Statement, jobs: &[Tear]) -> Result<HashSet<i64>, Error> {
+async fn tear(
+    client: &Client,
+    statement: &Statement,
+    jobs: &[Tear],
+) -> Result<HashSet<i64>, Error> {
     let grants: Vec<i64> = jobs.iter().map(|job| job.grant).collect();
     let numbers: Vec<i64> = jobs.iter().map(|job| job.number).collect();
     let expiries: Vec<i64> = jobs.iter().map(|job| job.expires_at).collect();
@@ -65,7 +77,9 @@ pub(super) async fn start_reading(address: &str) -> Result<Reader, BenchError> {
         let mut jobs = Vec::with_capacity(MOST);
         while queue.recv_many(&mut jobs, MOST).await > 0 {
             match read(&client, &statement, &jobs).await {
-                Ok(living) => jobs.drain(..).for_each(|job| _ = job.reply.send(living.contains(&job.grant))),
+                Ok(living) => {
+                    jobs.drain(..).for_each(|job| _ = job.reply.send(living.contains(&job.grant)))
+                }
                 // Whoever waits sees that nobody answers.
                 Err(_) => jobs.clear(),
             }
@@ -74,14 +88,19 @@ pub(super) async fn start_reading(address: &str) -> Result<Reader, BenchError> {
     Ok(Reader(reads))
 }
 
-async fn read(client: &Client, statement: &Statement, jobs: &[Read]) -> Result<HashSet<i64>, Error> {
+async fn read(
+    client: &Client,
+    statement: &Statement,
+    jobs: &[Read],
+) -> Result<HashSet<i64>, Error> {
     let grants: Vec<i64> = jobs.iter().map(|job| job.grant).collect();
     let rows = client.query(statement, &[&grants]).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 impl Reader {
-    /// Whether there is a living counterfoil of this grant; `None` where the database does not answer.
+    /// Whether there is a living counterfoil of this grant; `None` where the database does not
+    /// answer.
     pub(super) async fn is_living(&self, grant: i64) -> Option<bool> {
         let (reply, living) = oneshot::channel();
         self.0.send(Read { grant, reply }).ok()?;

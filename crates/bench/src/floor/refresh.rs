@@ -1,16 +1,18 @@
 //! A refresh with nothing but what it can't do without: a form, a row, a signature, an answer.
 
-use super::answer::Answer;
-use super::slip::Slip;
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use counterfoil_core::clock::{Clock, DAY};
-use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
+
+use super::answer::Answer;
+use super::slip::Slip;
 
 /// A counterfoil to move on by one.
 #[derive(Debug)]
@@ -32,14 +34,23 @@ pub(super) struct Refresh {
 }
 
 pub(super) async fn token(State(refresh): State<Arc<Refresh>>, form: Bytes) -> Response {
-    let Some(slip) = Slip::of_form(&form) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Some(slip) = Slip::of_form(&form) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let now = refresh.clock.now();
     let mut claim = [0; 17];
     claim[1..9].copy_from_slice(&slip.number.to_be_bytes());
     let (reply, torn) = oneshot::channel();
     let (grant, number) = (slip.grant, slip.number);
     // Where nobody writes any more, nobody answers either.
-    let _ = refresh.tears.send(Tear { grant, number, expires_at: now.plus(90 * DAY).unix(), claim, now: now.unix(), reply });
+    let _ = refresh.tears.send(Tear {
+        grant,
+        number,
+        expires_at: now.plus(90 * DAY).unix(),
+        claim,
+        now: now.unix(),
+        reply,
+    });
     // Signed while the row is written.
     let body = refresh.answer.to(&slip);
     match (torn.await, body) {

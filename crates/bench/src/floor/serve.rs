@@ -1,23 +1,25 @@
 //! The bare server's process.
 
-use super::answer::Answer;
-use super::bearer::{self, Bearer, Counterfoils};
-use super::refresh::{self, Refresh};
-use super::{postgres, sqlite};
-use crate::error::BenchError;
-use crate::plan::Mode;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::jws::{Algorithm, SigningKey};
 use counterfoil_store::StoreAddress;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
+
+use super::answer::Answer;
+use super::bearer::{self, Bearer, Counterfoils};
+use super::refresh::{self, Refresh};
+use super::{postgres, sqlite};
+use crate::error::BenchError;
+use crate::plan::Mode;
 
 /// What the bare server is to do.
 #[derive(Debug)]
@@ -36,9 +38,14 @@ pub struct Options {
 ///
 /// # Errors
 /// [`BenchError`].
-pub async fn serve(options: Options, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<(), BenchError> {
+pub async fn serve(
+    options: Options,
+    ready: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), BenchError> {
     let pkcs8 = std::fs::read(&options.key).map_err(BenchError::file(&options.key))?;
-    let key = SigningKey::from_pkcs8(options.alg, &pkcs8).map_err(|e| BenchError::System(e.to_string()))?;
+    let key = SigningKey::from_pkcs8(options.alg, &pkcs8)
+        .map_err(|e| BenchError::System(e.to_string()))?;
     let store = StoreAddress::parse(&options.store).map_err(BenchError::Plan)?;
     let router = match options.mode {
         Mode::Refresh => {
@@ -54,9 +61,15 @@ pub async fn serve(options: Options, ready: impl FnOnce(SocketAddr), stop: impl 
         Mode::Bearer { first_sight } => {
             let counterfoils = match store {
                 StoreAddress::Sqlite(path) => Counterfoils::InFile(sqlite::Readers::open(&path)?),
-                StoreAddress::Postgres(_) => Counterfoils::InDatabase(postgres::start_reading(&options.store).await?),
+                StoreAddress::Postgres(_) => {
+                    Counterfoils::InDatabase(postgres::start_reading(&options.store).await?)
+                }
             };
-            let bearer = Bearer { counterfoils, verified_with: first_sight.then_some(key), body: bearer::body(Clock::live().now()) };
+            let bearer = Bearer {
+                counterfoils,
+                verified_with: first_sight.then_some(key),
+                body: bearer::body(Clock::live().now()),
+            };
             Router::new().route("/accounts", get(bearer::accounts)).with_state(Arc::new(bearer))
         }
     };

@@ -21,11 +21,21 @@ impl Slip {
     /// The `refresh_token` of a form.
     pub(super) fn of_form(form: &[u8]) -> Option<Self> {
         // No character of a slip is ever escaped.
-        let token = form.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"refresh_token="))?;
+        let token = form
+            .split(|byte| *byte == b'&')
+            .find_map(|pair| pair.strip_prefix(b"refresh_token="))?;
         let mut bytes = [0; LENGTH];
-        let length = URL_SAFE_NO_PAD.decode_slice(token.strip_prefix(PREFIX.as_bytes())?, &mut bytes).ok()?;
-        let number_at = |range| Some(i64::from_be_bytes(bytes.get::<std::ops::Range<usize>>(range)?.try_into().ok()?));
-        (length == LENGTH).then_some(Self { grant: number_at(GRANT)?, number: number_at(NUMBER)?, bytes })
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(token.strip_prefix(PREFIX.as_bytes())?, &mut bytes)
+            .ok()?;
+        let number_at = |range| {
+            Some(i64::from_be_bytes(bytes.get::<std::ops::Range<usize>>(range)?.try_into().ok()?))
+        };
+        (length == LENGTH).then_some(Self {
+            grant: number_at(GRANT)?,
+            number: number_at(NUMBER)?,
+            bytes,
+        })
     }
 
     /// Adds the refresh token that follows it.
@@ -39,20 +49,31 @@ impl Slip {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use counterfoil_core::clock::Timestamp;
     use counterfoil_core::grant::{GrantId, Seal};
     use counterfoil_core::mac::MacKey;
     use counterfoil_core::slip::{Kind, Slip as Ours};
     use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 
+    use super::*;
+
     #[test]
     fn a_slip_of_ours_is_read_and_followed() {
         let key = SlipKeyId(1);
-        let keys = SlipKeys::new("https://a.example".into(), key, vec![(key, MacKey::new(&[1; 32]))]);
+        let keys =
+            SlipKeys::new("https://a.example".into(), key, vec![(key, MacKey::new(&[1; 32]))]);
         let grant = GrantId::from_number(7).unwrap();
-        let ours = Ours { key, grant, number: 5, issued_at: Timestamp::from_unix(1_790_000_000), seal: Seal::from_bytes([9; 16]) };
-        let form = format!("grant_type=refresh_token&refresh_token={}&client_id=a", ours.write(&keys).unwrap().expose());
+        let ours = Ours {
+            key,
+            grant,
+            number: 5,
+            issued_at: Timestamp::from_unix(1_790_000_000),
+            seal: Seal::from_bytes([9; 16]),
+        };
+        let form = format!(
+            "grant_type=refresh_token&refresh_token={}&client_id=a",
+            ours.write(&keys).unwrap().expose()
+        );
         let slip = Slip::of_form(form.as_bytes()).unwrap();
         assert_eq!((slip.grant, slip.number), (7, 5));
         let mut successor = String::new();

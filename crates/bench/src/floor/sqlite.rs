@@ -1,16 +1,21 @@
-//! The floor's way with SQLite: one thread writes all that is queued in one transaction, another checkpoints, with the settings of the store and
-//! its ways of lengthening the log's file and of beginning the log anew.
+//! The floor's way with SQLite: one thread writes all that is queued in one transaction, another
+//! checkpoints, with the settings of the store and its ways of lengthening the log's file and of
+//! beginning the log anew.
 
-use super::refresh::Tear;
-use crate::error::BenchError;
-use counterfoil_store::{CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, LogFile, WRITER_CACHE, give_way};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use counterfoil_store::{
+    CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, LogFile, WRITER_CACHE, give_way,
+};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::refresh::Tear;
+use crate::error::BenchError;
 
 /// The most rows in one transaction.
 const MOST: usize = 1024;
@@ -32,7 +37,8 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
     let (writer, checkpointer) = (connect(path).map_err(failed)?, connect(path).map_err(failed)?);
     writer.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE)).map_err(failed)?;
     let no_file = |e: std::io::Error| BenchError::System(format!("the floor's store: {e}"));
-    let (file, log_file) = (File::open(path).map_err(no_file)?, Arc::new(LogFile::of(&writer).map_err(no_file)?));
+    let (file, log_file) =
+        (File::open(path).map_err(no_file)?, Arc::new(LogFile::of(&writer).map_err(no_file)?));
     let (dirty, due) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (committed, restart, log) = (dirty.clone(), due.clone(), log_file.clone());
     std::thread::spawn(move || {
@@ -41,7 +47,9 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
             let written = write(&writer, &log, &jobs);
             committed.store(true, Ordering::Release);
             match written {
-                Ok(torn) => jobs.drain(..).zip(torn).for_each(|(job, torn)| _ = job.reply.send(torn)),
+                Ok(torn) => {
+                    jobs.drain(..).zip(torn).for_each(|(job, torn)| _ = job.reply.send(torn))
+                }
                 // Whoever waits sees that nobody answers.
                 Err(_) => jobs.clear(),
             }
@@ -73,7 +81,8 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
 
 /// Gives how many bytes are in the log.
 fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
-    let pages: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
+    let pages: i64 =
+        db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
     Ok(u64::try_from(pages).unwrap_or(0) << 10)
 }
 
@@ -82,7 +91,13 @@ fn write(db: &Connection, log: &LogFile, jobs: &[Tear]) -> rusqlite::Result<Vec<
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     log.lengthen_where_short();
     let mut tear = db.prepare_cached(TEAR)?;
-    let torn = jobs.iter().map(|job| Ok(tear.execute(params![job.grant, job.number, job.expires_at, job.claim, job.now])? == 1)).collect();
+    let torn = jobs
+        .iter()
+        .map(|job| {
+            Ok(tear.execute(params![job.grant, job.number, job.expires_at, job.claim, job.now])?
+                == 1)
+        })
+        .collect();
     db.prepare_cached("COMMIT")?.execute([])?;
     torn
 }
@@ -92,7 +107,10 @@ fn failed(error: rusqlite::Error) -> BenchError {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let db = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_KEPT}; PRAGMA cache_size = -{CACHE}"
@@ -102,17 +120,20 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self, BenchError> {
-        let readers = (0..READERS).map(|_| connect(path).map(Mutex::new)).collect::<rusqlite::Result<_>>();
+        let readers =
+            (0..READERS).map(|_| connect(path).map(Mutex::new)).collect::<rusqlite::Result<_>>();
         readers.map(Self).map_err(failed)
     }
 
     /// Whether there is a living counterfoil of this grant. All its columns are read.
     pub(super) fn is_living(&self, grant: i64) -> rusqlite::Result<bool> {
         let free = self.0.iter().find_map(|reader| reader.try_lock().ok());
-        let reader = free.unwrap_or_else(|| self.0[0].lock().unwrap_or_else(PoisonError::into_inner));
+        let reader =
+            free.unwrap_or_else(|| self.0[0].lock().unwrap_or_else(PoisonError::into_inner));
         let mut read = reader.prepare_cached(READ)?;
         let ended = read.query_row([grant], |row| {
-            let _: ([u8; 16], i64, i64, Option<[u8; 17]>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let _: ([u8; 16], i64, i64, Option<[u8; 17]>) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
             let _: (i64, u16, u32) = (row.get(4)?, row.get(5)?, row.get(6)?);
             row.get::<_, bool>(7)
         });

@@ -1,16 +1,18 @@
-use super::*;
-use crate::grants::Grants;
-use crate::place::Place;
-use crate::plan::StorePlace;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::jws::{Algorithm, Compact};
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::token_answer::TokenAnswer;
 use counterfoil_store::Store;
 use counterfoil_testing::fresh_database;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use tokio::sync::oneshot;
+
+use super::*;
+use crate::grants::Grants;
+use crate::place::Place;
+use crate::plan::StorePlace;
 
 /// A bare server within this process, on a store of ten grants.
 struct Floor {
@@ -25,7 +27,16 @@ struct Floor {
 impl Floor {
     fn start(mode: Mode, store: StorePlace) -> Self {
         let alg = Algorithm::Es256;
-        let plan = Plan { name: "floor".into(), mode, alg, grants: 10, chains: 1, store, nodes: 1, cores: None };
+        let plan = Plan {
+            name: "floor".into(),
+            mode,
+            alg,
+            grants: 10,
+            chains: 1,
+            store,
+            nodes: 1,
+            cores: None,
+        };
         let (place, grants) = filled::make(&plan).unwrap();
         let pkcs8 = jws::generate(alg).unwrap();
         let key_file = place.directory().join("floor.key");
@@ -35,17 +46,31 @@ impl Floor {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let stop = async { stopped.await.unwrap() };
-            filled::runtime().unwrap().block_on(serve(options, move |address| told.send(address).unwrap(), stop)).unwrap();
+            filled::runtime()
+                .unwrap()
+                .block_on(serve(options, move |address| told.send(address).unwrap(), stop))
+                .unwrap();
         });
         let key = SigningKey::from_pkcs8(alg, &pkcs8).unwrap();
-        Self { address: ready.recv().unwrap(), key, grants, place, stop: Some(stop), thread: Some(thread) }
+        Self {
+            address: ready.recv().unwrap(),
+            key,
+            grants,
+            place,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// Status and body of the answer.
     fn ask(&self, head: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let length = body.len();
-        write!(stream, "{head}\r\nhost: floor\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        write!(
+            stream,
+            "{head}\r\nhost: floor\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -53,7 +78,10 @@ impl Floor {
     }
 
     fn refresh(&self, token: &str) -> (String, String) {
-        self.ask("POST /token HTTP/1.1", &format!("grant_type=refresh_token&refresh_token={token}&client_id=a"))
+        self.ask(
+            "POST /token HTTP/1.1",
+            &format!("grant_type=refresh_token&refresh_token={token}&client_id=a"),
+        )
     }
 
     fn accounts(&self, token: &str) -> (String, String) {
@@ -93,7 +121,13 @@ fn a_chain_moves_its_row(floor: &Floor) {
         token = answer["refresh_token"].as_str().unwrap().to_owned();
         assert_eq!(token.len(), first.len());
         let access_token = answer["access_token"].as_str().unwrap();
-        let ours = TokenAnswer { access_token, id_token, refresh_token: Some(&token), expires_in: 86_400, scope: Scopes::ALL };
+        let ours = TokenAnswer {
+            access_token,
+            id_token,
+            refresh_token: Some(&token),
+            expires_in: 86_400,
+            scope: Scopes::ALL,
+        };
         assert_eq!(body.as_bytes(), ours.to_json());
     }
     assert_eq!(floor.refresh(&first).0, "400");
@@ -129,13 +163,17 @@ fn the_counterfoil_of_a_bearer_is_read_in_a_file() {
 
 #[test]
 fn the_counterfoil_of_a_bearer_is_read_in_a_database() {
-    bearers_are_read(&Floor::start(Mode::Bearer { first_sight: false }, StorePlace::Postgres(fresh_database())));
+    bearers_are_read(&Floor::start(
+        Mode::Bearer { first_sight: false },
+        StorePlace::Postgres(fresh_database()),
+    ));
 }
 
 #[test]
 fn a_token_that_was_not_seen_is_verified() {
     let floor = Floor::start(Mode::Bearer { first_sight: true }, in_file());
-    let other = SigningKey::from_pkcs8(Algorithm::Es256, &jws::generate(Algorithm::Es256).unwrap()).unwrap();
+    let other = SigningKey::from_pkcs8(Algorithm::Es256, &jws::generate(Algorithm::Es256).unwrap())
+        .unwrap();
     let token = |key: &SigningKey| tokens::id_tokens(floor.grants, 1, key).unwrap().remove(0);
     assert_eq!(floor.accounts(&token(&floor.key)).0, "200");
     assert_eq!(floor.accounts(&token(&other)).0, "401");

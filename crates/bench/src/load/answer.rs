@@ -34,7 +34,9 @@ impl<'a> Answer<'a> {
     /// # Errors
     /// This is no HTTP.
     pub(super) fn find(read: &'a [u8], closed: bool) -> Result<Option<Self>, &'static str> {
-        let Some(head) = Head::find(read)? else { return Ok(None) };
+        let Some(head) = Head::find(read)? else {
+            return Ok(None);
+        };
         let rest = &read[head.length..];
         // An interim answer; the final one follows.
         if (100..200).contains(&head.status) {
@@ -65,11 +67,14 @@ impl Head {
             if header.name.eq_ignore_ascii_case("content-length") {
                 // RFC 9112 section 6.3: chunks win over a length.
                 if !matches!(body, Body::Chunked) {
-                    body = Body::Sized(value.parse().map_err(|_| "its Content-Length is no number")?);
+                    body =
+                        Body::Sized(value.parse().map_err(|_| "its Content-Length is no number")?);
                 }
             } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
                 body = Body::Chunked;
-            } else if header.name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case("close") {
+            } else if header.name.eq_ignore_ascii_case("connection")
+                && value.eq_ignore_ascii_case("close")
+            {
                 keeps = false;
             }
         }
@@ -94,11 +99,14 @@ fn unchunked(mut read: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         if size == 0 {
             // Trailers, of which nothing is wanted, to the empty line.
             let mut trailers = [httparse::EMPTY_HEADER; HEADERS];
-            let whole = httparse::parse_headers(read, &mut trailers).map_err(|_| WRONG)?.is_complete();
+            let whole =
+                httparse::parse_headers(read, &mut trailers).map_err(|_| WRONG)?.is_complete();
             return Ok(whole.then_some(body));
         }
         let size = usize::try_from(size).map_err(|_| WRONG)?;
-        let Some((chunk, rest)) = read.split_at_checked(size) else { return Ok(None) };
+        let Some((chunk, rest)) = read.split_at_checked(size) else {
+            return Ok(None);
+        };
         body.extend_from_slice(chunk);
         match rest {
             [b'\r', b'\n', rest @ ..] => read = rest,
@@ -115,7 +123,11 @@ mod tests {
     fn whole(read: &str, closed: bool) -> (u16, String, bool) {
         // Nothing is taken for an answer before its last byte is there.
         for end in 0..read.len() {
-            assert_eq!(Answer::find(&read.as_bytes()[..end], false).unwrap(), None, "after {end} bytes");
+            assert_eq!(
+                Answer::find(&read.as_bytes()[..end], false).unwrap(),
+                None,
+                "after {end} bytes"
+            );
         }
         let answer = Answer::find(read.as_bytes(), closed).unwrap().unwrap();
         (answer.status, String::from_utf8(answer.body.into_owned()).unwrap(), answer.keeps)
@@ -123,9 +135,21 @@ mod tests {
 
     #[test]
     fn with_a_length() {
-        assert_eq!(whole("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false), (200, "hello".into(), true));
-        assert_eq!(whole("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\nConnection: Close\r\n\r\n{}", false), (400, "{}".into(), false));
-        assert_eq!(whole("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", false), (200, "x".into(), false));
+        assert_eq!(
+            whole("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false),
+            (200, "hello".into(), true)
+        );
+        assert_eq!(
+            whole(
+                "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\nConnection: Close\r\n\r\n{}",
+                false
+            ),
+            (400, "{}".into(), false)
+        );
+        assert_eq!(
+            whole("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", false),
+            (200, "x".into(), false)
+        );
     }
 
     #[test]
@@ -138,8 +162,14 @@ mod tests {
 
     #[test]
     fn to_the_end_of_the_connection() {
-        assert_eq!(whole("HTTP/1.1 200 OK\r\n\r\nall of it", true), (200, "all of it".into(), false));
-        assert_eq!(Answer::find(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", true), Ok(None));
+        assert_eq!(
+            whole("HTTP/1.1 200 OK\r\n\r\nall of it", true),
+            (200, "all of it".into(), false)
+        );
+        assert_eq!(
+            Answer::find(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", true),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -153,6 +183,12 @@ mod tests {
     fn no_http() {
         assert!(Answer::find(b"SSH-2.0-OpenSSH_9.2\r\n", false).is_err());
         assert!(Answer::find(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", false).is_err());
-        assert!(Answer::find(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", false).is_err());
+        assert!(
+            Answer::find(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n",
+                false
+            )
+            .is_err()
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! What is sent for a token, and what the answer leads to.
 
-use super::answer::Answer;
-use super::target::Target;
-use crate::{Asks, Client, ClientAuth};
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
+
+use super::answer::Answer;
+use super::target::Target;
+use crate::{Asks, Client, ClientAuth};
 
 /// What a form value spells out; everything else is escaped.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -52,7 +54,9 @@ impl Asking {
                 }
             }
             Asks::Bearer { .. } => Self::Bearer {
-                head: format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nAuthorization: Bearer "),
+                head: format!(
+                    "GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nAuthorization: Bearer "
+                ),
                 once,
             },
         }
@@ -64,7 +68,9 @@ impl Asking {
         match self {
             Self::Refresh { head, form } => {
                 let token: Cow<'_, str> = utf8_percent_encode(token, FORM).into();
-                for part in [head, &(form.len() + token.len()).to_string(), "\r\n\r\n", form, &token] {
+                for part in
+                    [head, &(form.len() + token.len()).to_string(), "\r\n\r\n", form, &token]
+                {
                     into.extend_from_slice(part.as_bytes());
                 }
             }
@@ -101,7 +107,10 @@ fn proof(client: &Client) -> (String, String) {
     match client.auth {
         ClientAuth::Post => (String::new(), format!("client_id={id}&client_secret={secret}&")),
         // RFC 6749 section 2.3.1: both are encoded like a form's values first.
-        ClientAuth::Basic => (format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{id}:{secret}"))), String::new()),
+        ClientAuth::Basic => (
+            format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{id}:{secret}"))),
+            String::new(),
+        ),
         ClientAuth::None => (String::new(), format!("client_id={id}&")),
     }
 }
@@ -147,7 +156,10 @@ mod tests {
     fn a_refresh_is_a_form() {
         let request = written(&asking(ClientAuth::Post), "a+b/c=");
         let (head, form) = request.split_once("\r\n\r\n").unwrap();
-        assert_eq!(form, "grant_type=refresh_token&client_id=a%20client&client_secret=s%3Acret&refresh_token=a%2Bb%2Fc%3D");
+        assert_eq!(
+            form,
+            "grant_type=refresh_token&client_id=a%20client&client_secret=s%3Acret&refresh_token=a%2Bb%2Fc%3D"
+        );
         assert!(head.starts_with("POST /token HTTP/1.1\r\nHost: localhost:8080\r\n"), "{head}");
         assert!(head.ends_with(&format!("\r\nContent-Length: {}", form.len())), "{head}");
     }
@@ -155,10 +167,17 @@ mod tests {
     #[test]
     fn how_a_client_proves_itself() {
         let request = written(&asking(ClientAuth::Basic), "x");
-        assert!(request.contains("\r\nAuthorization: Basic YSUyMGNsaWVudDpzJTNBY3JldA==\r\n"), "{request}");
+        assert!(
+            request.contains("\r\nAuthorization: Basic YSUyMGNsaWVudDpzJTNBY3JldA==\r\n"),
+            "{request}"
+        );
         assert!(request.ends_with("\r\n\r\ngrant_type=refresh_token&refresh_token=x"), "{request}");
         let request = written(&asking(ClientAuth::None), "x");
-        assert!(request.ends_with("\r\n\r\ngrant_type=refresh_token&client_id=a%20client&refresh_token=x"), "{request}");
+        assert!(
+            request
+                .ends_with("\r\n\r\ngrant_type=refresh_token&client_id=a%20client&refresh_token=x"),
+            "{request}"
+        );
     }
 
     #[test]
@@ -168,7 +187,10 @@ mod tests {
         assert_eq!(refresh.next("old".into(), &good), Ok(Some("new/er".into())));
         let target = Target::of("http://localhost/accounts", None).unwrap();
         let bearer = |once| Asking::new(&Asks::Bearer { tokens: Vec::new() }, &target, once);
-        assert_eq!(bearer(false).next("token".into(), &answer(200, "anything")), Ok(Some("token".into())));
+        assert_eq!(
+            bearer(false).next("token".into(), &answer(200, "anything")),
+            Ok(Some("token".into()))
+        );
         assert_eq!(bearer(true).next("token".into(), &answer(200, "anything")), Ok(None));
         assert!(written(&bearer(true), "t").ends_with("\r\nAuthorization: Bearer t\r\n\r\n"));
     }
@@ -176,9 +198,16 @@ mod tests {
     #[test]
     fn wrong_answers_are_shown_without_tokens() {
         let refresh = asking(ClientAuth::Post);
-        let wrong = |status, body: &str| refresh.next("old".into(), &answer(status, body)).unwrap_err();
-        assert_eq!(wrong(400, r#"{"error":"invalid_grant"}"#), r#"status 400: {"error":"invalid_grant"}"#);
-        assert_eq!(wrong(200, r#"{"id_token":"secret"}"#), r#"no refresh_token in status 200: {"id_token":"***"}"#);
+        let wrong =
+            |status, body: &str| refresh.next("old".into(), &answer(status, body)).unwrap_err();
+        assert_eq!(
+            wrong(400, r#"{"error":"invalid_grant"}"#),
+            r#"status 400: {"error":"invalid_grant"}"#
+        );
+        assert_eq!(
+            wrong(200, r#"{"id_token":"secret"}"#),
+            r#"no refresh_token in status 200: {"id_token":"***"}"#
+        );
         assert_eq!(wrong(502, "<p>\r\n  old\n"), "status 502: <p> ***");
         assert_eq!(wrong(500, &"ä".repeat(400)).chars().count(), "status 500: ".len() + SHOWN);
     }

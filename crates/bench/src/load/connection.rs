@@ -1,13 +1,16 @@
 //! One connection, with one request under way at a time.
 //!
-//! By hand and not with an HTTP library, so that a request's time is that from its first byte to the answer's last, and nothing else.
+//! By hand and not with an HTTP library, so that a request's time is that from its first byte to
+//! the answer's last, and nothing else.
 
-use super::answer::Answer;
-use super::target::Target;
 use std::io;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::answer::Answer;
+use super::target::Target;
 
 /// An answer that is longer is not read.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -52,12 +55,15 @@ impl Connection {
         plain.set_nodelay(true)?;
         let stream = match &target.tls {
             None => Stream::Plain(plain),
-            Some((connector, name)) => Stream::Tls(Box::new(connector.connect(name.clone(), plain).await?)),
+            Some((connector, name)) => {
+                Stream::Tls(Box::new(connector.connect(name.clone(), plain).await?))
+            }
         };
         Ok(Self { stream, read: Vec::with_capacity(16 * 1024) })
     }
 
-    /// Sends a request and reads the whole answer. After an error, or an answer that does not keep it, the connection is no good.
+    /// Sends a request and reads the whole answer. After an error, or an answer that does not keep
+    /// it, the connection is no good.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -65,12 +71,14 @@ impl Connection {
         self.read.clear();
         self.stream.write(request).await.map_err(|error| error.to_string())?;
         let mut closed = false;
-        // Twice, because the borrow checker does not see that an answer which is returned ends the loop.
+        // Twice, because the borrow checker does not see that an answer which is returned ends the
+        // loop.
         while !closed && Answer::find(&self.read, closed)?.is_none() {
             if self.read.len() > LONGEST {
                 return Err(format!("its answer is longer than {LONGEST} bytes"));
             }
-            closed = self.stream.read(&mut self.read).await.map_err(|error| error.to_string())? == 0;
+            closed =
+                self.stream.read(&mut self.read).await.map_err(|error| error.to_string())? == 0;
         }
         let whole = Answer::find(&self.read, closed)?;
         whole.ok_or_else(|| "it closed the connection before its answer was whole".to_owned())

@@ -1,15 +1,17 @@
 //! Where requests are sent.
 
-use crate::BenchError;
+use std::path::Path;
+use std::sync::Arc;
+
 use counterfoil_core::text_file;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::path::Path;
-use std::sync::Arc;
 use tokio_rustls::TlsConnector;
 use url::Url;
+
+use crate::BenchError;
 
 /// Where requests are sent.
 pub(super) struct Target {
@@ -33,7 +35,8 @@ impl Target {
         let parsed = Url::parse(url).map_err(|_| wrong())?;
         let host = parsed.host_str().ok_or_else(wrong)?;
         let port = parsed.port_or_known_default().ok_or_else(wrong)?;
-        let authority = parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let authority =
+            parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = match parsed.scheme() {
             "http" => None,
@@ -43,7 +46,9 @@ impl Target {
             }
             _ => return Err(wrong()),
         };
-        let path = parsed.query().map_or_else(|| parsed.path().to_owned(), |query| format!("{}?{query}", parsed.path()));
+        let path = parsed
+            .query()
+            .map_or_else(|| parsed.path().to_owned(), |query| format!("{}?{query}", parsed.path()));
         Ok(Self { host: bare, port, tls, authority, path })
     }
 }
@@ -54,7 +59,9 @@ fn connector(ca: Option<&Path>) -> Result<TlsConnector, BenchError> {
         None => BenchError::System(format!("the system's certificates can't be used: {error}")),
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| failed(&e))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| failed(&e))?;
     let config = match ca {
         None => builder.with_platform_verifier().map_err(|e| failed(&e))?.with_no_client_auth(),
         Some(path) => {
@@ -79,8 +86,14 @@ mod tests {
     #[test]
     fn urls() {
         let target = Target::of("http://127.0.0.1:8080/token?x=1", None).unwrap();
-        assert_eq!((target.host.as_str(), target.port, target.tls.is_some()), ("127.0.0.1", 8080, false));
-        assert_eq!((target.authority.as_str(), target.path.as_str()), ("127.0.0.1:8080", "/token?x=1"));
+        assert_eq!(
+            (target.host.as_str(), target.port, target.tls.is_some()),
+            ("127.0.0.1", 8080, false)
+        );
+        assert_eq!(
+            (target.authority.as_str(), target.path.as_str()),
+            ("127.0.0.1:8080", "/token?x=1")
+        );
         let target = Target::of("https://auth.bank.example", None).unwrap();
         assert_eq!(
             (target.port, target.authority.as_str(), target.path.as_str(), target.tls.is_some()),
@@ -96,7 +109,8 @@ mod tests {
     #[test]
     fn certificates_that_are_none() {
         let empty = tempfile::NamedTempFile::new().unwrap();
-        let refused = Target::of("https://localhost/", Some(empty.path())).err().unwrap().to_string();
+        let refused =
+            Target::of("https://localhost/", Some(empty.path())).err().unwrap().to_string();
         assert!(refused.ends_with("there are none"), "{refused}");
     }
 }

@@ -1,11 +1,25 @@
 //! The table.
 
-use super::Report;
-use crate::measured::Spread;
 use comfy_table::{CellAlignment, Table, presets};
 
-const HEADER: [&str; 13] =
-    ["", "grants", "requests/s", "least to greatest", "of floor", "p50 ms", "p90", "p99", "p99.9", "max", "errors", "CPU us", "MiB, peak"];
+use super::Report;
+use crate::measured::Spread;
+
+const HEADER: [&str; 13] = [
+    "",
+    "grants",
+    "requests/s",
+    "least to greatest",
+    "of floor",
+    "p50 ms",
+    "p90",
+    "p99",
+    "p99.9",
+    "max",
+    "errors",
+    "CPU us",
+    "MiB, peak",
+];
 /// Of a figure that is not known.
 const NONE: &str = "-";
 
@@ -27,7 +41,10 @@ impl Report {
                 standing.name.clone(),
                 standing.grants.map_or_else(|| NONE.to_owned(), |grants| grouped(grants as f64)),
                 median(rate, grouped),
-                rate.map_or_else(|| NONE.to_owned(), |rate| format!("{} to {}", grouped(rate.least), grouped(rate.greatest))),
+                rate.map_or_else(
+                    || NONE.to_owned(),
+                    |rate| format!("{} to {}", grouped(rate.least), grouped(rate.greatest)),
+                ),
                 median(standing.of_floor, |ratio| format!("{:.0}%", ratio * 100.0)),
                 median(standing.p50_ms, millis),
                 median(standing.p90_ms, millis),
@@ -36,11 +53,18 @@ impl Report {
                 median(standing.max_ms, millis),
                 standing.errors.to_string(),
                 median(standing.cpu_us_per_request, |micros| format!("{micros:.1}")),
-                memory.map_or_else(|| NONE.to_owned(), |(rss, peak)| format!("{}, {}", mebibytes(rss.median), mebibytes(peak as f64))),
+                memory.map_or_else(
+                    || NONE.to_owned(),
+                    |(rss, peak)| format!("{}, {}", mebibytes(rss.median), mebibytes(peak as f64)),
+                ),
             ]);
         }
         let mut lines = vec![table.to_string(), String::new(), self.setting()];
-        lines.extend(self.contenders.iter().map(|standing| format!("{}: {}", standing.label(), standing.note)));
+        lines.extend(
+            self.contenders
+                .iter()
+                .map(|standing| format!("{}: {}", standing.label(), standing.note)),
+        );
         lines.extend(self.remarks());
         lines.join("\n")
     }
@@ -50,8 +74,13 @@ impl Report {
         let Self { mode, connections, seconds, warm_up, rounds, machine, .. } = self;
         let alg = self.alg.as_ref().map_or_else(String::new, |alg| format!(", {alg}"));
         let cores = |cores: &Option<String>| cores.clone().unwrap_or_else(|| "any".into());
-        let file_system = machine.file_system.as_ref().map_or_else(String::new, |kind| format!(", {kind}"));
-        let servers = if self.alg.is_some() { format!("servers on cores {}, ", cores(&self.server_cores)) } else { String::new() };
+        let file_system =
+            machine.file_system.as_ref().map_or_else(String::new, |kind| format!(", {kind}"));
+        let servers = if self.alg.is_some() {
+            format!("servers on cores {}, ", cores(&self.server_cores))
+        } else {
+            String::new()
+        };
         let plural = if *rounds == 1 { "" } else { "s" };
         format!(
             "{mode}{alg}: medians of {rounds} round{plural} of {seconds} s after {warm_up} s of warm-up; {connections} connections, each with one request \
@@ -101,11 +130,20 @@ mod tests {
     fn a_line_each() {
         let table = sample::report().table();
         let line = |name: &str| {
-            let line = table.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("no {name} in {table}"));
+            let line = table
+                .lines()
+                .find(|line| line.trim_start().starts_with(name))
+                .unwrap_or_else(|| panic!("no {name} in {table}"));
             line.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(line("counterfoil"), "counterfoil 1,000,000 15,000 10,000 to 18,000 90% 1.00 2.00 3.50 4.25 10.12 0 66.7 32, 33");
-        assert_eq!(line("<peer> & more"), "<peer> & more - 2,000 2,000 to 2,000 10% 1.00 2.00 3.50 4.25 10.12 2 500.0 32, 33");
+        assert_eq!(
+            line("counterfoil"),
+            "counterfoil 1,000,000 15,000 10,000 to 18,000 90% 1.00 2.00 3.50 4.25 10.12 0 66.7 32, 33"
+        );
+        assert_eq!(
+            line("<peer> & more"),
+            "<peer> & more - 2,000 2,000 to 2,000 10% 1.00 2.00 3.50 4.25 10.12 2 500.0 32, 33"
+        );
         for words in [
             "refresh, ES256: medians of 3 rounds of 10 s",
             "servers on cores 0, load on cores 1",

@@ -1,13 +1,15 @@
 //! `counterfoil backup`.
 
+use std::path::PathBuf;
+
+use clap::Args;
+use counterfoil_server::admin::Command;
+use counterfoil_store::{BackupError, StoreAddress};
+
 use super::Common;
 use super::restore::open_existing_keys;
 use crate::config::Config;
 use crate::{Failure, output};
-use clap::Args;
-use counterfoil_server::admin::Command;
-use counterfoil_store::{BackupError, StoreAddress};
-use std::path::PathBuf;
 
 const BACKUP_HELP: &str =
     "The server may run: writes go on meanwhile and wait for milliseconds. The file appears once it is whole, checked and on
@@ -27,14 +29,17 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(Arguments { to, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
-    let StoreAddress::Sqlite(store) = &config.store else { return Err(Failure::failed(BackupError::OfDatabase)) };
+    let StoreAddress::Sqlite(store) = &config.store else {
+        return Err(Failure::failed(BackupError::OfDatabase));
+    };
     // Else one would be made, to be backed up.
     if !store.exists() {
         return Err(Failure::failed(format!("there is no store at {}", store.display())));
     }
     open_existing_keys(&config)?;
     // The server may run in another directory.
-    let to = std::path::absolute(to).map_err(|e| Failure::failed(format!("{}: {e}", to.display())))?;
+    let to =
+        std::path::absolute(to).map_err(|e| Failure::failed(format!("{}: {e}", to.display())))?;
     let made = common.ask(Command::Backup { to })?;
     output::note(&format!(
         "The keys are not in it. They lie in {}: back them up apart from it; without them it is worth nothing.",

@@ -8,10 +8,11 @@ mod ours;
 mod refresh;
 mod start;
 
-use crate::Failure;
 use clap::Subcommand;
 use counterfoil_bench::BenchError;
 use counterfoil_core::jws::Algorithm;
+
+use crate::Failure;
 
 #[derive(Subcommand)]
 pub(crate) enum Action {

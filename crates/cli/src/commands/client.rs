@@ -1,10 +1,11 @@
 //! `counterfoil client`.
 
-use super::Common;
-use crate::{Failure, output};
 use clap::Subcommand;
 use counterfoil_core::client::ClientSettings;
 use counterfoil_server::admin::{Announced, Checked, Command};
+
+use super::Common;
+use crate::{Failure, output};
 
 const SETTINGS_HELP: &str =
     "Settings are written as name=value. A list is written with commas, or its setting is given several times; an empty value clears an
@@ -83,7 +84,8 @@ pub(crate) enum Action {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not written as name=value"))?;
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not written as name=value"))?;
     if ClientSettings::NAMES.contains(&name) {
         Ok((name.to_owned(), value.to_owned()))
     } else {
@@ -94,29 +96,55 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(action: Action) -> Result<(), Failure> {
     match action {
         Action::Add { id, settings, common } => {
-            with_secret(&common, |announced| Command::ClientAdd { id: id.clone(), settings: settings.clone(), announced })?;
+            with_secret(&common, |announced| Command::ClientAdd {
+                id: id.clone(),
+                settings: settings.clone(),
+                announced,
+            })?;
         }
         Action::List { common } => {
             let list = common.ask(Command::ClientList)?;
             common.show(&list, |list| {
-                output::table(list, &["client_id", "name", "token_endpoint_auth_method", "id_token_signed_response_alg", "secrets"]);
+                output::table(
+                    list,
+                    &[
+                        "client_id",
+                        "name",
+                        "token_endpoint_auth_method",
+                        "id_token_signed_response_alg",
+                        "secrets",
+                    ],
+                );
             });
         }
-        Action::Show { id, common } => common.show(&common.ask(Command::ClientShow { id })?, output::record),
-        Action::Set { id, settings, common } => common.show(&common.ask(Command::ClientSet { id, settings })?, output::record),
+        Action::Show { id, common } => {
+            common.show(&common.ask(Command::ClientShow { id })?, output::record)
+        }
+        Action::Set { id, settings, common } => {
+            common.show(&common.ask(Command::ClientSet { id, settings })?, output::record)
+        }
         Action::RotateSecret { id, drop_old, common } => {
-            with_secret(&common, |announced| Command::ClientRotateSecret { id: id.clone(), drop_old, announced })?;
+            with_secret(&common, |announced| Command::ClientRotateSecret {
+                id: id.clone(),
+                drop_old,
+                announced,
+            })?;
         }
         Action::Remove { id, common } => {
             let removed = common.ask(Command::ClientRemove { id: id.clone() })?;
-            common.show(&removed, |_| output::say(&format!("removed {id}; its grants are refused from now on")));
+            common.show(&removed, |_| {
+                output::say(&format!("removed {id}; its grants are refused from now on"))
+            });
         }
     }
     Ok(())
 }
 
 /// Has a command carried out that makes a secret, where the client is not public.
-fn with_secret(common: &Common, command: impl Fn(Option<Announced>) -> Command) -> Result<(), Failure> {
+fn with_secret(
+    common: &Common,
+    command: impl Fn(Option<Announced>) -> Command,
+) -> Result<(), Failure> {
     match common.check(command(None))? {
         Checked { shown, announced: Some(announced) } => {
             common.show_and_ask("client_secret", &shown, command(Some(announced)))?;

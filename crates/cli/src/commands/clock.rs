@@ -1,26 +1,31 @@
 //! `counterfoil clock`.
 
-use super::Common;
-use crate::{Failure, output};
 use clap::Subcommand;
 use counterfoil_server::admin::Command;
+
+use super::Common;
+use crate::{Failure, output};
 
 /// What to do about clocks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Show what this machine's clock, the database's and the store say, and what the server believes
+    /// Show what this machine's clock, the database's and the store say, and what the server
+    /// believes
     Status {
         #[command(flatten)]
         common: Common,
     },
-    /// Say that this machine's clock is right: the server goes by it from now on. With nodes on a database: that their clocks are, and the database's is not
+    /// Say that this machine's clock is right: the server goes by it from now on. With nodes on a
+    /// database: that their clocks are, and the database's is not
     Accept {
         #[command(flatten)]
         common: Common,
     },
-    /// Mend what was marked while a clock was ahead: grants, sessions, keys and the like that are dated in the future. This machine's clock must be right
+    /// Mend what was marked while a clock was ahead: grants, sessions, keys and the like that are
+    /// dated in the future. This machine's clock must be right
     Repair {
-        /// What day it is, as 2026-11-30: with a clock that is behind, everything would look as if it were dated in the future
+        /// What day it is, as 2026-11-30: with a clock that is behind, everything would look as if
+        /// it were dated in the future
         #[arg(long, value_name = "DAY")]
         today: String,
         #[command(flatten)]

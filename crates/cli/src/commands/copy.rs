@@ -1,14 +1,15 @@
 //! `counterfoil copy`.
 
-use super::Common;
-use crate::config::Config;
-use crate::process::block_on;
-use crate::{Failure, output};
 use clap::Args;
 use counterfoil_server::keys::{can_travel, travel};
 use counterfoil_store::{CopyError, CopyProgress, OpenError, StoreAddress, StoreCopy};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
+
+use super::Common;
+use crate::config::Config;
+use crate::process::block_on;
+use crate::{Failure, output};
 
 const COPY_HELP: &str =
     "Copies a live store from SQLite to PostgreSQL, or back, with everything in it. The configuration says whose store it is, and where
@@ -37,39 +38,59 @@ pub(crate) struct Arguments {
 pub(crate) fn run(Arguments { from, to, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
     // Read here and not by clap, which would say again what it can't read, a password too.
-    let address = |option: &str, text: &str| StoreAddress::parse(text).map_err(|problem| Failure::usage(format!("{option}: {problem}")));
+    let address = |option: &str, text: &str| {
+        StoreAddress::parse(text).map_err(|problem| Failure::usage(format!("{option}: {problem}")))
+    };
     let (from, to) = (&address("--from", from)?, &address("--to", to)?);
     let (keys, issuer) = (&config.keys, &config.settings.issuer);
     let bar = bar();
     let copied = block_on(async {
         let copy = StoreCopy::begin(from, to, issuer).await.map_err(|error| match &error {
             CopyError::Files | CopyError::Databases => Failure::usage(error),
-            CopyError::Store(OpenError::InUse { .. }) => Failure::InUse(format!("{error}. Stop it first")),
+            CopyError::Store(OpenError::InUse { .. }) => {
+                Failure::InUse(format!("{error}. Stop it first"))
+            }
             _ => Failure::failed(error),
         })?;
         let into_database = copy.is_into_database();
-        can_travel(&copy, keys, issuer).await.map_err(|error| Failure::failed(CopyError::Keys(error.to_string())))?;
+        can_travel(&copy, keys, issuer)
+            .await
+            .map_err(|error| Failure::failed(CopyError::Keys(error.to_string())))?;
         let mut tell = |progress| show(&bar, progress);
-        let carry_keys = async |copy: &StoreCopy| travel(copy, keys, issuer).await.map_err(|error| error.to_string());
+        let carry_keys = async |copy: &StoreCopy| {
+            travel(copy, keys, issuer).await.map_err(|error| error.to_string())
+        };
         let counts = copy.run(&mut tell, carry_keys).await.map_err(Failure::failed)?;
         Ok((into_database, counts))
     });
     bar.finish_and_clear();
     let (into_database, counts) = copied?;
-    let tables: Map<String, Value> = counts.iter().map(|(table, rows)| ((*table).to_owned(), json!(rows))).collect();
+    let tables: Map<String, Value> =
+        counts.iter().map(|(table, rows)| ((*table).to_owned(), json!(rows))).collect();
     let rows: u64 = counts.iter().map(|(_, rows)| rows).sum();
-    common.show(&json!({ "from": from.to_string(), "to": to.to_string(), "rows": rows, "tables": tables }), |_| {
-        let list: Value = counts.iter().map(|(table, rows)| json!({ "table": table, "rows": rows })).collect();
-        output::table(&list, &["table", "rows"]);
-        output::say(&format!("copied and compared {rows} rows from {from} to {to}; the keys have travelled too"));
-    });
+    common.show(
+        &json!({ "from": from.to_string(), "to": to.to_string(), "rows": rows, "tables": tables }),
+        |_| {
+            let list: Value = counts
+                .iter()
+                .map(|(table, rows)| json!({ "table": table, "rows": rows }))
+                .collect();
+            output::table(&list, &["table", "rows"]);
+            output::say(&format!(
+                "copied and compared {rows} rows from {from} to {to}; the keys have travelled too"
+            ));
+        },
+    );
     let about_keys = match into_database {
         true => format!(
             "The keys are in the database now, sealed under {0}/store.key: give that file to every node, and back it up apart from the \
              database. {0}/keys.json is used no more; keep it with the old store, or destroy it.",
             keys.display()
         ),
-        false => format!("The keys are in {}/keys.json now: back them up apart from the store.", keys.display()),
+        false => format!(
+            "The keys are in {}/keys.json now: back them up apart from the store.",
+            keys.display()
+        ),
     };
     output::note(&format!(
         "Next: set `store` in {} to the store that you copied to, and start the server. {from} stays as it is, and is served no more. \
@@ -82,7 +103,9 @@ pub(crate) fn run(Arguments { from, to, common }: &Arguments) -> Result<(), Fail
 /// A bar on stderr, which shows nothing where that is no terminal.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} rows") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} rows")
+    {
         bar.set_style(style);
     }
     bar

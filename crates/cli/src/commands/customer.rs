@@ -1,15 +1,17 @@
 //! `counterfoil customer`.
 
-use super::Common;
-use crate::{Failure, output};
+use std::io::Read;
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::random;
 use counterfoil_core::text_file;
 use counterfoil_server::admin::Command;
 use serde_json::Value;
-use std::io::Read;
-use std::path::PathBuf;
+
+use super::Common;
+use crate::{Failure, output};
 
 /// The most customers or grants that a page of a list shows, unless told otherwise.
 pub(super) const PAGE: u32 = 100;
@@ -50,7 +52,8 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Show a customer with their accounts, sessions and living grants, and until when sign-in is closed for them
+    /// Show a customer with their accounts, sessions and living grants, and until when sign-in is
+    /// closed for them
     Show {
         /// The customer's id
         id: String,
@@ -60,7 +63,8 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Replace a customer's accounts; grants go on, and what they name that is gone is no longer answered
+    /// Replace a customer's accounts; grants go on, and what they name that is gone is no longer
+    /// answered
     SetAccounts {
         /// The customer's id
         id: String,
@@ -73,7 +77,8 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Set a customer's password, end their sessions and let them sign in at once; without --password-stdin one is made up and shown once
+    /// Set a customer's password, end their sessions and let them sign in at once; without
+    /// --password-stdin one is made up and shown once
     SetPassword {
         /// The customer's id
         id: String,
@@ -129,13 +134,16 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         }
         Action::List { provider, after, limit, common } => {
             let list = common.ask(Command::CustomerList { provider, after, limit })?;
-            common.show(&list, |list| output::table(list, &["provider", "customer", "name", "accounts", "created_at"]));
+            common.show(&list, |list| {
+                output::table(list, &["provider", "customer", "name", "accounts", "created_at"])
+            });
             if !common.json {
                 list.as_array().into_iter().flatten().for_each(note_same_name);
             }
         }
         Action::Show { id, provider, common } => {
-            let shown = common.ask(Command::CustomerShow { id: CustomerId { provider, customer: id } })?;
+            let shown =
+                common.ask(Command::CustomerShow { id: CustomerId { provider, customer: id } })?;
             common.show(&shown, output::record);
             if !common.json {
                 note_same_name(&shown);
@@ -143,18 +151,27 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         }
         Action::SetAccounts { id, provider, accounts, common } => {
             let accounts = read_json(accounts)?;
-            let set = common.ask(Command::CustomerSetAccounts { id: CustomerId { provider, customer: id }, accounts })?;
+            let set = common.ask(Command::CustomerSetAccounts {
+                id: CustomerId { provider, customer: id },
+                accounts,
+            })?;
             common.show(&set, output::record);
         }
         Action::SetPassword { id, provider, password_stdin, common } => {
             let id = CustomerId { provider, customer: id };
-            with_password(&common, password_stdin, |password| Command::CustomerSetPassword { id: id.clone(), password })?;
+            with_password(&common, password_stdin, |password| Command::CustomerSetPassword {
+                id: id.clone(),
+                password,
+            })?;
             if !common.json {
-                output::note("The password is set; sessions that began with the old one are ended.");
+                output::note(
+                    "The password is set; sessions that began with the old one are ended.",
+                );
             }
         }
         Action::Unlock { id, provider, common } => {
-            let unlocked = common.ask(Command::CustomerUnlock { id: CustomerId { provider, customer: id } })?;
+            let unlocked = common
+                .ask(Command::CustomerUnlock { id: CustomerId { provider, customer: id } })?;
             common.show(&unlocked, output::record);
         }
         Action::Remove { id, provider, common } => {
@@ -162,23 +179,30 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
             let removed = common.ask(Command::CustomerRemove { id: typed.clone() })?;
             // Who was removed may be written otherwise than who was meant.
             let id = serde_json::from_value(removed["removed"].clone()).unwrap_or(typed);
-            common.show(&removed, |_| output::say(&format!("removed {id}; their grants are refused from now on")));
+            common.show(&removed, |_| {
+                output::say(&format!("removed {id}; their grants are refused from now on"))
+            });
         }
     }
     Ok(())
 }
 
 fn read_json(path: PathBuf) -> Result<Value, Failure> {
-    let content = std::fs::read(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
-    let text = text_file::decode(&content).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
-    serde_json::from_str(text).map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
+    let content =
+        std::fs::read(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    let text = text_file::decode(&content)
+        .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    serde_json::from_str(text)
+        .map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
 }
 
 /// Says where a customer has the same name as others.
 fn note_same_name(customer: &Value) {
-    let others: Vec<_> = customer["same_name"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let others: Vec<_> =
+        customer["same_name"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if let (Some(id), false) = (customer["customer"].as_str(), others.is_empty()) {
-        let others: Vec<_> = others.iter().map(|other| format!("`{}`", other.escape_default())).collect();
+        let others: Vec<_> =
+            others.iter().map(|other| format!("`{}`", other.escape_default())).collect();
         output::note(&format!(
             "`{}` has the same name as {}: each can sign in only by writing it just so. Remove all but one, or add them anew under other names.",
             id.escape_default(),
@@ -187,8 +211,13 @@ fn note_same_name(customer: &Value) {
     }
 }
 
-/// Has a command carried out that sets a password: one from standard input, or one that is made up and shown.
-fn with_password(common: &Common, from_stdin: bool, command: impl Fn(String) -> Command) -> Result<(), Failure> {
+/// Has a command carried out that sets a password: one from standard input, or one that is made up
+/// and shown.
+fn with_password(
+    common: &Common,
+    from_stdin: bool,
+    command: impl Fn(String) -> Command,
+) -> Result<(), Failure> {
     if from_stdin {
         common.show(&common.ask(command(read_password()?))?, output::record);
         return Ok(());
@@ -205,7 +234,11 @@ fn with_password(common: &Common, from_stdin: bool, command: impl Fn(String) -> 
 
 fn read_password() -> Result<String, Failure> {
     let mut content = Vec::new();
-    std::io::stdin().take(64 * 1024).read_to_end(&mut content).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
-    let text = text_file::decode(&content).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    std::io::stdin()
+        .take(64 * 1024)
+        .read_to_end(&mut content)
+        .map_err(|e| Failure::failed(format!("standard input: {e}")))?;
+    let text =
+        text_file::decode(&content).map_err(|e| Failure::failed(format!("standard input: {e}")))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

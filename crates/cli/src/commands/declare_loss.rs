@@ -1,12 +1,13 @@
 //! `counterfoil declare-loss`.
 
+use clap::Args;
+use counterfoil_server::admin::Command;
+
 use super::Common;
 use super::endings::Remembered;
 use super::restore::tell;
 use crate::config::Config;
 use crate::{Failure, output};
-use clap::Args;
-use counterfoil_server::admin::Command;
 
 const LOSS_HELP: &str =
     "For a store that came back in an earlier state by other means than `counterfoil restore`: a file or database put back
@@ -26,7 +27,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(Arguments { remembered, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
     let endings = remembered.files(&config)?;
-    let declared = common.ask(Command::DeclareLoss { endings, accept_lost_endings: remembered.accept_lost_endings })?;
+    let declared = common.ask(Command::DeclareLoss {
+        endings,
+        accept_lost_endings: remembered.accept_lost_endings,
+    })?;
     common.show(&declared, |declared| {
         output::say(&format!("declared; the store's epoch is {}", declared["epoch"]));
         tell(declared);

@@ -1,10 +1,12 @@
 //! What the commands that follow a loss of data must know: what was revoked.
 
-use crate::Failure;
-use crate::config::Config;
+use std::path::PathBuf;
+
 use clap::Args;
 use counterfoil_store::Endings;
-use std::path::PathBuf;
+
+use crate::Failure;
+use crate::config::Config;
 
 /// Where endings are remembered.
 #[derive(Debug, Args)]
@@ -12,7 +14,8 @@ pub(crate) struct Remembered {
     /// An endings log beside the configured one; of many nodes, each has one
     #[arg(long, value_name = "FILE")]
     endings: Vec<PathBuf>,
-    /// Go on although endings logs were lost: all ID and access tokens issued until now are refused, and clients refresh
+    /// Go on although endings logs were lost: all ID and access tokens issued until now are
+    /// refused, and clients refresh
     #[arg(long)]
     pub(crate) accept_lost_endings: bool,
 }
@@ -25,13 +28,22 @@ impl Remembered {
     pub(crate) fn files(&self, config: &Config) -> Result<Vec<PathBuf>, Failure> {
         const WITHOUT: &str = "so what was revoked is not known and would be good again. Name the endings logs of all nodes with --endings. If they are lost, say \
             --accept-lost-endings: then all ID and access tokens issued until now are refused, and clients refresh";
-        let absolute = |path: &PathBuf| std::path::absolute(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())));
-        let own = config.endings_log.as_ref().filter(|path| path.exists()).map(absolute).transpose()?;
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+        };
+        let own =
+            config.endings_log.as_ref().filter(|path| path.exists()).map(absolute).transpose()?;
         if self.endings.is_empty() && !self.accept_lost_endings {
             match &own {
-                None => return Err(Failure::failed(format!("there is no endings log, {WITHOUT}"))),
+                None => {
+                    return Err(Failure::failed(format!("there is no endings log, {WITHOUT}")));
+                }
                 // A server that is started anew makes one.
-                Some(own) if Endings::read(std::slice::from_ref(own)).is_ok_and(|endings| endings.is_empty()) => {
+                Some(own)
+                    if Endings::read(std::slice::from_ref(own))
+                        .is_ok_and(|endings| endings.is_empty()) =>
+                {
                     return Err(Failure::failed(format!(
                         "the endings log {} holds no ending, as a new one, {WITHOUT}. If nothing was ever revoked, name it with --endings",
                         own.display()

@@ -1,11 +1,12 @@
 //! `counterfoil grant`.
 
-use super::Common;
-use super::customer::{PAGE, customer_id};
-use crate::{Failure, output};
 use clap::Subcommand;
 use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_server::admin::Command;
+
+use super::Common;
+use super::customer::{PAGE, customer_id};
+use crate::{Failure, output};
 
 /// What to do with grants.
 #[derive(Debug, Subcommand)]
@@ -69,15 +70,28 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
             common.show(&list, |list| {
                 output::table(
                     list,
-                    &["grant", "client", "provider", "customer", "living", "created_at", "next_slip", "ended_by", "parent"],
+                    &[
+                        "grant",
+                        "client",
+                        "provider",
+                        "customer",
+                        "living",
+                        "created_at",
+                        "next_slip",
+                        "ended_by",
+                        "parent",
+                    ],
                 );
             });
         }
-        Action::Show { grant, common } => common.show(&common.ask(Command::GrantShow { grant })?, output::record),
+        Action::Show { grant, common } => {
+            common.show(&common.ask(Command::GrantShow { grant })?, output::record)
+        }
         Action::End { grant, common } => {
             let ended = common.ask(Command::GrantEnd { grant })?;
             common.show(&ended, |ended| {
-                let before = if ended["was_living"] == true { "is ended" } else { "was ended before" };
+                let before =
+                    if ended["was_living"] == true { "is ended" } else { "was ended before" };
                 output::say(&format!("grant {grant} {before}; its tokens are refused"));
             });
         }
@@ -85,7 +99,9 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
             let swept = common.ask(Command::GrantSweep { all })?;
             common.show(&swept, output::record);
             if swept["stopped"] == true {
-                return Err(Failure::failed("more grants have expired than can have by right, and none was removed; --all removes them"));
+                return Err(Failure::failed(
+                    "more grants have expired than can have by right, and none was removed; --all removes them",
+                ));
             }
         }
     }

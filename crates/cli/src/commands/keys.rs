@@ -1,13 +1,15 @@
 //! `counterfoil keys`.
 
-use super::Common;
-use crate::{Failure, output};
+use std::io::{IsTerminal, Write};
+
 use clap::Subcommand;
 use counterfoil_core::clock::{Seconds, parse_duration};
 use counterfoil_server::admin::Command;
 use counterfoil_server::keys::COMPROMISED_SLIP_KEY_GOOD_FOR;
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+
+use super::Common;
+use crate::{Failure, output};
 
 const ROTATE_HELP: &str = "Without --compromised no token is lost: new signing keys are published now and sign an hour later.
 
@@ -35,7 +37,8 @@ pub(crate) enum Action {
         /// Of a slip key: for how long tokens that were made with it stay good [default: 90d]
         #[arg(long, value_name = "DURATION", requires = "compromised", value_parser = read_within)]
         within: Option<Seconds>,
-        /// Of a slip key: refuse tokens that were made with it at once. Says how many grants that ends, and asks
+        /// Of a slip key: refuse tokens that were made with it at once. Says how many grants that
+        /// ends, and asks
         #[arg(long, requires = "compromised", conflicts_with = "within")]
         refuse_now: bool,
         /// Don't ask
@@ -56,8 +59,11 @@ fn read_within(text: &str) -> Result<Seconds, String> {
 pub(crate) fn run(action: Action) -> Result<(), Failure> {
     let (common, command) = match action {
         Action::List { common } => (common, Command::KeysList),
-        Action::Rotate { compromised: Some(kid), within, refuse_now, yes, common } if kid.starts_with("slip-") => {
-            let within = if refuse_now { 0 } else { within.unwrap_or(COMPROMISED_SLIP_KEY_GOOD_FOR) };
+        Action::Rotate { compromised: Some(kid), within, refuse_now, yes, common }
+            if kid.starts_with("slip-") =>
+        {
+            let within =
+                if refuse_now { 0 } else { within.unwrap_or(COMPROMISED_SLIP_KEY_GOOD_FOR) };
             if refuse_now && !yes {
                 confirm(&common, &kid)?;
             }
@@ -71,7 +77,9 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         Action::Rotate { compromised, common, .. } => (common, Command::KeysRotate { compromised }),
     };
     let keys = common.ask(command)?;
-    common.show(&keys, |keys: &Value| output::table(keys, &["kid", "alg", "state", "created_at", "signs_from", "good_until"]));
+    common.show(&keys, |keys: &Value| {
+        output::table(keys, &["kid", "alg", "state", "created_at", "signs_from", "good_until"])
+    });
     Ok(())
 }
 
@@ -83,13 +91,16 @@ fn confirm(common: &Common, kid: &str) -> Result<(), Failure> {
         concerned["grants"]
     );
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!("{what}. Nothing was changed: say --yes, since there is no terminal to ask at")));
+        return Err(Failure::Usage(format!(
+            "{what}. Nothing was changed: say --yes, since there is no terminal to ask at"
+        )));
     }
     output::note(&what);
     let mut stderr = std::io::stderr();
     let mut answer = String::new();
-    let asked =
-        write!(stderr, "Refuse them now? Type yes: ").and_then(|()| stderr.flush()).and_then(|()| std::io::stdin().read_line(&mut answer));
+    let asked = write!(stderr, "Refuse them now? Type yes: ")
+        .and_then(|()| stderr.flush())
+        .and_then(|()| std::io::stdin().read_line(&mut answer));
     match asked {
         Ok(_) if answer.trim() == "yes" => Ok(()),
         _ => Err(Failure::failed("nothing was changed")),

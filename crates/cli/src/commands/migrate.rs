@@ -1,12 +1,13 @@
 //! `counterfoil migrate`.
 
+use clap::Args;
+use counterfoil_store::{OpenError, OpenOptions, Store, StoreKind};
+use serde_json::json;
+
 use super::{Common, no_store};
 use crate::config::Config;
 use crate::process::block_on;
 use crate::{Failure, output};
-use clap::Args;
-use counterfoil_store::{OpenError, OpenOptions, Store, StoreKind};
-use serde_json::json;
 
 const MIGRATE_HELP: &str =
     "A server does the same at its start, so this is needed before a rolling upgrade alone: run it once with the new version, then
@@ -38,13 +39,20 @@ pub(crate) fn run(Arguments { finish, common }: &Arguments) -> Result<(), Failur
         holder: "counterfoil migrate".into(),
     };
     let finish = *finish;
-    let migrated =
-        block_on(async move { Ok(if finish { Store::finish_migration(&options).await } else { Store::migrate(&options).await }) })?;
+    let migrated = block_on(async move {
+        Ok(if finish {
+            Store::finish_migration(&options).await
+        } else {
+            Store::migrate(&options).await
+        })
+    })?;
     let (from, to) = migrated.map_err(|error| match error {
-        OpenError::InUse { .. } if finish => Failure::InUse(format!("{error}. Stop it first, and start it again afterwards")),
-        OpenError::InUse { .. } => {
-            Failure::InUse(format!("{error}. Stop it first; it brings the schema up to date when it is started again"))
+        OpenError::InUse { .. } if finish => {
+            Failure::InUse(format!("{error}. Stop it first, and start it again afterwards"))
         }
+        OpenError::InUse { .. } => Failure::InUse(format!(
+            "{error}. Stop it first; it brings the schema up to date when it is started again"
+        )),
         _ => no_store(error),
     })?;
     if finish {

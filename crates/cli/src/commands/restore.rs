@@ -1,15 +1,19 @@
 //! `counterfoil restore`.
 
+use std::path::PathBuf;
+
+use clap::Args;
+use counterfoil_core::clock::Clock;
+use counterfoil_server::keys::Keys;
+use counterfoil_store::{
+    Endings, OpenError, OpenOptions, RestoreError, Restored, Store, StoreAddress, StoreKind,
+};
+use serde_json::{Value, json};
+
 use super::Common;
 use super::endings::Remembered;
 use crate::config::Config;
 use crate::{Failure, output};
-use clap::Args;
-use counterfoil_core::clock::Clock;
-use counterfoil_server::keys::Keys;
-use counterfoil_store::{Endings, OpenError, OpenOptions, RestoreError, Restored, Store, StoreAddress, StoreKind};
-use serde_json::{Value, json};
-use std::path::PathBuf;
 
 const RESTORE_HELP: &str =
     "No server may run. The backup is checked before anything is touched, and the store that was there is kept beside the
@@ -31,7 +35,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(Arguments { from, remembered, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
-    let StoreAddress::Sqlite(store) = &config.store else { return Err(Failure::failed(RestoreError::OfDatabase)) };
+    let StoreAddress::Sqlite(store) = &config.store else {
+        return Err(Failure::failed(RestoreError::OfDatabase));
+    };
     let files = remembered.files(&config)?;
     open_existing_keys(&config)?;
     let endings = Endings::read(&files).map_err(Failure::failed)?;
@@ -44,10 +50,14 @@ pub(crate) fn run(Arguments { from, remembered, common }: &Arguments) -> Result<
     };
     let now = Clock::live().now();
     let Restored { loss, old } =
-        Store::restore(&options, from, &endings, remembered.accept_lost_endings, now).map_err(|error| match &error {
-            RestoreError::Store(OpenError::InUse { .. }) => Failure::InUse(format!("{error}. Stop it first")),
-            _ => Failure::failed(error),
-        })?;
+        Store::restore(&options, from, &endings, remembered.accept_lost_endings, now).map_err(
+            |error| match &error {
+                RestoreError::Store(OpenError::InUse { .. }) => {
+                    Failure::InUse(format!("{error}. Stop it first"))
+                }
+                _ => Failure::failed(error),
+            },
+        )?;
     let restored = json!({
         "from": from,
         "store": store,
@@ -60,7 +70,12 @@ pub(crate) fn run(Arguments { from, remembered, common }: &Arguments) -> Result<
         "old_store": old,
     });
     common.show(&restored, |restored| {
-        output::say(&format!("restored {} from {}; its epoch is {}", store.display(), from.display(), loss.epoch));
+        output::say(&format!(
+            "restored {} from {}; its epoch is {}",
+            store.display(),
+            from.display(),
+            loss.epoch
+        ));
         tell(restored);
         if let Some(old) = restored["old_store"].as_str() {
             output::say(&format!("the store before it is kept at {old}"));
@@ -76,7 +91,9 @@ pub(super) fn tell(loss: &Value) {
         loss["endings_applied"], loss["endings_known"], loss["endings_unknown"]
     ));
     if let Some(from) = loss["bearers_from"].as_str() {
-        output::say(&format!("ID and access tokens issued before {from} are refused; clients refresh"));
+        output::say(&format!(
+            "ID and access tokens issued before {from} are refused; clients refresh"
+        ));
     }
     for log in loss["torn"].as_array().into_iter().flatten() {
         output::note(&format!(
@@ -94,5 +111,7 @@ pub(super) fn open_existing_keys(config: &Config) -> Result<(), Failure> {
             directory.display()
         )));
     }
-    Keys::open(directory, &config.settings.issuer, Clock::live().now()).map(drop).map_err(Failure::failed)
+    Keys::open(directory, &config.settings.issuer, Clock::live().now())
+        .map(drop)
+        .map_err(Failure::failed)
 }

@@ -3,11 +3,11 @@
 mod certificate;
 mod grade;
 
-use super::serve::{AtStart, check_clock, open_keys};
-use crate::config::listen_address;
-use crate::process::{self, Signals, block_on};
-use crate::reports::{self, Wanted};
-use crate::{Failure, log, output};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
@@ -16,12 +16,14 @@ use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_sandbox_is
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
 use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 use url::{Host, Url};
+
+use super::serve::{AtStart, check_clock, open_keys};
+use crate::config::listen_address;
+use crate::process::{self, Signals, block_on};
+use crate::reports::{self, Wanted};
+use crate::{Failure, log, output};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -31,25 +33,29 @@ pub(crate) struct Arguments {
     /// Keep store and keys in this directory; without it they end with the process
     #[arg(long, value_name = "DIR", conflicts_with = "store")]
     data: Option<PathBuf>,
-    /// Keep the store here: sqlite:PATH, and the keys in PATH-keys beside it; or postgres://USER@HOST/DATABASE with the keys in it, where
-    /// several sandboxes with one --issuer are the nodes of one system
+    /// Keep the store here: sqlite:PATH, and the keys in PATH-keys beside it; or
+    /// postgres://USER@HOST/DATABASE with the keys in it, where several sandboxes with one --issuer
+    /// are the nodes of one system
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
-    /// The issuer; http://<listen address>, unless told otherwise; plain http may have any name, such as that of a service among containers
+    /// The issuer; http://<listen address>, unless told otherwise; plain http may have any name,
+    /// such as that of a service among containers
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// A further name under which /sandbox/* can be reached, besides the issuer's and loopback ones; may be given several times
+    /// A further name under which /sandbox/* can be reached, besides the issuer's and loopback
+    /// ones; may be given several times
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
     hosts: Vec<Host>,
-    /// Speak TLS, with a certificate for the issuer's host, the names of --host and this machine; it is signed by a CA that is made once and kept with
-    /// the data, for clients to trust
+    /// Speak TLS, with a certificate for the issuer's host, the names of --host and this machine;
+    /// it is signed by a CA that is made once and kept with the data, for clients to trust
     #[arg(long)]
     tls: bool,
-    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where it passed all of it; the client is
-    /// sandbox-recipient unless another id is given
+    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where
+    /// it passed all of it; the client is sandbox-recipient unless another id is given
     #[arg(long, value_name = "CLIENT_ID", num_args = 0..=1, require_equals = true, default_missing_value = seed::CLIENTS[0].id)]
     grade: Option<String>,
-    /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be given several times
+    /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be given several
+    /// times
     #[arg(long, value_name = "FORMAT=FILE", requires = "grade", value_parser = reports::wanted)]
     report: Vec<Wanted>,
     /// How errors are spelled to clients: network, or rfc as RFC 6749 and RFC 7009 say
@@ -58,10 +64,12 @@ pub(crate) struct Arguments {
     /// Print the values that a CI job needs as NAME=value lines, and do nothing else
     #[arg(long)]
     print_env: bool,
-    /// Start although this machine's clock is behind the last use of the store, years ahead of it, or not the database's: it is right
+    /// Start although this machine's clock is behind the last use of the store, years ahead of it,
+    /// or not the database's: it is right
     #[arg(long)]
     accept_clock: bool,
-    /// What to log on stderr: error, warn, info, debug; info, or error with --grade, unless told otherwise
+    /// What to log on stderr: error, warn, info, debug; info, or error with --grade, unless told
+    /// otherwise
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
 }
@@ -73,13 +81,17 @@ impl Arguments {
             Some(issuer) if self.tls && issuer.starts_with("http://") => {
                 Err(Failure::usage(format!("with --tls the issuer is https, not `{issuer}`")))
             }
-            Some(issuer) => check_sandbox_issuer(issuer).map(|()| issuer.clone()).map_err(Failure::Usage),
-            None if address.ip().is_unspecified() => {
-                Err(Failure::usage(format!("--listen {address} is every address of this machine: say which one clients use with --issuer")))
+            Some(issuer) => {
+                check_sandbox_issuer(issuer).map(|()| issuer.clone()).map_err(Failure::Usage)
             }
+            None if address.ip().is_unspecified() => Err(Failure::usage(format!(
+                "--listen {address} is every address of this machine: say which one clients use with --issuer"
+            ))),
             None => {
                 let issuer = format!("{}://{address}", if self.tls { "https" } else { "http" });
-                check_sandbox_issuer(&issuer).map_err(|problem| Failure::usage(format!("{problem}; say another one with --issuer")))?;
+                check_sandbox_issuer(&issuer).map_err(|problem| {
+                    Failure::usage(format!("{problem}; say another one with --issuer"))
+                })?;
                 Ok(issuer)
             }
         }
@@ -90,40 +102,65 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_env {
         return print_env(&arguments);
     }
-    // Refused before anything is made. Not read by clap, which says wrong values again: there may be a password in it.
-    let store = arguments.store.as_deref().map(StoreAddress::parse).transpose().map_err(Failure::Usage)?;
+    // Refused before anything is made. Not read by clap, which says wrong values again: there may
+    // be a password in it.
+    let store =
+        arguments.store.as_deref().map(StoreAddress::parse).transpose().map_err(Failure::Usage)?;
     if arguments.issuer.is_some() || arguments.listen.ip().is_unspecified() {
         arguments.issuer(arguments.listen)?;
     }
     reports::prepare(&arguments.report)?;
-    let filter = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() { "error" } else { "info" });
+    let filter = arguments.log.as_deref().unwrap_or(if arguments.grade.is_some() {
+        "error"
+    } else {
+        "info"
+    });
     log::start(log::Format::Text, filter)?;
     block_on(async move {
         let signals = Signals::watch()?;
-        let listener =
-            TcpListener::bind(arguments.listen).map_err(|e| Failure::failed(format!("{} can't be listened on: {e}", arguments.listen)))?;
+        let listener = TcpListener::bind(arguments.listen).map_err(|e| {
+            Failure::failed(format!("{} can't be listened on: {e}", arguments.listen))
+        })?;
         let issuer = arguments.issuer(listener.local_addr().map_err(Failure::failed)?)?;
         let Place { store, keys, tls, temporary } = Place::of(store, arguments.data.as_deref())?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
         let later = store.opened_later();
-        let app = open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
+        let app =
+            open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
         app.metrics.tell_of_log(log::counts);
         seed::seed(&app).await.map_err(Failure::failed)?;
         let (tls, ca) = match arguments.tls {
             true => {
                 let names = names(&app.settings.issuer, arguments.listen.ip(), &arguments.hosts);
                 let made = certificate::make(&tls, names, app.clock.wall())?;
-                (Some(Arc::new(Tls::from_files(&made.certificate, &made.key).map_err(Failure::failed)?)), Some(made.ca))
+                (
+                    Some(Arc::new(
+                        Tls::from_files(&made.certificate, &made.key).map_err(Failure::failed)?,
+                    )),
+                    Some(made.ca),
+                )
             }
             false => (None, None),
         };
         let bounds = Bounds { limit: process::connections(None, later)?, ..Bounds::default() };
-        let listeners = Listeners { public: listener, tls, metrics: None, admin: None, bounds, shutdown_delay: Duration::ZERO };
+        let listeners = Listeners {
+            public: listener,
+            tls,
+            metrics: None,
+            admin: None,
+            bounds,
+            shutdown_delay: Duration::ZERO,
+        };
         let (stop, at_once) = (signals.stop(), signals.stop_at_once());
-        // It comes where a terminal is closed too, which is no reason to end what a test may be using.
-        process::at_hangups(|| tracing::info!("SIGHUP: a sandbox has nothing to read anew, and goes on"))?;
+        // It comes where a terminal is closed too, which is no reason to end what a test may be
+        // using.
+        process::at_hangups(|| {
+            tracing::info!("SIGHUP: a sandbox has nothing to read anew, and goes on")
+        })?;
         match arguments.grade {
-            Some(client) => grade::run(app, listeners, (stop, at_once), &client, &arguments.report).await,
+            Some(client) => {
+                grade::run(app, listeners, (stop, at_once), &client, &arguments.report).await
+            }
             None => {
                 introduce(&app.settings.issuer, ca.as_deref());
                 serve(app, listeners, stop, at_once).await.map_err(Failure::failed)
@@ -147,7 +184,12 @@ struct Place {
 
 impl Place {
     fn of(store: Option<StoreAddress>, data: Option<&Path>) -> Result<Self, Failure> {
-        let temporary = || tempfile::Builder::new().prefix("counterfoil-sandbox-").tempdir().map_err(Failure::failed);
+        let temporary = || {
+            tempfile::Builder::new()
+                .prefix("counterfoil-sandbox-")
+                .tempdir()
+                .map_err(Failure::failed)
+        };
         let within = |directory: &Path, temporary| Self {
             store: StoreAddress::Sqlite(directory.join("sandbox.db")),
             keys: Some(directory.join("keys")),
@@ -157,14 +199,26 @@ impl Place {
         match (store, data) {
             (Some(StoreAddress::Sqlite(path)), _) => {
                 let (keys, tls) = (beside(&path, "-keys"), beside(&path, "-tls"));
-                Ok(Self { store: StoreAddress::Sqlite(path), keys: Some(keys), tls, temporary: None })
+                Ok(Self {
+                    store: StoreAddress::Sqlite(path),
+                    keys: Some(keys),
+                    tls,
+                    temporary: None,
+                })
             }
             (Some(store), _) => {
                 let temporary = temporary()?;
-                Ok(Self { store, keys: None, tls: temporary.path().join("tls"), temporary: Some(temporary) })
+                Ok(Self {
+                    store,
+                    keys: None,
+                    tls: temporary.path().join("tls"),
+                    temporary: Some(temporary),
+                })
             }
             (None, Some(data)) => {
-                std::fs::create_dir_all(data).map_err(|e| Failure::failed(format!("{} can't be made: {e}", data.display())))?;
+                std::fs::create_dir_all(data).map_err(|e| {
+                    Failure::failed(format!("{} can't be made: {e}", data.display()))
+                })?;
                 Ok(within(data, None))
             }
             (None, None) => {
@@ -189,7 +243,8 @@ fn host(text: &str) -> Result<Host, String> {
         Ok(IpAddr::V6(address)) => Ok(Host::Ipv6(address)),
         Err(_) => Host::parse(text),
     };
-    parsed.map_err(|_| format!("`{text}` is not the name of a host: leave out scheme, port and path"))
+    parsed
+        .map_err(|_| format!("`{text}` is not the name of a host: leave out scheme, port and path"))
 }
 
 /// What a certificate is for: every name that this sandbox is asked by.
@@ -202,7 +257,13 @@ fn names(issuer: &str, listen: IpAddr, hosts: &[Host]) -> Vec<String> {
     };
     let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter();
     let listen = (!listen.is_unspecified()).then(|| listen.to_string());
-    let mut names: Vec<_> = issuer.into_iter().chain(hosts.iter().cloned()).map(name).chain(listen).chain(here).collect();
+    let mut names: Vec<_> = issuer
+        .into_iter()
+        .chain(hosts.iter().cloned())
+        .map(name)
+        .chain(listen)
+        .chain(here)
+        .collect();
     names.sort();
     names.dedup();
     names
@@ -224,22 +285,33 @@ async fn open(
     keys: Option<PathBuf>,
     at_start: AtStart,
 ) -> Result<Arc<App>, Failure> {
-    let options =
-        OpenOptions { address, kind: StoreKind::Sandbox, issuer: issuer.clone(), endings_log: None, holder: "counterfoil sandbox".into() };
+    let options = OpenOptions {
+        address,
+        kind: StoreKind::Sandbox,
+        issuer: issuer.clone(),
+        endings_log: None,
+        holder: "counterfoil sandbox".into(),
+    };
     let store = Store::open(options).await.map_err(Failure::failed)?;
     let clock = Clock::sandbox(store.clock_offset().await.map_err(Failure::failed)?);
-    check_clock(&clock, &store, at_start)
-        .await
-        .map_err(|problem| problem.advised(|_| "If the clock is right, `--accept-clock` says so"))?;
+    check_clock(&clock, &store, at_start).await.map_err(|problem| {
+        problem.advised(|_| "If the clock is right, `--accept-clock` says so")
+    })?;
     let keys = open_keys(keys.as_deref(), &store, &issuer, clock.now()).await?;
     if store.is_shared() {
-        output::note("the keys of this sandbox are in its database, in the clear: good enough for tests, and for nothing else");
+        output::note(
+            "the keys of this sandbox are in its database, in the clear: good enough for tests, and for nothing else",
+        );
     }
     let settings = Settings {
         issuer,
         dialect,
         lifetimes: Lifetimes::default(),
-        providers: vec![Provider { id: PROVIDER.into(), name: "Sandbank".into(), case: Case::Matters }],
+        providers: vec![Provider {
+            id: PROVIDER.into(),
+            name: "Sandbank".into(),
+            case: Case::Matters,
+        }],
     };
     let mut app = App::new(settings, store, keys, clock).await.map_err(Failure::failed)?;
     if let Some(sandbox) = &mut app.sandbox {
@@ -250,11 +322,13 @@ async fn open(
 
 /// The ready line that scripts wait for, then the walk-through.
 fn introduce(issuer: &str, ca: Option<&Path>) {
-    let mut text =
-        format!("ready {issuer}\n\nA bank, five customers and three clients are waiting. Open {issuer} in a browser, or paste these:\n");
+    let mut text = format!(
+        "ready {issuer}\n\nA bank, five customers and three clients are waiting. Open {issuer} in a browser, or paste these:\n"
+    );
     if let Some(ca) = ca {
         let ca = std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned());
-        let variables = ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+        let variables =
+            ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
         let trust = variables.map(|variable| format!("{variable}='{}'", ca.display())).join(" ");
         text += &format!("\n# 0. Trust its certificate, in this shell alone\nexport {trust}\n");
     }
@@ -266,7 +340,9 @@ fn introduce(issuer: &str, ca: Option<&Path>) {
 
 fn print_env(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.listen.port() == 0 && arguments.issuer.is_none() {
-        return Err(Failure::usage("--print-env needs to know the port: give --listen one, or --issuer"));
+        return Err(Failure::usage(
+            "--print-env needs to know the port: give --listen one, or --issuer",
+        ));
     }
     let issuer = arguments.issuer(arguments.listen)?;
     let [recipient, ..] = &seed::CLIENTS;
@@ -282,7 +358,12 @@ fn print_env(arguments: &Arguments) -> Result<(), Failure> {
         output::say(&format!("{name}={value}"));
     }
     if arguments.tls {
-        let store = arguments.store.as_deref().map(StoreAddress::parse).transpose().map_err(Failure::Usage)?;
+        let store = arguments
+            .store
+            .as_deref()
+            .map(StoreAddress::parse)
+            .transpose()
+            .map_err(Failure::Usage)?;
         let directory = match (store, &arguments.data) {
             (Some(StoreAddress::Sqlite(path)), _) => beside(&path, "-tls"),
             (None, Some(data)) => data.join("tls"),

@@ -1,7 +1,7 @@
 //! `counterfoil sandbox-ctl`: a running sandbox's clock and faults, over HTTP.
 
-use crate::process::block_on;
-use crate::{Failure, output};
+use std::time::Duration;
+
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand};
 use counterfoil_core::clock::duration_in_words;
@@ -9,7 +9,9 @@ use counterfoil_server::sandbox::faults::{Kind, PATHS};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
-use std::time::Duration;
+
+use crate::process::block_on;
+use crate::{Failure, output};
 
 /// How long the sandbox may take: it answers every request within 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -92,32 +94,53 @@ enum Fault {
 }
 
 fn issuer(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.map(|_| text.trim_end_matches('/').to_owned()).ok_or_else(|| "an issuer is a URL, such as http://127.0.0.1:8080".into())
+    let url = reqwest::Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(|_| text.trim_end_matches('/').to_owned())
+        .ok_or_else(|| "an issuer is a URL, such as http://127.0.0.1:8080".into())
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { issuer, what, json } = arguments;
     let asked = |method, path, form| block_on(ask(&issuer, method, path, form));
     let (answer, tell): (Value, fn(&Value)) = match what {
-        What::Clock { action: None | Some(Clock::Show) } => (asked(Method::GET, "/sandbox/clock", vec![])?, tell_time),
-        What::Clock { action: Some(Clock::Advance { by }) } => (asked(Method::POST, "/sandbox/clock", vec![("advance", by)])?, tell_time),
-        What::Clock { action: Some(Clock::Set { time }) } => (asked(Method::POST, "/sandbox/clock", vec![("set", time)])?, tell_time),
-        What::Clock { action: Some(Clock::Reset) } => (asked(Method::DELETE, "/sandbox/clock", vec![])?, tell_time),
+        What::Clock { action: None | Some(Clock::Show) } => {
+            (asked(Method::GET, "/sandbox/clock", vec![])?, tell_time)
+        }
+        What::Clock { action: Some(Clock::Advance { by }) } => {
+            (asked(Method::POST, "/sandbox/clock", vec![("advance", by)])?, tell_time)
+        }
+        What::Clock { action: Some(Clock::Set { time }) } => {
+            (asked(Method::POST, "/sandbox/clock", vec![("set", time)])?, tell_time)
+        }
+        What::Clock { action: Some(Clock::Reset) } => {
+            (asked(Method::DELETE, "/sandbox/clock", vec![])?, tell_time)
+        }
         What::Fault(Fault::List) => (asked(Method::GET, "/sandbox/faults", vec![])?, tell_faults),
         What::Fault(Fault::Set { kind, client_id, count, value, customer, path }) => {
             let count = count.map(|count| count.to_string());
-            let named = [("client_id", client_id), ("count", count), ("value", value), ("customer", customer), ("path", path)];
+            let named = [
+                ("client_id", client_id),
+                ("count", count),
+                ("value", value),
+                ("customer", customer),
+                ("path", path),
+            ];
             let mut form = vec![("fault", kind)];
             form.extend(named.into_iter().filter_map(|(name, value)| Some((name, value?))));
             (asked(Method::POST, "/sandbox/faults", form)?, tell_fault)
         }
         What::Fault(Fault::Clear { id: None }) => {
-            (asked(Method::DELETE, "/sandbox/faults", vec![])?, |_| output::say("all faults are cleared"))
+            (asked(Method::DELETE, "/sandbox/faults", vec![])?, |_| {
+                output::say("all faults are cleared")
+            })
         }
-        What::Fault(Fault::Clear { id: Some(id) }) => (asked(Method::DELETE, "/sandbox/faults", vec![("id", id)])?, |_| {
-            output::say("the fault is cleared");
-        }),
+        What::Fault(Fault::Clear { id: Some(id) }) => {
+            (asked(Method::DELETE, "/sandbox/faults", vec![("id", id)])?, |_| {
+                output::say("the fault is cleared");
+            })
+        }
     };
     if json {
         output::json(&answer)
@@ -128,21 +151,37 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Asks the sandbox: with a form or, where something is deleted, with a query.
-async fn ask(issuer: &str, method: Method, path: &str, form: Vec<(&str, String)>) -> Result<Value, Failure> {
-    let http = Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().map_err(Failure::failed)?;
+async fn ask(
+    issuer: &str,
+    method: Method,
+    path: &str,
+    form: Vec<(&str, String)>,
+) -> Result<Value, Failure> {
+    let http = Client::builder()
+        .redirect(Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .map_err(Failure::failed)?;
     let request = http.request(method.clone(), format!("{issuer}{path}"));
     let request = match method {
         Method::POST => request.form(&form),
         _ => request.query(&form),
     };
-    let answer = request.send().await.map_err(|error| Failure::failed(format!("{issuer} can't be reached: {}", innermost(&error))))?;
+    let answer = request.send().await.map_err(|error| {
+        Failure::failed(format!("{issuer} can't be reached: {}", innermost(&error)))
+    })?;
     let status = answer.status();
-    let reason = answer.headers().get("counterfoil-reason").map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
+    let reason = answer
+        .headers()
+        .get("counterfoil-reason")
+        .map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
     let body = answer.json().await;
     match (status, reason, body) {
         (_, _, Ok(body)) if status.is_success() => Ok(body),
         (_, Some(reason), _) => Err(Failure::Failed(reason)),
-        (StatusCode::NOT_FOUND, ..) => Err(Failure::failed(format!("{issuer} is no sandbox: it has no {path}"))),
+        (StatusCode::NOT_FOUND, ..) => {
+            Err(Failure::failed(format!("{issuer} is no sandbox: it has no {path}")))
+        }
         _ => Err(Failure::failed(format!("{issuer} answered {status}, which a sandbox does not"))),
     }
 }
@@ -159,7 +198,11 @@ fn text(value: &Value, name: &str) -> String {
 fn tell_time(clock: &Value) {
     let moved = match clock["offset_seconds"].as_i64().unwrap_or(0) {
         0 => "the machine's time".to_owned(),
-        offset => format!("{} {} the machine's time", duration_in_words(offset), if offset > 0 { "ahead of" } else { "behind" }),
+        offset => format!(
+            "{} {} the machine's time",
+            duration_in_words(offset),
+            if offset > 0 { "ahead of" } else { "behind" }
+        ),
     };
     output::say(&format!("{}, {moved}", text(clock, "now")));
 }
@@ -174,5 +217,8 @@ fn tell_fault(fault: &Value) {
 }
 
 fn tell_faults(list: &Value) {
-    output::table(&list["faults"], &["id", "fault", "client_id", "customer", "path", "value", "remaining"]);
+    output::table(
+        &list["faults"],
+        &["id", "fault", "client_id", "customer", "path", "value", "remaining"],
+    );
 }

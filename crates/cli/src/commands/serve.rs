@@ -3,18 +3,23 @@
 mod check;
 mod permissions;
 
-use crate::config::{Config, Connections};
-use crate::process::{self, Signals, block_on};
-use crate::{Failure, log, output};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use clap::Args;
 use counterfoil_core::clock::{Clock, Doubt, Timestamp, check_at_start};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
-use counterfoil_store::{GrantFilter, OnDifference, OpenError, OpenOptions, Remedy, Store, StoreAddress, StoreError, StoreKind};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use counterfoil_store::{
+    GrantFilter, OnDifference, OpenError, OpenOptions, Remedy, Store, StoreAddress, StoreError,
+    StoreKind,
+};
+
+use crate::config::{Config, Connections};
+use crate::process::{self, Signals, block_on};
+use crate::{Failure, log, output};
 
 const CONFIG_HELP: &str =
     "The smallest configuration has issuer, listen, store, keys, endings_log and one [[provider]] with id and name. Any
@@ -27,14 +32,17 @@ pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Check the settings and all else that a start would need, list what is wrong, and do nothing else; a server may run meanwhile
+    /// Check the settings and all else that a start would need, list what is wrong, and do nothing
+    /// else; a server may run meanwhile
     #[arg(long)]
     check: bool,
-    /// Start although this machine's clock is behind the last use of the store, years ahead of it, or not the database's: it is right
+    /// Start although this machine's clock is behind the last use of the store, years ahead of it,
+    /// or not the database's: it is right
     #[arg(long)]
     accept_clock: bool,
-    /// Start although the endings log lacks lines that the store knows, or is missing: it is begun anew with all that the store knows, and all ID and access
-    /// tokens issued until now are refused, so clients refresh
+    /// Start although the endings log lacks lines that the store knows, or is missing: it is begun
+    /// anew with all that the store knows, and all ID and access tokens issued until now are
+    /// refused, so clients refresh
     #[arg(long)]
     accept_lost_endings: bool,
 }
@@ -65,27 +73,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::start(log::Format::Json, &config.log)?;
     block_on(async move {
         let signals = Signals::watch()?;
-        let listen = |address| TcpListener::bind(address).map_err(|e| Failure::failed(format!("{address} can't be listened on: {e}")));
+        let listen = |address| {
+            TcpListener::bind(address)
+                .map_err(|e| Failure::failed(format!("{address} can't be listened on: {e}")))
+        };
         let public = listen(config.listen)?;
         let address = public.local_addr().map_err(Failure::failed)?;
         let metrics = config.metrics_listen.map(listen).transpose()?;
         let tls = match &config.tls {
-            Some((certificate, key)) => Some(Arc::new(Tls::from_files(certificate, key).map_err(Failure::failed)?)),
+            Some((certificate, key)) => {
+                Some(Arc::new(Tls::from_files(certificate, key).map_err(Failure::failed)?))
+            }
             None => None,
         };
         let (path, certificate) = (arguments.config.clone(), tls.clone());
         process::at_hangups(move || reload(&path, certificate.as_deref()))?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
-        let endings = if arguments.accept_lost_endings { OnDifference::AcceptLostEndings } else { OnDifference::Refuse };
+        let endings = if arguments.accept_lost_endings {
+            OnDifference::AcceptLostEndings
+        } else {
+            OnDifference::Refuse
+        };
         let app = open_app(&config, "counterfoil serve", clock, endings, None).await?;
         permissions::check(&config.store)?;
         app.metrics.tell_of_log(log::counts);
         let admin = match &config.store {
-            StoreAddress::Sqlite(path) => Some(admin::listen_beside(path).map_err(Failure::Failed)?),
+            StoreAddress::Sqlite(path) => {
+                Some(admin::listen_beside(path).map_err(Failure::Failed)?)
+            }
             StoreAddress::Postgres(_) => None,
         };
         let bounds = bounds(&config)?;
-        let listeners = Listeners { public, tls, metrics, admin, bounds, shutdown_delay: config.shutdown_delay };
+        let listeners = Listeners {
+            public,
+            tls,
+            metrics,
+            admin,
+            bounds,
+            shutdown_delay: config.shutdown_delay,
+        };
         tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
         output::announce(format!("ready {address} as {}", app.settings.issuer));
         serve(app, listeners, signals.stop(), signals.stop_at_once()).await.map_err(Failure::failed)
@@ -95,18 +121,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// What connections are bounded by, once the store and all else that takes files is open.
 fn bounds(config: &Config) -> Result<Bounds, Failure> {
     let Connections { idle, head, write, limit } = config.connections;
-    Ok(Bounds { idle, head, write, limit: process::connections(limit, config.store.opened_later())? })
+    Ok(Bounds {
+        idle,
+        head,
+        write,
+        limit: process::connections(limit, config.store.opened_later())?,
+    })
 }
 
-/// Reads the settings anew and takes over what can change while it serves: what is logged, and the certificate, also where the files of that are others.
-/// What is wrong leaves everything as it was.
+/// Reads the settings anew and takes over what can change while it serves: what is logged, and the
+/// certificate, also where the files of that are others. What is wrong leaves everything as it was.
 fn reload(path: &Path, tls: Option<&Tls>) {
     let reload = || {
         let config = Config::load(path)?;
         // Before anything is taken over.
         log::check(&config.log).map_err(Failure::message)?;
         match (tls, &config.tls) {
-            (Some(tls), Some((certificate, key))) => tls.reload(certificate, key).map_err(|error| error.to_string())?,
+            (Some(tls), Some((certificate, key))) => {
+                tls.reload(certificate, key).map_err(|error| error.to_string())?
+            }
             (None, None) => {}
             (Some(_), None) => return Err("[tls] is gone, which needs a restart".into()),
             (None, Some(_)) => return Err("[tls] is new, which needs a restart".into()),
@@ -114,12 +147,15 @@ fn reload(path: &Path, tls: Option<&Tls>) {
         log::show(&config.log).map_err(Failure::message)
     };
     match reload() {
-        Ok(()) => tracing::info!("reloaded: the certificate, where there is one, and what is logged; other settings need a restart"),
+        Ok(()) => tracing::info!(
+            "reloaded: the certificate, where there is one, and what is logged; other settings need a restart"
+        ),
         Err(problem) => tracing::error!(problem, "nothing was reloaded, and all goes on as before"),
     }
 }
 
-/// Opens store and keys of a live server; a file for this process alone. For a command about one client no other is read.
+/// Opens store and keys of a live server; a file for this process alone. For a command about one
+/// client no other is read.
 pub(crate) async fn open_app(
     config: &Config,
     holder: &str,
@@ -136,7 +172,8 @@ pub(crate) async fn open_app(
         endings_log: config.endings_log.clone(),
         holder: holder.into(),
     };
-    let store = Store::open_and(endings, options).await.map_err(|error| not_opened(&error, config))?;
+    let store =
+        Store::open_and(endings, options).await.map_err(|error| not_opened(&error, config))?;
     check_clock(&clock, &store, at_start).await.map_err(|problem| problem.advised(about_clock))?;
     if endings == OnDifference::AcceptLostEndings {
         store.accept_lost_endings(clock.now()).await.map_err(Failure::failed)?;
@@ -195,10 +232,16 @@ impl ClockProblem {
     }
 }
 
-/// Holds this machine's clock against what the store knows, before anything is dated by it, and has `clock` go by it from then on.
-pub(crate) async fn check_clock(clock: &Clock, store: &Store, at_start: AtStart) -> Result<(), ClockProblem> {
+/// Holds this machine's clock against what the store knows, before anything is dated by it, and has
+/// `clock` go by it from then on.
+pub(crate) async fn check_clock(
+    clock: &Clock,
+    store: &Store,
+    at_start: AtStart,
+) -> Result<(), ClockProblem> {
     let known = store.known_time().await.map_err(ClockProblem::Store)?;
-    // What is believed is what was checked: the wall clock may have been set since the process began.
+    // What is believed is what was checked: the wall clock may have been set since the process
+    // began.
     let wall = clock.begin(known.newest).unix() * 1000;
     match at_start {
         AtStart::Checked => check_at_start(wall, known).map_err(ClockProblem::Doubt),
@@ -207,9 +250,15 @@ pub(crate) async fn check_clock(clock: &Clock, store: &Store, at_start: AtStart)
     }
 }
 
-/// Opens the keys of a store, making them where the store is new too: with others, every secret and token of it would be refused. Those of
-/// a shared store are in it, sealed under the one in `directory`; in the clear where there is none.
-pub(crate) async fn open_keys(directory: Option<&Path>, store: &Store, issuer: &str, now: Timestamp) -> Result<Keys, Failure> {
+/// Opens the keys of a store, making them where the store is new too: with others, every secret and
+/// token of it would be refused. Those of a shared store are in it, sealed under the one in
+/// `directory`; in the clear where there is none.
+pub(crate) async fn open_keys(
+    directory: Option<&Path>,
+    store: &Store,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Keys, Failure> {
     let apart = directory.filter(|_| !store.is_shared());
     let are_there = match apart {
         Some(directory) => Keys::are_at(directory),
@@ -218,8 +267,18 @@ pub(crate) async fn open_keys(directory: Option<&Path>, store: &Store, issuer: &
     if !are_there {
         let any_grant = GrantFilter { limit: 1, ..GrantFilter::default() };
         let holds = match () {
-            () if !store.grants(&any_grant).await.map_err(Failure::failed)?.is_empty() => Some("grants"),
-            () if store.clients().await.map_err(Failure::failed)?.iter().any(|client| !client.secrets.is_empty()) => Some("client secrets"),
+            () if !store.grants(&any_grant).await.map_err(Failure::failed)?.is_empty() => {
+                Some("grants")
+            }
+            () if store
+                .clients()
+                .await
+                .map_err(Failure::failed)?
+                .iter()
+                .any(|client| !client.secrets.is_empty()) =>
+            {
+                Some("client secrets")
+            }
             () => None,
         };
         if let Some(what) = holds {
@@ -233,12 +292,18 @@ pub(crate) async fn open_keys(directory: Option<&Path>, store: &Store, issuer: &
     .map_err(Failure::failed)
 }
 
-/// That there are no keys although the store holds `what` was made with some. Those of a shared store would be in it.
+/// That there are no keys although the store holds `what` was made with some. Those of a shared
+/// store would be in it.
 fn keys_lost(apart: Option<&Path>, what: &str) -> String {
     match apart {
         Some(directory) => {
-            format!("there are no keys in {}, but the store holds {what} made with some: restore them from a backup", directory.display())
+            format!(
+                "there are no keys in {}, but the store holds {what} made with some: restore them from a backup",
+                directory.display()
+            )
         }
-        None => format!("there are no keys in the store, but {what} made with some: restore the database from a backup that holds both"),
+        None => format!(
+            "there are no keys in the store, but {what} made with some: restore the database from a backup that holds both"
+        ),
     }
 }

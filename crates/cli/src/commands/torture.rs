@@ -1,4 +1,5 @@
-//! `counterfoil torture`: proof that nothing acknowledged is lost, whenever a server or the database dies.
+//! `counterfoil torture`: proof that nothing acknowledged is lost, whenever a server or the
+//! database dies.
 
 mod chance;
 mod checker;
@@ -12,21 +13,23 @@ mod run;
 mod tally;
 mod upgrade;
 
-use crate::process::{Signals, block_on};
-use crate::{Failure, output};
-use chance::Chance;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
 use counterfoil_core::random;
 use counterfoil_store::StoreAddress;
 use indicatif::ProgressBar;
+use reqwest::Client;
+use serde_json::Value;
+
+use crate::process::{Signals, block_on};
+use crate::{Failure, output};
+use chance::Chance;
 use killer::Killer;
 use node::{Node, NotStarted, free_addresses};
-use reqwest::Client;
 use run::{Phase, Run};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 use upgrade::Upgrade;
 
 /// How long a request may take before its answer counts as lost.
@@ -58,15 +61,18 @@ pub(crate) struct Arguments {
     /// Clients at work side by side
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     clients: u16,
-    /// A shell command that kills the database with SIGKILL and starts it again; run at random moments, with postgres:// alone
+    /// A shell command that kills the database with SIGKILL and starts it again; run at random
+    /// moments, with postgres:// alone
     #[arg(long, value_name = "COMMAND")]
     restart_database: Option<String>,
-    /// A shell command to run whenever a server was killed and before it is started again. One that puts an old copy of the store in its
-    /// place shows that loss is found
+    /// A shell command to run whenever a server was killed and before it is started again. One that
+    /// puts an old copy of the store in its place shows that loss is found
     #[arg(long, value_name = "COMMAND")]
     while_down: Option<String>,
-    /// The program that the servers run, another build of it say [default: this one]. Named several times, each takes the place of the one before it at
-    /// every server in turn, within the time; once the first one is gone the store's level is raised, as `migrate --finish` does. With postgres:// alone
+    /// The program that the servers run, another build of it say [default: this one]. Named several
+    /// times, each takes the place of the one before it at every server in turn, within the time;
+    /// once the first one is gone the store's level is raised, as `migrate --finish` does. With
+    /// postgres:// alone
     #[arg(long, value_name = "PATH", conflicts_with = "kills")]
     binary: Vec<PathBuf>,
     /// Repeat the choice of moments, nodes and requests of another run, as its summary told it
@@ -80,22 +86,30 @@ pub(crate) struct Arguments {
 /// A store in words, for the servers to read again.
 fn minutes(text: &str) -> Result<Duration, String> {
     let minutes: f64 = text.parse().map_err(|_| "write a number of minutes, such as 1 or 0.5")?;
-    let duration = Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| error.to_string())?;
+    let duration =
+        Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| error.to_string())?;
     if duration.is_zero() { Err("it must be more than 0".into()) } else { Ok(duration) }
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     // Read here and not by clap, which would say again what it can't read, a password too.
-    StoreAddress::parse(&arguments.store).map_err(|problem| Failure::usage(format!("--store: {problem}")))?;
+    StoreAddress::parse(&arguments.store)
+        .map_err(|problem| Failure::usage(format!("--store: {problem}")))?;
     if arguments.store.starts_with("sqlite:") {
         if arguments.nodes > 1 {
-            return Err(Failure::usage("one process owns a SQLite file: --nodes is for a postgres:// store"));
+            return Err(Failure::usage(
+                "one process owns a SQLite file: --nodes is for a postgres:// store",
+            ));
         }
         if arguments.binary.len() > 1 {
-            return Err(Failure::usage("one process owns a SQLite file: several --binary are for a postgres:// store"));
+            return Err(Failure::usage(
+                "one process owns a SQLite file: several --binary are for a postgres:// store",
+            ));
         }
         if arguments.restart_database.is_some() {
-            return Err(Failure::usage("SQLite has no process of its own to kill: --restart-database is for a postgres:// store"));
+            return Err(Failure::usage(
+                "SQLite has no process of its own to kill: --restart-database is for a postgres:// store",
+            ));
         }
     }
     output::wait_for_no_reader()?;
@@ -106,12 +120,32 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Failure> {
-    let Arguments { store, minutes, kills, nodes, clients, restart_database, while_down, binary, seed, json } = arguments;
-    let programs = if binary.is_empty() { vec![std::env::current_exe().map_err(Failure::failed)?] } else { binary };
+    let Arguments {
+        store,
+        minutes,
+        kills,
+        nodes,
+        clients,
+        restart_database,
+        while_down,
+        binary,
+        seed,
+        json,
+    } = arguments;
+    let programs = if binary.is_empty() {
+        vec![std::env::current_exe().map_err(Failure::failed)?]
+    } else {
+        binary
+    };
     let seed = seed.unwrap_or_else(|| u64::from(u32::from_be_bytes(random::bytes())));
     let mut chance = Chance::new(seed);
     let policy = reqwest::redirect::Policy::none();
-    let http = Client::builder().timeout(TIMEOUT).redirect(policy).no_proxy().build().map_err(Failure::failed)?;
+    let http = Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(policy)
+        .no_proxy()
+        .build()
+        .map_err(Failure::failed)?;
 
     let nodes = start(nodes.into(), &programs[0], &store, &http).await?;
     // Until now a signal may end this process as it likes.
@@ -119,8 +153,10 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
     let origins: Vec<_> = nodes.iter().map(|node| node.origin.clone()).collect();
     let (count, issuer) = (origins.len(), origins[0].clone());
     let run = Arc::new(Run::new(http, origins, progress, json, restart_database.is_some()));
-    let time = if kills.is_some() { None } else { Some(minutes.unwrap_or(Duration::from_secs(60))) };
-    let watching = [tokio::spawn(watch(run.clone(), signals, time)), tokio::spawn(tell(run.clone()))];
+    let time =
+        if kills.is_some() { None } else { Some(minutes.unwrap_or(Duration::from_secs(60))) };
+    let watching =
+        [tokio::spawn(watch(run.clone(), signals, time)), tokio::spawn(tell(run.clone()))];
     let working: Vec<_> = (0..usize::from(clients))
         .map(|number| {
             let (run, chance) = (run.clone(), chance.fork());
@@ -129,7 +165,8 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
         .collect();
     let address = StoreAddress::parse(&store).map_err(Failure::failed)?;
     let upgrade = time.and_then(|time| Upgrade::plan(&programs, count, time, address, issuer));
-    let mut killer = Killer { nodes, kills, restart_database, while_down, upgrade, chance: chance.fork() };
+    let mut killer =
+        Killer { nodes, kills, restart_database, while_down, upgrade, chance: chance.fork() };
     let killed = killer.work(&run).await;
     run.enter(if killed.is_ok() { Phase::Closing } else { Phase::Over });
 
@@ -155,7 +192,12 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
 }
 
 /// The servers, each up before the next: the first one makes the store and its keys.
-async fn start(count: usize, program: &Path, store: &str, http: &Client) -> Result<Vec<Node>, Failure> {
+async fn start(
+    count: usize,
+    program: &Path,
+    store: &str,
+    http: &Client,
+) -> Result<Vec<Node>, Failure> {
     let addresses = free_addresses(count);
     let issuer = format!("http://{}", addresses[0]);
     let mut nodes = Vec::with_capacity(count);
@@ -176,7 +218,8 @@ fn not_started(NotStarted { code, message }: NotStarted) -> Failure {
     }
 }
 
-/// Closes the run when its time is over or a signal comes, and breaks it off at a signal after that.
+/// Closes the run when its time is over or a signal comes, and breaks it off at a signal after
+/// that.
 async fn watch(run: Arc<Run>, signals: Signals, time: Option<Duration>) {
     let over = async {
         match time {
@@ -219,7 +262,8 @@ struct Summary {
 }
 
 impl Summary {
-    /// Prints what was done, and says how it came out. `whole` is whether everything was checked at the end.
+    /// Prints what was done, and says how it came out. `whole` is whether everything was checked at
+    /// the end.
     fn show(&self, run: &Run, whole: bool) -> Result<(), Failure> {
         let tally = run.tally().clone();
         let (found, enough) = run.take_found();
@@ -237,9 +281,9 @@ impl Summary {
         }
         match found.len() {
             0 if !whole => Err(Failure::failed("broken off before everything was checked")),
-            0 if tally.refreshes == 0 || tally.kills() == 0 => {
-                Err(Failure::failed("nothing was shown: no client refreshed, or nobody was killed; give it more time"))
-            }
+            0 if tally.refreshes == 0 || tally.kills() == 0 => Err(Failure::failed(
+                "nothing was shown: no client refreshed, or nobody was killed; give it more time",
+            )),
             0 => Ok(()),
             1 => Err(Failure::failed("1 finding")),
             count if enough => Err(Failure::failed(format!("{count} findings, which is enough"))),

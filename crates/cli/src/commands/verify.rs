@@ -1,32 +1,37 @@
 //! `counterfoil verify`.
 
-use crate::process::{Signals, block_on};
-use crate::reports::{self, Wanted};
-use crate::{Failure, output};
+use std::io;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use counterfoil_report::{Report, Tally, text};
 use counterfoil_verify::{Aged, Endpoint, Event, Options, Progress, VerifyError};
 use indicatif::ProgressBar;
-use std::io;
-use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::process::{Signals, block_on};
+use crate::reports::{self, Wanted};
+use crate::{Failure, output};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The server's issuer, such as https://auth.bank.example
     #[arg(value_name = "ISSUER")]
     issuer: String,
-    /// The client to make requests with; against a sandbox, unless told otherwise, sandbox-recipient
+    /// The client to make requests with; against a sandbox, unless told otherwise,
+    /// sandbox-recipient
     #[arg(long, value_name = "ID", env = "OIDC_CLIENT_ID")]
     client_id: Option<String>,
-    /// Its secret; a public client has none. The list of processes shows arguments: the environment variable is more discreet
+    /// Its secret; a public client has none. The list of processes shows arguments: the environment
+    /// variable is more discreet
     #[arg(long, value_name = "SECRET", env = "OIDC_CLIENT_SECRET", hide_env_values = true)]
     client_secret: Option<String>,
     /// How the secret is sent; as discovery says, unless told otherwise
     #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post"])]
     auth_method: Option<String>,
-    /// The redirect URI of the client. Where consents are asked for, a loopback one that is listened on; port 0 picks a free one
+    /// The redirect URI of the client. Where consents are asked for, a loopback one that is
+    /// listened on; port 0 picks a free one
     #[arg(long, value_name = "URI")]
     redirect_uri: Option<String>,
     /// A plan to run; may be repeated [default: token-management]
@@ -38,7 +43,8 @@ pub(crate) struct Arguments {
     /// Print the report as JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// An authorization code obtained elsewhere, for --redirect-uri; nobody is asked to consent then
+    /// An authorization code obtained elsewhere, for --redirect-uri; nobody is asked to consent
+    /// then
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
     /// The PKCE verifier of --code, if its request had a challenge
@@ -47,16 +53,19 @@ pub(crate) struct Arguments {
     /// A refresh token obtained elsewhere; nobody is asked to consent then
     #[arg(long, value_name = "TOKEN")]
     refresh_token: Option<String>,
-    /// Tokens that --keep-token kept more than a day ago: where no clock can be moved, the refresh of an expired ID token needs them, and uses them up
+    /// Tokens that --keep-token kept more than a day ago: where no clock can be moved, the refresh
+    /// of an expired ID token needs them, and uses them up
     #[arg(long, value_name = "FILE")]
     aged_token: Option<PathBuf>,
-    /// Keep tokens of a grant that still lives when the run ends, for --aged-token on another day; only you can read the file
+    /// Keep tokens of a grant that still lives when the run ends, for --aged-token on another day;
+    /// only you can read the file
     #[arg(long, value_name = "FILE")]
     keep_token: Option<PathBuf>,
     /// The scope to ask for
     #[arg(long, value_name = "SCOPE", default_value = "openid offline_access")]
     scope: String,
-    /// A further parameter of the authorization request, such as connector=examplebank; may be repeated
+    /// A further parameter of the authorization request, such as connector=examplebank; may be
+    /// repeated
     #[arg(long = "authorize-param", value_name = "NAME=VALUE", value_parser = parameter)]
     authorize_parameters: Vec<(String, String)>,
     #[command(flatten)]
@@ -148,12 +157,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Watches for a terminal that is closed, which must not leave the sandbox's clock moved; not where that is ignored, as below nohup.
+/// Watches for a terminal that is closed, which must not leave the sandbox's clock moved; not where
+/// that is ignored, as below nohup.
 fn hangup() -> Result<Option<Signal>, Failure> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let ignored = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     let is_ignored = ignored.is_some_and(|signals| signals & 1 == 1);
-    if is_ignored { Ok(None) } else { signal(SignalKind::hangup()).map(Some).map_err(Failure::failed) }
+    if is_ignored {
+        Ok(None)
+    } else {
+        signal(SignalKind::hangup()).map(Some).map_err(Failure::failed)
+    }
 }
 
 /// Waits until the terminal is closed.
@@ -165,8 +181,13 @@ async fn closed(hangup: Option<Signal>) {
 }
 
 fn options(arguments: Arguments) -> Result<Options, Failure> {
-    let unreadable = |path: &Path, error: io::Error| Failure::usage(format!("{} holds no aged tokens: {error}", path.display()));
-    let aged_token = arguments.aged_token.map(|path| Aged::read(&path).map_err(|error| unreadable(&path, error))).transpose()?;
+    let unreadable = |path: &Path, error: io::Error| {
+        Failure::usage(format!("{} holds no aged tokens: {error}", path.display()))
+    };
+    let aged_token = arguments
+        .aged_token
+        .map(|path| Aged::read(&path).map_err(|error| unreadable(&path, error)))
+        .transpose()?;
     Ok(Options {
         plans: arguments.plans,
         client_id: arguments.client_id,
@@ -190,11 +211,15 @@ fn progress(spinner: ProgressBar, json: bool) -> Progress {
     let colour = output::colour();
     Box::new(move |event| match event {
         Event::Begins { plan, case } => spinner.set_message(format!("{plan}/{case}")),
-        Event::Ended(case) if !json => spinner.suspend(|| output::say(text::case(&case, colour).trim_end_matches('\n'))),
+        Event::Ended(case) if !json => {
+            spinner.suspend(|| output::say(text::case(&case, colour).trim_end_matches('\n')))
+        }
         Event::Ended(_) => {}
         Event::Consent { number, of, url } => {
             spinner.set_message("waiting for a consent");
-            let ask = format!("\nConsent {number} of {of} at the most. Open this in a browser, sign in and allow:\n\n{url}\n");
+            let ask = format!(
+                "\nConsent {number} of {of} at the most. Open this in a browser, sign in and allow:\n\n{url}\n"
+            );
             spinner.suspend(|| output::note(&ask));
         }
         Event::Note(note) => spinner.suspend(|| output::note(&note)),
@@ -205,7 +230,10 @@ fn show(report: &Report, json: bool) -> Result<(), Failure> {
     if json {
         output::json(&report.to_json().map_err(Failure::failed)?);
     } else {
-        output::say(&format!("\n{}", text::summary(report, output::colour()).trim_end_matches('\n')));
+        output::say(&format!(
+            "\n{}",
+            text::summary(report, output::colour()).trim_end_matches('\n')
+        ));
     }
     Ok(())
 }

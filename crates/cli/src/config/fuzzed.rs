@@ -1,17 +1,24 @@
-//! What must hold of every configuration, whoever wrote it: shared by the fuzz target and the test that runs its corpus.
+//! What must hold of every configuration, whoever wrote it: shared by the fuzz target and the test
+//! that runs its corpus.
 
-use super::{Config, LEAVES, variable};
 use counterfoil_core::settings::check_issuer;
 
-/// Reads `data` as a file and, after a NUL, an environment of `NAME=value` lines. It is refused with a reason, or what comes of it can be
-/// started with.
+use super::{Config, LEAVES, variable};
+
+/// Reads `data` as a file and, after a NUL, an environment of `NAME=value` lines. It is refused
+/// with a reason, or what comes of it can be started with.
 ///
 /// # Panics
 /// Where that does not hold.
 pub(crate) fn holds(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (file, environment) = text.split_once('\0').unwrap_or((&text, ""));
-    let variables = || environment.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = || {
+        environment
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
     match Config::parse(file, variables()) {
         Err(reason) => assert!(!reason.trim().is_empty(), "refused without a reason"),
         Ok(config) => {
@@ -20,7 +27,10 @@ pub(crate) fn holds(data: &[u8]) {
             assert!(!config.settings.providers.is_empty());
             assert!(!config.store.to_string().is_empty() && !config.keys.as_os_str().is_empty());
             let known = |name: &str| LEAVES.iter().any(|(leaf, _)| variable(leaf) == name);
-            assert!(variables().all(|(name, value)| value.is_empty() || known(&name)), "an unknown variable was let pass");
+            assert!(
+                variables().all(|(name, value)| value.is_empty() || known(&name)),
+                "an unknown variable was let pass"
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What the log shows, which can change while the process runs. tracing-subscriber has a layer for that, which takes two locks a line.
+//! What the log shows, which can change while the process runs. tracing-subscriber has a layer for
+//! that, which takes two locks a line.
+
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use std::sync::{Arc, OnceLock};
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::LevelFilter;

@@ -1,8 +1,9 @@
-use super::*;
 use std::io::{Read, pipe};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::*;
 
 /// A disk with so much room.
 #[derive(Clone, Default)]
@@ -72,12 +73,18 @@ fn lines_that_do_not_fit_are_counted_and_the_next_ones_are_whole() {
         log.queue(line.as_bytes());
     }
     log.flush();
-    assert_eq!((disk.text().as_str(), log.counts()), ("first\nseco", LogCounts { dropped: 0, write_errors: 2 }));
+    assert_eq!(
+        (disk.text().as_str(), log.counts()),
+        ("first\nseco", LogCounts { dropped: 0, write_errors: 2 })
+    );
     disk.make_room(100);
     log.queue(b"fourth\n");
     log.queue(b"fifth\n");
     log.flush();
-    assert_eq!((disk.text().as_str(), log.counts().write_errors), ("first\nseco\nfourth\nfifth\n", 2));
+    assert_eq!(
+        (disk.text().as_str(), log.counts().write_errors),
+        ("first\nseco\nfourth\nfifth\n", 2)
+    );
 }
 
 #[test]
@@ -93,7 +100,8 @@ fn where_nobody_reads_lines_are_dropped_and_counted() {
     let held = given as u64 - dropped;
     assert!((LONGEST_QUEUE as u64..=LONGEST_QUEUE as u64 + 1).contains(&held), "{held}");
     assert_eq!((write_errors, log.waiting()), (0, held));
-    // It does not wait for ever; that all is written once somebody reads shows that it was not waiting for nothing.
+    // It does not wait for ever; that all is written once somebody reads shows that it was not
+    // waiting for nothing.
     log.flush();
     assert_eq!(log.waiting(), held);
     for _ in 0..held {
@@ -108,12 +116,14 @@ fn where_nobody_reads_lines_are_dropped_and_counted() {
     assert_eq!(log.counts(), LogCounts { dropped, write_errors: 1 });
 }
 
-/// Also where the thread has its hands full. What does not fit into the pipe is given up, or this would not end.
+/// Also where the thread has its hands full. What does not fit into the pipe is given up, or this
+/// would not end.
 #[test]
 fn what_is_fatal_is_written_at_once_or_not_at_all() {
     let (mut reader, writer) = pipe().unwrap();
     let (stalled, _take) = Stalled::new();
-    let log: &'static Log = Box::leak(Box::new(Log::to(stalled, File::from(OwnedFd::from(writer)))));
+    let log: &'static Log =
+        Box::leak(Box::new(Log::to(stalled, File::from(OwnedFd::from(writer)))));
     log.queue(b"line\n");
     let page = [b'.'; 4096];
     for _ in 0..4096 {

@@ -1,11 +1,12 @@
 //! A thread that prints results, so that what goes on meanwhile waits for no reader.
 
-use super::say_now;
-use crate::process::{Signals, was_told_to_stop};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+use super::say_now;
+use crate::process::{Signals, was_told_to_stop};
 
 /// How long a line is waited for when it is said: else a terminal would show it where a spinner is.
 const INSTANT: Duration = Duration::from_millis(100);
@@ -61,7 +62,9 @@ impl Printer {
                 tokio::time::sleep(MOMENT).await;
             }
         };
-        let stopped = async { if was_told_to_stop() { tokio::time::sleep(GRACE).await } else { signals.stop().await } };
+        let stopped = async {
+            if was_told_to_stop() { tokio::time::sleep(GRACE).await } else { signals.stop().await }
+        };
         tokio::select! {
             () = printed => true,
             () = stopped => false,

@@ -14,7 +14,8 @@ pub fn consent_in_background(event: &Event) {
 
 async fn consent(url: String) {
     let http = Client::builder().redirect(Policy::none()).build().unwrap();
-    let (mut at, mut form, mut cookies) = (Url::parse(&url).unwrap(), None::<Vec<(String, String)>>, Vec::<String>::new());
+    let (mut at, mut form, mut cookies) =
+        (Url::parse(&url).unwrap(), None::<Vec<(String, String)>>, Vec::<String>::new());
     let server = at.origin();
     while at.origin() == server {
         let request = match form.take() {
@@ -23,7 +24,12 @@ async fn consent(url: String) {
         };
         let answer = request.header(COOKIE, cookies.join("; ")).send().await.unwrap();
         cookies.extend(
-            answer.headers().get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().unwrap().split(';').next()).map(str::to_owned),
+            answer
+                .headers()
+                .get_all(SET_COOKIE)
+                .iter()
+                .filter_map(|cookie| cookie.to_str().unwrap().split(';').next())
+                .map(str::to_owned),
         );
         if let Some(location) = answer.headers().get(LOCATION) {
             at = at.join(location.to_str().unwrap()).unwrap();
@@ -40,9 +46,15 @@ async fn consent(url: String) {
 
 /// The last form of a page, filled in: where it goes, and what it holds.
 fn last_form(page: &str) -> (String, Vec<(String, String)>) {
-    let form = page.rsplit("<form").next().filter(|_| page.contains("<form")).unwrap_or_else(|| panic!("no form in {page}"));
+    let form = page
+        .rsplit("<form")
+        .next()
+        .filter(|_| page.contains("<form"))
+        .unwrap_or_else(|| panic!("no form in {page}"));
     let mut inputs = vec![("decision".to_owned(), "allow".to_owned())];
-    for tag in form.split("<input").skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag) {
+    for tag in
+        form.split("<input").skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag)
+    {
         let value = match attribute(tag, "name").as_deref() {
             Some("username" | "password") => Some("customer_1".to_owned()),
             _ => attribute(tag, "value"),

@@ -1,10 +1,14 @@
-//! A sandbox behind a proxy that spoils answers, what `verify` says of it, and a customer with a browser.
+//! A sandbox behind a proxy that spoils answers, what `verify` says of it, and a customer with a
+//! browser.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
 
 pub mod browser;
 
-use crate::setting::{Server, counterfoil};
+use std::collections::{BTreeMap, HashMap};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,9 +16,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use counterfoil_report::{Outcome, Report};
 use counterfoil_verify::{Event, Options, VerifyError};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+
+use crate::setting::{Server, counterfoil};
 
 /// A request, as far as a spoiler can tell it from others.
 #[derive(Debug)]
@@ -84,11 +87,15 @@ impl Certified {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let issuer = format!("http://127.0.0.1:{port}");
-        // The same port of another loopback address: nobody else took it, since that of 127.0.0.1 was free.
+        // The same port of another loopback address: nobody else took it, since that of 127.0.0.1
+        // was free.
         let upstream = format!("127.0.0.2:{port}");
         let front = Arc::new(Front {
             upstream: format!("http://{upstream}"),
-            http: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
             spoiler: Mutex::new(Arc::new(|_, given| given)),
             counts: Mutex::default(),
             asked: Mutex::default(),
@@ -97,7 +104,9 @@ impl Certified {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let router = Router::new().fallback(forward).with_state(front.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let server = Server::spawn(counterfoil(&["sandbox", "--listen", &upstream, "--issuer", &issuer, "--log", "error"]));
+        let server = Server::spawn(counterfoil(&[
+            "sandbox", "--listen", &upstream, "--issuer", &issuer, "--log", "error",
+        ]));
         Self { server, issuer, front }
     }
 
@@ -130,7 +139,8 @@ impl Certified {
 /// As servers are that are no sandbox.
 pub fn no_sandbox(asked: &Asked, given: Given) -> Given {
     if asked.path.starts_with("/.well-known/") {
-        return given.edited(|json| drop(json.as_object_mut().unwrap().remove("counterfoil_sandbox")));
+        return given
+            .edited(|json| drop(json.as_object_mut().unwrap().remove("counterfoil_sandbox")));
     }
     given
 }
@@ -140,9 +150,22 @@ pub fn no_discovery(asked: &Asked, given: Given) -> Given {
     if asked.path.starts_with("/.well-known/") { Given { status: 404, ..given } } else { given }
 }
 
-async fn forward(State(front): State<Arc<Front>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<String> {
+async fn forward(
+    State(front): State<Arc<Front>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<String> {
     let agent = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let case = agent.split(['(', ')']).nth(1).unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+    let case = agent
+        .split(['(', ')'])
+        .nth(1)
+        .unwrap_or_default()
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let form: BTreeMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     let mut asked = Asked { case, path: uri.path().to_owned(), form, nth: 0 };
     front.asked.lock().unwrap().push((asked.case.clone(), asked.path.clone()));
@@ -153,8 +176,13 @@ async fn forward(State(front): State<Arc<Front>>, method: Method, uri: Uri, head
         *count += 1;
         *count
     };
-    let mut request = front.http.request(method, format!("{}{}", front.upstream, uri.path_and_query().unwrap())).body(body);
-    for (name, value) in headers.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length")) {
+    let mut request = front
+        .http
+        .request(method, format!("{}{}", front.upstream, uri.path_and_query().unwrap()))
+        .body(body);
+    for (name, value) in
+        headers.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length"))
+    {
         request = request.header(name, value);
     }
     let answer = request.send().await.unwrap();
@@ -176,7 +204,10 @@ pub async fn verify(options: Options) -> Result<Report, VerifyError> {
 }
 
 /// The same, with what happened meanwhile.
-pub async fn verify_with_events(options: Options, mut react: impl FnMut(&Event) + Send + 'static) -> (Report, Vec<Event>) {
+pub async fn verify_with_events(
+    options: Options,
+    mut react: impl FnMut(&Event) + Send + 'static,
+) -> (Report, Vec<Event>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let kept = events.clone();
     let progress = Box::new(move |event| {
@@ -191,13 +222,16 @@ pub async fn verify_with_events(options: Options, mut react: impl FnMut(&Event) 
 /// The checks that came out so: case and index.
 pub fn checks(report: &Report, outcome: Outcome) -> Vec<(String, usize)> {
     let cases = report.plans.iter().flat_map(|plan| &plan.cases);
-    let all = cases.flat_map(|case| case.checks.iter().enumerate().map(|(index, check)| (case.id.clone(), index, check)));
+    let all = cases.flat_map(|case| {
+        case.checks.iter().enumerate().map(|(index, check)| (case.id.clone(), index, check))
+    });
     all.filter(|(_, _, check)| check.result == outcome).map(|(id, index, _)| (id, index)).collect()
 }
 
 /// A check of a report.
 #[track_caller]
 pub fn check<'r>(report: &'r Report, case: &str, index: usize) -> &'r counterfoil_report::Check {
-    let case = report.plans.iter().flat_map(|plan| &plan.cases).find(|found| found.id == case).unwrap();
+    let case =
+        report.plans.iter().flat_map(|plan| &plan.cases).find(|found| found.id == case).unwrap();
     &case.checks[index]
 }

@@ -1,9 +1,11 @@
 //! A bank with several live nodes on one database.
 
-use crate::setting::{Answer, Live, Server, SignedIn, Tokens};
-use counterfoil_testing::fresh_database;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use counterfoil_testing::fresh_database;
+
+use crate::setting::{Answer, Live, Server, SignedIn, Tokens};
 
 /// Its client.
 const SHOP: &str = "shop";
@@ -61,16 +63,19 @@ impl Bank {
 /// Starts so many nodes at once.
 pub fn nodes<const N: usize>(live: &Live) -> [Server; N] {
     thread::scope(|scope| {
-        let starting: [_; N] = std::array::from_fn(|number| scope.spawn(move || Server::spawn(live.node(number))));
+        let starting: [_; N] =
+            std::array::from_fn(|number| scope.spawn(move || Server::spawn(live.node(number))));
         starting.map(|node| node.join().unwrap())
     })
 }
 
-/// Holds what a node says of tokens of a living grant against what is expected. The refresh token is not used.
+/// Holds what a node says of tokens of a living grant against what is expected. The refresh token
+/// is not used.
 #[track_caller]
 pub fn assert_good(answers: &[(&'static str, Answer)]) {
     for (asked, answer) in answers {
-        let good = answer.status == 200 && (!asked.starts_with("introspection") || answer.json()["active"] == true);
+        let good = answer.status == 200
+            && (!asked.starts_with("introspection") || answer.json()["active"] == true);
         assert!(good, "{asked}: {} {}", answer.status, answer.text);
     }
 }
@@ -88,11 +93,18 @@ pub fn assert_dead(answers: &[(&'static str, Answer)]) {
 }
 
 /// What a node says of a grant's tokens, without using the refresh token.
-pub async fn asked(node: &Server, client: (&str, &str), tokens: &Tokens) -> Vec<(&'static str, Answer)> {
+pub async fn asked(
+    node: &Server,
+    client: (&str, &str),
+    tokens: &Tokens,
+) -> Vec<(&'static str, Answer)> {
     vec![
         ("accounts with the ID token", node.accounts(&tokens.id_token).await),
         ("accounts with the access token", node.accounts(&tokens.access_token).await),
-        ("introspection of the refresh token", node.introspect(client, &tokens.refresh_token).await),
+        (
+            "introspection of the refresh token",
+            node.introspect(client, &tokens.refresh_token).await,
+        ),
         ("introspection of the ID token", node.introspect(client, &tokens.id_token).await),
         ("introspection of the access token", node.introspect(client, &tokens.access_token).await),
     ]

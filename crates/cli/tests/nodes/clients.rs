@@ -1,8 +1,9 @@
 //! What an operator changes of clients holds at every node when the command is done.
 
-use crate::bank::{ALICE, Bank, asked, assert_good};
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
+
+use crate::bank::{ALICE, Bank, asked, assert_good};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_and_secrets_hold_everywhere_when_the_command_is_done() {

@@ -1,32 +1,57 @@
 //! What ended at one node is refused at every other from the next request on.
 
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::task::{JoinSet, block_in_place};
+
 use crate::bank::{ALICE, Bank, asked, assert_dead, assert_good};
 use crate::setting::{Answer, PROVIDER, Server, Tokens};
-use serde_json::json;
-use std::sync::Arc;
-use tokio::task::{JoinSet, block_in_place};
 
 /// Grants that are ended side by side.
 const LANES: usize = 5;
 
 /// What is asked of one of a grant's tokens; another thing in each round.
-async fn ask(node: &Server, client: (&str, &str), tokens: &Tokens, round: usize) -> (&'static str, Answer) {
+async fn ask(
+    node: &Server,
+    client: (&str, &str),
+    tokens: &Tokens,
+    round: usize,
+) -> (&'static str, Answer) {
     match round % 5 {
         0 => ("accounts with the ID token", node.accounts(&tokens.id_token).await),
         1 => ("accounts with the access token", node.accounts(&tokens.access_token).await),
-        2 => ("introspection of the refresh token", node.introspect(client, &tokens.refresh_token).await),
+        2 => (
+            "introspection of the refresh token",
+            node.introspect(client, &tokens.refresh_token).await,
+        ),
         3 => ("introspection of the ID token", node.introspect(client, &tokens.id_token).await),
-        _ => ("introspection of the access token", node.introspect(client, &tokens.access_token).await),
+        _ => (
+            "introspection of the access token",
+            node.introspect(client, &tokens.access_token).await,
+        ),
     }
 }
 
-/// Revokes each grant at one node and asks another in the very next request, which knows it from the one before.
-async fn revoke_and_ask(nodes: Arc<[Server; 3]>, bank: Arc<Bank>, lane: usize, grants: Vec<Tokens>) {
+/// Revokes each grant at one node and asks another in the very next request, which knows it from
+/// the one before.
+async fn revoke_and_ask(
+    nodes: Arc<[Server; 3]>,
+    bank: Arc<Bank>,
+    lane: usize,
+    grants: Vec<Tokens>,
+) {
     let shop = bank.shop();
     for (round, tokens) in grants.iter().enumerate() {
-        let (here, there) = (&nodes[(lane + round) % 3], &nodes[(lane + round + 1 + round % 2) % 3]);
+        let (here, there) =
+            (&nodes[(lane + round) % 3], &nodes[(lane + round + 1 + round % 2) % 3]);
         assert_good(&[ask(there, shop, tokens, round).await]);
-        let revoked = here.revoke(shop, [&tokens.refresh_token, &tokens.id_token, &tokens.access_token][round % 3]).await;
+        let revoked = here
+            .revoke(
+                shop,
+                [&tokens.refresh_token, &tokens.id_token, &tokens.access_token][round % 3],
+            )
+            .await;
         assert_eq!(revoked.status, 200, "{}", revoked.text);
         if round % 4 == 3 {
             let refused = there.refresh(shop, &tokens.refresh_token).await;
@@ -53,7 +78,10 @@ async fn what_was_revoked_at_one_node_is_refused_at_another_in_the_next_request_
 }
 
 /// Runs `each` so many times, side by side.
-async fn side_by_side<F: Future<Output = ()> + Send + 'static>(count: usize, each: impl Fn(usize) -> F) {
+async fn side_by_side<F: Future<Output = ()> + Send + 'static>(
+    count: usize,
+    each: impl Fn(usize) -> F,
+) {
     let mut running = JoinSet::new();
     for number in 0..count {
         running.spawn(each(number));
@@ -78,7 +106,10 @@ async fn a_client_that_was_removed_is_refused_everywhere_when_the_command_is_don
             refuses_bearers(node, &tokens).await;
             assert_eq!(node.refresh(client, &tokens.refresh_token).await.status, 401);
             assert_eq!(node.introspect(client, &tokens.refresh_token).await.status, 401);
-            assert_eq!(node.introspect(bank.shop(), &tokens.refresh_token).await.json(), json!({ "active": false }));
+            assert_eq!(
+                node.introspect(bank.shop(), &tokens.refresh_token).await.json(),
+                json!({ "active": false })
+            );
         }
         if number == 0 {
             // One that is registered anew under the same name has no part in what the old one had.
@@ -103,7 +134,8 @@ async fn a_customer_who_was_removed_is_refused_everywhere_when_the_command_is_do
         for node in &*nodes {
             assert_good(&asked(node, bank.shop(), &tokens).await);
         }
-        block_in_place(|| bank.live.admin(&format!("customer remove {id} --provider {PROVIDER}"))).says(&["removed"]);
+        block_in_place(|| bank.live.admin(&format!("customer remove {id} --provider {PROVIDER}")))
+            .says(&["removed"]);
         for node in &*nodes {
             assert_dead(&asked(node, bank.shop(), &tokens).await);
             assert_eq!(node.refresh(bank.shop(), &tokens.refresh_token).await.status, 400);

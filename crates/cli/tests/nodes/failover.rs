@@ -1,11 +1,13 @@
 //! A primary that dies, with a synchronous standby that takes its place.
 
+use std::sync::Arc;
+
+use counterfoil_testing::Postgres;
+use tokio::task::block_in_place;
+
 use crate::bank::Bank;
 use crate::load::{Balancer, Load};
 use crate::setting::Server;
-use counterfoil_testing::Postgres;
-use std::sync::Arc;
-use tokio::task::block_in_place;
 
 const CLIENTS: usize = 12;
 
@@ -38,6 +40,7 @@ async fn nothing_is_lost_when_a_synchronous_standby_takes_over_under_load() {
     told.holds(&nodes, bank.shop()).await;
     // The nodes met it, and called nobody.
     let logs = nodes.each_ref().map(Server::log).concat();
-    let troubles = logs.lines().filter(|line| !line.contains("\"INFO\"")).collect::<Vec<_>>().join("\n");
+    let troubles =
+        logs.lines().filter(|line| !line.contains("\"INFO\"")).collect::<Vec<_>>().join("\n");
     assert!(troubles.contains("the database") && !troubles.contains("ALARM"), "{troubles}");
 }

@@ -1,9 +1,11 @@
 //! Nodes that meet an empty database at the same moment.
 
+use std::thread;
+
+use counterfoil_testing::fresh_database;
+
 use crate::bank::{ALICE, asked, assert_good, nodes};
 use crate::setting::Live;
-use counterfoil_testing::fresh_database;
-use std::thread;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_first_starts_at_once_both_come_up_with_the_same_keys() {

@@ -1,11 +1,14 @@
-//! Keys that are replaced while nodes serve: none is started anew, and nobody is refused for a key that another node made.
+//! Keys that are replaced while nodes serve: none is started anew, and nobody is refused for a key
+//! that another node made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::Value;
+use tokio::task::{JoinHandle, block_in_place};
 
 use crate::bank::{ALICE, Bank, asked, assert_good, until};
 use crate::setting::{Server, Tokens};
-use serde_json::Value;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tokio::task::{JoinHandle, block_in_place};
 
 /// Whoever refreshes at one node and uses the tokens at the next, at once.
 struct Carriers {
@@ -33,7 +36,16 @@ impl Carriers {
         };
         let running = grants.into_iter().enumerate();
         let running = running
-            .map(|(first, tokens)| tokio::spawn(carry(bank.clone(), nodes.clone(), first, tokens, stop.clone(), rounds.clone())))
+            .map(|(first, tokens)| {
+                tokio::spawn(carry(
+                    bank.clone(),
+                    nodes.clone(),
+                    first,
+                    tokens,
+                    stop.clone(),
+                    rounds.clone(),
+                ))
+            })
             .collect();
         Self { stop, rounds, running }
     }
@@ -42,7 +54,8 @@ impl Carriers {
     async fn rounds(&self, more: usize) {
         let until_then = self.rounds.load(Ordering::Relaxed) + more;
         until("tokens are carried on", async || {
-            self.rounds.load(Ordering::Relaxed) >= until_then || self.running.iter().any(JoinHandle::is_finished)
+            self.rounds.load(Ordering::Relaxed) >= until_then
+                || self.running.iter().any(JoinHandle::is_finished)
         })
         .await;
     }
@@ -58,16 +71,22 @@ impl Carriers {
 /// The key that is used now for what `alg` says.
 fn current(bank: &Bank, alg: &str) -> String {
     let keys = block_in_place(|| bank.live.admin("keys list --json")).json();
-    let current = keys.as_array().unwrap().iter().find(|key| key["alg"] == alg && key["state"] == "current");
-    current.unwrap_or_else(|| panic!("no current key for {alg} in {keys}"))["kid"].as_str().unwrap().to_owned()
+    let current =
+        keys.as_array().unwrap().iter().find(|key| key["alg"] == alg && key["state"] == "current");
+    current.unwrap_or_else(|| panic!("no current key for {alg} in {keys}"))["kid"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn drop_key(bank: &Bank, kid: &str) {
     let more = if kid.starts_with("slip-") { " --refuse-now --yes" } else { "" };
-    block_in_place(|| bank.live.admin(&format!("keys rotate --compromised {kid}{more} --json"))).json();
+    block_in_place(|| bank.live.admin(&format!("keys rotate --compromised {kid}{more} --json")))
+        .json();
 }
 
-/// The first part of a token, which names its key and says nothing else that differs from one to the next.
+/// The first part of a token, which names its key and says nothing else that differs from one to
+/// the next.
 fn header(id_token: &str) -> &str {
     id_token.split('.').next().unwrap()
 }
@@ -91,8 +110,13 @@ async fn rotations_refuse_nobody_and_reach_every_node() {
     let keys = block_in_place(|| bank.live.admin("keys list --json")).json();
     let made = keys.as_array().unwrap().iter().filter(|key| key["alg"] == "RS256").count();
     assert_eq!(made, 7, "{keys}");
-    let made: Vec<&str> =
-        keys.as_array().unwrap().iter().filter(|key| key["alg"] == "RS256").map(|key| key["kid"].as_str().unwrap()).collect();
+    let made: Vec<&str> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|key| key["alg"] == "RS256")
+        .map(|key| key["kid"].as_str().unwrap())
+        .collect();
     for node in &*nodes {
         until("all keys are published", async || {
             let there = published(node).await.to_string();
@@ -117,14 +141,20 @@ async fn a_compromised_signing_key_is_refused_everywhere_when_the_command_is_don
             let (bank, kid) = (bank.clone(), kid.clone());
             move || drop_key(&bank, &kid)
         });
-        // Until then each node goes over to the new key in its time; what is signed with it is good at those that do not know it yet.
+        // Until then each node goes over to the new key in its time; what is signed with it is good
+        // at those that do not know it yet.
         let mut at = 0;
         while !dropping.is_finished() {
             at += 1;
             tokens = nodes[at % 3].refresh(bank.shop(), &tokens.refresh_token).await.tokens();
             let answer = nodes[(at + 1) % 3].accounts(&tokens.id_token).await;
             let by_the_old = header(&tokens.id_token) == header(&compromised);
-            assert!(answer.status == 200 || by_the_old && answer.status == 401, "{} {}", answer.status, answer.text);
+            assert!(
+                answer.status == 200 || by_the_old && answer.status == 401,
+                "{} {}",
+                answer.status,
+                answer.text
+            );
         }
         dropping.await.unwrap();
         for (node, number) in nodes.iter().zip(0..) {

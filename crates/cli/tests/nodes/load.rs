@@ -1,11 +1,14 @@
-//! Clients that follow the documented retry while nodes and databases come and go, and remember every answer that they were given.
+//! Clients that follow the documented retry while nodes and databases come and go, and remember
+//! every answer that they were given.
 
-use crate::setting::{Answer, Server, Tokens, try_send};
-use reqwest::{Client, RequestBuilder};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use reqwest::{Client, RequestBuilder};
 use tokio::task::JoinHandle;
+
+use crate::setting::{Answer, Server, Tokens, try_send};
 
 /// How long a client goes on asking.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +26,12 @@ impl Balancer {
     pub fn new(nodes: &[Server]) -> Self {
         let origins = nodes.iter().map(|node| node.origin.clone()).collect();
         let http = Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { http, origins: Mutex::new(origins), next: AtomicUsize::default(), unanswered: AtomicUsize::default() }
+        Self {
+            http,
+            origins: Mutex::new(origins),
+            next: AtomicUsize::default(),
+            unanswered: AtomicUsize::default(),
+        }
     }
 
     /// A node was started again, and listens elsewhere.
@@ -80,7 +88,12 @@ pub struct Load {
 
 impl Load {
     /// A client for each of `grants`, which also revokes one of `spare` now and then.
-    pub fn start(balancer: &Arc<Balancer>, client: (&str, &str), grants: Vec<Tokens>, spare: Vec<Tokens>) -> Self {
+    pub fn start(
+        balancer: &Arc<Balancer>,
+        client: (&str, &str),
+        grants: Vec<Tokens>,
+        spare: Vec<Tokens>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             balancer: balancer.clone(),
             client: (client.0.to_owned(), client.1.to_owned()),
@@ -89,14 +102,18 @@ impl Load {
             refreshes: AtomicUsize::default(),
         });
         let working = grants.into_iter().enumerate();
-        let working = working.map(|(number, tokens)| tokio::spawn(work(shared.clone(), number, tokens))).collect();
+        let working = working
+            .map(|(number, tokens)| tokio::spawn(work(shared.clone(), number, tokens)))
+            .collect();
         Self { shared, working }
     }
 
     /// Waits for so many more refreshes, or until a client found something wrong.
     pub async fn refreshes(&self, more: usize) {
         let (began, before) = (Instant::now(), self.shared.refreshes.load(Ordering::Relaxed));
-        while self.shared.refreshes.load(Ordering::Relaxed) < before + more && !self.working.iter().any(JoinHandle::is_finished) {
+        while self.shared.refreshes.load(Ordering::Relaxed) < before + more
+            && !self.working.iter().any(JoinHandle::is_finished)
+        {
             assert!(began.elapsed() < 2 * PATIENCE, "clients do not go on");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -152,7 +169,10 @@ impl Shared {
     async fn refresh(&self, token: &str, key: Option<&str>) -> Answer {
         let refresh = |http: &Client, origin: &str| {
             let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
-            let request = http.post(format!("{origin}/token")).basic_auth(&self.client.0, Some(&self.client.1)).form(&form);
+            let request = http
+                .post(format!("{origin}/token"))
+                .basic_auth(&self.client.0, Some(&self.client.1))
+                .form(&form);
             match key {
                 Some(key) => request.header("Idempotency-Key", key),
                 None => request,
@@ -163,13 +183,17 @@ impl Shared {
 
     async fn revoke(&self, token: &str) -> Answer {
         let revoke = |http: &Client, origin: &str| {
-            http.post(format!("{origin}/revoke")).basic_auth(&self.client.0, Some(&self.client.1)).form(&[("token", token)])
+            http.post(format!("{origin}/revoke"))
+                .basic_auth(&self.client.0, Some(&self.client.1))
+                .form(&[("token", token)])
         };
         self.balancer.ask(revoke).await
     }
 
     async fn accounts(&self, token: &str) -> Answer {
-        self.balancer.ask(|http, origin| http.get(format!("{origin}/accounts")).bearer_auth(token)).await
+        self.balancer
+            .ask(|http, origin| http.get(format!("{origin}/accounts")).bearer_auth(token))
+            .await
     }
 }
 

@@ -1,4 +1,5 @@
-//! Many nodes on one PostgreSQL are one system: real processes, spoken to over HTTP, stopped and killed, also with the database under them.
+//! Many nodes on one PostgreSQL are one system: real processes, spoken to over HTTP, stopped and
+//! killed, also with the database under them.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 

@@ -1,9 +1,6 @@
-//! nginx as Debian ships it, with the example of `contrib`, in front of two nodes: with connections that are kept and buffers as they are, no
-//! request meets a node that is not there.
+//! nginx as Debian ships it, with the example of `contrib`, in front of two nodes: with connections
+//! that are kept and buffers as they are, no request meets a node that is not there.
 
-use crate::bank::Bank;
-use crate::setting::{Answer, Server, Tokens, send, try_send, wait_until};
-use reqwest::{Client, RequestBuilder};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,8 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use reqwest::{Client, RequestBuilder};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, block_in_place};
+
+use crate::bank::Bank;
+use crate::setting::{Answer, Server, Tokens, send, try_send, wait_until};
 
 const CLIENTS: usize = 8;
 
@@ -35,15 +37,22 @@ impl Nginx {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut site = std::fs::read_to_string(example).unwrap();
         for (from, to) in [
-            ("127.0.0.1:8080 max_fails=1 fail_timeout=10s", format!("127.0.0.1:{first} max_fails=1 fail_timeout=1s")),
-            ("127.0.0.1:8081 max_fails=1 fail_timeout=10s", format!("127.0.0.1:{second} max_fails=1 fail_timeout=1s")),
+            (
+                "127.0.0.1:8080 max_fails=1 fail_timeout=10s",
+                format!("127.0.0.1:{first} max_fails=1 fail_timeout=1s"),
+            ),
+            (
+                "127.0.0.1:8081 max_fails=1 fail_timeout=10s",
+                format!("127.0.0.1:{second} max_fails=1 fail_timeout=1s"),
+            ),
             ("listen 80;", format!("listen 127.0.0.1:{port};")),
         ] {
             assert!(site.contains(from), "{from}");
             site = site.replace(from, &to);
         }
         let place = dir.path().display();
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {place}/{kind};\n"));
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"));
         let whole = format!(
             "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log info;\nevents {{}}\nhttp {{\n{}{site}\n}}\n",
             temporary.concat()
@@ -51,9 +60,18 @@ impl Nginx {
         let conf = dir.path().join("nginx.conf");
         std::fs::write(&conf, whole).unwrap();
         // Debian's is in a directory that users do not search.
-        let program = ["/usr/sbin/nginx", "nginx"].into_iter().find(|program| Path::new(program).exists()).unwrap_or("nginx");
+        let program = ["/usr/sbin/nginx", "nginx"]
+            .into_iter()
+            .find(|program| Path::new(program).exists())
+            .unwrap_or("nginx");
         let mut command = Command::new(program);
-        command.arg("-p").arg(dir.path()).arg("-c").arg(&conf).arg("-e").arg(dir.path().join("error.log"));
+        command
+            .arg("-p")
+            .arg(dir.path())
+            .arg("-c")
+            .arg(&conf)
+            .arg("-e")
+            .arg(dir.path().join("error.log"));
         let process = command
             .stdin(Stdio::null())
             .stderr(Stdio::null())
@@ -79,7 +97,9 @@ impl Drop for Nginx {
 /// A node that listens at a port, and goes on for two seconds once it is told to stop.
 fn node(bank: &Bank, number: usize, port: u16, more: &[(&str, &str)]) -> Server {
     let mut command = bank.live.node(number);
-    command.env("COUNTERFOIL_LISTEN", format!("127.0.0.1:{port}")).env("COUNTERFOIL_SHUTDOWN_DELAY", "2s");
+    command
+        .env("COUNTERFOIL_LISTEN", format!("127.0.0.1:{port}"))
+        .env("COUNTERFOIL_SHUTDOWN_DELAY", "2s");
     command.envs(more.iter().copied());
     Server::spawn(command)
 }
@@ -89,7 +109,8 @@ fn refresh(http: &Client, origin: &str, client: (&str, &str), token: &str) -> Re
     http.post(format!("{origin}/token")).basic_auth(client.0, Some(client.1)).form(&form)
 }
 
-/// What clients do until they are stopped: refresh without ever trying again, and read accounts. Every answer must be a good one.
+/// What clients do until they are stopped: refresh without ever trying again, and read accounts.
+/// Every answer must be a good one.
 struct Load {
     stop: Arc<AtomicBool>,
     answers: Arc<AtomicUsize>,
@@ -104,9 +125,14 @@ impl Load {
             let (id, secret, http) = (client.0.to_owned(), client.1.to_owned(), Client::new());
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    let next = try_send(refresh(&http, &origin, (&id, &secret), &held.refresh_token)).await;
+                    let next =
+                        try_send(refresh(&http, &origin, (&id, &secret), &held.refresh_token))
+                            .await;
                     held = good("refresh", next)?.tokens();
-                    let accounts = try_send(http.get(format!("{origin}/accounts")).bearer_auth(&held.id_token)).await;
+                    let accounts = try_send(
+                        http.get(format!("{origin}/accounts")).bearer_auth(&held.id_token),
+                    )
+                    .await;
                     good("accounts", accounts)?;
                     answers.fetch_add(2, Ordering::Relaxed);
                 }
@@ -120,7 +146,9 @@ impl Load {
     /// Waits for so many more answers.
     async fn answers(&self, more: usize) {
         let (began, before) = (Instant::now(), self.answers.load(Ordering::Relaxed));
-        while self.answers.load(Ordering::Relaxed) < before + more && !self.clients.iter().any(JoinHandle::is_finished) {
+        while self.answers.load(Ordering::Relaxed) < before + more
+            && !self.clients.iter().any(JoinHandle::is_finished)
+        {
             assert!(began.elapsed() < Duration::from_secs(60), "clients do not go on");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -172,14 +200,16 @@ async fn a_connection_that_nginx_keeps_is_good_for_the_next_request() {
     let bank = Bank::new();
     let ports = [free_port(), free_port()];
     // What was one setting: heads that come slowly, and connections that are idle.
-    let more = [("COUNTERFOIL_CONNECTIONS_HEADER_TIMEOUT", "1s"), ("COUNTERFOIL_SHUTDOWN_DELAY", "0s")];
+    let more =
+        [("COUNTERFOIL_CONNECTIONS_HEADER_TIMEOUT", "1s"), ("COUNTERFOIL_SHUTDOWN_DELAY", "0s")];
     let node = block_in_place(|| node(&bank, 0, ports[0], &more));
     let nginx = Nginx::before(ports);
     let mut tokens = bank.grants(std::slice::from_ref(&node), 1).await.remove(0);
     for _ in 0..3 {
         // Longer than a head may take; nothing that could be moved measures it.
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        let answer = send(refresh(&node.http, &nginx.origin, bank.shop(), &tokens.refresh_token)).await;
+        let answer =
+            send(refresh(&node.http, &nginx.origin, bank.shop(), &tokens.refresh_token)).await;
         tokens = answer.tokens();
     }
     let log = nginx.log();

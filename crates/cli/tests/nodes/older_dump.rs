@@ -1,13 +1,16 @@
-//! An older dump is restored, under nodes that run and before they start: what was revoked since does not live again.
+//! An older dump is restored, under nodes that run and before they start: what was revoked since
+//! does not live again.
+
+use std::time::Duration;
+
+use counterfoil_testing::{dump, fresh_database, psql};
+use tokio::task::block_in_place;
 
 use crate::bank::{ALICE, Bank, asked, assert_dead, assert_good, until};
 use crate::setting::{Server, Tokens, finish};
-use counterfoil_testing::{dump, fresh_database, psql};
-use std::time::Duration;
-use tokio::task::block_in_place;
 
-/// A bank of two nodes, a dump, and two grants that were ended since: one at the first node, which remembers that for a while, and one by a command, which
-/// no node knows of.
+/// A bank of two nodes, a dump, and two grants that were ended since: one at the first node, which
+/// remembers that for a while, and one by a command, which no node knows of.
 struct Dumped {
     url: String,
     bank: Bank,
@@ -28,10 +31,17 @@ impl Dumped {
         assert_eq!(nodes[0].revoke(bank.shop(), &revoked.refresh_token).await.status, 200);
         block_in_place(|| {
             let grants = bank.live.admin("grant list --json").json();
-            let living = grants.as_array().unwrap().iter().find(|grant| grant["living"] == true).unwrap();
-            bank.live.admin(&format!("grant end {}", living["grant"].as_str().unwrap())).says(&["ended"]);
+            let living =
+                grants.as_array().unwrap().iter().find(|grant| grant["living"] == true).unwrap();
+            bank.live
+                .admin(&format!("grant end {}", living["grant"].as_str().unwrap()))
+                .says(&["ended"]);
         });
-        let (ended, kept) = if nodes[0].accounts(&ended.id_token).await.status == 401 { (ended, kept) } else { (kept, ended) };
+        let (ended, kept) = if nodes[0].accounts(&ended.id_token).await.status == 401 {
+            (ended, kept)
+        } else {
+            (kept, ended)
+        };
         for node in &nodes {
             for tokens in [&revoked, &ended] {
                 assert_dead(&asked(node, bank.shop(), tokens).await);
@@ -44,7 +54,9 @@ impl Dumped {
 
     /// What the operator is told to run.
     fn declare(&self) {
-        let logs = [0, 1].map(|number| format!("--endings {}", self.bank.live.endings_log(number).display())).join(" ");
+        let logs = [0, 1]
+            .map(|number| format!("--endings {}", self.bank.live.endings_log(number).display()))
+            .join(" ");
         let declared = self.bank.live.admin(&format!("declare-loss {logs} --json")).json();
         assert!(declared["endings_applied"].as_u64() >= Some(1), "{declared}");
     }
@@ -63,7 +75,8 @@ impl Dumped {
     async fn goes_on(&self, nodes: &[Server]) {
         for node in nodes {
             until("it serves", async || {
-                node.get("/health/ready").await.status == 200 && node.accounts(&self.kept.id_token).await.status == 200
+                node.get("/health/ready").await.status == 200
+                    && node.accounts(&self.kept.id_token).await.status == 200
             })
             .await;
             for tokens in [&self.revoked, &self.ended] {
@@ -105,7 +118,12 @@ async fn in_the_place_of_the_database_under_nodes_that_run() {
         );
         let server = format!("{server}/postgres");
         psql(&server, &close.replace("; ", ";\n"));
-        psql(&server, &format!("ALTER DATABASE {name} RENAME TO {name}_gone;\nALTER DATABASE {restored} RENAME TO {name};"));
+        psql(
+            &server,
+            &format!(
+                "ALTER DATABASE {name} RENAME TO {name}_gone;\nALTER DATABASE {restored} RENAME TO {name};"
+            ),
+        );
     });
     // From the first request on.
     it.refuses().await;
@@ -120,8 +138,10 @@ async fn before_the_nodes_start() {
     block_in_place(|| {
         psql(&it.url, &it.dump);
         // A node whose log says so tells it to those whose logs know nothing of it.
-        finish(&mut it.bank.live.node(0), "").refused(1, &["earlier state", "counterfoil declare-loss"]);
-        finish(&mut it.bank.live.node(1), "").refused(1, &["earlier state", "counterfoil declare-loss"]);
+        finish(&mut it.bank.live.node(0), "")
+            .refused(1, &["earlier state", "counterfoil declare-loss"]);
+        finish(&mut it.bank.live.node(1), "")
+            .refused(1, &["earlier state", "counterfoil declare-loss"]);
         it.bank.live.admin("grant list").refused(1, &["counterfoil declare-loss"]);
     });
     block_in_place(|| it.declare());
@@ -147,7 +167,10 @@ async fn nodes_come_and_go_with_their_logs() {
         Server::spawn(bank.live.node(2)).stop();
         Server::spawn(bank.live.node(0)).stop();
         let refused = finish(&mut bank.live.node(1), "");
-        refused.refused(1, &["endings-1.log is missing", "counterfoil serve --accept-lost-endings --config"]);
+        refused.refused(
+            1,
+            &["endings-1.log is missing", "counterfoil serve --accept-lost-endings --config"],
+        );
         let mut accepting = bank.live.node(1);
         accepting.arg("--accept-lost-endings");
         Server::spawn(accepting).stop();

@@ -1,11 +1,13 @@
 //! A database that goes away and comes back.
 
-use crate::bank::{Bank, until};
-use crate::setting::{Server, Tokens};
 use counterfoil_testing::Postgres;
 use tokio::task::block_in_place;
 
-/// What a node answers at once: to a refresh, to a resource request, whether it is ready, and whether it is alive.
+use crate::bank::{Bank, until};
+use crate::setting::{Server, Tokens};
+
+/// What a node answers at once: to a refresh, to a resource request, whether it is ready, and
+/// whether it is alive.
 async fn seen(node: &Server, bank: &Bank, tokens: &Tokens) -> [u16; 4] {
     let (refresh, accounts, ready, live) = tokio::join!(
         node.refresh(bank.shop(), &tokens.refresh_token),
@@ -25,10 +27,12 @@ async fn without_its_database_a_node_answers_503_and_it_serves_again_by_itself()
     let ids: Vec<u32> = nodes.iter().map(Server::id).collect();
     let mut tokens = bank.grants(&nodes, 1).await.remove(0);
     block_in_place(|| postgres.kill());
-    let (at_a, at_b) = tokio::join!(seen(&nodes[0], &bank, &tokens), seen(&nodes[1], &bank, &tokens));
+    let (at_a, at_b) =
+        tokio::join!(seen(&nodes[0], &bank, &tokens), seen(&nodes[1], &bank, &tokens));
     assert_eq!((at_a, at_b), ([503, 503, 503, 200], [503, 503, 503, 200]));
     for node in &nodes {
-        // When it has been away for longer than a node trusts what it knows, nobody is kept waiting.
+        // When it has been away for longer than a node trusts what it knows, nobody is kept
+        // waiting.
         until("it is noticed", async || node.get("/jwks").await.status == 503).await;
         let refused = node.refresh(bank.shop(), &tokens.refresh_token).await;
         assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));

@@ -1,11 +1,13 @@
 //! Nodes that are stopped and started again one after the other, under load.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::task::block_in_place;
+
 use crate::bank::Bank;
 use crate::load::{Balancer, Load};
 use crate::setting::Server;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use tokio::task::block_in_place;
 
 const CLIENTS: usize = 12;
 

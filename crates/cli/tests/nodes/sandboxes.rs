@@ -1,10 +1,12 @@
 //! Sandboxes with one store and issuer are the nodes of one system.
 
-use crate::setting::{OTHER, RECIPIENT, Server, counterfoil, run, send};
+use std::net::TcpListener;
+
 use counterfoil_testing::fresh_database;
 use serde_json::json;
-use std::net::TcpListener;
 use tokio::task::JoinSet;
+
+use crate::setting::{OTHER, RECIPIENT, Server, counterfoil, run, send};
 
 const CALLBACK: &str = "http://127.0.0.1/callback";
 
@@ -13,7 +15,15 @@ fn pair(store: &str) -> [Server; 2] {
     let first = Server::sandbox(&["--store", store]);
     // The ready line tells the issuer, so the port must be known before.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut second = Server::spawn(counterfoil(&["sandbox", "--listen", &address, "--store", store, "--issuer", &first.origin]));
+    let mut second = Server::spawn(counterfoil(&[
+        "sandbox",
+        "--listen",
+        &address,
+        "--store",
+        store,
+        "--issuer",
+        &first.origin,
+    ]));
     assert_eq!(second.origin, first.origin);
     second.origin = format!("http://{address}");
     [first, second]
@@ -47,10 +57,17 @@ async fn two_sandboxes_on_one_database_are_one_system() {
     assert_eq!(a.get("/jwks").await.json(), b.get("/jwks").await.json());
 
     // A code of one is redeemed at the other.
-    let form = |code: String| [("grant_type", "authorization_code".to_owned()), ("code", code), ("redirect_uri", CALLBACK.to_owned())];
+    let form = |code: String| {
+        [
+            ("grant_type", "authorization_code".to_owned()),
+            ("code", code),
+            ("redirect_uri", CALLBACK.to_owned()),
+        ]
+    };
     let code = code(a, OTHER.0).await;
     let form = form(code);
-    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let form: Vec<(&str, &str)> =
+        form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let tokens = b.post_as(OTHER, "/token", &form).await.tokens();
     assert_eq!(a.accounts(&tokens.id_token).await.status, 200);
 
@@ -68,25 +85,40 @@ async fn two_sandboxes_on_one_database_are_one_system() {
 
     // However many ask at once, a fault strikes as many as it says.
     for _ in 0..5 {
-        assert_eq!(a.post("/sandbox/faults", &[("fault", "unavailable"), ("count", "1"), ("client_id", RECIPIENT.0)]).await.status, 201);
+        assert_eq!(
+            a.post(
+                "/sandbox/faults",
+                &[("fault", "unavailable"), ("count", "1"), ("client_id", RECIPIENT.0)]
+            )
+            .await
+            .status,
+            201
+        );
         let mut asked = JoinSet::new();
         for number in 0..20 {
             let node = &nodes[number % 2];
-            let request = node.http.post(node.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1));
+            let request =
+                node.http.post(node.url("/token")).basic_auth(RECIPIENT.0, Some(RECIPIENT.1));
             asked.spawn(send(request.form(&[("grant_type", "none")])));
         }
-        let mut answers: Vec<u16> = asked.join_all().await.iter().map(|answer| answer.status).collect();
+        let mut answers: Vec<u16> =
+            asked.join_all().await.iter().map(|answer| answer.status).collect();
         answers.sort_unstable();
         assert_eq!((answers[18], answers[19]), (400, 503), "{answers:?}");
         assert_eq!((faults(a).await, faults(b).await), (0, 0));
     }
     // What one set, the other clears, and it strikes nobody any more.
     for (here, there) in [(a, b), (b, a)] {
-        assert_eq!(here.post("/sandbox/faults", &[("fault", "unavailable"), ("count", "5")]).await.status, 201);
+        assert_eq!(
+            here.post("/sandbox/faults", &[("fault", "unavailable"), ("count", "5")]).await.status,
+            201
+        );
         assert_eq!(faults(there).await, 1);
         assert_eq!(delete(there, "/sandbox/faults").await, 200);
         assert_eq!(faults(here).await, 0);
-        here.post_as(RECIPIENT, "/token", &[("grant_type", "none")]).await.is(400, json!({ "error": "invalid_grant" }));
+        here.post_as(RECIPIENT, "/token", &[("grant_type", "none")])
+            .await
+            .is(400, json!({ "error": "invalid_grant" }));
     }
 
     // The one stops; the other goes on with what both did.
@@ -101,7 +133,15 @@ async fn two_sandboxes_on_one_database_are_one_system() {
 fn a_sandbox_that_is_not_of_the_system_is_refused() {
     let database = fresh_database();
     let node = Server::sandbox(&["--store", &database]);
-    let other = ["sandbox", "--listen", "127.0.0.1:0", "--store", &database, "--issuer", "http://127.0.0.1:1"];
+    let other = [
+        "sandbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &database,
+        "--issuer",
+        "http://127.0.0.1:1",
+    ];
     run(&other).refused(1, &["belongs to the issuer", &node.origin, "http://127.0.0.1:1"]);
     // It is a sandbox's, whatever its issuer.
     let live = crate::setting::Live::on(&database);
@@ -112,6 +152,7 @@ fn a_sandbox_that_is_not_of_the_system_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", dir.path().join("sandbox.db").display());
     let node = Server::sandbox(&["--store", &store]);
-    let second = ["sandbox", "--listen", "127.0.0.1:0", "--store", &store, "--issuer", &node.origin];
+    let second =
+        ["sandbox", "--listen", "127.0.0.1:0", "--store", &store, "--issuer", &node.origin];
     run(&second).refused(1, &["in use by counterfoil sandbox, process", &node.id().to_string()]);
 }

@@ -1,8 +1,9 @@
 //! A slip is torn once, at whichever node.
 
+use tokio::task::JoinSet;
+
 use crate::bank::{Bank, asked, assert_good};
 use crate::setting::{Answer, send};
-use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slip_torn_at_one_node_is_torn_at_all() {
@@ -35,9 +36,12 @@ async fn of_64_who_present_one_slip_at_all_nodes_one_wins() {
             let node = &nodes[number % nodes.len()];
             let form = [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh_token)];
             let (id, secret) = bank.shop();
-            asked.spawn(send(node.http.post(node.url("/token")).basic_auth(id, Some(secret)).form(&form)));
+            asked.spawn(send(
+                node.http.post(node.url("/token")).basic_auth(id, Some(secret)).form(&form),
+            ));
         }
-        let (won, lost): (Vec<Answer>, Vec<Answer>) = asked.join_all().await.into_iter().partition(|answer| answer.status == 200);
+        let (won, lost): (Vec<Answer>, Vec<Answer>) =
+            asked.join_all().await.into_iter().partition(|answer| answer.status == 200);
         let refused = lost.iter().filter(|answer| answer.status == 400).count();
         assert_eq!((won.len(), refused), (1, 63), "round {round}: {lost:?}");
         tokens = won[0].tokens();

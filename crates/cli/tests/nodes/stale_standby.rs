@@ -1,10 +1,12 @@
-//! A primary that dies, and an asynchronous standby takes its place that has missed its last writes.
+//! A primary that dies, and an asynchronous standby takes its place that has missed its last
+//! writes.
+
+use counterfoil_testing::Postgres;
+use tokio::task::block_in_place;
 
 use crate::bank::{ALICE, Bank, asked, assert_dead, assert_good, until};
 use crate::failover::with_both_hosts;
 use crate::setting::{Server, Tokens};
-use counterfoil_testing::Postgres;
-use tokio::task::block_in_place;
 
 /// Two nodes on a primary with an asynchronous standby.
 struct Pair {
@@ -64,7 +66,9 @@ async fn first_answer(node: &Server, token: &str) -> u16 {
 /// What was counted of slips that are newer than the database knows.
 async fn ahead(node: &Server) -> f64 {
     let metrics = node.get("/metrics").await.text;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("counterfoil_slips_total{outcome=\"ahead\"} "));
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("counterfoil_slips_total{outcome=\"ahead\"} "));
     line.unwrap_or_else(|| panic!("no such count in {metrics}")).parse().unwrap()
 }
 
@@ -72,7 +76,8 @@ async fn ahead(node: &Server) -> f64 {
 async fn what_was_revoked_stays_so_and_after_a_declared_loss_clients_go_on() {
     let pair = Pair::start();
     let (bank, [a, b]) = (&pair.bank, &pair.nodes);
-    let [quiet, busy, revoked, at_other]: [Tokens; 4] = bank.grants(&pair.nodes, 4).await.try_into().unwrap();
+    let [quiet, busy, revoked, at_other]: [Tokens; 4] =
+        bank.grants(&pair.nodes, 4).await.try_into().unwrap();
     let known = pair.refreshed(0, &busy).await;
     pair.freeze();
     let missed = pair.refreshed(0, &known).await;
@@ -102,9 +107,16 @@ async fn what_was_revoked_stays_so_and_after_a_declared_loss_clients_go_on() {
         assert!(node.log().contains("ALARM: a slip that can't be"), "{}", node.log());
     }
 
-    let logs = [0, 1].map(|number| format!("--endings {}", bank.live.endings_log(number).display())).join(" ");
-    let declared = block_in_place(|| bank.live.admin(&format!("declare-loss {logs} --json"))).json();
-    assert_eq!((&declared["epoch"], &declared["endings_applied"]), (&1.into(), &0.into()), "{declared}");
+    let logs = [0, 1]
+        .map(|number| format!("--endings {}", bank.live.endings_log(number).display()))
+        .join(" ");
+    let declared =
+        block_in_place(|| bank.live.admin(&format!("declare-loss {logs} --json"))).json();
+    assert_eq!(
+        (&declared["epoch"], &declared["endings_applied"]),
+        (&1.into(), &0.into()),
+        "{declared}"
+    );
     assert!(declared["endings_known"].as_u64() >= Some(2), "{declared}");
     // Clients go on with what they hold; what is older is refused as ever.
     let next = pair.refreshed(1, &last).await;
@@ -121,7 +133,8 @@ async fn what_was_revoked_stays_so_and_after_a_declared_loss_clients_go_on() {
     a.consent(bank.shop(), ALICE).await;
 }
 
-/// Nodes learn of a change by a number that has become another one. Here as many changes are lost as are made anew while they can't look.
+/// Nodes learn of a change by a number that has become another one. Here as many changes are lost
+/// as are made anew while they can't look.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_that_were_lost_are_told_from_as_many_new_ones() {
     let pair = Pair::start();
@@ -137,7 +150,10 @@ async fn changes_that_were_lost_are_told_from_as_many_new_ones() {
     for node in &pair.nodes {
         node.signal("CONT");
         until("it answers", async || node.get("/jwks").await.status == 200).await;
-        until("the new client is known", async || node.introspect(("new", &new), "nonsense").await.status == 200).await;
+        until("the new client is known", async || {
+            node.introspect(("new", &new), "nonsense").await.status == 200
+        })
+        .await;
         assert_eq!(node.introspect(("lost", &lost), "nonsense").await.status, 401);
     }
 }

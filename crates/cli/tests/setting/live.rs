@@ -1,10 +1,13 @@
-//! A live server's surroundings: a directory with the smallest configuration, a client, a customer, and a walk through the pages.
+//! A live server's surroundings: a directory with the smallest configuration, a client, a customer,
+//! and a walk through the pages.
 
-use super::{Answer, BINARY, Done, Server, Tokens, counterfoil, finish, send};
-use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use std::path::PathBuf;
 use std::process::Command;
+
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use tempfile::TempDir;
+
+use super::{Answer, BINARY, Done, Server, Tokens, counterfoil, finish, send};
 
 pub const PROVIDER: &str = "examplebank";
 pub const CALLBACK: &str = "http://127.0.0.1/callback";
@@ -97,7 +100,10 @@ accounts = "directory"
 
     /// The same, with input.
     pub fn admin_with(&self, words: &str, input: &str) -> Done {
-        finish(Command::new(BINARY).args(words.split(' ')).args(["--config", &self.config()]), input)
+        finish(
+            Command::new(BINARY).args(words.split(' ')).args(["--config", &self.config()]),
+            input,
+        )
     }
 
     /// Makes a certificate for localhost; gives it and the lines that configure it.
@@ -106,13 +112,18 @@ accounts = "directory"
         std::fs::write(self.path("certificate.pem"), made.cert.pem()).unwrap();
         std::fs::write(self.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
         let line = |name: &str, file: &str| format!("{name} = \"{}\"\n", self.path(file).display());
-        (made.cert.der().clone(), format!("[tls]\n{}{}", line("certificate", "certificate.pem"), line("key", "key.pem")))
+        (
+            made.cert.der().clone(),
+            format!("[tls]\n{}{}", line("certificate", "certificate.pem"), line("key", "key.pem")),
+        )
     }
 
     /// Registers a client and gives its secret.
     #[track_caller]
     pub fn add_client(&self, id: &str) -> String {
-        let added = self.admin(&format!("client add {id} redirect_uris={CALLBACK} require_pkce=false --json")).json();
+        let added = self
+            .admin(&format!("client add {id} redirect_uris={CALLBACK} require_pkce=false --json"))
+            .json();
         added["client_secret"].as_str().unwrap().to_owned()
     }
 
@@ -120,15 +131,25 @@ accounts = "directory"
     #[track_caller]
     pub fn add_customer(&self, id: &str, password: &str) {
         let accounts = self.path(&format!("accounts-{id}.json"));
-        let entity = |id: &str| format!(r#"{{"depositAccount": {{"accountId": "{id}", "nickname": "{id}"}}}}"#);
-        std::fs::write(&accounts, format!(r#"{{"accounts": [{}, {}]}}"#, entity("a-1"), entity("a-2"))).unwrap();
-        let words = format!("customer add {id} --provider {PROVIDER} --accounts {} --password-stdin --json", accounts.display());
+        let entity = |id: &str| {
+            format!(r#"{{"depositAccount": {{"accountId": "{id}", "nickname": "{id}"}}}}"#)
+        };
+        std::fs::write(
+            &accounts,
+            format!(r#"{{"accounts": [{}, {}]}}"#, entity("a-1"), entity("a-2")),
+        )
+        .unwrap();
+        let words = format!(
+            "customer add {id} --provider {PROVIDER} --accounts {} --password-stdin --json",
+            accounts.display()
+        );
         assert_eq!(self.admin_with(&words, password).json()["accounts"], 2);
     }
 }
 
 impl Server {
-    /// Signs a customer in, consents to everything, and exchanges the code: a grant of a live server.
+    /// Signs a customer in, consents to everything, and exchanges the code: a grant of a live
+    /// server.
     pub async fn consent(&self, client: (&str, &str), customer: (&str, &str)) -> Tokens {
         let browser = self.sign_in(client.0, customer).await;
         self.allow(&browser, client).await
@@ -136,23 +157,36 @@ impl Server {
 
     /// Signs a customer in at the request of a client.
     pub async fn sign_in(&self, client: &str, customer: (&str, &str)) -> SignedIn {
-        self.try_to_sign_in(client, customer).await.unwrap_or_else(|page| panic!("{} {}", page.status, page.text))
+        self.try_to_sign_in(client, customer)
+            .await
+            .unwrap_or_else(|page| panic!("{} {}", page.status, page.text))
     }
 
     /// The same where it may fail; then the page that says why.
-    pub async fn try_to_sign_in(&self, client: &str, customer: (&str, &str)) -> Result<SignedIn, Answer> {
+    pub async fn try_to_sign_in(
+        &self,
+        client: &str,
+        customer: (&str, &str),
+    ) -> Result<SignedIn, Answer> {
         let mut cookies = Vec::new();
         let page = self.browse(&mut cookies, &asked_by(client), None).await;
-        let form = [("ticket", &*hidden(&page, "ticket")), ("username", customer.0), ("password", customer.1)];
+        let form = [
+            ("ticket", &*hidden(&page, "ticket")),
+            ("username", customer.0),
+            ("password", customer.1),
+        ];
         let answer = self.browse(&mut cookies, "/sign-in", Some(&form)).await;
         assert_eq!(answer.status, 303, "{}", answer.text);
         match answer.header("location") {
-            again if again.starts_with("/sign-in?") => Err(self.browse(&mut cookies, again, None).await),
+            again if again.starts_with("/sign-in?") => {
+                Err(self.browse(&mut cookies, again, None).await)
+            }
             _ => Ok(SignedIn { cookies }),
         }
     }
 
-    /// A customer who has signed in, at whichever node, consents to everything at this one, where the code is exchanged too.
+    /// A customer who has signed in, at whichever node, consents to everything at this one, where
+    /// the code is exchanged too.
     pub async fn allow(&self, browser: &SignedIn, client: (&str, &str)) -> Tokens {
         let code = self.code(browser, client.0).await;
         self.exchange(client, &code).await.tokens()
@@ -162,36 +196,60 @@ impl Server {
     pub async fn code(&self, browser: &SignedIn, client: &str) -> String {
         let mut cookies = browser.cookies.clone();
         let page = self.browse(&mut cookies, &asked_by(client), None).await;
-        let form = [("ticket", &*hidden(&page, "ticket")), ("account", "a-1"), ("account", "a-2"), ("decision", "allow")];
+        let form = [
+            ("ticket", &*hidden(&page, "ticket")),
+            ("account", "a-1"),
+            ("account", "a-2"),
+            ("decision", "allow"),
+        ];
         let allowed = self.browse(&mut cookies, "/consent", Some(&form)).await;
-        let code = allowed.header(LOCATION.as_str()).split(['?', '&']).find_map(|part| part.strip_prefix("code="));
+        let code = allowed
+            .header(LOCATION.as_str())
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("code="));
         code.unwrap_or_else(|| panic!("no code in {} {}", allowed.status, allowed.text)).to_owned()
     }
 
     pub async fn exchange(&self, client: (&str, &str), code: &str) -> Answer {
-        let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
+        let form =
+            [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
         self.post_as(client, "/token", &form).await
     }
 
-    async fn browse(&self, cookies: &mut Vec<String>, path: &str, form: Option<&[(&str, &str)]>) -> Answer {
+    async fn browse(
+        &self,
+        cookies: &mut Vec<String>,
+        path: &str,
+        form: Option<&[(&str, &str)]>,
+    ) -> Answer {
         let request = match form {
             None => self.http.get(self.url(path)),
             Some(form) => self.http.post(self.url(path)).form(form),
         };
         let answer = send(request.header(COOKIE, cookies.join("; "))).await;
-        let set = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().unwrap().split(';').next());
+        let set = answer
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().unwrap().split(';').next());
         cookies.extend(set.map(str::to_owned));
         answer
     }
 }
 
 fn asked_by(client: &str) -> String {
-    format!("/authorize?response_type=code&client_id={client}&redirect_uri={CALLBACK}&scope=openid+offline_access")
+    format!(
+        "/authorize?response_type=code&client_id={client}&redirect_uri={CALLBACK}&scope=openid+offline_access"
+    )
 }
 
 /// The value of a hidden field.
 fn hidden(page: &Answer, name: &str) -> String {
     let start = format!("name=\"{name}\" value=\"");
-    let from = page.text.find(&start).unwrap_or_else(|| panic!("no {name} in {} {}", page.status, page.text)) + start.len();
+    let from = page
+        .text
+        .find(&start)
+        .unwrap_or_else(|| panic!("no {name} in {} {}", page.status, page.text))
+        + start.len();
     page.text[from..].split('"').next().unwrap().to_owned()
 }

@@ -1,4 +1,5 @@
-//! The binary as a process: started on a port of its own, spoken to over HTTP, stopped by signals, killed when a test is over.
+//! The binary as a process: started on a port of its own, spoken to over HTTP, stopped by signals,
+//! killed when a test is over.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code, unused_imports)]
 
@@ -6,14 +7,15 @@ mod live;
 
 pub use live::{CALLBACK, Live, PROVIDER, SignedIn};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Client, RequestBuilder};
-use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_counterfoil");
 pub const RECIPIENT: (&str, &str) = ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
@@ -93,12 +95,18 @@ pub fn run(arguments: &[&str]) -> Done {
 /// Runs a command to its end with `input` on its stdin. One that goes on is killed.
 #[track_caller]
 pub fn finish(command: &mut Command, input: &str) -> Done {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A command that needs no input may be gone by now.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
-    let (stdout, stderr) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
+    let (stdout, stderr) =
+        (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
     let start = Instant::now();
     let status = loop {
         match child.try_wait().unwrap() {
@@ -163,10 +171,20 @@ impl Server {
 
     /// Starts a server and waits for its ready line.
     pub fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, stderr) = (keep(child.stdout.take().unwrap()), keep(child.stderr.take().unwrap()));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, stderr) =
+            (keep(child.stdout.take().unwrap()), keep(child.stderr.take().unwrap()));
         let ready = wait_until("the ready line", || {
-            let line = stdout.lock().unwrap().lines().find_map(|line| line.strip_prefix("ready ").map(str::to_owned));
+            let line = stdout
+                .lock()
+                .unwrap()
+                .lines()
+                .find_map(|line| line.strip_prefix("ready ").map(str::to_owned));
             let over = line.is_none() && child.try_wait().unwrap().is_some();
             assert!(!over, "{command:?} ended: {}", stderr.lock().unwrap());
             line
@@ -179,15 +197,26 @@ impl Server {
         Self { child, origin, http, stdout, stderr }
     }
 
-    /// Starts a server whose output goes where the command says, so that its ready line is not seen here, and waits until it listens.
+    /// Starts a server whose output goes where the command says, so that its ready line is not seen
+    /// here, and waits until it listens.
     pub fn spawn_unheard(mut command: Command, address: &str) -> Self {
         let mut child = command.stdin(Stdio::null()).spawn().unwrap();
         wait_until("the end of the start", || {
             assert!(child.try_wait().unwrap().is_none(), "{command:?} ended");
             std::net::TcpStream::connect(address).ok()
         });
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
-        Self { child, origin: format!("http://{address}"), http, stdout: Arc::default(), stderr: Arc::default() }
+        let http = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self {
+            child,
+            origin: format!("http://{address}"),
+            http,
+            stdout: Arc::default(),
+            stderr: Arc::default(),
+        }
     }
 
     pub fn id(&self) -> u32 {
@@ -203,7 +232,13 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &self.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits for its end.
@@ -248,7 +283,12 @@ impl Server {
         send(self.http.post(self.url(path)).form(form)).await
     }
 
-    pub async fn post_as(&self, (id, secret): (&str, &str), path: &str, form: &[(&str, &str)]) -> Answer {
+    pub async fn post_as(
+        &self,
+        (id, secret): (&str, &str),
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Answer {
         send(self.http.post(self.url(path)).basic_auth(id, Some(secret)).form(form)).await
     }
 
@@ -261,7 +301,8 @@ impl Server {
     }
 
     pub async fn refresh(&self, client: (&str, &str), token: &str) -> Answer {
-        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)])
+            .await
     }
 
     pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
@@ -271,9 +312,21 @@ impl Server {
     /// In a sandbox: first tokens of a new grant of `customer_1`.
     pub async fn tokens(&self) -> Tokens {
         let callback = self.callback();
-        let code =
-            self.post("/sandbox/codes", &[("client_id", RECIPIENT.0), ("redirect_uri", &callback), ("customer", "customer_1")]).await;
-        let form = [("grant_type", "authorization_code"), ("code", &*code.member("code")), ("redirect_uri", &callback)];
+        let code = self
+            .post(
+                "/sandbox/codes",
+                &[
+                    ("client_id", RECIPIENT.0),
+                    ("redirect_uri", &callback),
+                    ("customer", "customer_1"),
+                ],
+            )
+            .await;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &*code.member("code")),
+            ("redirect_uri", &callback),
+        ];
         self.post_as(RECIPIENT, "/token", &form).await.tokens()
     }
 }
@@ -320,13 +373,17 @@ pub async fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
 impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
     }
 
     /// A text member of the body.
     #[track_caller]
     pub fn member(&self, name: &str) -> String {
-        self.json()[name].as_str().unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text)).to_owned()
+        self.json()[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text))
+            .to_owned()
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -342,7 +399,11 @@ impl Answer {
     #[track_caller]
     pub fn tokens(&self) -> Tokens {
         assert_eq!(self.status, 200, "{}", self.text);
-        Tokens { id_token: self.member("id_token"), access_token: self.member("access_token"), refresh_token: self.member("refresh_token") }
+        Tokens {
+            id_token: self.member("id_token"),
+            access_token: self.member("access_token"),
+            refresh_token: self.member("refresh_token"),
+        }
     }
 }
 

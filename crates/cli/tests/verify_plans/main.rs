@@ -1,5 +1,6 @@
-//! The plans of `counterfoil verify` on discovery, OAuth in either dialect and the data API: our own server passes them, each dialect is
-//! told from the other, and behind a proxy that spoils answers exactly what is about these answers fails.
+//! The plans of `counterfoil verify` on discovery, OAuth in either dialect and the data API: our
+//! own server passes them, each dialect is told from the other, and behind a proxy that spoils
+//! answers exactly what is about these answers fails.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -9,10 +10,11 @@ mod certified;
 mod setting;
 mod spoiled;
 
-use certified::browser::consent_in_background;
-use certified::{Certified, checks, no_sandbox, verify, verify_with_events};
 use counterfoil_report::{Outcome, Report};
 use counterfoil_verify::{Event, Options};
+
+use certified::browser::consent_in_background;
+use certified::{Certified, checks, no_sandbox, verify, verify_with_events};
 use setting::{RECIPIENT, Server};
 
 /// The checks that came out so, a case a part: `case 0 2, other-case 1`.
@@ -30,9 +32,15 @@ fn came_out(report: &Report, outcome: Outcome) -> String {
 /// What did not pass, and why.
 fn reasons(report: &Report) -> String {
     let cases = report.plans.iter().flat_map(|plan| &plan.cases);
-    let all = cases.flat_map(|case| case.checks.iter().enumerate().map(move |(index, check)| (&case.id, index, check)));
+    let all = cases.flat_map(|case| {
+        case.checks.iter().enumerate().map(move |(index, check)| (&case.id, index, check))
+    });
     let blamed = all.filter(|(_, _, check)| check.result != Outcome::Passed);
-    blamed.map(|(case, index, check)| format!("\n{case} {index}: {:?}: {} (seen: {})", check.result, check.reason, check.seen)).collect()
+    blamed
+        .map(|(case, index, check)| {
+            format!("\n{case} {index}: {:?}: {} (seen: {})", check.result, check.reason, check.seen)
+        })
+        .collect()
 }
 
 fn plan(name: &str, options: Options) -> Options {
@@ -50,10 +58,20 @@ fn in_both_dialects() -> [Server; 2] {
 #[tokio::test]
 async fn our_own_sandbox_passes() {
     let [network, rfc] = in_both_dialects();
-    for (server, name, checks) in [(&network, "discovery", 41), (&network, "oauth", 90), (&rfc, "oauth-rfc", 71), (&network, "data", 52)] {
+    for (server, name, checks) in [
+        (&network, "discovery", 41),
+        (&network, "oauth", 90),
+        (&rfc, "oauth-rfc", 71),
+        (&network, "data", 52),
+    ] {
         let report = run(server, name).await;
         let tally = report.tally();
-        assert_eq!((tally.passed, tally.failed, tally.not_run), (checks, 0, 0), "{name}: {}", reasons(&report));
+        assert_eq!(
+            (tally.passed, tally.failed, tally.not_run),
+            (checks, 0, 0),
+            "{name}: {}",
+            reasons(&report)
+        );
         for case in &report.plans[0].cases {
             assert!(!case.clause.is_empty() && !case.exchanges.is_empty(), "{}", case.id);
             assert!(case.exchanges.iter().all(|exchange| exchange.status.is_some()), "{}", case.id);
@@ -73,7 +91,8 @@ async fn each_dialect_is_told_from_the_other() {
          refresh-used 0, refresh-of-another-client 0, revoke-client 0 1 2 3, revoke-of-another-client 0, revoke-kinds 1 3 5, \
          revoke-superseded 1, revoke-hint 1, revoke-unknown-hint 0 1"
     );
-    // A missing code or redirect_uri is an invalid_request by RFC 6749 too, and RFC 7009 leaves it open how the token of another is refused.
+    // A missing code or redirect_uri is an invalid_request by RFC 6749 too, and RFC 7009 leaves it
+    // open how the token of another is refused.
     let report = run(&network, "oauth-rfc").await;
     assert_eq!(
         came_out(&report, Outcome::Failed),
@@ -102,7 +121,8 @@ async fn a_public_client() {
         ),
         ("data", ""),
     ] {
-        let options = Options { client_id: Some("sandbox-app".into()), ..Options::new(&server.origin) };
+        let options =
+            Options { client_id: Some("sandbox-app".into()), ..Options::new(&server.origin) };
         nothing_is_blamed(&verify(plan(name, options)).await.unwrap(), not_run);
     }
 }
@@ -119,7 +139,10 @@ async fn elsewhere_nothing_is_blamed_that_can_not_be_seen() {
              code-redirect-uri 2, refresh-of-another-client 0 1, refused-claims-nothing 1, revoke-of-another-client 0 1, revoke-code 1, revoke-kinds 2 3 4 5, \
              revoke-unknown 1, revoke-superseded 0 1, revoke-hint 0 1",
         ),
-        ("data", "bearer-expired 0 1, accounts-consented 1 2, account-of-another-customer 0 1, accounts-empty 0"),
+        (
+            "data",
+            "bearer-expired 0 1, accounts-consented 1 2, account-of-another-customer 0 1, accounts-empty 0",
+        ),
     ] {
         let options = Options {
             client_id: Some(RECIPIENT.0.into()),

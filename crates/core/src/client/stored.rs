@@ -1,15 +1,18 @@
-//! Settings as a store keeps them: one JSON document, written sparsely and read leniently, so that nodes of two versions go on side by side.
+//! Settings as a store keeps them: one JSON document, written sparsely and read leniently, so that
+//! nodes of two versions go on side by side.
 //!
-//! Members that say what is so without them are left out. Members that a newer version has put in are kept as they are through every change,
-//! and so are words that this version does not know, as long as the setting they stand in is not set to something else.
+//! Members that say what is so without them are left out. Members that a newer version has put in
+//! are kept as they are through every change, and so are words that this version does not know, as
+//! long as the setting they stand in is not set to something else.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::{AuthMethod, ClientSettings, GrantType};
 use crate::fdx::DataClusters;
 use crate::jws::Algorithm;
 use crate::scope::Scopes;
 use crate::verdict::OnLostAnswer;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 /// The document that settings were read from; empty for new ones.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -21,8 +24,8 @@ pub struct AsRead(Map<String, Value>);
 pub struct Unreadable(String);
 
 impl ClientSettings {
-    /// What is so where a member is left out. It is so for good, since it was left out of what is stored: what a new client gets may change,
-    /// and is then written down.
+    /// What is so where a member is left out. It is so for good, since it was left out of what is
+    /// stored: what a new client gets may change, and is then written down.
     fn left_out() -> Self {
         Self {
             name: String::new(),
@@ -63,13 +66,19 @@ impl ClientSettings {
         Ok(Self {
             name: from.value("name", known.name)?,
             redirect_uris: from.value("redirect_uris", known.redirect_uris)?,
-            token_endpoint_auth_method: from.word("token_endpoint_auth_method", known.token_endpoint_auth_method)?,
-            id_token_signed_response_alg: from.word("id_token_signed_response_alg", known.id_token_signed_response_alg)?,
+            token_endpoint_auth_method: from
+                .word("token_endpoint_auth_method", known.token_endpoint_auth_method)?,
+            id_token_signed_response_alg: from
+                .word("id_token_signed_response_alg", known.id_token_signed_response_alg)?,
             grant_types: from.words("grant_types", known.grant_types)?,
-            scopes: from.value("scopes", None)?.map_or(known.scopes, |names: String| Scopes::known_in(&names)),
+            scopes: from
+                .value("scopes", None)?
+                .map_or(known.scopes, |names: String| Scopes::known_in(&names)),
             data_clusters: from
                 .value("data_clusters", None)?
-                .map_or(known.data_clusters, |names: Vec<String>| DataClusters::known_in(names.iter().map(String::as_str))),
+                .map_or(known.data_clusters, |names: Vec<String>| {
+                    DataClusters::known_in(names.iter().map(String::as_str))
+                }),
             lookback_days: from.value("lookback_days", known.lookback_days)?,
             duration_days: from.value("duration_days", known.duration_days)?,
             dialect: from.word("dialect", known.dialect)?,
@@ -83,17 +92,20 @@ impl ClientSettings {
         })
     }
 
-    /// The document to store: what the one says that these settings were read from, but for what was set since, and without what need not be said.
+    /// The document to store: what the one says that these settings were read from, but for what
+    /// was set since, and without what need not be said.
     ///
     /// # Errors
     /// Where it can't be serialised, which none of our values makes happen.
     pub fn to_document(&self) -> Result<String, serde_json::Error> {
         let mut document = self.as_read.0.clone();
         let before = Self::of(document.clone()).unwrap_or_else(|_| Self::left_out());
-        let (before, left_out) = (serde_json::to_value(before)?, serde_json::to_value(Self::left_out())?);
+        let (before, left_out) =
+            (serde_json::to_value(before)?, serde_json::to_value(Self::left_out())?);
         if let Value::Object(now) = serde_json::to_value(self)? {
             for (name, value) in now {
-                let unread = before[&name] == value && document.get(&name).is_some_and(|read| *read != value);
+                let unread = before[&name] == value
+                    && document.get(&name).is_some_and(|read| *read != value);
                 if value == left_out[&name] && !unread {
                     document.remove(&name);
                 } else if !unread {
@@ -111,10 +123,13 @@ struct Members<'a>(&'a Map<String, Value>);
 impl Members<'_> {
     /// A member whose values are not ours to choose.
     fn value<T: DeserializeOwned>(&self, name: &str, left_out: T) -> Result<T, Unreadable> {
-        self.0.get(name).map_or(Ok(left_out), |value| T::deserialize(value).map_err(|e| Unreadable(format!("{name}: {e}"))))
+        self.0.get(name).map_or(Ok(left_out), |value| {
+            T::deserialize(value).map_err(|e| Unreadable(format!("{name}: {e}")))
+        })
     }
 
-    /// A member that is one word of several. One that this version does not know is as good as none.
+    /// A member that is one word of several. One that this version does not know is as good as
+    /// none.
     fn word<T: DeserializeOwned>(&self, name: &str, left_out: T) -> Result<T, Unreadable> {
         match self.0.get(name) {
             Some(value @ Value::String(_)) => Ok(T::deserialize(value).unwrap_or(left_out)),
@@ -123,18 +138,25 @@ impl Members<'_> {
     }
 
     /// A member that is a list of such words.
-    fn words<T: DeserializeOwned>(&self, name: &str, left_out: Vec<T>) -> Result<Vec<T>, Unreadable> {
+    fn words<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        left_out: Vec<T>,
+    ) -> Result<Vec<T>, Unreadable> {
         let list: Option<Vec<String>> = self.value(name, None)?;
-        Ok(list.map_or(left_out, |list| list.into_iter().filter_map(|word| T::deserialize(Value::String(word)).ok()).collect()))
+        Ok(list.map_or(left_out, |list| {
+            list.into_iter().filter_map(|word| T::deserialize(Value::String(word)).ok()).collect()
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::dialect::Dialect;
     use crate::verdict::OnReplay;
-    use serde_json::json;
 
     fn written(settings: &ClientSettings) -> Value {
         serde_json::from_str(&settings.to_document().unwrap()).unwrap()
@@ -145,12 +167,18 @@ mod tests {
     }
 
     fn app() -> ClientSettings {
-        ClientSettings { redirect_uris: vec!["https://a.example/cb".into()], ..ClientSettings::new("App") }
+        ClientSettings {
+            redirect_uris: vec!["https://a.example/cb".into()],
+            ..ClientSettings::new("App")
+        }
     }
 
     #[test]
     fn what_goes_without_saying_is_left_out() {
-        assert_eq!(written(&app()), json!({ "name": "App", "redirect_uris": ["https://a.example/cb"] }));
+        assert_eq!(
+            written(&app()),
+            json!({ "name": "App", "redirect_uris": ["https://a.example/cb"] })
+        );
         let unusual = ClientSettings {
             token_endpoint_auth_method: AuthMethod::None,
             id_token_signed_response_alg: Algorithm::Es256,
@@ -173,7 +201,11 @@ mod tests {
         let again = read(&document);
         assert_eq!(ClientSettings { as_read: AsRead::default(), ..again.clone() }, unusual);
         // Set to what goes without saying, a member goes.
-        assert!(written(&ClientSettings { dialect: None, require_pkce: true, ..again }).get("dialect").is_none());
+        assert!(
+            written(&ClientSettings { dialect: None, require_pkce: true, ..again })
+                .get("dialect")
+                .is_none()
+        );
     }
 
     /// As the version wrote it that knew no other form, and had every member.
@@ -191,7 +223,10 @@ mod tests {
             "data_clusters": ["TAX", "DREAMS"], "profile": "fapi2", "jwks": { "keys": [] },
         });
         let mut settings = read(&newer);
-        assert_eq!((settings.dialect, settings.scopes, &*settings.grant_types), (None, Scopes::OPENID, &[GrantType::RefreshToken][..]));
+        assert_eq!(
+            (settings.dialect, settings.scopes, &*settings.grant_types),
+            (None, Scopes::OPENID, &[GrantType::RefreshToken][..])
+        );
         settings.set("name", "Renamed").unwrap();
         settings.set("data_clusters", "TAX,BALANCES").unwrap();
         let mut expected = newer.clone();
@@ -205,9 +240,15 @@ mod tests {
 
     #[test]
     fn damage_is_no_default() {
-        for text in
-            ["", "[]", r#"{"name":7}"#, r#"{"lookback_days":"all"}"#, r#"{"require_pkce":"no"}"#, r#"{"dialect":3}"#, r#"{"scopes":[]}"#]
-        {
+        for text in [
+            "",
+            "[]",
+            r#"{"name":7}"#,
+            r#"{"lookback_days":"all"}"#,
+            r#"{"require_pkce":"no"}"#,
+            r#"{"dialect":3}"#,
+            r#"{"scopes":[]}"#,
+        ] {
             assert!(ClientSettings::from_document(text).is_err(), "{text}");
         }
     }

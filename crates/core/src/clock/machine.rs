@@ -1,8 +1,10 @@
-//! The two clocks of a machine: the one on the wall, which anybody may set, and the one that counts since it was started, which nobody can.
+//! The two clocks of a machine: the one on the wall, which anybody may set, and the one that counts
+//! since it was started, which nobody can.
 
-use super::belief::Millis;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::belief::Millis;
 
 /// Where clocks are read.
 #[derive(Clone, Debug)]
@@ -46,12 +48,15 @@ impl Machine {
             Self::ByHand(hand) => hand.wall.load(Ordering::SeqCst),
             Self::Own => match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
                 Ok(since) => Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX),
-                Err(before) => -Millis::try_from(before.duration().as_millis()).unwrap_or(Millis::MAX),
+                Err(before) => {
+                    -Millis::try_from(before.duration().as_millis()).unwrap_or(Millis::MAX)
+                }
             },
         }
     }
 
-    /// Milliseconds since the machine was started, those included in which it was suspended: `Instant` leaves them out.
+    /// Milliseconds since the machine was started, those included in which it was suspended:
+    /// `Instant` leaves them out.
     pub fn uptime(&self) -> Millis {
         match self {
             Self::ByHand(hand) => hand.uptime.load(Ordering::SeqCst),

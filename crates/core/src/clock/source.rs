@@ -1,12 +1,14 @@
 //! Where `now` comes from.
 
-use super::belief::{Belief, Change, Database, Millis, Off, Readings};
-use super::{Machine, Seconds, Timestamp};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Where `now` comes from: the time that is believed, plus an offset that a sandbox's user sets. It is counted from the machine's start, so nothing
-/// that happens to the wall clock shows before [`Clock::look`] has weighed it, and it never goes back but by a step that was taken over.
+use super::belief::{Belief, Change, Database, Millis, Off, Readings};
+use super::{Machine, Seconds, Timestamp};
+
+/// Where `now` comes from: the time that is believed, plus an offset that a sandbox's user sets. It
+/// is counted from the machine's start, so nothing that happens to the wall clock shows before
+/// [`Clock::look`] has weighed it, and it never goes back but by a step that was taken over.
 #[derive(Debug)]
 pub struct Clock {
     machine: Machine,
@@ -51,7 +53,11 @@ impl Clock {
 
     /// The present moment as it is believed, without a sandbox's offset.
     pub fn believed(&self) -> Timestamp {
-        let now = self.machine.uptime().saturating_add(self.ahead.load(Ordering::Relaxed)).div_euclid(1000);
+        let now = self
+            .machine
+            .uptime()
+            .saturating_add(self.ahead.load(Ordering::Relaxed))
+            .div_euclid(1000);
         let latest = self.latest.load(Ordering::Relaxed);
         if now <= latest {
             return Timestamp::from_unix(latest);
@@ -69,11 +75,13 @@ impl Clock {
         self.machine.uptime()
     }
 
-    /// Believes the wall clock from now on, at the start of a server whose store was last used at `newest`; gives what it shows.
+    /// Believes the wall clock from now on, at the start of a server whose store was last used at
+    /// `newest`; gives what it shows.
     pub fn begin(&self, newest: Option<Timestamp>) -> Timestamp {
         let (uptime, wall) = (self.machine.uptime(), self.machine.wall());
         let mut belief = self.belief();
-        *belief = Belief::at_start(uptime, wall, newest.map(|newest| newest.unix().saturating_mul(1000)));
+        *belief =
+            Belief::at_start(uptime, wall, newest.map(|newest| newest.unix().saturating_mul(1000)));
         self.follow(&belief);
         Timestamp::from_unix(wall.div_euclid(1000))
     }
@@ -88,12 +96,16 @@ impl Clock {
         self.belief().is_on_probation(self.machine.uptime())
     }
 
-    /// Compares the machine's clocks, and the `database`'s as it was at `uptime`; gives what that changed.
+    /// Compares the machine's clocks, and the `database`'s as it was at `uptime`; gives what that
+    /// changed.
     pub fn look(&self, database: Option<(Millis, Database)>) -> Option<Change> {
         let mut belief = self.belief();
         let (uptime, wall) = (self.machine.uptime(), self.machine.wall());
         // What the database's clock shows now.
-        let database = database.map(|(then, database)| Database { wall: database.wall.saturating_add(uptime - then), ..database });
+        let database = database.map(|(then, database)| Database {
+            wall: database.wall.saturating_add(uptime - then),
+            ..database
+        });
         let change = belief.look(Readings { uptime, wall, database });
         self.follow(&belief);
         change
@@ -109,7 +121,8 @@ impl Clock {
     fn follow(&self, belief: &Belief) {
         self.ahead.store(belief.ahead(), Ordering::Relaxed);
         self.unsure.store(belief.is_unsure(), Ordering::Relaxed);
-        // After a step back that was taken over. Done at every look, since one who read the clock just before may write the old moment after it.
+        // After a step back that was taken over. Done at every look, since one who read the clock
+        // just before may write the old moment after it.
         let now = self.machine.uptime().saturating_add(belief.ahead()).div_euclid(1000);
         if self.latest.load(Ordering::Relaxed) > now.saturating_add(1) {
             self.latest.store(now, Ordering::Relaxed);

@@ -1,10 +1,13 @@
-//! Whether a machine's clock may be believed when a server starts: there is no time before that it could be held against, but for what the store knows.
+//! Whether a machine's clock may be believed when a server starts: there is no time before that it
+//! could be held against, but for what the store knows.
+
+use std::fmt;
 
 use super::belief::Database;
 use super::{DAY, SKEW, Seconds, Timestamp, duration_in_words};
-use std::fmt;
 
-/// How long a store may have been at rest, in seconds; a clock that is ahead by more is taken for wrong.
+/// How long a store may have been at rest, in seconds; a clock that is ahead by more is taken for
+/// wrong.
 pub const FARTHEST_AHEAD: Seconds = 365 * DAY;
 
 /// What a store knows of time.
@@ -49,7 +52,10 @@ impl fmt::Display for Doubt {
         match self {
             Self::Behind { clock, newest } => {
                 let later = duration_in_words(newest.since(*clock));
-                write!(f, "this machine's clock shows {clock}, but the store was used at {newest}, {later} later: set the clock right")
+                write!(
+                    f,
+                    "this machine's clock shows {clock}, but the store was used at {newest}, {later} later: set the clock right"
+                )
             }
             Self::Ahead { clock, newest } => {
                 let earlier = duration_in_words(clock.since(*newest));
@@ -66,7 +72,8 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Holds a machine's clock that shows `wall`, in milliseconds since 1970, against what the store knows.
+/// Holds a machine's clock that shows `wall`, in milliseconds since 1970, against what the store
+/// knows.
 ///
 /// # Errors
 /// [`Doubt`].
@@ -74,13 +81,16 @@ pub fn check_at_start(wall: i64, known: Known) -> Result<(), Doubt> {
     let clock = Timestamp::from_unix(wall.div_euclid(1000));
     match known.newest {
         Some(newest) if newest.since(clock) > SKEW => return Err(Doubt::Behind { clock, newest }),
-        Some(newest) if clock.since(newest) > FARTHEST_AHEAD => return Err(Doubt::Ahead { clock, newest }),
+        Some(newest) if clock.since(newest) > FARTHEST_AHEAD => {
+            return Err(Doubt::Ahead { clock, newest });
+        }
         _ => {}
     }
     match known.database {
-        Some(database) if !database.agrees_with(wall) => {
-            Err(Doubt::Database { clock, database: Timestamp::from_unix(database.wall.div_euclid(1000)) })
-        }
+        Some(database) if !database.agrees_with(wall) => Err(Doubt::Database {
+            clock,
+            database: Timestamp::from_unix(database.wall.div_euclid(1000)),
+        }),
         _ => Ok(()),
     }
 }
@@ -92,7 +102,10 @@ mod tests {
     const NEWEST: i64 = 1_790_000_000;
 
     fn at(seconds_off: Seconds, database: Option<Database>) -> Result<(), Doubt> {
-        check_at_start((NEWEST + seconds_off) * 1000, Known { newest: Some(Timestamp::from_unix(NEWEST)), database })
+        check_at_start(
+            (NEWEST + seconds_off) * 1000,
+            Known { newest: Some(Timestamp::from_unix(NEWEST)), database },
+        )
     }
 
     #[test]
@@ -108,7 +121,9 @@ mod tests {
 
     #[test]
     fn nor_one_that_a_database_disagrees_with_unless_the_operator_accepted_that() {
-        let database = |off: Seconds, accepted: Seconds| Some(Database { wall: (NEWEST + off) * 1000, accepted: accepted * 1000 });
+        let database = |off: Seconds, accepted: Seconds| {
+            Some(Database { wall: (NEWEST + off) * 1000, accepted: accepted * 1000 })
+        };
         at(0, database(SKEW, 0)).unwrap();
         at(0, database(-SKEW, 0)).unwrap();
         let doubt = at(0, database(3600, 0)).unwrap_err();

@@ -1,11 +1,12 @@
 //! The verdict against a naive model: a list of every slip ever issued and what became of it.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::claim::Request;
 use crate::clock::{HOUR, MINUTE};
 use crate::grant::GrantId;
 use crate::mac::MacKey;
-use proptest::prelude::*;
 
 const KEY: SlipKeyId = SlipKeyId(1);
 const SEAL: Seal = Seal::from_bytes([5; 16]);
@@ -59,14 +60,23 @@ impl Model {
             return Verdict::Refuse(Refused::Ended);
         }
         if slip.forgotten {
-            return if self.loss_open { Verdict::RedeemAfterLoss } else { Verdict::Refuse(Refused::Ahead) };
+            return if self.loss_open {
+                Verdict::RedeemAfterLoss
+            } else {
+                Verdict::Refuse(Refused::Ahead)
+            };
         }
         let Some(redemption) = slip.redeemed else {
             let skipped = last.is_some_and(|last| t.slip < last);
             if !skipped {
-                return if t.now < slip.expires_at { Verdict::Redeem } else { Verdict::Refuse(Refused::Expired) };
+                return if t.now < slip.expires_at {
+                    Verdict::Redeem
+                } else {
+                    Verdict::Refuse(Refused::Expired)
+                };
             }
-            // Never redeemed as far as the server remembers, but a later one was: claimed in the lost time.
+            // Never redeemed as far as the server remembers, but a later one was: claimed in the
+            // lost time.
             return self.replay(t, last);
         };
         let successor_unredeemed = last == Some(t.slip);
@@ -78,21 +88,31 @@ impl Model {
             (None, OnLostAnswer::Strict) => 0,
         };
         let successor_alive = self.slips.get(t.slip + 1).is_some_and(|s| t.now < s.expires_at);
-        if t.slip > 0 && successor_unredeemed && same_request && window > 0 && (-30..window + self.skew).contains(&age) && successor_alive {
+        if t.slip > 0
+            && successor_unredeemed
+            && same_request
+            && window > 0
+            && (-30..window + self.skew).contains(&age)
+            && successor_alive
+        {
             return Verdict::Repeat;
         }
         self.replay(t, last)
     }
 
     fn replay(&self, t: Try, last: Option<usize>) -> Verdict {
-        let just_now =
-            last == Some(t.slip) && self.slips[t.slip].redeemed.is_some_and(|r| (-30..10 + self.skew).contains(&t.now.since(r.at)));
+        let just_now = last == Some(t.slip)
+            && self.slips[t.slip]
+                .redeemed
+                .is_some_and(|r| (-30..10 + self.skew).contains(&t.now.since(r.at)));
         let ends_grant = if t.slip == 0 {
             (-30..24 * HOUR).contains(&t.now.since(t.issued_at)) && !just_now
         } else {
             // One that came in before the last redemption, and was slow, ends nothing.
             let last_redeemed = last.and_then(|last| self.slips[last].redeemed).map(|r| r.at);
-            t.on_replay == OnReplay::Revoke && !just_now && last_redeemed.is_none_or(|at| t.now >= at)
+            t.on_replay == OnReplay::Revoke
+                && !just_now
+                && last_redeemed.is_none_or(|at| t.now >= at)
         };
         Verdict::Refuse(Refused::Claimed { ends_grant })
     }
@@ -100,7 +120,13 @@ impl Model {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Present { back: usize, retry_key: Option<u8>, scope: u8, on_replay: OnReplay, on_lost_answer: OnLostAnswer },
+    Present {
+        back: usize,
+        retry_key: Option<u8>,
+        scope: u8,
+        on_replay: OnReplay,
+        on_lost_answer: OnLostAnswer,
+    },
     Wait(Seconds),
     End,
     Backup,
@@ -108,20 +134,17 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let present = (
-        prop_oneof![4 => Just(0_usize), 3 => Just(1), 1 => 2_usize..6],
-        prop::option::of(0_u8..2),
-        0_u8..2,
-        prop_oneof![Just(OnReplay::Refuse), Just(OnReplay::Revoke)],
-        prop_oneof![Just(OnLostAnswer::Strict), Just(OnLostAnswer::Repeat)],
-    )
-        .prop_map(|(back, retry_key, scope, on_replay, on_lost_answer)| Step::Present {
-            back,
-            retry_key,
-            scope,
-            on_replay,
-            on_lost_answer,
-        });
+    let present =
+        (
+            prop_oneof![4 => Just(0_usize), 3 => Just(1), 1 => 2_usize..6],
+            prop::option::of(0_u8..2),
+            0_u8..2,
+            prop_oneof![Just(OnReplay::Refuse), Just(OnReplay::Revoke)],
+            prop_oneof![Just(OnLostAnswer::Strict), Just(OnLostAnswer::Repeat)],
+        )
+            .prop_map(|(back, retry_key, scope, on_replay, on_lost_answer)| {
+                Step::Present { back, retry_key, scope, on_replay, on_lost_answer }
+            });
     let wait = prop_oneof![
         Just(1),
         Just(9),
@@ -169,7 +192,8 @@ proptest! {
                 Step::End => { row.ended = true; model.ended = true; }
                 Step::Backup => backup = (row, model.clone()),
                 Step::RestoreAndDeclareLoss => {
-                    // The list keeps every slip that was ever issued; those the backup does not know are forgotten. Endings are not.
+                    // The list keeps every slip that was ever issued; those the backup does not
+                    // know are forgotten. Endings are not.
                     let (ended, issued) = (model.ended, model.slips.clone());
                     row = backup.0;
                     row.ended = ended;
@@ -233,7 +257,13 @@ fn a_slip_without_the_seal_is_forged_whatever_else_it_says() {
     for number in [0, 2, 3, 4] {
         let request = Request { client: "c", slip: "s", scope: None };
         let presented = Presented {
-            slip: Slip { key: KEY, grant: GrantId::from_number(1).unwrap(), number, issued_at: now, seal: Seal::from_bytes([6; 16]) },
+            slip: Slip {
+                key: KEY,
+                grant: GrantId::from_number(1).unwrap(),
+                number,
+                issued_at: now,
+                seal: Seal::from_bytes([6; 16]),
+            },
             claim: Claim::keyless(&MacKey::new(&[1; 32]), [0; 8], request),
             now,
             on_replay: OnReplay::Revoke,

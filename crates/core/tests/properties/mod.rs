@@ -1,7 +1,11 @@
-//! What must hold for any input at all. The targets in `fuzz/` look for inputs for which it does not; the test in `corpus.rs` holds it
-//! against those that they found interesting. Each function panics where its property fails.
+//! What must hold for any input at all. The targets in `fuzz/` look for inputs for which it does
+//! not; the test in `corpus.rs` holds it against those that they found interesting. Each function
+//! panics where its property fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
@@ -22,11 +26,10 @@ use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use percent_encoding::percent_decode;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
 use url::{Url, form_urlencoded};
 
-/// Input from which numbers are taken. Where it has ended there are zeros, so every input says something.
+/// Input from which numbers are taken. Where it has ended there are zeros, so every input says
+/// something.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -72,7 +75,8 @@ impl Input<'_> {
 const ISSUER: &str = "https://issuer.example";
 
 /// The MAC key of each slip key that there is.
-static MAC_KEYS: LazyLock<[MacKey; 2]> = LazyLock::new(|| [MacKey::new(&[1; 32]), MacKey::new(&[2; 32])]);
+static MAC_KEYS: LazyLock<[MacKey; 2]> =
+    LazyLock::new(|| [MacKey::new(&[1; 32]), MacKey::new(&[2; 32])]);
 
 static SLIP_KEYS: LazyLock<SlipKeys> = LazyLock::new(|| slip_keys(ISSUER));
 
@@ -129,12 +133,18 @@ fn written_slip(key: SlipKeyId, input: &mut Input<'_>) {
         issued_at: input.timestamp(),
         seal: Seal::from_bytes(input.take()),
     };
-    let Some(written) = slip.write(&SLIP_KEYS) else { return assert_eq!(key, SlipKeyId(3)) };
+    let Some(written) = slip.write(&SLIP_KEYS) else {
+        return assert_eq!(key, SlipKeyId(3));
+    };
     let text = written.expose();
-    let (kind, other_kind) = if slip.number == 0 { (KINDS[0], KINDS[1]) } else { (KINDS[1], KINDS[0]) };
+    let (kind, other_kind) =
+        if slip.number == 0 { (KINDS[0], KINDS[1]) } else { (KINDS[1], KINDS[0]) };
     assert_eq!(Slip::read(kind, text, &SLIP_KEYS), Ok(slip));
     assert!(Slip::read(other_kind, text, &SLIP_KEYS).is_err());
-    assert!(Slip::read(other_kind, &text.replacen(kind.prefix(), other_kind.prefix(), 1), &SLIP_KEYS).is_err());
+    assert!(
+        Slip::read(other_kind, &text.replacen(kind.prefix(), other_kind.prefix(), 1), &SLIP_KEYS)
+            .is_err()
+    );
     assert!(Slip::read(kind, text, &OTHER_ISSUER).is_err());
     let changed = input.change(text);
     for kind in KINDS {
@@ -159,7 +169,9 @@ fn written_access_token(key: SlipKeyId, input: &mut Input<'_>) {
         scopes: Scopes::from_bits(input.byte() % 8).unwrap(),
     };
     let seal = Seal::from_bytes(input.take());
-    let Some(written) = token.write(&seal, &SLIP_KEYS) else { return assert_eq!(key, SlipKeyId(3)) };
+    let Some(written) = token.write(&seal, &SLIP_KEYS) else {
+        return assert_eq!(key, SlipKeyId(3));
+    };
     let text = written.expose();
     let read = || AccessToken::read(text).unwrap();
     assert_eq!((read().grant(), read().unauthenticated()), (token.grant, token));
@@ -177,8 +189,8 @@ fn written_access_token(key: SlipKeyId, input: &mut Input<'_>) {
     assert!(!told.to_string().contains(&text[text.len() - 40..]));
 }
 
-/// A right MAC over any bytes at all is still no slip, unless it is the one that we would have written: versions, kinds and ids are
-/// checked besides.
+/// A right MAC over any bytes at all is still no slip, unless it is the one that we would have
+/// written: versions, kinds and ids are checked besides.
 fn authentic_nonsense(input: &mut Input<'_>) {
     let key = &MAC_KEYS[usize::from(input.byte() % 2)];
     let token = |prefix: &str, payload: &[u8], seal: &[u8]| {
@@ -218,8 +230,13 @@ pub fn form(data: &[u8]) {
     let parsed = match Form::parse(data) {
         Ok(form) => pairs(&form),
         Err(error) => {
-            let nul = repaired.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'));
-            assert!(if error == FormError::Nul { nul } else { error == FormError::NotUtf8 && !utf8 });
+            let nul =
+                repaired.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'));
+            assert!(if error == FormError::Nul {
+                nul
+            } else {
+                error == FormError::NotUtf8 && !utf8
+            });
             assert!(Form::parse_oauth(data).is_err());
             return;
         }
@@ -239,14 +256,19 @@ pub fn form(data: &[u8]) {
             }
         }
         Err(FormError::Repeated) => assert!(!unique),
-        Err(FormError::TooMany) => assert!(data.iter().filter(|b| **b == b'&').count() >= MOST_PARAMETERS),
-        Err(FormError::NotUtf8 | FormError::Nul) => panic!("one reader takes it and the other does not"),
+        Err(FormError::TooMany) => {
+            assert!(data.iter().filter(|b| **b == b'&').count() >= MOST_PARAMETERS)
+        }
+        Err(FormError::NotUtf8 | FormError::Nul) => {
+            panic!("one reader takes it and the other does not")
+        }
     }
 }
 
 fn header_of(id: &str, secret: &str) -> Vec<u8> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)))).into_bytes()
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret))))
+        .into_bytes()
 }
 
 /// See `fuzz/fuzz_targets/basic.rs`.
@@ -278,9 +300,11 @@ pub fn basic(data: &[u8]) {
 const SCALAR: [u8; 32] = [7; 32];
 
 /// The key of the second of [`SIGNING_KEYS`], which signs any header.
-static SIGNS_ANYTHING: LazyLock<Ed25519KeyPair> = LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&SCALAR).unwrap());
+static SIGNS_ANYTHING: LazyLock<Ed25519KeyPair> =
+    LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&SCALAR).unwrap());
 
-/// One key of each kind, made of a known scalar, so that what fails once fails again: PKCS#8 with the private key alone.
+/// One key of each kind, made of a known scalar, so that what fails once fails again: PKCS#8 with
+/// the private key alone.
 static SIGNING_KEYS: LazyLock<[SigningKey; 2]> = LazyLock::new(|| {
     let p256 = b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
     let ed25519 = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
@@ -300,7 +324,10 @@ pub fn jwt(data: &[u8]) {
                 arbitrary_token(&format!("{}.{text}", signed.split_once('.').unwrap().0));
             }
             // A header and a payload with a right signature.
-            arbitrary_token(&format!("{text}.{}", URL_SAFE_NO_PAD.encode(SIGNS_ANYTHING.sign(text.as_bytes()))));
+            arbitrary_token(&format!(
+                "{text}.{}",
+                URL_SAFE_NO_PAD.encode(SIGNS_ANYTHING.sign(text.as_bytes()))
+            ));
         }
     }
     read_claims(data);
@@ -311,9 +338,12 @@ pub fn jwt(data: &[u8]) {
     signed_token(key, other, &change, input.0);
 }
 
-/// Signatures of Ed25519 are the same each time, so what verifies must be what is signed again; those of ES256 can't be known beforehand.
+/// Signatures of Ed25519 are the same each time, so what verifies must be what is signed again;
+/// those of ES256 can't be known beforehand.
 fn arbitrary_token(text: &str) {
-    let Some(token) = Compact::parse(text) else { return };
+    let Some(token) = Compact::parse(text) else {
+        return;
+    };
     for key in &*SIGNING_KEYS {
         if let Some(payload) = key.verify(&token) {
             assert_eq!(key.alg, Algorithm::EdDsa);
@@ -327,7 +357,10 @@ fn arbitrary_token(text: &str) {
 
 fn read_claims(payload: &[u8]) {
     if let Ok(claims) = serde_json::from_slice::<Verified>(payload) {
-        assert_eq!(serde_json::from_slice::<Verified>(&serde_json::to_vec(&claims).unwrap()).unwrap(), claims);
+        assert_eq!(
+            serde_json::from_slice::<Verified>(&serde_json::to_vec(&claims).unwrap()).unwrap(),
+            claims
+        );
     }
 }
 
@@ -340,7 +373,9 @@ fn signed_token(key: &SigningKey, other: &SigningKey, change: &[u8], payload: &[
     assert_eq!(Compact::parse(&changed).and_then(|token| key.verify(&token)), None);
     explain(&changed);
     let told = explain(&text);
-    let Ok(mut claims) = serde_json::from_slice::<Value>(payload) else { return assert_eq!(told, None) };
+    let Ok(mut claims) = serde_json::from_slice::<Value>(payload) else {
+        return assert_eq!(told, None);
+    };
     let mut told = told.unwrap();
     assert_eq!((&told["key"], &told["alg"]), (&key.kid.as_str().into(), &key.alg.name().into()));
     for time in ["iat", "exp", "auth_time"] {
@@ -353,9 +388,12 @@ fn signed_token(key: &SigningKey, other: &SigningKey, change: &[u8], payload: &[
     assert_eq!(told["claims"], claims);
 }
 
-/// See `fuzz/fuzz_targets/redirect_uri.rs`. The input is the registered URI, a line feed, and the requested one.
+/// See `fuzz/fuzz_targets/redirect_uri.rs`. The input is the registered URI, a line feed, and the
+/// requested one.
 pub fn redirect_uri(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let (registered, requested) = text.split_once('\n').unwrap_or((text, text));
     compare(registered, requested);
     for uri in [registered, requested] {
@@ -373,11 +411,16 @@ fn compare(registered: &str, requested: &str) {
     if registered == requested || !matched {
         return assert_eq!(matched, registered == requested);
     }
-    let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|host| registered.starts_with(host)).unwrap();
+    let host = ["http://127.0.0.1", "http://[::1]"]
+        .into_iter()
+        .find(|host| registered.starts_with(host))
+        .unwrap();
     assert!(requested.starts_with(host) && requested.len() <= LONGEST);
     // What may be registered has only ports that may be registered.
     assert_eq!(check(registered).is_ok(), check(requested).is_ok() && registered.len() <= LONGEST);
-    let (Ok(a), Ok(b)) = (Url::parse(registered), Url::parse(requested)) else { panic!("{registered:?} and {requested:?} do not parse") };
+    let (Ok(a), Ok(b)) = (Url::parse(registered), Url::parse(requested)) else {
+        panic!("{registered:?} and {requested:?} do not parse")
+    };
     assert!(matches!(b.host_str(), Some("127.0.0.1" | "[::1]")));
     assert_eq!((b.username(), b.password()), ("", None));
     assert_eq!(
@@ -395,13 +438,22 @@ fn redirect_to(uri: &str, state: &str) {
         return;
     }
     let (uri, answer) = (Url::parse(uri).unwrap(), answer.unwrap());
-    assert!(!uri.host_str().unwrap_or_default().contains(['*', '\'', ';', ',']), "{uri} is at no host that a browser knows");
+    assert!(
+        !uri.host_str().unwrap_or_default().contains(['*', '\'', ';', ',']),
+        "{uri} is at no host that a browser knows"
+    );
     assert!(answer.bytes().all(|b| b.is_ascii_graphic()));
     let answer = Url::parse(&answer).unwrap();
-    assert_eq!((answer.scheme(), answer.host(), answer.port()), (uri.scheme(), uri.host(), uri.port()));
+    assert_eq!(
+        (answer.scheme(), answer.host(), answer.port()),
+        (uri.scheme(), uri.host(), uri.port())
+    );
     assert_eq!(answer.origin().is_tuple(), uri.origin().is_tuple());
     assert_eq!((answer.path(), answer.fragment()), (uri.path(), None));
-    let expected: Vec<_> = uri.query_pairs().chain(parameters.map(|(name, value)| (name.into(), value.into()))).collect();
+    let expected: Vec<_> = uri
+        .query_pairs()
+        .chain(parameters.map(|(name, value)| (name.into(), value.into())))
+        .collect();
     assert_eq!(answer.query_pairs().collect::<Vec<_>>(), expected);
 }
 
@@ -411,7 +463,8 @@ fn any_loopback_port(registered: &str, port: u16) {
         if let Some(path) = registered.strip_prefix(host).filter(|path| path.starts_with('/')) {
             let requested = format!("{host}:{port}{path}");
             assert_eq!(matches(registered, &requested), requested.len() <= LONGEST);
-            let [long, requested] = [registered, &requested].map(|uri| format!("{uri}{}", "/".repeat(LONGEST)));
+            let [long, requested] =
+                [registered, &requested].map(|uri| format!("{uri}{}", "/".repeat(LONGEST)));
             assert!(!matches(&long, &requested));
         }
     }

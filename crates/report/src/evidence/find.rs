@@ -1,9 +1,10 @@
-//! Finds secrets by the name of the member that carries them: in queries and forms, in JSON, in the hidden inputs of a page; and those
-//! that can be told by their looks.
+//! Finds secrets by the name of the member that carries them: in queries and forms, in JSON, in the
+//! hidden inputs of a page; and those that can be told by their looks.
 
 use std::ops::Range;
 
-/// Members whose values are secrets, of which, where they are long, the beginning and end may be shown.
+/// Members whose values are secrets, of which, where they are long, the beginning and end may be
+/// shown.
 const TOKENS: [&str; 14] = [
     "access_token",
     "actor_token",
@@ -21,7 +22,8 @@ const TOKENS: [&str; 14] = [
     "token",
 ];
 
-/// Members whose values are never shown, not even in part: with them a client or a person proves itself.
+/// Members whose values are never shown, not even in part: with them a client or a person proves
+/// itself.
 const PROOFS: [&str; 4] = ["client_secret", "code_verifier", "password", "ticket"];
 
 /// The longest text that passes for a word or an error's name.
@@ -54,7 +56,8 @@ impl Found {
 /// What ends a parameter's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
-    /// In a form: the next one. A client that escapes carelessly may have any other character in its secret.
+    /// In a form: the next one. A client that escapes carelessly may have any other character in
+    /// its secret.
     Form,
     /// In a URL: that, or the fragment.
     Url,
@@ -65,8 +68,9 @@ pub(super) enum Ends {
 impl Ends {
     /// By the looks of a text: a URL or form has no spaces and is neither markup nor JSON.
     pub(super) fn of(text: &str) -> Self {
-        let is_text =
-            text.starts_with(['{', '[', '"']) || text.contains(|character: char| character.is_whitespace() || "<>".contains(character));
+        let is_text = text.starts_with(['{', '[', '"'])
+            || text
+                .contains(|character: char| character.is_whitespace() || "<>".contains(character));
         if is_text { Self::Text } else { Self::Url }
     }
 
@@ -74,7 +78,10 @@ impl Ends {
         match self {
             Self::Form => byte == b'&',
             Self::Url => matches!(byte, b'&' | b'#'),
-            Self::Text => matches!(byte, b'&' | b'#' | b'"' | b'\'' | b'<' | b'>' | b';' | b'\\' | b')') || byte.is_ascii_whitespace(),
+            Self::Text => {
+                matches!(byte, b'&' | b'#' | b'"' | b'\'' | b'<' | b'>' | b';' | b'\\' | b')')
+                    || byte.is_ascii_whitespace()
+            }
         }
     }
 }
@@ -92,7 +99,9 @@ pub(super) fn secrets(text: &[u8], ends: Ends) -> Vec<Found> {
 
 /// Whether this is a word, or the name of an error (`invalid_request`, `NOT_FOUND`).
 pub(super) fn is_word(text: &[u8]) -> bool {
-    let of = |letter: fn(&u8) -> bool| text.iter().all(|byte| letter(byte) || matches!(byte, b'_' | b'-' | b' ' | b'.'));
+    let of = |letter: fn(&u8) -> bool| {
+        text.iter().all(|byte| letter(byte) || matches!(byte, b'_' | b'-' | b' ' | b'.'))
+    };
     text.len() <= LONGEST_WORD && (of(u8::is_ascii_lowercase) || of(u8::is_ascii_uppercase))
 }
 
@@ -105,18 +114,22 @@ pub(super) fn is_of_token(byte: u8) -> bool {
 fn parameters(text: &[u8], ends: Ends, found: &mut Vec<Found>) {
     for equals in positions(text, b"=") {
         let name = name_before(text, equals);
-        let begins = text[..equals - name.len()].last().is_none_or(|before| b"?&#;\n".contains(before));
+        let begins =
+            text[..equals - name.len()].last().is_none_or(|before| b"?&#;\n".contains(before));
         if begins {
             push(found, name, text, equals + 1..end(text, equals + 1, |byte| ends.end(byte)));
         }
     }
 }
 
-/// `"name": "value"`, `"name": ["value"]` and `"name": 1`, in JSON and in what resembles it or was cut off.
+/// `"name": "value"`, `"name": ["value"]` and `"name": 1`, in JSON and in what resembles it or was
+/// cut off.
 fn members(text: &[u8], found: &mut Vec<Found>) {
     for colon in positions(text, b":") {
         let before = text[..colon].trim_ascii_end();
-        let Some((quote @ (b'"' | b'\''), before)) = before.split_last() else { continue };
+        let Some((quote @ (b'"' | b'\''), before)) = before.split_last() else {
+            continue;
+        };
         let name = name_before(before, before.len());
         if before[..before.len() - name.len()].last() != Some(quote) {
             continue;
@@ -144,17 +157,23 @@ fn members(text: &[u8], found: &mut Vec<Found>) {
 
 /// `<input name="..." value="...">`: an answer by `form_post` carries its code and tokens so.
 fn inputs(text: &[u8], found: &mut Vec<Found>) {
-    for (at, _) in text.windows(6).enumerate().filter(|(_, tag)| tag.eq_ignore_ascii_case(b"<input")) {
+    for (at, _) in
+        text.windows(6).enumerate().filter(|(_, tag)| tag.eq_ignore_ascii_case(b"<input"))
+    {
         let (mut name, mut value) = (0..0, 0..0);
         let mut at = at + 6;
         loop {
             at = end(text, at, |byte| !byte.is_ascii_whitespace() && byte != b'/');
-            let attribute = at..end(text, at, |byte| byte.is_ascii_whitespace() || matches!(byte, b'=' | b'>' | b'/'));
+            let attribute = at..end(text, at, |byte| {
+                byte.is_ascii_whitespace() || matches!(byte, b'=' | b'>' | b'/')
+            });
             at = space(text, attribute.end);
             if text.get(at) == Some(&b'=') {
                 at = space(text, at + 1);
                 let content = match text.get(at) {
-                    Some(quote @ (b'"' | b'\'')) => at + 1..end(text, at + 1, |byte| byte == *quote),
+                    Some(quote @ (b'"' | b'\'')) => {
+                        at + 1..end(text, at + 1, |byte| byte == *quote)
+                    }
                     _ => at..end(text, at, |byte| byte.is_ascii_whitespace() || byte == b'>'),
                 };
                 at = if content.start > at { content.end + 1 } else { content.end };
@@ -175,8 +194,12 @@ fn inputs(text: &[u8], found: &mut Vec<Found>) {
 fn passwords(text: &[u8], found: &mut Vec<Found>) {
     for scheme in positions(text, b"://") {
         let start = scheme + 3;
-        let authority = &text[start..end(text, start, |byte| b"/?#\"'<>".contains(&byte) || byte.is_ascii_whitespace())];
-        let Some(at) = authority.iter().rposition(|byte| *byte == b'@') else { continue };
+        let authority = &text[start..end(text, start, |byte| {
+            b"/?#\"'<>".contains(&byte) || byte.is_ascii_whitespace()
+        })];
+        let Some(at) = authority.iter().rposition(|byte| *byte == b'@') else {
+            continue;
+        };
         if let Some(colon) = authority[..at].iter().position(|byte| *byte == b':') {
             push(found, b"password", text, start + colon + 1..start + at);
         }
@@ -192,7 +215,9 @@ fn jwts(text: &[u8], found: &mut Vec<Found>) {
             continue;
         }
         done = end(text, at, |byte| !is_of_jwt(byte));
-        if done - at >= SHORTEST_JWT && text[at..done].iter().filter(|byte| **byte == b'.').count() >= 2 {
+        if done - at >= SHORTEST_JWT
+            && text[at..done].iter().filter(|byte| **byte == b'.').count() >= 2
+        {
             push(found, b"token", text, at..done);
         }
     }
@@ -200,7 +225,10 @@ fn jwts(text: &[u8], found: &mut Vec<Found>) {
 
 fn push(found: &mut Vec<Found>, name: &[u8], text: &[u8], value: Range<usize>) {
     let name = String::from_utf8_lossy(name).into_owned();
-    if !value.is_empty() && !super::is_masked(&text[value.clone()]) && (is_one_of(&name, &TOKENS) || is_one_of(&name, &PROOFS)) {
+    if !value.is_empty()
+        && !super::is_masked(&text[value.clone()])
+        && (is_one_of(&name, &TOKENS) || is_one_of(&name, &PROOFS))
+    {
         found.push(Found { name, text: text[value.clone()].to_vec(), value });
     }
 }
@@ -217,12 +245,16 @@ fn is_error_code(text: &[u8]) -> bool {
 }
 
 fn name_before(text: &[u8], at: usize) -> &[u8] {
-    let start = text[..at].iter().rposition(|byte| !(byte.is_ascii_alphanumeric() || b"_-".contains(byte)));
+    let start =
+        text[..at].iter().rposition(|byte| !(byte.is_ascii_alphanumeric() || b"_-".contains(byte)));
     &text[start.map_or(0, |start| start + 1)..at]
 }
 
 fn positions<'a>(text: &'a [u8], what: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    text.windows(what.len()).enumerate().filter(move |(_, window)| *window == what).map(|(at, _)| at)
+    text.windows(what.len())
+        .enumerate()
+        .filter(move |(_, window)| *window == what)
+        .map(|(at, _)| at)
 }
 
 /// Where the first byte at or after this place is that ends a value.

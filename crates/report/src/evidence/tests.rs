@@ -1,8 +1,10 @@
-use super::*;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
-const JWT: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJjdXN0b21lci0xIn0.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
+use super::*;
+
+const JWT: &str =
+    "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJjdXN0b21lci0xIn0.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
 const JWT_SHOWN: &str = "eyJhbGci…tlbg";
 const REFRESH: &str = "slip_5f0c2d7e91a84b3c96d1e2f3a4b5c6d7e8f90a1b2c3d4e5f";
 const SECRET: &str = "k3s/Xq+9\"é&<%41>'\\z";
@@ -39,7 +41,11 @@ fn json(text: &str) -> String {
 }
 
 fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#x27;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#x27;")
 }
 
 #[test]
@@ -48,9 +54,15 @@ fn basic_credentials_are_hidden_and_their_secret_is_known() {
         let mut mask = Mask::default();
         let credentials = engine.encode("recipient-1:correct%20horse?>>");
         for scheme in ["Basic", "basic", "BASIC"] {
-            assert_eq!(mask.header("Authorization", &format!("{scheme} {credentials}")), format!("{scheme} [masked]"));
+            assert_eq!(
+                mask.header("Authorization", &format!("{scheme} {credentials}")),
+                format!("{scheme} [masked]")
+            );
         }
-        assert_eq!(mask.text("recipient-1 sent correct horse?>> as correct%20horse%3f%3E%3e"), "recipient-1 sent [masked] as [masked]");
+        assert_eq!(
+            mask.text("recipient-1 sent correct horse?>> as correct%20horse%3f%3E%3e"),
+            "recipient-1 sent [masked] as [masked]"
+        );
         assert_eq!(mask.text(&format!("bad header: {credentials}")), "bad header: [masked]");
     }
 }
@@ -70,14 +82,20 @@ fn authorization_of_any_shape_gives_nothing_away() {
         assert_eq!(mask.header("aUtHoRiZaTiOn", &value), shown, "{value}");
     }
     assert_eq!(mask.header("Proxy-Authorization", "Basic eDp5"), "Basic [masked]");
-    assert_eq!(mask.text("short-token a-bare-token-1 letmein99 and more"), "[masked] [masked] [masked]");
+    assert_eq!(
+        mask.text("short-token a-bare-token-1 letmein99 and more"),
+        "[masked] [masked] [masked]"
+    );
 }
 
 #[test]
 fn cookies_show_their_names_and_promises() {
     let mut mask = Mask::default();
     assert_eq!(
-        mask.header("Set-Cookie", "__Host-session=0123456789abcdef0123; Path=/; HttpOnly; Secure; SameSite=Lax"),
+        mask.header(
+            "Set-Cookie",
+            "__Host-session=0123456789abcdef0123; Path=/; HttpOnly; Secure; SameSite=Lax"
+        ),
         "__Host-session=[masked]; Path=/; HttpOnly; Secure; SameSite=Lax"
     );
     assert_eq!(mask.header("SET-COOKIE", "session=; Max-Age=0"), "session=; Max-Age=0");
@@ -97,23 +115,47 @@ fn queries_forms_and_fragments_are_masked_by_name() {
             "https://app.example/cb?code=a1&state=af0ifjsldkj&iss=x",
             "https://app.example/cb?code=[masked]&state=af0ifjsldkj&iss=x".to_owned(),
         ),
-        ("https://app.example/cb#state=s&code=c0d3-1", "https://app.example/cb#state=s&code=[masked]".to_owned()),
+        (
+            "https://app.example/cb#state=s&code=c0d3-1",
+            "https://app.example/cb#state=s&code=[masked]".to_owned(),
+        ),
         (
             "https://app.example/cb?a=1#access_token=t0&nonce=n-0S6",
             "https://app.example/cb?a=1#access_token=[masked]&nonce=n-0S6".to_owned(),
         ),
-        ("https://client:pa55word@host.example/x", "https://client:[masked]@host.example/x".to_owned()),
-        ("/a?return_to=%2Fcb%3Fcode%3Dx9y8%26state%3Ds", "/a?return_to=%2Fcb%3Fcode%3D[masked]%26state%3Ds".to_owned()),
+        (
+            "https://client:pa55word@host.example/x",
+            "https://client:[masked]@host.example/x".to_owned(),
+        ),
+        (
+            "/a?return_to=%2Fcb%3Fcode%3Dx9y8%26state%3Ds",
+            "/a?return_to=%2Fcb%3Fcode%3D[masked]%26state%3Ds".to_owned(),
+        ),
     ] {
         assert_eq!(mask.header("location", url), masked);
         assert_eq!(mask.url(url), masked);
     }
-    assert_eq!(mask.url(&format!("/end?id_token_hint={JWT}")), format!("/end?id_token_hint={}", JWT_SHOWN));
-    assert_eq!(mask.form(&format!("refresh_token={REFRESH}&scope=openid+accounts")), "refresh_token=slip_5f0…4e5f&scope=openid+accounts");
+    assert_eq!(
+        mask.url(&format!("/end?id_token_hint={JWT}")),
+        format!("/end?id_token_hint={}", JWT_SHOWN)
+    );
+    assert_eq!(
+        mask.form(&format!("refresh_token={REFRESH}&scope=openid+accounts")),
+        "refresh_token=slip_5f0…4e5f&scope=openid+accounts"
+    );
     // A careless client leaves characters in its secret that end a parameter elsewhere.
-    assert_eq!(mask.form("client_secret=it's <a#b>&client_id=c"), "client_secret=[masked]&client_id=c");
-    assert_eq!(mask.body("grant_type=x&password=p%26q1&token="), "grant_type=x&password=[masked]&token=");
-    assert_eq!(mask.body("refreshToken=r1&Client-Secret=s1"), "refreshToken=[masked]&Client-Secret=[masked]");
+    assert_eq!(
+        mask.form("client_secret=it's <a#b>&client_id=c"),
+        "client_secret=[masked]&client_id=c"
+    );
+    assert_eq!(
+        mask.body("grant_type=x&password=p%26q1&token="),
+        "grant_type=x&password=[masked]&token="
+    );
+    assert_eq!(
+        mask.body("refreshToken=r1&Client-Secret=s1"),
+        "refreshToken=[masked]&Client-Secret=[masked]"
+    );
 }
 
 #[test]
@@ -136,7 +178,10 @@ fn json_is_masked_in_place() {
     assert_eq!(mask.text("q\"uote"), "[masked]");
     // Cut off, or JSON within JSON.
     assert_eq!(mask.body(r#"{"access_token":"abcdef1"#), r#"{"access_token":"[masked]"#);
-    assert_eq!(mask.body(r#"{"log":"{\"id_token\":\"i1\"}"}"#), r#"{"log":"{\"id_token\":\"[masked]\"}"}"#);
+    assert_eq!(
+        mask.body(r#"{"log":"{\"id_token\":\"i1\"}"}"#),
+        r#"{"log":"{\"id_token\":\"[masked]\"}"}"#
+    );
 }
 
 #[test]
@@ -150,8 +195,14 @@ fn pages_are_masked_by_the_names_of_their_inputs() {
     };
     assert_eq!(mask.body(&page("a>b1", JWT)), page("[masked]", JWT_SHOWN));
     mask.learn("known-<secret>");
-    assert_eq!(mask.body("<input name=\"x\" value=\"known-&lt;secret&gt;\">"), "<input name=\"x\" value=\"[masked]\">");
-    assert_eq!(mask.body("<a href=\"/cb?state=s&amp;code=c1&amp;iss=i\">"), "<a href=\"/cb?state=s&amp;code=[masked]&amp;iss=i\">");
+    assert_eq!(
+        mask.body("<input name=\"x\" value=\"known-&lt;secret&gt;\">"),
+        "<input name=\"x\" value=\"[masked]\">"
+    );
+    assert_eq!(
+        mask.body("<a href=\"/cb?state=s&amp;code=c1&amp;iss=i\">"),
+        "<a href=\"/cb?state=s&amp;code=[masked]&amp;iss=i\">"
+    );
 }
 
 #[test]
@@ -169,17 +220,30 @@ fn a_known_secret_is_found_however_it_is_escaped() {
         html(json(SECRET).trim_matches('"')),
     ];
     for spelling in spellings {
-        assert_eq!(mask.text(&format!("see: {spelling}, or not")), "see: [masked], or not", "{spelling}");
+        assert_eq!(
+            mask.text(&format!("see: {spelling}, or not")),
+            "see: [masked], or not",
+            "{spelling}"
+        );
     }
-    assert_eq!(knowing("correct horse").text("p=correct+horse, correct%20horse"), "p=[masked], [masked]");
+    assert_eq!(
+        knowing("correct horse").text("p=correct+horse, correct%20horse"),
+        "p=[masked], [masked]"
+    );
 }
 
 #[test]
 fn what_was_seen_once_is_masked_in_error_texts() {
     let mut mask = Mask::default();
     mask.form(&format!("refresh_token={REFRESH}&client_secret=hunter2!"));
-    assert_eq!(mask.text(&format!("no token {REFRESH} for hunter2%21")), "no token slip_5f0…4e5f for [masked]");
-    assert_eq!(mask.body(&format!("<p>unknown token: {REFRESH}</p>")), "<p>unknown token: slip_5f0…4e5f</p>");
+    assert_eq!(
+        mask.text(&format!("no token {REFRESH} for hunter2%21")),
+        "no token slip_5f0…4e5f for [masked]"
+    );
+    assert_eq!(
+        mask.body(&format!("<p>unknown token: {REFRESH}</p>")),
+        "<p>unknown token: slip_5f0…4e5f</p>"
+    );
     assert_eq!(
         mask.header("www-authenticate", "Bearer error_description=\"hunter2! is wrong\""),
         "Bearer error_description=\"[masked] is wrong\""
@@ -192,7 +256,10 @@ fn proofs_are_never_shown_in_part() {
     let mut mask = Mask::default();
     for name in ["client_secret", "password", "code_verifier"] {
         assert_eq!(mask.form(&format!("{name}={long}")), format!("{name}=[masked]"));
-        assert_eq!(mask.body(&format!("{{\"{name}\":\"{long}\"}}")), format!("{{\"{name}\":\"[masked]\"}}"));
+        assert_eq!(
+            mask.body(&format!("{{\"{name}\":\"{long}\"}}")),
+            format!("{{\"{name}\":\"[masked]\"}}")
+        );
     }
     assert_eq!(knowing(&long).text(&long), "[masked]");
     // Nor where one is part of a token that would be.
@@ -239,8 +306,11 @@ fn innocent_text_is_left_alone() {
 #[test]
 fn masking_again_changes_nothing() {
     let mut mask = Mask::default();
-    let form = mask.form(&format!("refresh_token={REFRESH}&client_secret=s3cret-1&token={JWT}&code=c"));
-    let body = mask.body(&format!("{{\"access_token\":\"{JWT}\",\"code\":\"c1\",\"refresh_token\":\"{REFRESH}\"}}"));
+    let form =
+        mask.form(&format!("refresh_token={REFRESH}&client_secret=s3cret-1&token={JWT}&code=c"));
+    let body = mask.body(&format!(
+        "{{\"access_token\":\"{JWT}\",\"code\":\"c1\",\"refresh_token\":\"{REFRESH}\"}}"
+    ));
     let header = mask.header("authorization", &format!("Bearer {JWT}"));
     for masked in [form, body, header] {
         assert_eq!(mask.text(&masked), masked);
@@ -268,9 +338,13 @@ fn what_comes_to_light_late_is_masked_in_all_of_a_case() {
     let exchange = &mut case.exchanges[0];
     (exchange.note, exchange.method) = (format!("check {LATE}"), LATE.into());
     exchange.url = mask.url("/authorize?client_id=a&key=l4te%2Bs3cret");
-    exchange.request_headers = vec![("x-key".into(), mask.header("x-key", LATE)), (LATE.into(), String::new())];
+    exchange.request_headers =
+        vec![("x-key".into(), mask.header("x-key", LATE)), (LATE.into(), String::new())];
     exchange.request_body = mask.form(&format!("key={LATE}&code=c"));
-    exchange.answer_headers = vec![("set-cookie".into(), mask.header("set-cookie", &format!("csrf=1;Path=/{LATE};Secure")))];
+    exchange.answer_headers = vec![(
+        "set-cookie".into(),
+        mask.header("set-cookie", &format!("csrf=1;Path=/{LATE};Secure")),
+    )];
     exchange.answer_body = mask.body(&format!("{{\"seen\":\"{LATE}\"}}"));
     case.checks[0].seen = format!("200 {LATE}");
     case.checks[0].reason = format!("There is {LATE} in its URL.");
@@ -281,9 +355,15 @@ fn what_comes_to_light_late_is_masked_in_all_of_a_case() {
     for _ in 0..2 {
         mask.again(&mut case);
         let exchange = &case.exchanges[0];
-        assert_eq!((exchange.note.as_str(), exchange.method.as_str()), ("check [masked]", "[masked]"));
+        assert_eq!(
+            (exchange.note.as_str(), exchange.method.as_str()),
+            ("check [masked]", "[masked]")
+        );
         assert_eq!(exchange.url, "/authorize?client_id=a&key=[masked]");
-        assert_eq!(exchange.request_headers, [("x-key".into(), "[masked]".into()), ("[masked]".into(), String::new())]);
+        assert_eq!(
+            exchange.request_headers,
+            [("x-key".into(), "[masked]".into()), ("[masked]".into(), String::new())]
+        );
         assert_eq!(exchange.request_body, "key=[masked]&code=[masked]");
         assert_eq!(exchange.answer_headers[0].1, "csrf=[masked];Path=/[masked];Secure");
         assert_eq!(exchange.answer_body, "{\"seen\":\"[masked]\"}");
@@ -313,7 +393,8 @@ proptest! {
         mask.learn(&other);
         // What stands for a secret may be one's password; that can't be helped, and tells nothing.
         prop_assume!(!HIDDEN.contains(&secret) && !HIDDEN.contains(&other));
-        // A percent sign right before a secret that is escaped takes its first two digits for an escape; that can't be told apart.
+        // A percent sign right before a secret that is escaped takes its first two digits for an
+        // escape; that can't be told apart.
         prop_assume!(!before.chars().rev().take(2).any(|character| character == '%'));
         for spelled in [secret.clone(), percent(&secret, true), percent(&secret, false)] {
             let texts = [

@@ -1,4 +1,5 @@
-//! A text with its escapes undone: in a URL, in JSON and in HTML a secret may be spelled in other characters than its own.
+//! A text with its escapes undone: in a URL, in JSON and in HTML a secret may be spelled in other
+//! characters than its own.
 
 use std::ops::Range;
 
@@ -29,14 +30,19 @@ pub(super) fn views(text: &str) -> Vec<View> {
     let mut views = vec![View::of(text.as_bytes())];
     let mut level = 0;
     for _ in 0..DEEPEST {
-        let deeper: Vec<View> = views[level..].iter().flat_map(|view| ESCAPES.map(|escape| view.unescaped(escape))).flatten().collect();
+        let deeper: Vec<View> = views[level..]
+            .iter()
+            .flat_map(|view| ESCAPES.map(|escape| view.unescaped(escape)))
+            .flatten()
+            .collect();
         level = views.len();
         views.extend(deeper);
     }
     views
 }
 
-/// In a form a plus sign is a space, and in a token it is one of its characters. For finding secrets they are the same.
+/// In a form a plus sign is a space, and in a token it is one of its characters. For finding
+/// secrets they are the same.
 pub(super) fn plus_as_space(byte: &u8) -> u8 {
     if *byte == b'+' { b' ' } else { *byte }
 }
@@ -57,7 +63,10 @@ impl View {
         if !self.bytes.contains(&mark) {
             return None;
         }
-        let mut view = Self { bytes: Vec::with_capacity(self.bytes.len()), from: Vec::with_capacity(self.from.len()) };
+        let mut view = Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            from: Vec::with_capacity(self.from.len()),
+        };
         let mut at = 0;
         let mut any = false;
         while let Some(byte) = self.bytes.get(at) {
@@ -118,7 +127,9 @@ impl Escape {
 }
 
 fn number(digits: &[u8], radix: u32) -> Option<u32> {
-    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.chars().all(|digit| digit.is_digit(radix)))?;
+    let digits = std::str::from_utf8(digits)
+        .ok()
+        .filter(|digits| digits.chars().all(|digit| digit.is_digit(radix)))?;
     u32::from_str_radix(digits, radix).ok()
 }
 

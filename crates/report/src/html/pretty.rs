@@ -1,11 +1,16 @@
-//! JSON, laid out to be read. Nothing but white space is changed, neither the order of members nor how a number is spelled: it is evidence.
+//! JSON, laid out to be read. Nothing but white space is changed, neither the order of members nor
+//! how a number is spelled: it is evidence.
 
 use serde::de::IgnoredAny;
 
 /// A body: JSON a member a line, any other as it is.
 pub(super) fn pretty(body: &str) -> String {
     let json = body.trim();
-    if json.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(json).is_ok() { laid_out(json) } else { body.to_owned() }
+    if json.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(json).is_ok() {
+        laid_out(json)
+    } else {
+        body.to_owned()
+    }
 }
 
 fn laid_out(json: &str) -> String {
@@ -59,8 +64,9 @@ fn new_line(text: &mut String, depth: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Value;
+
+    use super::*;
 
     #[test]
     fn json_is_laid_out_a_member_a_line() {
@@ -74,7 +80,10 @@ mod tests {
     fn what_is_laid_out_means_the_same() {
         let json = r#"[{"a":"\u00e9\"\\","b":[true,null,-1e3,"a:b,c"]},[],[[1],[2,[]]]]"#;
         let laid_out = pretty(json);
-        assert_eq!(serde_json::from_str::<Value>(&laid_out).unwrap(), serde_json::from_str::<Value>(json).unwrap());
+        assert_eq!(
+            serde_json::from_str::<Value>(&laid_out).unwrap(),
+            serde_json::from_str::<Value>(json).unwrap()
+        );
         assert_eq!(pretty(&laid_out), laid_out);
     }
 

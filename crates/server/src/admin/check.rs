@@ -1,17 +1,21 @@
-//! What would come of commands whose result holds a secret that is shown once. The command line asks for this first and writes it out, and only
-//! then has the command carried out: where its output can't be written, nothing was changed, and no secret is in use that nobody knows.
+//! What would come of commands whose result holds a secret that is shown once. The command line
+//! asks for this first and writes it out, and only then has the command carried out: where its
+//! output can't be written, nothing was changed, and no secret is in use that nobody knows.
 
-use super::customer::{self, ToBe};
-use super::{
-    Command, client_exists, client_json, confidential_client, customer_id_json, failed, kept_secrets, new_settings, settings_json,
-};
-use crate::app::App;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::random;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// A client's secret that the operator has been shown already, and is to be put in use as it was shown.
+use super::customer::{self, ToBe};
+use super::{
+    Command, client_exists, client_json, confidential_client, customer_id_json, failed,
+    kept_secrets, new_settings, settings_json,
+};
+use crate::app::App;
+
+/// A client's secret that the operator has been shown already, and is to be put in use as it was
+/// shown.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Announced {
     /// The secret.
@@ -39,7 +43,8 @@ impl std::fmt::Debug for Announced {
 pub struct Checked {
     /// The result.
     pub shown: Value,
-    /// The secret of a client that is in it, for the command to bring along; a public client has none.
+    /// The secret of a client that is in it, for the command to bring along; a public client has
+    /// none.
     pub announced: Option<Announced>,
 }
 
@@ -53,7 +58,11 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
             }
             let mut shown = settings_json(&id, &settings, now);
             shown["secrets"] = json!([]);
-            if settings.is_public() { Checked { shown, announced: None } } else { with_secret(shown, 0, now) }
+            if settings.is_public() {
+                Checked { shown, announced: None }
+            } else {
+                with_secret(shown, 0, now)
+            }
         }
         Command::ClientRotateSecret { id, drop_old, .. } => {
             with_secret(client_json(&*confidential_client(app, &id)?), kept_secrets(drop_old), now)
@@ -63,10 +72,16 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
             to_be.must_be_free(app).await?;
             Checked { shown: to_be.json(), announced: None }
         }
-        Command::CustomerSetPassword { id, .. } => {
-            Checked { shown: customer_id_json(&customer::meant(app, &id).await?.id), announced: None }
+        Command::CustomerSetPassword { id, .. } => Checked {
+            shown: customer_id_json(&customer::meant(app, &id).await?.id),
+            announced: None,
+        },
+        _ => {
+            return Err(
+                "only a command whose result holds a secret is checked before it is carried out"
+                    .into(),
+            );
         }
-        _ => return Err("only a command whose result holds a secret is checked before it is carried out".into()),
     };
     serde_json::to_value(checked).map_err(failed)
 }

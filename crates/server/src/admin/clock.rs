@@ -1,16 +1,18 @@
 //! What time it is, what an operator says of it, and what a wrong clock has left behind.
 
+use counterfoil_core::clock::{HOUR, Timestamp};
+use serde_json::{Value, json};
+
 use super::failed;
 use crate::app::App;
 use crate::{sweep, timekeeping};
-use counterfoil_core::clock::{HOUR, Timestamp};
-use serde_json::{Value, json};
 
 /// What each clock shows.
 pub(super) async fn status(app: &App) -> Result<Value, String> {
     let known = app.store.known_time().await.map_err(failed)?;
     let seconds = |millis: i64| Timestamp::from_unix(millis.div_euclid(1000)).to_string();
-    let accepted = known.database.map(|database| database.accepted / 1000).filter(|accepted| *accepted != 0);
+    let accepted =
+        known.database.map(|database| database.accepted / 1000).filter(|accepted| *accepted != 0);
     Ok(json!({
         "machine": app.clock.wall().to_string(),
         "believed": app.clock.believed().to_string(),
@@ -33,14 +35,17 @@ pub(super) async fn accept(app: &App) -> Result<Value, String> {
     status(app).await
 }
 
-/// Gives rows and keys that are dated ahead of the present the dates that they would have had. (S) With a clock that is behind, that would be all of them: so the
-/// operator says what day it is.
+/// Gives rows and keys that are dated ahead of the present the dates that they would have had. (S)
+/// With a clock that is behind, that would be all of them: so the operator says what day it is.
 pub(super) async fn repair(app: &App, today: &str) -> Result<Value, String> {
     let wall = app.clock.wall();
-    let named = Timestamp::parse_rfc3339(&format!("{today}T12:00:00Z")).map_err(|_| format!("`{today}` is not a day like 2026-11-30"))?;
+    let named = Timestamp::parse_rfc3339(&format!("{today}T12:00:00Z"))
+        .map_err(|_| format!("`{today}` is not a day like 2026-11-30"))?;
     // Wherever on earth it is that day.
     if wall.since(named).abs() > 26 * HOUR {
-        return Err(format!("this machine's clock shows {wall}, and today is {today}: set the clock right first. Nothing was changed"));
+        return Err(format!(
+            "this machine's clock shows {wall}, and today is {today}: set the clock right first. Nothing was changed"
+        ));
     }
     if let Some(off) = app.clock.off() {
         return Err(format!("{off}: set it right first, or run `counterfoil clock accept`"));

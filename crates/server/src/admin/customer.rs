@@ -1,10 +1,7 @@
 //! Customers of our own directory.
 
-use super::{customer_id_json, failed};
-use crate::app::App;
-use crate::consent::accounts::ShownAccount;
-use crate::living_grants::LivingGrants;
-use crate::{lockout, logins, passwords};
+use std::collections::HashSet;
+
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::display_name;
 use counterfoil_core::fdx::account_id;
@@ -13,7 +10,12 @@ use counterfoil_core::login::{self, Case, Meant};
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+
+use super::{customer_id_json, failed};
+use crate::app::App;
+use crate::consent::accounts::ShownAccount;
+use crate::living_grants::LivingGrants;
+use crate::{lockout, logins, passwords};
 
 /// The fewest characters of a password, but in a sandbox.
 const SHORTEST_PASSWORD: usize = 8;
@@ -28,17 +30,32 @@ pub(super) struct ToBe {
 }
 
 impl ToBe {
-    /// Looks at a customer to be, reads their accounts, and gives their id the form in which it is kept.
-    pub(super) fn of(app: &App, typed: &CustomerId, name: &str, accounts: Option<&Value>) -> Result<Self, String> {
+    /// Looks at a customer to be, reads their accounts, and gives their id the form in which it is
+    /// kept.
+    pub(super) fn of(
+        app: &App,
+        typed: &CustomerId,
+        name: &str,
+        accounts: Option<&Value>,
+    ) -> Result<Self, String> {
         let Some(provider) = app.settings.provider(&typed.provider) else {
-            let known: Vec<_> = app.settings.providers.iter().map(|provider| provider.id.as_str()).collect();
-            return Err(format!("there is no provider `{}`; the configuration has {}", typed.provider.escape_default(), known.join(", ")));
+            let known: Vec<_> =
+                app.settings.providers.iter().map(|provider| provider.id.as_str()).collect();
+            return Err(format!(
+                "there is no provider `{}`; the configuration has {}",
+                typed.provider.escape_default(),
+                known.join(", ")
+            ));
         };
         let customer = login::normal(&typed.customer, provider.case);
         display_name::check(&customer).map_err(|e| format!("the customer id: {e}"))?;
         display_name::check(name).map_err(|e| format!("the name of the customer: {e}"))?;
         let accounts = accounts.map_or(Ok(Vec::new()), read_accounts)?;
-        Ok(Self { id: CustomerId { provider: typed.provider.clone(), customer }, accounts, case: provider.case })
+        Ok(Self {
+            id: CustomerId { provider: typed.provider.clone(), customer },
+            accounts,
+            case: provider.case,
+        })
     }
 
     pub(super) fn json(&self) -> Value {
@@ -47,7 +64,8 @@ impl ToBe {
         shown
     }
 
-    /// Fails where the provider has a customer of that id or name, as far as can be told before it is tried.
+    /// Fails where the provider has a customer of that id or name, as far as can be told before it
+    /// is tried.
     pub(super) async fn must_be_free(&self, app: &App) -> Result<(), String> {
         logins::fill(app).await.map_err(failed)?;
         if app.store.customer(&self.id).await.map_err(failed)?.is_some() {
@@ -86,7 +104,10 @@ pub(super) async fn meant(app: &App, typed: &CustomerId) -> Result<Customer, Str
         Meant::One(customer) => Ok(customer),
         Meant::Nobody => Err(nobody(typed)),
         Meant::Several(customers) => {
-            let ids: Vec<_> = customers.iter().map(|customer| format!("`{}`", customer.id.customer.escape_default())).collect();
+            let ids: Vec<_> = customers
+                .iter()
+                .map(|customer| format!("`{}`", customer.id.customer.escape_default()))
+                .collect();
             Err(format!("that may be {}; write the id just as it is listed", ids.join(" or ")))
         }
     }
@@ -105,7 +126,8 @@ pub(super) async fn add(
     let password = Some(hash(app, password).await?);
     let shown = to_be.json();
     let ToBe { id, accounts, case } = to_be;
-    let customer = Customer { id: id.clone(), name: name.trim().to_owned(), password, created_at: now };
+    let customer =
+        Customer { id: id.clone(), name: name.trim().to_owned(), password, created_at: now };
     match app.store.add_customer(NewCustomer { customer, accounts }, case).await.map_err(failed)? {
         AddCustomer::Added => Ok(shown),
         AddCustomer::Exists => Err(exists(&id)),
@@ -113,7 +135,12 @@ pub(super) async fn add(
     }
 }
 
-pub(super) async fn list(app: &App, provider: Option<&str>, after: Option<&CustomerId>, limit: u32) -> Result<Value, String> {
+pub(super) async fn list(
+    app: &App,
+    provider: Option<&str>,
+    after: Option<&CustomerId>,
+    limit: u32,
+) -> Result<Value, String> {
     logins::fill(app).await.map_err(failed)?;
     let mut shown = Vec::new();
     for customer in app.store.customers(provider, after, limit).await.map_err(failed)? {
@@ -136,7 +163,8 @@ pub(super) async fn show(app: &App, typed: &CustomerId, now: Timestamp) -> Resul
     let mut shown = json(&customer);
     shown["signs_in_with_password"] = customer.password.is_some().into();
     shown["sessions"] = app.store.count_sessions(id, now).await.map_err(failed)?.into();
-    shown["living_grants"] = LivingGrants::of(app, id, None, AT_ONCE, now).all().await.map_err(failed)?.len().into();
+    shown["living_grants"] =
+        LivingGrants::of(app, id, None, AT_ONCE, now).all().await.map_err(failed)?.len().into();
     shown["closed_until"] = closed_until(app, id, now).await?;
     shown["same_name"] = logins::others_of_the_same_name(app, id).await.map_err(failed)?.into();
     shown["accounts"] = accounts.iter().map(account).collect();
@@ -152,27 +180,46 @@ fn json(customer: &Customer) -> Value {
 
 /// Until when no password of a customer is looked at.
 async fn closed_until(app: &App, id: &CustomerId, now: Timestamp) -> Result<Value, String> {
-    let until = app.store.sign_in_closed_until(&lockout::key_of(app, id), now).await.map_err(failed)?;
+    let until =
+        app.store.sign_in_closed_until(&lockout::key_of(app, id), now).await.map_err(failed)?;
     Ok(until.map(|until| until.to_string()).into())
 }
 
-pub(super) async fn set_password(app: &App, typed: &CustomerId, password: String) -> Result<Value, String> {
+pub(super) async fn set_password(
+    app: &App,
+    typed: &CustomerId,
+    password: String,
+) -> Result<Value, String> {
     let id = meant(app, typed).await?.id;
     let hash = hash(app, password).await?;
-    let set = app.store.set_password(id.clone(), hash, lockout::key_of(app, &id)).await.map_err(failed)?;
+    let set = app
+        .store
+        .set_password(id.clone(), hash, lockout::key_of(app, &id))
+        .await
+        .map_err(failed)?;
     if set { Ok(customer_id_json(&id)) } else { Err(nobody(&id)) }
 }
 
-pub(super) async fn set_accounts(app: &App, typed: &CustomerId, accounts: &Value) -> Result<Value, String> {
+pub(super) async fn set_accounts(
+    app: &App,
+    typed: &CustomerId,
+    accounts: &Value,
+) -> Result<Value, String> {
     let id = meant(app, typed).await?.id;
     let accounts = read_accounts(accounts)?;
     let before = app.store.accounts(&id).await.map_err(failed)?;
-    let not_in = |of: &[Account], among: &[Account]| of.iter().filter(|one| !among.iter().any(|other| other.id == one.id)).count();
+    let not_in = |of: &[Account], among: &[Account]| {
+        of.iter().filter(|one| !among.iter().any(|other| other.id == one.id)).count()
+    };
     let mut shown = customer_id_json(&id);
     shown["accounts"] = accounts.len().into();
     shown["added"] = not_in(&accounts, &before).into();
     shown["removed"] = not_in(&before, &accounts).into();
-    if app.store.set_accounts(id.clone(), accounts).await.map_err(failed)? { Ok(shown) } else { Err(nobody(&id)) }
+    if app.store.set_accounts(id.clone(), accounts).await.map_err(failed)? {
+        Ok(shown)
+    } else {
+        Err(nobody(&id))
+    }
 }
 
 pub(super) async fn unlock(app: &App, typed: &CustomerId, now: Timestamp) -> Result<Value, String> {
@@ -185,7 +232,11 @@ pub(super) async fn unlock(app: &App, typed: &CustomerId, now: Timestamp) -> Res
 
 pub(super) async fn remove(app: &App, typed: &CustomerId, now: Timestamp) -> Result<Value, String> {
     let id = meant(app, typed).await?.id;
-    if app.store.remove_customer(id.clone(), now).await.map_err(failed)? { Ok(json!({ "removed": id })) } else { Err(nobody(&id)) }
+    if app.store.remove_customer(id.clone(), now).await.map_err(failed)? {
+        Ok(json!({ "removed": id }))
+    } else {
+        Err(nobody(&id))
+    }
 }
 
 async fn hash(app: &App, password: String) -> Result<Secret, String> {
@@ -199,9 +250,14 @@ async fn hash(app: &App, password: String) -> Result<Secret, String> {
         return Err(format!("a password may have at most {} bytes", passwords::LONGEST));
     }
     if text.contains(char::is_control) {
-        return Err("a password must not hold control characters: they can't be typed on the page".into());
+        return Err(
+            "a password must not hold control characters: they can't be typed on the page".into()
+        );
     }
-    tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(failed)?.map_err(failed)
+    tokio::task::spawn_blocking(move || passwords::hash(&password))
+        .await
+        .map_err(failed)?
+        .map_err(failed)
 }
 
 /// Reads accounts from FDX JSON, `{"accounts": [{"depositAccount": {"accountId": "..."}}, ...]}`.
@@ -209,7 +265,10 @@ async fn hash(app: &App, password: String) -> Result<Secret, String> {
 /// # Errors
 /// Which account can't be read, and why.
 pub fn read_accounts(document: &Value) -> Result<Vec<Account>, String> {
-    let list = document.get("accounts").and_then(Value::as_array).ok_or(r#"the accounts must be FDX JSON: {"accounts": [...]}"#)?;
+    let list = document
+        .get("accounts")
+        .and_then(Value::as_array)
+        .ok_or(r#"the accounts must be FDX JSON: {"accounts": [...]}"#)?;
     let mut accounts: Vec<Account> = Vec::with_capacity(list.len());
     let mut ids = HashSet::with_capacity(list.len());
     for (i, entity) in list.iter().enumerate() {

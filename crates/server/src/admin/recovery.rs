@@ -1,11 +1,13 @@
 //! Backups, and declaring that data was lost.
 
-use super::failed;
-use crate::app::App;
+use std::path::{Path, PathBuf};
+
 use counterfoil_core::clock::Timestamp;
 use counterfoil_store::Endings;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+
+use super::failed;
+use crate::app::App;
 
 /// Copies the store to a new file at `to`.
 pub(super) async fn back_up(app: &App, to: &Path) -> Result<Value, String> {
@@ -13,18 +15,33 @@ pub(super) async fn back_up(app: &App, to: &Path) -> Result<Value, String> {
     tracing::info!(to = %to.display(), bytes = backup.bytes, "the store was backed up");
     let seconds = (backup.took.as_secs_f64() * 1e3).round() / 1e3;
     let longest_stall_ms = (backup.longest_stall.as_secs_f64() * 1e4).round() / 10.0;
-    Ok(json!({ "to": to, "bytes": backup.bytes, "seconds": seconds, "longest_stall_ms": longest_stall_ms }))
+    Ok(
+        json!({ "to": to, "bytes": backup.bytes, "seconds": seconds, "longest_stall_ms": longest_stall_ms }),
+    )
 }
 
-/// Declares that the store has forgotten what is newer than it knows, and applies what endings logs remember.
-pub(super) async fn declare_loss(app: &App, files: Vec<PathBuf>, accept_lost_endings: bool, now: Timestamp) -> Result<Value, String> {
-    let endings = tokio::task::spawn_blocking(move || Endings::read(&files)).await.map_err(failed)?.map_err(failed)?;
+/// Declares that the store has forgotten what is newer than it knows, and applies what endings logs
+/// remember.
+pub(super) async fn declare_loss(
+    app: &App,
+    files: Vec<PathBuf>,
+    accept_lost_endings: bool,
+    now: Timestamp,
+) -> Result<Value, String> {
+    let endings = tokio::task::spawn_blocking(move || Endings::read(&files))
+        .await
+        .map_err(failed)?
+        .map_err(failed)?;
     let declared = app.store.declare_loss(&endings, accept_lost_endings, now).await;
     // Also where it failed: some of it may have been committed.
     app.reload_clients().await.map_err(failed)?;
     app.reload_bearers_from().await.map_err(failed)?;
     let declared = declared.map_err(failed)?;
-    tracing::warn!(epoch = declared.epoch, applied = declared.applied, "a loss of data was declared");
+    tracing::warn!(
+        epoch = declared.epoch,
+        applied = declared.applied,
+        "a loss of data was declared"
+    );
     Ok(json!({
         "epoch": declared.epoch,
         "endings_applied": declared.applied,

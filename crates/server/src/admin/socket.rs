@@ -1,18 +1,21 @@
-//! The admin socket: a Unix socket beside the store, mode 0600. One JSON line in, one JSON line out.
+//! The admin socket: a Unix socket beside the store, mode 0600. One JSON line in, one JSON line
+//! out.
 
-use super::{Command, execute};
-use crate::app::App;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+
+use super::{Command, execute};
+use crate::app::App;
 
 /// The longest line, in bytes: room for the accounts of a customer.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -20,7 +23,8 @@ const LONGEST_LINE: u64 = 16 << 20;
 const LONGEST_PATH: usize = 107;
 /// How long the other side may take to send its line, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many commands are answered at once; others wait. Each takes a file of those that are kept back for them.
+/// How many commands are answered at once; others wait. Each takes a file of those that are kept
+/// back for them.
 const AT_ONCE: usize = 8;
 
 #[derive(Serialize, Deserialize)]
@@ -78,10 +82,12 @@ pub fn check_path_beside(store: &Path) -> Result<(), String> {
     }
 }
 
-/// Listens beside the store at `store`. Whoever calls holds the store's lock, so a socket that is there already is a dead server's.
+/// Listens beside the store at `store`. Whoever calls holds the store's lock, so a socket that is
+/// there already is a dead server's.
 ///
 /// # Errors
-/// What the system says, in words for the operator; most often the path is longer than a socket's may be.
+/// What the system says, in words for the operator; most often the path is longer than a socket's
+/// may be.
 pub fn listen_beside(store: &Path) -> Result<AdminSocket, String> {
     let path = path_beside(store);
     let bind = || {
@@ -106,13 +112,17 @@ pub(crate) async fn answer(app: Arc<App>, socket: AdminSocket) {
     // Between bind and chmod somebody else might have connected; the system says who.
     let owner = match std::fs::metadata(&path) {
         Ok(meta) => meta.uid(),
-        Err(error) => return tracing::error!(%error, "the admin socket is gone; admin commands can't reach this server"),
+        Err(error) => {
+            return tracing::error!(%error, "the admin socket is gone; admin commands can't reach this server");
+        }
     };
     let room = Arc::new(Semaphore::new(AT_ONCE));
     // Never closed.
     while let Ok(permit) = room.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) if stream.peer_cred().is_ok_and(|peer| peer.uid() == owner || peer.uid() == 0) => {
+            Ok((stream, _))
+                if stream.peer_cred().is_ok_and(|peer| peer.uid() == owner || peer.uid() == 0) =>
+            {
                 let app = app.clone();
                 tokio::spawn(async move {
                     converse(app, stream).await;
@@ -132,7 +142,9 @@ async fn converse(app: Arc<App>, stream: UnixStream) {
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(LONGEST_LINE));
-    let Ok(Ok(_)) = timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await else { return };
+    let Ok(Ok(_)) = timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await else {
+        return;
+    };
     let reply = match serde_json::from_slice::<Command>(&line) {
         // Carried out to its end even where the other side goes away.
         Ok(command) => match tokio::spawn(async move { execute(&app, command).await }).await {
@@ -140,7 +152,9 @@ async fn converse(app: Arc<App>, stream: UnixStream) {
             Ok(Err(reason)) => Reply::Failed(reason),
             Err(error) => Reply::Failed(error.to_string()),
         },
-        Err(error) => Reply::Failed(format!("the command can't be read; is it of another version? {error}")),
+        Err(error) => {
+            Reply::Failed(format!("the command can't be read; is it of another version? {error}"))
+        }
     };
     if let Ok(mut text) = serde_json::to_vec(&reply) {
         text.push(b'\n');
@@ -156,11 +170,16 @@ pub async fn ask(path: &Path, command: &Command) -> Result<Value, SocketError> {
     let broken = |problem: String| SocketError::Broken { path: path.to_owned(), problem };
     let mut stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        Err(e)
+            if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+        {
             return Err(SocketError::NotRunning(path.to_owned()));
         }
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(broken("this user may not ask it; run the command as the user that the server runs as".into()));
+            return Err(broken(
+                "this user may not ask it; run the command as the user that the server runs as"
+                    .into(),
+            ));
         }
         Err(e) => return Err(broken(e.to_string())),
     };

@@ -1,11 +1,6 @@
-//! How an authorization request is answered: a redirect, or a page that posts a form, back to the client (RFC 9207 adds `iss`).
+//! How an authorization request is answered: a redirect, or a page that posts a form, back to the
+//! client (RFC 9207 adds `iss`).
 
-use crate::app::App;
-use crate::observe::Seen;
-use crate::pages::FormPost;
-use crate::refused::Refused;
-use crate::respond::{Forms, page, see_other};
-use crate::ticket::AuthorizationRequest;
 use axum::http::StatusCode;
 use axum::response::Response;
 use counterfoil_core::dialect::ErrorCode;
@@ -13,15 +8,23 @@ use counterfoil_core::redirect_uri::with_query;
 use counterfoil_core::secret::Secret;
 use url::Url;
 
-/// The longest address that a browser is sent back to, in bytes: what nginx takes of all headers of an answer, a page of memory of 4 KiB, without those
-/// that are beside it.
+use crate::app::App;
+use crate::observe::Seen;
+use crate::pages::FormPost;
+use crate::refused::Refused;
+use crate::respond::{Forms, page, see_other};
+use crate::ticket::AuthorizationRequest;
+
+/// The longest address that a browser is sent back to, in bytes: what nginx takes of all headers of
+/// an answer, a page of memory of 4 KiB, without those that are beside it.
 pub const LONGEST_LOCATION: usize = 3600;
 /// The longest `state` that a form gives back, in bytes.
 const LONGEST_POSTED_STATE: usize = 4096;
 /// Bytes of an answer beside the redirect URI, state and issuer: a code, or an error in words.
 const REST_OF_ANSWER: usize = 250;
 
-/// Whether `state` is short enough to be given back to the redirect URI with whatever the answer will be.
+/// Whether `state` is short enough to be given back to the redirect URI with whatever the answer
+/// will be.
 pub fn can_give_back(app: &App, redirect_uri: &str, form_post: bool, state: &str) -> bool {
     if form_post {
         return state.len() <= LONGEST_POSTED_STATE;
@@ -30,7 +33,8 @@ pub fn can_give_back(app: &App, redirect_uri: &str, form_post: bool, state: &str
     answer.is_some_and(|answer| answer.len() + REST_OF_ANSWER <= LONGEST_LOCATION)
 }
 
-/// The way back to an app from a page that tells of an error: a link, or the fields of a form where the app is answered by one.
+/// The way back to an app from a page that tells of an error: a link, or the fields of a form where
+/// the app is answered by one.
 #[derive(Debug)]
 pub struct WayBack {
     /// The app's name.
@@ -42,7 +46,8 @@ pub struct WayBack {
 }
 
 impl WayBack {
-    /// The way to the front door of a client of which nothing else is known than that it asked for something.
+    /// The way to the front door of a client of which nothing else is known than that it asked for
+    /// something.
     pub fn to_front_door(app: &App, client: &str) -> Option<Self> {
         let client = app.client(client)?;
         Self::to_front_door_of(client.settings.redirect_uris.first()?, client.settings.name.clone())
@@ -53,20 +58,25 @@ impl WayBack {
         Some(Self { client_name, uri: front_door.into(), fields: Vec::new() })
     }
 
-    /// The way back for a request, which tells the app `error`; to the app's own front door where it has got an answer before. `None` where the browser may
-    /// not be sent there any more.
+    /// The way back for a request, which tells the app `error`; to the app's own front door where
+    /// it has got an answer before. `None` where the browser may not be sent there any more.
     pub fn of(app: &App, request: &AuthorizationRequest, error: Option<ErrorCode>) -> Option<Self> {
-        let client = app.client(&request.client).filter(|client| client.settings.may_redirect_to(&request.redirect_uri))?;
+        let client = app
+            .client(&request.client)
+            .filter(|client| client.settings.may_redirect_to(&request.redirect_uri))?;
         let client_name = client.settings.name.clone();
         let uri = &request.redirect_uri;
-        let Some(error) = error else { return Self::to_front_door_of(uri, client_name) };
+        let Some(error) = error else {
+            return Self::to_front_door_of(uri, client_name);
+        };
         let mut fields = vec![("error", error.as_str().to_owned())];
         fields.extend(request.state.clone().map(|state| ("state", state)));
         fields.push(("iss", app.settings.issuer.clone()));
         if request.form_post {
             return Some(Self { client_name, uri: uri.clone(), fields });
         }
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let fields: Vec<(&str, &str)> =
+            fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Some(Self { client_name, uri: with_query(uri, &fields)?, fields: Vec::new() })
     }
 }
@@ -75,7 +85,11 @@ impl WayBack {
 ///
 /// # Errors
 /// Where the redirect URI is none, which registration rules out.
-pub fn redirect_code(app: &App, request: &AuthorizationRequest, code: &Secret) -> Result<Response, Refused> {
+pub fn redirect_code(
+    app: &App,
+    request: &AuthorizationRequest,
+    code: &Secret,
+) -> Result<Response, Refused> {
     redirect_code_from(app, request, code, Some(&app.settings.issuer))
 }
 
@@ -83,7 +97,12 @@ pub fn redirect_code(app: &App, request: &AuthorizationRequest, code: &Secret) -
 ///
 /// # Errors
 /// As [`redirect_code`].
-pub fn redirect_code_from(app: &App, request: &AuthorizationRequest, code: &Secret, issuer: Option<&str>) -> Result<Response, Refused> {
+pub fn redirect_code_from(
+    app: &App,
+    request: &AuthorizationRequest,
+    code: &Secret,
+    issuer: Option<&str>,
+) -> Result<Response, Refused> {
     send(app, request, &[("code", code.expose())], issuer, None)
 }
 
@@ -91,8 +110,19 @@ pub fn redirect_code_from(app: &App, request: &AuthorizationRequest, code: &Secr
 ///
 /// # Errors
 /// As [`redirect_code`].
-pub fn redirect_error(app: &App, request: &AuthorizationRequest, error: ErrorCode, reason: &'static str) -> Result<Response, Refused> {
-    send(app, request, &[("error", error.as_str()), ("error_description", reason)], Some(&app.settings.issuer), Some(reason))
+pub fn redirect_error(
+    app: &App,
+    request: &AuthorizationRequest,
+    error: ErrorCode,
+    reason: &'static str,
+) -> Result<Response, Refused> {
+    send(
+        app,
+        request,
+        &[("error", error.as_str()), ("error_description", reason)],
+        Some(&app.settings.issuer),
+        Some(reason),
+    )
 }
 
 fn send(
@@ -108,11 +138,15 @@ fn send(
     let uri = &request.redirect_uri;
     let mut response = if request.form_post {
         let client = app.client(&request.client);
-        let client_name = client.as_ref().map_or(request.client.as_str(), |client| client.settings.name.as_str());
+        let client_name =
+            client.as_ref().map_or(request.client.as_str(), |client| client.settings.name.as_str());
         let html = FormPost { locale: &app.locale, action: uri, fields, client_name }.render();
         page(StatusCode::OK, html, Forms::LeadToApp)
     } else {
-        see_other(&with_query(uri, &fields).ok_or_else(|| Refused::internal("a registered redirect URI is none"))?)
+        see_other(
+            &with_query(uri, &fields)
+                .ok_or_else(|| Refused::internal("a registered redirect URI is none"))?,
+        )
     };
     let seen: &mut Seen = response.extensions_mut().get_or_insert_default();
     seen.client = Some(request.client.as_str().into());

@@ -1,11 +1,13 @@
-//! `id_token_hint` (OpenID Connect Core section 3.1.2.1): the customer whom a request is about, by an ID token of theirs.
+//! `id_token_hint` (OpenID Connect Core section 3.1.2.1): the customer whom a request is about, by
+//! an ID token of theirs.
+
+use counterfoil_core::dialect::ErrorCode;
+use serde::Deserialize;
 
 use crate::app::App;
 use crate::follow::Unavailable;
 use crate::id_token;
 use crate::ticket::AuthorizationRequest;
-use counterfoil_core::dialect::ErrorCode;
-use serde::Deserialize;
 
 /// What an ID token says of its customer.
 #[derive(Deserialize)]
@@ -17,27 +19,42 @@ struct Hinted {
     connector_id: String,
 }
 
-/// Has `request` ask for the customer of `hint`, an ID token of ours for the same client; it may have expired and its grant may have ended. The inner error
-/// is for the client.
+/// Has `request` ask for the customer of `hint`, an ID token of ours for the same client; it may
+/// have expired and its grant may have ended. The inner error is for the client.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn heed(app: &App, request: &mut AuthorizationRequest, hint: &str) -> Result<Result<(), (ErrorCode, &'static str)>, Unavailable> {
+pub async fn heed(
+    app: &App,
+    request: &mut AuthorizationRequest,
+    hint: &str,
+) -> Result<Result<(), (ErrorCode, &'static str)>, Unavailable> {
     let invalid = |reason| Ok(Err((ErrorCode::InvalidRequest, reason)));
     let payload = id_token::payload(app, hint).await?.unwrap_or_default();
-    let hinted = serde_json::from_slice::<Hinted>(&payload).ok().filter(|hinted| hinted.iss == app.settings.issuer);
-    let Some(hinted) = hinted else { return invalid("the id_token_hint is not an ID token of this server") };
+    let hinted = serde_json::from_slice::<Hinted>(&payload)
+        .ok()
+        .filter(|hinted| hinted.iss == app.settings.issuer);
+    let Some(hinted) = hinted else {
+        return invalid("the id_token_hint is not an ID token of this server");
+    };
     if hinted.aud != request.client {
         return invalid("the id_token_hint is an ID token for another client");
     }
     if request.connector.as_ref().is_some_and(|connector| *connector != hinted.connector_id) {
-        return Ok(Err((ErrorCode::LoginRequired, "the id_token_hint is of a customer of another connector")));
+        return Ok(Err((
+            ErrorCode::LoginRequired,
+            "the id_token_hint is of a customer of another connector",
+        )));
     }
     if app.settings.provider(&hinted.connector_id).is_none() {
-        return Ok(Err((ErrorCode::LoginRequired, "the id_token_hint is of a customer whose connector is gone")));
+        return Ok(Err((
+            ErrorCode::LoginRequired,
+            "the id_token_hint is of a customer whose connector is gone",
+        )));
     }
     request.connector = Some(hinted.connector_id);
-    // (S) No more than that: a page that was filled in with the name which the customer signs in with would tell it to whoever holds the token.
+    // (S) No more than that: a page that was filled in with the name which the customer signs in
+    // with would tell it to whoever holds the token.
     request.subject = Some(hinted.sub);
     Ok(Ok(()))
 }

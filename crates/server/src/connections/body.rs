@@ -1,12 +1,15 @@
-//! The body of a request, and whether it was read to its end: an answer to one that was not is the last of its connection and has to say so, or a
-//! proxy sends its next request to where nobody reads it.
+//! The body of a request, and whether it was read to its end: an answer to one that was not is the
+//! last of its connection and has to say so, or a proxy sends its next request to where nobody
+//! reads it.
 
-use super::connection::Connection;
-use axum::body::{Bytes, HttpBody};
-use hyper::body::{Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use axum::body::{Bytes, HttpBody};
+use hyper::body::{Frame, Incoming, SizeHint};
+
+use super::connection::Connection;
 
 /// The body of a request that came in by a connection.
 pub(super) struct RequestBody {
@@ -25,7 +28,10 @@ impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             self.connection.is_held_up(true);
             return Poll::Pending;

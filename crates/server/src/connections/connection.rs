@@ -1,12 +1,15 @@
-//! What one connection is doing, as those see it who may close it, and what they tell it. No locks: both are looked at with every request.
+//! What one connection is doing, as those see it who may close it, and what they tell it. No locks:
+//! both are looked at with every request.
 
-use super::Bounds;
-use futures_util::task::AtomicWaker;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Context;
 use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
+
+use super::Bounds;
 
 /// What moments of connections are counted from.
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -38,7 +41,8 @@ pub(super) enum Told {
     Cut,
 }
 
-/// What a connection is doing, and since when where it waits for its client. Its own task changes that.
+/// What a connection is doing, and since when where it waits for its client. Its own task changes
+/// that.
 #[derive(Debug)]
 pub(super) struct Connection {
     phase: AtomicU8,
@@ -46,15 +50,16 @@ pub(super) struct Connection {
     since: AtomicU64,
     /// Whether the body of the request was not read to its end.
     unread: AtomicBool,
-    /// Since when the client holds a request up: its body is awaited, or nobody takes its answer. As `since`; 0 where it does not.
+    /// Since when the client holds a request up: its body is awaited, or nobody takes its answer.
+    /// As `since`; 0 where it does not.
     held_up: AtomicU64,
     /// A [`Told`].
     told: AtomicU8,
     task: AtomicWaker,
 }
 
-/// How long a connection has waited for its client that makes room for another: those of clients that ask all the time are left to them, and
-/// end by an answer that says so.
+/// How long a connection has waited for its client that makes room for another: those of clients
+/// that ask all the time are left to them, and end by an answer that says so.
 const WAITED_LONG: Duration = Duration::from_millis(250);
 /// How long a client may hold up its own request where others want in.
 const HELD_UP_LONG: Duration = Duration::from_secs(2);
@@ -135,7 +140,8 @@ impl Connection {
         self.is_held_up(false);
     }
 
-    /// Whether a request can't go on for its client's sake. From the first time on that it can't: whoever sends byte by byte holds it up too.
+    /// Whether a request can't go on for its client's sake. From the first time on that it can't:
+    /// whoever sends byte by byte holds it up too.
     pub(super) fn is_held_up(&self, held_up: bool) {
         match (held_up, self.held_up.load(Ordering::Relaxed)) {
             (true, 0) => self.held_up.store(now().max(1), Ordering::Relaxed),
@@ -162,8 +168,9 @@ impl Connection {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Whether it would make room for another one by now, and how soon: the next step is the client's, which nobody knows when it comes. Those between two
-    /// requests go before those within one; the least is the first.
+    /// Whether it would make room for another one by now, and how soon: the next step is the
+    /// client's, which nobody knows when it comes. Those between two requests go before those
+    /// within one; the least is the first.
     pub(super) fn makes_room(&self) -> Option<(bool, u64)> {
         let held_up = self.held_up.load(Ordering::Relaxed);
         let (since, long) = match self.phase() {
@@ -171,7 +178,8 @@ impl Connection {
             _ if held_up != 0 => (held_up, HELD_UP_LONG),
             _ => return None,
         };
-        (Instant::now() >= *BASE + Duration::from_micros(since) + long).then_some((long == HELD_UP_LONG, since))
+        (Instant::now() >= *BASE + Duration::from_micros(since) + long)
+            .then_some((long == HELD_UP_LONG, since))
     }
 
     /// Whether nothing has come in yet.

@@ -18,8 +18,13 @@ pub(crate) struct ConnectionCounts {
 }
 
 impl ConnectionCounts {
-    pub(crate) fn new(recorder: &impl Recorder, metadata: &Metadata<'_>, listener: &'static str) -> Self {
-        let key = |name: &'static str| Key::from_parts(name, vec![Label::new("listener", listener)]);
+    pub(crate) fn new(
+        recorder: &impl Recorder,
+        metadata: &Metadata<'_>,
+        listener: &'static str,
+    ) -> Self {
+        let key =
+            |name: &'static str| Key::from_parts(name, vec![Label::new("listener", listener)]);
         let gauge = |name| recorder.register_gauge(&key(name), metadata);
         let counter = |name| recorder.register_counter(&key(name), metadata);
         Self {

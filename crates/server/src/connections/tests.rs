@@ -1,9 +1,12 @@
-use super::timed::Timed;
-use super::*;
 use std::io::ErrorKind;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-/// A connection with its stream, and the client's end of it, which takes 64 bytes until they are read.
+use super::timed::Timed;
+use super::*;
+
+/// A connection with its stream, and the client's end of it, which takes 64 bytes until they are
+/// read.
 fn connected() -> (Arc<Connection>, Timed<DuplexStream>, DuplexStream) {
     let connection = Arc::new(Connection::new());
     let (ours, theirs) = duplex(64);
@@ -18,7 +21,11 @@ async fn reads_until(stream: &mut Timed<DuplexStream>) -> (u64, ErrorKind) {
 }
 
 /// Has the connection answer a request, as hyper and the service around the router do.
-async fn answer(connection: &Connection, stream: &mut Timed<DuplexStream>, client: &mut DuplexStream) {
+async fn answer(
+    connection: &Connection,
+    stream: &mut Timed<DuplexStream>,
+    client: &mut DuplexStream,
+) {
     client.write_all(b"GET").await.unwrap();
     stream.read_exact(&mut [0; 3]).await.unwrap();
     connection.is_busy_now();
@@ -72,7 +79,8 @@ async fn a_client_must_take_its_answer() {
     let (connection, mut stream, mut client) = connected();
     connection.is_answered_now();
     let began = Instant::now();
-    let writing = tokio::spawn(async move { stream.write_all(&[0; 1000]).await.unwrap_err().kind() });
+    let writing =
+        tokio::spawn(async move { stream.write_all(&[0; 1000]).await.unwrap_err().kind() });
     // Some of it now and then is enough.
     for _ in 0..5 {
         sleep(Duration::from_secs(29)).await;
@@ -115,7 +123,8 @@ async fn an_idle_connection_ends_also_where_its_request_was_there_from_the_start
     assert_eq!(began.elapsed().as_secs(), 75);
 }
 
-/// Whoever opens connections must not shut everybody else out: not by heads, nor by bodies, nor by answers that nobody takes.
+/// Whoever opens connections must not shut everybody else out: not by heads, nor by bodies, nor by
+/// answers that nobody takes.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_holds_up_its_own_request_makes_room() {
     let connection = Connection::new();

@@ -1,17 +1,21 @@
-//! A stream that ends when its client lets it wait too long. One timer a connection, which is set anew only where it would ring too late or
-//! rang too early: a request that comes in one piece sets none.
+//! A stream that ends when its client lets it wait too long. One timer a connection, which is set
+//! anew only where it would ring too late or rang too early: a request that comes in one piece sets
+//! none.
 
-use super::Bounds;
-use super::connection::Connection;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long it is listened on after the last answer. Whoever still sends a body that nobody wants would else be reset before the answer is read.
+use super::Bounds;
+use super::connection::Connection;
+
+/// How long it is listened on after the last answer. Whoever still sends a body that nobody wants
+/// would else be reset before the answer is read.
 const LINGER: Duration = Duration::from_secs(2);
 /// How many bytes of it are thrown away.
 const LINGER_BYTES: usize = 2 << 20;
@@ -53,7 +57,11 @@ impl<S> Timed<S> {
     }
 
     /// What becomes of an attempt to write.
-    fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if self.stalled.take().is_some() {
                 self.connection.is_held_up(false);
@@ -62,12 +70,20 @@ impl<S> Timed<S> {
         }
         self.connection.is_held_up(true);
         let since = *self.stalled.get_or_insert_with(Instant::now);
-        if self.is_over(cx, since + self.bounds.write) { Poll::Ready(Err(ErrorKind::TimedOut.into())) } else { Poll::Pending }
+        if self.is_over(cx, since + self.bounds.write) {
+            Poll::Ready(Err(ErrorKind::TimedOut.into()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
@@ -78,7 +94,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
                 Poll::Ready(read)
             }
             Poll::Pending => match this.connection.deadline(&this.bounds) {
-                Some(deadline) if this.is_over(cx, deadline) => Poll::Ready(Err(ErrorKind::TimedOut.into())),
+                Some(deadline) if this.is_over(cx, deadline) => {
+                    Poll::Ready(Err(ErrorKind::TimedOut.into()))
+                }
                 _ => Poll::Pending,
             },
         }
@@ -86,14 +104,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.connection.has_written();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.written(cx, written)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.connection.has_written();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
@@ -109,7 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         let flushed = ready!(this.written(cx, flushed));
         this.connection.has_flushed();
-        // The next read may have been tried already, before there was an idle connection to end: nobody else sets the clock then.
+        // The next read may have been tried already, before there was an idle connection to end:
+        // nobody else sets the clock then.
         if let Some(deadline) = this.connection.deadline(&this.bounds) {
             let _ = this.is_over(cx, deadline);
         }

@@ -1,12 +1,13 @@
 //! TLS of the server's own, with a certificate that can be replaced while it serves.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use arc_swap::ArcSwap;
 use counterfoil_core::text_file::without_mark;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 use zeroize::Zeroizing;
@@ -50,7 +51,10 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError::Pair`].
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
         Ok(Self(ArcSwap::new(configured(chain, key)?)))
     }
 
@@ -69,10 +73,14 @@ impl Tls {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+fn read(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let wrong = |path: &Path, problem: String| TlsError::File { path: path.to_owned(), problem };
     let text = |path: &Path| std::fs::read(path).map_err(|error| wrong(path, error.to_string()));
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(without_mark(&text(certificate)?)).collect();
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(without_mark(&text(certificate)?)).collect();
     let chain = chain.map_err(|error| wrong(certificate, format!("it is not PEM: {error}")))?;
     if chain.is_empty() {
         return Err(wrong(certificate, "there is no certificate in it".into()));
@@ -80,16 +88,24 @@ fn read(certificate: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>,
     let secret = Zeroizing::new(text(key)?);
     match PrivateKeyDer::from_pem_slice(without_mark(&secret)) {
         Ok(secret) => Ok((chain, secret)),
-        Err(rustls::pki_types::pem::Error::NoItemsFound) => Err(wrong(key, "there is no private key in it".into())),
+        Err(rustls::pki_types::pem::Error::NoItemsFound) => {
+            Err(wrong(key, "there is no private key in it".into()))
+        }
         // Without the error, which may quote a line.
         Err(_) => Err(wrong(key, "it is not PEM".into())),
     }
 }
 
-fn configured(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<ServerConfig>, TlsError> {
+fn configured(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Pair)?;
-    let mut config = versions.with_no_client_auth().with_single_cert(chain, key).map_err(TlsError::Pair)?;
+    let versions = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Pair)?;
+    let mut config =
+        versions.with_no_client_auth().with_single_cert(chain, key).map_err(TlsError::Pair)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

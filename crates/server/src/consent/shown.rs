@@ -1,9 +1,6 @@
-//! What a consent page shows. It is bound into the page's ticket: what the customer signs is what the customer saw, and nothing else.
+//! What a consent page shows. It is bound into the page's ticket: what the customer signs is what
+//! the customer saw, and nothing else.
 
-use super::accounts::{Offered, ShownAccount};
-use crate::app::App;
-use crate::pages::Locale;
-use crate::ticket::AuthorizationRequest;
 use counterfoil_core::client::Client;
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;
@@ -12,13 +9,19 @@ use counterfoil_core::scope::Scopes;
 use counterfoil_store::Session;
 use serde::{Deserialize, Serialize};
 
+use super::accounts::{Offered, ShownAccount};
+use crate::app::App;
+use crate::pages::Locale;
+use crate::ticket::AuthorizationRequest;
+
 /// How long a client has access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lasts {
     /// Until then: it may refresh.
     Until(Timestamp),
-    /// For as many seconds: without a refresh token, access ends with its one ID token, which is issued while the code is good.
+    /// For as many seconds: without a refresh token, access ends with its one ID token, which is
+    /// issued while the code is good.
     For(Seconds),
 }
 
@@ -26,11 +29,19 @@ impl Lasts {
     /// How long what `client` is allowed at `from` lasts at the most.
     pub fn of(app: &App, client: &Client, scopes: Scopes, from: Timestamp) -> Self {
         let lifetimes = &app.settings.lifetimes;
-        let longest = client.settings.longest_grant().map_or(lifetimes.grant, |client| client.min(lifetimes.grant));
-        if client.settings.may_refresh(scopes) { Self::Until(from.plus(longest)) } else { Self::For(longest.min(lifetimes.id_token)) }
+        let longest = client
+            .settings
+            .longest_grant()
+            .map_or(lifetimes.grant, |client| client.min(lifetimes.grant));
+        if client.settings.may_refresh(scopes) {
+            Self::Until(from.plus(longest))
+        } else {
+            Self::For(longest.min(lifetimes.id_token))
+        }
     }
 
-    /// When it ends at the latest, for a consent given at `now` whose code lives for `code` seconds.
+    /// When it ends at the latest, for a consent given at `now` whose code lives for `code`
+    /// seconds.
     pub const fn end(self, now: Timestamp, code: Seconds) -> Timestamp {
         match self {
             Self::Until(end) => end,
@@ -41,7 +52,9 @@ impl Lasts {
     fn in_words(self, locale: &Locale) -> String {
         match self {
             Self::Until(end) => locale.text_with("lasts-until", &[("day", &end.day_for_people())]),
-            Self::For(seconds) => locale.text_with("lasts-for", &[("time", &locale.length_of_time(seconds))]),
+            Self::For(seconds) => {
+                locale.text_with("lasts-for", &[("time", &locale.length_of_time(seconds))])
+            }
         }
     }
 }
@@ -49,7 +62,8 @@ impl Lasts {
 /// What a consent page shows, apart from the request itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Shown {
-    /// When it was first shown. The end that follows from it stays, however long the page is open: a grant never ends later than it said.
+    /// When it was first shown. The end that follows from it stays, however long the page is open:
+    /// a grant never ends later than it said.
     pub at: Timestamp,
     /// Who is asked.
     pub customer: CustomerId,
@@ -96,7 +110,10 @@ impl Shown {
             customer: session.customer.clone(),
             customer_era: session.customer_era,
             customer_name: session.name.clone(),
-            provider_name: provider.map_or_else(|| session.customer.provider.clone(), |provider| provider.name.clone()),
+            provider_name: provider.map_or_else(
+                || session.customer.provider.clone(),
+                |provider| provider.name.clone(),
+            ),
             client_era: client.era,
             client_name: client.settings.name.clone(),
             logo_uri: client.settings.logo_uri.clone(),
@@ -118,12 +135,25 @@ impl Shown {
                 said.push(locale.text_with(message, arguments));
             }
         };
-        let (customer, client) = (("customer", now.customer_name.as_str()), ("client", now.client_name.as_str()));
+        let (customer, client) =
+            (("customer", now.customer_name.as_str()), ("client", now.client_name.as_str()));
         say(!same_customer, "changed-customer", &[customer]);
-        say(same_customer && self.customer_name != now.customer_name, "changed-customer-name", &[customer]);
+        say(
+            same_customer && self.customer_name != now.customer_name,
+            "changed-customer-name",
+            &[customer],
+        );
         say(same_customer && self.customer_era != now.customer_era, "changed-customer-again", &[]);
-        say(self.provider_name != now.provider_name, "changed-provider", &[("provider", &now.provider_name)]);
-        say(self.client_name != now.client_name, "changed-client-name", &[client, ("before", &self.client_name)]);
+        say(
+            self.provider_name != now.provider_name,
+            "changed-provider",
+            &[("provider", &now.provider_name)],
+        );
+        say(
+            self.client_name != now.client_name,
+            "changed-client-name",
+            &[client, ("before", &self.client_name)],
+        );
         say(self.client_era != now.client_era, "changed-client-again", &[client]);
         say(self.logo_uri != now.logo_uri, "changed-client-logo", &[client]);
         match &now.registered_entity {
@@ -132,20 +162,29 @@ impl Shown {
             None => say(true, "changed-client-no-entity", &[client]),
         }
         let kinds = |some: DataClusters, without: DataClusters| -> Vec<String> {
-            some.names().filter(|name| !without.names().any(|other| other == *name)).map(|name| locale.cluster(name)).collect()
+            some.names()
+                .filter(|name| !without.names().any(|other| other == *name))
+                .map(|name| locale.cluster(name))
+                .collect()
         };
-        for (kinds, message) in
-            [(kinds(now.clusters, self.clusters), "changed-clusters-more"), (kinds(self.clusters, now.clusters), "changed-clusters-fewer")]
-        {
+        for (kinds, message) in [
+            (kinds(now.clusters, self.clusters), "changed-clusters-more"),
+            (kinds(self.clusters, now.clusters), "changed-clusters-fewer"),
+        ] {
             say(!kinds.is_empty(), message, &[client, ("kinds", &kinds.join(", "))]);
         }
-        let days =
-            |days: Option<u32>| days.map_or_else(|| locale.text("lookback-all"), |days| locale.with_count("lookback-days", days.into()));
+        let days = |days: Option<u32>| {
+            days.map_or_else(
+                || locale.text("lookback-all"),
+                |days| locale.with_count("lookback-days", days.into()),
+            )
+        };
         let lookback = [("now", days(now.lookback_days)), ("before", days(self.lookback_days))];
         let lasts = [("now", now.lasts.in_words(locale)), ("before", self.lasts.in_words(locale))];
-        for (changed, message, [(a, now), (b, before)]) in
-            [(self.lookback_days != now.lookback_days, "changed-lookback", lookback), (self.lasts != now.lasts, "changed-lasts", lasts)]
-        {
+        for (changed, message, [(a, now), (b, before)]) in [
+            (self.lookback_days != now.lookback_days, "changed-lookback", lookback),
+            (self.lasts != now.lasts, "changed-lasts", lasts),
+        ] {
             say(changed, message, &[client, (a, &now), (b, &before)]);
         }
         // That it may refresh or not is told by how long it lasts.

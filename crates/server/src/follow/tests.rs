@@ -1,6 +1,7 @@
-use super::*;
 use counterfoil_core::clock::{ByHand, Machine};
 use tokio::sync::Semaphore;
+
+use super::*;
 
 /// A clock that stands still.
 fn still() -> Clock {
@@ -37,7 +38,8 @@ type Waiting = tokio::task::JoinHandle<Result<(), Unavailable>>;
 /// A caller who wants a look, and has come when this returns.
 async fn caller(follow: &Arc<Follow>, looks: &Arc<Looks>) -> Waiting {
     let (follow, looks) = (follow.clone(), looks.clone());
-    let waiting = tokio::spawn(async move { follow.joined(&still(), async |_| looks.one().await).await });
+    let waiting =
+        tokio::spawn(async move { follow.joined(&still(), async |_| looks.one().await).await });
     // On a runtime of one thread, it runs to where it waits.
     tokio::task::yield_now().await;
     waiting
@@ -67,7 +69,9 @@ async fn who_comes_during_a_look_shares_the_next_one() {
 
 #[tokio::test]
 async fn all_who_share_a_look_that_fails_are_told_and_the_next_ones_look_again() {
-    let fails_twice = |number| if number > 2 { Ok(number) } else { Err(Unavailable::NotInTime) };
+    let fails_twice = |number| {
+        if number > 2 { Ok(number) } else { Err(Unavailable::NotInTime) }
+    };
     let (follow, looks) = (Arc::new(Follow::default()), Looks::new(fails_twice));
     let first = caller(&follow, &looks).await;
     looks.until_begun(1).await;

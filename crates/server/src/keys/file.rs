@@ -1,7 +1,12 @@
-//! Every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen; and the file that it is for a SQLite
-//! store.
+//! Every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen;
+//! and the file that it is for a SQLite store.
 
-use super::{KeysError, PUBLISHED_AHEAD};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::client::LONGEST_GRANT_DAYS;
@@ -13,12 +18,9 @@ use counterfoil_core::text_file;
 use counterfoil_store::{create_directory, create_private};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+use super::{KeysError, PUBLISHED_AHEAD};
 
 const NAME: &str = "keys.json";
 
@@ -41,11 +43,15 @@ impl Serialize for KeyBytes {
 impl<'de> Deserialize<'de> for KeyBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        STANDARD.decode(text.as_bytes()).map(|bytes| Self(Zeroizing::new(bytes))).map_err(serde::de::Error::custom)
+        STANDARD
+            .decode(text.as_bytes())
+            .map(|bytes| Self(Zeroizing::new(bytes)))
+            .map_err(serde::de::Error::custom)
     }
 }
 
-/// What a newer version has put into the document and this one knows nothing of. It is kept: a node of this version may be the next to write it.
+/// What a newer version has put into the document and this one knows nothing of. It is kept: a node
+/// of this version may be the next to write it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Others(serde_json::Map<String, serde_json::Value>);
@@ -68,10 +74,21 @@ pub(super) struct SigningEntry {
 }
 
 impl SigningEntry {
-    pub(super) fn new(alg: Algorithm, created_at: Timestamp, signs_from: Timestamp) -> Result<Self, KeysError> {
+    pub(super) fn new(
+        alg: Algorithm,
+        created_at: Timestamp,
+        signs_from: Timestamp,
+    ) -> Result<Self, KeysError> {
         let pkcs8 = jws::generate(alg)?;
         let kid = SigningKey::from_pkcs8(alg, &pkcs8)?.kid;
-        Ok(Self { kid, alg, created_at, signs_from, pkcs8: KeyBytes(pkcs8), others: Others::default() })
+        Ok(Self {
+            kid,
+            alg,
+            created_at,
+            signs_from,
+            pkcs8: KeyBytes(pkcs8),
+            others: Others::default(),
+        })
     }
 }
 
@@ -99,7 +116,8 @@ pub(super) struct KeyFile {
     pub(super) pepper: KeyBytes,
     pub(super) signing: Vec<SigningEntry>,
     pub(super) slip: Vec<SlipEntry>,
-    /// The algorithms that clients use or used lately, and since when none does. Nothing where that was not looked at yet: then all are published.
+    /// The algorithms that clients use or used lately, and since when none does. Nothing where that
+    /// was not looked at yet: then all are published.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) algorithms: BTreeMap<Algorithm, Option<Timestamp>>,
     #[serde(flatten)]
@@ -110,9 +128,18 @@ impl KeyFile {
     /// The keys of a new server. Making RSA keys takes a while.
     pub(super) fn new(now: Timestamp) -> Result<Self, KeysError> {
         let pepper = KeyBytes(Zeroizing::new(random::bytes::<32>().to_vec()));
-        let signing = Algorithm::ALL.into_iter().map(|alg| SigningEntry::new(alg, now, now)).collect::<Result<_, _>>()?;
+        let signing = Algorithm::ALL
+            .into_iter()
+            .map(|alg| SigningEntry::new(alg, now, now))
+            .collect::<Result<_, _>>()?;
         let algorithms = BTreeMap::from([(Algorithm::Rs256, None)]);
-        Ok(Self { pepper, signing, slip: vec![SlipEntry::new(1, now)], algorithms, others: Others::default() })
+        Ok(Self {
+            pepper,
+            signing,
+            slip: vec![SlipEntry::new(1, now)],
+            algorithms,
+            others: Others::default(),
+        })
     }
 
     /// A number that no slip key had before.
@@ -122,8 +149,11 @@ impl KeyFile {
 
     /// When the key that follows `key` began to sign, which is when `key` stopped.
     pub(super) fn superseded_at(&self, key: &SigningEntry) -> Option<Timestamp> {
-        // Of two that sign from the same second on, the one that was made later, which stands behind the other.
-        let order = |key: &SigningEntry| (key.signs_from, self.signing.iter().position(|other| other.kid == key.kid));
+        // Of two that sign from the same second on, the one that was made later, which stands
+        // behind the other.
+        let order = |key: &SigningEntry| {
+            (key.signs_from, self.signing.iter().position(|other| other.kid == key.kid))
+        };
         let later = |other: &&SigningEntry| other.alg == key.alg && order(other) > order(key);
         self.signing.iter().filter(later).map(|other| other.signs_from).min()
     }
@@ -133,22 +163,45 @@ impl KeyFile {
         self.clone().forget(now, id_token, &BTreeSet::new())
     }
 
-    /// Forgets the keys that no token of a living grant can need any more; true where there were such. `in_use` are the slip keys of grants that nobody ended.
-    pub(super) fn forget(&mut self, now: Timestamp, id_token: Seconds, in_use: &BTreeSet<SlipKeyId>) -> bool {
+    /// Forgets the keys that no token of a living grant can need any more; true where there were
+    /// such. `in_use` are the slip keys of grants that nobody ended.
+    pub(super) fn forget(
+        &mut self,
+        now: Timestamp,
+        id_token: Seconds,
+        in_use: &BTreeSet<SlipKeyId>,
+    ) -> bool {
         let kept_for = i64::from(LONGEST_GRANT_DAYS) * DAY + id_token + HOUR;
-        let over = |since: Option<Timestamp>| since.is_some_and(|since| now.since(since) > kept_for);
+        let over =
+            |since: Option<Timestamp>| since.is_some_and(|since| now.since(since) > kept_for);
         let (signing, slip) = (self.signing.len(), self.slip.len());
-        let old: Vec<String> = self.signing.iter().filter(|key| over(self.superseded_at(key))).map(|key| key.kid.clone()).collect();
+        let old: Vec<String> = self
+            .signing
+            .iter()
+            .filter(|key| over(self.superseded_at(key)))
+            .map(|key| key.kid.clone())
+            .collect();
         self.signing.retain(|key| !old.contains(&key.kid));
-        let created: Vec<(u16, Timestamp)> = self.slip.iter().map(|key| (key.id, key.created_at)).collect();
-        let superseded_at = |key: &SlipEntry| created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min();
+        let created: Vec<(u16, Timestamp)> =
+            self.slip.iter().map(|key| (key.id, key.created_at)).collect();
+        let superseded_at = |key: &SlipEntry| {
+            created.iter().filter(|(id, _)| *id > key.id).map(|(_, at)| *at).min()
+        };
         let is_refused = |key: &SlipEntry| key.good_until.is_some_and(|until| now >= until);
-        self.slip.retain(|key| !is_refused(key) && (in_use.contains(&SlipKeyId(key.id)) || !over(superseded_at(key))));
+        self.slip.retain(|key| {
+            !is_refused(key) && (in_use.contains(&SlipKeyId(key.id)) || !over(superseded_at(key)))
+        });
         (signing, slip) != (self.signing.len(), self.slip.len())
     }
 
-    /// Notes which algorithms clients use; true where that is something new. What one signed until now is to be verified until the last of it has expired.
-    pub(super) fn note_algorithms(&mut self, used: &BTreeSet<Algorithm>, now: Timestamp, id_token: Seconds) -> bool {
+    /// Notes which algorithms clients use; true where that is something new. What one signed until
+    /// now is to be verified until the last of it has expired.
+    pub(super) fn note_algorithms(
+        &mut self,
+        used: &BTreeSet<Algorithm>,
+        now: Timestamp,
+        id_token: Seconds,
+    ) -> bool {
         let before = self.algorithms.clone();
         if self.algorithms.is_empty() {
             self.algorithms = Algorithm::ALL.into_iter().map(|alg| (alg, Some(now))).collect();
@@ -169,9 +222,13 @@ impl KeyFile {
         self.slip.iter().position(|key| SlipKeyId(key.id).to_string() == kid)
     }
 
-    /// Has the key of `alg` that is published ahead sign from `now` on, the one that has been so for the longest; false where there is none.
+    /// Has the key of `alg` that is published ahead sign from `now` on, the one that has been so
+    /// for the longest; false where there is none.
     pub(super) fn promote(&mut self, alg: Algorithm, now: Timestamp) -> bool {
-        let ahead = self.signing.iter_mut().filter(|key| key.alg == alg && key.created_at <= now && key.signs_from > now);
+        let ahead = self
+            .signing
+            .iter_mut()
+            .filter(|key| key.alg == alg && key.created_at <= now && key.signs_from > now);
         match ahead.min_by_key(|key| key.created_at) {
             Some(key) => {
                 key.signs_from = now;
@@ -183,7 +240,11 @@ impl KeyFile {
 
     /// How many keys were made in the future, by a clock that was wrong.
     pub(super) fn dated_ahead(&self, now: Timestamp) -> usize {
-        let dates = self.signing.iter().map(|key| key.created_at).chain(self.slip.iter().map(|key| key.created_at));
+        let dates = self
+            .signing
+            .iter()
+            .map(|key| key.created_at)
+            .chain(self.slip.iter().map(|key| key.created_at));
         dates.filter(|created_at| created_at.since(now) > SKEW).count()
     }
 
@@ -213,8 +274,13 @@ impl KeyFile {
     /// # Errors
     /// What is wrong with it: line and column, never the text.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, String> {
-        let file: Self = serde_json::from_slice(text_file::without_mark(json))
-            .map_err(|e| format!("it is not readable at line {}, column {}; restore it from a backup", e.line(), e.column()))?;
+        let file: Self = serde_json::from_slice(text_file::without_mark(json)).map_err(|e| {
+            format!(
+                "it is not readable at line {}, column {}; restore it from a backup",
+                e.line(),
+                e.column()
+            )
+        })?;
         if file.slip.is_empty() || file.pepper.0.len() < 32 {
             return Err("it holds no slip key or no pepper; restore it from a backup".into());
         }
@@ -223,11 +289,16 @@ impl KeyFile {
 
     /// Reads the file; `None` where there is none yet.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, KeysError> {
-        let Some(json) = read_private(path)? else { return Ok(None) };
-        Self::from_json(&json).map(Some).map_err(|problem| KeysError::File { path: path.to_owned(), problem })
+        let Some(json) = read_private(path)? else {
+            return Ok(None);
+        };
+        Self::from_json(&json)
+            .map(Some)
+            .map_err(|problem| KeysError::File { path: path.to_owned(), problem })
     }
 
-    /// Writes the file beside the old one and puts it in its place, so that a crash leaves one or the other.
+    /// Writes the file beside the old one and puts it in its place, so that a crash leaves one or
+    /// the other.
     pub(super) fn write(&self, path: &Path) -> Result<(), KeysError> {
         let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
         let json = self.to_json().map_err(failed)?;
@@ -240,8 +311,13 @@ impl KeyFile {
     }
 }
 
-/// Whether keys of an algorithm are published which no client uses since `unused_since`, if that is so.
-pub(super) fn is_published(unused_since: Option<Timestamp>, now: Timestamp, id_token: Seconds) -> bool {
+/// Whether keys of an algorithm are published which no client uses since `unused_since`, if that is
+/// so.
+pub(super) fn is_published(
+    unused_since: Option<Timestamp>,
+    now: Timestamp,
+    id_token: Seconds,
+) -> bool {
     unused_since.is_none_or(|since| now < since.plus(id_token + PUBLISHED_AHEAD))
 }
 
@@ -281,7 +357,10 @@ pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
     match create_directory(directory, 0o700) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => check_mode(directory, 0o700),
-        Err(e) => Err(KeysError::File { path: directory.to_owned(), problem: format!("the directory can't be made: {e}") }),
+        Err(e) => Err(KeysError::File {
+            path: directory.to_owned(),
+            problem: format!("the directory can't be made: {e}"),
+        }),
     }
 }
 
@@ -291,12 +370,17 @@ pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
     if is_there {
         check_mode(directory, 0o700)?;
     }
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = directory
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let to_be_written = if is_there { directory } else { parent };
-    accessat(CWD, to_be_written, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|e| KeysError::File {
-        path: directory.to_owned(),
-        problem: format!("no keys can be made: {}: {e}", to_be_written.display()),
-    })
+    accessat(CWD, to_be_written, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(
+        |e| KeysError::File {
+            path: directory.to_owned(),
+            problem: format!("no keys can be made: {}: {e}", to_be_written.display()),
+        },
+    )
 }
 
 /// The key file in `directory`.
@@ -306,10 +390,13 @@ pub(super) fn path_in(directory: &Path) -> PathBuf {
 
 fn check_mode(path: &Path, allowed: u32) -> Result<(), KeysError> {
     let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
-    let mode = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?.permissions().mode() & 0o777;
+    let mode =
+        std::fs::metadata(path).map_err(|e| failed(e.to_string()))?.permissions().mode() & 0o777;
     if mode & !allowed == 0 {
         Ok(())
     } else {
-        Err(failed(format!("its mode is {mode:03o}, but others must not see keys: chmod {allowed:o} it")))
+        Err(failed(format!(
+            "its mode is {mode:03o}, but others must not see keys: chmod {allowed:o} it"
+        )))
     }
 }

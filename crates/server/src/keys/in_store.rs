@@ -1,20 +1,22 @@
-//! Keys that live in a store which nodes share: one document, sealed under a key that every node is given as a file. A sandbox's are in the
-//! clear.
+//! Keys that live in a store which nodes share: one document, sealed under a key that every node is
+//! given as a file. A sandbox's are in the clear.
 
-use super::KeysError;
-use super::file::{KeyFile, prepare_directory, read_private, sync_directory_of, write_private};
+use std::path::{Path, PathBuf};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::random;
 use counterfoil_core::sealed::{KEY_LENGTH, SealingKey};
 use counterfoil_core::text_file;
 use counterfoil_store::StoredKeys;
-use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+use super::KeysError;
+use super::file::{KeyFile, prepare_directory, read_private, sync_directory_of, write_private};
+
 const NAME: &str = "store.key";
-/// What is sealed, and in which form. A document is bound to it, to its issuer and to its version, so that none opens in the place of
-/// another, nor an earlier one in that of a later.
+/// What is sealed, and in which form. A document is bound to it, to its issuer and to its version,
+/// so that none opens in the place of another, nor an earlier one in that of a later.
 const WHAT: &[u8] = b"counterfoil keys 1";
 
 /// How the document is kept.
@@ -35,25 +37,35 @@ pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
 }
 
 impl Sealing {
-    /// Sealing under the key in `directory`, which is made where there is none and `may_make` allows it: nothing is sealed yet then.
+    /// Sealing under the key in `directory`, which is made where there is none and `may_make`
+    /// allows it: nothing is sealed yet then.
     pub(super) fn under(directory: &Path, may_make: bool) -> Result<Self, KeysError> {
         prepare_directory(directory)?;
         let path = directory.join(NAME);
         if may_make {
             make(&path)?;
         }
-        let failed = |problem: &str| KeysError::File { path: path.clone(), problem: problem.into() };
+        let failed =
+            |problem: &str| KeysError::File { path: path.clone(), problem: problem.into() };
         let text = read_private(&path)?.ok_or_else(|| {
             failed("it is missing, and the keys in the store can't be read without it: copy it here from another node, or from a backup")
         })?;
-        let bytes = STANDARD.decode(text_file::without_mark(&text).trim_ascii()).map(Zeroizing::new).ok();
+        let bytes =
+            STANDARD.decode(text_file::without_mark(&text).trim_ascii()).map(Zeroizing::new).ok();
         let key = bytes.and_then(|bytes| SealingKey::new(&bytes).ok());
-        let key = key.ok_or_else(|| failed("it does not hold a key: copy it here from another node, or from a backup"))?;
+        let key = key.ok_or_else(|| {
+            failed("it does not hold a key: copy it here from another node, or from a backup")
+        })?;
         Ok(Self::Under(key, path))
     }
 
     /// The document as the store keeps it, as its `version`-th.
-    pub(super) fn seal(&self, file: &KeyFile, issuer: &str, version: i64) -> Result<Vec<u8>, KeysError> {
+    pub(super) fn seal(
+        &self,
+        file: &KeyFile,
+        issuer: &str,
+        version: i64,
+    ) -> Result<Vec<u8>, KeysError> {
         let json = file.to_json().map_err(KeysError::InStore)?;
         match self {
             Self::Under(key, _) => {
@@ -68,7 +80,10 @@ impl Sealing {
     pub(super) fn open(&self, stored: &StoredKeys, issuer: &str) -> Result<KeyFile, KeysError> {
         let json = match self {
             Self::Under(key, path) => {
-                let opened = key.open(&stored.document, &[WHAT, issuer.as_bytes(), &stored.version.to_be_bytes()]);
+                let opened = key.open(
+                    &stored.document,
+                    &[WHAT, issuer.as_bytes(), &stored.version.to_be_bytes()],
+                );
                 opened.map_err(|_| {
                     KeysError::InStore(format!(
                         "{} does not open them: it is not the one that they were sealed with, or they are another issuer's or damaged; \
@@ -83,9 +98,11 @@ impl Sealing {
     }
 }
 
-/// Makes a key at `path`, unless there is one. Of two processes that do so at once, both go on with the same.
+/// Makes a key at `path`, unless there is one. Of two processes that do so at once, both go on with
+/// the same.
 fn make(path: &Path) -> Result<(), KeysError> {
-    let failed = |e: std::io::Error| KeysError::File { path: path.to_owned(), problem: e.to_string() };
+    let failed =
+        |e: std::io::Error| KeysError::File { path: path.to_owned(), problem: e.to_string() };
     if path.try_exists().map_err(failed)? {
         return Ok(());
     }

@@ -1,13 +1,15 @@
 //! The keys, prepared for use.
 
-use super::file::{KeyFile, is_published};
-use super::{KeysError, PUBLISHED_AHEAD, VerifiedTokens};
+use std::collections::{BTreeMap, BTreeSet};
+
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+
+use super::file::{KeyFile, is_published};
+use super::{KeysError, PUBLISHED_AHEAD, VerifiedTokens};
 
 /// Every key that is not forgotten.
 #[derive(Debug)]
@@ -48,7 +50,8 @@ pub enum KeyState {
     Ahead,
     /// New tokens are made with it.
     Current,
-    /// Published still: tokens that it signed are good. Of a slip key: others may have it, and tokens that were made with it are good for a while.
+    /// Published still: tokens that it signed are good. Of a slip key: others may have it, and
+    /// tokens that were made with it are good for a while.
     Retiring,
     /// Not published; it recognises old tokens at `/revoke`.
     Kept,
@@ -86,10 +89,19 @@ impl Ring {
         // The newest first; of two that sign from the same second on, the one that was made later.
         signing.reverse();
         signing.sort_by_key(|dated| std::cmp::Reverse(dated.signs_from));
-        let slip_keys = file.slip.iter().map(|entry| (SlipKeyId(entry.id), MacKey::new(&entry.key.0))).collect();
-        let slip_dates: Vec<_> = file.slip.iter().map(|entry| (SlipKeyId(entry.id), entry.created_at)).collect();
+        let slip_keys = file
+            .slip
+            .iter()
+            .map(|entry| (SlipKeyId(entry.id), MacKey::new(&entry.key.0)))
+            .collect();
+        let slip_dates: Vec<_> =
+            file.slip.iter().map(|entry| (SlipKeyId(entry.id), entry.created_at)).collect();
         let current = slip_dates.iter().map(|(id, _)| *id).max().unwrap_or(SlipKeyId(0));
-        let retired = file.slip.iter().filter_map(|entry| Some((SlipKeyId(entry.id), entry.good_until?))).collect();
+        let retired = file
+            .slip
+            .iter()
+            .filter_map(|entry| Some((SlipKeyId(entry.id), entry.good_until?)))
+            .collect();
         let pepper = MacKey::new(&file.pepper.0);
         Ok(Self {
             slips: SlipKeys::new(issuer.to_owned(), current, slip_keys),
@@ -105,31 +117,54 @@ impl Ring {
         })
     }
 
-    /// The key that signs with `alg` at `now`: the newest whose time has come. Where the clock stands before all, the oldest.
+    /// The key that signs with `alg` at `now`: the newest whose time has come. Where the clock
+    /// stands before all, the oldest.
     pub fn signing_key(&self, alg: Algorithm, now: Timestamp) -> Option<&SigningKey> {
         let mut of_alg = self.signing.iter().filter(|dated| dated.key.alg == alg);
-        let current = of_alg.clone().find(|dated| dated.signs_from <= now).or_else(|| of_alg.next_back());
+        let current =
+            of_alg.clone().find(|dated| dated.signs_from <= now).or_else(|| of_alg.next_back());
         current.map(|dated| &dated.key)
     }
 
-    /// (S) Whether tokens that were made with this slip key are refused at `now`: others may have it, and the time for which that was borne is over.
+    /// (S) Whether tokens that were made with this slip key are refused at `now`: others may have
+    /// it, and the time for which that was borne is over.
     pub fn refuses(&self, key: SlipKeyId, now: Timestamp) -> bool {
         self.retired.iter().any(|(retired, until)| *retired == key && now >= *until)
     }
 
-    /// Whether keys of an algorithm are published, where `used` are those that clients use now: these, those that they used lately, and the default.
-    pub fn publishes(&self, alg: Algorithm, used: &BTreeSet<Algorithm>, now: Timestamp, id_token: Seconds) -> bool {
-        let lately =
-            || self.algorithms.get(&alg).map_or(self.algorithms.is_empty(), |unused_since| is_published(*unused_since, now, id_token));
+    /// Whether keys of an algorithm are published, where `used` are those that clients use now:
+    /// these, those that they used lately, and the default.
+    pub fn publishes(
+        &self,
+        alg: Algorithm,
+        used: &BTreeSet<Algorithm>,
+        now: Timestamp,
+        id_token: Seconds,
+    ) -> bool {
+        let lately = || {
+            self.algorithms.get(&alg).map_or(self.algorithms.is_empty(), |unused_since| {
+                is_published(*unused_since, now, id_token)
+            })
+        };
         alg == Algorithm::Rs256 || used.contains(&alg) || lately()
     }
 
-    /// The keys that anyone may verify with at `now`, where clients use the algorithms `used`. Libraries that take the first key that they find want RSA, and
-    /// the one that signs.
-    pub fn published(&self, used: &BTreeSet<Algorithm>, now: Timestamp, id_token: Seconds) -> impl Iterator<Item = &SigningKey> {
-        let mut published: Vec<_> = self.signing.iter().map(|dated| (dated.state(now, id_token), &dated.key)).collect();
-        published.retain(|(state, key)| *state != KeyState::Kept && self.publishes(key.alg, used, now, id_token));
-        published.sort_by_key(|(state, key)| (place(key.alg), *state != KeyState::Current, *state == KeyState::Ahead));
+    /// The keys that anyone may verify with at `now`, where clients use the algorithms `used`.
+    /// Libraries that take the first key that they find want RSA, and the one that signs.
+    pub fn published(
+        &self,
+        used: &BTreeSet<Algorithm>,
+        now: Timestamp,
+        id_token: Seconds,
+    ) -> impl Iterator<Item = &SigningKey> {
+        let mut published: Vec<_> =
+            self.signing.iter().map(|dated| (dated.state(now, id_token), &dated.key)).collect();
+        published.retain(|(state, key)| {
+            *state != KeyState::Kept && self.publishes(key.alg, used, now, id_token)
+        });
+        published.sort_by_key(|(state, key)| {
+            (place(key.alg), *state != KeyState::Current, *state == KeyState::Ahead)
+        });
         published.into_iter().map(|(_, key)| key)
     }
 
@@ -173,7 +208,8 @@ impl Ring {
     }
 }
 
-/// Where keys of an algorithm stand among those that are published: the default first, RSA before the others.
+/// Where keys of an algorithm stand among those that are published: the default first, RSA before
+/// the others.
 fn place(alg: Algorithm) -> u8 {
     match alg {
         Algorithm::Rs256 => 0,

@@ -1,4 +1,5 @@
-use super::*;
+use std::os::unix::fs::PermissionsExt;
+
 use counterfoil_core::clock::{HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
@@ -6,7 +7,8 @@ use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
 use counterfoil_core::id_token::Lasting;
 use counterfoil_core::scope::Scopes;
 use counterfoil_store::{NewGrant, OpenOptions, StoreAddress, StoreKind};
-use std::os::unix::fs::PermissionsExt;
+
+use super::*;
 
 const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 const ID_TOKEN: Seconds = 24 * HOUR;
@@ -82,7 +84,10 @@ async fn keys_are_replaced_without_anyones_help() {
     // One of each algorithm is published ahead at once.
     assert!(keys.keep_up(&store, NOW, ID_TOKEN, false).await.unwrap());
     assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER - 1), ID_TOKEN, false).await.unwrap());
-    assert_eq!((keys.ring().list(NOW, ID_TOKEN).len(), signs(&keys, NOW.plus(ROTATED_AFTER - 1))), (9, first.clone()));
+    assert_eq!(
+        (keys.ring().list(NOW, ID_TOKEN).len(), signs(&keys, NOW.plus(ROTATED_AFTER - 1))),
+        (9, first.clone())
+    );
     assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
     assert!(!keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
     assert_ne!(signs(&keys, NOW.plus(ROTATED_AFTER)), first);
@@ -94,7 +99,10 @@ async fn keys_that_a_wrong_clock_has_dated_ahead_stop_no_rotation_and_are_repair
     let (keys, store, _dir) = keys().await;
     let wrong = NOW.plus(800 * DAY);
     assert!(keys.keep_up(&store, wrong, ID_TOKEN, false).await.unwrap());
-    assert!(keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap(), "one is published ahead by the right clock");
+    assert!(
+        keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap(),
+        "one is published ahead by the right clock"
+    );
     assert!(!keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap());
     let before = signs(&keys, NOW);
     assert!(keys.keep_up(&store, NOW.plus(ROTATED_AFTER), ID_TOKEN, false).await.unwrap());
@@ -102,7 +110,13 @@ async fn keys_that_a_wrong_clock_has_dated_ahead_stop_no_rotation_and_are_repair
 
     let later = NOW.plus(ROTATED_AFTER + DAY);
     assert_eq!(keys.repair_dates(&store, later).await.unwrap(), 5);
-    assert!(keys.ring().list(later, ID_TOKEN).iter().all(|key| Timestamp::parse_rfc3339(&key.created_at).unwrap() <= later));
+    assert!(
+        keys.ring().list(later, ID_TOKEN).iter().all(|key| Timestamp::parse_rfc3339(
+            &key.created_at
+        )
+        .unwrap()
+            <= later)
+    );
     assert_eq!(keys.repair_dates(&store, later).await.unwrap(), 0);
     assert!(!keys.keep_up(&store, later, ID_TOKEN, false).await.unwrap());
 }
@@ -128,15 +142,30 @@ async fn a_slip_key_that_a_grant_needs_which_nobody_ended_is_not_forgotten() {
         parent: None,
         lasting: Lasting::default(),
     };
-    let code = CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };
+    let code =
+        CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };
     let (grant, seal) = (terms.grant, Seal::from_bytes([7; 16]));
-    store.create_grant(NewGrant { terms, code, seal, code_expires_at: NOW.plus(300), slip_key: SlipKeyId(1) }).await.unwrap();
+    store
+        .create_grant(NewGrant {
+            terms,
+            code,
+            seal,
+            code_expires_at: NOW.plus(300),
+            slip_key: SlipKeyId(1),
+        })
+        .await
+        .unwrap();
     keys.rotate(&store, NOW, NOW).await.unwrap();
     let years_later = NOW.plus(1000 * DAY);
-    let slip_keys = |keys: &Keys| keys.ring().list(years_later, ID_TOKEN).iter().filter(|key| key.alg == "slip").count();
+    let slip_keys = |keys: &Keys| {
+        keys.ring().list(years_later, ID_TOKEN).iter().filter(|key| key.alg == "slip").count()
+    };
     keys.keep_up(&store, years_later, ID_TOKEN, false).await.unwrap();
     assert_eq!(slip_keys(&keys), 3, "one was made");
-    assert!(keys.keep_up(&store, years_later, ID_TOKEN, true).await.unwrap(), "signing keys are forgotten");
+    assert!(
+        keys.keep_up(&store, years_later, ID_TOKEN, true).await.unwrap(),
+        "signing keys are forgotten"
+    );
     assert_eq!(slip_keys(&keys), 3, "a grant needs the first, and the second was in use until now");
     store.end_grant(grant, EndedBy::Customer, years_later).await.unwrap();
     assert!(keys.keep_up(&store, years_later, ID_TOKEN, true).await.unwrap());
@@ -151,16 +180,30 @@ async fn a_compromised_signing_key_is_gone_and_the_one_ahead_takes_its_place() {
     assert_eq!(state(&keys, &kid, NOW), None);
     let new = keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid.clone();
     assert_ne!(new, kid, "none was ahead");
-    let published = |keys: &Keys| keys.ring().published(&all(), NOW, ID_TOKEN).map(|key| (key.alg, key.kid.clone())).collect::<Vec<_>>();
-    let [(Algorithm::Rs256, current), (Algorithm::Rs256, ahead), (Algorithm::Ps256, _), ..] = &published(&keys)[..] else {
+    let published = |keys: &Keys| {
+        keys.ring()
+            .published(&all(), NOW, ID_TOKEN)
+            .map(|key| (key.alg, key.kid.clone()))
+            .collect::<Vec<_>>()
+    };
+    let [(Algorithm::Rs256, current), (Algorithm::Rs256, ahead), (Algorithm::Ps256, _), ..] =
+        &published(&keys)[..]
+    else {
         panic!("{:?}", published(&keys));
     };
     assert_eq!((current, state(&keys, ahead, NOW)), (&new, Some(KeyState::Ahead)));
     let ahead = ahead.clone();
     keys.drop_compromised(&store, &new, NOW).await.unwrap();
-    assert_eq!(keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid, ahead, "relying parties have it already");
+    assert_eq!(
+        keys.ring().signing_key(Algorithm::Rs256, NOW).unwrap().kid,
+        ahead,
+        "relying parties have it already"
+    );
     assert_eq!(published(&keys).iter().filter(|(alg, _)| *alg == Algorithm::Rs256).count(), 2);
-    assert!(matches!(keys.drop_compromised(&store, "nonsense", NOW).await, Err(KeysError::Unknown(_))));
+    assert!(matches!(
+        keys.drop_compromised(&store, "nonsense", NOW).await,
+        Err(KeysError::Unknown(_))
+    ));
 }
 
 #[tokio::test]
@@ -171,10 +214,16 @@ async fn a_compromised_slip_key_is_good_for_a_while_or_not_at_all() {
     assert_eq!(keys.ring().slips.current(), SlipKeyId(2));
     let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
     assert_eq!(state(&keys, "slip-1", NOW), Some(KeyState::Retiring));
-    assert!(keys.ring().slips.know(first) && !keys.ring().refuses(first, day_90.plus(-1)) && keys.ring().refuses(first, day_90));
+    assert!(
+        keys.ring().slips.know(first)
+            && !keys.ring().refuses(first, day_90.plus(-1))
+            && keys.ring().refuses(first, day_90)
+    );
     // Another time, which makes no other key.
     keys.retire(&store, "slip-1", NOW, NOW.plus(DAY)).await.unwrap();
-    assert!(keys.ring().refuses(first, NOW.plus(DAY)) && keys.ring().slips.current() == SlipKeyId(2));
+    assert!(
+        keys.ring().refuses(first, NOW.plus(DAY)) && keys.ring().slips.current() == SlipKeyId(2)
+    );
     // It is forgotten once the time is beyond doubt, whatever grants would need it.
     let forgotten = |keys: &Keys| !keys.ring().slips.know(first);
     keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap();
@@ -191,12 +240,20 @@ async fn algorithms_are_published_while_tokens_by_them_can_be_good() {
     let (keys, store, dir) = keys().await;
     let used = |algorithms: &[Algorithm]| algorithms.iter().copied().collect::<BTreeSet<_>>();
     let published = |keys: &Keys, by: &[Algorithm], now| {
-        let published: Vec<_> = keys.ring().published(&used(by), now, ID_TOKEN).map(|key| key.alg).collect();
-        assert!(Algorithm::ALL.iter().all(|alg| keys.ring().publishes(*alg, &used(by), now, ID_TOKEN) == published.contains(alg)));
+        let published: Vec<_> =
+            keys.ring().published(&used(by), now, ID_TOKEN).map(|key| key.alg).collect();
+        assert!(Algorithm::ALL.iter().all(|alg| keys.ring().publishes(
+            *alg,
+            &used(by),
+            now,
+            ID_TOKEN
+        ) == published.contains(alg)));
         published
     };
     let (rs, es, ed) = (Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa);
-    let note = async |keys: &Keys, by: &[Algorithm], now| keys.note_algorithms(&store, used(by), now, ID_TOKEN).await.unwrap();
+    let note = async |keys: &Keys, by: &[Algorithm], now| {
+        keys.note_algorithms(&store, used(by), now, ID_TOKEN).await.unwrap()
+    };
     assert_eq!(published(&keys, &[], NOW), [rs]);
     // At once with the first client that uses it, also before that is noted.
     assert_eq!(published(&keys, &[es], NOW), [rs, es]);
@@ -214,7 +271,8 @@ async fn algorithms_are_published_while_tokens_by_them_can_be_good() {
 
     // What an earlier version wrote says nothing of it.
     let path = dir.path().join("keys/keys.json");
-    let mut document: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     document.as_object_mut().unwrap().remove("algorithms").unwrap();
     std::fs::write(&path, document.to_string()).unwrap();
     let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
@@ -232,9 +290,11 @@ async fn keys_that_others_may_read_are_refused() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(open().unwrap_err().contains("chmod 700"));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-    std::fs::set_permissions(path.join("keys.json"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(path.join("keys.json"), std::fs::Permissions::from_mode(0o644))
+        .unwrap();
     assert!(open().unwrap_err().contains("chmod 600"));
-    std::fs::set_permissions(path.join("keys.json"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(path.join("keys.json"), std::fs::Permissions::from_mode(0o600))
+        .unwrap();
     std::fs::write(path.join("keys.json"), "{\"pepper\": \"secret").unwrap();
     let error = open().unwrap_err();
     assert!(error.contains("not readable at line 1") && !error.contains("secret"), "{error}");
@@ -246,7 +306,8 @@ async fn members_that_a_newer_version_added_are_kept() {
     let (keys, store, dir) = keys().await;
     drop(keys);
     let path = dir.path().join("keys/keys.json");
-    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
+    let read =
+        || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
     let mut document = read();
     assert_eq!(document.as_object().unwrap().len(), 4);
     document["kms"] = "arn".into();
@@ -256,7 +317,9 @@ async fn members_that_a_newer_version_added_are_kept() {
     let keys = Keys::open(&dir.path().join("keys"), ISSUER, NOW).unwrap();
     keys.rotate(&store, NOW, NOW.plus(HOUR)).await.unwrap();
     let after = read();
-    assert!(after["signing"].as_array().unwrap().len() > document["signing"].as_array().unwrap().len());
+    assert!(
+        after["signing"].as_array().unwrap().len() > document["signing"].as_array().unwrap().len()
+    );
     assert_eq!(
         (&after["kms"], &after["signing"][0]["use"], &after["slip"][0]["algorithm"]),
         (&"arn".into(), &"sig".into(), &"HS512".into())

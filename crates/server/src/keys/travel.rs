@@ -1,12 +1,16 @@
-//! Keys that go where a copied store goes: out of their directory into a database, or out of a database into their directory.
+//! Keys that go where a copied store goes: out of their directory into a database, or out of a
+//! database into their directory.
+
+use std::path::Path;
+
+use counterfoil_store::{CopyError, StoreCopy};
 
 use super::file::{KeyFile, path_in};
 use super::in_store::Sealing;
 use super::{KeysError, gone};
-use counterfoil_store::{CopyError, StoreCopy};
-use std::path::Path;
 
-/// Whether the keys can travel with a copy that has only begun: they can be read, and nothing is in their way.
+/// Whether the keys can travel with a copy that has only begun: they can be read, and nothing is in
+/// their way.
 ///
 /// # Errors
 /// [`KeysError`], what hinders them.
@@ -14,11 +18,12 @@ pub async fn can_travel(copy: &StoreCopy, directory: &Path, issuer: &str) -> Res
     ready(copy, directory, issuer).await.map(drop)
 }
 
-/// Has the keys travel with a copy, and reads them again where they have come to. Where they came from, they stay.
+/// Has the keys travel with a copy, and reads them again where they have come to. Where they came
+/// from, they stay.
 ///
 /// # Errors
-/// [`KeysError`]; a directory or file that others may read is refused, and so is a `directory` that holds other keys than those that come
-/// to it.
+/// [`KeysError`]; a directory or file that others may read is refused, and so is a `directory` that
+/// holds other keys than those that come to it.
 pub async fn travel(copy: &StoreCopy, directory: &Path, issuer: &str) -> Result<(), KeysError> {
     let keys = ready(copy, directory, issuer).await?;
     let arrived = if copy.is_into_database() {
@@ -29,7 +34,11 @@ pub async fn travel(copy: &StoreCopy, directory: &Path, issuer: &str) -> Result<
         keys.write(&path_in(directory))?;
         KeyFile::read(&path_in(directory))?.ok_or_else(gone)?
     };
-    if is_same(&arrived, &keys)? { Ok(()) } else { Err(KeysError::InStore("they are not what they were before they travelled".into())) }
+    if is_same(&arrived, &keys)? {
+        Ok(())
+    } else {
+        Err(KeysError::InStore("they are not what they were before they travelled".into()))
+    }
 }
 
 /// The keys of the source.
@@ -43,14 +52,18 @@ async fn ready(copy: &StoreCopy, directory: &Path, issuer: &str) -> Result<KeyFi
     }
     let keys = read_in_database(copy, &Sealing::under(directory, false)?, issuer).await?;
     match in_directory {
-        Some(other) if !is_same(&other, &keys)? => {
-            Err(failed("it holds other keys than the store, which those of the store would take the place of: move it away"))
-        }
+        Some(other) if !is_same(&other, &keys)? => Err(failed(
+            "it holds other keys than the store, which those of the store would take the place of: move it away",
+        )),
         _ => Ok(keys),
     }
 }
 
-async fn read_in_database(copy: &StoreCopy, sealing: &Sealing, issuer: &str) -> Result<KeyFile, KeysError> {
+async fn read_in_database(
+    copy: &StoreCopy,
+    sealing: &Sealing,
+    issuer: &str,
+) -> Result<KeyFile, KeysError> {
     sealing.open(&copy.keys().await.map_err(in_database)?.ok_or_else(gone)?, issuer)
 }
 

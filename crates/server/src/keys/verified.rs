@@ -1,13 +1,15 @@
 //! ID tokens that were verified lately, in bounded memory: successes alone.
 
+use std::sync::Arc;
+
 use counterfoil_core::id_token::{Fingerprint, Verified};
 use quick_cache::sync::Cache;
-use std::sync::Arc;
 
 /// Tokens that are kept; each takes about 250 bytes.
 const MOST: usize = 32_768;
 
-/// The tokens. They belong to a ring of keys, and are forgotten with it: none is good for longer than the key that signed it.
+/// The tokens. They belong to a ring of keys, and are forgotten with it: none is good for longer
+/// than the key that signed it.
 #[derive(Debug)]
 pub struct VerifiedTokens(Cache<Fingerprint, Arc<Verified>>);
 

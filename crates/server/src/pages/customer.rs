@@ -1,4 +1,5 @@
-//! The pages that a bank's customer sees on the way to an app and back: sign-in, consent, connected apps.
+//! The pages that a bank's customer sees on the way to an app and back: sign-in, consent, connected
+//! apps.
 
 use askama::Template;
 
@@ -55,11 +56,16 @@ pub struct TryAgain {
 impl TryAgain {
     /// What the fields carry for those who hear the page.
     fn on_fields(&self) -> &'static str {
-        if self.blames_input { r#" aria-invalid="true" aria-describedby="sign-in-error""# } else { r#" aria-describedby="sign-in-error""# }
+        if self.blames_input {
+            r#" aria-invalid="true" aria-describedby="sign-in-error""#
+        } else {
+            r#" aria-describedby="sign-in-error""#
+        }
     }
 }
 
-/// The page to sign in at. The form posts `ticket`, `connector`, `username` and `password`, or `decision=deny`.
+/// The page to sign in at. The form posts `ticket`, `connector`, `username` and `password`, or
+/// `decision=deny`.
 #[derive(Template)]
 #[template(path = "sign-in.html")]
 pub struct SignIn<'a> {
@@ -102,8 +108,8 @@ impl<'a> SignIn<'a> {
     }
 }
 
-/// The page where the customer decides what an app may see. The form posts `ticket`, an `account` for each one chosen, and
-/// `decision`, `allow` or `deny`.
+/// The page where the customer decides what an app may see. The form posts `ticket`, an `account`
+/// for each one chosen, and `decision`, `allow` or `deny`.
 #[derive(Template)]
 #[template(path = "consent.html")]
 pub struct Consent<'a> {
@@ -165,9 +171,12 @@ impl AccountChoice<'_> {
     }
 }
 
-/// An account's kind or name, and the end of its number. Masks are dropped where digits are left: a screen reader would read each star.
+/// An account's kind or name, and the end of its number. Masks are dropped where digits are left: a
+/// screen reader would read each star.
 pub fn numbered(locale: &Locale, account: &str, number: Option<&str>) -> String {
-    let Some(number) = number.filter(|number| !number.is_empty()) else { return account.to_owned() };
+    let Some(number) = number.filter(|number| !number.is_empty()) else {
+        return account.to_owned();
+    };
     let end: String = number.chars().skip_while(|c| !c.is_ascii_digit()).collect();
     if !end.is_empty() && end.chars().all(|c| c.is_ascii_digit()) {
         locale.text_with("account-ending", &[("account", account), ("digits", &end)])
@@ -234,8 +243,9 @@ impl JustEnded<'_> {
     }
 }
 
-/// The customer's page of connected apps. Each app has a form that posts `csrf`, `client` and `decision=end`; where it has several consents, each
-/// of these has one that posts `csrf`, `grant` and `decision=end`; the form to sign out posts `csrf`.
+/// The customer's page of connected apps. Each app has a form that posts `csrf`, `client` and
+/// `decision=end`; where it has several consents, each of these has one that posts `csrf`, `grant`
+/// and `decision=end`; the form to sign out posts `csrf`.
 #[derive(Template)]
 #[template(path = "connected-apps.html")]
 pub struct ConnectedApps<'a> {

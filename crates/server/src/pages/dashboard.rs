@@ -6,7 +6,8 @@ use counterfoil_core::slip;
 
 use super::{Locale, page};
 
-/// What the sandbox can do and what happened in it. Every form posts `action`, and what the action needs.
+/// What the sandbox can do and what happened in it. Every form posts `action`, and what the action
+/// needs.
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 pub struct Dashboard<'a> {
@@ -24,7 +25,8 @@ pub struct Dashboard<'a> {
     pub moved: Option<&'a str>,
     /// The faults that wait.
     pub faults: Vec<WaitingFault<'a>>,
-    /// The names of the kinds of faults; each has messages `fault-<name>-title` and `fault-<name>-text`.
+    /// The names of the kinds of faults; each has messages `fault-<name>-title` and
+    /// `fault-<name>-text`.
     pub kinds: Vec<&'a str>,
     /// The paths that faults strike.
     pub paths: Vec<&'a str>,
@@ -139,8 +141,15 @@ impl Dashboard<'_> {
 
     /// What a field held when its form was refused. A code or token is not shown again.
     fn typed(&self, field: &str) -> &str {
-        let is_secret = |text: &&str| [slip::Kind::Code, slip::Kind::RefreshToken].iter().any(|kind| text.starts_with(kind.prefix()));
-        self.typed.and_then(|form| form.get(field)).filter(|text| !is_secret(text)).unwrap_or_default()
+        let is_secret = |text: &&str| {
+            [slip::Kind::Code, slip::Kind::RefreshToken]
+                .iter()
+                .any(|kind| text.starts_with(kind.prefix()))
+        };
+        self.typed
+            .and_then(|form| form.get(field))
+            .filter(|text| !is_secret(text))
+            .unwrap_or_default()
     }
 
     fn fault_title(&self, kind: &str) -> String {

@@ -1,9 +1,10 @@
 //! The texts of the pages, in one language.
 
+use std::fmt::Display;
+
 use counterfoil_core::clock::{HOUR, MINUTE, Seconds};
 use counterfoil_core::fdx::CLUSTERS;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-use std::fmt::Display;
 use unic_langid::LanguageIdentifier;
 
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
@@ -27,12 +28,21 @@ pub(super) const ERRORS: [&str; 15] = [
     "error-unknown-connector",
 ];
 
-/// The stems of what the sign-in page says that is shown again; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const SIGN_IN_AGAIN: [&str; 5] = ["sign-in-another", "sign-in-closed", "sign-in-ended", "sign-in-failed", "sign-in-old"];
+/// The stems of what the sign-in page says that is shown again; each has a message `<stem>-title`
+/// and `<stem>-text`.
+pub(super) const SIGN_IN_AGAIN: [&str; 5] =
+    ["sign-in-another", "sign-in-closed", "sign-in-ended", "sign-in-failed", "sign-in-old"];
 
 /// The stems of the sandbox's steps; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const STEPS: [&str; 7] =
-    ["step-accounts", "step-clock", "step-code", "step-exchange", "step-refresh", "step-refresh-again", "step-revoke"];
+pub(super) const STEPS: [&str; 7] = [
+    "step-accounts",
+    "step-clock",
+    "step-code",
+    "step-exchange",
+    "step-refresh",
+    "step-refresh-again",
+    "step-revoke",
+];
 
 /// The stems of the sandbox's faults; each has a message `<stem>-title` and `<stem>-text`.
 pub(super) const FAULTS: [&str; 10] = [
@@ -281,22 +291,31 @@ impl Locale {
     /// The built-in English texts.
     ///
     /// # Errors
-    /// Says in words what is wrong where the texts can't be read, or one that a page needs is missing.
+    /// Says in words what is wrong where the texts can't be read, or one that a page needs is
+    /// missing.
     pub fn english() -> Result<Locale, String> {
         Locale::parse("en", ENGLISH)
     }
 
     pub(super) fn parse(language: &str, source: &str) -> Result<Locale, String> {
-        let language: LanguageIdentifier = language.parse().map_err(|error| format!("language {language}: {error}"))?;
-        let resource =
-            FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| format!("texts of {language}: {}", listed(&errors)))?;
+        let language: LanguageIdentifier =
+            language.parse().map_err(|error| format!("language {language}: {error}"))?;
+        let resource = FluentResource::try_new(source.to_owned())
+            .map_err(|(_, errors)| format!("texts of {language}: {}", listed(&errors)))?;
         let mut bundle = FluentBundle::new_concurrent(vec![language.clone()]);
-        // The isolation marks would be part of every text that a program reads from a page; see `printable` for what they guard against.
+        // The isolation marks would be part of every text that a program reads from a page; see
+        // `printable` for what they guard against.
         bundle.set_use_isolating(false);
-        bundle.add_resource(resource).map_err(|errors| format!("texts of {language}: {}", listed(&errors)))?;
+        bundle
+            .add_resource(resource)
+            .map_err(|errors| format!("texts of {language}: {}", listed(&errors)))?;
         let locale = Locale { bundle, language };
         let missing: Vec<String> = needed().filter(|id| locale.find(id).is_none()).collect();
-        if missing.is_empty() { Ok(locale) } else { Err(format!("texts of {} lack {}", locale.language, missing.join(", "))) }
+        if missing.is_empty() {
+            Ok(locale)
+        } else {
+            Err(format!("texts of {} lack {}", locale.language, missing.join(", ")))
+        }
     }
 
     /// The language's tag, as in HTML's `lang`.
@@ -311,7 +330,8 @@ impl Locale {
 
     /// The text of a message with its arguments; where there is none, the id itself.
     pub fn text_with(&self, id: &str, args: &[(&str, &str)]) -> String {
-        let args: FluentArgs = args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
+        let args: FluentArgs =
+            args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
         self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
     }
 
@@ -327,7 +347,8 @@ impl Locale {
 
     /// The same with further arguments.
     pub fn counted(&self, id: &str, count: u64, args: &[(&str, &str)]) -> String {
-        let mut args: FluentArgs = args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
+        let mut args: FluentArgs =
+            args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
         args.set("count", count);
         self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
     }
@@ -349,7 +370,8 @@ impl Locale {
 
     /// What a data cluster holds, in plain words.
     pub(super) fn cluster_text(&self, cluster: &str) -> String {
-        self.find(&format!("cluster-{cluster}-text")).unwrap_or_else(|| self.text("cluster-unknown-text"))
+        self.find(&format!("cluster-{cluster}-text"))
+            .unwrap_or_else(|| self.text("cluster-unknown-text"))
     }
 
     /// The kind of an account in plain words; an unknown one keeps its own.
@@ -369,17 +391,27 @@ impl Locale {
     }
 }
 
-/// Every message that the pages can't do without. Of account kinds and the like, which have a fallback, none is here.
+/// Every message that the pages can't do without. Of account kinds and the like, which have a
+/// fallback, none is here.
 fn needed() -> impl Iterator<Item = String> {
-    let clusters = CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]);
-    let pairs =
-        ERRORS.iter().chain(&SIGN_IN_AGAIN).chain(&STEPS).chain(&FAULTS).flat_map(|stem| [format!("{stem}-title"), format!("{stem}-text")]);
+    let clusters =
+        CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]);
+    let pairs = ERRORS
+        .iter()
+        .chain(&SIGN_IN_AGAIN)
+        .chain(&STEPS)
+        .chain(&FAULTS)
+        .flat_map(|stem| [format!("{stem}-title"), format!("{stem}-text")]);
     clusters.chain(pairs).chain(IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()))
 }
 
-/// A value without the characters that would turn the text around it: control characters and explicit marks of direction.
+/// A value without the characters that would turn the text around it: control characters and
+/// explicit marks of direction.
 fn printable(value: &str) -> String {
-    let turning = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turning = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     value.chars().filter(|c| !turning(*c)).collect()
 }
 

@@ -26,7 +26,8 @@ impl ErrorPage<'_> {
     }
 }
 
-/// The answer to an app in OAuth's form_post response mode: a form that posts the fields to the app.
+/// The answer to an app in OAuth's form_post response mode: a form that posts the fields to the
+/// app.
 #[derive(Template)]
 #[template(path = "form-post.html")]
 pub struct FormPost<'a> {

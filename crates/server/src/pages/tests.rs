@@ -1,13 +1,13 @@
 mod style;
 
-use counterfoil_core::fdx::CLUSTERS;
-use counterfoil_core::form::Form;
 use std::collections::BTreeSet;
 
-use crate::authorize::answer::WayBack;
+use counterfoil_core::fdx::CLUSTERS;
+use counterfoil_core::form::Form;
 
 use super::locale::{ERRORS, FAULTS, IN_TEMPLATES, NAMED, SIGN_IN_AGAIN, STEPS};
 use super::*;
+use crate::authorize::answer::WayBack;
 
 const HOSTILE: &str = "<script>alert('1')</script>&\"\u{202e}";
 const TEMPLATES: &[(&str, &str)] = &[
@@ -45,7 +45,11 @@ fn english() -> Locale {
 }
 
 fn party(name: &str) -> Party<'_> {
-    Party { name, logo_uri: Some("https://app.example/logo.png?a=1&b=\"2\""), registered_entity: Some(name) }
+    Party {
+        name,
+        logo_uri: Some("https://app.example/logo.png?a=1&b=\"2\""),
+        registered_entity: Some(name),
+    }
 }
 
 fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a> {
@@ -55,7 +59,11 @@ fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a
         action: "/authorize",
         ticket: "ticket-1",
         client_name: Some(name),
-        providers: BANKS.iter().take(providers).map(|id| Choice { id, name, selected: false }).collect(),
+        providers: BANKS
+            .iter()
+            .take(providers)
+            .map(|id| Choice { id, name, selected: false })
+            .collect(),
         username: name,
         failed: None,
         cancel: true,
@@ -63,7 +71,13 @@ fn sign_in<'a>(locale: &'a Locale, name: &'a str, providers: usize) -> SignIn<'a
 }
 
 fn consent<'a>(locale: &'a Locale, name: &'a str) -> Consent<'a> {
-    let account = |id: &'a str| AccountChoice { id, label: name, kind: "CHECKING", number: Some("****1234"), chosen: id == "acc-2" };
+    let account = |id: &'a str| AccountChoice {
+        id,
+        label: name,
+        kind: "CHECKING",
+        number: Some("****1234"),
+        chosen: id == "acc-2",
+    };
     Consent {
         locale,
         action: "/consent",
@@ -97,8 +111,20 @@ fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
         customer_name: name,
         provider_name: name,
         apps: vec![
-            ConnectedApp { id: "client-1", client: party(name), consents: several, more: 3, replayed: true },
-            ConnectedApp { id: "client-2", client: party(name), consents: one, more: 0, replayed: false },
+            ConnectedApp {
+                id: "client-1",
+                client: party(name),
+                consents: several,
+                more: 3,
+                replayed: true,
+            },
+            ConnectedApp {
+                id: "client-2",
+                client: party(name),
+                consents: one,
+                more: 0,
+                replayed: false,
+            },
         ],
         action: "/connected-apps",
         sign_out_action: "/sign-out",
@@ -146,22 +172,50 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         typed: None,
         now: "2026-11-22T10:00:00Z",
         moved: Some("+1d"),
-        faults: vec![fault, WaitingFault { id: "2", client: None, customer: None, path: None, value: None, ..fault }],
+        faults: vec![
+            fault,
+            WaitingFault {
+                id: "2",
+                client: None,
+                customer: None,
+                path: None,
+                value: None,
+                ..fault
+            },
+        ],
         kinds: vec!["lose_answer", "delay"],
         paths: vec!["/token"],
         clients: vec![("client-1", name)],
         grants: vec![
             grant,
-            GrantShown { parent: Some("g0"), next_slip: 3, slip_expired: false, state: "grant-ended-customer", living: false, ..grant },
+            GrantShown {
+                parent: Some("g0"),
+                next_slip: 3,
+                slip_expired: false,
+                state: "grant-ended-customer",
+                living: false,
+                ..grant
+            },
         ],
-        requests: vec![request.clone(), RequestShown { client: None, status: 200, reason: None, lost: false, ..request }],
+        requests: vec![
+            request.clone(),
+            RequestShown { client: None, status: 200, reason: None, lost: false, ..request },
+        ],
         graded: Some(Graded { client: name, event: Some((name, name)) }),
     }
 }
 
 fn empty_dashboard(locale: &Locale) -> Dashboard<'_> {
     let (faults, grants, requests) = (vec![], vec![], vec![]);
-    Dashboard { notice: None, moved: None, faults, grants, requests, graded: None, ..dashboard(locale, "App") }
+    Dashboard {
+        notice: None,
+        moved: None,
+        faults,
+        grants,
+        requests,
+        graded: None,
+        ..dashboard(locale, "App")
+    }
 }
 
 /// Every page in every one of its states, with `name` wherever somebody else chose the text.
@@ -178,27 +232,53 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         locale,
         issuer: "http://127.0.0.1:8080",
         authorize_url: "/authorize?a=1&b=2",
-        steps: vec![("step-code-title", "step-code-text", name.to_owned()), ("step-clock-title", "step-clock-text", String::new())],
+        steps: vec![
+            ("step-code-title", "step-code-text", name.to_owned()),
+            ("step-clock-title", "step-clock-text", String::new()),
+        ],
         rows: vec![("row-customers", name.to_owned())],
     };
     let own = SignIn { client_name: None, cancel: false, ..sign_in(locale, name, 1) };
-    let form_post = FormPost { locale, action: "https://app.example/cb", fields: vec![("code", "c"), ("state", name)], client_name: name };
+    let form_post = FormPost {
+        locale,
+        action: "https://app.example/cb",
+        fields: vec![("code", "c"), ("state", name)],
+        client_name: name,
+    };
     let mut pages = vec![
         sign_in(locale, name, 0).render(),
         sign_in(locale, name, 1).render(),
         sign_in(locale, name, 2).render(),
         sign_in(locale, name, 8).render(),
         own.render(),
-        SignIn { failed: Some(TryAgain { title: name.to_owned(), text: name.to_owned(), blames_input: true }), ..sign_in(locale, name, 1) }
-            .render(),
+        SignIn {
+            failed: Some(TryAgain {
+                title: name.to_owned(),
+                text: name.to_owned(),
+                blames_input: true,
+            }),
+            ..sign_in(locale, name, 1)
+        }
+        .render(),
         consent(locale, name).render(),
         Consent { nothing_chosen: true, ..consent(locale, name) }.render(),
         Consent { accounts: vec![], ..consent(locale, name) }.render(),
-        Consent { clusters: vec![], until: None, time: Some("24 hours"), lookback_days: None, ..consent(locale, name) }.render(),
-        Consent { changes: vec![name.to_owned(), name.to_owned()], ..consent(locale, name) }.render(),
-        connected(locale, name).render(),
-        ConnectedApps { ended: Some(JustEnded { client: name, since: "22 November 2026", remaining: 2 }), ..connected(locale, name) }
+        Consent {
+            clusters: vec![],
+            until: None,
+            time: Some("24 hours"),
+            lookback_days: None,
+            ..consent(locale, name)
+        }
+        .render(),
+        Consent { changes: vec![name.to_owned(), name.to_owned()], ..consent(locale, name) }
             .render(),
+        connected(locale, name).render(),
+        ConnectedApps {
+            ended: Some(JustEnded { client: name, since: "22 November 2026", remaining: 2 }),
+            ..connected(locale, name)
+        }
+        .render(),
         ConnectedApps { apps: vec![], ended: None, ..connected(locale, name) }.render(),
         form_post.render(),
         callback(Some(name), None).render(),
@@ -206,11 +286,29 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         callback(None, None).render(),
         walkthrough.render(),
         dashboard(locale, name).render(),
-        Dashboard { notice: Some(Notice { section: "grading", text: name, bad: false }), graded: None, ..dashboard(locale, name) }.render(),
+        Dashboard {
+            notice: Some(Notice { section: "grading", text: name, bad: false }),
+            graded: None,
+            ..dashboard(locale, name)
+        }
+        .render(),
     ];
-    for fields in [vec![], vec![("error", "access_denied".to_owned()), ("state", name.to_owned())]] {
-        let way_back = WayBack { client_name: name.to_owned(), uri: format!("https://app.example/cb?state={name}"), fields };
-        pages.push(ErrorPage { locale, title: "error-session-title", text: "error-session-text", way_back: Some(&way_back) }.render());
+    for fields in [vec![], vec![("error", "access_denied".to_owned()), ("state", name.to_owned())]]
+    {
+        let way_back = WayBack {
+            client_name: name.to_owned(),
+            uri: format!("https://app.example/cb?state={name}"),
+            fields,
+        };
+        pages.push(
+            ErrorPage {
+                locale,
+                title: "error-session-title",
+                text: "error-session-text",
+                way_back: Some(&way_back),
+            }
+            .render(),
+        );
     }
     pages
 }
@@ -227,7 +325,11 @@ fn error_pages(locale: &Locale) -> Vec<String> {
 
 /// What stands between each `open` and the `close` after it.
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Vec<&'a str> {
-    text.split(open).skip(1).filter_map(|rest| rest.split_once(close)).map(|(inside, _)| inside).collect()
+    text.split(open)
+        .skip(1)
+        .filter_map(|rest| rest.split_once(close))
+        .map(|(inside, _)| inside)
+        .collect()
 }
 
 fn without(text: &str, open: &str, close: &str) -> String {
@@ -238,29 +340,61 @@ fn without(text: &str, open: &str, close: &str) -> String {
 
 /// The ids of messages that a template or a source file names in a call.
 fn named_in(text: &str) -> impl Iterator<Item = &str> {
-    ["text(\"", "text_with(\"", "with(\"", "with_count(\"", "counted(\""].into_iter().flat_map(|call| between(text, call, "\""))
+    ["text(\"", "text_with(\"", "with(\"", "with_count(\"", "counted(\""]
+        .into_iter()
+        .flat_map(|call| between(text, call, "\""))
 }
 
 fn ids_of(ftl: &str) -> BTreeSet<String> {
     let entry = |line: &str| line.split_once(" =").map(|(id, _)| id.to_owned());
-    ftl.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic())).filter_map(entry).collect()
+    ftl.lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .filter_map(entry)
+        .collect()
 }
 
 #[test]
 fn every_page_is_whole_and_lacks_no_text() {
     let locale = english();
-    for page in pages(&locale, "Budget Buddy").into_iter().chain(error_pages(&locale)).chain([empty_dashboard(&locale).render()]) {
-        assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"), "{page}");
-        assert!(page.contains("<html lang=\"en\">") && page.matches("<h1>").count() == 1 && page.matches("<main").count() == 1, "{page}");
-        assert!(!page.contains("{$") && !page.contains("{ $") && !page.contains("{{") && !page.contains("<title></title>"), "{page}");
-        assert!(!page.contains(" style=") && !page.contains("<style") && !page.contains("<script>"), "the policy forbids it: {page}");
-        for tag in ["div", "form", "section", "fieldset", "ul", "ol", "li", "dl", "p", "button", "article", "label", "span", "details"] {
-            let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+    for page in pages(&locale, "Budget Buddy")
+        .into_iter()
+        .chain(error_pages(&locale))
+        .chain([empty_dashboard(&locale).render()])
+    {
+        assert!(
+            page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"),
+            "{page}"
+        );
+        assert!(
+            page.contains("<html lang=\"en\">")
+                && page.matches("<h1>").count() == 1
+                && page.matches("<main").count() == 1,
+            "{page}"
+        );
+        assert!(
+            !page.contains("{$")
+                && !page.contains("{ $")
+                && !page.contains("{{")
+                && !page.contains("<title></title>"),
+            "{page}"
+        );
+        assert!(
+            !page.contains(" style=") && !page.contains("<style") && !page.contains("<script>"),
+            "the policy forbids it: {page}"
+        );
+        for tag in [
+            "div", "form", "section", "fieldset", "ul", "ol", "li", "dl", "p", "button", "article",
+            "label", "span", "details",
+        ] {
+            let opened = page.matches(&format!("<{tag}>")).count()
+                + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}: {page}");
         }
         let ids: Vec<&str> = between(&page, " id=\"", "\"");
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id twice: {page}");
-        for pointer in ["for=\"", "aria-describedby=\"", "aria-labelledby=\"", "href=\"#", "data-copies=\""] {
+        for pointer in
+            ["for=\"", "aria-describedby=\"", "aria-labelledby=\"", "href=\"#", "data-copies=\""]
+        {
             for id in between(&page, pointer, "\"") {
                 assert!(ids.contains(&id), "{pointer}{id}: {page}");
             }
@@ -273,8 +407,14 @@ fn a_hostile_name_stays_text() {
     let locale = english();
     for page in pages(&locale, HOSTILE) {
         assert!(!page.contains("<script>") && !page.contains("</script>&"), "{page}");
-        assert!(page.contains("&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62;&#38;"), "{page}");
-        assert!(between(&page, "<title>", "</title>").iter().all(|title| !title.contains('\u{202e}')), "{page}");
+        assert!(
+            page.contains("&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62;&#38;"),
+            "{page}"
+        );
+        assert!(
+            between(&page, "<title>", "</title>").iter().all(|title| !title.contains('\u{202e}')),
+            "{page}"
+        );
     }
 }
 
@@ -291,30 +431,75 @@ fn forms_carry_what_a_program_looks_for() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    assert!(!SignIn { cancel: false, ..sign_in(&locale, "Bank", 1) }.render().contains("name=\"decision\""));
-    assert_eq!(sign_in(&locale, "Bank", 3).render().matches("type=\"radio\" name=\"connector\"").count(), 3);
-    assert!(sign_in(&locale, "Bank", 8).render().contains("<select id=\"connector\" name=\"connector\" required>"));
+    assert!(
+        !SignIn { cancel: false, ..sign_in(&locale, "Bank", 1) }
+            .render()
+            .contains("name=\"decision\"")
+    );
+    assert_eq!(
+        sign_in(&locale, "Bank", 3).render().matches("type=\"radio\" name=\"connector\"").count(),
+        3
+    );
+    assert!(
+        sign_in(&locale, "Bank", 8)
+            .render()
+            .contains("<select id=\"connector\" name=\"connector\" required>")
+    );
 
     let page = consent(&locale, "App").render();
-    assert!(page.contains("name=\"account\" value=\"acc-1\">") && page.contains("name=\"account\" value=\"acc-2\" checked>"), "{page}");
-    assert!(page.contains("name=\"decision\" value=\"allow\"") && page.contains("name=\"decision\" value=\"deny\""), "{page}");
-    assert!(page.contains("Checking account, ending in\u{a0}1234") && page.contains("last 90 days"), "{page}");
-    let empty = Consent { accounts: vec![], nothing_chosen: true, ..consent(&locale, "App") }.render();
-    assert!(!empty.contains("allow\"") && empty.contains("value=\"deny\"") && !empty.contains("role=\"alert\""), "{empty}");
+    assert!(
+        page.contains("name=\"account\" value=\"acc-1\">")
+            && page.contains("name=\"account\" value=\"acc-2\" checked>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("name=\"decision\" value=\"allow\"")
+            && page.contains("name=\"decision\" value=\"deny\""),
+        "{page}"
+    );
+    assert!(
+        page.contains("Checking account, ending in\u{a0}1234") && page.contains("last 90 days"),
+        "{page}"
+    );
+    let empty =
+        Consent { accounts: vec![], nothing_chosen: true, ..consent(&locale, "App") }.render();
+    assert!(
+        !empty.contains("allow\"")
+            && empty.contains("value=\"deny\"")
+            && !empty.contains("role=\"alert\""),
+        "{empty}"
+    );
 
     let once = Consent { until: None, time: Some("24 hours"), ..consent(&locale, "App") }.render();
-    assert!(once.contains("lasts for 24 hours") && !once.contains("2027") && !once.contains("when you are not using it"), "{once}");
-    let changed = Consent { changes: vec!["Something is new.".to_owned()], ..consent(&locale, "App") }.render();
-    assert!(changed.contains("<title>Error: ") && changed.contains("<li>Something is new.</li>"), "{changed}");
+    assert!(
+        once.contains("lasts for 24 hours")
+            && !once.contains("2027")
+            && !once.contains("when you are not using it"),
+        "{once}"
+    );
+    let changed =
+        Consent { changes: vec!["Something is new.".to_owned()], ..consent(&locale, "App") }
+            .render();
+    assert!(
+        changed.contains("<title>Error: ") && changed.contains("<li>Something is new.</li>"),
+        "{changed}"
+    );
 
     let page = connected(&locale, "App").render();
-    assert!(page.contains("name=\"grant\" value=\"grant-2\"") && page.contains("name=\"decision\" value=\"end\""), "{page}");
+    assert!(
+        page.contains("name=\"grant\" value=\"grant-2\"")
+            && page.contains("name=\"decision\" value=\"end\""),
+        "{page}"
+    );
     assert!(
         page.contains("name=\"client\" value=\"client-2\"") && !page.contains("value=\"grant-3\""),
         "one of one has no form of its own: {page}"
     );
     assert_eq!(page.matches("name=\"csrf\" value=\"csrf-1\"").count(), 5);
-    assert!(page.contains("access 5 times") && page.contains("3 earlier times are not listed"), "{page}");
+    assert!(
+        page.contains("access 5 times") && page.contains("3 earlier times are not listed"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -341,21 +526,38 @@ fn what_was_typed_is_kept_unless_it_is_a_secret() {
 fn a_logo_is_shown_only_where_there_is_one() {
     let locale = english();
     let plain = Party { name: "App", logo_uri: None, registered_entity: None };
-    assert!(consent(&locale, "App").render().contains("src=\"https://app.example/logo.png?a=1&#38;b=&#34;2&#34;\""));
+    assert!(
+        consent(&locale, "App")
+            .render()
+            .contains("src=\"https://app.example/logo.png?a=1&#38;b=&#34;2&#34;\"")
+    );
     assert!(!Consent { client: plain, ..consent(&locale, "App") }.render().contains("<img"));
 }
 
 #[test]
 fn the_texts_are_those_that_are_used() {
-    let in_templates: BTreeSet<&str> = TEMPLATES.iter().map(|(_, text)| *text).chain(SOURCES.iter().copied()).flat_map(named_in).collect();
-    assert_eq!(in_templates.into_iter().collect::<Vec<_>>(), IN_TEMPLATES, "IN_TEMPLATES is to list these");
+    let in_templates: BTreeSet<&str> = TEMPLATES
+        .iter()
+        .map(|(_, text)| *text)
+        .chain(SOURCES.iter().copied())
+        .flat_map(named_in)
+        .collect();
+    assert_eq!(
+        in_templates.into_iter().collect::<Vec<_>>(),
+        IN_TEMPLATES,
+        "IN_TEMPLATES is to list these"
+    );
 
     let defined = ids_of(ENGLISH);
     let pairs = |stem: &&str| [format!("{stem}-title"), format!("{stem}-text")];
-    let mut used: BTreeSet<String> = IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()).collect();
+    let mut used: BTreeSet<String> =
+        IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()).collect();
     used.extend(ERRORS.iter().chain(&SIGN_IN_AGAIN).chain(&STEPS).chain(&FAULTS).flat_map(pairs));
-    used.extend(CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]));
-    let unused: Vec<&String> = defined.difference(&used).filter(|id| !id.starts_with("kind-")).collect();
+    used.extend(
+        CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]),
+    );
+    let unused: Vec<&String> =
+        defined.difference(&used).filter(|id| !id.starts_with("kind-")).collect();
     assert!(unused.is_empty(), "nothing uses {unused:?}");
     let missing: Vec<&String> = used.difference(&defined).collect();
     assert!(missing.is_empty(), "en.ftl lacks {missing:?}");
@@ -364,12 +566,17 @@ fn the_texts_are_those_that_are_used() {
 #[test]
 fn a_locale_says_what_is_wrong_with_it() {
     let lacking = ENGLISH.replace("consent-allow =", "consent-permit =");
-    assert!(Locale::parse("en", &lacking).err().is_some_and(|error| error.contains("consent-allow")));
+    assert!(
+        Locale::parse("en", &lacking).err().is_some_and(|error| error.contains("consent-allow"))
+    );
     assert!(Locale::parse("en", "a = { $b").is_err());
     assert!(Locale::parse("en", &format!("{ENGLISH}\nbrand = Twice\n")).is_err());
     let locale = english();
     assert_eq!(locale.text("no-such-message"), "no-such-message");
-    assert_eq!(locale.text_with("sign-in-heading", &[("provider", "Sand\u{202e}bank\n")]), "Sign in to Sandbank");
+    assert_eq!(
+        locale.text_with("sign-in-heading", &[("provider", "Sand\u{202e}bank\n")]),
+        "Sign in to Sandbank"
+    );
     assert!(locale.with_count("consent-lookback", 1).ends_with("the last day."));
     assert_eq!(locale.kind("SOMETHING"), "SOMETHING");
     let times = [3600, 86_400, 5400, 90].map(|seconds| locale.length_of_time(seconds));
@@ -384,15 +591,23 @@ fn a_locale_can_be_shared_between_threads() {
 
 #[test]
 fn templates_hold_no_text_of_their_own() {
-    let on_disk = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).expect("the templates are there").count();
+    let on_disk = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"))
+        .expect("the templates are there")
+        .count();
     assert_eq!(on_disk, TEMPLATES.len(), "TEMPLATES is to list every template");
     for (name, source) in TEMPLATES {
         let html = without(&without(&without(source, "{#", "#}"), "{{", "}}"), "{%", "%}");
         let text = without(&html, "<", ">");
-        // The class names of the `kind` block stand outside of a tag in the templates, inside one on the page.
+        // The class names of the `kind` block stand outside of a tag in the templates, inside one
+        // on the page.
         let text = text.replace("narrow", "").replace("wide", "");
-        assert!(!text.contains(char::is_alphanumeric), "{name} holds text: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
-        for attribute in ["aria-label=\"", "alt=\"", "title=\"", "placeholder=\"", "data-copied=\""] {
+        assert!(
+            !text.contains(char::is_alphanumeric),
+            "{name} holds text: {}",
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        for attribute in ["aria-label=\"", "alt=\"", "title=\"", "placeholder=\"", "data-copied=\""]
+        {
             for value in between(&html, attribute, "\"") {
                 assert!(value.is_empty(), "{name}: {attribute}{value}");
             }

@@ -1,14 +1,16 @@
-//! A customer of the sandbox who says yes without being asked, by the same code path as the consent page.
+//! A customer of the sandbox who says yes without being asked, by the same code path as the consent
+//! page.
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::random;
+use counterfoil_core::secret::Secret;
 
 use crate::app::App;
 use crate::consent::{Approval, approve};
 use crate::follow::Unavailable;
 use crate::refused::Refused;
 use crate::ticket::AuthorizationRequest;
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::grant::{CustomerId, GrantId};
-use counterfoil_core::random;
-use counterfoil_core::secret::Secret;
 
 /// Why there is no code.
 #[derive(Debug)]
@@ -41,7 +43,8 @@ impl NoCode {
     }
 }
 
-/// The code of a grant of these accounts of the customer, or of all. `request` is given the grant's id.
+/// The code of a grant of these accounts of the customer, or of all. `request` is given the grant's
+/// id.
 ///
 /// # Errors
 /// [`NoCode`].
@@ -55,11 +58,14 @@ pub async fn approve_at_once(
     let customer_era = app.store.customer_era(customer).await?;
     let name = app.store.customer(customer).await?.ok_or(NoCode::UnknownCustomer)?.name;
     let directory = app.store.accounts(customer).await?;
-    if chosen.is_some_and(|chosen| !chosen.iter().all(|id| directory.iter().any(|account| account.id == *id))) {
+    if chosen.is_some_and(|chosen| {
+        !chosen.iter().all(|id| directory.iter().any(|account| account.id == *id))
+    }) {
         return Err(NoCode::UnknownAccount);
     }
     let is_chosen = |id: &str| chosen.is_none_or(|chosen| chosen.contains(&id));
-    let accounts: Vec<String> = directory.into_iter().map(|account| account.id).filter(|id| is_chosen(id)).collect();
+    let accounts: Vec<String> =
+        directory.into_iter().map(|account| account.id).filter(|id| is_chosen(id)).collect();
     let client = app.client(&request.client).ok_or(NoCode::UnknownClient)?;
     // Two grants of one second may draw the same id, once in a billion.
     for _ in 0..3 {

@@ -1,4 +1,13 @@
-//! `GET, POST /sandbox/callback`: the redirect URI of the sandbox's own clients. Shows the code that it received and how to use it.
+//! `GET, POST /sandbox/callback`: the redirect URI of the sandbox's own clients. Shows the code
+//! that it received and how to use it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::form::Form;
 
 use crate::app::App;
 use crate::pages::Callback;
@@ -6,12 +15,6 @@ use crate::refused::Refused;
 use crate::request::page_form;
 use crate::respond::{Forms, page};
 use crate::sandbox::walkthrough::{GET, steps};
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
-use counterfoil_core::form::Form;
-use std::sync::Arc;
 
 /// The answer in the query.
 ///
@@ -25,15 +28,23 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refu
 ///
 /// # Errors
 /// A page.
-pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let bytes = page_form(&app, &headers, body).await?;
     show(&app, &bytes)
 }
 
 fn show(app: &App, answer: &[u8]) -> Result<Response, Refused> {
-    let form = Form::parse(answer).map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = Form::parse(answer)
+        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
     // The code is put into commands to paste: only what can be one of ours is.
-    let safe = |code: &&str| code.len() <= 256 && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let safe = |code: &&str| {
+        code.len() <= 256
+            && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
     let code = form.get("code").filter(safe);
     let mut commands = Vec::new();
     if let Some(code) = code {
@@ -49,7 +60,9 @@ fn show(app: &App, answer: &[u8]) -> Result<Response, Refused> {
         locale: &app.locale,
         issuer: &app.settings.issuer,
         code,
-        error: form.get("error").map(|error| (error, form.get("error_description").unwrap_or_default())),
+        error: form
+            .get("error")
+            .map(|error| (error, form.get("error_description").unwrap_or_default())),
         state: form.get("state"),
         commands,
     }

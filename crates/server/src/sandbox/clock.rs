@@ -1,10 +1,7 @@
 //! `GET, POST, DELETE /sandbox/clock`: time as the whole server sees it.
 
-use crate::app::App;
-use crate::maintenance;
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -12,7 +9,12 @@ use axum::response::Response;
 use counterfoil_core::clock::{FARTHEST_OFFSET, Seconds, Timestamp, parse_duration};
 use counterfoil_core::form::Form;
 use serde_json::json as value;
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::maintenance;
+use crate::refused::Refused;
+use crate::request::{malformed, oauth_form};
+use crate::respond::json;
 
 /// What time it is.
 pub async fn get(State(app): State<Arc<App>>) -> Response {
@@ -20,14 +22,22 @@ pub async fn get(State(app): State<Arc<App>>) -> Response {
 }
 
 fn told(app: &App) -> Response {
-    json(StatusCode::OK, &value!({ "now": app.clock.now().to_string(), "offset_seconds": app.clock.offset() }))
+    json(
+        StatusCode::OK,
+        &value!({ "now": app.clock.now().to_string(), "offset_seconds": app.clock.offset() }),
+    )
 }
 
 /// Moves the clock, by `advance` or to `set`.
 ///
 /// # Errors
 /// 400 with what is wrong, 503.
-pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     move_as_asked(&app, &form).await?;
@@ -55,11 +65,21 @@ pub async fn move_as_asked(app: &Arc<App>, form: &Form<'_>) -> Result<(), Refuse
         }
         (None, Some(set)) => {
             let to = Timestamp::parse_rfc3339(set);
-            let to = to.map_err(|_| malformed(app, format!("`{set}` is not an RFC 3339 time; write it like 2026-12-01T00:00:00Z")))?;
+            let to = to.map_err(|_| {
+                malformed(
+                    app,
+                    format!("`{set}` is not an RFC 3339 time; write it like 2026-12-01T00:00:00Z"),
+                )
+            })?;
             let machine = app.clock.now().plus(-app.clock.offset());
             to.since(machine)
         }
-        _ => return Err(malformed(app, "send either advance, such as 25h, or set, an RFC 3339 time")),
+        _ => {
+            return Err(malformed(
+                app,
+                "send either advance, such as 25h, or set, an RFC 3339 time",
+            ));
+        }
     };
     if offset.abs() > FARTHEST_OFFSET {
         return Err(malformed(app, "the clock can be moved by a century at the most"));

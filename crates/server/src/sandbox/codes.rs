@@ -1,12 +1,8 @@
-//! `POST /sandbox/codes`: an authorization code without a browser, made by the same code path as the consent page.
+//! `POST /sandbox/codes`: an authorization code without a browser, made by the same code path as
+//! the consent page.
 
-use crate::app::App;
-use crate::authorize::{Rejected, read};
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
-use crate::sandbox::PROVIDER;
-use crate::sandbox::approval::{NoCode, approve_at_once};
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -15,7 +11,14 @@ use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use serde::Serialize;
-use std::sync::Arc;
+
+use crate::app::App;
+use crate::authorize::{Rejected, read};
+use crate::refused::Refused;
+use crate::request::{malformed, oauth_form};
+use crate::respond::json;
+use crate::sandbox::PROVIDER;
+use crate::sandbox::approval::{NoCode, approve_at_once};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -32,12 +35,19 @@ const SCOPE: &str = "openid profile offline_access";
 ///
 /// # Errors
 /// 400 with the error that `/authorize` would give, 503.
-pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn codes(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let now = app.clock.now();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     let form = form.with_default("response_type", "code").with_default("scope", SCOPE);
-    let refuse = |error, reason: &str| Refused::wire(WireError { status: 400, error, description: None }, None, reason);
+    let refuse = |error, reason: &str| {
+        Refused::wire(WireError { status: 400, error, description: None }, None, reason)
+    };
     let (mut request, _) = read(&app, &form, now).map_err(|rejected| match rejected {
         Rejected::Page("unknown-client", reason) => refuse(ErrorCode::InvalidClient, reason),
         Rejected::Page(_, reason) => refuse(ErrorCode::InvalidRequest, reason),
@@ -46,12 +56,25 @@ pub async fn codes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bo
     let provider = request.connector.clone().unwrap_or_else(|| PROVIDER.to_owned());
     let id = CustomerId { provider, customer: form.get("customer").unwrap_or_default().to_owned() };
     let chosen: Option<Vec<&str>> = form.get("accounts").map(|ids| ids.split(',').collect());
-    let code = approve_at_once(&app, &mut request, &id, chosen.as_deref(), now).await.map_err(|why| match why {
-        NoCode::UnknownClient => refuse(ErrorCode::InvalidClient, "the client was removed meanwhile"),
-        NoCode::UnknownCustomer => refuse(ErrorCode::InvalidRequest, "the customer is missing or unknown"),
-        NoCode::UnknownAccount => refuse(ErrorCode::InvalidRequest, "the customer has no such account"),
-        other => other.unexpected(),
-    })?;
-    let body = Answer { code: code.expose(), state: request.state, expires_in: app.settings.lifetimes.code };
+    let code =
+        approve_at_once(&app, &mut request, &id, chosen.as_deref(), now).await.map_err(|why| {
+            match why {
+                NoCode::UnknownClient => {
+                    refuse(ErrorCode::InvalidClient, "the client was removed meanwhile")
+                }
+                NoCode::UnknownCustomer => {
+                    refuse(ErrorCode::InvalidRequest, "the customer is missing or unknown")
+                }
+                NoCode::UnknownAccount => {
+                    refuse(ErrorCode::InvalidRequest, "the customer has no such account")
+                }
+                other => other.unexpected(),
+            }
+        })?;
+    let body = Answer {
+        code: code.expose(),
+        state: request.state,
+        expires_in: app.settings.lifetimes.code,
+    };
     Ok(json(StatusCode::CREATED, &body))
 }

@@ -1,14 +1,10 @@
-//! `GET, POST /sandbox`: clock, faults, grants and the last requests on one page, which sets all of it by hand.
+//! `GET, POST /sandbox`: clock, faults, grants and the last requests on one page, which sets all of
+//! it by hand.
 
 mod shown;
 
-use crate::app::App;
-use crate::observe::Seen;
-use crate::pages::Notice;
-use crate::refused::Refused;
-use crate::request::page_form;
-use crate::respond::see_other;
-use crate::sandbox::{clock, faults, grade};
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::REFERRER_POLICY;
@@ -18,10 +14,17 @@ use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
-use std::sync::Arc;
 
-/// What can have been done on the page, and the section that says so, by the message `done-<word>`. Where nothing else is said the word is the
-/// `action` of the form.
+use crate::app::App;
+use crate::observe::Seen;
+use crate::pages::Notice;
+use crate::refused::Refused;
+use crate::request::page_form;
+use crate::respond::see_other;
+use crate::sandbox::{clock, faults, grade};
+
+/// What can have been done on the page, and the section that says so, by the message `done-<word>`.
+/// Where nothing else is said the word is the `action` of the form.
 const DONE: [(&str, &str); 9] = [
     ("advance", "clock"),
     ("machine_time", "clock"),
@@ -48,27 +51,41 @@ pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refu
     show(&app, StatusCode::OK, notice, None).await
 }
 
-/// Does what a form asks for and leads back to the page; what is refused is said on the page itself.
+/// Does what a form asks for and leads back to the page; what is refused is said on the page
+/// itself.
 ///
 /// # Errors
 /// A page.
-pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let bytes = page_form(&app, &headers, body).await?;
-    let form = Form::parse_oauth(&bytes).map_err(|error| Refused::page(&app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = Form::parse_oauth(&bytes)
+        .map_err(|error| Refused::page(&app, StatusCode::BAD_REQUEST, "malformed", error))?;
     let action = form.get("action").unwrap_or_default();
     match act(&app, action, &form).await {
         Ok(done) => Ok(see_other(&format!("/sandbox?done={done}"))),
         Err(refused) => {
             let (status, reason) = refused.told();
-            let section = DONE.iter().find(|(known, _)| *known == action).map_or("clock", |(_, section)| section);
-            let mut response = show(&app, status, Some(Notice { section, text: reason, bad: true }), Some(&form)).await?;
-            response.extensions_mut().insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
+            let section = DONE
+                .iter()
+                .find(|(known, _)| *known == action)
+                .map_or("clock", |(_, section)| section);
+            let mut response =
+                show(&app, status, Some(Notice { section, text: reason, bad: true }), Some(&form))
+                    .await?;
+            response
+                .extensions_mut()
+                .insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
             Ok(response)
         }
     }
 }
 
-/// Does it, by the functions behind the endpoints that scripts use. Gives the word for what was done.
+/// Does it, by the functions behind the endpoints that scripts use. Gives the word for what was
+/// done.
 async fn act(app: &Arc<App>, action: &str, form: &Form<'_>) -> Result<&'static str, Refused> {
     match action {
         "advance" => clock::move_as_asked(app, form).await.map(|()| "advance"),
@@ -83,18 +100,33 @@ async fn act(app: &Arc<App>, action: &str, form: &Form<'_>) -> Result<&'static s
             Ok(if id.is_some() { "clear_fault" } else { "clear_faults" })
         }
         "revoke_grant" => {
-            let unknown = || refuse(StatusCode::NOT_FOUND, ErrorCode::NotFound, app.locale.text("dashboard-unknown-grant"));
+            let unknown = || {
+                refuse(
+                    StatusCode::NOT_FOUND,
+                    ErrorCode::NotFound,
+                    app.locale.text("dashboard-unknown-grant"),
+                )
+            };
             let id = form.get("grant").and_then(GrantId::parse).ok_or_else(unknown)?;
             app.store.terms(id).await.map_err(Refused::unavailable)?.ok_or_else(unknown)?;
-            app.store.end_grant(id, EndedBy::Customer, app.clock.now()).await.map_err(Refused::unavailable)?;
+            app.store
+                .end_grant(id, EndedBy::Customer, app.clock.now())
+                .await
+                .map_err(Refused::unavailable)?;
             Ok("revoke_grant")
         }
-        "grade" => grade::start(app, form.get("client_id").unwrap_or_default()).await.map(|()| "grade"),
+        "grade" => {
+            grade::start(app, form.get("client_id").unwrap_or_default()).await.map(|()| "grade")
+        }
         "stop_grading" => {
             grade::stop(app);
             Ok("stop_grading")
         }
-        _ => Err(refuse(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, app.locale.text("dashboard-unknown-action"))),
+        _ => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::InvalidRequest,
+            app.locale.text("dashboard-unknown-action"),
+        )),
     }
 }
 
@@ -102,10 +134,18 @@ fn refuse(status: StatusCode, error: ErrorCode, reason: String) -> Refused {
     Refused::wire(WireError { status: status.as_u16(), error, description: None }, None, reason)
 }
 
-async fn show(app: &App, status: StatusCode, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<Response, Refused> {
-    let html = shown::html(app, notice, typed).await.map_err(|error| Refused::unavailable_page(app, error))?;
+async fn show(
+    app: &App,
+    status: StatusCode,
+    notice: Option<Notice<'_>>,
+    typed: Option<&Form<'_>>,
+) -> Result<Response, Refused> {
+    let html = shown::html(app, notice, typed)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
     let mut response = crate::respond::page(status, html, crate::respond::Forms::StayHere);
-    // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and the guard refuses that.
+    // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and
+    // the guard refuses that.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     Ok(response)
 }

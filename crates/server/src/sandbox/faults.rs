@@ -1,6 +1,8 @@
-//! Faults: what a sandbox's user asks to go wrong, so that a client can be seen to survive it. `POST, GET, DELETE /sandbox/faults`.
+//! Faults: what a sandbox's user asks to go wrong, so that a client can be seen to survive it.
+//! `POST, GET, DELETE /sandbox/faults`.
 //!
-//! Some happen at once (keys are rotated, a grant is revoked); the others wait for the next requests of their client.
+//! Some happen at once (keys are rotated, a grant is revoked); the others wait for the next
+//! requests of their client.
 
 mod at_once;
 mod effect;
@@ -11,11 +13,13 @@ pub(in crate::sandbox) use at_once::happen;
 pub use effect::{Effect, Kind, PATHS, Wish};
 pub use strike::{before_redeeming, loses_answer, skew, strike};
 
-use crate::sandbox::grade::Run;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use counterfoil_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::sandbox::grade::Run;
 
 /// A fault that waits for requests to strike.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,7 +31,8 @@ pub struct Fault {
     pub wish: Wish,
     /// How many more requests it strikes.
     pub remaining: u32,
-    /// The grading whose script set it, if one did: it goes when that does, and no store remembers it.
+    /// The grading whose script set it, if one did: it goes when that does, and no store remembers
+    /// it.
     #[serde(skip)]
     pub(in crate::sandbox) played_by: Option<Run>,
     /// What a node of a newer version has said of it.
@@ -35,11 +40,13 @@ pub struct Fault {
     others: Map<String, Value>,
 }
 
-/// The faults that are set. Those of the sandbox's user are in the store, for all its nodes, and known here as they were when last looked
-/// at; those that a grading plays are this process's alone.
+/// The faults that are set. Those of the sandbox's user are in the store, for all its nodes, and
+/// known here as they were when last looked at; those that a grading plays are this process's
+/// alone.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// Held while the user's are changed or read, so that what was read earlier never replaces what was read later.
+    /// Held while the user's are changed or read, so that what was read earlier never replaces what
+    /// was read later.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
 }
@@ -58,7 +65,8 @@ struct Waiting {
     last_id: u64,
     /// Each with what it does, in the order they were set; none is spent.
     faults: Vec<(Fault, Effect)>,
-    /// Those that nodes of a newer version have set, of kinds that this one does not know: kept for them.
+    /// Those that nodes of a newer version have set, of kinds that this one does not know: kept for
+    /// them.
     unknown: Vec<Value>,
 }
 
@@ -70,7 +78,8 @@ struct Document {
 }
 
 impl Faults {
-    /// Reads the faults that the store has. One of a kind that is not known here strikes at other nodes alone.
+    /// Reads the faults that the store has. One of a kind that is not known here strikes at other
+    /// nodes alone.
     ///
     /// # Errors
     /// The store can't answer.
@@ -81,20 +90,35 @@ impl Faults {
         Ok(())
     }
 
-    /// Sets a fault for the next `count` requests that it fits; with none, it has happened at once and is told of alone.
+    /// Sets a fault for the next `count` requests that it fits; with none, it has happened at once
+    /// and is told of alone.
     ///
     /// # Errors
     /// The store can't answer.
-    pub async fn set(&self, store: &Store, wish: Wish, effect: Effect, count: u32) -> Result<Fault, StoreError> {
+    pub async fn set(
+        &self,
+        store: &Store,
+        wish: Wish,
+        effect: Effect,
+        count: u32,
+    ) -> Result<Fault, StoreError> {
         loop {
-            if let Some(fault) = self.change(store, |set| Some(set.add(wish.clone(), effect, count, None))).await? {
+            if let Some(fault) =
+                self.change(store, |set| Some(set.add(wish.clone(), effect, count, None))).await?
+            {
                 return Ok(fault);
             }
         }
     }
 
     /// Sets a fault that a grading plays, and gives its id.
-    pub(in crate::sandbox) fn play(&self, run: Run, wish: Wish, effect: Effect, count: u32) -> String {
+    pub(in crate::sandbox) fn play(
+        &self,
+        run: Run,
+        wish: Wish,
+        effect: Effect,
+        count: u32,
+    ) -> String {
         self.known().played.add(wish, effect, count, Some(run)).id
     }
 
@@ -111,7 +135,13 @@ impl Faults {
     /// The faults that wait, in the order they were set.
     pub fn waiting(&self) -> Vec<Fault> {
         let known = self.known();
-        known.set.faults.iter().chain(&known.played.faults).map(|(fault, _)| fault.clone()).collect()
+        known
+            .set
+            .faults
+            .iter()
+            .chain(&known.played.faults)
+            .map(|(fault, _)| fault.clone())
+            .collect()
     }
 
     /// Clears the fault of this id, or all of them. False where there is no such fault.
@@ -127,14 +157,23 @@ impl Faults {
     /// Whether there is a fault that `strikes`.
     fn any<T>(&self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> bool {
         let known = self.known();
-        known.set.faults.iter().chain(&known.played.faults).any(|(fault, effect)| strikes(fault, effect).is_some())
+        known
+            .set
+            .faults
+            .iter()
+            .chain(&known.played.faults)
+            .any(|(fault, effect)| strikes(fault, effect).is_some())
     }
 
     /// The first fault that `strikes`, one request poorer. Where none does, the store is not asked.
     ///
     /// # Errors
     /// The store can't answer.
-    async fn take<T>(&self, store: &Store, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Result<Option<T>, StoreError> {
+    async fn take<T>(
+        &self,
+        store: &Store,
+        strikes: impl Fn(&Fault, &Effect) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         if !self.any(&strikes) {
             return Ok(None);
         }
@@ -145,13 +184,19 @@ impl Faults {
         }
     }
 
-    /// Changes the user's faults, in the store first: of all nodes that change the same ones, each changes what the one before it left.
-    /// `None` where there is nothing to change.
-    async fn change<T>(&self, store: &Store, change: impl Fn(&mut Waiting) -> Option<T>) -> Result<Option<T>, StoreError> {
+    /// Changes the user's faults, in the store first: of all nodes that change the same ones, each
+    /// changes what the one before it left. `None` where there is nothing to change.
+    async fn change<T>(
+        &self,
+        store: &Store,
+        change: impl Fn(&mut Waiting) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         let _turn = self.turn.lock().await;
         loop {
             let (before, mut set) = self.known().copied();
-            let Some(changed) = change(&mut set) else { return Ok(None) };
+            let Some(changed) = change(&mut set) else {
+                return Ok(None);
+            };
             let after = set.text();
             if store.swap_faults(before, after.clone()).await? {
                 self.found(Some(after));
@@ -181,10 +226,16 @@ impl Known {
 
 impl Waiting {
     fn read(text: Option<&str>) -> Self {
-        let Some(Document { last_id, faults }) = text.and_then(|text| serde_json::from_str(text).ok()) else { return Self::default() };
+        let Some(Document { last_id, faults }) =
+            text.and_then(|text| serde_json::from_str(text).ok())
+        else {
+            return Self::default();
+        };
         let mut waiting = Self { last_id, ..Self::default() };
         for document in faults {
-            let fault = Fault::deserialize(&document).ok().and_then(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
+            let fault = Fault::deserialize(&document)
+                .ok()
+                .and_then(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
             match fault {
                 Some(fault) => waiting.faults.push(fault),
                 None => waiting.unknown.push(document),
@@ -201,7 +252,11 @@ impl Waiting {
 
     fn add(&mut self, wish: Wish, effect: Effect, count: u32, played_by: Option<Run>) -> Fault {
         self.last_id += 1;
-        let id = if played_by.is_some() { format!("played-{}", self.last_id) } else { self.last_id.to_string() };
+        let id = if played_by.is_some() {
+            format!("played-{}", self.last_id)
+        } else {
+            self.last_id.to_string()
+        };
         let fault = Fault { id, wish, remaining: count, played_by, others: Map::new() };
         if count > 0 {
             self.faults.push((fault.clone(), effect));
@@ -211,7 +266,9 @@ impl Waiting {
 
     fn take<T>(&mut self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> Option<T> {
         let (at, struck) =
-            self.faults.iter().enumerate().find_map(|(at, (fault, effect))| strikes(fault, effect).map(|struck| (at, struck)))?;
+            self.faults.iter().enumerate().find_map(|(at, (fault, effect))| {
+                strikes(fault, effect).map(|struck| (at, struck))
+            })?;
         let (fault, _) = &mut self.faults[at];
         fault.remaining -= 1;
         if fault.remaining == 0 {
@@ -241,10 +298,15 @@ mod tests {
             {"id":"3","fault":"snow","remaining":1}]}"#;
         let mut waiting = Waiting::read(Some(text));
         assert_eq!((waiting.last_id, waiting.faults.len(), waiting.unknown.len()), (3, 1, 2));
-        assert!(waiting.take(|_, effect| matches!(effect, Effect::Unavailable(_)).then_some(())).is_some());
+        assert!(
+            waiting
+                .take(|_, effect| matches!(effect, Effect::Unavailable(_)).then_some(()))
+                .is_some()
+        );
         let mut expected: Value = serde_json::from_str(text).expect("JSON");
         expected["faults"][0]["remaining"] = 1.into();
-        let written = |waiting: &Waiting| serde_json::from_str::<Value>(&waiting.text()).expect("JSON");
+        let written =
+            |waiting: &Waiting| serde_json::from_str::<Value>(&waiting.text()).expect("JSON");
         assert_eq!(written(&waiting), expected);
         assert!(waiting.clear(Some("2")) && !waiting.clear(Some("2")));
         assert_eq!(written(&waiting)["faults"].as_array().map(Vec::len), Some(2));

@@ -1,7 +1,9 @@
-//! Grading a live client: a script of what networks and customers really do is played to it, and what it does is watched.
+//! Grading a live client: a script of what networks and customers really do is played to it, and
+//! what it does is watched.
 //!
-//! `script.rs` plays the events in order, `judge.rs` says of what was seen whether it is right, `acts.rs` is what can be seen. While a
-//! client is graded its ID tokens live 20 seconds, and its customer says yes at once: `/authorize` answers without a page.
+//! `script.rs` plays the events in order, `judge.rs` says of what was seen whether it is right,
+//! `acts.rs` is what can be seen. While a client is graded its ID tokens live 20 seconds, and its
+//! customer says yes at once: `/authorize` answers without a page.
 
 mod acts;
 mod consent;
@@ -12,17 +14,19 @@ mod stage;
 
 pub use consent::consent;
 
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::malformed;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::{Case, Plan, Report};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::malformed;
 
 /// How long ID tokens live while their client is graded, in seconds.
 pub const ID_TOKEN_WHILE_GRADED: Seconds = 20;
@@ -135,7 +139,9 @@ pub struct Progress {
 impl Grading {
     /// Whether this client is graded now.
     pub fn is_of(&self, client: &str) -> bool {
-        self.graded().as_ref().is_some_and(|graded| graded.outcome.is_none() && *graded.client == *client)
+        self.graded()
+            .as_ref()
+            .is_some_and(|graded| graded.outcome.is_none() && *graded.client == *client)
     }
 
     /// Changes whenever an event begins or ends.
@@ -168,7 +174,11 @@ impl Grading {
 
     /// Changes this grading; one that has ended meanwhile stays as it is.
     fn change<T>(&self, run: Run, change: impl FnOnce(&mut Graded) -> T) -> Option<T> {
-        let changed = self.graded().as_mut().filter(|graded| graded.run == run && graded.outcome.is_none()).map(change);
+        let changed = self
+            .graded()
+            .as_mut()
+            .filter(|graded| graded.run == run && graded.outcome.is_none())
+            .map(change);
         self.changes.send_modify(|count| *count += 1);
         changed
     }
@@ -179,8 +189,8 @@ impl Grading {
     }
 }
 
-/// Begins to grade a client. By the end of this its earlier consents have been taken back, as far as the store could, so an app may start
-/// upon the answer.
+/// Begins to grade a client. By the end of this its earlier consents have been taken back, as far
+/// as the store could, so an app may start upon the answer.
 ///
 /// # Errors
 /// 400 where there is no such client, 409 while one is graded.
@@ -193,17 +203,26 @@ pub async fn start(app: &Arc<App>, client: &str) -> Result<(), Refused> {
 
 /// Begins to grade a client, and says when what was before has ended.
 fn begin(app: &Arc<App>, client: &str) -> Result<oneshot::Receiver<()>, Refused> {
-    let Some(sandbox) = &app.sandbox else { return Err(Refused::internal("this is no sandbox")) };
-    let Some(client) = app.client(client) else { return Err(malformed(app, format!("there is no client `{client}`"))) };
+    let Some(sandbox) = &app.sandbox else {
+        return Err(Refused::internal("this is no sandbox"));
+    };
+    let Some(client) = app.client(client) else {
+        return Err(malformed(app, format!("there is no client `{client}`")));
+    };
     let mut current = sandbox.grading.graded();
     if let Some(playing) = current.as_ref().filter(|current| current.outcome.is_none()) {
         let wire = WireError { status: 409, error: ErrorCode::InvalidRequest, description: None };
-        return Err(Refused::wire(wire, None, format!("{} is graded now: stop that first", playing.client)));
+        return Err(Refused::wire(
+            wire,
+            None,
+            format!("{} is graded now: stop that first", playing.client),
+        ));
     }
     let run = Run(current.as_ref().map_or(0, |earlier| earlier.run.0 + 1));
     // It finds itself in place: it waits for the lock that is held here.
     let (is_ready, ready) = oneshot::channel();
-    let task = tokio::spawn(script::play(app.clone(), client.id.clone(), run, is_ready)).abort_handle();
+    let task =
+        tokio::spawn(script::play(app.clone(), client.id.clone(), run, is_ready)).abort_handle();
     *current = Some(Graded {
         run,
         client: client.id.clone(),
@@ -220,7 +239,11 @@ fn begin(app: &Arc<App>, client: &str) -> Result<oneshot::Receiver<()>, Refused>
 
 /// Stops grading; what was found so far stays. Nothing happens where no client is graded.
 pub fn stop(app: &App) {
-    let Some((sandbox, run)) = app.sandbox.as_ref().and_then(|sandbox| Some((sandbox, sandbox.grading.playing()?))) else { return };
+    let Some((sandbox, run)) =
+        app.sandbox.as_ref().and_then(|sandbox| Some((sandbox, sandbox.grading.playing()?)))
+    else {
+        return;
+    };
     sandbox.grading.change(run, Graded::stop);
     sandbox.faults.clear_played(run);
 }

@@ -1,6 +1,8 @@
-//! The last requests of clients to a sandbox, with their answers: what the page at `/sandbox` shows, and what a client is graded by.
+//! The last requests of clients to a sandbox, with their answers: what the page at `/sandbox`
+//! shows, and what a client is graded by.
 //!
-//! The whole of a request is kept, secrets too, in memory and for this process alone; whoever shows one masks it (`evidence.rs`).
+//! The whole of a request is kept, secrets too, in memory and for this process alone; whoever shows
+//! one masks it (`evidence.rs`).
 
 mod evidence;
 mod exposed;
@@ -10,9 +12,12 @@ pub use evidence::evidence;
 pub use exposed::{Exposed, exposed};
 pub use headers::Headers;
 
-use crate::app::App;
-use crate::observe::Seen;
-use crate::sandbox::faults::loses_answer;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
@@ -22,21 +27,22 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Instant;
 use tokio::sync::watch;
 
-/// How many requests are kept: what the page shows and some more. Each one that is kept longer costs those that come after it a little.
+use crate::app::App;
+use crate::observe::Seen;
+use crate::sandbox::faults::loses_answer;
+
+/// How many requests are kept: what the page shows and some more. Each one that is kept longer
+/// costs those that come after it a little.
 const KEPT: usize = 64;
 /// How many are kept while a client is graded: what may come between two looks at it.
 const KEPT_WHILE_GRADED: usize = 500;
 /// How much of a body is kept, in bytes.
 const LARGEST_KEPT: usize = 16 * 1024;
 
-/// What stands for the status of a request that its client gave up before it was answered. No answer of ours has it.
+/// What stands for the status of a request that its client gave up before it was answered. No
+/// answer of ours has it.
 pub const HUNG_UP: u16 = 499;
 
 /// A request and its answer.
@@ -109,7 +115,8 @@ impl Requests {
         self.count.subscribe()
     }
 
-    /// The requests since there were `count` of them, as far as they are kept, and how many there are now.
+    /// The requests since there were `count` of them, as far as they are kept, and how many there
+    /// are now.
     pub fn since(&self, count: u64) -> (u64, Vec<Arc<Observed>>) {
         let list = self.list();
         let (now, kept) = (list.0, &list.1);
@@ -131,11 +138,22 @@ impl Requests {
     }
 }
 
-/// Which requests are kept: those of clients, and the browser's to `/authorize`. Pages with passwords are not.
+/// Which requests are kept: those of clients, and the browser's to `/authorize`. Pages with
+/// passwords are not.
 fn is_kept(path: &str) -> bool {
-    const ROOTS: [&str; 8] = ["/token", "/revoke", "/introspect", "/userinfo", "/accounts", "/jwks", "/authorize", "/auth"];
-    ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-        || path.starts_with("/.well-known/")
+    const ROOTS: [&str; 8] = [
+        "/token",
+        "/revoke",
+        "/introspect",
+        "/userinfo",
+        "/accounts",
+        "/jwks",
+        "/authorize",
+        "/auth",
+    ];
+    ROOTS.iter().any(|root| {
+        path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }) || path.starts_with("/.well-known/")
 }
 
 /// A request that is under way. One that is dropped before its end is one whose client hung up.
@@ -153,8 +171,8 @@ struct UnderWay {
 }
 
 impl Watched {
-    /// Watches a request to a sandbox. Its body is copied while the handler reads it: what the handler leaves unread, or bounds, is so
-    /// here too.
+    /// Watches a request to a sandbox. Its body is copied while the handler reads it: what the
+    /// handler leaves unread, or bounds, is so here too.
     pub fn begin(app: &Arc<App>, request: Request) -> (Request, Option<Self>) {
         if !app.is_sandbox() || !is_kept(request.uri().path()) {
             return (request, None);
@@ -164,10 +182,19 @@ impl Watched {
         let (method, headers) = (parts.method.clone(), Headers::copied(&parts.headers));
         let copy = Arc::new(Mutex::default());
         let (app, at, body_copied) = (app.clone(), app.clock.now(), Arc::clone(&copy));
-        let watched = Self(Some(UnderWay { app, at, came: Instant::now(), method, target, headers, body: body_copied }));
+        let watched = Self(Some(UnderWay {
+            app,
+            at,
+            came: Instant::now(),
+            method,
+            target,
+            headers,
+            body: body_copied,
+        }));
         let body = body.map_frame(move |frame| {
             if let Some(data) = frame.data_ref() {
-                let mut copy: MutexGuard<'_, Vec<u8>> = copy.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut copy: MutexGuard<'_, Vec<u8>> =
+                    copy.lock().unwrap_or_else(PoisonError::into_inner);
                 let room = LARGEST_KEPT.saturating_sub(copy.len());
                 copy.extend_from_slice(&data[..data.len().min(room)]);
             }
@@ -178,17 +205,22 @@ impl Watched {
 
     /// Keeps the request with its answer, and loses the answer where a fault asks for it.
     pub async fn end(mut self, response: Response) -> Response {
-        let Some(request) = self.0.take() else { return response };
+        let Some(request) = self.0.take() else {
+            return response;
+        };
         let app = request.app.clone();
         let (parts, body) = response.into_parts();
         // Every answer of ours is whole in memory, so this neither waits nor fails.
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
         let client = match (&seen.client, seen.grant) {
-            (None, Some(grant)) => app.store.terms(grant).await.ok().flatten().map(|terms| terms.client.clone()),
+            (None, Some(grant)) => {
+                app.store.terms(grant).await.ok().flatten().map(|terms| terms.client.clone())
+            }
             (known, _) => known.clone(),
         };
-        let done = request.target.split('?').next() == Some("/token") && parts.status == StatusCode::OK;
+        let done =
+            request.target.split('?').next() == Some("/token") && parts.status == StatusCode::OK;
         let lost = match client.as_deref().filter(|_| done) {
             Some(client) => loses_answer(&app, client).await,
             None => false,
@@ -209,8 +241,17 @@ impl Drop for Watched {
 }
 
 impl UnderWay {
-    fn keep(self, status: StatusCode, answer_headers: Headers, answer: Bytes, lost: bool, seen: Seen) {
-        let Some(sandbox) = &self.app.sandbox else { return };
+    fn keep(
+        self,
+        status: StatusCode,
+        answer_headers: Headers,
+        answer: Bytes,
+        lost: bool,
+        seen: Seen,
+    ) {
+        let Some(sandbox) = &self.app.sandbox else {
+            return;
+        };
         let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         let most = if sandbox.grading.playing().is_some() { KEPT_WHILE_GRADED } else { KEPT };
         let request = Observed {
@@ -233,14 +274,18 @@ impl UnderWay {
     }
 }
 
-/// A body that breaks before its first byte. Nothing of the answer has left by then, so the connection ends without one.
+/// A body that breaks before its first byte. Nothing of the answer has left by then, so the
+/// connection ends without one.
 struct Lost;
 
 impl HttpBody for Lost {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(Some(Err(std::io::Error::other("the answer is lost on purpose"))))
     }
 }

@@ -1,14 +1,15 @@
 //! Who lives in a sandbox: a bank, five customers with their accounts, and three clients.
 
-use crate::admin::read_accounts;
-use crate::app::App;
-use crate::passwords::{self, PasswordError};
 use counterfoil_core::client::{AuthMethod, ClientSettings, InvalidSetting, SecretDigest};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::jws::Algorithm;
 use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, NewCustomer, StoreError};
+
+use crate::admin::read_accounts;
+use crate::app::App;
+use crate::passwords::{self, PasswordError};
 
 /// The accounts of the customers: FDX JSON by customer id.
 const CUSTOMERS: &str = include_str!("customers.json");
@@ -31,7 +32,12 @@ pub const CLIENTS: [SeedClient; 3] = [
         name: "Pocket Ledger",
         alg: Algorithm::Rs256,
     },
-    SeedClient { id: "sandbox-other", secret: Some("sandbox-other-secret-for-local-use"), name: "Rainy Day", alg: Algorithm::Es256 },
+    SeedClient {
+        id: "sandbox-other",
+        secret: Some("sandbox-other-secret-for-local-use"),
+        name: "Rainy Day",
+        alg: Algorithm::Es256,
+    },
     SeedClient { id: "sandbox-app", secret: None, name: "Coin Jar", alg: Algorithm::Rs256 },
 ];
 
@@ -56,7 +62,8 @@ struct SeedCustomer {
     accounts: Vec<serde_json::Value>,
 }
 
-/// Fills the sandbox with whoever of them is not there yet, and registers the clients for this issuer.
+/// Fills the sandbox with whoever of them is not there yet, and registers the clients for this
+/// issuer.
 ///
 /// # Errors
 /// [`SeedError`].
@@ -64,21 +71,27 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
     let now = app.clock.now();
     for client in &CLIENTS {
         let settings = settings(app, client).map_err(|e| SeedError::BuiltIn(e.to_string()))?;
-        let digest = client.secret.map(|secret| SecretDigest::of(&Secret::new(secret), &app.keys.ring().pepper));
+        let digest = client
+            .secret
+            .map(|secret| SecretDigest::of(&Secret::new(secret), &app.keys.ring().pepper));
         app.store.add_client(client.id.into(), settings.clone(), digest, now).await?;
         app.store.set_client(client.id.into(), settings).await?;
     }
-    let customers: Vec<SeedCustomer> = serde_json::from_str(CUSTOMERS).map_err(|e| SeedError::BuiltIn(e.to_string()))?;
+    let customers: Vec<SeedCustomer> =
+        serde_json::from_str(CUSTOMERS).map_err(|e| SeedError::BuiltIn(e.to_string()))?;
     for customer in customers {
         let id = CustomerId { provider: super::PROVIDER.into(), customer: customer.id };
         if app.store.customer(&id).await?.is_some() {
             continue;
         }
         let password = Secret::new(id.customer.clone());
-        let password =
-            tokio::task::spawn_blocking(move || passwords::hash(&password)).await.map_err(|e| PasswordError::Hash(e.to_string()))??;
-        let accounts = read_accounts(&serde_json::json!({ "accounts": customer.accounts })).map_err(SeedError::BuiltIn)?;
-        let customer = Customer { id, name: customer.name, password: Some(password), created_at: now };
+        let password = tokio::task::spawn_blocking(move || passwords::hash(&password))
+            .await
+            .map_err(|e| PasswordError::Hash(e.to_string()))??;
+        let accounts = read_accounts(&serde_json::json!({ "accounts": customer.accounts }))
+            .map_err(SeedError::BuiltIn)?;
+        let customer =
+            Customer { id, name: customer.name, password: Some(password), created_at: now };
         app.store.add_customer(NewCustomer { customer, accounts }, Case::Matters).await?;
     }
     app.reload_clients().await?;
@@ -87,7 +100,8 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
 
 fn settings(app: &App, client: &SeedClient) -> Result<ClientSettings, InvalidSetting> {
     let mut settings = ClientSettings::new(client.name);
-    settings.redirect_uris = vec!["http://127.0.0.1/callback".into(), "http://localhost:3000/callback".into()];
+    settings.redirect_uris =
+        vec!["http://127.0.0.1/callback".into(), "http://localhost:3000/callback".into()];
     settings.id_token_signed_response_alg = client.alg;
     settings.require_pkce = client.secret.is_none();
     settings.registered_entity = Some(format!("{} Ltd.", client.name));

@@ -1,14 +1,16 @@
 //! `GET /` of a sandbox: what this is, and the commands to copy.
 
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
 use crate::app::App;
 use crate::pages::Walkthrough;
 use crate::respond::{Forms, page};
 use crate::sandbox::PROVIDER;
 use crate::sandbox::seed::CLIENTS;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
-use std::sync::Arc;
 
 /// A step of the walk-through.
 #[derive(Debug)]
@@ -23,10 +25,12 @@ pub struct Step {
     pub command: String,
 }
 
-/// A shell function that reads one text member of a flat JSON object, so that the commands need curl and sed alone.
+/// A shell function that reads one text member of a flat JSON object, so that the commands need
+/// curl and sed alone.
 pub const GET: &str = r#"get() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }"#;
 
-/// The steps, as they are pasted into one shell one after the other: each uses what the one before it set.
+/// The steps, as they are pasted into one shell one after the other: each uses what the one before
+/// it set.
 pub fn steps(issuer: &str) -> Vec<Step> {
     let [recipient, ..] = &CLIENTS;
     let credentials = format!("{}:{}", recipient.id, recipient.secret.unwrap_or_default());
@@ -53,7 +57,9 @@ pub fn steps(issuer: &str) -> Vec<Step> {
             "step-accounts-title",
             "step-accounts-text",
             "Read the accounts with the ID token",
-            format!("ID=$(echo $TOKENS | get id_token)\ncurl -sw '\\n' {issuer}/accounts -H \"Authorization: Bearer $ID\""),
+            format!(
+                "ID=$(echo $TOKENS | get id_token)\ncurl -sw '\\n' {issuer}/accounts -H \"Authorization: Bearer $ID\""
+            ),
         ),
         step(
             "step-refresh-title",
@@ -67,7 +73,9 @@ pub fn steps(issuer: &str) -> Vec<Step> {
             "step-refresh-again-title",
             "step-refresh-again-text",
             "Refresh with the used token: it is refused, and a header says why",
-            format!("curl -siw '\\n' {issuer}/token -u {credentials} -d grant_type=refresh_token -d refresh_token=$REFRESH"),
+            format!(
+                "curl -siw '\\n' {issuer}/token -u {credentials} -d grant_type=refresh_token -d refresh_token=$REFRESH"
+            ),
         ),
         step(
             "step-clock-title",
@@ -96,12 +104,17 @@ pub async fn walkthrough(State(app): State<Arc<App>>) -> Response {
         "{issuer}/authorize?response_type=code&client_id={}&scope=openid+profile+offline_access&state=hello&redirect_uri={issuer}/sandbox/callback",
         recipient.id
     );
-    let confidential = |client: &crate::sandbox::seed::SeedClient| format!("{} / {}", client.id, client.secret.unwrap_or_default());
+    let confidential = |client: &crate::sandbox::seed::SeedClient| {
+        format!("{} / {}", client.id, client.secret.unwrap_or_default())
+    };
     let html = Walkthrough {
         locale: &app.locale,
         issuer,
         authorize_url: &authorize_url,
-        steps: steps(issuer).into_iter().map(|step| (step.title, step.text, step.command)).collect(),
+        steps: steps(issuer)
+            .into_iter()
+            .map(|step| (step.title, step.text, step.command))
+            .collect(),
         rows: vec![
             ("row-client-confidential", confidential(recipient)),
             ("row-client-other", confidential(other)),

@@ -1,12 +1,7 @@
 //! The one place where tokens are issued.
 
-use super::TokenRequest;
-use crate::keys::Ring;
-use crate::observe::seen;
-use crate::refused::Refused;
-use crate::respond::json_bytes;
-use crate::sandbox::faults;
-use crate::unknown_key::ring_with;
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use counterfoil_core::access_token::AccessToken;
@@ -21,7 +16,14 @@ use counterfoil_core::token_answer::TokenAnswer;
 use counterfoil_core::verdict::Presented;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
-use std::sync::Arc;
+
+use super::TokenRequest;
+use crate::keys::Ring;
+use crate::observe::seen;
+use crate::refused::Refused;
+use crate::respond::json_bytes;
+use crate::sandbox::faults;
+use crate::unknown_key::ring_with;
 
 /// What tokens are issued for.
 pub(super) struct Issue<'a> {
@@ -40,7 +42,8 @@ struct Prepared<'a> {
     expires_at: Timestamp,
 }
 
-/// An ID token and the access token that it vouches for. Worthless until the write that they are issued for is done.
+/// An ID token and the access token that it vouches for. Worthless until the write that they are
+/// issued for is done.
 struct Tokens {
     access_token: Secret,
     id_token: String,
@@ -50,27 +53,40 @@ struct Tokens {
 impl Issue<'_> {
     /// Redeems the slip, and answers with tokens or with `refusal`.
     ///
-    /// What could be missing is looked for before the write, so that no slip is claimed for an answer that can't be given. The write is
-    /// under way while the ID token is signed; where it is lost, that is dropped unseen.
-    pub(super) async fn redeem(&self, presented: Presented, refusal: Refusal) -> Result<Response, Refused> {
+    /// What could be missing is looked for before the write, so that no slip is claimed for an
+    /// answer that can't be given. The write is under way while the ID token is signed; where it is
+    /// lost, that is dropped unseen.
+    pub(super) async fn redeem(
+        &self,
+        presented: Presented,
+        refusal: Refusal,
+    ) -> Result<Response, Refused> {
         let TokenRequest { app, client, now, .. } = self.request;
-        let unavailable = |error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant));
-        faults::before_redeeming(app, &client.id, &presented.slip, *now).await.map_err(unavailable)?;
+        let unavailable =
+            |error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant));
+        faults::before_redeeming(app, &client.id, &presented.slip, *now)
+            .await
+            .map_err(unavailable)?;
         let skew = faults::skew(app, &client.id).await.map_err(unavailable)?;
         let prepared = self.prepare(&presented.slip)?;
-        let successor_expires_at = now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
+        let successor_expires_at =
+            now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
         let (slip_key, terms) = (self.ring.slips.current(), self.terms.clone());
         let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key, terms });
         let tokens = self.sign(prepared, skew);
         let redeemed = pending.await.map_err(unavailable)?;
         app.metrics.count_slip(&redeemed, self.terms.grant);
-        let refuse = |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
+        let refuse =
+            |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
         match redeemed {
             Redeemed::Torn(torn) => {
                 // That of a repeat may have been made by another node.
                 let ring = ring_with(app, torn.successor().key).await;
-                let ring = ring.map_err(|error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant)))?;
-                self.answer(tokens?, &torn, &ring).ok_or_else(|| refuse("the key of its successor was dropped"))
+                let ring = ring.map_err(|error| {
+                    Refused::unavailable(error).of(Some(client), Some(self.terms.grant))
+                })?;
+                self.answer(tokens?, &torn, &ring)
+                    .ok_or_else(|| refuse("the key of its successor was dropped"))
             }
             Redeemed::Refused { reason, .. } => Err(refuse(&reason)),
         }
@@ -80,10 +96,21 @@ impl Issue<'_> {
         let TokenRequest { app, client, now, .. } = self.request;
         let expires_at = now.plus(app.id_token_lifetime(&client.id)).min(self.terms.expires_at);
         let slips = &self.ring.slips;
-        let says = AccessToken { key: slips.current(), grant: self.terms.grant, issued_at: *now, expires_at, scopes: self.scopes };
-        let access_token = says.write(&slip.seal, slips).ok_or_else(|| Refused::internal("there is no slip key"))?;
+        let says = AccessToken {
+            key: slips.current(),
+            grant: self.terms.grant,
+            issued_at: *now,
+            expires_at,
+            scopes: self.scopes,
+        };
+        let access_token = says
+            .write(&slip.seal, slips)
+            .ok_or_else(|| Refused::internal("there is no slip key"))?;
         let alg = client.settings.id_token_signed_response_alg;
-        let key = self.ring.signing_key(alg, *now).ok_or_else(|| Refused::internal(format!("there is no {alg} key")))?;
+        let key = self
+            .ring
+            .signing_key(alg, *now)
+            .ok_or_else(|| Refused::internal(format!("there is no {alg} key")))?;
         Ok(Prepared { access_token, key, expires_at })
     }
 
@@ -106,8 +133,9 @@ impl Issue<'_> {
         Ok(Tokens { access_token, id_token, expires_in: expires_at.since(*now) })
     }
 
-    /// Hands the tokens out, against the proof that the slip was torn, with the slip that follows it. `None` where that was made before
-    /// with a key that was dropped since: it can't be made again.
+    /// Hands the tokens out, against the proof that the slip was torn, with the slip that follows
+    /// it. `None` where that was made before with a key that was dropped since: it can't be made
+    /// again.
     fn answer(&self, tokens: Tokens, torn: &Torn, ring: &Ring) -> Option<Response> {
         let client = &self.request.client;
         let may_refresh = client.settings.may_refresh(self.terms.scopes);
@@ -119,7 +147,8 @@ impl Issue<'_> {
             expires_in: tokens.expires_in,
             scope: self.scopes,
         };
-        let mut response = seen(json_bytes(StatusCode::OK, body.to_json()), &client.id, self.terms.grant);
+        let mut response =
+            seen(json_bytes(StatusCode::OK, body.to_json()), &client.id, self.terms.grant);
         if torn.how() == Tearing::Repeated {
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
         }

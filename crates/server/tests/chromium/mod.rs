@@ -2,17 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
 
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use reqwest::Method;
-use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -32,13 +33,25 @@ impl Driver {
     async fn start() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={}", free.port())).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let process =
-            command.spawn().unwrap_or_else(|error| panic!("chromedriver can't be started ({error}); run ./test, which installs it"));
-        let driver = Self { process, address: format!("http://{free}"), profile: tempfile::tempdir().unwrap() };
+        command
+            .arg(format!("--port={}", free.port()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let process = command.spawn().unwrap_or_else(|error| {
+            panic!("chromedriver can't be started ({error}); run ./test, which installs it")
+        });
+        let driver = Self {
+            process,
+            address: format!("http://{free}"),
+            profile: tempfile::tempdir().unwrap(),
+        };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(free).await.is_err() {
-            assert!(Instant::now() < deadline, "chromedriver does not listen; run ./test, which installs what it needs");
+            assert!(
+                Instant::now() < deadline,
+                "chromedriver does not listen; run ./test, which installs what it needs"
+            );
             sleep(Duration::from_millis(20)).await;
         }
         driver
@@ -95,7 +108,8 @@ impl Browser {
     }
 
     pub async fn without_scripts() -> Self {
-        Self::with_preferences(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+        Self::with_preferences(json!({ "profile.managed_default_content_settings.javascript": 2 }))
+            .await
     }
 
     async fn with_preferences(preferences: Value) -> Self {
@@ -121,8 +135,13 @@ impl Browser {
             "goog:chromeOptions": { "args": args, "prefs": preferences },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
-        let tab = ClientBuilder::new(HttpConnector::new()).capabilities(wanted.as_object().unwrap().clone()).connect(&driver.address).await;
-        let tab = tab.unwrap_or_else(|error| panic!("Chromium can't be started ({error}); run ./test, which installs it"));
+        let tab = ClientBuilder::new(HttpConnector::new())
+            .capabilities(wanted.as_object().unwrap().clone())
+            .connect(&driver.address)
+            .await;
+        let tab = tab.unwrap_or_else(|error| {
+            panic!("Chromium can't be started ({error}); run ./test, which installs it")
+        });
         Self { tab, _driver: driver }
     }
 
@@ -133,11 +152,17 @@ impl Browser {
     /// What pages have written to the console since they were asked last.
     pub async fn console(&self) -> Vec<String> {
         let lines = self.tab.issue_cmd(Console).await.unwrap();
-        lines.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
+        lines
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     pub async fn of_width(&self, width: u32) {
-        let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500 });
+        let metrics =
+            json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.tools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
@@ -147,9 +172,18 @@ impl Browser {
 
     /// Waits for the page with this heading.
     pub async fn sees(&self, heading: &str) {
-        let found = self.tab.wait().at_most(PATIENCE).for_element(Locator::XPath(&format!("//h1[normalize-space(.)='{heading}']"))).await;
+        let found = self
+            .tab
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::XPath(&format!("//h1[normalize-space(.)='{heading}']")))
+            .await;
         if let Err(error) = found {
-            panic!("no page `{heading}` ({error}) but {}: {}", self.tab.current_url().await.unwrap(), self.tab.source().await.unwrap());
+            panic!(
+                "no page `{heading}` ({error}) but {}: {}",
+                self.tab.current_url().await.unwrap(),
+                self.tab.source().await.unwrap()
+            );
         }
     }
 
@@ -161,14 +195,23 @@ impl Browser {
         self.tab.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
     }
 
-    /// Fails where the page can be scrolled sideways, or has a barrier that axe-core knows of, in light or in dark.
+    /// Fails where the page can be scrolled sideways, or has a barrier that axe-core knows of, in
+    /// light or in dark.
     pub async fn assert_open_to_all(&self, what: &str) {
-        let wider = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        assert_eq!(self.tab.execute(wider, vec![]).await.unwrap(), 0, "{what}: pixels of it are out of sight");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/node_modules/axe-core/axe.min.js");
-        let axe = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; run ./test, which installs it", path.display()));
+        let wider =
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(
+            self.tab.execute(wider, vec![]).await.unwrap(),
+            0,
+            "{what}: pixels of it are out of sight"
+        );
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/axe/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(&path)
+            .unwrap_or_else(|e| panic!("{}: {e}; run ./test, which installs it", path.display()));
         for scheme in ["light", "dark"] {
-            let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+            let feature =
+                json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
             self.tools("Emulation.setEmulatedMedia", feature).await;
             self.tab.execute(&axe, vec![]).await.unwrap();
             let run = "const done = arguments[arguments.length - 1]; \

@@ -1,13 +1,16 @@
-//! Faults that happen at once: keys are rotated, consents taken back, codes and refresh tokens expire; and those that expire when they are
-//! redeemed.
+//! Faults that happen at once: keys are rotated, consents taken back, codes and refresh tokens
+//! expire; and those that expire when they are redeemed.
+
+use serde_json::{Value, json};
 
 use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, code_refused, refresh_refused};
 use crate::{remaining, set, set_for_recipient};
-use serde_json::{Value, json};
 
 fn key_id(id_token: &str) -> String {
     use base64::Engine as _;
-    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id_token.split('.').next().unwrap()).unwrap();
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(id_token.split('.').next().unwrap())
+        .unwrap();
     serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
 }
 
@@ -16,7 +19,12 @@ async fn rotated_keys_sign_at_once_and_the_old_ones_still_verify() {
     let sandbox = Sandbox::start().await;
     let published = async || {
         let keys = sandbox.get("/jwks").await.json();
-        keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        keys["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let (tokens, other) = (sandbox.tokens(RECIPIENT).await, sandbox.tokens(OTHER).await);
     let before = published().await;
@@ -28,7 +36,10 @@ async fn rotated_keys_sign_at_once_and_the_old_ones_still_verify() {
         let new = sandbox.refreshed(client, old).await;
         let (old_key, new_key) = (key_id(&old.id_token), key_id(&new.id_token));
         // Nobody can have seen it before.
-        assert!(!before.contains(&new_key) && after.contains(&new_key) && after.contains(&old_key), "{before:?} {after:?} {new_key}");
+        assert!(
+            !before.contains(&new_key) && after.contains(&new_key) && after.contains(&old_key),
+            "{before:?} {after:?} {new_key}"
+        );
         sandbox.assert_good(&new).await;
         sandbox.assert_good(old).await;
     }

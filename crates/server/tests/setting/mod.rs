@@ -1,6 +1,12 @@
-//! A real server on loopback, with the real router, a real SQLite file, a bank, customers and clients: the sandbox, in this process.
+//! A real server on loopback, with the real router, a real SQLite file, a bank, customers and
+//! clients: the sandbox, in this process.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use counterfoil_core::clock::{Clock, Machine};
 use counterfoil_core::dialect::Dialect;
@@ -15,10 +21,6 @@ use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -51,12 +53,16 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
     }
 
     /// A text member of the body.
     pub fn member(&self, name: &str) -> String {
-        self.json()[name].as_str().unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text)).to_owned()
+        self.json()[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text))
+            .to_owned()
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -90,7 +96,11 @@ impl Tokens {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         let json = answer.json();
         let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        Self { id_token: text("id_token"), access_token: text("access_token"), refresh_token: text("refresh_token") }
+        Self {
+            id_token: text("id_token"),
+            access_token: text("access_token"),
+            refresh_token: text("refresh_token"),
+        }
     }
 }
 
@@ -117,7 +127,10 @@ pub fn code_refused() -> Value {
 
 /// What the network's dialect answers to a refresh token that is not good.
 pub fn refresh_refused() -> Value {
-    described("invalid_request", "Refresh token is invalid or has already been claimed by another client.")
+    described(
+        "invalid_request",
+        "Refresh token is invalid or has already been claimed by another client.",
+    )
 }
 
 pub fn invalid_client() -> Value {
@@ -166,7 +179,8 @@ pub struct Setting {
     pub shutdown_delay: Duration,
 }
 
-/// The store that belongs to a directory: a file in it, or, where the environment says `TEST_STORE=postgres`, a database whose URL is in it.
+/// The store that belongs to a directory: a file in it, or, where the environment says
+/// `TEST_STORE=postgres`, a database whose URL is in it.
 fn own_store(dir: &Path) -> StoreAddress {
     if std::env::var_os("TEST_STORE").is_none_or(|engine| engine != "postgres") {
         return StoreAddress::Sqlite(dir.join("store.db"));
@@ -185,7 +199,11 @@ impl Default for Setting {
         Self {
             dialect: Dialect::Network,
             lifetimes: Lifetimes::default(),
-            providers: vec![Provider { id: "sandbank".into(), name: "Sandbank".into(), case: Case::Matters }],
+            providers: vec![Provider {
+                id: "sandbank".into(),
+                name: "Sandbank".into(),
+                case: Case::Matters,
+            }],
             kind: StoreKind::Sandbox,
             listen: ([127, 0, 0, 1], 0).into(),
             issuer: None,
@@ -224,12 +242,16 @@ impl Sandbox {
         };
         let store = Store::open(options).await.unwrap();
         let clock = match setting.kind {
-            StoreKind::Sandbox => Clock::of(setting.machine, Some(store.clock_offset().await.unwrap())),
+            StoreKind::Sandbox => {
+                Clock::of(setting.machine, Some(store.clock_offset().await.unwrap()))
+            }
             StoreKind::Live => Clock::of(setting.machine, None),
         };
         let directory = dir.path().join("keys");
         let keys = match (store.is_shared(), setting.kind) {
-            (true, StoreKind::Live) => Keys::in_store(&store, Some(&directory), &issuer, clock.now()).await.unwrap(),
+            (true, StoreKind::Live) => {
+                Keys::in_store(&store, Some(&directory), &issuer, clock.now()).await.unwrap()
+            }
             (true, StoreKind::Sandbox) => {
                 let made = std::fs::read(made_keys().path().join("keys/keys.json")).unwrap();
                 store.swap_keys(0, made).await.unwrap();
@@ -242,15 +264,27 @@ impl Sandbox {
                 Keys::open(&directory, &issuer, clock.now()).unwrap()
             }
         };
-        let settings =
-            Settings { issuer: issuer.clone(), dialect: setting.dialect, lifetimes: setting.lifetimes, providers: setting.providers };
+        let settings = Settings {
+            issuer: issuer.clone(),
+            dialect: setting.dialect,
+            lifetimes: setting.lifetimes,
+            providers: setting.providers,
+        };
         let app = Arc::new(App::new(settings, store, keys, clock).await.unwrap());
         seed::seed(&app).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let (bounds, shutdown_delay) = (setting.bounds, setting.shutdown_delay);
-        let listeners = Listeners { public: listener, tls: None, metrics: None, admin: None, bounds, shutdown_delay };
+        let listeners = Listeners {
+            public: listener,
+            tls: None,
+            metrics: None,
+            admin: None,
+            bounds,
+            shutdown_delay,
+        };
         let stop_signal = async { drop(stopped.await) };
-        let serving = tokio::spawn(serve(app.clone(), listeners, stop_signal, std::future::pending()));
+        let serving =
+            tokio::spawn(serve(app.clone(), listeners, stop_signal, std::future::pending()));
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { issuer, app, http, dir, address, serving, stop }
     }
@@ -286,7 +320,10 @@ impl Sandbox {
 
     /// Changes settings of a client.
     pub async fn set_client(&self, id: &str, settings: &[(&str, &str)]) {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         self.admin(Command::ClientSet { id: id.into(), settings }).await;
     }
 
@@ -296,7 +333,12 @@ impl Sandbox {
     }
 
     /// A form posted with Basic credentials.
-    pub async fn post_as(&self, (id, secret): (&str, &str), path: &str, form: &[(&str, &str)]) -> Answer {
+    pub async fn post_as(
+        &self,
+        (id, secret): (&str, &str),
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Answer {
         send(self.http.post(self.url(path)).basic_auth(id, Some(secret)).form(form)).await
     }
 
@@ -332,7 +374,12 @@ impl Sandbox {
 
     pub async fn exchange(&self, client: (&str, &str), code: &str) -> Answer {
         let callback = self.callback();
-        self.post_as(client, "/token", &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &callback)]).await
+        self.post_as(
+            client,
+            "/token",
+            &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &callback)],
+        )
+        .await
     }
 
     /// First tokens of a new grant of `customer_1`.
@@ -343,7 +390,9 @@ impl Sandbox {
 
     /// First tokens of a new grant for the public client.
     pub async fn public_tokens(&self) -> Tokens {
-        let code = self.code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).await;
+        let code = self
+            .code_with(APP, &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")])
+            .await;
         self.public_exchange(&code).await
     }
 
@@ -361,13 +410,21 @@ impl Sandbox {
     }
 
     pub async fn refresh(&self, client: (&str, &str), token: &str) -> Answer {
-        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)])
+            .await
     }
 
     /// A refresh that carries an `Idempotency-Key`.
     pub async fn refresh_with_key(&self, client: (&str, &str), token: &str, key: &str) -> Answer {
         let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
-        send(self.http.post(self.url("/token")).basic_auth(client.0, Some(client.1)).header("idempotency-key", key).form(&form)).await
+        send(
+            self.http
+                .post(self.url("/token"))
+                .basic_auth(client.0, Some(client.1))
+                .header("idempotency-key", key)
+                .form(&form),
+        )
+        .await
     }
 
     pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
@@ -376,7 +433,11 @@ impl Sandbox {
 
     /// A refresh by the public client.
     pub async fn public_refresh(&self, token: &str) -> Answer {
-        self.post("/token", &[("grant_type", "refresh_token"), ("client_id", APP), ("refresh_token", token)]).await
+        self.post(
+            "/token",
+            &[("grant_type", "refresh_token"), ("client_id", APP), ("refresh_token", token)],
+        )
+        .await
     }
 
     /// A refresh that must succeed.
@@ -403,7 +464,8 @@ impl Sandbox {
         self.bearer("/userinfo", &tokens.access_token).await.is(401, plain("invalid_token"));
     }
 
-    /// Holds that tokens are refused everywhere, the ID and access token as bearers and all three at `/introspect`.
+    /// Holds that tokens are refused everywhere, the ID and access token as bearers and all three
+    /// at `/introspect`.
     pub async fn assert_dead(&self, tokens: &Tokens) {
         self.assert_dead_bearers(tokens).await;
         self.set_client(RECIPIENT.0, &[("resource_server", "true")]).await;
@@ -421,16 +483,24 @@ impl Sandbox {
     /// The audit trail of the grant of these tokens: event and count of each row.
     pub async fn audit(&self, tokens: &Tokens) -> Vec<(String, u64)> {
         let grant = self.grant(tokens).await;
-        let row = |row: &Value| (row["event"].as_str().unwrap().to_owned(), row["count"].as_u64().unwrap());
+        let row = |row: &Value| {
+            (row["event"].as_str().unwrap().to_owned(), row["count"].as_u64().unwrap())
+        };
         grant["audit"].as_array().unwrap().iter().map(row).collect()
     }
 
     /// How often the audit trail of the grant of these tokens has this event.
     pub async fn audited(&self, tokens: &Tokens, event: &str) -> u64 {
-        self.audit(tokens).await.iter().filter(|(name, _)| name == event).map(|(_, count)| count).sum()
+        self.audit(tokens)
+            .await
+            .iter()
+            .filter(|(name, _)| name == event)
+            .map(|(_, count)| count)
+            .sum()
     }
 
-    /// Moves the clock by what is left of a window since a redemption. It is open for longer where nodes share the store, since their clocks may be apart.
+    /// Moves the clock by what is left of a window since a redemption. It is open for longer where
+    /// nodes share the store, since their clocks may be apart.
     pub async fn outwait(&self, seconds: i64) {
         self.advance(&format!("{}s", seconds + self.app.store.skew())).await;
     }
@@ -446,5 +516,8 @@ impl Sandbox {
 pub fn claims(id_token: &str) -> Value {
     use base64::Engine as _;
     let payload = id_token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    serde_json::from_slice(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap(),
+    )
+    .unwrap()
 }

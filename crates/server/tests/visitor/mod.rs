@@ -2,21 +2,26 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
 
-use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, send};
+use std::collections::BTreeMap;
+
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::Case;
 use counterfoil_core::settings::Provider;
 use counterfoil_server::admin::Command;
 use reqwest::header::COOKIE;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use url::Url;
+
+use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, send};
 
 pub type Fields = BTreeMap<String, String>;
 
 /// What stands between each `open` and the `close` after it.
 pub fn between<'t>(text: &'t str, open: &'t str, close: &'t str) -> impl Iterator<Item = &'t str> {
-    text.split(open).skip(1).filter_map(move |rest| rest.split_once(close)).map(|(inside, _)| inside)
+    text.split(open)
+        .skip(1)
+        .filter_map(move |rest| rest.split_once(close))
+        .map(|(inside, _)| inside)
 }
 
 pub fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
@@ -24,15 +29,24 @@ pub fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
 }
 
 pub fn unescaped(html: &str) -> String {
-    [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")].iter().fold(html.into(), |t, (a, b)| t.replace(a, b))
+    [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")]
+        .iter()
+        .fold(html.into(), |t, (a, b)| t.replace(a, b))
 }
 
 /// The forms of a page: where each goes, and its hidden inputs.
 pub fn forms(page: &Answer) -> Vec<(String, Fields)> {
     let hidden = |tag: &&str| attribute(tag, "type") == Some("hidden");
-    let pair = |tag: &str| (attribute(tag, "name").unwrap().to_owned(), unescaped(attribute(tag, "value").unwrap()));
+    let pair = |tag: &str| {
+        (attribute(tag, "name").unwrap().to_owned(), unescaped(attribute(tag, "value").unwrap()))
+    };
     between(&page.text, "<form", "</form>")
-        .map(|form| (unescaped(attribute(form, "action").unwrap()), between(form, "<input", ">").filter(hidden).map(pair).collect()))
+        .map(|form| {
+            (
+                unescaped(attribute(form, "action").unwrap()),
+                between(form, "<input", ">").filter(hidden).map(pair).collect(),
+            )
+        })
         .collect()
 }
 
@@ -47,7 +61,8 @@ pub fn offered(page: &Answer) -> Vec<String> {
 
 /// The ids of the accounts that are ticked on a consent page.
 pub fn ticked(page: &Answer) -> Vec<String> {
-    let ticked = between(&page.text, "<input", ">").filter(|tag| attribute(tag, "name") == Some("account") && tag.contains(" checked"));
+    let ticked = between(&page.text, "<input", ">")
+        .filter(|tag| attribute(tag, "name") == Some("account") && tag.contains(" checked"));
     ticked.filter_map(|tag| attribute(tag, "value")).map(Into::into).collect()
 }
 
@@ -56,13 +71,20 @@ pub fn query_of(location: &str) -> Fields {
 }
 
 pub fn heading(page: &Answer) -> String {
-    unescaped(between(&page.text, "<h1>", "</h1>").next().unwrap_or_else(|| panic!("no page: {} {}", page.status, page.text)))
+    unescaped(
+        between(&page.text, "<h1>", "</h1>")
+            .next()
+            .unwrap_or_else(|| panic!("no page: {} {}", page.status, page.text)),
+    )
 }
 
 /// A page with this status and heading, which sends the browser nowhere.
 #[track_caller]
 pub fn assert_page(answer: &Answer, status: u16, title: &str) {
-    assert_eq!((answer.status.as_u16(), heading(answer).as_str(), answer.header("location")), (status, title, ""));
+    assert_eq!(
+        (answer.status.as_u16(), heading(answer).as_str(), answer.header("location")),
+        (status, title, "")
+    );
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
 }
 
@@ -78,7 +100,8 @@ impl<'s> Visitor<'s> {
     }
 
     pub async fn send(&mut self, request: reqwest::RequestBuilder) -> Answer {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let answer = send(request.header(COOKIE, cookies.join("; "))).await;
         for cookie in answer.headers.get_all("set-cookie") {
             let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
@@ -101,8 +124,10 @@ impl<'s> Visitor<'s> {
 
     /// Posts the last form of a page, with these inputs beside the hidden ones.
     pub async fn post_form(&mut self, page: &Answer, inputs: &[(&str, &str)]) -> Answer {
-        let (action, hidden) = forms(page).pop().unwrap_or_else(|| panic!("no form: {} {}", page.status, page.text));
-        let mut form: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (action, hidden) =
+            forms(page).pop().unwrap_or_else(|| panic!("no form: {} {}", page.status, page.text));
+        let mut form: Vec<(&str, &str)> =
+            hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         form.extend_from_slice(inputs);
         self.post(&action, &form).await
     }
@@ -186,7 +211,8 @@ pub fn request(sandbox: &Sandbox, changes: &[(&str, &str)]) -> String {
         ("state", "a&b=\"c\" d"),
         ("nonce", "n-1"),
     ];
-    let kept = usual.into_iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+    let kept =
+        usual.into_iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
     let added = changes.iter().copied().filter(|(_, value)| !value.is_empty());
     let url = Url::parse_with_params("http://x/", kept.chain(added)).unwrap();
     url.query().unwrap().to_owned()
@@ -203,7 +229,12 @@ pub fn redirected(answer: &Answer) -> Fields {
 /// The browser was sent back with an error, the state and the issuer, and nothing else.
 #[track_caller]
 pub fn assert_error(sandbox: &Sandbox, answer: &Answer, error: &str) {
-    assert!(answer.header("location").starts_with(&sandbox.callback()), "{error}: {} {}", answer.status, answer.header("location"));
+    assert!(
+        answer.header("location").starts_with(&sandbox.callback()),
+        "{error}: {} {}",
+        answer.status,
+        answer.header("location")
+    );
     let mut fields = redirected(answer);
     assert!(fields.remove("error_description").is_some_and(|text| !text.is_empty()));
     let expected = [("error", error), ("iss", &sandbox.issuer), ("state", "a&b=\"c\" d")];
@@ -213,9 +244,17 @@ pub fn assert_error(sandbox: &Sandbox, answer: &Answer, error: &str) {
 /// Adds a customer of Sandbank with these accounts, whose password equals their id.
 pub async fn add_customer(sandbox: &Sandbox, id: &str, name: &str, accounts: &[&str]) {
     let account = |id: &&str| serde_json::json!({ "depositAccount": { "accountId": id, "accountType": "SAVINGS", "nickname": id } });
-    let accounts = serde_json::json!({ "accounts": accounts.iter().map(account).collect::<Vec<_>>() });
+    let accounts =
+        serde_json::json!({ "accounts": accounts.iter().map(account).collect::<Vec<_>>() });
     let customer = CustomerId { provider: "sandbank".into(), customer: id.into() };
-    sandbox.admin(Command::CustomerAdd { id: customer, name: name.into(), password: id.into(), accounts: Some(accounts) }).await;
+    sandbox
+        .admin(Command::CustomerAdd {
+            id: customer,
+            name: name.into(),
+            password: id.into(),
+            accounts: Some(accounts),
+        })
+        .await;
 }
 
 pub async fn grants(sandbox: &Sandbox) -> Vec<Value> {
@@ -224,11 +263,22 @@ pub async fn grants(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 pub async fn two_banks() -> Sandbox {
-    let bank = |id: &str, name: &str| Provider { id: id.into(), name: name.into(), case: Case::Matters };
-    let sandbox =
-        Sandbox::with(Setting { providers: vec![bank("sandbank", "Sandbank"), bank("reef", "Reef & Sons")], ..Setting::default() }).await;
+    let bank =
+        |id: &str, name: &str| Provider { id: id.into(), name: name.into(), case: Case::Matters };
+    let sandbox = Sandbox::with(Setting {
+        providers: vec![bank("sandbank", "Sandbank"), bank("reef", "Reef & Sons")],
+        ..Setting::default()
+    })
+    .await;
     let id = CustomerId { provider: "reef".into(), customer: "coral".into() };
     let accounts = serde_json::json!({ "accounts": [{ "depositAccount": { "accountId": "reef-1", "accountType": "SAVINGS" } }] });
-    sandbox.admin(Command::CustomerAdd { id, name: "Coral".into(), password: "coral".into(), accounts: Some(accounts) }).await;
+    sandbox
+        .admin(Command::CustomerAdd {
+            id,
+            name: "Coral".into(),
+            password: "coral".into(),
+            accounts: Some(accounts),
+        })
+        .await;
     sandbox
 }

@@ -16,7 +16,10 @@ pub fn terms(n: u32) -> Terms {
     Terms {
         grant: GrantId::new(NOW.plus(i64::from(n >> 20)), (n << 2).to_be_bytes()),
         client: "app".into(),
-        customer: CustomerId { provider: "examplebank".into(), customer: format!("customer-{:08x}", n.wrapping_mul(0x9e37_79b9)) },
+        customer: CustomerId {
+            provider: "examplebank".into(),
+            customer: format!("customer-{:08x}", n.wrapping_mul(0x9e37_79b9)),
+        },
         name: "Ada Lovelace".into(),
         scopes: Scopes::ALL,
         clusters: DataClusters::from_names(["BALANCES", "TRANSACTIONS"]).unwrap(),
@@ -34,6 +37,16 @@ pub fn terms(n: u32) -> Terms {
 
 /// The n-th grant, to be made.
 pub fn new_grant(n: u32) -> NewGrant {
-    let code = CodeBinding { redirect_uri: "https://app.example/callback".into(), challenge: None, nonce: None };
-    NewGrant { terms: terms(n), code, seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY }
+    let code = CodeBinding {
+        redirect_uri: "https://app.example/callback".into(),
+        challenge: None,
+        nonce: None,
+    };
+    NewGrant {
+        terms: terms(n),
+        code,
+        seal: Seal::from_bytes([7; 16]),
+        code_expires_at: NOW.plus(300),
+        slip_key: KEY,
+    }
 }

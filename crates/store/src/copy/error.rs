@@ -2,15 +2,17 @@
 
 use crate::error::OpenError;
 
-/// Why a store was not copied. The texts are for the operator. The source is as it was; the target, where anything was written to it, is marked as
-/// unfinished and is served by nobody.
+/// Why a store was not copied. The texts are for the operator. The source is as it was; the target,
+/// where anything was written to it, is marked as unfinished and is served by nobody.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// Source or target can't be used.
     #[error(transparent)]
     Store(#[from] OpenError),
     /// Both are files.
-    #[error("both stores are SQLite files: stop the server and move the file, or use `counterfoil backup` and `counterfoil restore`")]
+    #[error(
+        "both stores are SQLite files: stop the server and move the file, or use `counterfoil backup` and `counterfoil restore`"
+    )]
     Files,
     /// Both are in databases.
     #[error(
@@ -18,10 +20,14 @@ pub enum CopyError {
     )]
     Databases,
     /// The target is in use.
-    #[error("{0} is no new place: there are rows of a store in it. Name a file that does not exist, or an empty database")]
+    #[error(
+        "{0} is no new place: there are rows of a store in it. Name a file that does not exist, or an empty database"
+    )]
     NotNew(String),
     /// The copy was made before.
-    #[error("{from} was copied to {to} before, and that copy is whole: serve it by setting `store` to it")]
+    #[error(
+        "{from} was copied to {to} before, and that copy is whole: serve it by setting `store` to it"
+    )]
     Done {
         /// The source.
         from: String,
@@ -29,7 +35,9 @@ pub enum CopyError {
         to: String,
     },
     /// Servers use the source.
-    #[error("{store} is in use by running servers ({connections} connections called `counterfoil`): stop every one of them first")]
+    #[error(
+        "{store} is in use by running servers ({connections} connections called `counterfoil`): stop every one of them first"
+    )]
     Served {
         /// The source.
         store: String,
@@ -37,7 +45,9 @@ pub enum CopyError {
         connections: i64,
     },
     /// A row can't be copied.
-    #[error("the row {row} of the table {table} in {store} can't be copied: its {column} {problem}")]
+    #[error(
+        "the row {row} of the table {table} in {store} can't be copied: its {column} {problem}"
+    )]
     Row {
         /// The source.
         store: String,
@@ -58,7 +68,8 @@ pub enum CopyError {
     Differs {
         /// The table.
         table: &'static str,
-        /// How many rows there are on either side, or that the same number of rows says other things.
+        /// How many rows there are on either side, or that the same number of rows says other
+        /// things.
         difference: String,
     },
     /// Without its keys a store is worthless.

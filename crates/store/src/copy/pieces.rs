@@ -1,5 +1,6 @@
-//! Rows on their way: whole ones in pieces, as PostgreSQL writes and reads them in bulk ("Binary Format" in the documentation of its COPY). A row is
-//! the number of its columns in 2 bytes, and for each its length in 4 and its bytes; -1 is the length of what is null.
+//! Rows on their way: whole ones in pieces, as PostgreSQL writes and reads them in bulk ("Binary
+//! Format" in the documentation of its COPY). A row is the number of its columns in 2 bytes, and
+//! for each its length in 4 and its bytes; -1 is the length of what is null.
 
 use std::mem;
 
@@ -44,7 +45,8 @@ impl Piece {
     }
 }
 
-/// What is left to read of rows. Every step gives `None` where there is no more, or only a part of it.
+/// What is left to read of rows. Every step gives `None` where there is no more, or only a part of
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<'a>(&'a [u8]);
 

@@ -1,5 +1,6 @@
-//! Every table that is copied, once for both engines. What only one engine has is not among them: the keys (they have ways of their own), and the turns
-//! of those who sign in, which mean nothing later.
+//! Every table that is copied, once for both engines. What only one engine has is not among them:
+//! the keys (they have ways of their own), and the turns of those who sign in, which mean nothing
+//! later.
 
 use std::fmt::Write as _;
 
@@ -92,7 +93,13 @@ pub(crate) const TABLES: [Table; 18] = [
     table("client", 1, &[("client_id", Text), ("settings", Text), ("created_at", Integer)]),
     numbered(
         "client_secret",
-        &[("id", Integer), ("client_id", Text), ("digest", Bytes), ("created_at", Integer), ("last_used_at", Integer)],
+        &[
+            ("id", Integer),
+            ("client_id", Text),
+            ("digest", Bytes),
+            ("created_at", Integer),
+            ("last_used_at", Integer),
+        ],
     ),
     numbered(
         "customer",
@@ -106,7 +113,10 @@ pub(crate) const TABLES: [Table; 18] = [
             ("login", Text),
         ],
     ),
-    numbered("account", &[("id", Integer), ("customer", Integer), ("account_id", Text), ("entity", Text)]),
+    numbered(
+        "account",
+        &[("id", Integer), ("customer", Integer), ("account_id", Text), ("entity", Text)],
+    ),
     table("era", 3, &[("client", Text), ("provider", Text), ("customer", Text), ("era", Integer)]),
     numbered(
         "removal",
@@ -123,12 +133,24 @@ pub(crate) const TABLES: [Table; 18] = [
     ),
     TERMS,
     COUNTERFOIL,
-    table("code", 1, &[("grant_id", Integer), ("redirect_uri", Text), ("challenge", Bytes), ("nonce", Text)]),
+    table(
+        "code",
+        1,
+        &[("grant_id", Integer), ("redirect_uri", Text), ("challenge", Bytes), ("nonce", Text)],
+    ),
     Table {
         number: Some("number"),
-        ..table("ending", 1, &[("grant_id", Integer), ("at", Integer), ("ended_by", Text), ("number", Integer)])
+        ..table(
+            "ending",
+            1,
+            &[("grant_id", Integer), ("at", Integer), ("ended_by", Text), ("number", Integer)],
+        )
     },
-    table("endings_log", 1, &[("node", Text), ("line", Integer), ("written", Integer), ("host", Text), ("path", Text)]),
+    table(
+        "endings_log",
+        1,
+        &[("node", Text), ("line", Integer), ("written", Integer), ("host", Text), ("path", Text)],
+    ),
     table(
         "audit",
         3,
@@ -142,8 +164,26 @@ pub(crate) const TABLES: [Table; 18] = [
             ("detail", Text),
         ],
     ),
-    numbered("event", &[("id", Integer), ("at", Integer), ("type", Text), ("grant_id", Integer), ("initiator", Text)]),
-    numbered("delivery", &[("id", Integer), ("at", Integer), ("type", Text), ("grant_id", Integer), ("initiator", Text)]),
+    numbered(
+        "event",
+        &[
+            ("id", Integer),
+            ("at", Integer),
+            ("type", Text),
+            ("grant_id", Integer),
+            ("initiator", Text),
+        ],
+    ),
+    numbered(
+        "delivery",
+        &[
+            ("id", Integer),
+            ("at", Integer),
+            ("type", Text),
+            ("grant_id", Integer),
+            ("initiator", Text),
+        ],
+    ),
     table(
         "session",
         1,
@@ -157,7 +197,17 @@ pub(crate) const TABLES: [Table; 18] = [
             ("customer_era", Integer),
         ],
     ),
-    table("authorization", 1, &[("id", Bytes), ("browser", Bytes), ("kind", Text), ("document", Text), ("expires_at", Integer)]),
+    table(
+        "authorization",
+        1,
+        &[
+            ("id", Bytes),
+            ("browser", Bytes),
+            ("kind", Text),
+            ("document", Text),
+            ("expires_at", Integer),
+        ],
+    ),
     numbered("sign_in_failure", &[("id", Integer), ("customer", Bytes), ("at", Integer)]),
 ];
 
@@ -167,9 +217,11 @@ impl Table {
         format!("\"{}\"", self.name)
     }
 
-    /// Whether there is a row in it that a store does not have from the beginning, as an expression of SQL.
+    /// Whether there is a row in it that a store does not have from the beginning, as an expression
+    /// of SQL.
     pub(crate) fn has_rows(&self) -> String {
-        let which = if self.name == "meta" { "WHERE key NOT IN ('level', 'oldest_reader')" } else { "" };
+        let which =
+            if self.name == "meta" { "WHERE key NOT IN ('level', 'oldest_reader')" } else { "" };
         format!("EXISTS (SELECT 1 FROM {} {which})", self.sql_name())
     }
 
@@ -178,9 +230,11 @@ impl Table {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 
-    /// How its rows are read, in the order of the key; `collation` is what makes texts go by their bytes.
+    /// How its rows are read, in the order of the key; `collation` is what makes texts go by their
+    /// bytes.
     pub(crate) fn select(&self, collation: &str) -> String {
-        let mut sql = format!("SELECT {} FROM {} {} ORDER BY ", self.names(), self.sql_name(), self.which);
+        let mut sql =
+            format!("SELECT {} FROM {} {} ORDER BY ", self.names(), self.sql_name(), self.which);
         for (at, (name, kind)) in self.columns.iter().take(self.key).enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             let collation = if *kind == Kind::Text { collation } else { "" };
@@ -193,15 +247,27 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use counterfoil_testing::{fresh_database, psql};
+
     use super::*;
     use crate::{OpenOptions, Store, StoreAddress, StoreKind};
-    use counterfoil_testing::{fresh_database, psql};
-    use std::collections::BTreeSet;
 
     async fn make(address: &str) {
         let address = StoreAddress::parse(address).unwrap();
         let (issuer, holder) = ("https://a.example".into(), "the test".into());
-        drop(Store::open(OpenOptions { address, kind: StoreKind::Live, issuer, endings_log: None, holder }).await.unwrap());
+        drop(
+            Store::open(OpenOptions {
+                address,
+                kind: StoreKind::Live,
+                issuer,
+                endings_log: None,
+                holder,
+            })
+            .await
+            .unwrap(),
+        );
     }
 
     /// What is listed, with the names that an engine has for kinds.
@@ -213,17 +279,31 @@ mod tests {
             Text => kinds[3],
             Bytes => kinds[4],
         };
-        let columns =
-            |table: &Table| table.columns.iter().map(|(name, of)| format!("{}|{name}|{}", table.name, kind(*of))).collect::<Vec<_>>();
+        let columns = |table: &Table| {
+            table
+                .columns
+                .iter()
+                .map(|(name, of)| format!("{}|{name}|{}", table.name, kind(*of)))
+                .collect::<Vec<_>>()
+        };
         TABLES.iter().flat_map(columns).collect()
     }
 
     fn keys() -> BTreeSet<String> {
-        TABLES.iter().flat_map(|table| table.columns[..table.key].iter().map(|(name, _)| format!("{}|{name}", table.name))).collect()
+        TABLES
+            .iter()
+            .flat_map(|table| {
+                table.columns[..table.key].iter().map(|(name, _)| format!("{}|{name}", table.name))
+            })
+            .collect()
     }
 
     fn numbered() -> BTreeSet<String> {
-        TABLES.iter().filter(|table| table.number == Some("id")).map(|table| table.name.to_owned()).collect()
+        TABLES
+            .iter()
+            .filter(|table| table.number == Some("id"))
+            .map(|table| table.name.to_owned())
+            .collect()
     }
 
     #[tokio::test]
@@ -234,15 +314,25 @@ mod tests {
         let db = rusqlite::Connection::open(path).unwrap();
         let found = |sql: &str| {
             let mut select = db.prepare(sql).unwrap();
-            let rows = select.query_map([], |row| row.get(0)).unwrap().collect::<Result<BTreeSet<String>, _>>();
+            let rows = select
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .collect::<Result<BTreeSet<String>, _>>();
             rows.unwrap()
         };
         let ours = "sqlite_master AS t JOIN pragma_table_info(t.name) AS c \
             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> 'refinery_schema_history'";
-        let columns = found(&format!("SELECT t.name || '|' || c.name || '|' || c.type FROM {ours}"));
+        let columns =
+            found(&format!("SELECT t.name || '|' || c.name || '|' || c.type FROM {ours}"));
         assert_eq!(columns, listed(["INTEGER", "INTEGER", "INTEGER", "TEXT", "BLOB"]));
-        assert_eq!(found(&format!("SELECT t.name || '|' || c.name FROM {ours} AND c.pk > 0")), keys());
-        assert_eq!(found(&format!("SELECT t.name FROM {ours} AND c.name = 'id' AND c.type = 'INTEGER'")), numbered());
+        assert_eq!(
+            found(&format!("SELECT t.name || '|' || c.name FROM {ours} AND c.pk > 0")),
+            keys()
+        );
+        assert_eq!(
+            found(&format!("SELECT t.name FROM {ours} AND c.name = 'id' AND c.type = 'INTEGER'")),
+            numbered()
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -251,12 +341,19 @@ mod tests {
         make(&url).await;
         let found = |sql: &str| psql(&url, sql).lines().map(str::to_owned).collect::<BTreeSet<_>>();
         let ours = "table_schema = 'public' AND table_name NOT IN ('refinery_schema_history', 'keys', 'sign_in_turn')";
-        let columns = found(&format!("SELECT table_name, column_name, data_type FROM information_schema.columns WHERE {ours};"));
+        let columns = found(&format!(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE {ours};"
+        ));
         assert_eq!(columns, listed(["bigint", "integer", "boolean", "text", "bytea"]));
-        let in_keys = "information_schema.key_column_usage NATURAL JOIN information_schema.table_constraints";
-        let key = found(&format!("SELECT table_name, column_name FROM {in_keys} WHERE {ours} AND constraint_type = 'PRIMARY KEY';"));
+        let in_keys =
+            "information_schema.key_column_usage NATURAL JOIN information_schema.table_constraints";
+        let key = found(&format!(
+            "SELECT table_name, column_name FROM {in_keys} WHERE {ours} AND constraint_type = 'PRIMARY KEY';"
+        ));
         assert_eq!(key, keys());
-        let identities = format!("SELECT table_name FROM information_schema.columns WHERE {ours} AND is_identity = 'YES';");
+        let identities = format!(
+            "SELECT table_name FROM information_schema.columns WHERE {ours} AND is_identity = 'YES';"
+        );
         assert_eq!(found(&identities), numbered());
     }
 }

@@ -1,11 +1,13 @@
 //! What lies in an endings log, looked at without touching it.
 
-use super::{Stamped, TAIL};
-use counterfoil_core::text_file;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use counterfoil_core::text_file;
+
+use super::{Stamped, TAIL};
 
 /// What was found in a log.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -54,11 +56,14 @@ impl Found {
     }
 }
 
-/// Looks at the end of the log at `path`; at all of it where no line at the end names a node, as before schema 3. One that is not there is empty.
+/// Looks at the end of the log at `path`; at all of it where no line at the end names a node, as
+/// before schema 3. One that is not there is empty.
 pub(crate) fn look_at(path: &Path) -> std::io::Result<Found> {
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found { is_empty: true, ..Found::default() }),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Ok(Found { is_empty: true, ..Found::default() });
+        }
         Err(e) => return Err(e),
     };
     must_be_ours(&mut file)?;
@@ -70,8 +75,8 @@ pub(crate) fn look_at(path: &Path) -> std::io::Result<Found> {
 /// What our lines begin with, as all versions write them.
 const BEGINNINGS: [&[u8]; 3] = [br#"{"at":"#, br#"{"bearers_from":"#, br#"{"opened_after":"#];
 
-/// Refuses a file whose first line is none of ours, or the beginning of one that a crash cut short: it is another one, named by mistake, and what is appended to
-/// it would destroy it.
+/// Refuses a file whose first line is none of ours, or the beginning of one that a crash cut short:
+/// it is another one, named by mistake, and what is appended to it would destroy it.
 fn must_be_ours(file: &mut File) -> std::io::Result<()> {
     let mut lines = BufReader::new(file.take(TAIL));
     let mut text = Vec::new();
@@ -84,9 +89,15 @@ fn must_be_ours(file: &mut File) -> std::io::Result<()> {
     let first = text_file::without_mark(&text);
     let is_ours = match first.ends_with(b"\n") {
         true => serde_json::from_slice::<Stamped>(first).is_ok(),
-        false => BEGINNINGS.iter().any(|beginning| first.starts_with(beginning) || beginning.starts_with(first)),
+        false => BEGINNINGS
+            .iter()
+            .any(|beginning| first.starts_with(beginning) || beginning.starts_with(first)),
     };
-    if is_ours { Ok(()) } else { Err(std::io::Error::other("it is another file: its first line is none of an endings log")) }
+    if is_ours {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("it is another file: its first line is none of an endings log"))
+    }
 }
 
 fn found_from(file: &mut File, from: u64) -> std::io::Result<Found> {
@@ -106,15 +117,17 @@ fn found_from(file: &mut File, from: u64) -> std::io::Result<Found> {
     Ok(found)
 }
 
-/// Looks at the logs that were rolled away from `path`, as logrotate does: files beside it whose names begin with its own. The one that reaches farthest
-/// of those of `node`.
+/// Looks at the logs that were rolled away from `path`, as logrotate does: files beside it whose
+/// names begin with its own. The one that reaches farthest of those of `node`.
 pub(crate) fn look_at_rolled(path: &Path, node: &str) -> Option<Found> {
     let name = path.file_name()?.to_str()?;
     let is_rolled = |beside: &PathBuf| {
         let rest = beside.file_name().and_then(|beside| beside.to_str()?.strip_prefix(name));
         rest.is_some_and(|rest| rest.starts_with(['.', '-']))
     };
-    let beside = std::fs::read_dir(crate::files::directory_of(path)).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let beside = std::fs::read_dir(crate::files::directory_of(path))
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()));
     let found = beside.filter(is_rolled).filter_map(|rolled| look_at(&rolled).ok());
     found.filter(|found| found.node.as_deref() == Some(node)).max_by_key(|found| found.line)
 }
@@ -142,7 +155,15 @@ mod tests {
         ] {
             assert!(looked_at(ours).is_ok(), "{ours:?}");
         }
-        for other in ["hello", "hello\n", "{}\n", r#"{"keys":[]}"#, "{\n  \"opened_after\": 0\n}\n", "SQLite format 3\0", "\n\nhello"] {
+        for other in [
+            "hello",
+            "hello\n",
+            "{}\n",
+            r#"{"keys":[]}"#,
+            "{\n  \"opened_after\": 0\n}\n",
+            "SQLite format 3\0",
+            "\n\nhello",
+        ] {
             assert!(looked_at(other).is_err(), "{other:?}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
         }

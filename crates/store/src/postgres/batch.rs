@@ -1,16 +1,19 @@
-//! What waits while a statement is under way goes in the next one: one connection of its own, one statement at a time, many callers in each.
+//! What waits while a statement is under way goes in the next one: one connection of its own, one
+//! statement at a time, many callers in each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Inner;
 use super::connection::Connection;
 use super::trouble::Trouble;
 use super::write::MOST_WAITING;
 use crate::error::StoreError;
-use futures_util::future::BoxFuture;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long one statement may take.
 const STATEMENT: Duration = Duration::from_secs(3);
@@ -23,9 +26,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) trait Batched: Send + Sized + 'static {
     /// Takes the next batch out of what waits; never nothing where something waits.
     fn choose(inner: &Inner, waiting: &mut Vec<Self>) -> Vec<Self>;
-    /// Sends a batch in one statement and answers it. Where the connection is lost meanwhile, gives back what is not answered.
-    fn send<'a>(inner: &'a Arc<Inner>, connection: &'a mut Connection, batch: Vec<Self>) -> BoxFuture<'a, Result<(), Lost<Self>>>;
-    /// What becomes of a batch whose outcome is not known, or of those that wait while no connection can be made. Gives what shall go on waiting.
+    /// Sends a batch in one statement and answers it. Where the connection is lost meanwhile, gives
+    /// back what is not answered.
+    fn send<'a>(
+        inner: &'a Arc<Inner>,
+        connection: &'a mut Connection,
+        batch: Vec<Self>,
+    ) -> BoxFuture<'a, Result<(), Lost<Self>>>;
+    /// What becomes of a batch whose outcome is not known, or of those that wait while no
+    /// connection can be made. Gives what shall go on waiting.
     fn after_loss(inner: &Arc<Inner>, lost: Lost<Self>) -> Vec<Self>;
 }
 
@@ -37,7 +46,8 @@ pub(super) struct Lost<J> {
     pub(super) sent: bool,
 }
 
-/// Starts a connection's task, and gives the queue before it. The task ends when the queue is dropped.
+/// Starts a connection's task, and gives the queue before it. The task ends when the queue is
+/// dropped.
 pub(super) fn start<J: Batched>(inner: Arc<Inner>) -> Sender<J> {
     let (queue, jobs) = mpsc::channel(MOST_WAITING);
     tokio::spawn(work(inner, jobs));
@@ -66,7 +76,8 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
         while let Ok(job) = jobs.try_recv() {
             waiting.push(job);
         }
-        let connected = match connection.take().filter(|connection| !connection.client.is_closed()) {
+        let connected = match connection.take().filter(|connection| !connection.client.is_closed())
+        {
             Some(connected) => connected,
             None => {
                 sleep_until(not_before).await;
@@ -75,7 +86,8 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
                     Err(trouble) => {
                         not_before = Instant::now() + PAUSE;
                         tracing::warn!(%trouble, "there is no connection to the database that can be used");
-                        waiting = J::after_loss(&inner, Lost { jobs: waiting, trouble, sent: false });
+                        waiting =
+                            J::after_loss(&inner, Lost { jobs: waiting, trouble, sent: false });
                         continue;
                     }
                 }
@@ -91,14 +103,18 @@ async fn work<J: Batched>(inner: Arc<Inner>, mut jobs: Receiver<J>) {
     }
 }
 
-/// A connection on which no statement waits long for a lock, or one grant's would hold up all that share it.
+/// A connection on which no statement waits long for a lock, or one grant's would hold up all that
+/// share it.
 async fn connect(inner: &Inner) -> Result<Connection, Trouble> {
     let connection = inner.connector.connect().await?;
     connection.client.batch_execute(SHORT_LOCKS).await?;
     Ok(connection)
 }
 
-/// Bounds a statement. One that takes longer has lost its connection, as far as its callers are concerned.
-pub(super) async fn in_time<T>(statement: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+/// Bounds a statement. One that takes longer has lost its connection, as far as its callers are
+/// concerned.
+pub(super) async fn in_time<T>(
+    statement: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
     timeout(STATEMENT, statement).await.unwrap_or(Err(Trouble::Late))
 }

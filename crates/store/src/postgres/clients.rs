@@ -1,5 +1,11 @@
 //! Clients and their secrets.
 
+use std::sync::atomic::AtomicI64;
+
+use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
+use counterfoil_core::clock::Timestamp;
+use futures_util::FutureExt as _;
+
 use super::Postgres;
 use super::era::remove;
 use super::row::Columns;
@@ -10,10 +16,6 @@ use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{AddClient, AddSecret};
 use crate::removed::Removed;
-use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
-use counterfoil_core::clock::Timestamp;
-use futures_util::FutureExt as _;
-use std::sync::atomic::AtomicI64;
 
 /// Clients in one statement, so that no secret is missing of a client that is there.
 macro_rules! select {
@@ -32,20 +34,35 @@ impl Postgres {
     pub(crate) async fn clients(&self, id: Option<&str>) -> Result<Vec<Client>, StoreError> {
         let rows = match id {
             None => self.rows(select!("ORDER BY client.client_id, client_secret.id"), &[]).await?,
-            Some(id) => self.rows(select!("WHERE client.client_id = $1 ORDER BY client_secret.id"), &[&id]).await?,
+            Some(id) => {
+                self.rows(select!("WHERE client.client_id = $1 ORDER BY client_secret.id"), &[&id])
+                    .await?
+            }
         };
         let mut clients: Vec<Client> = Vec::new();
         for row in &rows {
             let columns = Columns::of(row, "client");
             let id: &str = columns.get(0)?;
             if clients.last().is_none_or(|last| &*last.id != id) {
-                let settings: ClientSettings = columns.make(1, |text: &str| ClientSettings::from_document(text).ok())?;
+                let settings: ClientSettings =
+                    columns.make(1, |text: &str| ClientSettings::from_document(text).ok())?;
                 let (created_at, era) = (columns.time(2)?, columns.number(3)?);
-                clients.push(Client { id: id.into(), settings, secrets: Vec::new(), created_at, era });
+                clients.push(Client {
+                    id: id.into(),
+                    settings,
+                    secrets: Vec::new(),
+                    created_at,
+                    era,
+                });
             }
-            if let (Some(client), Some(_)) = (clients.last_mut(), columns.get::<Option<&[u8]>>(4)?) {
+            if let (Some(client), Some(_)) = (clients.last_mut(), columns.get::<Option<&[u8]>>(4)?)
+            {
                 let (digest, created_at) = (SecretDigest(columns.bytes(4)?), columns.time(5)?);
-                client.secrets.push(ClientSecret { digest, created_at, last_used_at: AtomicI64::new(columns.get(6)?) });
+                client.secrets.push(ClientSecret {
+                    digest,
+                    created_at,
+                    last_used_at: AtomicI64::new(columns.get(6)?),
+                });
             }
         }
         Ok(clients)
@@ -64,7 +81,8 @@ impl Postgres {
             async move {
                 let insert = "INSERT INTO client VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
                 if write.execute(insert, &[id, settings, &now.unix()]).await? == 0 {
-                    // After a commit of unknown outcome the client that is there may be this call's own.
+                    // After a commit of unknown outcome the client that is there may be this call's
+                    // own.
                     let own = "SELECT FROM client WHERE client_id = $1 AND settings = $2 AND created_at = $3";
                     if !write.again || write.row(own, &[id, settings, &now.unix()]).await?.is_none() {
                         return Ok(AddClient::Exists);
@@ -83,18 +101,30 @@ impl Postgres {
         let settings = self.inner.level().document(&settings).unwrap_or_default();
         self.write((id, settings), |write, (id, settings)| {
             async move {
-                let set = write.execute("UPDATE client SET settings = $2 WHERE client_id = $1", &[id, settings]).await?;
+                let set = write
+                    .execute(
+                        "UPDATE client SET settings = $2 WHERE client_id = $1",
+                        &[id, settings],
+                    )
+                    .await?;
                 changed(write).await.map(|()| set == 1)
             }
             .boxed()
         })
     }
 
-    pub(crate) fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
+    pub(crate) fn add_client_secret(
+        &self,
+        id: String,
+        digest: SecretDigest,
+        keep: usize,
+        now: Timestamp,
+    ) -> Pending<AddSecret> {
         let keep = i64::try_from(keep.min(MOST_SECRETS - 1)).unwrap_or(0);
         self.write((id, digest, keep, now), |write, (id, digest, keep, now)| {
             async move {
-                // Under the lock of the client, so that of two at once the second sees what the first has done.
+                // Under the lock of the client, so that of two at once the second sees what the
+                // first has done.
                 if write.row("SELECT FROM client WHERE client_id = $1 FOR UPDATE", &[id]).await?.is_none() {
                     return Ok(AddSecret::NoClient);
                 }
@@ -128,7 +158,12 @@ impl Postgres {
     }
 }
 
-async fn insert_secret(write: &mut Write<'_>, id: &str, digest: &SecretDigest, now: Timestamp) -> Result<(), Trouble> {
+async fn insert_secret(
+    write: &mut Write<'_>,
+    id: &str,
+    digest: &SecretDigest,
+    now: Timestamp,
+) -> Result<(), Trouble> {
     let insert = "INSERT INTO client_secret (client_id, digest, created_at, last_used_at) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING";
     write.execute(insert, &[&id, &digest.0.as_slice(), &now.unix()]).await.map(drop)
 }

@@ -1,5 +1,18 @@
 //! A connection to the primary, checked before it is used.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use counterfoil_core::text_file;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, GenericClient, NoTls, Row, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
 use super::PostgresAddress;
 use super::durability;
 use super::endings_log::{Node, Past};
@@ -8,17 +21,6 @@ use super::trouble::Trouble;
 use crate::StoreKind;
 use crate::counts::Counts;
 use crate::error::OpenError;
-use counterfoil_core::text_file;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::BuilderVerifierExt;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, GenericClient, NoTls, Row, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long one host may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -28,9 +30,11 @@ const CONNECT_IN_ALL: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(5);
 /// The same for a server that may be busy writing what it was sent.
 const LONG_SILENCE: Duration = Duration::from_secs(600);
-/// What the server itself bounds: a statement, the wait for a lock, a transaction whose client went away. Waiting for a synchronous standby is
-/// not among them: a commit that is cut short there would be answered as done.
-const BOUNDS: &str = "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=10s";
+/// What the server itself bounds: a statement, the wait for a lock, a transaction whose client went
+/// away. Waiting for a synchronous standby is not among them: a commit that is cut short there
+/// would be answered as done.
+const BOUNDS: &str =
+    "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=10s";
 
 /// A connection, with the statements that were prepared on it.
 pub(super) struct Connection {
@@ -43,7 +47,11 @@ pub(super) struct Connection {
 pub(super) struct Prepared(HashMap<&'static str, Statement>);
 
 impl Prepared {
-    pub(super) async fn statement(&mut self, client: &impl GenericClient, sql: &'static str) -> Result<Statement, Trouble> {
+    pub(super) async fn statement(
+        &mut self,
+        client: &impl GenericClient,
+        sql: &'static str,
+    ) -> Result<Statement, Trouble> {
         if let Some(statement) = self.0.get(sql) {
             return Ok(statement.clone());
         }
@@ -55,7 +63,11 @@ impl Prepared {
 
 impl Connection {
     /// Asks for rows, outside of any transaction.
-    pub(super) async fn rows(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+    pub(super) async fn rows(
+        &mut self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Trouble> {
         let statement = self.prepared.statement(&self.client, sql).await?;
         Ok(self.client.query(&statement, parameters).await?)
     }
@@ -79,9 +91,17 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Reads what is needed to make connections; makes none.
-    pub(super) fn new(address: PostgresAddress, kind: StoreKind, counts: Arc<Counts>) -> Result<Self, OpenError> {
+    pub(super) fn new(
+        address: PostgresAddress,
+        kind: StoreKind,
+        counts: Arc<Counts>,
+    ) -> Result<Self, OpenError> {
         let mut config = address.config.clone();
-        config.application_name("counterfoil").connect_timeout(CONNECT).tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
+        config
+            .application_name("counterfoil")
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(SILENCE)
+            .keepalives_idle(SILENCE);
         // All that is read must be what was written last: the primary, and no standby.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         config.options(match config.get_options() {
@@ -89,7 +109,10 @@ impl Connector {
             None => BOUNDS.to_owned(),
         });
         let tls = match address.tls {
-            true => Some(tls(&address).map_err(|problem| OpenError::Unreachable { store: address.to_string(), problem })?),
+            true => Some(tls(&address).map_err(|problem| OpenError::Unreachable {
+                store: address.to_string(),
+                problem,
+            })?),
             false => None,
         };
         Ok(Self {
@@ -108,21 +131,32 @@ impl Connector {
     /// The same for work on a store as a whole, which takes as long as it takes.
     pub(super) fn unhurried(mut self) -> Self {
         let theirs = self.config.get_options().unwrap_or_default();
-        let options = format!("{theirs} -c statement_timeout=0 -c idle_in_transaction_session_timeout=0");
-        self.config.options(options).application_name("counterfoil maintenance").tcp_user_timeout(LONG_SILENCE);
+        let options =
+            format!("{theirs} -c statement_timeout=0 -c idle_in_transaction_session_timeout=0");
+        self.config
+            .options(options)
+            .application_name("counterfoil maintenance")
+            .tcp_user_timeout(LONG_SILENCE);
         self
     }
 
-    /// A connection that is good to use: to a primary, which keeps what it acknowledges, and which knows every ending that this node acknowledged.
+    /// A connection that is good to use: to a primary, which keeps what it acknowledges, and which
+    /// knows every ending that this node acknowledged.
     pub(super) async fn connect(&self) -> Result<Connection, Trouble> {
         let connecting = async {
             let mut connection = self.bare().await?;
             // A developer's store may lose what it likes.
-            let weaknesses = if self.kind == StoreKind::Live { durability::check(&connection.client).await? } else { Vec::new() };
+            let weaknesses = if self.kind == StoreKind::Live {
+                durability::check(&connection.client).await?
+            } else {
+                Vec::new()
+            };
             if let Some(weakness) = weaknesses.iter().find(|weakness| weakness.loses) {
                 return Err(Trouble::Unready(weakness.to_string()));
             }
-            self.remembered.apply_again(&mut connection, self.node.get(), &self.counts.endings_forgotten).await?;
+            self.remembered
+                .apply_again(&mut connection, self.node.get(), &self.counts.endings_forgotten)
+                .await?;
             if self.past().is_some()
                 && let Some(past) = Past::read(&mut connection).await?
             {
@@ -133,8 +167,10 @@ impl Connector {
         tokio::time::timeout(CONNECT_IN_ALL, connecting).await.unwrap_or(Err(Trouble::Late))
     }
 
-    /// (S) Holds what the store says of its past against the most that was seen of it: one that says less was put back to an earlier state, and grants that were
-    /// revoked since live again. It is of use again once a loss was declared, or once all nodes have applied again what they remember.
+    /// (S) Holds what the store says of its past against the most that was seen of it: one that
+    /// says less was put back to an earlier state, and grants that were revoked since live again.
+    /// It is of use again once a loss was declared, or once all nodes have applied again what they
+    /// remember.
     ///
     /// # Errors
     /// [`Trouble::Forgot`].
@@ -177,11 +213,14 @@ impl Connector {
 
 fn tls(address: &PostgresAddress) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
     let config = match &address.root {
         None => builder.with_platform_verifier().map_err(|e| e.to_string())?.with_no_client_auth(),
         Some(path) => {
-            let failed = |e: &dyn std::fmt::Display| format!("the certificates in {}: {e}", path.display());
+            let failed =
+                |e: &dyn std::fmt::Display| format!("the certificates in {}: {e}", path.display());
             let mut roots = rustls::RootCertStore::empty();
             let pem = std::fs::read(path).map_err(|e| failed(&e))?;
             for certificate in CertificateDer::pem_slice_iter(text_file::without_mark(&pem)) {

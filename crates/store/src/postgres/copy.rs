@@ -1,4 +1,16 @@
-//! A database as one side of a copy. It can't be had alone, so what it says of itself keeps servers out.
+//! A database as one side of a copy. It can't be had alone, so what it says of itself keeps servers
+//! out.
+
+use std::fmt;
+use std::io::Cursor;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, TryStreamExt as _};
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::Client;
 
 use super::connection::{Connection, Connector};
 use super::trouble::Trouble;
@@ -11,15 +23,6 @@ use crate::copy::tables::{TABLES, Table};
 use crate::counts::Counts;
 use crate::error::OpenError;
 use crate::record::StoredKeys;
-use futures_util::{SinkExt as _, TryStreamExt as _};
-use std::fmt;
-use std::io::Cursor;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::time::{Instant, sleep};
-use tokio_postgres::Client;
 
 /// What orders texts by their bytes, as SQLite does.
 const BY_BYTES: &str = " COLLATE \"C\"";
@@ -48,7 +51,10 @@ async fn is_moved_for_good(client: &Client, name: &str) -> Result<bool, OpenErro
 }
 
 /// A connection for work on a store as a whole, which takes as long as it takes.
-pub(super) async fn connect(address: PostgresAddress, store: &str) -> Result<Connection, OpenError> {
+pub(super) async fn connect(
+    address: PostgresAddress,
+    store: &str,
+) -> Result<Connection, OpenError> {
     let connector = Connector::new(address, StoreKind::Live, Arc::<Counts>::default())?.unhurried();
     connector.connect().await.map_err(|trouble| trouble.at_start(store))
 }
@@ -64,7 +70,11 @@ impl Database {
         let client = connect(address, name).await?.client;
         identity::refuse_unknown(identity::found_schema(&client, name).await?, name)?;
         let moved = match identity::check(&client, name, options).await {
-            Err(OpenError::Moved { to, .. }) if to == target && !is_moved_for_good(&client, name).await? => true,
+            Err(OpenError::Moved { to, .. })
+                if to == target && !is_moved_for_good(&client, name).await? =>
+            {
+                true
+            }
             checked => checked.map(|()| false)?,
         };
         let mut database = Self { name: name.to_owned(), client };
@@ -82,19 +92,33 @@ impl Database {
 
     /// Empties an unfinished copy and leaves `mark`; false where the database holds anything else.
     pub(crate) async fn claim(&self, mark: &str) -> Result<bool, CopyError> {
-        let tables: Vec<String> = TABLES.iter().map(Table::sql_name).chain(OTHERS.map(str::to_owned)).collect();
+        let tables: Vec<String> =
+            TABLES.iter().map(Table::sql_name).chain(OTHERS.map(str::to_owned)).collect();
         let claiming = async {
-            // A server that starts now comes before this, and its rows are seen, or after it, and sees the mark.
+            // A server that starts now comes before this, and its rows are seen, or after it, and
+            // sees the mark.
             self.client.batch_execute("BEGIN; LOCK TABLE meta IN ACCESS EXCLUSIVE MODE").await?;
-            let mut is_free = self.client.query_opt("SELECT FROM meta WHERE key = 'copying'", &[]).await?.is_some();
+            let mut is_free = self
+                .client
+                .query_opt("SELECT FROM meta WHERE key = 'copying'", &[])
+                .await?
+                .is_some();
             if !is_free {
                 let others = OTHERS.iter().map(|table| format!("EXISTS (SELECT FROM {table})"));
                 let any: Vec<String> = TABLES.iter().map(Table::has_rows).chain(others).collect();
-                is_free = !self.client.query_one(&format!("SELECT {}", any.join(" OR ")), &[]).await?.try_get(0)?;
+                is_free = !self
+                    .client
+                    .query_one(&format!("SELECT {}", any.join(" OR ")), &[])
+                    .await?
+                    .try_get(0)?;
             }
             if is_free {
-                self.client.batch_execute(&format!("TRUNCATE {} RESTART IDENTITY", tables.join(", "))).await?;
-                self.client.execute("INSERT INTO meta VALUES ('copying', $1), ('changes', '0')", &[&mark]).await?;
+                self.client
+                    .batch_execute(&format!("TRUNCATE {} RESTART IDENTITY", tables.join(", ")))
+                    .await?;
+                self.client
+                    .execute("INSERT INTO meta VALUES ('copying', $1), ('changes', '0')", &[&mark])
+                    .await?;
             }
             self.client.batch_execute("COMMIT").await?;
             Ok(is_free)
@@ -124,14 +148,23 @@ impl Database {
             let mark = "WITH marked AS (INSERT INTO meta VALUES ('moved_to', $1) ON CONFLICT (key) DO NOTHING RETURNING key) \
                 UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'changes' AND EXISTS (SELECT FROM marked)";
             self.client.execute(mark, &[&target]).await?;
-            Ok(self.client.query_one("SELECT value FROM meta WHERE key = 'moved_to'", &[]).await?.try_get::<_, String>(0)?)
+            Ok(self
+                .client
+                .query_one("SELECT value FROM meta WHERE key = 'moved_to'", &[])
+                .await?
+                .try_get::<_, String>(0)?)
         };
         let to = moving.await.map_err(|trouble| self.failed(trouble))?;
         // Another copy of it may have come first.
-        if to == target { Ok(()) } else { Err(OpenError::Moved { store: self.name.clone(), to }.into()) }
+        if to == target {
+            Ok(())
+        } else {
+            Err(OpenError::Moved { store: self.name.clone(), to }.into())
+        }
     }
 
-    /// Takes back that it was moved to `target`, as far as that can be done: where it can't, the next copy does it.
+    /// Takes back that it was moved to `target`, as far as that can be done: where it can't, the
+    /// next copy does it.
     pub(crate) async fn stay(&self, target: &str) {
         let stay = "WITH stayed AS (DELETE FROM meta WHERE key = 'moved_to' AND value = $1 RETURNING key) \
             UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'changes' AND EXISTS (SELECT FROM stayed)";
@@ -152,7 +185,10 @@ impl Database {
 
     /// Lets it be served.
     pub(crate) async fn release(&self, mark: &str) -> Result<(), CopyError> {
-        let released = self.client.execute("DELETE FROM meta WHERE key = 'copying' AND value = $1", &[&mark]).await;
+        let released = self
+            .client
+            .execute("DELETE FROM meta WHERE key = 'copying' AND value = $1", &[&mark])
+            .await;
         match released.map_err(|e| self.failed(e.into()))? {
             0 => Err(CopyError::TakenOver(self.name.clone())),
             _ => Ok(()),
@@ -161,7 +197,8 @@ impl Database {
 
     /// Has all reads see one moment, until they end.
     pub(crate) async fn begin_reading(&self) -> Result<(), CopyError> {
-        let begun = self.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
+        let begun =
+            self.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
         begun.map_err(|e| self.failed(e.into()))
     }
 
@@ -170,27 +207,50 @@ impl Database {
     }
 
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, CopyError> {
-        let count = self.number(&format!("SELECT count(*) FROM {} {}", table.sql_name(), table.which)).await?;
+        let count = self
+            .number(&format!("SELECT count(*) FROM {} {}", table.sql_name(), table.which))
+            .await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// The last number that a row of the table was given; 0 where none was.
-    pub(crate) async fn last_number(&self, table: &'static Table, number: &'static str) -> Result<i64, CopyError> {
+    pub(crate) async fn last_number(
+        &self,
+        table: &'static Table,
+        number: &'static str,
+    ) -> Result<i64, CopyError> {
         let name = table.name;
-        let given = format!("pg_sequence_last_value(pg_get_serial_sequence('{name}', '{number}')::regclass)");
-        self.number(&format!("SELECT greatest((SELECT max({number}) FROM {name}), {given}, 0)")).await
+        let given = format!(
+            "pg_sequence_last_value(pg_get_serial_sequence('{name}', '{number}')::regclass)"
+        );
+        self.number(&format!("SELECT greatest((SELECT max({number}) FROM {name}), {given}, 0)"))
+            .await
     }
 
     /// Has the next rows of the table get numbers after `last`.
-    pub(crate) async fn number_after(&self, table: &'static Table, number: &'static str, last: i64) -> Result<(), CopyError> {
+    pub(crate) async fn number_after(
+        &self,
+        table: &'static Table,
+        number: &'static str,
+        last: i64,
+    ) -> Result<(), CopyError> {
         if last == 0 {
             return Ok(());
         }
-        self.number(&format!("SELECT setval(pg_get_serial_sequence('{}', '{number}')::regclass, {last})", table.name)).await.map(drop)
+        self.number(&format!(
+            "SELECT setval(pg_get_serial_sequence('{}', '{number}')::regclass, {last})",
+            table.name
+        ))
+        .await
+        .map(drop)
     }
 
     /// Reads the rows of a table in the order of its key.
-    pub(crate) async fn read(&self, table: &'static Table, to: Sender<Piece>) -> Result<(), CopyError> {
+    pub(crate) async fn read(
+        &self,
+        table: &'static Table,
+        to: Sender<Piece>,
+    ) -> Result<(), CopyError> {
         let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", table.select(BY_BYTES));
         let reading = async {
             let mut rows = pin!(self.client.copy_out(&copy).await?);
@@ -211,8 +271,13 @@ impl Database {
     }
 
     /// Writes rows to a table.
-    pub(crate) async fn write(&self, table: &'static Table, mut pieces: Receiver<Piece>) -> Result<(), CopyError> {
-        let copy = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.sql_name(), table.names());
+    pub(crate) async fn write(
+        &self,
+        table: &'static Table,
+        mut pieces: Receiver<Piece>,
+    ) -> Result<(), CopyError> {
+        let copy =
+            format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.sql_name(), table.names());
         let writing = async {
             let mut rows = pin!(self.client.copy_in(&copy).await?);
             rows.send(Cursor::new(HEADER.to_vec())).await?;
@@ -227,8 +292,12 @@ impl Database {
 
     pub(crate) async fn keys(&self) -> Result<Option<StoredKeys>, CopyError> {
         let reading = async {
-            let row = self.client.query_opt("SELECT version, document FROM keys WHERE id = 1", &[]).await?;
-            row.map(|row| Ok(StoredKeys { version: row.try_get(0)?, document: row.try_get(1)? })).transpose()
+            let row = self
+                .client
+                .query_opt("SELECT version, document FROM keys WHERE id = 1", &[])
+                .await?;
+            row.map(|row| Ok(StoredKeys { version: row.try_get(0)?, document: row.try_get(1)? }))
+                .transpose()
         };
         reading.await.map_err(|e: tokio_postgres::Error| self.failed(e.into()))
     }

@@ -1,5 +1,13 @@
 //! Local customers of providers, and the directory of their accounts.
 
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::{self, Case};
+use counterfoil_core::secret::Secret;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
 use super::Postgres;
 use super::era::remove;
 use super::row::Columns;
@@ -12,13 +20,6 @@ use crate::limits::{MOST_OF_A_COMMON_NAME, STEP};
 use crate::pending::Pending;
 use crate::record::{Account, AddCustomer, Customer, NewCustomer, other_of_the_same_name};
 use crate::removed::Removed;
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::{self, Case};
-use counterfoil_core::secret::Secret;
-use futures_util::FutureExt as _;
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 fn customer(row: &Row) -> Result<Customer, Trouble> {
     let columns = Columns::of(row, "customer");
@@ -43,10 +44,13 @@ impl Postgres {
         after: Option<&CustomerId>,
         limit: u32,
     ) -> Result<Vec<Customer>, StoreError> {
-        let (after_provider, after_customer) = after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
+        let (after_provider, after_customer) =
+            after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
         let sql = "SELECT provider, customer, name, password, created_at FROM customer \
             WHERE (provider, customer) > ($1, $2) AND ($3::text IS NULL OR provider = $3) ORDER BY provider, customer LIMIT $4";
-        let rows = self.rows(sql, &[&after_provider, &after_customer, &provider, &i64::from(limit)]).await?;
+        let rows = self
+            .rows(sql, &[&after_provider, &after_customer, &provider, &i64::from(limit)])
+            .await?;
         Ok(rows.iter().map(customer).collect::<Result<_, _>>()?)
     }
 
@@ -64,7 +68,8 @@ impl Postgres {
     pub(crate) async fn customer_era(&self, id: &CustomerId) -> Result<u32, StoreError> {
         let sql = "SELECT era FROM era WHERE client = '' AND provider = $1 AND customer = $2";
         let rows = self.rows(sql, &[&id.provider, &id.customer]).await?;
-        rows.first().map_or(Ok(0), |row| Columns::of(row, "era").number(0).map_err(StoreError::from))
+        rows.first()
+            .map_or(Ok(0), |row| Columns::of(row, "era").number(0).map_err(StoreError::from))
     }
 
     pub(crate) fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
@@ -72,7 +77,8 @@ impl Postgres {
             async move {
                 let Customer { id, name, password, created_at } = &new.customer;
                 let login = login::common(&id.customer);
-                // One after the other, at whatever node: two of the same name can't both be the first.
+                // One after the other, at whatever node: two of the same name can't both be the
+                // first.
                 write.execute("SELECT FROM meta WHERE key = 'kind' FOR NO KEY UPDATE", &[]).await?;
                 let named = write.rows("SELECT customer FROM customer WHERE provider = $1 AND login = $2", &[&id.provider, &login]).await?;
                 let named = named.iter().map(|row| Columns::of(row, "customer").get(0)).collect::<Result<_, _>>()?;
@@ -84,7 +90,8 @@ impl Postgres {
                 let password = password.as_ref().map(Secret::expose);
                 let added = write.row(insert, &[&id.provider, &id.customer, name, &password, &created_at.unix(), &login]).await?;
                 let Some(added) = added else {
-                    // After a commit of unknown outcome the customer who is there may be this call's own: salts never repeat.
+                    // After a commit of unknown outcome the customer who is there may be this
+                    // call's own: salts never repeat.
                     let own = "SELECT FROM customer WHERE provider = $1 AND customer = $2 AND password IS NOT DISTINCT FROM $3 AND created_at = $4";
                     let parameters: [&(dyn ToSql + Sync); 4] = [&id.provider, &id.customer, &password, &created_at.unix()];
                     let own = write.again && write.row(own, &parameters).await?.is_some();
@@ -101,8 +108,11 @@ impl Postgres {
     pub(crate) fn set_accounts(&self, id: CustomerId, accounts: Vec<Account>) -> Pending<bool> {
         self.write((id, accounts), |write, (CustomerId { provider, customer }, accounts)| {
             async move {
-                let row = "SELECT id FROM customer WHERE provider = $1 AND customer = $2 FOR UPDATE";
-                let Some(row) = write.row(row, &[provider, customer]).await? else { return Ok(false) };
+                let row =
+                    "SELECT id FROM customer WHERE provider = $1 AND customer = $2 FOR UPDATE";
+                let Some(row) = write.row(row, &[provider, customer]).await? else {
+                    return Ok(false);
+                };
                 let row: i64 = Columns::of(&row, "customer").get(0)?;
                 write.execute("DELETE FROM account WHERE customer = $1", &[&row]).await?;
                 insert_accounts(write, row, accounts).await?;
@@ -112,11 +122,15 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn customers_named(&self, id: &CustomerId) -> Result<Vec<Customer>, StoreError> {
+    pub(crate) async fn customers_named(
+        &self,
+        id: &CustomerId,
+    ) -> Result<Vec<Customer>, StoreError> {
         let sql = "SELECT provider, customer, name, password, created_at FROM customer \
             WHERE id IN (SELECT id FROM customer WHERE provider = $1 AND customer = $2 \
                 UNION SELECT id FROM customer WHERE provider = $1 AND login = $3) ORDER BY customer";
-        let rows = self.rows(sql, &[&id.provider, &id.customer, &login::common(&id.customer)]).await?;
+        let rows =
+            self.rows(sql, &[&id.provider, &id.customer, &login::common(&id.customer)]).await?;
         Ok(rows.iter().map(customer).collect::<Result<_, _>>()?)
     }
 
@@ -154,25 +168,45 @@ impl Postgres {
         })
     }
 
-    pub(crate) fn set_password(&self, id: CustomerId, password: Secret, sign_ins: [u8; 32]) -> Pending<bool> {
-        self.write((id, password, sign_ins), |write, (CustomerId { provider, customer }, password, sign_ins)| {
-            async move {
-                forget_failures(write, sign_ins).await?;
-                let set = "UPDATE customer SET password = $3 WHERE provider = $1 AND customer = $2";
-                let set = write.execute(set, &[provider, customer, &password.expose()]).await?;
-                write.execute("DELETE FROM session WHERE provider = $1 AND customer = $2", &[provider, customer]).await?;
-                Ok(set == 1)
-            }
-            .boxed()
-        })
+    pub(crate) fn set_password(
+        &self,
+        id: CustomerId,
+        password: Secret,
+        sign_ins: [u8; 32],
+    ) -> Pending<bool> {
+        self.write(
+            (id, password, sign_ins),
+            |write, (CustomerId { provider, customer }, password, sign_ins)| {
+                async move {
+                    forget_failures(write, sign_ins).await?;
+                    let set =
+                        "UPDATE customer SET password = $3 WHERE provider = $1 AND customer = $2";
+                    let set = write.execute(set, &[provider, customer, &password.expose()]).await?;
+                    write
+                        .execute(
+                            "DELETE FROM session WHERE provider = $1 AND customer = $2",
+                            &[provider, customer],
+                        )
+                        .await?;
+                    Ok(set == 1)
+                }
+                .boxed()
+            },
+        )
     }
 
     pub(crate) fn remove_customer(&self, id: CustomerId, now: Timestamp) -> Pending<bool> {
-        self.write((Removed::Customer(id), now), |write, (who, now)| remove(write, who, *now).boxed())
+        self.write((Removed::Customer(id), now), |write, (who, now)| {
+            remove(write, who, *now).boxed()
+        })
     }
 }
 
-async fn insert_accounts(write: &mut Write<'_>, customer: i64, accounts: &[Account]) -> Result<(), Trouble> {
+async fn insert_accounts(
+    write: &mut Write<'_>,
+    customer: i64,
+    accounts: &[Account],
+) -> Result<(), Trouble> {
     for account in accounts {
         let insert = "INSERT INTO account (customer, account_id, entity) VALUES ($1, $2, $3)";
         write.execute(insert, &[&customer, &account.id, &account.entity]).await?;

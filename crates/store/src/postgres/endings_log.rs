@@ -1,5 +1,12 @@
 //! What the store knows of the endings logs of its nodes.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use counterfoil_core::clock::Timestamp;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+
 use super::connection::Connection;
 use super::grants::all_endings;
 use super::loss::refuse_before;
@@ -11,13 +18,9 @@ use crate::agreement::{Held, KnownLog, OnDifference, Place, around, look};
 use crate::error::{OpenError, StoreError};
 use crate::journal::{Line, Numbered};
 use crate::pending::Pending;
-use counterfoil_core::clock::Timestamp;
-use futures_util::FutureExt as _;
-use std::path::Path;
-use std::sync::Arc;
-use tokio_postgres::Row;
 
-/// The key in `meta` under which a node says that the store went back in time, by its own log. A declared loss takes it away.
+/// The key in `meta` under which a node says that the store went back in time, by its own log. A
+/// declared loss takes it away.
 pub(super) const FORGOT: &str = "forgot";
 
 /// The node that this process is, and where its endings log lies.
@@ -36,7 +39,13 @@ pub(super) async fn known(connection: &mut Connection) -> Result<Vec<KnownLog>, 
 
 fn row(row: &Row) -> Result<KnownLog, Trouble> {
     let columns = Columns::of(row, "endings_log");
-    Ok(KnownLog { node: columns.get(0)?, line: columns.get(1)?, written: columns.get(2)?, host: columns.get(3)?, path: columns.get(4)? })
+    Ok(KnownLog {
+        node: columns.get(0)?,
+        line: columns.get(1)?,
+        written: columns.get(2)?,
+        host: columns.get(3)?,
+        path: columns.get(4)?,
+    })
 }
 
 /// Holds the log at `path` against the store.
@@ -50,7 +59,8 @@ pub(super) async fn hold(
     let before = known(connection).await.map_err(failed)?;
     let found = look(path)?;
     let known = around(&before, known(connection).await.map_err(failed)?);
-    let is_said = connection.rows("SELECT FROM meta WHERE key = $1", &[&FORGOT]).await.map_err(failed)?;
+    let is_said =
+        connection.rows("SELECT FROM meta WHERE key = $1", &[&FORGOT]).await.map_err(failed)?;
     let is_said = !is_said.is_empty();
     let held = Held::against((path, &found), (store, id, &known), on_difference, true);
     if is_said && on_difference != OnDifference::DeclareLoss {
@@ -60,13 +70,17 @@ pub(super) async fn hold(
 }
 
 /// Notes where a node's log lies now.
-pub(super) async fn note_place(connection: &mut Connection, Node { id, place }: &Node) -> Result<(), Trouble> {
+pub(super) async fn note_place(
+    connection: &mut Connection,
+    Node { id, place }: &Node,
+) -> Result<(), Trouble> {
     let note = "UPDATE endings_log SET host = $2, path = $3 WHERE node = $1 AND (host <> $2 OR path <> $3)";
     connection.client.execute(note, &[id, &place.host, &place.path()]).await?;
     Ok(())
 }
 
-/// Says that the store went back in time, for all nodes to refuse it; whether or not that can be written.
+/// Says that the store went back in time, for all nodes to refuse it; whether or not that can be
+/// written.
 pub(super) async fn say_that_it_forgot(connection: &Connection, node: &str) {
     let say = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
     if let Err(error) = connection.client.execute(say, &[&FORGOT, &node]).await {
@@ -74,9 +88,14 @@ pub(super) async fn say_that_it_forgot(connection: &Connection, node: &str) {
     }
 }
 
-/// Gives lines their numbers in the log of `node`, in the transaction of what they say: as its last statement, since the row is locked until the commit, and
-/// another ending of this node waits. Those that a write says again get none.
-pub(super) async fn number(write: &mut Write<'_>, node: Option<&Node>, written: i64) -> Result<Vec<Numbered>, Trouble> {
+/// Gives lines their numbers in the log of `node`, in the transaction of what they say: as its last
+/// statement, since the row is locked until the commit, and another ending of this node waits.
+/// Those that a write says again get none.
+pub(super) async fn number(
+    write: &mut Write<'_>,
+    node: Option<&Node>,
+    written: i64,
+) -> Result<Vec<Numbered>, Trouble> {
     let (lines, says_again) = (std::mem::take(&mut write.lines), write.says_again);
     let Some(Node { id, place }) = node.filter(|_| !(lines.is_empty() || says_again)) else {
         return Ok(lines.into_iter().map(Numbered::again).collect());
@@ -85,8 +104,12 @@ pub(super) async fn number(write: &mut Write<'_>, node: Option<&Node>, written: 
     let number = "INSERT INTO endings_log VALUES ($1, $2, $3, $4, $5) ON CONFLICT (node) DO UPDATE \
         SET line = endings_log.line + excluded.line, written = greatest(endings_log.written, excluded.written) RETURNING line";
     let row = write.row(number, &[id, &count, &written, &place.host, &place.path()]).await?;
-    let last: i64 = row.map_or(Err(Trouble::Late), |row| Columns::of(&row, "endings_log").get(0))?;
-    Ok((last - count + 1..).zip(lines).map(|(line, says)| Numbered { says, line: Some(line) }).collect())
+    let last: i64 =
+        row.map_or(Err(Trouble::Late), |row| Columns::of(&row, "endings_log").get(0))?;
+    Ok((last - count + 1..)
+        .zip(lines)
+        .map(|(line, says)| Numbered { says, line: Some(line) })
+        .collect())
 }
 
 /// Has the store know of all lines of a node up to `line`: they were applied.
@@ -103,8 +126,18 @@ pub(super) async fn last(write: &mut Write<'_>, node: &str) -> Result<i64, Troub
 }
 
 /// Notes up to where a node's lines are on disk.
-pub(super) async fn note_written(write: &mut Write<'_>, node: &str, written: i64) -> Result<(), Trouble> {
-    write.execute("UPDATE endings_log SET written = $2 WHERE node = $1 AND written < $2", &[&node, &written]).await.map(drop)
+pub(super) async fn note_written(
+    write: &mut Write<'_>,
+    node: &str,
+    written: i64,
+) -> Result<(), Trouble> {
+    write
+        .execute(
+            "UPDATE endings_log SET written = $2 WHERE node = $1 AND written < $2",
+            &[&node, &written],
+        )
+        .await
+        .map(drop)
 }
 
 /// What a node has seen of the store's past: a store that says less has forgotten something.
@@ -117,21 +150,26 @@ pub(super) struct Past {
 }
 
 /// What the store says of its past.
-pub(super) const READ_PAST: &str =
-    "SELECT (SELECT value::bigint FROM meta WHERE key = 'epoch'), (SELECT coalesce(sum(line), 0)::bigint FROM endings_log)";
+pub(super) const READ_PAST: &str = "SELECT (SELECT value::bigint FROM meta WHERE key = 'epoch'), (SELECT coalesce(sum(line), 0)::bigint FROM endings_log)";
 
 impl Past {
     /// What the store says now; nothing where it is being made.
     pub(super) async fn read(connection: &mut Connection) -> Result<Option<Self>, Trouble> {
         let rows = connection.rows(READ_PAST, &[]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
         let columns = Columns::of(row, "endings_log");
-        Ok(columns.get::<Option<i64>>(0)?.zip(columns.get(1)?).map(|(epoch, lines)| Self { epoch, lines }))
+        Ok(columns
+            .get::<Option<i64>>(0)?
+            .zip(columns.get(1)?)
+            .map(|(epoch, lines)| Self { epoch, lines }))
     }
 }
 
 impl Inner {
-    /// Writes what waits in the journal, and looks whether the file was rolled; gives up to where lines are on disk.
+    /// Writes what waits in the journal, and looks whether the file was rolled; gives up to where
+    /// lines are on disk.
     pub(super) async fn settle_journal(self: &Arc<Self>) -> Result<i64, StoreError> {
         self.with_journal(|journal| {
             journal.write()?;
@@ -177,7 +215,13 @@ impl Postgres {
         let node = self.inner.node().cloned().filter(|_| self.endings_differ);
         self.begin(async move {
             let Some(node) = node else { return Ok(()) };
-            let last = inner.write(&(now, node.id), |write, (now, node)| accept(write, *now, node).boxed(), false).await?;
+            let last = inner
+                .write(
+                    &(now, node.id),
+                    |write, (now, node)| accept(write, *now, node).boxed(),
+                    false,
+                )
+                .await?;
             let mut connection = inner.connector.connect().await?;
             let endings: Vec<Line> = all_endings(&mut connection).await?;
             inner.flush_journal(endings.into_iter().map(Numbered::again).collect()).await?;
@@ -188,10 +232,18 @@ impl Postgres {
     pub(crate) fn settle_endings(&self) -> Pending<()> {
         let inner = self.inner.clone();
         self.begin(async move {
-            let Some(node) = inner.node().cloned() else { return Ok(()) };
+            let Some(node) = inner.node().cloned() else {
+                return Ok(());
+            };
             let written = inner.settle_journal().await?;
             let arguments = (node.id, written);
-            inner.write(&arguments, |write, (node, written)| note_written(write, node, *written).boxed(), false).await
+            inner
+                .write(
+                    &arguments,
+                    |write, (node, written)| note_written(write, node, *written).boxed(),
+                    false,
+                )
+                .await
         })
     }
 }

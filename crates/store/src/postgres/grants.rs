@@ -1,17 +1,6 @@
-//! Grants: made at consent, ended in one way, looked at by people. What the token path reads of them is in `reads.rs`.
+//! Grants: made at consent, ended in one way, looked at by people. What the token path reads of
+//! them is in `reads.rs`.
 
-use super::Postgres;
-use super::connection::Connection;
-use super::row::Columns;
-use super::trouble::Trouble;
-use super::write::Write;
-use crate::audit::Event;
-use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns};
-use crate::error::StoreError;
-use crate::journal::Line;
-use crate::level::Level;
-use crate::pending::Pending;
-use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
 use counterfoil_core::clock::{HOUR, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
@@ -19,8 +8,23 @@ use counterfoil_core::verdict::Counterfoil;
 use futures_util::FutureExt as _;
 use tokio_postgres::Row;
 
-/// A grant with its counterfoil, how it was ended, whether it is of the era of its client and customer, and whether what it hangs on lives. A macro, since
-/// `concat!` takes literals alone.
+use super::Postgres;
+use super::connection::Connection;
+use super::row::Columns;
+use super::trouble::Trouble;
+use super::write::Write;
+use crate::audit::Event;
+use crate::columns::{
+    COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns,
+};
+use crate::error::StoreError;
+use crate::journal::Line;
+use crate::level::Level;
+use crate::pending::Pending;
+use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
+
+/// A grant with its counterfoil, how it was ended, whether it is of the era of its client and
+/// customer, and whether what it hangs on lives. A macro, since `concat!` takes literals alone.
 macro_rules! select_grant {
     ($condition:literal) => {
         concat!(
@@ -39,7 +43,8 @@ macro_rules! select_grant {
     };
 }
 
-/// Seconds for which an ending may still lack its line in any journal: its node was killed in between, and starts again or is replaced within them.
+/// Seconds for which an ending may still lack its line in any journal: its node was killed in
+/// between, and starts again or is replaced within them.
 const VOUCHED_FOR: Seconds = 15 * MINUTE;
 
 /// The place of the ending in the columns of `select_grant`.
@@ -47,20 +52,30 @@ const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
 
 impl Postgres {
     pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
-        self.write((grant, self.inner.level()), |write, (grant, level)| create(write, grant, *level).boxed())
+        self.write((grant, self.inner.level()), |write, (grant, level)| {
+            create(write, grant, *level).boxed()
+        })
     }
 
     pub(crate) async fn code(&self, grant: GrantId) -> Result<Option<CodeBinding>, StoreError> {
         let rows = self.rows(read_code!(), &[&grant.number()]).await?;
-        rows.first().map(|row| Columns::of(row, "code").code().map_err(StoreError::from)).transpose()
+        rows.first()
+            .map(|row| Columns::of(row, "code").code().map_err(StoreError::from))
+            .transpose()
     }
 
     pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
         let inner = self.inner.clone();
         self.begin(async move {
-            let ending =
-                inner.write(&(grant, by, now), |write, (grant, by, now)| end_or_vouch(write, *grant, *by, *now).boxed(), false).await?;
-            // An ending that an earlier call made may still wait for its line in the journal; this answer vouches for it.
+            let ending = inner
+                .write(
+                    &(grant, by, now),
+                    |write, (grant, by, now)| end_or_vouch(write, *grant, *by, *now).boxed(),
+                    false,
+                )
+                .await?;
+            // An ending that an earlier call made may still wait for its line in the journal; this
+            // answer vouches for it.
             inner.flush_journal(Vec::new()).await.map(|()| ending)
         })
     }
@@ -78,23 +93,27 @@ impl Postgres {
     }
 
     pub(crate) async fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
-        let rows = self.rows(select_grant!("WHERE terms.grant_id = $1"), &[&grant.number()]).await?;
+        let rows =
+            self.rows(select_grant!("WHERE terms.grant_id = $1"), &[&grant.number()]).await?;
         rows.first().map(|row| whole(row).map_err(StoreError::from)).transpose()
     }
 
     pub(crate) async fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
-        let (before, limit) = (filter.before.map_or(i64::MAX, GrantId::number), i64::from(filter.limit));
+        let (before, limit) =
+            (filter.before.map_or(i64::MAX, GrantId::number), i64::from(filter.limit));
         let rows = match &filter.customer {
             Some(CustomerId { provider, customer }) => {
                 let of_customer = select_grant!(
                     "WHERE parent IS NULL AND provider = $1 AND customer = $2 AND terms.grant_id < $3 AND ($4::text IS NULL OR client = $4) \
                      ORDER BY terms.grant_id DESC LIMIT $5"
                 );
-                self.rows(of_customer, &[provider, customer, &before, &filter.client, &limit]).await?
+                self.rows(of_customer, &[provider, customer, &before, &filter.client, &limit])
+                    .await?
             }
             None => {
-                let of_all =
-                    select_grant!("WHERE terms.grant_id < $1 AND ($2::text IS NULL OR client = $2) ORDER BY terms.grant_id DESC LIMIT $3");
+                let of_all = select_grant!(
+                    "WHERE terms.grant_id < $1 AND ($2::text IS NULL OR client = $2) ORDER BY terms.grant_id DESC LIMIT $3"
+                );
                 self.rows(of_all, &[&before, &filter.client, &limit]).await?
             }
         };
@@ -121,11 +140,18 @@ impl Postgres {
         let numbers: Vec<i64> = grants.iter().map(|grant| grant.number()).collect();
         let sql = "SELECT DISTINCT grant_id FROM audit WHERE grant_id = ANY($1) AND event IN ('code_replayed', 'refresh_token_replayed')";
         let rows = self.rows(sql, &[&numbers]).await?;
-        Ok(rows.iter().map(|row| Columns::of(row, "audit").make(0, GrantId::from_number)).collect::<Result<_, Trouble>>()?)
+        Ok(rows
+            .iter()
+            .map(|row| Columns::of(row, "audit").make(0, GrantId::from_number))
+            .collect::<Result<_, Trouble>>()?)
     }
 }
 
-async fn create(write: &mut Write<'_>, grant: &NewGrant, level: Level) -> Result<CreateGrant, Trouble> {
+async fn create(
+    write: &mut Write<'_>,
+    grant: &NewGrant,
+    level: Level,
+) -> Result<CreateGrant, Trouble> {
     let NewGrant { terms, code, seal, code_expires_at, slip_key } = grant;
     let id = terms.grant.number();
     if let Some(parent) = terms.parent
@@ -133,7 +159,8 @@ async fn create(write: &mut Write<'_>, grant: &NewGrant, level: Level) -> Result
     {
         // A doubled consent is told what became of the first, whatever became of the parent since.
         let existing = existing(write, id).await?;
-        return Ok(existing.map_or(CreateGrant::NoParent, |existing| CreateGrant::Exists(Box::new(existing))));
+        return Ok(existing
+            .map_or(CreateGrant::NoParent, |existing| CreateGrant::Exists(Box::new(existing))));
     }
     let accounts = serde_json::to_string(&terms.accounts).unwrap_or_default();
     let (redirect_uri, challenge, nonce) = level.in_terms(code);
@@ -186,14 +213,23 @@ async fn create(write: &mut Write<'_>, grant: &NewGrant, level: Level) -> Result
 }
 
 /// Whether the consent that a grant is to hang on is there, is one that it may hang on, and lives.
-async fn parent_lives(write: &mut Write<'_>, terms: &Terms, parent: GrantId) -> Result<bool, Trouble> {
+async fn parent_lives(
+    write: &mut Write<'_>,
+    terms: &Terms,
+    parent: GrantId,
+) -> Result<bool, Trouble> {
     let sql = select_grant!("WHERE terms.grant_id = $1");
-    let Some(row) = write.row(sql, &[&parent.number()]).await? else { return Ok(false) };
+    let Some(row) = write.row(sql, &[&parent.number()]).await? else {
+        return Ok(false);
+    };
     let above = whole(&row)?;
     Ok(terms.may_hang_on(&above.terms) && above.current && !above.counterfoil.ended)
 }
 
-async fn existing(write: &mut Write<'_>, grant: i64) -> Result<Option<(Terms, Counterfoil)>, Trouble> {
+async fn existing(
+    write: &mut Write<'_>,
+    grant: i64,
+) -> Result<Option<(Terms, Counterfoil)>, Trouble> {
     let sql = concat!(
         "SELECT ",
         terms_columns!(),
@@ -201,13 +237,20 @@ async fn existing(write: &mut Write<'_>, grant: i64) -> Result<Option<(Terms, Co
         counterfoil_columns!(),
         " FROM terms JOIN counterfoil USING (grant_id) WHERE terms.grant_id = $1"
     );
-    let Some(row) = write.row(sql, &[&grant]).await? else { return Ok(None) };
+    let Some(row) = write.row(sql, &[&grant]).await? else {
+        return Ok(None);
+    };
     let columns = Columns::of(&row, "terms");
     Ok(Some((columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?)))
 }
 
 /// The one way in which a grant ends.
-pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now: Timestamp) -> Result<Ending, Trouble> {
+pub(super) async fn end(
+    write: &mut Write<'_>,
+    grant: GrantId,
+    by: EndedBy,
+    now: Timestamp,
+) -> Result<Ending, Trouble> {
     let id = grant.number();
     let end = "UPDATE counterfoil SET ended = true, epoch = (SELECT value::integer FROM meta WHERE key = 'epoch') \
         WHERE grant_id = $1 AND NOT ended";
@@ -223,12 +266,20 @@ pub(super) async fn end(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now:
     Ok(Ending::Ended)
 }
 
-/// Ends a grant, or sees to it that its ending is known apart from the store: the one that is there may be an earlier try's of this call, or that of a
-/// node that was killed before it wrote its line. Lines may repeat.
-async fn end_or_vouch(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now: Timestamp) -> Result<Ending, Trouble> {
+/// Ends a grant, or sees to it that its ending is known apart from the store: the one that is there
+/// may be an earlier try's of this call, or that of a node that was killed before it wrote its
+/// line. Lines may repeat.
+async fn end_or_vouch(
+    write: &mut Write<'_>,
+    grant: GrantId,
+    by: EndedBy,
+    now: Timestamp,
+) -> Result<Ending, Trouble> {
     let ending = end(write, grant, by, now).await?;
     if ending == Ending::AlreadyEnded
-        && let Some(row) = write.row("SELECT at, ended_by, number FROM ending WHERE grant_id = $1", &[&grant.number()]).await?
+        && let Some(row) = write
+            .row("SELECT at, ended_by, number FROM ending WHERE grant_id = $1", &[&grant.number()])
+            .await?
     {
         let columns = Columns::of(&row, "ending");
         let (at, by) = (columns.time(0)?, EndedBy::from_name(columns.get(1)?));
@@ -240,7 +291,13 @@ async fn end_or_vouch(write: &mut Write<'_>, grant: GrantId, by: EndedBy, now: T
 }
 
 /// Records that something happened to a grant. The same again within the hour is counted.
-pub(super) async fn audit(write: &mut Write<'_>, grant: GrantId, event: Event, now: Timestamp, detail: &str) -> Result<(), Trouble> {
+pub(super) async fn audit(
+    write: &mut Write<'_>,
+    grant: GrantId,
+    event: Event,
+    now: Timestamp,
+    detail: &str,
+) -> Result<(), Trouble> {
     let record = "INSERT INTO audit VALUES ($1, $2, $3, $4, $4, 1, $5) \
         ON CONFLICT (grant_id, event, hour) DO UPDATE SET last_at = excluded.last_at, count = audit.count + 1, detail = excluded.detail";
     let (hour, now) = (now.unix().div_euclid(HOUR), now.unix());
@@ -250,34 +307,58 @@ pub(super) async fn audit(write: &mut Write<'_>, grant: GrantId, event: Event, n
 /// The endings that a crash may have kept out of the journal: the latest.
 pub(super) async fn recent_endings(connection: &mut Connection) -> Result<Vec<Line>, Trouble> {
     let grants = "SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024";
-    endings(connection, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256").await
+    endings(
+        connection,
+        grants,
+        "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256",
+    )
+    .await
 }
 
 /// All endings that the store knows.
 pub(super) async fn all_endings(connection: &mut Connection) -> Result<Vec<Line>, Trouble> {
-    let grants = "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
-    endings(connection, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC").await
+    let grants =
+        "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
+    endings(
+        connection,
+        grants,
+        "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC",
+    )
+    .await
 }
 
 /// Endings as lines of the journal, the oldest first.
-async fn endings(connection: &mut Connection, grants: &'static str, removals: &'static str) -> Result<Vec<Line>, Trouble> {
+async fn endings(
+    connection: &mut Connection,
+    grants: &'static str,
+    removals: &'static str,
+) -> Result<Vec<Line>, Trouble> {
     let mut lines = Vec::new();
     for row in connection.rows(grants, &[]).await? {
         let columns = Columns::of(&row, "ending");
         let (at, grant) = (columns.time(0)?, columns.make(1, GrantId::from_number)?);
-        lines.push(Line::Grant { at, grant, by: EndedBy::from_name(columns.get(2)?), number: columns.get(3)? });
+        lines.push(Line::Grant {
+            at,
+            grant,
+            by: EndedBy::from_name(columns.get(2)?),
+            number: columns.get(3)?,
+        });
     }
     for row in connection.rows(removals, &[]).await? {
         let columns = Columns::of(&row, "removal");
         let (at, era) = (columns.time(0)?, columns.number(4)?);
         lines.push(match columns.get::<String>(1)? {
-            client if client.is_empty() => {
-                Line::Customer { at, customer: CustomerId { provider: columns.get(2)?, customer: columns.get(3)? }, era }
-            }
+            client if client.is_empty() => Line::Customer {
+                at,
+                customer: CustomerId { provider: columns.get(2)?, customer: columns.get(3)? },
+                era,
+            },
             client => Line::Client { at, client, era },
         });
     }
-    for row in connection.rows("SELECT value::bigint FROM meta WHERE key = 'bearers_from'", &[]).await? {
+    for row in
+        connection.rows("SELECT value::bigint FROM meta WHERE key = 'bearers_from'", &[]).await?
+    {
         lines.push(Line::Lost { bearers_from: Columns::of(&row, "meta").time(0)? });
     }
     lines.reverse();
@@ -288,9 +369,12 @@ fn whole(row: &Row) -> Result<Grant, Trouble> {
     let columns = Columns::of(row, "terms");
     let ended = match columns.get::<Option<&str>>(ENDING_COLUMN + 1)? {
         None => None,
-        Some(name) => Some(EndedAt { at: columns.time(ENDING_COLUMN)?, by: EndedBy::from_name(name) }),
+        Some(name) => {
+            Some(EndedAt { at: columns.time(ENDING_COLUMN)?, by: EndedBy::from_name(name) })
+        }
     };
     let (terms, counterfoil) = (columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?);
-    let (current, parent_lives) = (columns.get(ENDING_COLUMN + 2)?, columns.get(ENDING_COLUMN + 3)?);
+    let (current, parent_lives) =
+        (columns.get(ENDING_COLUMN + 2)?, columns.get(ENDING_COLUMN + 3)?);
     Ok(Grant { terms, counterfoil, ended, current, parent_lives })
 }

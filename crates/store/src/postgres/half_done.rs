@@ -1,14 +1,15 @@
 //! Half-done authorizations.
 
+use counterfoil_core::clock::Timestamp;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+
 use super::Postgres;
 use super::row::Columns;
 use super::trouble::Trouble;
 use crate::error::StoreError;
 use crate::half_done::HalfDone;
 use crate::pending::Pending;
-use counterfoil_core::clock::Timestamp;
-use futures_util::FutureExt as _;
-use tokio_postgres::Row;
 
 impl Postgres {
     pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
@@ -23,7 +24,11 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn half_done(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<HalfDone>, StoreError> {
+    pub(crate) async fn half_done(
+        &self,
+        id: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<HalfDone>, StoreError> {
         let sql = "SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = $1 AND expires_at > $2";
         let rows = self.rows(sql, &[&id.as_slice(), &now.unix()]).await?;
         let half_done = |row: &Row| {
@@ -35,6 +40,8 @@ impl Postgres {
                 expires_at: columns.time(3)?,
             })
         };
-        rows.first().map(|row| half_done(row).map_err(|trouble: Trouble| trouble.into())).transpose()
+        rows.first()
+            .map(|row| half_done(row).map_err(|trouble: Trouble| trouble.into()))
+            .transpose()
     }
 }

@@ -1,4 +1,12 @@
-//! What a database is: whose store, for what, of which schema. Several nodes may find it empty at once.
+//! What a database is: whose store, for what, of which schema. Several nodes may find it empty at
+//! once.
+
+use std::time::Duration;
+
+use counterfoil_core::random;
+use refinery::embed_migrations;
+use tokio::time::sleep;
+use tokio_postgres::Client;
 
 use super::connection::Connection;
 use super::indexes;
@@ -6,11 +14,6 @@ use super::trouble::Trouble;
 use crate::OpenOptions;
 use crate::error::OpenError;
 use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER, oldest_reader};
-use counterfoil_core::random;
-use refinery::embed_migrations;
-use std::time::Duration;
-use tokio::time::sleep;
-use tokio_postgres::Client;
 
 embed_migrations!("src/migrations/postgres");
 
@@ -19,9 +22,15 @@ const TRIES: usize = 40;
 /// How long to wait between two.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Brings the schema up to date and makes sure that the database is what it should be, or writes down what it is where it is new.
-/// A store that has no id yet gets the one that its endings log has, if that knows one: it was put back from a dump of version 1.
-pub(super) async fn take(connection: &mut Connection, store: &str, options: &OpenOptions, by_log: Option<&str>) -> Result<(), OpenError> {
+/// Brings the schema up to date and makes sure that the database is what it should be, or writes
+/// down what it is where it is new. A store that has no id yet gets the one that its endings log
+/// has, if that knows one: it was put back from a dump of version 1.
+pub(super) async fn take(
+    connection: &mut Connection,
+    store: &str,
+    options: &OpenOptions,
+    by_log: Option<&str>,
+) -> Result<(), OpenError> {
     let failed = |trouble: Trouble| trouble.at_start(store);
     let client = &mut connection.client;
     let found = schema_of_ours(client, store).await?;
@@ -33,10 +42,20 @@ pub(super) async fn take(connection: &mut Connection, store: &str, options: &Ope
     migrate(client, store).await?;
     let write = async {
         // Copies of a store have its id.
-        let id = by_log.filter(|_| found.is_some()).map_or_else(|| format!("{:032x}", u128::from_be_bytes(random::bytes())), str::to_owned);
+        let id = by_log.filter(|_| found.is_some()).map_or_else(
+            || format!("{:032x}", u128::from_be_bytes(random::bytes())),
+            str::to_owned,
+        );
         let (kind, issuer) = (options.kind.name(), options.issuer.as_str());
-        for (key, value) in [("kind", kind), ("issuer", issuer), ("epoch", "0"), ("changes", "0"), ("id", &id)] {
-            client.execute("INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO NOTHING", &[&key, &value]).await?;
+        for (key, value) in
+            [("kind", kind), ("issuer", issuer), ("epoch", "0"), ("changes", "0"), ("id", &id)]
+        {
+            client
+                .execute(
+                    "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+                    &[&key, &value],
+                )
+                .await?;
         }
         Ok(())
     };
@@ -46,7 +65,11 @@ pub(super) async fn take(connection: &mut Connection, store: &str, options: &Ope
 }
 
 /// Whether there is a store, one that [`take`] would go on with; changes nothing.
-pub(super) async fn is_there(client: &Client, store: &str, options: &OpenOptions) -> Result<bool, OpenError> {
+pub(super) async fn is_there(
+    client: &Client,
+    store: &str,
+    options: &OpenOptions,
+) -> Result<bool, OpenError> {
     match schema_of_ours(client, store).await? {
         None => Ok(false),
         Some(found) => {
@@ -58,7 +81,8 @@ pub(super) async fn is_there(client: &Client, store: &str, options: &OpenOptions
 
 /// The newest schema that this program knows.
 pub(super) fn known_schema() -> u32 {
-    let newest = migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
+    let newest =
+        migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
 }
 
@@ -75,23 +99,32 @@ pub(super) async fn make_tables(client: &mut Client, store: &str) -> Result<(), 
     migrate(client, store).await
 }
 
-/// The schema of the store; `None` where there is none yet, and no other program's table either that has the name of one of ours.
+/// The schema of the store; `None` where there is none yet, and no other program's table either
+/// that has the name of one of ours.
 async fn schema_of_ours(client: &Client, store: &str) -> Result<Option<u32>, OpenError> {
     let failed = |trouble: Trouble| trouble.at_start(store);
-    // In this order: another node may be making the tables just now, and its table must not be taken for another program's.
+    // In this order: another node may be making the tables just now, and its table must not be
+    // taken for another program's.
     let has_meta = has_table(client, "meta").await.map_err(failed)?;
     let found = schema(client).await.map_err(failed)?;
     if found.is_none() && has_meta {
-        let problem = "there are tables of another program in it; give Counterfoil a database of its own".into();
+        let problem =
+            "there are tables of another program in it; give Counterfoil a database of its own"
+                .into();
         return Err(OpenError::Foreign { store: store.to_owned(), problem });
     }
     Ok(found)
 }
 
-/// Refuses a newer schema than ours, whatever the store says of who can read it: there may be tables that we know nothing of.
+/// Refuses a newer schema than ours, whatever the store says of who can read it: there may be
+/// tables that we know nothing of.
 pub(super) fn refuse_unknown(found: u32, store: &str) -> Result<(), OpenError> {
     let known = known_schema();
-    if found > known { Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader: found, known }) } else { Ok(()) }
+    if found > known {
+        Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader: found, known })
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses a newer schema than ours, unless the store says that we can read it.
@@ -102,12 +135,20 @@ async fn refuse_unreadable(client: &Client, found: u32, store: &str) -> Result<(
     }
     let says = stands(client, "oldest_reader").await.map_err(|trouble| trouble.at_start(store))?;
     let oldest_reader = oldest_reader(found, says.as_deref());
-    if oldest_reader > known { Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader, known }) } else { Ok(()) }
+    if oldest_reader > known {
+        Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader, known })
+    } else {
+        Ok(())
+    }
 }
 
 /// What `meta` says under a key.
 async fn stands(client: &Client, key: &str) -> Result<Option<String>, Trouble> {
-    Ok(client.query_opt("SELECT value FROM meta WHERE key = $1", &[&key]).await?.map(|row| row.try_get(0)).transpose()?)
+    Ok(client
+        .query_opt("SELECT value FROM meta WHERE key = $1", &[&key])
+        .await?
+        .map(|row| row.try_get(0))
+        .transpose()?)
 }
 
 /// The store's level and id.
@@ -125,12 +166,18 @@ pub(super) async fn finish(client: &mut Client, store: &str) -> Result<(u32, u32
     }
     let raising = async {
         let transaction = client.transaction().await?;
-        let level = transaction.query_opt("SELECT value FROM meta WHERE key = 'level'", &[]).await?;
-        let before = level.map(|row| row.try_get::<_, String>(0)).transpose()?.and_then(|text| text.parse().ok()).unwrap_or(1);
+        let level =
+            transaction.query_opt("SELECT value FROM meta WHERE key = 'level'", &[]).await?;
+        let before = level
+            .map(|row| row.try_get::<_, String>(0))
+            .transpose()?
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1);
         if before < NEWEST_LEVEL {
-            let raise =
-                "INSERT INTO meta VALUES ('level', $1), ('oldest_reader', $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            transaction.execute(raise, &[&NEWEST_LEVEL.to_string(), &OLDEST_READER.to_string()]).await?;
+            let raise = "INSERT INTO meta VALUES ('level', $1), ('oldest_reader', $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            transaction
+                .execute(raise, &[&NEWEST_LEVEL.to_string(), &OLDEST_READER.to_string()])
+                .await?;
             // Of version 1, and never delivered.
             transaction.batch_execute("TRUNCATE event").await?;
         }
@@ -150,7 +197,10 @@ async fn schema(client: &Client) -> Result<Option<u32>, Trouble> {
     if !has_table(client, "refinery_schema_history").await? {
         return Ok(None);
     }
-    let version: Option<i32> = client.query_one("SELECT max(version) FROM refinery_schema_history", &[]).await?.try_get(0)?;
+    let version: Option<i32> = client
+        .query_one("SELECT max(version) FROM refinery_schema_history", &[])
+        .await?
+        .try_get(0)?;
     Ok(version.and_then(|version| u32::try_from(version).ok()))
 }
 
@@ -164,8 +214,8 @@ pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), Open
     making.await.map_err(|trouble: Trouble| trouble.at_start(store))
 }
 
-/// Runs what migrations are missing, all in one transaction. The library takes no lock: of two nodes that start at once one fails on what the
-/// other has made, looks again, and finds it done.
+/// Runs what migrations are missing, all in one transaction. The library takes no lock: of two
+/// nodes that start at once one fails on what the other has made, looks again, and finds it done.
 async fn change_tables(client: &mut Client, store: &str) -> Result<(), OpenError> {
     let failed = |problem: String| OpenError::NotWritable {
         store: store.to_owned(),
@@ -203,7 +253,11 @@ fn last_word(error: &dyn std::error::Error) -> String {
 }
 
 /// Compares what the store is with what is wanted.
-pub(super) async fn check(client: &Client, store: &str, options: &OpenOptions) -> Result<(), OpenError> {
+pub(super) async fn check(
+    client: &Client,
+    store: &str,
+    options: &OpenOptions,
+) -> Result<(), OpenError> {
     let read = async {
         let (mut kind, mut issuer, mut copying, mut moved_to) = (None, None, None, None);
         for row in client.query("SELECT key, value FROM meta WHERE key IN ('kind', 'issuer', 'copying', 'moved_to')", &[]).await? {
@@ -217,7 +271,8 @@ pub(super) async fn check(client: &Client, store: &str, options: &OpenOptions) -
         }
         Ok((kind, issuer, copying, moved_to))
     };
-    let (kind, issuer, copying, moved_to) = read.await.map_err(|trouble: Trouble| trouble.at_start(store))?;
+    let (kind, issuer, copying, moved_to) =
+        read.await.map_err(|trouble: Trouble| trouble.at_start(store))?;
     if copying.is_some() {
         return Err(OpenError::Unfinished(store.to_owned()));
     }
@@ -227,7 +282,11 @@ pub(super) async fn check(client: &Client, store: &str, options: &OpenOptions) -
     }
     // A sandbox's too: other nodes may be serving it under that name.
     if let Some(found) = issuer.filter(|found| *found != options.issuer) {
-        return Err(OpenError::OtherIssuer { store: store.to_owned(), found, wanted: options.issuer.clone() });
+        return Err(OpenError::OtherIssuer {
+            store: store.to_owned(),
+            found,
+            wanted: options.issuer.clone(),
+        });
     }
     moved_to.map_or(Ok(()), |to| Err(OpenError::Moved { store: store.to_owned(), to }))
 }

@@ -1,11 +1,13 @@
-//! The indexes that take long to make where there are many grants. They are made apart from the migration, `CONCURRENTLY`: nodes read and write meanwhile,
-//! those of the version before too.
+//! The indexes that take long to make where there are many grants. They are made apart from the
+//! migration, `CONCURRENTLY`: nodes read and write meanwhile, those of the version before too.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_postgres::Client;
 
 use super::trouble::Trouble;
 use crate::level::Level;
-use std::time::Duration;
-use tokio::time::sleep;
-use tokio_postgres::Client;
 
 /// An index, by its name, and how it is made.
 const INDEXES: [(&str, &str); 4] = [
@@ -14,9 +16,18 @@ const INDEXES: [(&str, &str); 4] = [
         "consent_by_customer",
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS consent_by_customer ON terms (provider, customer, grant_id) WHERE parent IS NULL",
     ),
-    ("ending_by_number", "CREATE INDEX CONCURRENTLY IF NOT EXISTS ending_by_number ON ending (number) WHERE number IS NOT NULL"),
-    ("customer_by_login", "CREATE INDEX CONCURRENTLY IF NOT EXISTS customer_by_login ON customer (provider, login)"),
-    ("customer_without_login", "CREATE INDEX CONCURRENTLY IF NOT EXISTS customer_without_login ON customer (id) WHERE login IS NULL"),
+    (
+        "ending_by_number",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS ending_by_number ON ending (number) WHERE number IS NOT NULL",
+    ),
+    (
+        "customer_by_login",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS customer_by_login ON customer (provider, login)",
+    ),
+    (
+        "customer_without_login",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS customer_without_login ON customer (id) WHERE login IS NULL",
+    ),
 ];
 /// What nodes of version 1 list grants by.
 const OF_VERSION_1: &str = "terms_by_customer";
@@ -24,13 +35,15 @@ const OF_VERSION_1: &str = "terms_by_customer";
 /// Whether an index of this name is whole.
 const IS_VALID: &str = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)";
 /// Whether somebody is making it.
-const IS_BEING_MADE: &str = "SELECT FROM pg_stat_progress_create_index WHERE index_relid = to_regclass($1)";
+const IS_BEING_MADE: &str =
+    "SELECT FROM pg_stat_progress_create_index WHERE index_relid = to_regclass($1)";
 /// How often to look how somebody else gets on with it.
 const MOMENT: Duration = Duration::from_millis(250);
 /// How often to try to make one.
 const TRIES: usize = 40;
 
-/// Makes the indexes that are missing, however long it takes, and drops from level 2 on what only version 1 used. Any number of nodes may do so at once.
+/// Makes the indexes that are missing, however long it takes, and drops from level 2 on what only
+/// version 1 used. Any number of nodes may do so at once.
 pub(super) async fn make(client: &Client, level: Level) -> Result<(), Trouble> {
     let mut missing = Vec::new();
     for (name, make) in INDEXES {
@@ -70,7 +83,10 @@ async fn make_one(client: &Client, name: &str, sql: &str) -> Result<(), Trouble>
         match is_valid(client, name).await? {
             Some(true) => return Ok(()),
             None => {
-                tracing::info!(index = name, "making an index; where there are many grants this takes a while");
+                tracing::info!(
+                    index = name,
+                    "making an index; where there are many grants this takes a while"
+                );
                 // Where another node has begun just now, this does nothing.
                 client.batch_execute(sql).await?;
                 left_behind = false;
@@ -79,13 +95,17 @@ async fn make_one(client: &Client, name: &str, sql: &str) -> Result<(), Trouble>
                 left_behind = false;
                 sleep(MOMENT).await;
             }
-            // What became of one that was being made is known a moment after nobody is seen making it.
+            // What became of one that was being made is known a moment after nobody is seen making
+            // it.
             Some(false) if !left_behind => {
                 left_behind = true;
                 sleep(MOMENT).await;
             }
             Some(false) => {
-                tracing::warn!(index = name, "the making of an index was cut short; it is made once more");
+                tracing::warn!(
+                    index = name,
+                    "the making of an index was cut short; it is made once more"
+                );
                 client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
                 left_behind = false;
             }

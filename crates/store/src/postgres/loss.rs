@@ -1,5 +1,10 @@
 //! What is done about endings that the database has forgotten, and about a loss that is declared.
 
+use std::collections::BTreeMap;
+
+use counterfoil_core::clock::Timestamp;
+use futures_util::FutureExt as _;
+
 use super::Postgres;
 use super::endings_log;
 use super::era::{delete, note};
@@ -13,9 +18,6 @@ use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::record::Ending;
 use crate::removed::Removed;
-use counterfoil_core::clock::Timestamp;
-use futures_util::FutureExt as _;
-use std::collections::BTreeMap;
 
 /// What became of an ending that is applied again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +47,9 @@ pub(super) async fn apply(write: &mut Write<'_>, line: &Line) -> Result<Applied,
             });
         }
         Line::Client { at, client, era } => (Removed::Client(client.clone()), *at, i64::from(*era)),
-        Line::Customer { at, customer, era } => (Removed::Customer(customer.clone()), *at, i64::from(*era)),
+        Line::Customer { at, customer, era } => {
+            (Removed::Customer(customer.clone()), *at, i64::from(*era))
+        }
         Line::Lost { bearers_from } => return refuse_before(write, *bearers_from).await,
         Line::Opened { .. } => return Ok(Applied::Known),
     };
@@ -61,9 +65,16 @@ pub(super) async fn apply(write: &mut Write<'_>, line: &Line) -> Result<Applied,
     changed(write).await.map(|()| Applied::TookEffect)
 }
 
-/// Has bearers refused that were issued before `from`, if those before a later moment are not already.
-pub(super) async fn refuse_before(write: &mut Write<'_>, from: Timestamp) -> Result<Applied, Trouble> {
-    let stands = meta(write, "bearers_from").await?.and_then(|text| text.parse().ok()).map(Timestamp::from_unix);
+/// Has bearers refused that were issued before `from`, if those before a later moment are not
+/// already.
+pub(super) async fn refuse_before(
+    write: &mut Write<'_>,
+    from: Timestamp,
+) -> Result<Applied, Trouble> {
+    let stands = meta(write, "bearers_from")
+        .await?
+        .and_then(|text| text.parse().ok())
+        .map(Timestamp::from_unix);
     if stands.is_some_and(|stands| stands >= from) {
         // The first try may have been committed after all.
         write.lines.extend(write.again.then_some(Line::Lost { bearers_from: from }));
@@ -74,8 +85,8 @@ pub(super) async fn refuse_before(write: &mut Write<'_>, from: Timestamp) -> Res
     changed(write).await.map(|()| Applied::TookEffect)
 }
 
-/// Raises the epoch; gives it, before when bearers are refused, and the last line of this node's journal. All lines of the nodes' journals up to where they
-/// `reach` were applied.
+/// Raises the epoch; gives it, before when bearers are refused, and the last line of this node's
+/// journal. All lines of the nodes' journals up to where they `reach` were applied.
 async fn raise(
     write: &mut Write<'_>,
     lost_before: Option<Timestamp>,
@@ -91,10 +102,14 @@ async fn raise(
         endings_log::reaches(write, node, *line).await?;
     }
     write.execute("DELETE FROM meta WHERE key = $1", &[&endings_log::FORGOT]).await?;
-    write.execute("UPDATE meta SET value = (value::integer + 1)::text WHERE key = 'epoch'", &[]).await?;
+    write
+        .execute("UPDATE meta SET value = (value::integer + 1)::text WHERE key = 'epoch'", &[])
+        .await?;
     changed(write).await?;
     let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
-    let epoch = number(meta(write, "epoch").await?).and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0);
+    let epoch = number(meta(write, "epoch").await?)
+        .and_then(|epoch| u32::try_from(epoch).ok())
+        .unwrap_or(0);
     let bearers_from = number(meta(write, "bearers_from").await?).map(Timestamp::from_unix);
     let last = match node {
         Some(node) => endings_log::last(write, node).await?,
@@ -122,19 +137,33 @@ impl Postgres {
         })
     }
 
-    pub(crate) fn raise_epoch(&self, lost_before: Option<Timestamp>, reach: BTreeMap<String, i64>) -> Pending<(u32, Option<Timestamp>)> {
+    pub(crate) fn raise_epoch(
+        &self,
+        lost_before: Option<Timestamp>,
+        reach: BTreeMap<String, i64>,
+    ) -> Pending<(u32, Option<Timestamp>)> {
         let inner = self.inner.clone();
         let node = self.inner.node().map(|node| node.id.clone());
         self.begin(async move {
             let arguments = (lost_before, reach, node);
             let (raised, last) = inner
-                .write(&arguments, |write, (lost_before, reach, node)| raise(write, *lost_before, reach, node.as_deref()).boxed(), false)
+                .write(
+                    &arguments,
+                    |write, (lost_before, reach, node)| {
+                        raise(write, *lost_before, reach, node.as_deref()).boxed()
+                    },
+                    false,
+                )
                 .await?;
             inner.journal_reaches(last).await.map(|()| raised)
         })
     }
 
     pub(crate) async fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.meta("bearers_from").await?.and_then(|text| text.parse().ok()).map(Timestamp::from_unix))
+        Ok(self
+            .meta("bearers_from")
+            .await?
+            .and_then(|text| text.parse().ok())
+            .map(Timestamp::from_unix))
     }
 }

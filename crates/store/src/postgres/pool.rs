@@ -1,10 +1,12 @@
 //! Connections for everything but the token path, lent for one transaction or read each.
 
-use super::connection::{Connection, Connector};
-use super::trouble::Trouble;
-use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
 use std::sync::Arc;
 use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
+
+use super::connection::{Connection, Connector};
+use super::trouble::Trouble;
 
 /// Connections that a node holds for them at the most.
 pub(crate) const SIZE: usize = 8;
@@ -25,21 +27,32 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Trouble> {
-        if connection.client.is_closed() { Err(RecycleError::message("it is closed")) } else { Ok(()) }
+        if connection.client.is_closed() {
+            Err(RecycleError::message("it is closed"))
+        } else {
+            Ok(())
+        }
     }
 }
 
 pub(super) fn new(connector: Arc<Connector>) -> Pool {
-    let builder = managed::Pool::builder(Manager(connector)).max_size(SIZE).runtime(deadpool::Runtime::Tokio1);
+    let builder = managed::Pool::builder(Manager(connector))
+        .max_size(SIZE)
+        .runtime(deadpool::Runtime::Tokio1);
     // Fails only where a time-out is set and no runtime is.
-    builder.wait_timeout(Some(PATIENCE)).build().unwrap_or_else(|_| unreachable!("the runtime is set"))
+    builder
+        .wait_timeout(Some(PATIENCE))
+        .build()
+        .unwrap_or_else(|_| unreachable!("the runtime is set"))
 }
 
 /// Lends a connection.
 pub(super) async fn lend(pool: &Pool) -> Result<Lent, Trouble> {
     pool.get().await.map_err(|error| match error {
         PoolError::Backend(trouble) => trouble,
-        PoolError::Timeout(_) => Trouble::Unready("all connections to the database are in use".into()),
+        PoolError::Timeout(_) => {
+            Trouble::Unready("all connections to the database are in use".into())
+        }
         error => Trouble::Unready(error.to_string()),
     })
 }

@@ -1,4 +1,19 @@
-//! The reads of the token path, in batches: requests that wait together share a round trip, and none joins one that was sent before it asked.
+//! The reads of the token path, in batches: requests that wait together share a round trip, and
+//! none joins one that was sent before it asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use counterfoil_core::clock::Database;
+use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::verdict::Counterfoil;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
 
 use super::batch::{Batched, Lost, enqueue, in_time};
 use super::connection::Connection;
@@ -10,18 +25,6 @@ use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns, terms_columns};
 use crate::error::StoreError;
 use crate::level::Level;
 use crate::record::Changes;
-use counterfoil_core::clock::Database;
-use counterfoil_core::grant::{GrantId, Terms};
-use counterfoil_core::verdict::Counterfoil;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
 
 /// The most reads in one round trip.
 const MOST: usize = 256;
@@ -29,11 +32,16 @@ const MOST: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// By primary key alone.
-pub(super) const READ_TERMS: &str = concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ANY($1)");
+pub(super) const READ_TERMS: &str =
+    concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ANY($1)");
 /// By primary key alone.
-pub(super) const READ_COUNTERFOILS: &str =
-    concat!("SELECT ", counterfoil_columns!(), ", grant_id FROM counterfoil WHERE grant_id = ANY($1)");
-/// Those that are neither ended nor of an earlier era than their client or customer, and hang on no consent that is ended. By primary keys alone.
+pub(super) const READ_COUNTERFOILS: &str = concat!(
+    "SELECT ",
+    counterfoil_columns!(),
+    ", grant_id FROM counterfoil WHERE grant_id = ANY($1)"
+);
+/// Those that are neither ended nor of an earlier era than their client or customer, and hang on no
+/// consent that is ended. By primary keys alone.
 pub(super) const READ_LIVING: &str = concat!(
     "SELECT ",
     counterfoil_columns!(),
@@ -48,7 +56,8 @@ pub(super) const READ_LIVING: &str = concat!(
         AND (asked.parent IS NULL OR (SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = asked.parent))"
 );
 
-/// The number of changes, whether the store was moved away or has forgotten something, its level, and what the database's clock shows.
+/// The number of changes, whether the store was moved away or has forgotten something, its level,
+/// and what the database's clock shows.
 const READ_CHANGES: &str = "SELECT key, value FROM meta WHERE key IN ('changes', 'moved_to', 'level', 'clock_accepted', 'epoch', 'forgot') \
     UNION ALL SELECT 'clock', ((extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text \
     UNION ALL SELECT 'lines', coalesce(sum(line), 0)::text FROM endings_log";
@@ -63,7 +72,8 @@ enum Asks {
     Terms(GrantId, Answer<Arc<Terms>>),
     Counterfoil(GrantId, Answer<Counterfoil>),
     Living(Arc<Terms>, Answer<Counterfoil>),
-    /// Here too, since a node that can't learn of changes must stop: what keeps the pool busy must not keep it from looking.
+    /// Here too, since a node that can't learn of changes must stop: what keeps the pool busy must
+    /// not keep it from looking.
     Changes(Answer<Changes>),
 }
 
@@ -74,11 +84,17 @@ impl Postgres {
         self.read(|answer| Asks::Terms(grant, answer)).await
     }
 
-    pub(crate) async fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
+    pub(crate) async fn counterfoil(
+        &self,
+        grant: GrantId,
+    ) -> Result<Option<Counterfoil>, StoreError> {
         self.read(|answer| Asks::Counterfoil(grant, answer)).await
     }
 
-    pub(crate) async fn living(&self, terms: &Arc<Terms>) -> Result<Option<Counterfoil>, StoreError> {
+    pub(crate) async fn living(
+        &self,
+        terms: &Arc<Terms>,
+    ) -> Result<Option<Counterfoil>, StoreError> {
         self.read(|answer| Asks::Living(terms.clone(), answer)).await
     }
 
@@ -100,7 +116,11 @@ impl Batched for Read {
         std::mem::replace(waiting, later)
     }
 
-    fn send<'a>(inner: &'a Arc<Inner>, connection: &'a mut Connection, batch: Vec<Self>) -> BoxFuture<'a, Result<(), Lost<Self>>> {
+    fn send<'a>(
+        inner: &'a Arc<Inner>,
+        connection: &'a mut Connection,
+        batch: Vec<Self>,
+    ) -> BoxFuture<'a, Result<(), Lost<Self>>> {
         async move {
             inner.counts.read_batches.add(1);
             inner.counts.reads.add(batch.len());
@@ -108,11 +128,14 @@ impl Batched for Read {
                 match in_time(Found::read(connection, &batch)).await {
                     Ok(found) => break found,
                     Err(trouble) if trouble.is_conflict() => inner.counts.retries.add(1),
-                    Err(trouble) => return Err(Lost { jobs: batch, trouble, sent: true }),
+                    Err(trouble) => {
+                        return Err(Lost { jobs: batch, trouble, sent: true });
+                    }
                 }
             };
             if found.changes.is_some() {
-                found.forgot = (found.forgot && !inner.connector.declares_loss) || inner.connector.weigh(found.past).is_err();
+                found.forgot = (found.forgot && !inner.connector.declares_loss)
+                    || inner.connector.weigh(found.past).is_err();
                 inner.set_level(Level::of(found.level.as_deref()));
             }
             found.answer(batch);
@@ -124,7 +147,8 @@ impl Batched for Read {
     /// A read changes nothing, so it is asked again, for as long as it may wait.
     fn after_loss(_: &Arc<Inner>, lost: Lost<Self>) -> Vec<Self> {
         let may_pass = !matches!(lost.trouble, Trouble::Forgot);
-        let (again, late): (Vec<_>, Vec<_>) = lost.jobs.into_iter().partition(|read| may_pass && Instant::now() < read.until);
+        let (again, late): (Vec<_>, Vec<_>) =
+            lost.jobs.into_iter().partition(|read| may_pass && Instant::now() < read.until);
         late.into_iter().for_each(|read| read.fail(&lost.trouble));
         again
     }
@@ -142,7 +166,8 @@ impl Read {
     }
 }
 
-/// What a batch of reads found. A row that holds what can't be fails nobody but those who asked for it.
+/// What a batch of reads found. A row that holds what can't be fails nobody but those who asked for
+/// it.
 #[derive(Default)]
 struct Found {
     terms: HashMap<i64, Result<Arc<Terms>, Trouble>>,
@@ -150,7 +175,8 @@ struct Found {
     /// By their place among those asked for.
     living: HashMap<i64, Result<Counterfoil, Trouble>>,
     changes: Option<i64>,
-    /// The database's clock, in milliseconds since 1970, and how far the operator accepted it to be behind.
+    /// The database's clock, in milliseconds since 1970, and how far the operator accepted it to be
+    /// behind.
     clock: i64,
     accepted: i64,
     moved_to: Option<String>,
@@ -163,7 +189,8 @@ struct Found {
 impl Found {
     /// Up to four statements, sent at once.
     async fn read(connection: &mut Connection, batch: &[Read]) -> Result<Self, Trouble> {
-        let (mut terms, mut counterfoils, mut living, mut changes) = (Vec::new(), Vec::new(), Vec::new(), false);
+        let (mut terms, mut counterfoils, mut living, mut changes) =
+            (Vec::new(), Vec::new(), Vec::new(), false);
         for read in batch {
             match &read.asks {
                 Asks::Terms(grant, _) => terms.push(grant.number()),
@@ -175,12 +202,18 @@ impl Found {
         let grants: Vec<i64> = living.iter().map(|asked| asked.grant.number()).collect();
         let clients: Vec<&str> = living.iter().map(|asked| &*asked.client).collect();
         let client_eras: Vec<i64> = living.iter().map(|asked| asked.client_era.into()).collect();
-        let providers: Vec<&str> = living.iter().map(|asked| asked.customer.provider.as_str()).collect();
-        let customers: Vec<&str> = living.iter().map(|asked| asked.customer.customer.as_str()).collect();
-        let customer_eras: Vec<i64> = living.iter().map(|asked| asked.customer_era.into()).collect();
-        let parents: Vec<Option<i64>> = living.iter().map(|asked| asked.parent.map(GrantId::number)).collect();
-        let of_living: [&(dyn ToSql + Sync); 7] = [&grants, &clients, &client_eras, &providers, &customers, &customer_eras, &parents];
-        let (of_terms, of_counterfoils): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) = ([&terms], [&counterfoils]);
+        let providers: Vec<&str> =
+            living.iter().map(|asked| asked.customer.provider.as_str()).collect();
+        let customers: Vec<&str> =
+            living.iter().map(|asked| asked.customer.customer.as_str()).collect();
+        let customer_eras: Vec<i64> =
+            living.iter().map(|asked| asked.customer_era.into()).collect();
+        let parents: Vec<Option<i64>> =
+            living.iter().map(|asked| asked.parent.map(GrantId::number)).collect();
+        let of_living: [&(dyn ToSql + Sync); 7] =
+            [&grants, &clients, &client_eras, &providers, &customers, &customer_eras, &parents];
+        let (of_terms, of_counterfoils): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) =
+            ([&terms], [&counterfoils]);
         let Connection { client, prepared } = connection;
         let mut statements = Vec::with_capacity(4);
         for sql in [READ_TERMS, READ_COUNTERFOILS, READ_LIVING, READ_CHANGES] {
@@ -229,11 +262,27 @@ impl Found {
             match read.asks {
                 Asks::Terms(grant, answer) => {
                     let found = self.terms.get(&grant.number());
-                    drop(answer.send(found.map(|found| found.as_ref().map(Arc::clone).map_err(StoreError::from)).transpose()));
+                    drop(
+                        answer.send(
+                            found
+                                .map(|found| {
+                                    found.as_ref().map(Arc::clone).map_err(StoreError::from)
+                                })
+                                .transpose(),
+                        ),
+                    );
                 }
                 Asks::Counterfoil(grant, answer) => {
                     let found = self.counterfoils.get(&grant.number());
-                    drop(answer.send(found.map(|found| found.as_ref().map(|row| *row).map_err(StoreError::from)).transpose()));
+                    drop(
+                        answer.send(
+                            found
+                                .map(|found| {
+                                    found.as_ref().map(|row| *row).map_err(StoreError::from)
+                                })
+                                .transpose(),
+                        ),
+                    );
                 }
                 Asks::Changes(answer) => drop(answer.send(match &self.moved_to {
                     Some(to) => Err(StoreError::Moved(to.clone())),
@@ -245,7 +294,14 @@ impl Found {
                 })),
                 Asks::Living(_, answer) => {
                     place += 1;
-                    drop(answer.send(self.living.remove(&place).transpose().map_err(|trouble| StoreError::from(&trouble))));
+                    drop(
+                        answer.send(
+                            self.living
+                                .remove(&place)
+                                .transpose()
+                                .map_err(|trouble| StoreError::from(&trouble)),
+                        ),
+                    );
                 }
             }
         }
@@ -253,6 +309,11 @@ impl Found {
 }
 
 /// Asks, if there is anything to ask for.
-async fn query(client: &Client, statement: &Statement, parameters: &[&(dyn ToSql + Sync)], asked: bool) -> Result<Vec<Row>, Trouble> {
+async fn query(
+    client: &Client,
+    statement: &Statement,
+    parameters: &[&(dyn ToSql + Sync)],
+    asked: bool,
+) -> Result<Vec<Row>, Trouble> {
     if asked { Ok(client.query(statement, parameters).await?) } else { Ok(Vec::new()) }
 }

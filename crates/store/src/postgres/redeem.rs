@@ -1,5 +1,17 @@
-//! Redeeming slips in batches. One statement is the gate for all of a batch, by primary key alone; what does not pass is settled one by one, on its own
-//! row, under its lock.
+//! Redeeming slips in batches. One statement is the gate for all of a batch, by primary key alone;
+//! what does not pass is settled one by one, on its own row, under its lock.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use counterfoil_core::clock::SKEW;
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::verdict::Presented;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio_postgres::types::ToSql;
 
 use super::batch::{Batched, Lost, enqueue, in_time};
 use super::connection::Connection;
@@ -13,23 +25,15 @@ use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};
-use counterfoil_core::clock::SKEW;
-use counterfoil_core::grant::GrantId;
-use counterfoil_core::verdict::Presented;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use tokio::sync::oneshot;
-use tokio_postgres::types::ToSql;
 
-/// How often a batch that met a conflict is sent again as a whole, before each of it is settled alone.
+/// How often a batch that met a conflict is sent again as a whole, before each of it is settled
+/// alone.
 const TRIES: usize = 3;
 
-/// The gate: passes for the next slips of living grants, in time, and for no others. The arrays are ordered by grant, so that the rows are locked in one
-/// order at every node as a rule; where the database chooses another, a deadlock is one more conflict. No grant is in them twice, since such a row would
-/// be updated once and the other slip vanish.
+/// The gate: passes for the next slips of living grants, in time, and for no others. The arrays are
+/// ordered by grant, so that the rows are locked in one order at every node as a rule; where the
+/// database chooses another, a deadlock is one more conflict. No grant is in them twice, since such
+/// a row would be updated once and the other slip vanish.
 pub(super) const GATE: &str = "UPDATE counterfoil SET next_slip = slip.number + 1, expires_at = slip.expires_at, claim = slip.claim, \
     redeemed_at = slip.now, slip_key = slip.slip_key, epoch = (SELECT value::integer FROM meta WHERE key = 'epoch') \
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::integer[], \
@@ -44,7 +48,8 @@ pub(super) const GATE: &str = "UPDATE counterfoil SET next_slip = slip.number + 
         AND (slip.parent IS NULL OR (SELECT NOT above.ended FROM counterfoil AS above WHERE above.grant_id = slip.parent)) \
     RETURNING slip.place";
 
-/// The row that a verdict is taken on, under its lock, with the store's epoch, the eras of its client and customer, and whether what it hangs on lives.
+/// The row that a verdict is taken on, under its lock, with the store's epoch, the eras of its
+/// client and customer, and whether what it hangs on lives.
 const LOCK: &str = concat!(
     "SELECT ",
     counterfoil_columns!(),
@@ -90,9 +95,12 @@ impl Job {
     fn settle(self, inner: &Arc<Inner>, again: bool) {
         let inner = inner.clone();
         tokio::spawn(async move {
-            // A flood of replays must leave connections to others. The turns are never closed, so this gives one.
+            // A flood of replays must leave connections to others. The turns are never closed, so
+            // this gives one.
             let _turn = inner.settling.acquire().await;
-            let answer = inner.write(&self.redeem, |write, redeem| settle(write, redeem).boxed(), again).await;
+            let answer = inner
+                .write(&self.redeem, |write, redeem| settle(write, redeem).boxed(), again)
+                .await;
             self.answer(&inner, answer);
         });
     }
@@ -114,7 +122,11 @@ impl Batched for Job {
         batch
     }
 
-    fn send<'a>(inner: &'a Arc<Inner>, connection: &'a mut Connection, batch: Vec<Self>) -> BoxFuture<'a, Result<(), Lost<Self>>> {
+    fn send<'a>(
+        inner: &'a Arc<Inner>,
+        connection: &'a mut Connection,
+        batch: Vec<Self>,
+    ) -> BoxFuture<'a, Result<(), Lost<Self>>> {
         async move {
             inner.counts.redeem_batches.add(1);
             inner.counts.redeem_batched.add(batch.len());
@@ -123,10 +135,16 @@ impl Batched for Job {
                 tries += 1;
                 match in_time(pass(connection, &batch)).await {
                     Ok(passed) => break passed,
-                    Err(trouble) if trouble.is_conflict() && tries < TRIES => inner.counts.retries.add(1),
+                    Err(trouble) if trouble.is_conflict() && tries < TRIES => {
+                        inner.counts.retries.add(1)
+                    }
                     // Each by itself, then, so that only those wait who must.
-                    Err(trouble) if trouble.is_conflict() || trouble.is_locked() => break HashSet::new(),
-                    Err(trouble) => return Err(Lost { jobs: batch, trouble, sent: true }),
+                    Err(trouble) if trouble.is_conflict() || trouble.is_locked() => {
+                        break HashSet::new();
+                    }
+                    Err(trouble) => {
+                        return Err(Lost { jobs: batch, trouble, sent: true });
+                    }
                 }
             };
             inner.counts.commits.add(1);
@@ -159,10 +177,12 @@ impl Batched for Job {
 async fn pass(connection: &mut Connection, batch: &[Job]) -> Result<HashSet<usize>, Trouble> {
     let of = || batch.iter().map(|job| &job.redeem);
     let grants: Vec<i64> = of().map(|redeem| redeem.presented.slip.grant.number()).collect();
-    let seals: Vec<&[u8]> = of().map(|redeem| redeem.presented.slip.seal.expose().as_slice()).collect();
+    let seals: Vec<&[u8]> =
+        of().map(|redeem| redeem.presented.slip.seal.expose().as_slice()).collect();
     let numbers: Vec<i64> = of().map(number).collect();
     let expiries: Vec<i64> = of().map(|redeem| redeem.successor_expires_at.unix()).collect();
-    let claims: Vec<&[u8]> = of().map(|redeem| redeem.presented.claim.as_bytes().as_slice()).collect();
+    let claims: Vec<&[u8]> =
+        of().map(|redeem| redeem.presented.claim.as_bytes().as_slice()).collect();
     let nows: Vec<i64> = of().map(|redeem| redeem.presented.now.unix()).collect();
     let keys: Vec<i32> = of().map(|redeem| redeem.slip_key.0.into()).collect();
     let clients: Vec<&str> = of().map(|redeem| &*redeem.terms.client).collect();
@@ -170,7 +190,8 @@ async fn pass(connection: &mut Connection, batch: &[Job]) -> Result<HashSet<usiz
     let providers: Vec<&str> = of().map(|redeem| redeem.terms.customer.provider.as_str()).collect();
     let customers: Vec<&str> = of().map(|redeem| redeem.terms.customer.customer.as_str()).collect();
     let customer_eras: Vec<i64> = of().map(|redeem| redeem.terms.customer_era.into()).collect();
-    let parents: Vec<Option<i64>> = of().map(|redeem| redeem.terms.parent.map(GrantId::number)).collect();
+    let parents: Vec<Option<i64>> =
+        of().map(|redeem| redeem.terms.parent.map(GrantId::number)).collect();
     let parameters: [&(dyn ToSql + Sync); 13] = [
         &grants,
         &seals,
@@ -205,11 +226,19 @@ async fn settle(write: &mut Write<'_>, redeem: &Redeem) -> Result<Redeemed, Trou
     let terms = &redeem.terms;
     let grant = slip.grant.number();
     let parent = terms.parent.map(GrantId::number);
-    let found = write.row(LOCK, &[&grant, &&*terms.client, &terms.customer.provider, &terms.customer.customer, &parent]).await?;
-    let Some(found) = found else { return Ok(Redeemed::not_known()) };
+    let found = write
+        .row(
+            LOCK,
+            &[&grant, &&*terms.client, &terms.customer.provider, &terms.customer.customer, &parent],
+        )
+        .await?;
+    let Some(found) = found else {
+        return Ok(Redeemed::not_known());
+    };
     let columns = Columns::of(&found, "counterfoil");
     let (row, epoch) = (columns.counterfoil(0)?, columns.small(COUNTERFOIL_COLUMNS)?);
-    let eras: (u32, u32) = (columns.number(COUNTERFOIL_COLUMNS + 1)?, columns.number(COUNTERFOIL_COLUMNS + 2)?);
+    let eras: (u32, u32) =
+        (columns.number(COUNTERFOIL_COLUMNS + 1)?, columns.number(COUNTERFOIL_COLUMNS + 2)?);
     if eras != (terms.client_era, terms.customer_era) {
         return Ok(Redeemed::removed());
     }
@@ -226,9 +255,23 @@ async fn settle(write: &mut Write<'_>, redeem: &Redeem) -> Result<Redeemed, Trou
             let epoch = i32::try_from(epoch).unwrap_or(i32::MAX);
             let (next, expires_at) = (number(redeem) + 1, redeem.successor_expires_at.unix());
             let key = i32::from(redeem.slip_key.0);
-            write.execute(MOVE_ON, &[&grant, &next, &expires_at, &claim.as_bytes().as_slice(), &now.unix(), &key, &epoch]).await?;
+            write
+                .execute(
+                    MOVE_ON,
+                    &[
+                        &grant,
+                        &next,
+                        &expires_at,
+                        &claim.as_bytes().as_slice(),
+                        &now.unix(),
+                        &key,
+                        &epoch,
+                    ],
+                )
+                .await?;
             if how == Tearing::AfterLoss {
-                audit(write, slip.grant, Event::AcceptedAfterLoss, now, &redeem.after_loss(&row)).await?;
+                audit(write, slip.grant, Event::AcceptedAfterLoss, now, &redeem.after_loss(&row))
+                    .await?;
             }
             Ok(Redeemed::Torn(redeem.torn(how)))
         }

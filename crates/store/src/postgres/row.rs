@@ -1,6 +1,5 @@
 //! Rows become types here; what can't be is a named error, not a default.
 
-use super::trouble::Trouble;
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
@@ -12,6 +11,8 @@ use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
+
+use super::trouble::Trouble;
 
 /// The columns of a row of `table`, to be read by their place.
 pub(super) struct Columns<'a> {
@@ -29,7 +30,11 @@ impl<'a> Columns<'a> {
     }
 
     /// Reads column `at` and makes it what it stands for.
-    pub(super) fn make<S: FromSql<'a>, T>(&self, at: usize, make: impl FnOnce(S) -> Option<T>) -> Result<T, Trouble> {
+    pub(super) fn make<S: FromSql<'a>, T>(
+        &self,
+        at: usize,
+        make: impl FnOnce(S) -> Option<T>,
+    ) -> Result<T, Trouble> {
         let name = self.row.columns().get(at).map_or("?", |column| column.name());
         make(self.get(at)?).ok_or_else(|| self.corrupt(&format!("an impossible value in {name}")))
     }
@@ -78,7 +83,8 @@ impl<'a> Columns<'a> {
             scopes: Scopes::known_among(self.get(5)?),
             clusters: DataClusters::known_among(self.get(6)?),
             accounts: self.make(7, |text: &str| serde_json::from_str(text).ok())?,
-            lookback_days: self.make(8, |days: Option<i64>| days.map(u32::try_from).transpose().ok())?,
+            lookback_days: self
+                .make(8, |days: Option<i64>| days.map(u32::try_from).transpose().ok())?,
             created_at: self.time(9)?,
             expires_at: self.time(10)?,
             authenticated_at: self.time(11)?,
@@ -106,7 +112,15 @@ impl<'a> Columns<'a> {
 
     fn corrupt(&self, problem: &str) -> Trouble {
         // Every row of ours is known by its first column, where that is a number or a text.
-        let id = self.row.try_get::<_, i64>(0).map(|id| id.to_string()).or_else(|_| self.row.try_get::<_, String>(0));
-        Trouble::Corrupt { table: self.table, id: id.unwrap_or_default(), problem: problem.to_owned() }
+        let id = self
+            .row
+            .try_get::<_, i64>(0)
+            .map(|id| id.to_string())
+            .or_else(|_| self.row.try_get::<_, String>(0));
+        Trouble::Corrupt {
+            table: self.table,
+            id: id.unwrap_or_default(),
+            problem: problem.to_owned(),
+        }
     }
 }

@@ -1,5 +1,10 @@
 //! Browser sessions of customers, and the counting of failed sign-ins.
 
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use futures_util::FutureExt as _;
+use tokio_postgres::Row;
+
 use super::Postgres;
 use super::row::Columns;
 use super::trouble::Trouble;
@@ -8,13 +13,15 @@ use crate::error::StoreError;
 use crate::limits::{FAILURE_WINDOW, MOST_FAILURES, closed_until, closed_until_with};
 use crate::pending::Pending;
 use crate::record::{Session, SignIn};
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::grant::CustomerId;
-use futures_util::FutureExt as _;
-use tokio_postgres::Row;
 
 impl Postgres {
-    pub(crate) fn create_session(&self, id: [u8; 32], session: Session, before: Option<[u8; 32]>, before_ends: Timestamp) -> Pending<()> {
+    pub(crate) fn create_session(
+        &self,
+        id: [u8; 32],
+        session: Session,
+        before: Option<[u8; 32]>,
+        before_ends: Timestamp,
+    ) -> Pending<()> {
         self.write((id, session, before, before_ends.unix()), |write, (id, session, before, before_ends)| {
             async move {
                 let Session { customer: CustomerId { provider, customer }, name, authenticated_at, expires_at, customer_era } = session;
@@ -32,7 +39,11 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn session(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub(crate) async fn session(
+        &self,
+        id: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         let sql = "SELECT provider, customer, name, authenticated_at, expires_at, customer_era FROM session \
             WHERE id = $1 AND expires_at > $2 AND customer_era = coalesce((SELECT era FROM era \
                 WHERE era.client = '' AND era.provider = session.provider AND era.customer = session.customer), 0)";
@@ -50,16 +61,27 @@ impl Postgres {
         rows.first().map(|row| session(row).map_err(|trouble: Trouble| trouble.into())).transpose()
     }
 
-    pub(crate) async fn count_sessions(&self, id: &CustomerId, now: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn count_sessions(
+        &self,
+        id: &CustomerId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM session WHERE provider = $1 AND customer = $2 AND expires_at > $3 AND customer_era = coalesce( \
             (SELECT era FROM era WHERE era.client = '' AND era.provider = $1 AND era.customer = $2), 0)";
         let rows = self.rows(sql, &[&id.provider, &id.customer, &now.unix()]).await?;
-        rows.first().map_or(Ok(0), |row| Columns::of(row, "session").number(0).map_err(StoreError::from))
+        rows.first()
+            .map_or(Ok(0), |row| Columns::of(row, "session").number(0).map_err(StoreError::from))
     }
 
     pub(crate) fn end_session(&self, id: [u8; 32]) -> Pending<()> {
         self.write(id, |write, id| {
-            async move { write.execute("DELETE FROM session WHERE id = $1", &[&id.as_slice()]).await.map(drop) }.boxed()
+            async move {
+                write
+                    .execute("DELETE FROM session WHERE id = $1", &[&id.as_slice()])
+                    .await
+                    .map(drop)
+            }
+            .boxed()
         })
     }
 
@@ -84,7 +106,11 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn sign_in_closed_until(&self, customer: &[u8; 32], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn sign_in_closed_until(
+        &self,
+        customer: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let (from, until) = (now.unix() - FAILURE_WINDOW, now.unix() + FAILURE_WINDOW);
         let latest = self.rows(LATEST_FAILURES, &[&customer.as_slice(), &from, &until]).await?;
         Ok(closed_until(&times(&latest)?))
@@ -96,12 +122,19 @@ impl Postgres {
 
     pub(crate) fn sign_in_succeeded(&self, number: i64) -> Pending<()> {
         self.write(number, |write, number| {
-            async move { write.execute("DELETE FROM sign_in_failure WHERE id = $1", &[number]).await.map(drop) }.boxed()
+            async move {
+                write
+                    .execute("DELETE FROM sign_in_failure WHERE id = $1", &[number])
+                    .await
+                    .map(drop)
+            }
+            .boxed()
         })
     }
 }
 
-/// When the latest tries to sign in as a customer failed that count. Those ahead of a clock that was moved back count too: a step back opens no door.
+/// When the latest tries to sign in as a customer failed that count. Those ahead of a clock that
+/// was moved back count too: a step back opens no door.
 const LATEST_FAILURES: &str = "SELECT at FROM sign_in_failure WHERE customer = $1 AND at > $2 AND at < $3 ORDER BY at DESC LIMIT 5";
 const _: () = assert!(MOST_FAILURES == 5, "the limit above");
 
@@ -110,6 +143,9 @@ fn times(rows: &[Row]) -> Result<Vec<i64>, Trouble> {
 }
 
 /// Lets tries to sign in as a customer count no more; gives how many there were.
-pub(super) async fn forget_failures(write: &mut Write<'_>, customer: &[u8; 32]) -> Result<u64, Trouble> {
+pub(super) async fn forget_failures(
+    write: &mut Write<'_>,
+    customer: &[u8; 32],
+) -> Result<u64, Trouble> {
     write.execute("DELETE FROM sign_in_failure WHERE customer = $1", &[&customer.as_slice()]).await
 }

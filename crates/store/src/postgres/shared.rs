@@ -1,4 +1,8 @@
-//! What nodes share beside rows of grants: the number of changes, the sandbox's clock and faults, the keys.
+//! What nodes share beside rows of grants: the number of changes, the sandbox's clock and faults,
+//! the keys.
+
+use counterfoil_core::clock::Seconds;
+use futures_util::FutureExt as _;
 
 use super::Postgres;
 use super::row::Columns;
@@ -7,16 +11,22 @@ use super::write::Write;
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::StoredKeys;
-use counterfoil_core::clock::Seconds;
-use futures_util::FutureExt as _;
 
 const READ: &str = "SELECT value FROM meta WHERE key = $1";
-const SET: &str = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const SET: &str =
+    "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
-/// To be called by whatever changes what processes keep in memory. The number is drawn, not counted: after the loss of some changes as many
-/// others would come to the same count, and a node that knows the lost ones would not look.
+/// To be called by whatever changes what processes keep in memory. The number is drawn, not
+/// counted: after the loss of some changes as many others would come to the same count, and a node
+/// that knows the lost ones would not look.
 pub(super) async fn changed(write: &mut Write<'_>) -> Result<(), Trouble> {
-    write.execute("UPDATE meta SET value = (random() * 9e15)::bigint::text WHERE key = 'changes'", &[]).await.map(drop)
+    write
+        .execute(
+            "UPDATE meta SET value = (random() * 9e15)::bigint::text WHERE key = 'changes'",
+            &[],
+        )
+        .await
+        .map(drop)
 }
 
 /// What is written down under a key.
@@ -67,9 +77,19 @@ impl Postgres {
         self.write((before, after), |write, (before, after)| {
             async move {
                 let swapped = match before {
-                    None => write.execute("INSERT INTO meta VALUES ('faults', $1) ON CONFLICT (key) DO NOTHING", &[after]).await?,
+                    None => write
+                        .execute(
+                            "INSERT INTO meta VALUES ('faults', $1) ON CONFLICT (key) DO NOTHING",
+                            &[after],
+                        )
+                        .await?,
                     Some(before) => {
-                        write.execute("UPDATE meta SET value = $2 WHERE key = 'faults' AND value = $1", &[before, after]).await?
+                        write
+                            .execute(
+                                "UPDATE meta SET value = $2 WHERE key = 'faults' AND value = $1",
+                                &[before, after],
+                            )
+                            .await?
                     }
                 };
                 if swapped == 0 {
@@ -83,20 +103,33 @@ impl Postgres {
 
     pub(crate) async fn keys(&self) -> Result<Option<StoredKeys>, StoreError> {
         let rows = self.rows("SELECT version, document FROM keys WHERE id = 1", &[]).await?;
-        let read = |columns: Columns<'_>| Ok(StoredKeys { version: columns.get(0)?, document: columns.get(1)? });
-        rows.first().map(|row| read(Columns::of(row, "keys")).map_err(|trouble: Trouble| trouble.into())).transpose()
+        let read = |columns: Columns<'_>| {
+            Ok(StoredKeys { version: columns.get(0)?, document: columns.get(1)? })
+        };
+        rows.first()
+            .map(|row| read(Columns::of(row, "keys")).map_err(|trouble: Trouble| trouble.into()))
+            .transpose()
     }
 
     pub(crate) fn swap_keys(&self, before: i64, document: Vec<u8>) -> Pending<bool> {
         self.write((before, document), |write, (before, document)| {
             async move {
                 let after = before + 1;
-                let swapped = match before {
-                    0 => write.execute("INSERT INTO keys VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING", &[&after, document]).await?,
-                    _ => {
-                        write.execute("UPDATE keys SET version = $2, document = $3 WHERE version = $1", &[before, &after, document]).await?
-                    }
-                };
+                let swapped =
+                    match before {
+                        0 => write
+                            .execute(
+                                "INSERT INTO keys VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING",
+                                &[&after, document],
+                            )
+                            .await?,
+                        _ => write
+                            .execute(
+                                "UPDATE keys SET version = $2, document = $3 WHERE version = $1",
+                                &[before, &after, document],
+                            )
+                            .await?,
+                    };
                 if swapped == 0 {
                     let own = "SELECT FROM keys WHERE version = $1 AND document = $2";
                     return Ok(write.again && write.row(own, &[&after, document]).await?.is_some());
@@ -109,6 +142,8 @@ impl Postgres {
 
     pub(super) async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
         let rows = self.rows(READ, &[&key]).await?;
-        rows.first().map(|row| Columns::of(row, "meta").get(0).map_err(StoreError::from)).transpose()
+        rows.first()
+            .map(|row| Columns::of(row, "meta").get(0).map_err(StoreError::from))
+            .transpose()
     }
 }

@@ -1,4 +1,9 @@
-//! What is short-lived and swept once it is over, in small steps: never on the way of a token. Every node does it; what another has taken is left to it.
+//! What is short-lived and swept once it is over, in small steps: never on the way of a token.
+//! Every node does it; what another has taken is left to it.
+
+use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_core::grant::GrantId;
+use futures_util::FutureExt as _;
 
 use super::Postgres;
 use super::row::Columns;
@@ -9,9 +14,6 @@ use super::write::Write;
 use crate::limits::{AUDIT_KEPT_FOR, FAILURE_WINDOW, STEP, UNREDEEMED_KEPT_FOR};
 use crate::pending::Pending;
 use crate::record::{SweepTime, Swept};
-use counterfoil_core::clock::{HOUR, Timestamp};
-use counterfoil_core::grant::GrantId;
-use futures_util::FutureExt as _;
 
 impl Postgres {
     pub(crate) fn sweep(&self, time: SweepTime) -> Pending<Swept> {
@@ -58,9 +60,10 @@ async fn sweep(write: &mut Write<'_>, time: SweepTime) -> Result<Swept, Trouble>
     Ok(Swept { sessions, sign_in_failures, audit_entries, codes, authorizations, more, ..young })
 }
 
-/// Looks at grants two days after they were made. Removes consents whose code was never redeemed, and what `prompt=none` made: it could not be refreshed, so
-/// it has expired. Grant ids are ordered by time, so a mark says up to where that was seen to. Grants are made with the clocks of many nodes and seen to two days
-/// later, so none comes in behind the mark.
+/// Looks at grants two days after they were made. Removes consents whose code was never redeemed,
+/// and what `prompt=none` made: it could not be refreshed, so it has expired. Grant ids are ordered
+/// by time, so a mark says up to where that was seen to. Grants are made with the clocks of many
+/// nodes and seen to two days later, so none comes in behind the mark.
 async fn sweep_young(write: &mut Write<'_>, now: Timestamp) -> Result<Swept, Trouble> {
     const MARK: &str = "unredeemed_swept_up_to";
     let to = GrantId::new(now.plus(-UNREDEEMED_KEPT_FOR), [0; 4]).number();
@@ -73,9 +76,12 @@ async fn sweep_young(write: &mut Write<'_>, now: Timestamp) -> Result<Swept, Tro
             coalesce((SELECT parent IS NOT NULL AND terms.expires_at <= $3 FROM terms WHERE terms.grant_id = counterfoil.grant_id), false) \
         FROM counterfoil WHERE grant_id > $1 AND grant_id < $2 ORDER BY grant_id LIMIT $4";
     let seen = write.rows(next, &[&from, &to, &now.unix(), &i64::from(STEP)]).await?;
-    let Some(last) = seen.last() else { return Ok(Swept::default()) };
+    let Some(last) = seen.last() else {
+        return Ok(Swept::default());
+    };
     let last: i64 = Columns::of(last, "counterfoil").get(0)?;
-    let (mut swept, mut over): (_, Vec<i64>) = (Swept { more: seen.len() == STEP as usize, ..Swept::default() }, Vec::new());
+    let (mut swept, mut over): (_, Vec<i64>) =
+        (Swept { more: seen.len() == STEP as usize, ..Swept::default() }, Vec::new());
     for row in &seen {
         let columns = Columns::of(row, "counterfoil");
         match (columns.get(1)?, columns.get(2)?) {

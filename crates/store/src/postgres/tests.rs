@@ -1,18 +1,25 @@
 //! What PostgreSQL makes of the statements of the token path.
 
+use counterfoil_testing::{fresh_database, psql};
+
 use super::reads::{READ_COUNTERFOILS, READ_LIVING, READ_TERMS};
 use super::redeem::GATE;
 use crate::{OpenOptions, Store, StoreAddress, StoreKind};
-use counterfoil_testing::{fresh_database, psql};
 
-/// Redeeming and checking find their rows by primary key alone, however many grants there are; also by the plan that is made once and for any number
-/// of slips.
+/// Redeeming and checking find their rows by primary key alone, however many grants there are; also
+/// by the plan that is made once and for any number of slips.
 #[tokio::test]
 async fn the_token_path_goes_by_primary_key_alone() {
     let url = fresh_database();
     let address = StoreAddress::parse(&url).unwrap();
     let issuer = "https://a.example".to_owned();
-    let options = OpenOptions { address, kind: StoreKind::Live, issuer, endings_log: None, holder: "the test".into() };
+    let options = OpenOptions {
+        address,
+        kind: StoreKind::Live,
+        issuer,
+        endings_log: None,
+        holder: "the test".into(),
+    };
     drop(Store::open(options).await.unwrap());
     psql(
         &url,
@@ -24,7 +31,9 @@ async fn the_token_path_goes_by_primary_key_alone() {
         let nulls = vec!["NULL"; nulls].join(", ");
         let plan = psql(
             &url,
-            &format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {sql}; EXPLAIN (COSTS OFF) EXECUTE asked ({nulls})"),
+            &format!(
+                "SET plan_cache_mode = force_generic_plan; PREPARE asked AS {sql}; EXPLAIN (COSTS OFF) EXECUTE asked ({nulls})"
+            ),
         );
         assert!(plan.contains("_pkey"), "{plan}");
         for table in ["terms", "counterfoil", "era"] {

@@ -1,5 +1,9 @@
 //! What the store knows of time, and rows that a wrong clock has dated ahead.
 
+use counterfoil_core::clock::{Database, HOUR, Known, SKEW, Seconds, Timestamp};
+use counterfoil_core::grant::GrantId;
+use futures_util::FutureExt as _;
+
 use super::Postgres;
 use super::endings_log::note_written;
 use super::row::Columns;
@@ -11,9 +15,6 @@ use crate::limits::SURVEYED_AT_ONCE;
 use crate::pending::Pending;
 use crate::record::SweepTime;
 use crate::times::Repaired;
-use counterfoil_core::clock::{Database, HOUR, Known, SKEW, Seconds, Timestamp};
-use counterfoil_core::grant::GrantId;
-use futures_util::FutureExt as _;
 
 /// Where the moment is kept that was last noted.
 const NEWEST: &str = "newest_moment";
@@ -23,10 +24,10 @@ const ACCEPTED: &str = "clock_accepted";
 const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// Forgets what was accepted, once the database's clock agrees with the present moment again.
-const FORGET_ACCEPTED: &str =
-    "DELETE FROM meta WHERE key = 'clock_accepted' AND abs(extract(epoch FROM clock_timestamp())::bigint - $1) <= $2";
+const FORGET_ACCEPTED: &str = "DELETE FROM meta WHERE key = 'clock_accepted' AND abs(extract(epoch FROM clock_timestamp())::bigint - $1) <= $2";
 
-/// What the store knows of time, in one row. A sandbox's grants are dated by a clock that was moved, and say nothing.
+/// What the store knows of time, in one row. A sandbox's grants are dated by a clock that was
+/// moved, and say nothing.
 pub(super) const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
     (SELECT value::bigint FROM meta WHERE key = 'clock_accepted'), (SELECT value::bigint FROM meta WHERE key = 'newest_moment'), \
     CASE kind.value WHEN 'live' THEN (SELECT max(grant_id) FROM terms) END, CASE kind.value WHEN 'live' THEN (SELECT max(hour) FROM audit) END, \
@@ -36,13 +37,15 @@ pub(super) const KNOWN: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 
 /// (S) The latest moment that may be swept by: the present one, if the database has it too.
 pub(super) async fn sweep_by(write: &mut Write<'_>, time: SweepTime) -> Result<Timestamp, Trouble> {
     let database = clock(write).await?;
-    let accepted: i64 = meta(write, ACCEPTED).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let accepted: i64 =
+        meta(write, ACCEPTED).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok(latest(Database { wall: database, accepted }, time))
 }
 
 /// The same, of a clock that was read.
 pub(super) fn latest(database: Database, time: SweepTime) -> Timestamp {
-    let shown = Timestamp::from_unix(database.wall.saturating_add(database.accepted).div_euclid(1000));
+    let shown =
+        Timestamp::from_unix(database.wall.saturating_add(database.accepted).div_euclid(1000));
     shown.plus(time.ahead).min(time.now)
 }
 
@@ -56,26 +59,34 @@ pub(super) fn known(columns: &Columns<'_>) -> Result<Known, Trouble> {
     let number = |at| columns.get::<Option<i64>>(at);
     let of_grant = number(3)?.and_then(GrantId::from_number).map(GrantId::made_at);
     // Of a store that was last used by a version that noted nothing.
-    let of_rows = of_grant.max(number(4)?.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))));
+    let of_rows =
+        of_grant.max(number(4)?.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))));
     let of_rows = of_rows.max(number(5)?.map(Timestamp::from_unix));
     let database = Database { wall: columns.get(0)?, accepted: number(1)?.unwrap_or(0) };
     Ok(Known { newest: number(2)?.map(Timestamp::from_unix).or(of_rows), database: Some(database) })
 }
 
 /// Notes what time it is, and up to where a node's endings are on disk.
-async fn note(write: &mut Write<'_>, now: Timestamp, written: Option<&(String, i64)>) -> Result<(), Trouble> {
+async fn note(
+    write: &mut Write<'_>,
+    now: Timestamp,
+    written: Option<&(String, i64)>,
+) -> Result<(), Trouble> {
     set_meta(write, NEWEST, &now.unix().to_string()).await?;
     if let Some((node, written)) = written {
         note_written(write, node, *written).await?;
     }
-    // What was accepted while the database's clock was wrong must not stand for another difference later.
+    // What was accepted while the database's clock was wrong must not stand for another difference
+    // later.
     write.execute(FORGET_ACCEPTED, &[&now.unix(), &SKEW]).await.map(drop)
 }
 
 impl Postgres {
     pub(crate) async fn known_time(&self) -> Result<Known, StoreError> {
         let rows = self.rows(KNOWN, &[]).await?;
-        rows.first().map_or(Ok(Known::default()), |row| known(&Columns::of(row, "meta")).map_err(StoreError::from))
+        rows.first().map_or(Ok(Known::default()), |row| {
+            known(&Columns::of(row, "meta")).map_err(StoreError::from)
+        })
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {
@@ -86,7 +97,13 @@ impl Postgres {
                 None => None,
             };
             let arguments = (now, written);
-            inner.write(&arguments, |write, (now, written)| note(write, *now, written.as_ref()).boxed(), false).await
+            inner
+                .write(
+                    &arguments,
+                    |write, (now, written)| note(write, *now, written.as_ref()).boxed(),
+                    false,
+                )
+                .await
         })
     }
 
@@ -101,7 +118,11 @@ impl Postgres {
         })
     }
 
-    pub(crate) fn repair_counterfoils(&self, after: i64, now: Timestamp) -> Pending<(u64, Option<i64>)> {
+    pub(crate) fn repair_counterfoils(
+        &self,
+        after: i64,
+        now: Timestamp,
+    ) -> Pending<(u64, Option<i64>)> {
         self.write((after, now), |write, (after, now)| {
             async move {
                 let end = "SELECT grant_id FROM counterfoil WHERE grant_id > $1 ORDER BY grant_id LIMIT 1 OFFSET $2";
@@ -137,8 +158,10 @@ async fn repair_dates(write: &mut Write<'_>, at: Timestamp) -> Result<Repaired, 
     ]) {
         *count = write.execute(sql, &[&now, &ahead]).await?;
     }
-    let [ended, clients, secrets, customers, removals, sessions, sign_in_failures, _] = changed_rows;
-    // A grant that was given ahead of time has an id that says so, and no index is needed to find it.
+    let [ended, clients, secrets, customers, removals, sessions, sign_in_failures, _] =
+        changed_rows;
+    // A grant that was given ahead of time has an id that says so, and no index is needed to find
+    // it.
     let terms = "UPDATE terms SET expires_at = expires_at - (created_at - $1), authenticated_at = least(authenticated_at, $1), created_at = $1 \
         WHERE grant_id > $3 AND created_at > $2";
     let given = write.execute(terms, &[&now, &ahead, &GrantId::new(at, [0; 4]).number()]).await?;

@@ -1,7 +1,9 @@
-//! What can go wrong on the way to the database and back, and what it says of a write that was under way.
+//! What can go wrong on the way to the database and back, and what it says of a write that was
+//! under way.
+
+use tokio_postgres::error::SqlState;
 
 use crate::error::{OpenError, StoreError};
-use tokio_postgres::error::SqlState;
 
 /// Why something did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -39,16 +41,22 @@ fn meaning(code: &SqlState) -> Option<&'static str> {
         "55P03" => "another transaction holds a lock for longer than this waits",
         "57014" => "it took longer than it may",
         "40001" | "40P01" => "another transaction was in the way",
-        "25006" => "the database takes no writes: it is a standby, or default_transaction_read_only is on",
+        "25006" => {
+            "the database takes no writes: it is a standby, or default_transaction_read_only is on"
+        }
         "53100" => "the database's disk is full",
         "53200" => "the database is out of memory",
-        "53300" => "the database takes no more connections: raise max_connections, or run fewer nodes",
+        "53300" => {
+            "the database takes no more connections: raise max_connections, or run fewer nodes"
+        }
         "57P01" => "the database is being shut down, or somebody ended this connection",
         "57P02" => "the database crashed",
         "57P03" => "the database takes no connections yet: it starts, stops or recovers",
         "3D000" => "there is no such database: create it",
         "42501" => "the role lacks a right",
-        code if code.starts_with("28") => "the database refuses the role: look at its name, its password, and pg_hba.conf",
+        code if code.starts_with("28") => {
+            "the database refuses the role: look at its name, its password, and pg_hba.conf"
+        }
         code if code.starts_with("08") => "the connection to the database was lost",
         _ => return None,
     })
@@ -60,7 +68,9 @@ impl Trouble {
         let store = store.to_owned();
         match self {
             Self::Unready(problem) => OpenError::NotDurable { store, problem },
-            Self::Database(e) if e.code().is_some() => OpenError::Unusable { store, problem: in_words(&e) },
+            Self::Database(e) if e.code().is_some() => {
+                OpenError::Unusable { store, problem: in_words(&e) }
+            }
             Self::Corrupt { .. } => OpenError::Damaged { store, problem: self.to_string() },
             Self::Forgot => OpenError::StoreIsSaidToForget { store },
             trouble => OpenError::Unreachable { store, problem: trouble.to_string() },
@@ -72,20 +82,24 @@ impl Trouble {
         match self {
             Self::Late => "the database did not answer in time, and its connection is given up",
             Self::Database(e) if e.code().is_none() => "a connection to the database was lost",
-            Self::Database(_) if self.is_loss() => "the database can't be used now, and its connection is given up",
+            Self::Database(_) if self.is_loss() => {
+                "the database can't be used now, and its connection is given up"
+            }
             Self::Database(_) => "the database refused a statement",
             Self::Unready(_) | Self::Forgot => "the database is not to be used",
             Self::Corrupt { .. } => "a row of the database holds what can't be",
         }
     }
 
-    /// Whether it is not known if what was under way took effect: the database has not said that it failed.
+    /// Whether it is not known if what was under way took effect: the database has not said that it
+    /// failed.
     pub(super) fn leaves_in_doubt(&self) -> bool {
         match self {
             // Of these it says that it does nothing.
             Self::Database(e) => {
-                e.code().is_none_or(|code| !(code.code().starts_with("53") || *code == SqlState::READ_ONLY_SQL_TRANSACTION))
-                    && self.is_loss()
+                e.code().is_none_or(|code| {
+                    !(code.code().starts_with("53") || *code == SqlState::READ_ONLY_SQL_TRANSACTION)
+                }) && self.is_loss()
             }
             trouble => trouble.is_loss(),
         }
@@ -93,17 +107,24 @@ impl Trouble {
 
     /// Another transaction was in the way. Nothing took effect, and another try may.
     pub(super) fn is_conflict(&self) -> bool {
-        let Self::Database(e) = self else { return false };
-        e.code().is_some_and(|code| *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED)
+        let Self::Database(e) = self else {
+            return false;
+        };
+        e.code().is_some_and(|code| {
+            *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
+        })
     }
 
     /// Somebody holds a lock for longer than this waits. Nothing took effect.
     pub(super) fn is_locked(&self) -> bool {
-        let Self::Database(e) = self else { return false };
+        let Self::Database(e) = self else {
+            return false;
+        };
         e.code().is_some_and(|code| *code == SqlState::LOCK_NOT_AVAILABLE)
     }
 
-    /// The connection or the server behind it is of no more use. Whether what was under way took effect is not known.
+    /// The connection or the server behind it is of no more use. Whether what was under way took
+    /// effect is not known.
     pub(super) fn is_loss(&self) -> bool {
         match self {
             Self::Late | Self::Unready(_) => true,
@@ -111,9 +132,13 @@ impl Trouble {
             Self::Database(e) => match e.code() {
                 None => true,
                 Some(code) => {
-                    // Shutting down, starting up, out of connections, memory or disk, broken connections, and a primary that became a standby.
+                    // Shutting down, starting up, out of connections, memory or disk, broken
+                    // connections, and a primary that became a standby.
                     let class = &code.code()[..2];
-                    class == "08" || class == "53" || code.code().starts_with("57P") || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+                    class == "08"
+                        || class == "53"
+                        || code.code().starts_with("57P")
+                        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
                 }
             },
         }
@@ -123,7 +148,9 @@ impl Trouble {
 impl From<&Trouble> for StoreError {
     fn from(trouble: &Trouble) -> Self {
         match trouble {
-            Trouble::Corrupt { table, id, problem } => Self::Corrupt { table, id: id.clone(), problem: problem.clone() },
+            Trouble::Corrupt { table, id, problem } => {
+                Self::Corrupt { table, id: id.clone(), problem: problem.clone() }
+            }
             Trouble::Forgot => Self::Forgot,
             trouble => Self::Database(trouble.to_string()),
         }
@@ -138,9 +165,10 @@ impl From<Trouble> for StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use counterfoil_testing::fresh_database;
     use tokio_postgres::NoTls;
+
+    use super::*;
 
     async fn connect(url: &str) -> Result<tokio_postgres::Client, Trouble> {
         let (client, driver) = tokio_postgres::connect(url, NoTls).await?;
@@ -168,19 +196,47 @@ mod tests {
             holder.batch_execute(statement).await.unwrap();
         }
         for (statements, words, is_loss, in_doubt) in [
-            ("SET lock_timeout = '10ms'|BEGIN|LOCK TABLE held", "another transaction holds a lock", false, false),
-            ("SET statement_timeout = '10ms'|SELECT pg_sleep(9)", "it took longer than it may", false, false),
+            (
+                "SET lock_timeout = '10ms'|BEGIN|LOCK TABLE held",
+                "another transaction holds a lock",
+                false,
+                false,
+            ),
+            (
+                "SET statement_timeout = '10ms'|SELECT pg_sleep(9)",
+                "it took longer than it may",
+                false,
+                false,
+            ),
             ("BEGIN READ ONLY|CREATE TABLE new (id int)", "takes no writes", true, false),
-            ("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$", "another transaction was in the way", false, false),
+            (
+                "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$",
+                "another transaction was in the way",
+                false,
+                false,
+            ),
             ("DO $$ BEGIN RAISE SQLSTATE '53100'; END $$", "disk is full", true, false),
-            ("DO $$ BEGIN RAISE SQLSTATE '53300'; END $$", "takes no more connections", true, false),
+            (
+                "DO $$ BEGIN RAISE SQLSTATE '53300'; END $$",
+                "takes no more connections",
+                true,
+                false,
+            ),
             ("DO $$ BEGIN RAISE SQLSTATE '57P01'; END $$", "being shut down", true, true),
             ("DO $$ BEGIN RAISE SQLSTATE '42501'; END $$", "lacks a right", false, false),
         ] {
             let trouble = trouble(&url, statements).await;
             let said = trouble.to_string();
-            assert!(said.contains(words) && !trouble.headline().contains("lost"), "{said}: {}", trouble.headline());
-            assert_eq!((trouble.is_loss(), trouble.leaves_in_doubt()), (is_loss, in_doubt), "{said}");
+            assert!(
+                said.contains(words) && !trouble.headline().contains("lost"),
+                "{said}: {}",
+                trouble.headline()
+            );
+            assert_eq!(
+                (trouble.is_loss(), trouble.leaves_in_doubt()),
+                (is_loss, in_doubt),
+                "{said}"
+            );
         }
         let ended = trouble(&url, "SELECT pg_terminate_backend(pg_backend_pid())").await;
         assert!(ended.leaves_in_doubt(), "{ended}");
@@ -188,6 +244,9 @@ mod tests {
         assert!(missing.to_string().contains("there is no such database"), "{missing}");
         assert!(missing.at_start("db").to_string().contains("answers, but can't be used"));
         let away = connect("postgres://nobody@127.0.0.1:1/nothing").await.unwrap_err();
-        assert!(away.headline().contains("lost") && matches!(away.at_start("db"), OpenError::Unreachable { .. }));
+        assert!(
+            away.headline().contains("lost")
+                && matches!(away.at_start("db"), OpenError::Unreachable { .. })
+        );
     }
 }

@@ -1,4 +1,15 @@
-//! A write that is not redeemed in a batch: one transaction, tried again where another was in the way or its outcome is not known.
+//! A write that is not redeemed in a batch: one transaction, tried again where another was in the
+//! way or its outcome is not known.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Transaction};
 
 use super::connection::{Connection, Prepared};
 use super::pool::lend;
@@ -7,27 +18,21 @@ use super::{Inner, Postgres, endings_log};
 use crate::error::StoreError;
 use crate::journal::{Journal, Line, Numbered};
 use crate::pending::Pending;
-use deadpool::managed::Object;
-use futures_util::future::BoxFuture;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Transaction};
 
 /// The most writes that wait; further ones are refused, since they could not be served in time.
 pub(super) const MOST_WAITING: usize = 4096;
 /// How long a write is tried before its caller is told that its outcome is not known.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long one try may take. A server that hangs must not use up the time that its successor needs.
+/// How long one try may take. A server that hangs must not use up the time that its successor
+/// needs.
 const ONE_TRY: Duration = Duration::from_secs(6);
 
 /// What a write works with: a transaction.
 pub(super) struct Write<'a> {
     transaction: Transaction<'a>,
     prepared: &'a mut Prepared,
-    /// Whether an earlier try may have taken effect: the verb must come to the answer that it had then.
+    /// Whether an earlier try may have taken effect: the verb must come to the answer that it had
+    /// then.
     pub(super) again: bool,
     /// Endings, for the journal and to be remembered before the answer.
     pub(super) lines: Vec<Line>,
@@ -36,12 +41,22 @@ pub(super) struct Write<'a> {
 }
 
 /// What a verb does within a transaction. It may be run again, so it changes nothing outside of it.
-pub(super) type Verb<A, T> = for<'a> fn(&'a mut Write<'_>, &'a A) -> BoxFuture<'a, Result<T, Trouble>>;
+pub(super) type Verb<A, T> =
+    for<'a> fn(&'a mut Write<'_>, &'a A) -> BoxFuture<'a, Result<T, Trouble>>;
 
 impl<'a> Write<'a> {
-    pub(super) async fn begin(connection: &'a mut Connection, again: bool) -> Result<Self, Trouble> {
+    pub(super) async fn begin(
+        connection: &'a mut Connection,
+        again: bool,
+    ) -> Result<Self, Trouble> {
         let Connection { client, prepared } = connection;
-        Ok(Self { transaction: client.transaction().await?, prepared, again, lines: Vec::new(), says_again: false })
+        Ok(Self {
+            transaction: client.transaction().await?,
+            prepared,
+            again,
+            lines: Vec::new(),
+            says_again: false,
+        })
     }
 
     pub(super) async fn commit(self) -> Result<(), Trouble> {
@@ -49,19 +64,31 @@ impl<'a> Write<'a> {
     }
 
     /// Changes rows, and gives how many.
-    pub(super) async fn execute(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Trouble> {
+    pub(super) async fn execute(
+        &mut self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Trouble> {
         let statement = self.prepared.statement(&self.transaction, sql).await?;
         Ok(self.transaction.execute(&statement, parameters).await?)
     }
 
     /// Asks for rows.
-    pub(super) async fn rows(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+    pub(super) async fn rows(
+        &mut self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Trouble> {
         let statement = self.prepared.statement(&self.transaction, sql).await?;
         Ok(self.transaction.query(&statement, parameters).await?)
     }
 
     /// Asks for a row that may be there.
-    pub(super) async fn row(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Trouble> {
+    pub(super) async fn row(
+        &mut self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Trouble> {
         let statement = self.prepared.statement(&self.transaction, sql).await?;
         Ok(self.transaction.query_opt(&statement, parameters).await?)
     }
@@ -79,7 +106,10 @@ impl Postgres {
     }
 
     /// Begins a write, unless too many wait already.
-    pub(super) fn begin<T: Send + 'static>(&self, work: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Pending<T> {
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Pending<T> {
         let inner = self.inner.clone();
         if !inner.let_in() {
             return Pending::refused(StoreError::Overloaded);
@@ -106,35 +136,45 @@ impl Inner {
     }
 
     /// Runs `verb` until its outcome is known. `again` says that it may have taken effect already.
-    pub(super) async fn write<A: Sync, T>(self: &Arc<Self>, arguments: &A, verb: Verb<A, T>, mut again: bool) -> Result<T, StoreError> {
+    pub(super) async fn write<A: Sync, T>(
+        self: &Arc<Self>,
+        arguments: &A,
+        verb: Verb<A, T>,
+        mut again: bool,
+    ) -> Result<T, StoreError> {
         let give_up = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(2);
         loop {
             let one_try = (Instant::now() + ONE_TRY).min(give_up);
-            let trouble = match timeout_at(one_try, lend(&self.pool)).await.unwrap_or(Err(Trouble::Late)) {
-                Err(trouble) => trouble,
-                Ok(mut connection) => {
-                    let tried = timeout_at(one_try, self.once(&mut connection, arguments, verb, again)).await;
-                    match tried.unwrap_or(Err(Trouble::Late)) {
-                        Ok((answer, lines)) => {
-                            // Endings are acknowledged only once they are in the journal.
-                            if !lines.is_empty() {
-                                self.flush_journal(lines).await?;
+            let trouble =
+                match timeout_at(one_try, lend(&self.pool)).await.unwrap_or(Err(Trouble::Late)) {
+                    Err(trouble) => trouble,
+                    Ok(mut connection) => {
+                        let tried =
+                            timeout_at(one_try, self.once(&mut connection, arguments, verb, again))
+                                .await;
+                        match tried.unwrap_or(Err(Trouble::Late)) {
+                            Ok((answer, lines)) => {
+                                // Endings are acknowledged only once they are in the journal.
+                                if !lines.is_empty() {
+                                    self.flush_journal(lines).await?;
+                                }
+                                return Ok(answer);
                             }
-                            return Ok(answer);
-                        }
-                        Err(trouble) => {
-                            if trouble.is_loss() {
-                                // It must not be lent again.
-                                drop(Object::take(connection));
-                                again = true;
-                                self.counts.unknown_outcomes.add(usize::from(trouble.leaves_in_doubt()));
+                            Err(trouble) => {
+                                if trouble.is_loss() {
+                                    // It must not be lent again.
+                                    drop(Object::take(connection));
+                                    again = true;
+                                    self.counts
+                                        .unknown_outcomes
+                                        .add(usize::from(trouble.leaves_in_doubt()));
+                                }
+                                trouble
                             }
-                            trouble
                         }
                     }
-                }
-            };
+                };
             if !(trouble.is_loss() || trouble.is_conflict()) || Instant::now() + pause >= give_up {
                 return Err(trouble.into());
             }
@@ -157,7 +197,9 @@ impl Inner {
     ) -> Result<(T, Vec<Numbered>), Trouble> {
         let mut write = Write::begin(connection, again).await?;
         let answer = verb(&mut write, arguments).await?;
-        let lines = endings_log::number(&mut write, self.node(), self.written.load(Ordering::Relaxed)).await?;
+        let lines =
+            endings_log::number(&mut write, self.node(), self.written.load(Ordering::Relaxed))
+                .await?;
         self.connector.remembered.add(&lines);
         match write.commit().await {
             Ok(()) => {
@@ -175,7 +217,10 @@ impl Inner {
     }
 
     /// Writes endings to the journal, with those that could not be written before.
-    pub(super) async fn flush_journal(self: &Arc<Self>, lines: Vec<Numbered>) -> Result<(), StoreError> {
+    pub(super) async fn flush_journal(
+        self: &Arc<Self>,
+        lines: Vec<Numbered>,
+    ) -> Result<(), StoreError> {
         self.with_journal(|journal| {
             journal.add(lines);
             journal.flush()
@@ -190,7 +235,8 @@ impl Inner {
     ) -> Result<T, StoreError> {
         let inner = self.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let mut journal = inner.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut journal =
+                inner.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let done = work(&mut journal);
             inner.written.store(journal.written(), Ordering::Relaxed);
             done

@@ -1,12 +1,9 @@
 //! Backups while the store is written.
 //!
-//! The file is copied on the writer's own connection, some pages at a time between two transactions. SQLite itself puts what that
-//! connection writes into the copy too, so copying never begins anew; and it reads nothing in between, so the log can be restarted.
+//! The file is copied on the writer's own connection, some pages at a time between two
+//! transactions. SQLite itself puts what that connection writes into the copy too, so copying never
+//! begins anew; and it reads nothing in between, so the log can be restarted.
 
-use super::Sqlite;
-use crate::backup::{Backup, BackupError};
-use crate::files::{beside, create_private_of, sync_directory_of};
-use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-/// Pages that may be copied before those before them are on disk: what a commit's own fsync may have to wait for.
+use super::Sqlite;
+use crate::backup::{Backup, BackupError};
+use crate::files::{beside, create_private_of, sync_directory_of};
+
+/// Pages that may be copied before those before them are on disk: what a commit's own fsync may
+/// have to wait for.
 const AHEAD: i32 = 4096;
 /// How long the writer waits for something to write while the disk is behind with the copy.
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
@@ -52,7 +56,9 @@ impl Sqlite {
 }
 
 /// Does what takes long on a thread that nobody else waits for.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, BackupError> + Send + 'static) -> Result<T, BackupError> {
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
+) -> Result<T, BackupError> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(BackupError::Closed))
 }
 
@@ -63,20 +69,30 @@ struct Partial {
 }
 
 impl Partial {
-    fn make(to: PathBuf, store: Option<Metadata>) -> Result<(Self, Connection, Flusher), BackupError> {
+    fn make(
+        to: PathBuf,
+        store: Option<Metadata>,
+    ) -> Result<(Self, Connection, Flusher), BackupError> {
         if to.symlink_metadata().is_ok() {
             return Err(BackupError::Exists(to));
         }
         let path = beside(&to, ".partial");
         let file = match create_private_of(store, &path) {
             Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(BackupError::HalfDone(path)),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::HalfDone(path));
+            }
             Err(e) => return Err(failed(&to, &e)),
         };
         let partial = Self { to, path };
-        let into = Connection::open_with_flags(&partial.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let into = Connection::open_with_flags(
+            &partial.path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         // Until it is done it is worth nothing, so nothing protects it.
-        into.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1024")?;
+        into.execute_batch(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1024",
+        )?;
         let flusher = Flusher::start(file).map_err(|e| failed(&partial.to, &e))?;
         Ok((partial, into, flusher))
     }
@@ -93,10 +109,13 @@ impl Partial {
         copy.close().map_err(|(_, e)| e)?;
         file.sync_all().map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        // A link, unlike a renaming, never takes the place of a file that came meanwhile. Not every file system has links.
+        // A link, unlike a renaming, never takes the place of a file that came meanwhile. Not every
+        // file system has links.
         match std::fs::hard_link(&self.path, &self.to) {
             Ok(()) => std::fs::remove_file(&self.path).map_err(failed)?,
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(BackupError::Exists(self.to.clone())),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::Exists(self.to.clone()));
+            }
             Err(_) => std::fs::rename(&self.path, &self.to).map_err(failed)?,
         }
         sync_directory_of(&self.to).map_err(failed)?;
@@ -114,7 +133,8 @@ fn failed(to: &Path, e: &std::io::Error) -> BackupError {
     BackupError::File { path: to.to_owned(), problem: e.to_string() }
 }
 
-/// Gets the copy to disk while it is made, so that the system never has so much of it waiting that a commit waits too.
+/// Gets the copy to disk while it is made, so that the system never has so much of it waiting that
+/// a commit waits too.
 pub(super) struct Flusher {
     /// Pages copied since it was last asked to.
     pages: i32,
@@ -160,7 +180,9 @@ impl Flusher {
 
     fn end(self) -> std::io::Result<File> {
         drop(self.wake);
-        self.thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that got it to disk failed")))
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("the thread that got it to disk failed")))
     }
 }
 

@@ -1,29 +1,34 @@
-//! Checkpoints: what was committed is copied from the write-ahead log into the file by a thread that gives way to all others, and the log is
-//! begun anew at a bound, by the writer, once nearly all of it is in the file and on disk.
+//! Checkpoints: what was committed is copied from the write-ahead log into the file by a thread
+//! that gives way to all others, and the log is begun anew at a bound, by the writer, once nearly
+//! all of it is in the file and on disk.
 
-use super::log_file::LogFile;
-use super::reader::{Commits, Readers};
-use rusqlite::{Connection, ffi};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rusqlite::{Connection, ffi};
+
+use super::log_file::LogFile;
+use super::reader::{Commits, Readers};
+
 /// How often what was committed is copied into the file, while commits come in.
 pub const EVERY: Duration = Duration::from_millis(300);
-/// Bytes in the log from which it is begun anew. Whenever that is due, one commit waits for the disk as long as the file's own pages take: at
-/// twice the bytes half as often (docs/decisions/store.md).
+/// Bytes in the log from which it is begun anew. Whenever that is due, one commit waits for the
+/// disk as long as the file's own pages take: at twice the bytes half as often
+/// (docs/decisions/store.md).
 pub const LOG_BOUND: u64 = 128 << 20;
-/// Bytes that the log's file keeps for good, so that they need not be found on the disk again: what is in it by the time that it is begun anew.
+/// Bytes that the log's file keeps for good, so that they need not be found on the disk again: what
+/// is in it by the time that it is begun anew.
 pub const LOG_KEPT: u64 = LOG_BOUND / 2 * 3;
-/// Bytes in the log from which the writer begins it anew at once, and waits for whatever is left to do: only where copying gets too little of
-/// the processor for long, or somebody reads for long.
+/// Bytes in the log from which the writer begins it anew at once, and waits for whatever is left to
+/// do: only where copying gets too little of the processor for long, or somebody reads for long.
 const LOG_MOST: u64 = LOG_BOUND * 2;
 /// The most bytes that are left for the writer to copy; usually it is a tenth of that.
 const LEFT: u64 = 16 << 20;
-/// How nice the thread is: it gets a twentieth of a core where two others want all of it, which is what copying takes of the commits that such a
-/// core can make. With 15 the log grew on.
+/// How nice the thread is: it gets a twentieth of a core where two others want all of it, which is
+/// what copying takes of the commits that such a core can make. With 15 the log grew on.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 /// The longest that the writer waits for reads under way before it puts off beginning the log anew.
@@ -44,13 +49,14 @@ struct Shared {
     wal_bytes: AtomicU64,
     /// Whether the writer is to begin the log anew.
     due: AtomicBool,
-    /// Bytes that were in the log when the writer last did. It says that it has them until the next commit overwrites the first.
+    /// Bytes that were in the log when the writer last did. It says that it has them until the next
+    /// commit overwrites the first.
     begun_anew_at: AtomicU64,
 }
 
 impl Checkpointer {
-    /// `file` is the database's, for syncing it. It must be closed after all connections to it: with the first handle that a process closes, it
-    /// loses all its locks on the file (POSIX).
+    /// `file` is the database's, for syncing it. It must be closed after all connections to it:
+    /// with the first handle that a process closes, it loses all its locks on the file (POSIX).
     pub(crate) fn start(
         file: Arc<File>,
         log_file: Arc<LogFile>,
@@ -123,14 +129,18 @@ enum Made {
 
 impl Step {
     fn make(&self) -> rusqlite::Result<Made> {
-        let Some(log) = self.copy()? else { return Ok(Made::Nothing) };
-        if log.bytes <= LOG_BOUND || log.bytes == self.shared.begun_anew_at.load(Ordering::Acquire) {
+        let Some(log) = self.copy()? else {
+            return Ok(Made::Nothing);
+        };
+        if log.bytes <= LOG_BOUND || log.bytes == self.shared.begun_anew_at.load(Ordering::Acquire)
+        {
             return Ok(Made::AllOfIt);
         }
         if log.bytes > LOG_MOST {
             self.shared.due.store(true, Ordering::Release);
         } else {
-            // The writer would wait for all of this. What comes in during a long copy is less, and during a long sync little.
+            // The writer would wait for all of this. What comes in during a long copy is less, and
+            // during a long sync little.
             self.copy()?;
             self.sync();
             let left = self.copy()?.map_or(u64::MAX, |log| log.left);
@@ -148,7 +158,8 @@ impl Step {
             self.shared.wal_bytes.store(made.bytes, Ordering::Relaxed);
             self.log_file.look(made.bytes);
         }
-        // Where all was copied, and nobody reads from the log any more, the next commit begins it anew.
+        // Where all was copied, and nobody reads from the log any more, the next commit begins it
+        // anew.
         self.readers.leave();
         Ok(made)
     }
@@ -170,14 +181,21 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// To be called between two transactions of the writer's. Has the next one begin the log anew, where that is due and nobody reads for long.
+    /// To be called between two transactions of the writer's. Has the next one begin the log anew,
+    /// where that is due and nobody reads for long.
     pub(super) fn begin_anew_where_due(&self, db: &Connection) {
         if self.shared.due.swap(false, Ordering::AcqRel) {
             match self.begin_anew(db) {
-                Ok(Some(Checkpoint { busy: false, bytes, .. })) => self.shared.begun_anew_at.store(bytes, Ordering::Release),
+                Ok(Some(Checkpoint { busy: false, bytes, .. })) => {
+                    self.shared.begun_anew_at.store(bytes, Ordering::Release)
+                }
                 // The checkpointer asks for it again.
-                Ok(_) => tracing::debug!("the write-ahead log could not be begun anew while somebody reads"),
-                Err(error) => tracing::warn!(%error, "the write-ahead log could not be begun anew; it grows until it is"),
+                Ok(_) => tracing::debug!(
+                    "the write-ahead log could not be begun anew while somebody reads"
+                ),
+                Err(error) => {
+                    tracing::warn!(%error, "the write-ahead log could not be begun anew; it grows until it is")
+                }
             }
         }
     }
@@ -203,9 +221,14 @@ struct Checkpoint {
 /// `None` where another one is under way.
 fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Option<Checkpoint>> {
     let made = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        let bytes = |pages: i64| u64::try_from(pages).ok().map(|pages| pages * u64::from(super::PAGE_SIZE));
+        let bytes =
+            |pages: i64| u64::try_from(pages).ok().map(|pages| pages * u64::from(super::PAGE_SIZE));
         let (busy, logged, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(bytes(logged).zip(bytes(copied)).map(|(bytes, copied)| Checkpoint { busy, bytes, left: bytes.saturating_sub(copied) }))
+        Ok(bytes(logged).zip(bytes(copied)).map(|(bytes, copied)| Checkpoint {
+            busy,
+            bytes,
+            left: bytes.saturating_sub(copied),
+        }))
     });
     if let Err(rusqlite::Error::SqliteFailure(error, _)) = &made
         && error.extended_code == ffi::SQLITE_IOERR_FSYNC
@@ -215,10 +238,12 @@ fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Option<Checkpoint
     made
 }
 
-/// After a failed sync nobody knows which pages of the file are on disk: the system may have marked them as written, so that the next sync
-/// succeeds without them, and SQLite, which counts them as copied, would let go of the log that has them. A new start copies the whole log again.
+/// After a failed sync nobody knows which pages of the file are on disk: the system may have marked
+/// them as written, so that the next sync succeeds without them, and SQLite, which counts them as
+/// copied, would let go of the log that has them. A new start copies the whole log again.
 fn lost(error: &impl std::fmt::Display) -> ! {
-    // The log writes this at once or not at all: while it waited for a reader, the writer could restart the write-ahead log.
+    // The log writes this at once or not at all: while it waited for a reader, the writer could
+    // restart the write-ahead log.
     tracing::error!(
         target: "fatal",
         %error,
@@ -227,7 +252,8 @@ fn lost(error: &impl std::fmt::Display) -> ! {
     std::process::abort();
 }
 
-/// Has the scheduler give this thread little while others have work: copying took the core from them for milliseconds at a time.
+/// Has the scheduler give this thread little while others have work: copying took the core from
+/// them for milliseconds at a time.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -254,7 +280,9 @@ mod tests {
             log.begin_anew_where_due(&db);
             log.shared.begun_anew_at.load(Ordering::Acquire) > 0
         };
-        let read = |reader: &Connection| reader.query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0)).unwrap();
+        let read = |reader: &Connection| {
+            reader.query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
         let long = readers.reader().unwrap();
         read(&long);
         db.execute("UPDATE n SET n = 1", []).unwrap();
@@ -262,7 +290,11 @@ mod tests {
         drop(long);
         assert_eq!(read(&readers.reader().unwrap()), 1, "it was told to leave while it was busy");
         db.execute("UPDATE n SET n = 2", []).unwrap();
-        assert_eq!(read(&readers.reader().unwrap()), 1, "it stays, since nobody was told of the commit");
+        assert_eq!(
+            read(&readers.reader().unwrap()),
+            1,
+            "it stays, since nobody was told of the commit"
+        );
         assert!(begin_anew());
         assert_eq!(read(&readers.reader().unwrap()), 2);
     }

@@ -1,4 +1,11 @@
-//! Clients and their secrets. They are few and kept in memory by the server; the store is where they survive.
+//! Clients and their secrets. They are few and kept in memory by the server; the store is where
+//! they survive.
+
+use std::sync::atomic::AtomicI64;
+
+use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
+use counterfoil_core::clock::Timestamp;
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::Sqlite;
 use super::era::remove;
@@ -7,10 +14,6 @@ use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{AddClient, AddSecret};
 use crate::removed::Removed;
-use counterfoil_core::client::{Client, ClientSecret, ClientSettings, MOST_SECRETS, SecretDigest};
-use counterfoil_core::clock::Timestamp;
-use rusqlite::{Connection, params, params_from_iter};
-use std::sync::atomic::AtomicI64;
 
 impl Sqlite {
     /// All clients, or the one of this id.
@@ -26,7 +29,8 @@ impl Sqlite {
             reader.prepare_cached("SELECT digest, created_at, last_used_at FROM client_secret WHERE client_id = ?1 ORDER BY id")?;
         let clients = query.query_map(params_from_iter(id), |row| {
             let id: String = row.get(0)?;
-            let settings: ClientSettings = column(row, 1, |text: String| ClientSettings::from_document(&text).ok())?;
+            let settings: ClientSettings =
+                column(row, 1, |text: String| ClientSettings::from_document(&text).ok())?;
             let secrets = secrets
                 .query_map([&id], |row| {
                     Ok(ClientSecret {
@@ -36,7 +40,13 @@ impl Sqlite {
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            Ok(Client { era: eras.get(&id).copied().unwrap_or(0), id: id.into(), settings, secrets, created_at: time(row, 2)? })
+            Ok(Client {
+                era: eras.get(&id).copied().unwrap_or(0),
+                id: id.into(),
+                settings,
+                secrets,
+                created_at: time(row, 2)?,
+            })
         })?;
         clients.collect::<rusqlite::Result<_>>().map_err(named("client", "listed"))
     }
@@ -51,10 +61,16 @@ impl Sqlite {
         let level = self.level;
         self.writer.queue(move |batch| {
             let text = level.document(&settings).map_err(|_| impossible(1))?;
-            let added = batch.db.execute("INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![id, text, now.unix()])?;
+            let added = batch.db.execute(
+                "INSERT INTO client VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![id, text, now.unix()],
+            )?;
             // After a commit of unknown outcome the client that is there may be this call's own.
-            let own = "SELECT 1 FROM client WHERE client_id = ?1 AND settings = ?2 AND created_at = ?3";
-            if added == 0 && !(batch.again && batch.db.prepare(own)?.exists(params![id, text, now.unix()])?) {
+            let own =
+                "SELECT 1 FROM client WHERE client_id = ?1 AND settings = ?2 AND created_at = ?3";
+            if added == 0
+                && !(batch.again && batch.db.prepare(own)?.exists(params![id, text, now.unix()])?)
+            {
                 return Ok(AddClient::Exists);
             }
             if let Some(digest) = &secret {
@@ -68,11 +84,20 @@ impl Sqlite {
         let level = self.level;
         self.writer.queue(move |batch| {
             let text = level.document(&settings).map_err(|_| impossible(1))?;
-            batch.db.execute("UPDATE client SET settings = ?2 WHERE client_id = ?1", params![id, text]).map(|n| n == 1)
+            batch
+                .db
+                .execute("UPDATE client SET settings = ?2 WHERE client_id = ?1", params![id, text])
+                .map(|n| n == 1)
         })
     }
 
-    pub(crate) fn add_client_secret(&self, id: String, digest: SecretDigest, keep: usize, now: Timestamp) -> Pending<AddSecret> {
+    pub(crate) fn add_client_secret(
+        &self,
+        id: String,
+        digest: SecretDigest,
+        keep: usize,
+        now: Timestamp,
+    ) -> Pending<AddSecret> {
         self.writer.queue(move |batch| {
             if !batch.db.prepare_cached("SELECT 1 FROM client WHERE client_id = ?1")?.exists([&id])? {
                 return Ok(AddSecret::NoClient);
@@ -107,7 +132,12 @@ pub(super) fn delete(db: &Connection, id: &str) -> rusqlite::Result<bool> {
     db.execute("DELETE FROM client WHERE client_id = ?1", [id]).map(|n| n == 1)
 }
 
-fn insert_secret(db: &Connection, id: &str, digest: &SecretDigest, now: Timestamp) -> rusqlite::Result<()> {
+fn insert_secret(
+    db: &Connection,
+    id: &str,
+    digest: &SecretDigest,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO client_secret (client_id, digest, created_at, last_used_at) VALUES (?1, ?2, ?3, 0) ON CONFLICT DO NOTHING",
         params![id, digest.0, now.unix()],

@@ -1,10 +1,12 @@
-//! Waiting for a crowd: a transaction and its fsync cost as much for eight writes as for thirty, so where writes come in crowds the writer
-//! lets those go first that are about to queue one. docs/performance.md has what that is worth.
+//! Waiting for a crowd: a transaction and its fsync cost as much for eight writes as for thirty, so
+//! where writes come in crowds the writer lets those go first that are about to queue one.
+//! docs/performance.md has what that is worth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
+
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, yield_now};
@@ -14,7 +16,8 @@ pub(super) const ENOUGH: usize = 32;
 /// The longest wait, should nobody end it.
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// Where the writer waits, and is woken: by enough writes, or once no task that could queue one is about to run.
+/// Where the writer waits, and is woken: by enough writes, or once no task that could queue one is
+/// about to run.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     /// Writes in the queue.

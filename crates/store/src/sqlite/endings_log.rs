@@ -1,5 +1,8 @@
 //! What the store knows of its endings log.
 
+use counterfoil_core::clock::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
 use super::Sqlite;
 use super::grants::all_endings;
 use super::loss::refuse_before;
@@ -7,19 +10,31 @@ use super::writer::Batch;
 use crate::agreement::{KnownLog, Place};
 use crate::error::StoreError;
 use crate::pending::Pending;
-use counterfoil_core::clock::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
 
 /// The logs that the store knows.
 pub(super) fn known(db: &Connection) -> rusqlite::Result<Vec<KnownLog>> {
     let row = |row: &rusqlite::Row<'_>| {
-        Ok(KnownLog { node: row.get(0)?, line: row.get(1)?, written: row.get(2)?, host: row.get(3)?, path: row.get(4)? })
+        Ok(KnownLog {
+            node: row.get(0)?,
+            line: row.get(1)?,
+            written: row.get(2)?,
+            host: row.get(3)?,
+            path: row.get(4)?,
+        })
     };
-    db.prepare("SELECT node, line, written, host, path FROM endings_log ORDER BY node")?.query_map([], row)?.collect()
+    db.prepare("SELECT node, line, written, host, path FROM endings_log ORDER BY node")?
+        .query_map([], row)?
+        .collect()
 }
 
-/// Gives `count` more lines of a node their numbers, in the transaction of what they say; gives the last number. Also notes up to where lines are on disk.
-pub(super) fn number(db: &Connection, (node, place): (&str, &Place), count: i64, written: i64) -> rusqlite::Result<i64> {
+/// Gives `count` more lines of a node their numbers, in the transaction of what they say; gives the
+/// last number. Also notes up to where lines are on disk.
+pub(super) fn number(
+    db: &Connection,
+    (node, place): (&str, &Place),
+    count: i64,
+    written: i64,
+) -> rusqlite::Result<i64> {
     db.prepare_cached(
         "INSERT INTO endings_log VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (node) DO UPDATE SET line = line + excluded.line, written = max(written, excluded.written) RETURNING line",
@@ -29,7 +44,9 @@ pub(super) fn number(db: &Connection, (node, place): (&str, &Place), count: i64,
 
 /// Notes up to where a node's lines are on disk.
 pub(super) fn note_written(db: &Connection, node: &str, written: i64) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE endings_log SET written = ?2 WHERE node = ?1 AND written < ?2")?.execute(params![node, written]).map(drop)
+    db.prepare_cached("UPDATE endings_log SET written = ?2 WHERE node = ?1 AND written < ?2")?
+        .execute(params![node, written])
+        .map(drop)
 }
 
 /// Notes where a node's log lies now.
@@ -50,7 +67,10 @@ pub(super) fn reaches(db: &Connection, node: &str, line: i64) -> rusqlite::Resul
 
 /// The last number that was given to a line of `node`.
 pub(super) fn last(db: &Connection, node: &str) -> rusqlite::Result<i64> {
-    let last = db.prepare_cached("SELECT line FROM endings_log WHERE node = ?1")?.query_row([node], |row| row.get(0)).optional()?;
+    let last = db
+        .prepare_cached("SELECT line FROM endings_log WHERE node = ?1")?
+        .query_row([node], |row| row.get(0))
+        .optional()?;
     Ok(last.unwrap_or(0))
 }
 

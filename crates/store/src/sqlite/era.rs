@@ -1,15 +1,19 @@
-//! Eras: removing a client or customer ends all their grants with one write. A grant remembers the eras it was given in.
+//! Eras: removing a client or customer ends all their grants with one write. A grant remembers the
+//! eras it was given in.
 //!
-//! One process owns the file, so the eras are kept in memory: only those of names that were ever removed, which are few.
+//! One process owns the file, so the eras are kept in memory: only those of names that were ever
+//! removed, which are few.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::{CustomerId, Terms};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Batch;
 use super::{clients, customers};
 use crate::removed::Removed;
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::grant::{CustomerId, Terms};
-use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[derive(Debug)]
 pub(crate) struct Eras(RwLock<Raised>);
@@ -27,7 +31,9 @@ impl Raised {
         let mut query = db.prepare("SELECT client, provider, customer, era FROM era")?;
         let eras = query.query_map([], |row| {
             let who = match row.get_ref(0)?.as_str()? {
-                "" => Removed::Customer(CustomerId { provider: row.get(1)?, customer: row.get(2)? }),
+                "" => {
+                    Removed::Customer(CustomerId { provider: row.get(1)?, customer: row.get(2)? })
+                }
                 client => Removed::Client(client.to_owned()),
             };
             Ok((who, row.get(3)?))
@@ -74,7 +80,8 @@ impl Eras {
 
     /// Whether neither client nor customer was removed since the grant was given.
     pub(crate) fn are_current(&self, terms: &Terms) -> bool {
-        terms.client_era == self.of_client(&terms.client) && terms.customer_era == self.of_customer(&terms.customer)
+        terms.client_era == self.of_client(&terms.client)
+            && terms.customer_era == self.of_customer(&terms.customer)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Raised> {
@@ -86,12 +93,19 @@ impl Eras {
     }
 }
 
-/// Removes a client or customer with what hangs on it; false where it was not there. Its era is raised, the work of ending its grants one by one
-/// is written down, and all checks refuse them once this is committed.
-pub(crate) fn remove(batch: &mut Batch<'_>, eras: &Arc<Eras>, who: &Removed, now: Timestamp) -> rusqlite::Result<bool> {
+/// Removes a client or customer with what hangs on it; false where it was not there. Its era is
+/// raised, the work of ending its grants one by one is written down, and all checks refuse them
+/// once this is committed.
+pub(crate) fn remove(
+    batch: &mut Batch<'_>,
+    eras: &Arc<Eras>,
+    who: &Removed,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     let era = match era_in(batch.db, who)? {
         before if delete(batch.db, who)? => before + 1,
-        // The first run may have been committed after all: what stands is noted once more. Without an era it was not.
+        // The first run may have been committed after all: what stands is noted once more. Without
+        // an era it was not.
         stands if batch.again && stands > 0 => {
             note(batch, eras, who, stands, now);
             return Ok(true);
@@ -103,10 +117,16 @@ pub(crate) fn remove(batch: &mut Batch<'_>, eras: &Arc<Eras>, who: &Removed, now
     Ok(true)
 }
 
-/// Removes whoever is still there of an earlier era than a removal that was forgotten made it. False where the removal is known.
+/// Removes whoever is still there of an earlier era than a removal that was forgotten made it.
+/// False where the removal is known.
 ///
 /// Whoever keeps eras in memory has to load them anew.
-pub(crate) fn remove_again(batch: &mut Batch<'_>, who: &Removed, era: u32, at: Timestamp) -> rusqlite::Result<bool> {
+pub(crate) fn remove_again(
+    batch: &mut Batch<'_>,
+    who: &Removed,
+    era: u32,
+    at: Timestamp,
+) -> rusqlite::Result<bool> {
     if era_in(batch.db, who)? >= era {
         return Ok(false);
     }

@@ -1,20 +1,28 @@
-//! Filling a new file: rows in the order of their keys, no log beside them, and the index at the end.
+//! Filling a new file: rows in the order of their keys, no log beside them, and the index at the
+//! end.
+
+use tokio::sync::mpsc::Receiver;
 
 use super::copy::File;
 use crate::copy::CopyError;
 use crate::copy::pieces::Piece;
 use crate::copy::tables;
 use crate::level::{NEWEST_LEVEL, OLDEST_READER};
-use tokio::sync::mpsc::Receiver;
 
-/// What fills a file quickly. A process that dies meanwhile leaves a file that nobody opens: it says that it is unfinished.
-const QUICK: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -262144";
+/// What fills a file quickly. A process that dies meanwhile leaves a file that nobody opens: it
+/// says that it is unfinished.
+const QUICK: &str =
+    "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -262144";
 /// How a store is kept.
 const SAFE: &str = "PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL";
 
 impl File {
     /// Writes the rows of both tables that a grant has.
-    pub(crate) async fn fill(&self, terms: Receiver<Piece>, counterfoils: Receiver<Piece>) -> Result<(), CopyError> {
+    pub(crate) async fn fill(
+        &self,
+        terms: Receiver<Piece>,
+        counterfoils: Receiver<Piece>,
+    ) -> Result<(), CopyError> {
         let indexes: Vec<String> = self
             .aside(|db, _| {
                 let found = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'terms' AND sql IS NOT NULL";

@@ -1,5 +1,13 @@
 //! Grants: made at consent, read on every request, ended in one way.
 
+use std::sync::Arc;
+
+use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
+use counterfoil_core::verdict::Counterfoil;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
 use super::Sqlite;
 use super::era::Eras;
 use super::loss::bearers_from;
@@ -7,20 +15,17 @@ use super::redeem::{READ_COUNTERFOIL, counterfoil};
 use super::row::{self, column, named, time};
 use super::writer::Batch;
 use crate::audit::Event;
-use crate::columns::{COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns};
+use crate::columns::{
+    COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns,
+};
 use crate::error::StoreError;
 use crate::journal::Line;
 use crate::level::Level;
 use crate::pending::Pending;
 use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
-use counterfoil_core::clock::{HOUR, Timestamp};
-use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
-use counterfoil_core::verdict::Counterfoil;
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::sync::Arc;
 
-/// A grant with its counterfoil, where it was ended how, and whether what it hangs on lives. A macro, since `concat!` takes literals alone.
+/// A grant with its counterfoil, where it was ended how, and whether what it hangs on lives. A
+/// macro, since `concat!` takes literals alone.
 macro_rules! select_grant {
     ($condition:literal) => {
         concat!(
@@ -56,7 +61,11 @@ impl Sqlite {
             return Ok(None);
         }
         let reader = self.readers.reader()?;
-        let Some(row) = counterfoil(&reader, terms.grant).map_err(named("counterfoil", terms.grant))? else { return Ok(None) };
+        let Some(row) =
+            counterfoil(&reader, terms.grant).map_err(named("counterfoil", terms.grant))?
+        else {
+            return Ok(None);
+        };
         Ok((!row.ended && hangs_on_living(&reader, terms)?).then_some(row))
     }
 
@@ -74,7 +83,8 @@ impl Sqlite {
     pub(crate) fn end_grant(&self, grant: GrantId, by: EndedBy, now: Timestamp) -> Pending<Ending> {
         let epoch = self.epoch.clone();
         self.writer.queue(move |batch| {
-            // An ending that an earlier call made may not be in the journal yet; this answer vouches for it.
+            // An ending that an earlier call made may not be in the journal yet; this answer
+            // vouches for it.
             batch.acknowledges_ending();
             end(batch, grant, by, now, epoch.now())
         })
@@ -92,7 +102,8 @@ impl Sqlite {
     pub(crate) fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
         let reader = self.readers.reader()?;
         let mut query = reader.prepare_cached(select_grant!("WHERE terms.grant_id = ?1"))?;
-        let found = query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
+        let found =
+            query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
         Ok(found.map(|grant| self.with_currency(grant)))
     }
 
@@ -114,7 +125,11 @@ impl Sqlite {
                 .query_map(params![before, filter.client, filter.limit], whole)?
                 .collect(),
         };
-        Ok(found.map_err(named("terms", "listed"))?.into_iter().map(|grant| self.with_currency(grant)).collect())
+        Ok(found
+            .map_err(named("terms", "listed"))?
+            .into_iter()
+            .map(|grant| self.with_currency(grant))
+            .collect())
     }
 
     pub(crate) fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
@@ -122,9 +137,18 @@ impl Sqlite {
         let mut query = reader
             .prepare_cached("SELECT event, first_at, last_at, count, detail FROM audit WHERE grant_id = ?1 ORDER BY last_at DESC, event")?;
         let entry = |row: &Row<'_>| {
-            Ok(AuditEntry { event: row.get(0)?, first_at: time(row, 1)?, last_at: time(row, 2)?, count: row.get(3)?, detail: row.get(4)? })
+            Ok(AuditEntry {
+                event: row.get(0)?,
+                first_at: time(row, 1)?,
+                last_at: time(row, 2)?,
+                count: row.get(3)?,
+                detail: row.get(4)?,
+            })
         };
-        query.query_map([grant.number()], entry)?.collect::<rusqlite::Result<_>>().map_err(named("audit", grant))
+        query
+            .query_map([grant.number()], entry)?
+            .collect::<rusqlite::Result<_>>()
+            .map_err(named("audit", grant))
     }
 
     pub(crate) fn replayed(&self, grants: &[GrantId]) -> Result<Vec<GrantId>, StoreError> {
@@ -134,7 +158,9 @@ impl Sqlite {
              WHERE grant_id IN (SELECT value FROM json_each(?1)) AND event IN ('code_replayed', 'refresh_token_replayed')",
         )?;
         let numbers: Vec<i64> = grants.iter().map(|grant| grant.number()).collect();
-        let replayed = query.query_map([serde_json::json!(numbers).to_string()], |row| column(row, 0, GrantId::from_number))?;
+        let replayed = query.query_map([serde_json::json!(numbers).to_string()], |row| {
+            column(row, 0, GrantId::from_number)
+        })?;
         replayed.collect::<rusqlite::Result<_>>().map_err(named("audit", "of many"))
     }
 
@@ -143,18 +169,26 @@ impl Sqlite {
     }
 }
 
-fn create(db: &Connection, grant: &NewGrant, level: Level, epoch: u32, eras: &Eras) -> rusqlite::Result<CreateGrant> {
+fn create(
+    db: &Connection,
+    grant: &NewGrant,
+    level: Level,
+    epoch: u32,
+    eras: &Eras,
+) -> rusqlite::Result<CreateGrant> {
     let (terms, code) = (&grant.terms, &grant.code);
     let id = terms.grant.number();
     if let Some(parent) = terms.parent {
         // A doubled consent is told what became of the first, whatever became of the parent since.
         let is_new = !db.prepare_cached(READ_COUNTERFOIL)?.exists([id])?;
-        let above = self::terms(db, parent)?.filter(|above| terms.may_hang_on(above) && eras.are_current(above));
+        let above = self::terms(db, parent)?
+            .filter(|above| terms.may_hang_on(above) && eras.are_current(above));
         if is_new && !(above.is_some() && hangs_on_living(db, terms)?) {
             return Ok(CreateGrant::NoParent);
         }
     }
-    let accounts = serde_json::to_string(&terms.accounts).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let accounts = serde_json::to_string(&terms.accounts)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let (redirect_uri, challenge, nonce) = level.in_terms(code);
     let made = db
         .prepare_cached(
@@ -189,44 +223,57 @@ fn create(db: &Connection, grant: &NewGrant, level: Level, epoch: u32, eras: &Er
     }
     if level >= Level::Two {
         let CodeBinding { redirect_uri, challenge, nonce } = code;
-        db.prepare_cached("INSERT INTO code VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?.execute(params![
-            id,
-            redirect_uri,
-            challenge.as_ref().map(|challenge| challenge.as_bytes()),
-            nonce
-        ])?;
+        db.prepare_cached("INSERT INTO code VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
+            .execute(params![
+                id,
+                redirect_uri,
+                challenge.as_ref().map(|challenge| challenge.as_bytes()),
+                nonce
+            ])?;
     }
-    db.prepare_cached("INSERT INTO counterfoil VALUES (?1, ?2, 0, ?3, NULL, ?4, ?5, ?6, 0)")?.execute(params![
-        id,
-        grant.seal.expose(),
-        grant.code_expires_at.unix(),
-        terms.created_at.unix(),
-        grant.slip_key.0,
-        epoch,
-    ])?;
+    db.prepare_cached("INSERT INTO counterfoil VALUES (?1, ?2, 0, ?3, NULL, ?4, ?5, ?6, 0)")?
+        .execute(params![
+            id,
+            grant.seal.expose(),
+            grant.code_expires_at.unix(),
+            terms.created_at.unix(),
+            grant.slip_key.0,
+            epoch,
+        ])?;
     Ok(CreateGrant::Created)
 }
 
-/// Whether the consent that a grant hangs on, if it hangs on one, is there and not ended. It is of the same eras, and of no earlier end:
-/// [`Terms::may_hang_on`].
+/// Whether the consent that a grant hangs on, if it hangs on one, is there and not ended. It is of
+/// the same eras, and of no earlier end: [`Terms::may_hang_on`].
 pub(super) fn hangs_on_living(db: &Connection, terms: &Terms) -> rusqlite::Result<bool> {
-    let Some(parent) = terms.parent else { return Ok(true) };
+    let Some(parent) = terms.parent else {
+        return Ok(true);
+    };
     Ok(counterfoil(db, parent)?.is_some_and(|above| !above.ended))
 }
 
 /// By primary key alone.
-pub(crate) const READ_TERMS: &str = concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ?1");
+pub(crate) const READ_TERMS: &str =
+    concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ?1");
 
 fn terms(db: &Connection, grant: GrantId) -> rusqlite::Result<Option<Terms>> {
     db.prepare_cached(READ_TERMS)?.query_row([grant.number()], row::terms).optional()
 }
 
 /// The one way in which a grant ends.
-pub(crate) fn end(batch: &mut Batch<'_>, grant: GrantId, by: EndedBy, now: Timestamp, epoch: u32) -> rusqlite::Result<Ending> {
+pub(crate) fn end(
+    batch: &mut Batch<'_>,
+    grant: GrantId,
+    by: EndedBy,
+    now: Timestamp,
+    epoch: u32,
+) -> rusqlite::Result<Ending> {
     let id = grant.number();
     let ended = batch
         .db
-        .prepare_cached("UPDATE counterfoil SET ended = 1, epoch = ?2 WHERE grant_id = ?1 AND ended = 0")?
+        .prepare_cached(
+            "UPDATE counterfoil SET ended = 1, epoch = ?2 WHERE grant_id = ?1 AND ended = 0",
+        )?
         .execute(params![id, epoch])?;
     if ended == 0 {
         let known = batch.db.prepare_cached(READ_COUNTERFOIL)?.exists([id])?;
@@ -240,10 +287,13 @@ pub(crate) fn end(batch: &mut Batch<'_>, grant: GrantId, by: EndedBy, now: Times
     Ok(Ending::Ended)
 }
 
-/// The number of the next ending: never one that was given before, also where the row that had it was swept.
+/// The number of the next ending: never one that was given before, also where the row that had it
+/// was swept.
 fn next_number(db: &Connection) -> rusqlite::Result<i64> {
     let next = db
-        .prepare_cached("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'ending' RETURNING seq")?
+        .prepare_cached(
+            "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'ending' RETURNING seq",
+        )?
         .query_row([], |row| row.get(0))
         .optional()?;
     if let Some(next) = next {
@@ -254,7 +304,13 @@ fn next_number(db: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// Records that something happened to a grant. The same again within the hour is counted.
-pub(crate) fn audit(db: &Connection, grant: GrantId, event: Event, now: Timestamp, detail: &str) -> rusqlite::Result<()> {
+pub(crate) fn audit(
+    db: &Connection,
+    grant: GrantId,
+    event: Event,
+    now: Timestamp,
+    detail: &str,
+) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?4, 1, ?5) \
          ON CONFLICT (grant_id, event, hour) DO UPDATE SET last_at = excluded.last_at, count = count + 1, detail = excluded.detail",
@@ -263,15 +319,21 @@ pub(crate) fn audit(db: &Connection, grant: GrantId, event: Event, now: Timestam
     .map(drop)
 }
 
-/// The endings that a crash may have kept out of the journal: the latest, more than one batch makes.
+/// The endings that a crash may have kept out of the journal: the latest, more than one batch
+/// makes.
 pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
     let grants = "SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024";
-    endings(db, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256")
+    endings(
+        db,
+        grants,
+        "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256",
+    )
 }
 
 /// All endings that the store knows.
 pub(crate) fn all_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
-    let grants = "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
+    let grants =
+        "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
     endings(db, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC")
 }
 
@@ -292,7 +354,11 @@ fn endings(db: &Connection, grants: &str, removals: &str) -> rusqlite::Result<Ve
     let removed = removals.query_map([], |row| {
         let (at, era) = (time(row, 0)?, row.get(4)?);
         Ok(match row.get_ref(1)?.as_str()? {
-            "" => Line::Customer { at, customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? }, era },
+            "" => Line::Customer {
+                at,
+                customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? },
+                era,
+            },
             client => Line::Client { at, client: client.to_owned(), era },
         })
     })?;
@@ -311,8 +377,16 @@ fn whole(row: &Row<'_>) -> rusqlite::Result<Grant> {
     let ended_by: Option<String> = row.get(ENDING_COLUMN + 1)?;
     let ended = match ended_by {
         None => None,
-        Some(name) => Some(EndedAt { at: time(row, ENDING_COLUMN)?, by: EndedBy::from_name(&name) }),
+        Some(name) => {
+            Some(EndedAt { at: time(row, ENDING_COLUMN)?, by: EndedBy::from_name(&name) })
+        }
     };
     let (terms, counterfoil) = (row::terms(row)?, row::counterfoil(row, TERMS_COLUMNS)?);
-    Ok(Grant { terms, counterfoil, ended, current: true, parent_lives: row.get(ENDING_COLUMN + 2)? })
+    Ok(Grant {
+        terms,
+        counterfoil,
+        ended,
+        current: true,
+        parent_lives: row.get(ENDING_COLUMN + 2)?,
+    })
 }

@@ -1,12 +1,13 @@
 //! Half-done authorizations.
 
+use counterfoil_core::clock::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
 use super::Sqlite;
 use super::row::{named, time};
 use crate::error::StoreError;
 use crate::half_done::HalfDone;
 use crate::pending::Pending;
-use counterfoil_core::clock::Timestamp;
-use rusqlite::{OptionalExtension, params};
 
 impl Sqlite {
     pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
@@ -15,13 +16,19 @@ impl Sqlite {
             let browser = browser.as_ref().map_or(&[][..], |hash| hash);
             batch
                 .db
-                .prepare_cached("INSERT OR IGNORE INTO \"authorization\" VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO \"authorization\" VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
                 .execute(params![id, browser, kind, document, expires_at.unix()])
                 .map(drop)
         })
     }
 
-    pub(crate) fn half_done(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<HalfDone>, StoreError> {
+    pub(crate) fn half_done(
+        &self,
+        id: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<HalfDone>, StoreError> {
         self.readers
             .reader()?
             .prepare_cached("SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = ?1 AND expires_at > ?2")?

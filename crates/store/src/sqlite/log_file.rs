@@ -1,23 +1,28 @@
-//! The file of the write-ahead log. Where it grows with each commit, the fsync of each has to write its new length too, which is a second
-//! write to the disk; so it is lengthened ahead of what SQLite writes into it.
+//! The file of the write-ahead log. Where it grows with each commit, the fsync of each has to write
+//! its new length too, which is a second write to the disk; so it is lengthened ahead of what
+//! SQLite writes into it.
 
-use super::PAGE_SIZE;
-use crate::files::beside;
-use rusqlite::Connection;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes that the file is lengthened by, once fewer than that are left: for seconds of refreshes that come one by one.
+use rusqlite::Connection;
+
+use super::PAGE_SIZE;
+use crate::files::beside;
+
+/// Bytes that the file is lengthened by, once fewer than that are left: for seconds of refreshes
+/// that come one by one.
 const AHEAD: u64 = 4 << 20;
 /// The length that it gets in this way. Longer ones SQLite makes.
 const ENOUGH: u64 = super::checkpoint::LOG_BOUND;
 /// Bytes that a page takes in the log beside itself (the file format of SQLite, section 4.1).
 const FRAME_HEADER: u64 = 24;
 
-/// The file. SQLite takes what is behind the log's last page for the end of it, as it does with what is left of an earlier log.
+/// The file. SQLite takes what is behind the log's last page for the end of it, as it does with
+/// what is left of an earlier log.
 #[derive(Debug)]
 pub struct LogFile {
     file: File,
@@ -40,12 +45,14 @@ impl LogFile {
     /// Looks whether there is room enough behind a log with pages of so many `bytes`.
     pub fn look(&self, bytes: u64) {
         let used = bytes + bytes / u64::from(PAGE_SIZE) * FRAME_HEADER;
-        let short = self.file.metadata().is_ok_and(|file| file.len() < ENOUGH && file.len() < used + AHEAD);
+        let short =
+            self.file.metadata().is_ok_and(|file| file.len() < ENOUGH && file.len() < used + AHEAD);
         self.short.store(short, Ordering::Release);
     }
 
-    /// Lengthens it, where the last look found it short. To be called within a write transaction that has written nothing yet: only so nobody else
-    /// adds to the file meanwhile, of this process or another.
+    /// Lengthens it, where the last look found it short. To be called within a write transaction
+    /// that has written nothing yet: only so nobody else adds to the file meanwhile, of this
+    /// process or another.
     pub fn lengthen_where_short(&self) {
         if self.short.swap(false, Ordering::AcqRel)
             && let Err(error) = self.lengthen()
@@ -55,11 +62,13 @@ impl LogFile {
     }
 
     fn lengthen(&self) -> io::Result<()> {
-        /// As much as a page of the system's: what is written at once is kept in memory in one piece, and each later write into that takes as long
-        /// as the piece is large.
+        /// As much as a page of the system's: what is written at once is kept in memory in one
+        /// piece, and each later write into that takes as long as the piece is large.
         const PIECE: [u8; 4096] = [0; 4096];
         let end = self.file.metadata()?.len();
-        let lengthened = (end..end + AHEAD).step_by(PIECE.len()).try_for_each(|at| self.file.write_all_at(&PIECE, at));
+        let lengthened = (end..end + AHEAD)
+            .step_by(PIECE.len())
+            .try_for_each(|at| self.file.write_all_at(&PIECE, at));
         // Where there is no room for all of it, it takes none: the last of it is others' too.
         lengthened.or_else(|error| self.file.set_len(end).and(Err(error)))
     }
@@ -73,7 +82,10 @@ mod tests {
     fn store() -> (tempfile::TempDir, Connection) {
         let directory = tempfile::tempdir().unwrap();
         let db = Connection::open(directory.path().join("store.db")).unwrap();
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n)").unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n)",
+        )
+        .unwrap();
         (directory, db)
     }
 
@@ -107,7 +119,10 @@ mod tests {
         for ending in ["", "-wal"] {
             std::fs::copy(named("store", ending), named("copy", ending)).unwrap();
         }
-        let found: i64 = Connection::open(named("copy", "")).unwrap().query_row("SELECT count(*) FROM n", [], |row| row.get(0)).unwrap();
+        let found: i64 = Connection::open(named("copy", ""))
+            .unwrap()
+            .query_row("SELECT count(*) FROM n", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(found, 3);
     }
 

@@ -1,14 +1,16 @@
 //! A look at a file that a start would find.
 
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
 use super::{APPLICATION_ID, check_identity, check_schema, open_error, times};
 use crate::OpenOptions;
 use crate::error::OpenError;
 use crate::files::{beside, directory_of};
 use crate::lock::Lock;
 use crate::look::Found;
-use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-use std::path::Path;
 
 pub(crate) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Found>, OpenError> {
     let store = || path.display().to_string();
@@ -17,14 +19,18 @@ pub(crate) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Found>, 
         return Err(OpenError::NoDirectory(directory.to_owned()));
     }
     let may = |path: &Path, access: Access, what: &str| {
-        accessat(CWD, path, access, AtFlags::EACCESS)
-            .map_err(|e| OpenError::NotWritable { store: store(), problem: format!("this user may not {what} {}: {e}", path.display()) })
+        accessat(CWD, path, access, AtFlags::EACCESS).map_err(|e| OpenError::NotWritable {
+            store: store(),
+            problem: format!("this user may not {what} {}: {e}", path.display()),
+        })
     };
     // For its log, its lock and its socket.
     may(directory, Access::WRITE_OK | Access::EXEC_OK, "make files in")?;
     let meta = match std::fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        meta => meta.map_err(|e| OpenError::NotWritable { store: store(), problem: e.to_string() })?,
+        meta => {
+            meta.map_err(|e| OpenError::NotWritable { store: store(), problem: e.to_string() })?
+        }
     };
     if !meta.is_file() {
         return Err(OpenError::Foreign { store: store(), problem: "it is no regular file".into() });
@@ -37,7 +43,8 @@ pub(crate) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Found>, 
     let db = look_into(path).map_err(failed)?;
     let is_ours = || -> rusqlite::Result<Option<bool>> {
         let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+        let tables: i64 =
+            db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
         Ok(if id == APPLICATION_ID { Some(true) } else { (tables > 0).then_some(false) })
     };
     match is_ours().map_err(failed)? {
@@ -62,10 +69,15 @@ pub(crate) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Found>, 
     Ok(Some(Found { holder: Lock::holder(path), made_with_keys, time, ..Found::default() }))
 }
 
-/// Opens the file to look into it. Where it has no log, nobody has it, and it is taken as it is: SQLite would leave files beside it.
+/// Opens the file to look into it. Where it has no log, nobody has it, and it is taken as it is:
+/// SQLite would leave files beside it.
 fn look_into(path: &Path) -> rusqlite::Result<Connection> {
     let log = std::fs::metadata(beside(path, "-wal")).map_or(0, |meta| meta.len());
-    let name = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let name =
+        path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let how = if log == 0 { "?immutable=1" } else { "" };
-    Connection::open_with_flags(format!("file:{name}{how}"), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    Connection::open_with_flags(
+        format!("file:{name}{how}"),
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+    )
 }

@@ -1,5 +1,12 @@
 //! After a loss of data: the epoch is raised, and endings that were forgotten take effect again.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use counterfoil_core::clock::Timestamp;
+use rusqlite::Connection;
+
 use super::Sqlite;
 use super::endings_log;
 use super::era::remove_again;
@@ -11,11 +18,6 @@ use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::record::Ending;
 use crate::removed::Removed;
-use counterfoil_core::clock::Timestamp;
-use rusqlite::Connection;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The epoch of the store, raised by a declared loss. Writes read it as they run.
 #[derive(Clone, Debug)]
@@ -47,7 +49,11 @@ impl Sqlite {
         })
     }
 
-    pub(crate) fn raise_epoch(&self, lost_before: Option<Timestamp>, reach: BTreeMap<String, i64>) -> Pending<(u32, Option<Timestamp>)> {
+    pub(crate) fn raise_epoch(
+        &self,
+        lost_before: Option<Timestamp>,
+        reach: BTreeMap<String, i64>,
+    ) -> Pending<(u32, Option<Timestamp>)> {
         let epoch = self.epoch.clone();
         self.writer.queue(move |batch| {
             batch.says_again();
@@ -66,7 +72,9 @@ impl Sqlite {
 }
 
 pub(super) fn bearers_from(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(super::meta(db, "bearers_from")?.and_then(|text| text.parse().ok()).map(Timestamp::from_unix))
+    Ok(super::meta(db, "bearers_from")?
+        .and_then(|text| text.parse().ok())
+        .map(Timestamp::from_unix))
 }
 
 /// Has endings take effect that were forgotten.
@@ -76,8 +84,12 @@ pub(super) fn apply(batch: &mut Batch<'_>, lines: &[Line]) -> rusqlite::Result<L
     for line in lines {
         let done = match line.clone() {
             Line::Grant { at, grant, by, .. } => end(batch, grant, by, at, epoch)?,
-            Line::Client { at, client, era } => took_effect(remove_again(batch, &Removed::Client(client), era, at)?),
-            Line::Customer { at, customer, era } => took_effect(remove_again(batch, &Removed::Customer(customer), era, at)?),
+            Line::Client { at, client, era } => {
+                took_effect(remove_again(batch, &Removed::Client(client), era, at)?)
+            }
+            Line::Customer { at, customer, era } => {
+                took_effect(remove_again(batch, &Removed::Customer(customer), era, at)?)
+            }
             Line::Lost { bearers_from } => took_effect(refuse_before(batch, bearers_from)?),
             Line::Opened { .. } => Ending::AlreadyEnded,
         };
@@ -94,7 +106,8 @@ fn took_effect(now: bool) -> Ending {
     if now { Ending::Ended } else { Ending::AlreadyEnded }
 }
 
-/// Has bearers refused that were issued before `from`; false where those before a later moment are already.
+/// Has bearers refused that were issued before `from`; false where those before a later moment are
+/// already.
 pub(super) fn refuse_before(batch: &mut Batch<'_>, from: Timestamp) -> rusqlite::Result<bool> {
     if bearers_from(batch.db)?.is_some_and(|stands| stands >= from) {
         return Ok(false);
@@ -104,7 +117,8 @@ pub(super) fn refuse_before(batch: &mut Batch<'_>, from: Timestamp) -> rusqlite:
     Ok(true)
 }
 
-/// Raises the epoch; gives it, and before when bearers are refused. All lines of the nodes' journals up to where they `reach` were applied.
+/// Raises the epoch; gives it, and before when bearers are refused. All lines of the nodes'
+/// journals up to where they `reach` were applied.
 pub(super) fn raise(
     batch: &mut Batch<'_>,
     lost_before: Option<Timestamp>,

@@ -1,5 +1,12 @@
 //! Grants that ended or expired long ago: found, and removed.
 
+use std::collections::BTreeSet;
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::slip_keys::SlipKeyId;
+use rusqlite::{OptionalExtension, params};
+
 use super::Sqlite;
 use super::row::{column, named};
 use super::times::sweep_by;
@@ -7,14 +14,13 @@ use crate::error::StoreError;
 use crate::limits::{GRANTS_KEPT_FOR, SURVEYED_AT_ONCE};
 use crate::pending::Pending;
 use crate::record::{OldGrants, SweepTime};
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::grant::GrantId;
-use counterfoil_core::slip_keys::SlipKeyId;
-use rusqlite::{OptionalExtension, params};
-use std::collections::BTreeSet;
 
 impl Sqlite {
-    pub(crate) fn old_grants(&self, after: Option<GrantId>, time: SweepTime) -> Result<OldGrants, StoreError> {
+    pub(crate) fn old_grants(
+        &self,
+        after: Option<GrantId>,
+        time: SweepTime,
+    ) -> Result<OldGrants, StoreError> {
         let reader = self.readers.reader()?;
         let cutoff = sweep_by(&reader, time)?.plus(-GRANTS_KEPT_FOR);
         // A grant ends after it was made, so none that is younger is due.
@@ -25,7 +31,8 @@ impl Sqlite {
         )?;
         let mut found = OldGrants::default();
         let mut looked_at = 0;
-        let mut rows = query.query(params![after.map_or(-1, GrantId::number), before, SURVEYED_AT_ONCE])?;
+        let mut rows =
+            query.query(params![after.map_or(-1, GrantId::number), before, SURVEYED_AT_ONCE])?;
         while let Some(row) = rows.next()? {
             let grant = column(row, 0, GrantId::from_number).map_err(named("terms", "surveyed"))?;
             let (ended, over_since): (bool, i64) = (row.get(1)?, row.get(2)?);
@@ -68,8 +75,11 @@ impl Sqlite {
 
     pub(crate) fn slip_keys_in_use(&self) -> Result<BTreeSet<SlipKeyId>, StoreError> {
         let reader = self.readers.reader()?;
-        let mut query = reader.prepare("SELECT DISTINCT slip_key FROM counterfoil WHERE ended = 0")?;
-        Ok(query.query_map([], |row| row.get(0).map(SlipKeyId))?.collect::<rusqlite::Result<_>>()?)
+        let mut query =
+            reader.prepare("SELECT DISTINCT slip_key FROM counterfoil WHERE ended = 0")?;
+        Ok(query
+            .query_map([], |row| row.get(0).map(SlipKeyId))?
+            .collect::<rusqlite::Result<_>>()?)
     }
 
     pub(crate) fn count_slips_of(&self, key: SlipKeyId, now: Timestamp) -> Result<u64, StoreError> {
@@ -81,7 +91,10 @@ impl Sqlite {
 
     pub(crate) fn count_grants(&self) -> Result<u64, StoreError> {
         let reader = self.readers.reader()?;
-        let count: i64 = reader.query_row("SELECT count(*) FROM counterfoil WHERE ended = 0", [], |row| row.get(0))?;
+        let count: i64 =
+            reader.query_row("SELECT count(*) FROM counterfoil WHERE ended = 0", [], |row| {
+                row.get(0)
+            })?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 }

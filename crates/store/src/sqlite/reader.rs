@@ -1,21 +1,25 @@
-//! Connections for reading. Between two commits each stays in one read transaction: to enter and to leave one takes three system calls, which
-//! cost as much as a small read itself.
+//! Connections for reading. Between two commits each stays in one read transaction: to enter and to
+//! leave one takes three system calls, which cost as much as a small read itself.
 //!
-//! Nothing that is read is older than the last write that was answered: commits are counted before they are answered, and a connection that
-//! has stayed since an older count leaves first. What never changes once it is there may be read of an older moment.
+//! Nothing that is read is older than the last write that was answered: commits are counted before
+//! they are answered, and a connection that has stayed since an older count leaves first. What
+//! never changes once it is there may be read of an older moment.
 
-use rusqlite::Connection;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many commits there were, each counted once it may have taken effect and before anybody is told.
+use rusqlite::Connection;
+
+/// How many commits there were, each counted once it may have taken effect and before anybody is
+/// told.
 #[derive(Debug, Default)]
 pub(super) struct Commits(AtomicU64);
 
 impl Commits {
-    /// To be called after a commit, whatever came of it, and before anything else learns of it: answers, and what is in memory beside the
-    /// store, such as eras, which may not be newer than what is read.
+    /// To be called after a commit, whatever came of it, and before anything else learns of it:
+    /// answers, and what is in memory beside the store, such as eras, which may not be newer than
+    /// what is read.
     pub(super) fn count(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -47,7 +51,8 @@ struct Reading {
 struct Moment {
     /// How many commits there were.
     commits: u64,
-    /// How often connections were told to leave: one that was busy just then leaves at its next use.
+    /// How often connections were told to leave: one that was busy just then leaves at its next
+    /// use.
     told: u64,
 }
 
@@ -91,7 +96,10 @@ fn left(outcome: rusqlite::Result<()>) {
 
 impl Readers {
     pub(super) fn new(connections: Vec<Connection>, commits: Arc<Commits>) -> Self {
-        let connections = connections.into_iter().map(|db| Mutex::new(Reading { db, since: Moment::default() })).collect();
+        let connections = connections
+            .into_iter()
+            .map(|db| Mutex::new(Reading { db, since: Moment::default() }))
+            .collect();
         Self { connections, commits, told: AtomicU64::new(0), may_stay: AtomicBool::new(true) }
     }
 
@@ -100,14 +108,19 @@ impl Readers {
         self.enter(|since, now| since == now)
     }
 
-    /// A connection for what never changes once it is there: it may read what was some commits ago, and not find what came since. So it keeps
-    /// the pages that it has read, which SQLite forgets when a transaction begins after a commit.
+    /// A connection for what never changes once it is there: it may read what was some commits ago,
+    /// and not find what came since. So it keeps the pages that it has read, which SQLite forgets
+    /// when a transaction begins after a commit.
     pub(super) fn reader_of_the_past(&self) -> rusqlite::Result<Reader<'_>> {
         self.enter(|since, now| since.told == now.told)
     }
 
-    /// A connection that goes on in its transaction where `may_go_on` says so, of when that began and of now.
-    fn enter(&self, may_go_on: impl FnOnce(Moment, Moment) -> bool) -> rusqlite::Result<Reader<'_>> {
+    /// A connection that goes on in its transaction where `may_go_on` says so, of when that began
+    /// and of now.
+    fn enter(
+        &self,
+        may_go_on: impl FnOnce(Moment, Moment) -> bool,
+    ) -> rusqlite::Result<Reader<'_>> {
         let mut reading = self.free();
         let now = Moment { commits: self.commits.so_far(), told: self.told.load(Ordering::SeqCst) };
         let may_stay = self.may_stay.load(Ordering::SeqCst);
@@ -128,12 +141,13 @@ impl Readers {
                 return reading;
             }
         }
-        // All are busy for some microseconds. After a panic while one was held, its transaction is as good as ever.
+        // All are busy for some microseconds. After a panic while one was held, its transaction is
+        // as good as ever.
         self.connections[0].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the connections that stay in a transaction leave it: a checkpoint goes no further than the oldest. Who reads at this moment goes on
-    /// with that.
+    /// Has the connections that stay in a transaction leave it: a checkpoint goes no further than
+    /// the oldest. Who reads at this moment goes on with that.
     pub(super) fn leave(&self) {
         self.told.fetch_add(1, Ordering::SeqCst);
         for connection in &self.connections {
@@ -141,7 +155,8 @@ impl Readers {
         }
     }
 
-    /// Does `work` while each read is a transaction of its own, so that who waits for reads to end waits for those under way alone.
+    /// Does `work` while each read is a transaction of its own, so that who waits for reads to end
+    /// waits for those under way alone.
     pub(super) fn while_none_stays<T>(&self, work: impl FnOnce() -> T) -> T {
         self.may_stay.store(false, Ordering::SeqCst);
         self.leave();
@@ -192,7 +207,13 @@ mod tests {
     #[test]
     fn who_reads_of_the_past_stays_until_a_checkpoint() {
         let (_directory, db, readers) = file();
-        let past = || readers.reader_of_the_past().unwrap().query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0)).unwrap();
+        let past = || {
+            readers
+                .reader_of_the_past()
+                .unwrap()
+                .query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
         assert_eq!(past(), 0);
         set(&db, 1);
         readers.commits.count();
@@ -209,7 +230,10 @@ mod tests {
     #[test]
     fn a_checkpoint_goes_past_where_it_stayed() {
         let (_directory, db, readers) = file();
-        let checkpoint = || db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap();
+        let checkpoint = || {
+            db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
+                .unwrap()
+        };
         assert_eq!(number(&readers), 0);
         set(&db, 1);
         let (logged, copied): (i64, i64) = checkpoint();

@@ -1,4 +1,9 @@
-//! Redeeming a slip: one conditional write on one row. The write is the gate; the verdict is asked only where it did not pass.
+//! Redeeming a slip: one conditional write on one row. The write is the gate; the verdict is asked
+//! only where it did not pass.
+
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::verdict::{Counterfoil, Presented};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
 use super::era::Eras;
@@ -9,11 +14,9 @@ use crate::audit::Event;
 use crate::columns::counterfoil_columns;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};
-use counterfoil_core::grant::GrantId;
-use counterfoil_core::verdict::{Counterfoil, Presented};
-use rusqlite::{Connection, OptionalExtension, params};
 
-/// The gate: passes for the next slip of a living grant, in time, and for no other. By primary key alone.
+/// The gate: passes for the next slip of a living grant, in time, and for no other. By primary key
+/// alone.
 pub(crate) const GATE: &str = "UPDATE counterfoil SET next_slip = ?2 + 1, expires_at = ?4, claim = ?5, redeemed_at = ?6, slip_key = ?7, epoch = ?8 \
     WHERE grant_id = ?1 AND seal = ?3 AND next_slip = ?2 AND ended = 0 AND expires_at > ?6";
 
@@ -28,7 +31,12 @@ impl Sqlite {
     }
 }
 
-fn tear(batch: &mut Batch<'_>, redeem: &Redeem, eras: &Eras, epoch: u32) -> rusqlite::Result<Redeemed> {
+fn tear(
+    batch: &mut Batch<'_>,
+    redeem: &Redeem,
+    eras: &Eras,
+    epoch: u32,
+) -> rusqlite::Result<Redeemed> {
     let Presented { slip, now, .. } = redeem.presented;
     batch.redeemed += 1;
     if !eras.are_current(&redeem.terms) {
@@ -40,7 +48,9 @@ fn tear(batch: &mut Batch<'_>, redeem: &Redeem, eras: &Eras, epoch: u32) -> rusq
     if pass(batch.db, GATE, redeem, epoch)? {
         return Ok(Redeemed::Torn(redeem.torn(Tearing::InTurn)));
     }
-    let Some(row) = counterfoil(batch.db, slip.grant)? else { return Ok(Redeemed::not_known()) };
+    let Some(row) = counterfoil(batch.db, slip.grant)? else {
+        return Ok(Redeemed::not_known());
+    };
     match redeem.settle(&row, epoch, batch.again, 0) {
         Settled::Done(torn) => Ok(Redeemed::Torn(torn)),
         Settled::Repeated(torn, detail) => {
@@ -83,9 +93,15 @@ fn pass(db: &Connection, gate: &str, redeem: &Redeem, epoch: u32) -> rusqlite::R
 }
 
 /// By primary key alone, as the gate.
-pub(crate) const READ_COUNTERFOIL: &str = concat!("SELECT ", counterfoil_columns!(), " FROM counterfoil WHERE grant_id = ?1");
+pub(crate) const READ_COUNTERFOIL: &str =
+    concat!("SELECT ", counterfoil_columns!(), " FROM counterfoil WHERE grant_id = ?1");
 
 /// The counterfoil of a grant, by primary key alone.
-pub(crate) fn counterfoil(db: &Connection, grant: GrantId) -> rusqlite::Result<Option<Counterfoil>> {
-    db.prepare_cached(READ_COUNTERFOIL)?.query_row([grant.number()], |row| row::counterfoil(row, 0)).optional()
+pub(crate) fn counterfoil(
+    db: &Connection,
+    grant: GrantId,
+) -> rusqlite::Result<Option<Counterfoil>> {
+    db.prepare_cached(READ_COUNTERFOIL)?
+        .query_row([grant.number()], |row| row::counterfoil(row, 0))
+        .optional()
 }

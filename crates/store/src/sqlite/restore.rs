@@ -1,12 +1,25 @@
 //! Restoring a backup: the new store is made wholly beside the old one, and then takes its place.
 //!
-//! A store at `NAME` is prepared as `NAME.restoring`. Once it is whole and on disk it is renamed to `NAME.restored-TIME`, and from then on it is the
-//! store: whoever takes the lock next completes what is left, however often that is cut short. `NAME` with its log and index becomes
-//! `NAME.before-restore-TIME`, then the new one becomes `NAME`. So no start in between finds nothing, or one store with the log of another.
+//! A store at `NAME` is prepared as `NAME.restoring`. Once it is whole and on disk it is renamed to
+//! `NAME.restored-TIME`, and from then on it is the store: whoever takes the lock next completes
+//! what is left, however often that is cut short. `NAME` with its log and index becomes
+//! `NAME.before-restore-TIME`, then the new one becomes `NAME`. So no start in between finds
+//! nothing, or one store with the log of another.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use counterfoil_core::clock::{Doubt, Known, Timestamp, check_at_start};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
 
 use super::times::noted;
 use super::writer::Batch;
-use super::{check_identity, check_pages, check_schema, endings_log, grants, id, look_into, loss, meta, migrate, own};
+use super::{
+    check_identity, check_pages, check_schema, endings_log, grants, id, look_into, loss, meta,
+    migrate, own,
+};
 use crate::OpenOptions;
 use crate::agreement::{Held, KnownLog, OnDifference, look};
 use crate::endings::Endings;
@@ -15,12 +28,6 @@ use crate::files::{beside, create_private_of, directory_of, sync_directory_of};
 use crate::journal::{Line, Numbered};
 use crate::loss::LossDeclared;
 use crate::restore::{RestoreError, Restored};
-use counterfoil_core::clock::{Doubt, Known, Timestamp, check_at_start};
-use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
 
 /// What SQLite may have beside a file.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -50,18 +57,22 @@ pub(crate) fn restore(
         let recent = grants::recent_endings(&db).map_err(|e| no_backup(e.to_string()))?;
         endings.must_be_of(&id(&db, endings.store()).map_err(|e| no_backup(e.to_string()))?)?;
         if !accept_lost_endings {
-            endings.must_go_on_from(&endings_log::known(&db).map_err(|e| no_backup(e.to_string()))?)?;
+            endings
+                .must_go_on_from(&endings_log::known(&db).map_err(|e| no_backup(e.to_string()))?)?;
         }
         if !accept_lost_endings && !endings.know_any_of(&recent) {
             return Err(RestoreError::OtherEndings(recent.len()));
         }
-        let (loss, restored, lines) = declared(&new, db, endings, accept_lost_endings, now).map_err(written)?;
+        let (loss, restored, lines) =
+            declared(&new, db, endings, accept_lost_endings, now).map_err(written)?;
         // The store's own journal knows from now on what was learnt from others.
         if let Some(log) = &options.endings_log {
             write_down(log, path, restored, lines).map_err(|e| written(e.to_string()))?;
         }
         let ready = beside(path, &format!("{RESTORED}{}", free_time(path, now)));
-        std::fs::rename(&new, ready).and_then(|()| sync_directory_of(path)).map_err(|e| written(e.to_string()))?;
+        std::fs::rename(&new, ready)
+            .and_then(|()| sync_directory_of(path))
+            .map_err(|e| written(e.to_string()))?;
         Ok(loss)
     };
     let loss = match prepare() {
@@ -75,9 +86,11 @@ pub(crate) fn restore(
     Ok(Restored { loss, old: old.filter(|old| old.exists()) })
 }
 
-/// Holds the clock against what the store and the backup know, before anything is dated by it. What noted no time, or can't be read, says nothing.
+/// Holds the clock against what the store and the backup know, before anything is dated by it. What
+/// noted no time, or can't be read, says nothing.
 fn check_clock(path: &Path, backup: &Connection, now: Timestamp) -> Result<(), RestoreError> {
-    let check = |newest| check_at_start(now.unix().saturating_mul(1000), Known { newest, database: None });
+    let check =
+        |newest| check_at_start(now.unix().saturating_mul(1000), Known { newest, database: None });
     let store = look_into(path).ok();
     check(store.and_then(|db| noted(&db).ok().flatten()))?;
     match check(noted(backup).ok().flatten()) {
@@ -92,14 +105,24 @@ fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreErro
     let unusable = |problem: String| RestoreError::Backup { path: from.to_owned(), problem };
     let failed = |e: rusqlite::Error| unusable(e.to_string());
     File::open(from).map_err(|e| unusable(e.to_string()))?;
-    let backup = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
-    let id: i32 = backup.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if id != super::APPLICATION_ID || check_schema(&backup, from)? == 0 || meta(&backup, "kind").map_err(failed)?.is_none() {
+    let backup = Connection::open_with_flags(
+        from,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
+    let id: i32 =
+        backup.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    if id != super::APPLICATION_ID
+        || check_schema(&backup, from)? == 0
+        || meta(&backup, "kind").map_err(failed)?.is_none()
+    {
         let problem = "it is empty, or the SQLite database of another program".into();
         return Err(OpenError::Foreign { store: from.display().to_string(), problem }.into());
     }
     check_identity(&backup, from, options)?;
-    check_pages(&backup, "integrity_check").map_err(failed)?.map_err(|problem| unusable(format!("it is damaged: {problem}")))?;
+    check_pages(&backup, "integrity_check")
+        .map_err(failed)?
+        .map_err(|problem| unusable(format!("it is damaged: {problem}")))?;
     Ok(backup)
 }
 
@@ -107,11 +130,16 @@ fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreErro
 fn copied(path: &Path, new: &Path, backup: &Connection) -> Result<Connection, String> {
     create_private_of(std::fs::metadata(path).ok(), new).map_err(|e| e.to_string())?;
     let make = || -> rusqlite::Result<Connection> {
-        let mut db = Connection::open_with_flags(new, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let mut db = Connection::open_with_flags(
+            new,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         while Backup::new(backup, &mut db)?.step(-1)? != StepResult::Done {
             std::thread::yield_now();
         }
-        db.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+        db.execute_batch(
+            "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+        )?;
         Ok(db)
     };
     let mut db = make().map_err(|e| e.to_string())?;
@@ -126,18 +154,33 @@ struct OfLogs {
     known: Vec<KnownLog>,
 }
 
-/// Writes what endings were new to the backup into the store's own log, which agrees with the restored store from then on.
-fn write_down(log: &Path, path: &Path, OfLogs { id, known }: OfLogs, lines: Vec<Line>) -> Result<(), OpenError> {
+/// Writes what endings were new to the backup into the store's own log, which agrees with the
+/// restored store from then on.
+fn write_down(
+    log: &Path,
+    path: &Path,
+    OfLogs { id, known }: OfLogs,
+    lines: Vec<Line>,
+) -> Result<(), OpenError> {
     let found = look(log)?;
-    let held = Held::against((log, &found), (&path.display().to_string(), &id, &known), OnDifference::DeclareLoss, false)?;
-    let (last, failed) = (held.standing.line, |e: io::Error| OpenError::EndingsLog { path: log.to_owned(), problem: e.to_string() });
+    let held = Held::against(
+        (log, &found),
+        (&path.display().to_string(), &id, &known),
+        OnDifference::DeclareLoss,
+        false,
+    )?;
+    let (last, failed) = (held.standing.line, |e: io::Error| OpenError::EndingsLog {
+        path: log.to_owned(),
+        problem: e.to_string(),
+    });
     let mut journal = held.open(id, Vec::new())?;
     journal.add(lines.into_iter().map(Numbered::again));
     journal.reaches(last);
     journal.write().map_err(failed)
 }
 
-/// Declares the loss in the restored store; gives what that came to, what it knows of logs, and what endings were new to the backup.
+/// Declares the loss in the restored store; gives what that came to, what it knows of logs, and
+/// what endings were new to the backup.
 fn declared(
     new: &Path,
     db: Connection,
@@ -149,7 +192,8 @@ fn declared(
         let transaction = db.unchecked_transaction()?;
         let mut batch = Batch::new(&db, false);
         let counted = loss::apply(&mut batch, &endings.lines)?;
-        let (epoch, bearers_from) = loss::raise(&mut batch, accept_lost_endings.then_some(now), &endings.reach())?;
+        let (epoch, bearers_from) =
+            loss::raise(&mut batch, accept_lost_endings.then_some(now), &endings.reach())?;
         let lines = batch.into_lines();
         let of_logs = OfLogs { id: id(&db, None)?, known: endings_log::known(&db)? };
         transaction.commit()?;
@@ -161,7 +205,8 @@ fn declared(
     Ok(declared)
 }
 
-/// What stands between the name of a store and the time of its restore, while it waits to take its place.
+/// What stands between the name of a store and the time of its restore, while it waits to take its
+/// place.
 const RESTORED: &str = ".restored-";
 
 /// The time as it goes into a file's name, moved on while something of that name is there.
@@ -175,9 +220,12 @@ fn before(time: &str) -> String {
     format!(".before-restore-{time}")
 }
 
-/// Has the restored store that waits beside `path`, if one does, take its place. Gives where the one before it lies, if there was one.
+/// Has the restored store that waits beside `path`, if one does, take its place. Gives where the
+/// one before it lies, if there was one.
 pub(super) fn complete(path: &Path) -> io::Result<Option<PathBuf>> {
-    let Some((new, time)) = waiting(path)? else { return Ok(None) };
+    let Some((new, time)) = waiting(path)? else {
+        return Ok(None);
+    };
     let old = beside(path, &before(&time));
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::rename(beside(path, suffix), beside(&old, suffix)) {
@@ -194,10 +242,15 @@ pub(super) fn complete(path: &Path) -> io::Result<Option<PathBuf>> {
 
 /// The restored store that waits to take its place, and its time.
 fn waiting(path: &Path) -> io::Result<Option<(PathBuf, String)>> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Ok(None);
+    };
     for entry in std::fs::read_dir(directory_of(path))? {
         let entry = entry?;
-        let time = entry.file_name().to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix(RESTORED).map(str::to_owned));
+        let time = entry
+            .file_name()
+            .to_str()
+            .and_then(|entry| entry.strip_prefix(name)?.strip_prefix(RESTORED).map(str::to_owned));
         if let Some(time) = time {
             return Ok(Some((entry.path(), time)));
         }

@@ -1,6 +1,5 @@
 //! Rows become types here; what can't be is a named error, not a default.
 
-use crate::error::StoreError;
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
@@ -13,6 +12,8 @@ use counterfoil_core::verdict::Counterfoil;
 use rusqlite::types::FromSql;
 use rusqlite::{Error, Row};
 
+use crate::error::StoreError;
+
 /// A value that a column may not hold.
 #[derive(Debug, thiserror::Error)]
 #[error("an impossible value")]
@@ -24,7 +25,11 @@ pub(crate) fn impossible(column: usize) -> Error {
 }
 
 /// Reads column `at` and makes it what it stands for.
-pub(crate) fn column<S: FromSql, T>(row: &Row<'_>, at: usize, make: impl FnOnce(S) -> Option<T>) -> rusqlite::Result<T> {
+pub(crate) fn column<S: FromSql, T>(
+    row: &Row<'_>,
+    at: usize,
+    make: impl FnOnce(S) -> Option<T>,
+) -> rusqlite::Result<T> {
     make(row.get(at)?).ok_or_else(|| impossible(at))
 }
 
@@ -73,13 +78,19 @@ pub(crate) fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
 
 /// What a code is bound to.
 pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<CodeBinding> {
-    Ok(CodeBinding { redirect_uri: row.get(0)?, challenge: row.get::<_, Option<_>>(1)?.map(Challenge::from_bytes), nonce: row.get(2)? })
+    Ok(CodeBinding {
+        redirect_uri: row.get(0)?,
+        challenge: row.get::<_, Option<_>>(1)?.map(Challenge::from_bytes),
+        nonce: row.get(2)?,
+    })
 }
 
 /// Names the row in an error that came of an impossible value in it.
 pub(crate) fn named(table: &'static str, id: impl ToString) -> impl FnOnce(Error) -> StoreError {
     move |e| match e {
-        Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::IntegralValueOutOfRange(..) => {
+        Error::FromSqlConversionFailure(..)
+        | Error::InvalidColumnType(..)
+        | Error::IntegralValueOutOfRange(..) => {
             StoreError::Corrupt { table, id: id.to_string(), problem: e.to_string() }
         }
         e => StoreError::Failed(e),

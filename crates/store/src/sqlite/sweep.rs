@@ -1,14 +1,15 @@
 //! What is short-lived and swept once it is over, in small steps: never on the way of a token.
 
+use counterfoil_core::clock::{HOUR, Timestamp};
+use counterfoil_core::grant::GrantId;
+use rusqlite::params;
+
 use super::Sqlite;
 use super::times::sweep_by;
 use super::writer::Batch;
 use crate::limits::{AUDIT_KEPT_FOR, FAILURE_WINDOW, STEP, UNREDEEMED_KEPT_FOR};
 use crate::pending::Pending;
 use crate::record::{SweepTime, Swept};
-use counterfoil_core::clock::{HOUR, Timestamp};
-use counterfoil_core::grant::GrantId;
-use rusqlite::params;
 
 impl Sqlite {
     pub(crate) fn sweep(&self, time: SweepTime) -> Pending<Swept> {
@@ -45,8 +46,9 @@ impl Sqlite {
     }
 }
 
-/// Looks at grants two days after they were made. Removes consents whose code was never redeemed, and what `prompt=none` made: it could not be refreshed, so
-/// it has expired. Grant ids are ordered by time, so a mark says up to where that was seen to.
+/// Looks at grants two days after they were made. Removes consents whose code was never redeemed,
+/// and what `prompt=none` made: it could not be refreshed, so it has expired. Grant ids are ordered
+/// by time, so a mark says up to where that was seen to.
 fn sweep_young(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<Swept> {
     const MARK: &str = "unredeemed_swept_up_to";
     let db = batch.db;
@@ -62,10 +64,14 @@ fn sweep_young(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<Swept> {
          FROM counterfoil WHERE grant_id > ?1 AND grant_id < ?2 ORDER BY grant_id LIMIT ?4",
     )?;
     let seen = query
-        .query_map(params![from, to, now.unix(), STEP], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map(params![from, to, now.unix(), STEP], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
         .collect::<rusqlite::Result<Vec<(i64, bool, bool)>>>()?;
     let mut swept = Swept { more: seen.len() == STEP as usize, ..Swept::default() };
-    for (grant, unredeemed, _) in seen.iter().filter(|(_, unredeemed, silent)| *unredeemed || *silent) {
+    for (grant, unredeemed, _) in
+        seen.iter().filter(|(_, unredeemed, silent)| *unredeemed || *silent)
+    {
         for delete in [
             "DELETE FROM ending WHERE grant_id = ?1",
             "DELETE FROM counterfoil WHERE grant_id = ?1",

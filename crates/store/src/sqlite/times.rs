@@ -1,5 +1,9 @@
 //! What the store knows of time, and rows that a wrong clock has dated ahead.
 
+use counterfoil_core::clock::{HOUR, Known, SKEW, Seconds, Timestamp};
+use counterfoil_core::grant::GrantId;
+use rusqlite::{Connection, OptionalExtension, params};
+
 use super::{Sqlite, meta, set_meta};
 use crate::StoreKind;
 use crate::error::StoreError;
@@ -7,9 +11,6 @@ use crate::limits::SURVEYED_AT_ONCE;
 use crate::pending::Pending;
 use crate::record::SweepTime;
 use crate::times::Repaired;
-use counterfoil_core::clock::{HOUR, Known, SKEW, Seconds, Timestamp};
-use counterfoil_core::grant::GrantId;
-use rusqlite::{Connection, OptionalExtension, params};
 
 /// Where the moment is kept that was last noted.
 const NEWEST: &str = "newest_moment";
@@ -37,13 +38,16 @@ pub(super) fn known(db: &Connection) -> rusqlite::Result<Known> {
         None if meta(db, "kind")?.as_deref() != Some(StoreKind::Live.name()) => None,
         // Of a store that was last used by a version that noted nothing.
         None => {
-            let grant: Option<i64> = db.query_row("SELECT max(grant_id) FROM terms", [], |row| row.get(0))?;
-            let hour: Option<i64> = db.query_row("SELECT max(hour) FROM audit", [], |row| row.get(0))?;
-            let of_clients =
-                "SELECT max(at) FROM (SELECT max(created_at) AS at FROM client UNION ALL SELECT max(last_used_at) FROM client_secret)";
+            let grant: Option<i64> =
+                db.query_row("SELECT max(grant_id) FROM terms", [], |row| row.get(0))?;
+            let hour: Option<i64> =
+                db.query_row("SELECT max(hour) FROM audit", [], |row| row.get(0))?;
+            let of_clients = "SELECT max(at) FROM (SELECT max(created_at) AS at FROM client UNION ALL SELECT max(last_used_at) FROM client_secret)";
             let client: Option<i64> = db.query_row(of_clients, [], |row| row.get(0))?;
             let of_grant = grant.and_then(GrantId::from_number).map(GrantId::made_at);
-            of_grant.max(hour.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR)))).max(client.map(Timestamp::from_unix))
+            of_grant
+                .max(hour.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))))
+                .max(client.map(Timestamp::from_unix))
         }
     };
     Ok(Known { newest, database: None })
@@ -66,7 +70,11 @@ impl Sqlite {
         self.note_time(Timestamp::from_unix(wall.div_euclid(1000)))
     }
 
-    pub(crate) fn repair_counterfoils(&self, after: i64, now: Timestamp) -> Pending<(u64, Option<i64>)> {
+    pub(crate) fn repair_counterfoils(
+        &self,
+        after: i64,
+        now: Timestamp,
+    ) -> Pending<(u64, Option<i64>)> {
         self.writer.queue(move |batch| {
             let last: Option<i64> = batch
                 .db
@@ -88,7 +96,8 @@ impl Sqlite {
                 let changed = db.prepare(sql)?.execute(params![now.unix(), now.plus(SKEW).unix()])?;
                 Ok(u64::try_from(changed).unwrap_or(u64::MAX))
             };
-            // A grant that was given ahead of time has an id that says so, and no index is needed to find it.
+            // A grant that was given ahead of time has an id that says so, and no index is needed
+            // to find it.
             let ahead = GrantId::new(now, [0; 4]).number();
             let terms = "UPDATE terms SET expires_at = expires_at - (created_at - ?1), authenticated_at = min(authenticated_at, ?1), created_at = ?1 \
                 WHERE grant_id > ?3 AND created_at > ?2";

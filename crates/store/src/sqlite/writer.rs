@@ -1,4 +1,16 @@
-//! The one thread that writes. It takes whatever is queued into one transaction (group commit) and answers after the fsync.
+//! The one thread that writes. It takes whatever is queued into one transaction (group commit) and
+//! answers after the fsync.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+use tokio::sync::oneshot;
 
 use super::backup::{Copied, Copying, MOMENT};
 use super::checkpoint::Log;
@@ -11,15 +23,6 @@ use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::journal::{Journal, Line, Numbered};
 use crate::pending::Pending;
-use rusqlite::Connection;
-use rusqlite::backup::{Backup, StepResult};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 /// The most writes in one transaction.
 const BATCH: usize = 256;
@@ -80,12 +83,14 @@ impl<'a> Batch<'a> {
         (self.agrees_with_journal, self.acknowledges_ending) = (true, true);
     }
 
-    /// Tells the store up to where the journal is on disk, and has the journal look whether it was rolled.
+    /// Tells the store up to where the journal is on disk, and has the journal look whether it was
+    /// rolled.
     pub(crate) fn settles_endings(&mut self) {
         self.settles_endings = true;
     }
 
-    /// Does something in memory that must follow the commit and come before the answer, whether or not the caller still waits.
+    /// Does something in memory that must follow the commit and come before the answer, whether or
+    /// not the caller still waits.
     pub(crate) fn once_committed(&mut self, then: impl FnOnce() + 'static) {
         self.once_committed.push(Box::new(then));
     }
@@ -96,7 +101,8 @@ impl<'a> Batch<'a> {
         self.acknowledges_ending = true;
     }
 
-    /// Makes the answer wait until every ending so far is in the journal; without that the write is answered as failed.
+    /// Makes the answer wait until every ending so far is in the journal; without that the write is
+    /// answered as failed.
     pub(crate) fn acknowledges_ending(&mut self) {
         self.acknowledges_ending = true;
     }
@@ -104,9 +110,10 @@ impl<'a> Batch<'a> {
 
 /// A queued write.
 trait Job: Send {
-    /// Does the work inside the batch's transaction, all of it or, by an error, nothing: then the whole batch is rolled back and each of its
-    /// jobs runs again alone. Runs again also after a commit whose outcome is unknown, so it must come to the same
-    /// answer where its first run took effect.
+    /// Does the work inside the batch's transaction, all of it or, by an error, nothing: then the
+    /// whole batch is rolled back and each of its jobs runs again alone. Runs again also after a
+    /// commit whose outcome is unknown, so it must come to the same answer where its first run took
+    /// effect.
     fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()>;
     /// Answers the caller: with the result of the last run, or with why it did not happen.
     fn answer(self: Box<Self>, failed: Option<StoreError>);
@@ -182,7 +189,8 @@ impl Writer {
             crowd: crowd.clone(),
             crowded: false,
         };
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || work.run())?;
+        let thread =
+            std::thread::Builder::new().name("store-writer".into()).spawn(move || work.run())?;
         let lookout = crowd.look_out(thread.thread().clone());
         Ok(Self {
             queue: Some(queue),
@@ -202,17 +210,20 @@ impl Writer {
         W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, pending) = Pending::open();
-        let (Some(queue), Some(thread)) = (&self.queue, &self.thread) else { return Pending::refused(StoreError::Closed) };
+        let (Some(queue), Some(thread)) = (&self.queue, &self.thread) else {
+            return Pending::refused(StoreError::Closed);
+        };
         self.crowd.comes();
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let refused = match queue.try_send(Task::Write(Box::new(Verb { work, result: None, reply }))) {
-            Ok(()) => {
-                self.crowd.came(thread.thread());
-                return pending;
-            }
-            Err(TrySendError::Full(_)) => StoreError::Overloaded,
-            Err(TrySendError::Disconnected(_)) => StoreError::Closed,
-        };
+        let refused =
+            match queue.try_send(Task::Write(Box::new(Verb { work, result: None, reply }))) {
+                Ok(()) => {
+                    self.crowd.came(thread.thread());
+                    return pending;
+                }
+                Err(TrySendError::Full(_)) => StoreError::Overloaded,
+                Err(TrySendError::Disconnected(_)) => StoreError::Closed,
+            };
         self.crowd.gone();
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Pending::refused(refused)
@@ -282,7 +293,8 @@ impl Work {
         self.close();
     }
 
-    /// The last that is done: a journal that is put back from a copy is told from one that a crash cut short.
+    /// The last that is done: a journal that is put back from a copy is told from one that a crash
+    /// cut short.
     fn close(&mut self) {
         let told = self.connection().and_then(|db| match self.journal.node() {
             Some((node, _)) => endings_log::note_written(&db, node, self.journal.written()),
@@ -293,8 +305,8 @@ impl Work {
         }
     }
 
-    /// Takes what is queued, `first` and on, up to a whole batch, or up to a copy that is to be made after it. A write that comes alone waits
-    /// for nobody.
+    /// Takes what is queued, `first` and on, up to a whole batch, or up to a copy that is to be
+    /// made after it. A write that comes alone waits for nobody.
     fn gather(&mut self, first: Task, jobs: &mut Vec<Box<dyn Job>>) -> Option<Box<Copying>> {
         let (mut next, mut waited, mut to_copy) = (Some(first), !self.crowded, None);
         while let Some(task) = next {
@@ -403,7 +415,12 @@ impl Work {
     }
 
     /// One transaction around all of `jobs`.
-    fn commit(&mut self, db: &Connection, jobs: &mut [Box<dyn Job>], again: bool) -> rusqlite::Result<Committed> {
+    fn commit(
+        &mut self,
+        db: &Connection,
+        jobs: &mut [Box<dyn Job>],
+        again: bool,
+    ) -> rusqlite::Result<Committed> {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.log.file.lengthen_where_short();
         let mut batch = Batch::new(db, again);
@@ -413,7 +430,8 @@ impl Work {
             job.run(&mut batch)?;
             acknowledges_ending.push(batch.acknowledges_ending);
         }
-        let Batch { lines, once_committed, redeemed, agrees_with_journal, settles_endings, .. } = batch;
+        let Batch { lines, once_committed, redeemed, agrees_with_journal, settles_endings, .. } =
+            batch;
         let lines = self.numbered(db, lines, settles_endings)?;
         let agreed = match self.journal.node().filter(|_| agrees_with_journal) {
             Some((node, _)) => Some(endings_log::last(db, node)?),
@@ -439,8 +457,15 @@ impl Work {
     }
 
     /// Gives lines their numbers in the node's journal, in the transaction of what they say.
-    fn numbered(&self, db: &Connection, lines: Vec<Ended>, settles_endings: bool) -> rusqlite::Result<Vec<Numbered>> {
-        let Some((node, place)) = self.journal.node() else { return Ok(Vec::new()) };
+    fn numbered(
+        &self,
+        db: &Connection,
+        lines: Vec<Ended>,
+        settles_endings: bool,
+    ) -> rusqlite::Result<Vec<Numbered>> {
+        let Some((node, place)) = self.journal.node() else {
+            return Ok(Vec::new());
+        };
         let new = lines.iter().filter(|ended| !ended.again).count();
         if new == 0 {
             if settles_endings {
@@ -472,37 +497,46 @@ impl Work {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// Answers jobs that are committed. Endings are acknowledged only once they are in the journal too.
+    /// Answers jobs that are committed. Endings are acknowledged only once they are in the journal
+    /// too.
     fn answer(&mut self, jobs: impl Iterator<Item = (Box<dyn Job>, bool)>) {
         let jobs: Vec<_> = jobs.collect();
-        let journal = if jobs.iter().any(|(_, ends)| *ends) { self.journal.flush() } else { Ok(()) };
+        let journal =
+            if jobs.iter().any(|(_, ends)| *ends) { self.journal.flush() } else { Ok(()) };
         if let Err(error) = &journal {
             tracing::error!(%error, "the endings log can't be written; endings are not acknowledged until it can");
         }
         for (job, ends) in jobs {
             match &journal {
-                Err(error) if ends => job.answer(Some(StoreError::NotWritten(format!("the endings log: {error}")))),
+                Err(error) if ends => {
+                    job.answer(Some(StoreError::NotWritten(format!("the endings log: {error}"))))
+                }
                 _ => job.answer(None),
             }
         }
     }
 
-    /// Endings that took effect in a commit of unknown outcome are in the store and may not be in the journal.
+    /// Endings that took effect in a commit of unknown outcome are in the store and may not be in
+    /// the journal.
     fn catch_up(&mut self) {
         let node = self.journal.node().map(|(node, _)| node.to_owned()).unwrap_or_default();
-        let found = connect(&self.path).and_then(|db| Ok((recent_endings(&db)?, endings_log::last(&db, &node)?)));
+        let found = connect(&self.path)
+            .and_then(|db| Ok((recent_endings(&db)?, endings_log::last(&db, &node)?)));
         let caught_up = found.map_err(|e| e.to_string()).and_then(|(endings, last)| {
             self.journal.catch_up(endings).map_err(|e| e.to_string())?;
             self.journal.reaches(last);
             Ok(())
         });
         if let Err(error) = caught_up {
-            tracing::warn!(error, "the endings log could not be held against the store; the next start will");
+            tracing::warn!(
+                error,
+                "the endings log could not be held against the store; the next start will"
+            );
         }
     }
 
-    /// A transaction failed, and whether it took effect is not known. The file is opened anew, and each job runs again alone: it
-    /// reads its row and finds out. Nobody is answered before that.
+    /// A transaction failed, and whether it took effect is not known. The file is opened anew, and
+    /// each job runs again alone: it reads its row and finds out. Nobody is answered before that.
     fn after_failure(&mut self, jobs: &mut Vec<Box<dyn Job>>, error: &rusqlite::Error) {
         tracing::error!(%error, jobs = jobs.len(), "a write failed; the store is reopened and each write of the batch tried alone");
         self.catch_up();

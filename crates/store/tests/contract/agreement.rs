@@ -1,11 +1,12 @@
 //! Endings logs and stores that went back in time, either of them.
 
-use crate::bench::Bench;
-use crate::setting::{NOW, grant};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{Endings, OnDifference, OpenError, Remedy, Store};
+
+use crate::bench::Bench;
+use crate::setting::{NOW, grant};
 
 const LATER: Timestamp = NOW.plus(1000);
 
@@ -43,7 +44,9 @@ fn revive(bench: &Bench, grant: GrantId, line: i64) {
     ));
 }
 
-pub async fn a_store_that_is_older_than_its_journal_is_refused_until_a_loss_is_declared(bench: Bench) {
+pub async fn a_store_that_is_older_than_its_journal_is_refused_until_a_loss_is_declared(
+    bench: Bench,
+) {
     let store = bench.open().await;
     end_one(&store, 1).await;
     let forgotten = end_one(&store, 2).await;
@@ -103,7 +106,8 @@ pub async fn a_journal_that_is_missing_is_missed_and_one_that_was_rolled_is_not(
     let store = bench.open().await;
     end_one(&store, 1).await;
 
-    // Moved away while it runs: the new one says where it begins, with the next ending, once a minute, and at the end.
+    // Moved away while it runs: the new one says where it begins, with the next ending, once a
+    // minute, and at the end.
     std::fs::rename(&log, rolled(1)).unwrap();
     end_one(&store, 2).await;
     assert!(bench.journal().starts_with(r#"{"opened_after":1,"#), "{}", bench.journal());
@@ -136,8 +140,17 @@ pub async fn a_journal_that_is_missing_is_missed_and_one_that_was_rolled_is_not(
     }
     let store = Store::open_and(OnDifference::AcceptLostEndings, bench.options()).await.unwrap();
     store.accept_lost_endings(LATER).await.unwrap();
-    assert_eq!(bench.endings().iter().filter(|line| line.contains("\"grant\"")).count(), 3, "{}", bench.journal());
-    assert!(bench.endings().iter().any(|line| line.contains("\"bearers_from\"")), "{}", bench.journal());
+    assert_eq!(
+        bench.endings().iter().filter(|line| line.contains("\"grant\"")).count(),
+        3,
+        "{}",
+        bench.journal()
+    );
+    assert!(
+        bench.endings().iter().any(|line| line.contains("\"bearers_from\"")),
+        "{}",
+        bench.journal()
+    );
     close(store).await;
     bench.open().await;
 }
@@ -147,12 +160,22 @@ pub async fn another_stores_journal_is_refused(bench: Bench) {
     std::fs::write(bench.endings_log(), format!("{other}\n")).unwrap();
     for how in [OnDifference::Refuse, OnDifference::AcceptLostEndings, OnDifference::DeclareLoss] {
         let error = Store::open_and(how, bench.options()).await.unwrap_err();
-        assert!(matches!(&error, OpenError::OtherStoresEndings { id, .. } if id == "00ff"), "{error}");
+        assert!(
+            matches!(&error, OpenError::OtherStoresEndings { id, .. } if id == "00ff"),
+            "{error}"
+        );
     }
     let endings = Endings::read(&[bench.endings_log()]).unwrap();
     std::fs::remove_file(bench.endings_log()).unwrap();
     let store = bench.open().await;
-    assert!(store.declare_loss(&endings, false, LATER).await.unwrap_err().to_string().contains("another store"));
+    assert!(
+        store
+            .declare_loss(&endings, false, LATER)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("another store")
+    );
 }
 
 pub async fn a_journal_of_a_version_that_numbered_nothing_goes_on(bench: Bench) {

@@ -1,9 +1,10 @@
 //! A place for a store of either engine, which the store can be opened at again and again.
 
-use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
-use counterfoil_testing::{TlsPostgres, fresh_database, psql};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+
+use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
+use counterfoil_testing::{TlsPostgres, fresh_database, psql};
 use tempfile::TempDir;
 
 /// What a case runs on.
@@ -11,7 +12,8 @@ use tempfile::TempDir;
 pub enum Engine {
     Sqlite,
     Postgres,
-    /// PostgreSQL where every transaction is serializable, and so one in another's way is refused with 40001.
+    /// PostgreSQL where every transaction is serializable, and so one in another's way is refused
+    /// with 40001.
     Serializable,
     /// PostgreSQL that takes encrypted connections alone.
     Tls,
@@ -67,7 +69,11 @@ impl Bench {
 
     /// The endings in the journal.
     pub fn endings(&self) -> Vec<String> {
-        self.journal().lines().filter(|line| !line.contains("opened_after")).map(str::to_owned).collect()
+        self.journal()
+            .lines()
+            .filter(|line| !line.contains("opened_after"))
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn is_sqlite(&self) -> bool {

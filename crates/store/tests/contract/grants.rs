@@ -1,11 +1,12 @@
 //! Grants: made, listed, ended.
 
-use crate::bench::Bench;
-use crate::setting::{NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{CreateGrant, Ending, GrantFilter};
+
+use crate::bench::Bench;
+use crate::setting::{NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 
 pub async fn an_ended_grant_is_dead_at_once_and_for_good(bench: Bench) {
     let store = bench.open().await;
@@ -14,23 +15,40 @@ pub async fn an_ended_grant_is_dead_at_once_and_for_good(bench: Bench) {
     assert!(store.living(&terms).await.unwrap().is_some());
     assert_eq!(store.end_grant(code.grant, EndedBy::Client, NOW).await.unwrap(), Ending::Ended);
     assert!(store.living(&terms).await.unwrap().is_none());
-    assert_eq!(refused(redeem(&store, presented(slip, NOW, 2)).await), "slip 1: the grant was ended");
-    assert_eq!(store.end_grant(code.grant, EndedBy::Customer, NOW.plus(1)).await.unwrap(), Ending::AlreadyEnded);
+    assert_eq!(
+        refused(redeem(&store, presented(slip, NOW, 2)).await),
+        "slip 1: the grant was ended"
+    );
+    assert_eq!(
+        store.end_grant(code.grant, EndedBy::Customer, NOW.plus(1)).await.unwrap(),
+        Ending::AlreadyEnded
+    );
     let unknown = GrantId::from_number(5).unwrap();
     assert_eq!(store.end_grant(unknown, EndedBy::Client, NOW).await.unwrap(), Ending::NotFound);
 
     let whole = store.grant(code.grant).await.unwrap().unwrap();
     assert_eq!(whole.ended.unwrap().by, EndedBy::Client);
     // Another answer may vouch for it with a line of its own.
-    let line = format!("{{\"at\":{},\"grant\":\"{}\",\"by\":\"client\",\"number\":1,\"store\":\"", NOW.unix(), code.grant);
-    assert!(bench.endings().iter().all(|written| written.starts_with(&line)) && !bench.endings().is_empty(), "{}", bench.journal());
+    let line = format!(
+        "{{\"at\":{},\"grant\":\"{}\",\"by\":\"client\",\"number\":1,\"store\":\"",
+        NOW.unix(),
+        code.grant
+    );
+    assert!(
+        bench.endings().iter().all(|written| written.starts_with(&line))
+            && !bench.endings().is_empty(),
+        "{}",
+        bench.journal()
+    );
 
     drop(store);
     let store = bench.open().await;
     assert!(store.living(&terms).await.unwrap().is_none());
 }
 
-pub async fn an_ending_that_a_crash_kept_out_of_the_journal_is_added_at_the_next_start(bench: Bench) {
+pub async fn an_ending_that_a_crash_kept_out_of_the_journal_is_added_at_the_next_start(
+    bench: Bench,
+) {
     let store = bench.open().await;
     let (code, _) = grant(&store, 1).await;
     store.end_grant(code.grant, EndedBy::Client, NOW).await.unwrap();
@@ -54,7 +72,9 @@ pub async fn a_doubled_consent_makes_one_grant(bench: Bench) {
     let store = bench.open().await;
     let new = new_grant(1);
     assert!(matches!(store.create_grant(new.clone()).await.unwrap(), CreateGrant::Created));
-    let CreateGrant::Exists(existing) = store.create_grant(new.clone()).await.unwrap() else { panic!("made twice") };
+    let CreateGrant::Exists(existing) = store.create_grant(new.clone()).await.unwrap() else {
+        panic!("made twice")
+    };
     assert_eq!(existing.0, new.terms);
     assert_eq!(existing.1.next_slip, 0);
 }
@@ -76,9 +96,21 @@ pub async fn grants_are_listed_by_page_and_filter(bench: Bench) {
         grant(&store, n).await;
     }
     let page = store.grants(&GrantFilter { limit: 3, ..GrantFilter::default() }).await.unwrap();
-    let rest = store.grants(&GrantFilter { limit: 3, before: Some(page[2].terms.grant), ..GrantFilter::default() }).await.unwrap();
+    let rest = store
+        .grants(&GrantFilter {
+            limit: 3,
+            before: Some(page[2].terms.grant),
+            ..GrantFilter::default()
+        })
+        .await
+        .unwrap();
     assert_eq!((page.len(), rest.len()), (3, 2));
-    let of = |client: &str| GrantFilter { client: Some(client.into()), customer: Some(customer()), limit: 10, ..GrantFilter::default() };
+    let of = |client: &str| GrantFilter {
+        client: Some(client.into()),
+        customer: Some(customer()),
+        limit: 10,
+        ..GrantFilter::default()
+    };
     assert_eq!(store.grants(&of("app")).await.unwrap().len(), 5);
     assert_eq!(store.grants(&of("other")).await.unwrap().len(), 0);
     assert!(page[0].is_living(NOW) && !page[0].is_living(NOW.plus(366 * DAY)));

@@ -1,12 +1,14 @@
 //! By which names customers are found, and the accounts that they are given later.
 
-use crate::bench::Bench;
-use crate::setting::{NOW, customer, new_grant};
+use std::sync::Arc;
+
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer, Session, Store};
-use std::sync::Arc;
+
+use crate::bench::Bench;
+use crate::setting::{NOW, customer, new_grant};
 
 /// Renée with é as one character, and as two.
 const COMPOSED: &str = "Ren\u{e9}e";
@@ -21,12 +23,23 @@ fn account(id: &str) -> Account {
 }
 
 async fn add(store: &Store, id: CustomerId, case: Case) -> AddCustomer {
-    let customer = Customer { id, name: "Somebody".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW };
+    let customer = Customer {
+        id,
+        name: "Somebody".into(),
+        password: Some(Secret::new("$argon2id$x")),
+        created_at: NOW,
+    };
     store.add_customer(NewCustomer { customer, accounts: vec![account("a1")] }, case).await.unwrap()
 }
 
 async fn named(store: &Store, id: &str) -> Vec<String> {
-    store.customers_named(&at_bank(id)).await.unwrap().into_iter().map(|customer| customer.id.customer).collect()
+    store
+        .customers_named(&at_bank(id))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|customer| customer.id.customer)
+        .collect()
 }
 
 pub async fn a_name_is_found_however_it_is_written(bench: Bench) {
@@ -34,7 +47,8 @@ pub async fn a_name_is_found_however_it_is_written(bench: Bench) {
     for id in [COMPOSED, "bob", "Bob"] {
         assert_eq!(add(&store, at_bank(id), Case::Matters).await, AddCustomer::Added);
     }
-    add(&store, CustomerId { provider: "other".into(), customer: "bob".into() }, Case::Matters).await;
+    add(&store, CustomerId { provider: "other".into(), customer: "bob".into() }, Case::Matters)
+        .await;
     for typed in [COMPOSED, DECOMPOSED, "  REN\u{c9}E "] {
         assert_eq!(named(&store, typed).await, [COMPOSED], "{typed:?}");
     }
@@ -46,8 +60,14 @@ pub async fn the_second_of_one_name_is_not_added(bench: Bench) {
     let store = Arc::new(bench.open().await);
     assert_eq!(add(&store, at_bank(COMPOSED), Case::Matters).await, AddCustomer::Added);
     assert_eq!(add(&store, at_bank(COMPOSED), Case::Matters).await, AddCustomer::Exists);
-    assert_eq!(add(&store, at_bank(DECOMPOSED), Case::Matters).await, AddCustomer::SameName(at_bank(COMPOSED)));
-    assert_eq!(add(&store, at_bank("ren\u{e9}e"), Case::Ignored).await, AddCustomer::SameName(at_bank(COMPOSED)));
+    assert_eq!(
+        add(&store, at_bank(DECOMPOSED), Case::Matters).await,
+        AddCustomer::SameName(at_bank(COMPOSED))
+    );
+    assert_eq!(
+        add(&store, at_bank("ren\u{e9}e"), Case::Ignored).await,
+        AddCustomer::SameName(at_bank(COMPOSED))
+    );
     assert_eq!(add(&store, at_bank("ren\u{e9}e"), Case::Matters).await, AddCustomer::Added);
 
     // At once, and each written in another way.
@@ -55,7 +75,9 @@ pub async fn the_second_of_one_name_is_not_added(bench: Bench) {
     let adding: Vec<_> = (0..8)
         .map(|n| {
             let store = if n % 2 == 0 { store.clone() } else { another.clone() };
-            tokio::spawn(async move { add(&store, at_bank(&format!("{}eve", " ".repeat(n))), Case::Matters).await })
+            tokio::spawn(async move {
+                add(&store, at_bank(&format!("{}eve", " ".repeat(n))), Case::Matters).await
+            })
         })
         .collect();
     let mut added = 0;
@@ -97,12 +119,22 @@ pub async fn accounts_are_replaced_also_where_they_are_kept(bench: Bench) {
     let number = store.changes().await.unwrap().number;
     assert!(store.set_accounts(customer(), ["b2", "a1"].map(account).into()).await.unwrap());
     assert_eq!(kept(&store).await, ["b2", "a1"]);
-    assert_eq!(store.changes().await.unwrap().number != number, store.is_shared(), "other processes are told");
+    assert_eq!(
+        store.changes().await.unwrap().number != number,
+        store.is_shared(),
+        "other processes are told"
+    );
     assert!(store.set_accounts(customer(), vec![]).await.unwrap());
     assert!(kept(&store).await.is_empty());
     assert!(!store.set_accounts(at_bank("nobody"), vec![]).await.unwrap());
 
-    let session = |expires_at| Session { customer: customer(), name: "Ada".into(), authenticated_at: NOW, expires_at, customer_era: 0 };
+    let session = |expires_at| Session {
+        customer: customer(),
+        name: "Ada".into(),
+        authenticated_at: NOW,
+        expires_at,
+        customer_era: 0,
+    };
     for (id, minutes) in [(1, 1), (2, 30)] {
         store.create_session([id; 32], session(NOW.plus(minutes * 60)), None, NOW).await.unwrap();
     }

@@ -1,27 +1,39 @@
-//! The gate in SQL and the verdict in Rust are one rule: whatever is presented, the store does what the verdict on its row says.
+//! The gate in SQL and the verdict in Rust are one rule: whatever is presented, the store does what
+//! the verdict on its row says.
 
-use crate::bench::Bench;
-use crate::setting::{NOW, grant, redeem};
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds};
 use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
-use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented, Refused, RefusedReason, Verdict, judge};
+use counterfoil_core::verdict::{
+    OnLostAnswer, OnReplay, Presented, Refused, RefusedReason, Verdict, judge,
+};
 use counterfoil_store::{Endings, Redeemed, Store, Tearing};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use crate::bench::Bench;
+use crate::setting::{NOW, grant, redeem};
+
 /// Histories that are tried.
 const HISTORIES: u32 = 40;
 
-/// A slip that is presented: its number, its retry key, seconds waited, whether a replay revokes, whether a lost answer repeats, whether it is forged.
+/// A slip that is presented: its number, its retry key, seconds waited, whether a replay revokes,
+/// whether a lost answer repeats, whether it is forged.
 type Try = (u64, Option<u8>, Seconds, bool, bool, bool);
 
 fn history() -> impl Strategy<Value = (Vec<Try>, Option<usize>)> {
     let waits = prop_oneof![Just(0), Just(9), Just(61), Just(301), Just(40 * DAY)];
-    let tries = (0_u64..6, prop::option::of(0_u8..2), waits, any::<bool>(), any::<bool>(), prop::bool::weighted(0.05));
+    let tries = (
+        0_u64..6,
+        prop::option::of(0_u8..2),
+        waits,
+        any::<bool>(),
+        any::<bool>(),
+        prop::bool::weighted(0.05),
+    );
     (prop::collection::vec(tries, 1..25), prop::option::of(0_usize..25))
 }
 
@@ -34,13 +46,21 @@ pub async fn the_gate_agrees_with_the_verdict(bench: Bench) {
     }
 }
 
-/// Plays a history on a grant of its own; gives the epoch after it. What was tried is in the panic's message.
-async fn play(store: &Store, n: u32, mut epoch: u32, tries: &[Try], loss_after: Option<usize>) -> u32 {
+/// Plays a history on a grant of its own; gives the epoch after it. What was tried is in the
+/// panic's message.
+async fn play(
+    store: &Store,
+    n: u32,
+    mut epoch: u32,
+    tries: &[Try],
+    loss_after: Option<usize>,
+) -> u32 {
     let (code, _) = grant(store, n).await;
     let mac = MacKey::new(&[4; 32]);
     let mut now = NOW;
     let played = || format!("{tries:?}, a loss after {loss_after:?}");
-    for (i, (number, retry_key, wait, revoke, repeat, forged)) in tries.iter().copied().enumerate() {
+    for (i, (number, retry_key, wait, revoke, repeat, forged)) in tries.iter().copied().enumerate()
+    {
         now = now.plus(wait);
         if loss_after == Some(i) {
             store.declare_loss(&Endings::default(), false, now).await.unwrap();
@@ -48,7 +68,11 @@ async fn play(store: &Store, n: u32, mut epoch: u32, tries: &[Try], loss_after: 
         }
         let text = number.to_string();
         let request = Request { client: "app", slip: &text, scope: None };
-        let slip = Slip { number, seal: if forged { Seal::from_bytes([1; 16]) } else { code.seal }, ..code };
+        let slip = Slip {
+            number,
+            seal: if forged { Seal::from_bytes([1; 16]) } else { code.seal },
+            ..code
+        };
         let presented = Presented {
             slip,
             now,
@@ -66,7 +90,10 @@ async fn play(store: &Store, n: u32, mut epoch: u32, tries: &[Try], loss_after: 
         match (verdict, done) {
             (Verdict::Redeem, Redeemed::Torn(torn)) => {
                 assert_eq!(torn.how(), Tearing::InTurn, "{}", played());
-                assert_eq!((after.next_slip, after.redeemed_at, after.claim), (number + 1, now, Some(presented.claim)));
+                assert_eq!(
+                    (after.next_slip, after.redeemed_at, after.claim),
+                    (number + 1, now, Some(presented.claim))
+                );
             }
             (Verdict::RedeemAfterLoss, Redeemed::Torn(torn)) => {
                 assert_eq!((torn.how(), torn.successor().number), (Tearing::AfterLoss, number + 1));
@@ -74,13 +101,22 @@ async fn play(store: &Store, n: u32, mut epoch: u32, tries: &[Try], loss_after: 
             }
             (Verdict::Repeat, Redeemed::Torn(torn)) => {
                 assert_eq!(torn.how(), Tearing::Repeated, "{}", played());
-                assert_eq!((torn.successor().number, torn.successor().issued_at), (row.next_slip, row.redeemed_at));
+                assert_eq!(
+                    (torn.successor().number, torn.successor().issued_at),
+                    (row.next_slip, row.redeemed_at)
+                );
                 assert_eq!(after, row, "{}", played());
             }
             (Verdict::Refuse(refused), Redeemed::Refused { refused: told, reason }) => {
                 assert_eq!(told, Some(refused), "{}", played());
-                assert_eq!(reason, RefusedReason { refused, row: &row, presented: &presented }.to_string());
-                assert_eq!(after.ended, row.ended || refused == Refused::Claimed { ends_grant: true });
+                assert_eq!(
+                    reason,
+                    RefusedReason { refused, row: &row, presented: &presented }.to_string()
+                );
+                assert_eq!(
+                    after.ended,
+                    row.ended || refused == Refused::Claimed { ends_grant: true }
+                );
                 assert_eq!(after.next_slip, row.next_slip);
             }
             (verdict, done) => panic!("{verdict:?} but {done:?} in {}", played()),

@@ -1,8 +1,7 @@
 //! Grants that hang on a consent: what `prompt=none` makes.
 
-use crate::bench::Bench;
-use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, refused, torn};
-use crate::sweep::{moved, sweep};
+use std::sync::Arc;
+
 use counterfoil_core::client::ClientSettings;
 use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
@@ -12,13 +11,23 @@ use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::OnReplay;
-use counterfoil_store::{CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store};
-use std::sync::Arc;
+use counterfoil_store::{
+    CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store,
+};
+
+use crate::bench::Bench;
+use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, refused, torn};
+use crate::sweep::{moved, sweep};
 
 /// A grant to make that hangs on another.
 fn hanging(n: u32, parent: &Terms) -> NewGrant {
     let new = new_grant(n);
-    let terms = Terms { parent: Some(parent.grant), client_era: parent.client_era, customer_era: parent.customer_era, ..new.terms };
+    let terms = Terms {
+        parent: Some(parent.grant),
+        client_era: parent.client_era,
+        customer_era: parent.customer_era,
+        ..new.terms
+    };
     NewGrant { terms, ..new }
 }
 
@@ -30,7 +39,9 @@ async fn hang(store: &Store, n: u32, parent: &Terms) -> (Slip, Arc<Terms>) {
 }
 
 async fn redeem(store: &Store, slip: Slip, terms: &Arc<Terms>) -> Redeemed {
-    begin_for(store, presented(slip, NOW, u64::from(slip.number == 0)), terms.clone()).await.unwrap()
+    begin_for(store, presented(slip, NOW, u64::from(slip.number == 0)), terms.clone())
+        .await
+        .unwrap()
 }
 
 /// The grant answers to nothing any more, though it was not ended itself.
@@ -39,7 +50,11 @@ async fn is_dead(store: &Store, slip: Slip, terms: &Arc<Terms>, how: &str) {
     refused(redeem(store, slip, terms).await);
     let whole = store.grant(terms.grant).await.unwrap().unwrap();
     assert!(!whole.is_living(NOW) && whole.ended.is_none(), "{how}");
-    assert_eq!(store.counterfoil(terms.grant).await.unwrap().unwrap().next_slip, slip.number, "{how}");
+    assert_eq!(
+        store.counterfoil(terms.grant).await.unwrap().unwrap().next_slip,
+        slip.number,
+        "{how}"
+    );
 }
 
 pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(bench: Bench) {
@@ -49,7 +64,10 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
         let (_, parent) = grant(&store, n).await;
         let (code, child) = hang(&store, n + 1, &parent).await;
         let slip = torn(redeem(&store, code, &child).await);
-        assert!(store.living(&child).await.unwrap().is_some() && store.grant(child.grant).await.unwrap().unwrap().is_living(NOW));
+        assert!(
+            store.living(&child).await.unwrap().is_some()
+                && store.grant(child.grant).await.unwrap().unwrap().is_living(NOW)
+        );
         assert_eq!(store.end_grant(parent.grant, by, NOW).await.unwrap(), Ending::Ended);
         is_dead(&store, slip, &child, by.name()).await;
         // It is one ending.
@@ -68,7 +86,13 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
         torn(redeem(&store, slip, &parent).await);
         let again = presented(if redeemed == 1 { code } else { first }, NOW.plus(60), 77);
         refused(
-            begin_for(&store, counterfoil_core::verdict::Presented { on_replay: OnReplay::Revoke, ..again }, parent.clone()).await.unwrap(),
+            begin_for(
+                &store,
+                counterfoil_core::verdict::Presented { on_replay: OnReplay::Revoke, ..again },
+                parent.clone(),
+            )
+            .await
+            .unwrap(),
         );
         is_dead(&store, hanging, &child, "replay").await;
     }
@@ -77,8 +101,15 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
     let (_, parent) = grant(&store, 120).await;
     let (code, child) = hang(&store, 121, &parent).await;
     let log = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&log, format!("{{\"at\":{},\"grant\":\"{}\",\"by\":\"client\"}}\n", NOW.unix(), parent.grant)).unwrap();
-    store.declare_loss(&Endings::read(&[log.path().to_owned()]).unwrap(), false, NOW).await.unwrap();
+    std::fs::write(
+        &log,
+        format!("{{\"at\":{},\"grant\":\"{}\",\"by\":\"client\"}}\n", NOW.unix(), parent.grant),
+    )
+    .unwrap();
+    store
+        .declare_loss(&Endings::read(&[log.path().to_owned()]).unwrap(), false, NOW)
+        .await
+        .unwrap();
     is_dead(&store, code, &child, "a loss").await;
 
     // The parent expires, and the child no later.
@@ -87,8 +118,16 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
     assert!(!store.grant(child.grant).await.unwrap().unwrap().is_living(parent.expires_at));
 
     // The removal of the customer, and of the client.
-    let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("$argon2id$x")), created_at: NOW };
-    store.add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters).await.unwrap();
+    let ada = Customer {
+        id: customer(),
+        name: "Ada".into(),
+        password: Some(Secret::new("$argon2id$x")),
+        created_at: NOW,
+    };
+    store
+        .add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters)
+        .await
+        .unwrap();
     let (_, parent) = grant(&store, 140).await;
     let (code, child) = hang(&store, 141, &parent).await;
     store.remove_customer(customer(), NOW).await.unwrap();
@@ -105,7 +144,8 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
     let mut child = hanging(151, &new.terms);
     child.terms.customer = zoe;
     assert!(matches!(store.create_grant(child.clone()).await.unwrap(), CreateGrant::Created));
-    let code = Slip { key: KEY, grant: child.terms.grant, number: 0, issued_at: NOW, seal: child.seal };
+    let code =
+        Slip { key: KEY, grant: child.terms.grant, number: 0, issued_at: NOW, seal: child.seal };
     store.remove_client("app".into(), NOW).await.unwrap();
     while store.work_off_removals(NOW).await.unwrap() {}
     assert!(store.grant(new.terms.grant).await.unwrap().unwrap().ended.is_some());
@@ -138,7 +178,10 @@ pub async fn it_dies_with_its_consent_at_every_node_and_after_a_restart(bench: B
         }
         all.push((n, code, child));
     }
-    let pending: Vec<_> = all.iter().map(|(n, code, child)| (*n, begin_for(&store, presented(*code, NOW, 1), child.clone()))).collect();
+    let pending: Vec<_> = all
+        .iter()
+        .map(|(n, code, child)| (*n, begin_for(&store, presented(*code, NOW, 1), child.clone())))
+        .collect();
     for (n, pending) in pending {
         assert_eq!(matches!(pending.await.unwrap(), Redeemed::Torn(_)), n % 2 == 1);
     }
@@ -158,7 +201,13 @@ pub async fn a_grant_hangs_on_a_living_consent_of_the_same_customer_and_client_a
         ("hangs itself", hanging(4, &child)),
         ("ends sooner", not(Terms { expires_at: parent.expires_at.plus(1), ..good.terms.clone() })),
         ("another client's", not(Terms { client: "other".into(), ..good.terms.clone() })),
-        ("another customer's", not(Terms { customer: CustomerId { customer: "bob".into(), ..customer() }, ..good.terms.clone() })),
+        (
+            "another customer's",
+            not(Terms {
+                customer: CustomerId { customer: "bob".into(), ..customer() },
+                ..good.terms.clone()
+            }),
+        ),
         ("of an earlier era", not(Terms { client_era: 1, ..good.terms.clone() })),
     ] {
         let made = store.create_grant(refused).await.unwrap();
@@ -167,7 +216,9 @@ pub async fn a_grant_hangs_on_a_living_consent_of_the_same_customer_and_client_a
     }
     assert!(matches!(store.create_grant(good.clone()).await.unwrap(), CreateGrant::Created));
     store.end_grant(parent.grant, EndedBy::Customer, NOW).await.unwrap();
-    let CreateGrant::Exists(existing) = store.create_grant(good.clone()).await.unwrap() else { panic!("it was made before") };
+    let CreateGrant::Exists(existing) = store.create_grant(good.clone()).await.unwrap() else {
+        panic!("it was made before")
+    };
     assert_eq!(existing.0, good.terms);
 }
 
@@ -179,12 +230,26 @@ pub async fn it_is_in_no_list_of_the_customer_and_in_that_of_the_operator(bench:
     }
     let (_, last) = grant(&store, 9).await;
     let list = async |customer: Option<CustomerId>| -> Vec<_> {
-        let filter = GrantFilter { customer, client: Some("app".into()), limit: 100, ..GrantFilter::default() };
-        store.grants(&filter).await.unwrap().into_iter().map(|grant| (grant.terms.grant, grant.terms.parent)).collect()
+        let filter = GrantFilter {
+            customer,
+            client: Some("app".into()),
+            limit: 100,
+            ..GrantFilter::default()
+        };
+        store
+            .grants(&filter)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|grant| (grant.terms.grant, grant.terms.parent))
+            .collect()
     };
     assert_eq!(list(Some(customer())).await, [(last.grant, None), (parent.grant, None)]);
     let all = list(None).await;
-    assert_eq!((all.len(), all.iter().filter(|(_, above)| *above == Some(parent.grant)).count()), (8, 6));
+    assert_eq!(
+        (all.len(), all.iter().filter(|(_, above)| *above == Some(parent.grant)).count()),
+        (8, 6)
+    );
 }
 
 pub async fn what_expired_a_day_after_it_was_made_is_swept_and_its_consent_is_not(bench: Bench) {
@@ -193,14 +258,24 @@ pub async fn what_expired_a_day_after_it_was_made_is_swept_and_its_consent_is_no
     let (code, parent) = grant(&store, 1).await;
     torn(redeem(&store, code, &parent).await);
     let of_a_day = hanging(2, &parent);
-    let of_a_day = NewGrant { terms: Terms { expires_at: NOW.plus(DAY), ..of_a_day.terms }, ..of_a_day };
+    let of_a_day =
+        NewGrant { terms: Terms { expires_at: NOW.plus(DAY), ..of_a_day.terms }, ..of_a_day };
     store.create_grant(of_a_day.clone()).await.unwrap();
-    let code = Slip { key: KEY, grant: of_a_day.terms.grant, number: 0, issued_at: NOW, seal: of_a_day.seal };
+    let code = Slip {
+        key: KEY,
+        grant: of_a_day.terms.grant,
+        number: 0,
+        issued_at: NOW,
+        seal: of_a_day.seal,
+    };
     torn(redeem(&store, code, &Arc::new(of_a_day.terms.clone())).await);
     sweep(&store, moved(1)).await;
     assert!(store.grant(code.grant).await.unwrap().is_some());
     sweep(&store, moved(3)).await;
-    assert!(store.grant(code.grant).await.unwrap().is_none() && store.grant(parent.grant).await.unwrap().is_some());
+    assert!(
+        store.grant(code.grant).await.unwrap().is_none()
+            && store.grant(parent.grant).await.unwrap().is_some()
+    );
 }
 
 pub async fn what_a_code_is_bound_to_is_known_to_its_exchange(bench: Bench) {

@@ -1,11 +1,13 @@
 //! Redeeming slips.
 
-use crate::bench::Bench;
-use crate::setting::{CODE_LIFETIME, NOW, grant, new_grant, presented, redeem, refused, torn};
+use std::sync::Arc;
+
 use counterfoil_core::grant::{GrantId, Seal};
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{Redeemed, Tearing};
-use std::sync::Arc;
+
+use crate::bench::Bench;
+use crate::setting::{CODE_LIFETIME, NOW, grant, new_grant, presented, redeem, refused, torn};
 
 pub async fn a_slip_is_torn_once_and_names_its_successor(bench: Bench) {
     let store = bench.open().await;
@@ -25,7 +27,8 @@ pub async fn replays_are_told_of_many_grants_at_once(bench: Bench) {
     for n in 0..4 {
         let (code, _) = grant(&store, n).await;
         let first = torn(redeem(&store, presented(code, NOW, 1)).await);
-        // The code of the first, a refresh token of the second; one of the third that is ahead of its counterfoil, which is another event.
+        // The code of the first, a refresh token of the second; one of the third that is ahead of
+        // its counterfoil, which is another event.
         if n == 1 {
             torn(redeem(&store, presented(first, NOW, 2)).await);
         }
@@ -56,7 +59,9 @@ pub async fn of_a_hundred_concurrent_redemptions_one_wins(bench: Bench) {
         let tries: Vec<_> = (0..100)
             .map(|n| {
                 let store = store.clone();
-                tokio::spawn(async move { redeem(&store, presented(slip, NOW, round * 100 + n)).await })
+                tokio::spawn(
+                    async move { redeem(&store, presented(slip, NOW, round * 100 + n)).await },
+                )
             })
             .collect();
         let mut winners = Vec::new();
@@ -75,9 +80,15 @@ pub async fn an_expired_slip_and_an_unknown_grant_are_refused(bench: Bench) {
     let store = bench.open().await;
     let (code, _) = grant(&store, 1).await;
     let late = NOW.plus(CODE_LIFETIME + 3);
-    assert_eq!(refused(redeem(&store, presented(code, late, 1)).await), "slip 0 expired 3 seconds ago");
+    assert_eq!(
+        refused(redeem(&store, presented(code, late, 1)).await),
+        "slip 0 expired 3 seconds ago"
+    );
     let stranger = Slip { grant: GrantId::from_number(5).unwrap(), ..code };
-    assert_eq!(refused(redeem(&store, presented(stranger, NOW, 1)).await), "the grant is not known");
+    assert_eq!(
+        refused(redeem(&store, presented(stranger, NOW, 1)).await),
+        "the grant is not known"
+    );
     let forged = Slip { seal: Seal::from_bytes([0; 16]), ..code };
     assert!(refused(redeem(&store, presented(forged, NOW, 1)).await).contains("stolen slip key"));
     assert_eq!(torn(redeem(&store, presented(code, NOW, 1)).await).number, 1);
@@ -87,7 +98,10 @@ pub async fn a_slip_ahead_of_its_counterfoil_is_refused_and_recorded(bench: Benc
     let store = bench.open().await;
     let (code, _) = grant(&store, 1).await;
     let ahead = Slip { number: 7, ..code };
-    assert!(refused(redeem(&store, presented(ahead, NOW, 1)).await).contains("ahead of its counterfoil, which stands at 0"));
+    assert!(
+        refused(redeem(&store, presented(ahead, NOW, 1)).await)
+            .contains("ahead of its counterfoil, which stands at 0")
+    );
     let largest = Slip { number: u64::MAX, ..code };
     refused(redeem(&store, presented(largest, NOW, 1)).await);
     let audit = store.audit(code.grant).await.unwrap();
@@ -121,8 +135,13 @@ pub async fn a_slip_and_its_successor_that_wait_together_are_torn_in_turn(bench:
     let (code, _) = grant(&store, 1).await;
     let (other, _) = grant(&store, 2).await;
     let slips: Vec<_> = (0..20).map(|number| Slip { number, ..code }).collect();
-    let pending: Vec<_> =
-        slips.iter().chain([&other]).map(|slip| (slip.number, crate::setting::begin(&store, presented(*slip, NOW, slip.number)))).collect();
+    let pending: Vec<_> = slips
+        .iter()
+        .chain([&other])
+        .map(|slip| {
+            (slip.number, crate::setting::begin(&store, presented(*slip, NOW, slip.number)))
+        })
+        .collect();
     for (number, pending) in pending {
         assert_eq!(torn(pending.await.unwrap()).number, number + 1);
     }
@@ -132,10 +151,16 @@ pub async fn a_slip_and_its_successor_that_wait_together_are_torn_in_turn(bench:
 
 pub async fn a_slip_whose_client_was_removed_is_refused_and_not_claimed(bench: Bench) {
     let store = bench.open().await;
-    store.add_client("app".into(), counterfoil_core::client::ClientSettings::new("App"), None, NOW).await.unwrap();
+    store
+        .add_client("app".into(), counterfoil_core::client::ClientSettings::new("App"), None, NOW)
+        .await
+        .unwrap();
     let (code, terms) = grant(&store, 1).await;
     assert!(store.remove_client("app".into(), NOW).await.unwrap());
-    assert!(refused(redeem(&store, presented(code, NOW, 1)).await).contains("removed since the grant was given"));
+    assert!(
+        refused(redeem(&store, presented(code, NOW, 1)).await)
+            .contains("removed since the grant was given")
+    );
     assert!(store.living(&terms).await.unwrap().is_none());
     assert_eq!(store.counterfoil(code.grant).await.unwrap().unwrap().next_slip, 0);
 
@@ -145,7 +170,11 @@ pub async fn a_slip_whose_client_was_removed_is_refused_and_not_claimed(bench: B
     store.create_grant(anew.clone()).await.unwrap();
     let code = Slip { grant: anew.terms.grant, ..code };
     let presented = presented(code, NOW, 2);
-    assert_eq!(torn(crate::setting::begin_for(&store, presented, Arc::new(anew.terms)).await.unwrap()).number, 1);
+    assert_eq!(
+        torn(crate::setting::begin_for(&store, presented, Arc::new(anew.terms)).await.unwrap())
+            .number,
+        1
+    );
 }
 
 pub async fn a_repeat_with_its_key_gets_the_same_successor(bench: Bench) {
@@ -153,7 +182,10 @@ pub async fn a_repeat_with_its_key_gets_the_same_successor(bench: Bench) {
     let (code, _) = grant(&store, 1).await;
     let first = torn(redeem(&store, presented(code, NOW, 1)).await);
     let second = torn(redeem(&store, crate::setting::keyed(first, NOW.plus(1))).await);
-    let Redeemed::Torn(again) = redeem(&store, crate::setting::keyed(first, NOW.plus(30))).await else { panic!("refused its own retry") };
+    let Redeemed::Torn(again) = redeem(&store, crate::setting::keyed(first, NOW.plus(30))).await
+    else {
+        panic!("refused its own retry")
+    };
     assert_eq!((again.how(), *again.successor()), (Tearing::Repeated, second));
     assert_eq!(store.audit(code.grant).await.unwrap()[0].event, "refresh_repeated");
     refused(redeem(&store, presented(first, NOW.plus(31), 9)).await);

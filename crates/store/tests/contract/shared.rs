@@ -1,10 +1,12 @@
 //! What is kept beside rows of grants, and what a store says of itself.
 
-use crate::bench::Bench;
-use crate::setting::NOW;
+use std::collections::HashSet;
+
 use counterfoil_core::client::ClientSettings;
 use counterfoil_store::{OpenError, OpenOptions, Store, StoreKind};
-use std::collections::HashSet;
+
+use crate::bench::Bench;
+use crate::setting::NOW;
 
 pub async fn a_store_knows_what_it_is_and_whose(bench: Bench) {
     bench.open().await.probe().await.unwrap();
@@ -25,10 +27,14 @@ pub async fn the_clock_and_the_faults_are_remembered(bench: Bench) {
     assert!(!store.swap_faults(Some("[1]".into()), "[3]".into()).await.unwrap());
     drop(store);
     let store = bench.open().await;
-    assert_eq!((store.clock_offset().await.unwrap(), store.faults().await.unwrap()), (-90_000, Some("[]".into())));
+    assert_eq!(
+        (store.clock_offset().await.unwrap(), store.faults().await.unwrap()),
+        (-90_000, Some("[]".into()))
+    );
 }
 
-/// On a shared store each change of what processes keep in memory makes another number of the one that they watch; nothing else does.
+/// On a shared store each change of what processes keep in memory makes another number of the one
+/// that they watch; nothing else does.
 pub async fn changes_are_told_where_others_must_learn_of_them(bench: Bench) {
     let store = bench.open().await;
     let mut numbers = HashSet::from([store.changes().await.unwrap().number]);
@@ -45,7 +51,9 @@ pub async fn changes_are_told_where_others_must_learn_of_them(bench: Bench) {
     numbers.insert(last);
     assert_eq!(numbers.len(), if store.is_shared() { 6 } else { 1 });
     let (code, _) = crate::setting::grant(&store, 1).await;
-    crate::setting::torn(crate::setting::redeem(&store, crate::setting::presented(code, NOW, 1)).await);
+    crate::setting::torn(
+        crate::setting::redeem(&store, crate::setting::presented(code, NOW, 1)).await,
+    );
     assert_eq!(store.changes().await.unwrap().number, last);
 }
 

@@ -1,17 +1,20 @@
 //! Sessions, and the counting of failed sign-ins.
 
-use crate::bench::Bench;
-use crate::setting::{NOW, customer};
+use std::sync::Arc;
+
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{AddCustomer, Customer, HalfDone, NewCustomer, Session, SignIn, Store};
-use std::sync::Arc;
+
+use crate::bench::Bench;
+use crate::setting::{NOW, customer};
 
 const QUARTER: Seconds = 15 * MINUTE;
 
-/// A try that is let through; gives its number, and until when it closes sign-in unless it succeeds.
+/// A try that is let through; gives its number, and until when it closes sign-in unless it
+/// succeeds.
 async fn let_through(store: &Store, customer: [u8; 32], at: Timestamp) -> (i64, Option<Timestamp>) {
     match store.begin_sign_in(customer, at).await.unwrap() {
         SignIn::Try { number, closes_until } => (number, closes_until),
@@ -27,13 +30,19 @@ pub async fn five_failures_close_the_door_for_fifteen_minutes_from_the_first(ben
         assert_eq!(store.sign_in_closed_until(&ada, at).await.unwrap(), None);
         assert_eq!(let_through(&store, ada, at).await.1, (minute == 4).then_some(opens));
     }
-    assert_eq!(store.begin_sign_in(ada, opens.plus(-1)).await.unwrap(), SignIn::Closed { until: opens });
+    assert_eq!(
+        store.begin_sign_in(ada, opens.plus(-1)).await.unwrap(),
+        SignIn::Closed { until: opens }
+    );
     assert_eq!(store.sign_in_closed_until(&ada, opens.plus(-1)).await.unwrap(), Some(opens));
     let_through(&store, [2; 32], NOW.plus(5 * MINUTE)).await;
     assert_eq!(store.sign_in_closed_until(&ada, opens).await.unwrap(), None);
     let (number, closes_until) = let_through(&store, ada, opens).await;
     assert_eq!(closes_until, Some(opens.plus(MINUTE)), "when the second failure is old");
-    assert_eq!(store.begin_sign_in(ada, opens).await.unwrap(), SignIn::Closed { until: opens.plus(MINUTE) });
+    assert_eq!(
+        store.begin_sign_in(ada, opens).await.unwrap(),
+        SignIn::Closed { until: opens.plus(MINUTE) }
+    );
     store.sign_in_succeeded(number).await.unwrap();
     let_through(&store, ada, opens).await;
 }
@@ -45,7 +54,10 @@ pub async fn the_moment_that_is_named_is_when_it_opens_also_after_a_step_back(be
         let_through(&store, [1; 32], NOW).await;
     }
     let back = NOW.plus(-10 * MINUTE);
-    assert_eq!(store.begin_sign_in([1; 32], back).await.unwrap(), SignIn::Closed { until: NOW.plus(QUARTER) });
+    assert_eq!(
+        store.begin_sign_in([1; 32], back).await.unwrap(),
+        SignIn::Closed { until: NOW.plus(QUARTER) }
+    );
     let_through(&store, [1; 32], NOW.plus(QUARTER)).await;
 }
 
@@ -87,14 +99,30 @@ pub async fn no_more_passwords_are_looked_at_at_once_than_may_fail(bench: Bench)
 }
 
 async fn add(store: &Store) {
-    let ada = Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new("x")), created_at: NOW };
-    assert_eq!(store.add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters).await.unwrap(), AddCustomer::Added);
+    let ada = Customer {
+        id: customer(),
+        name: "Ada".into(),
+        password: Some(Secret::new("x")),
+        created_at: NOW,
+    };
+    assert_eq!(
+        store
+            .add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters)
+            .await
+            .unwrap(),
+        AddCustomer::Added
+    );
 }
 
 pub async fn sessions_end_by_age_by_sign_out_and_with_their_customer(bench: Bench) {
     let store = bench.open().await;
-    let session =
-        || Session { customer: customer(), name: "Ada".into(), authenticated_at: NOW, expires_at: NOW.plus(30 * MINUTE), customer_era: 0 };
+    let session = || Session {
+        customer: customer(),
+        name: "Ada".into(),
+        authenticated_at: NOW,
+        expires_at: NOW.plus(30 * MINUTE),
+        customer_era: 0,
+    };
     for id in 1..=3 {
         store.create_session([id; 32], session(), None, NOW).await.unwrap();
     }
@@ -138,11 +166,19 @@ pub async fn a_session_of_the_same_customer_makes_room_for_the_next(bench: Bench
 
 pub async fn what_is_half_done_is_kept_until_it_expires(bench: Bench) {
     let store = bench.open().await;
-    let half_done = |browser| HalfDone { browser, kind: "consent".into(), document: "{\"a\":\"é\"}".into(), expires_at: NOW.plus(MINUTE) };
+    let half_done = |browser| HalfDone {
+        browser,
+        kind: "consent".into(),
+        document: "{\"a\":\"é\"}".into(),
+        expires_at: NOW.plus(MINUTE),
+    };
     store.keep_half_done([1; 32], half_done(Some([7; 32]))).await.unwrap();
     store.keep_half_done([2; 32], half_done(None)).await.unwrap();
     assert_eq!(store.half_done(&[1; 32], NOW).await.unwrap(), Some(half_done(Some([7; 32]))));
-    assert_eq!(store.half_done(&[2; 32], NOW.plus(MINUTE - 1)).await.unwrap(), Some(half_done(None)));
+    assert_eq!(
+        store.half_done(&[2; 32], NOW.plus(MINUTE - 1)).await.unwrap(),
+        Some(half_done(None))
+    );
     assert_eq!(store.half_done(&[2; 32], NOW.plus(MINUTE)).await.unwrap(), None);
     assert_eq!(store.half_done(&[3; 32], NOW).await.unwrap(), None);
 }

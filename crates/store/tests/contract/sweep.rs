@@ -1,15 +1,17 @@
 //! What is swept, and what is not although a clock says so.
 
-use crate::bench::{Bench, Engine};
-use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, redeem, torn};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use counterfoil_core::client::ClientSettings;
 use counterfoil_core::clock::{Clock, DAY, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{NewGrant, OpenOptions, Redeem, Session, Store, StoreKind, SweepTime};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+
+use crate::bench::{Bench, Engine};
+use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, redeem, torn};
 
 /// `days` after [`NOW`], by the clock of a sandbox that was moved so far.
 pub fn moved(days: Seconds) -> SweepTime {
@@ -62,7 +64,8 @@ pub async fn grants_are_removed_long_after_their_end_and_never_for_their_age(ben
     let long = new_grant(3);
     let long = NewGrant { terms: Terms { expires_at: NOW.plus(3000 * DAY), ..long.terms }, ..long };
     store.create_grant(long.clone()).await.unwrap();
-    let code = Slip { key: KEY, grant: long.terms.grant, number: 0, issued_at: NOW, seal: long.seal };
+    let code =
+        Slip { key: KEY, grant: long.terms.grant, number: 0, issued_at: NOW, seal: long.seal };
     let redeem = Redeem {
         presented: presented(code, NOW, 1),
         successor_expires_at: NOW.plus(2900 * DAY),
@@ -71,7 +74,11 @@ pub async fn grants_are_removed_long_after_their_end_and_never_for_their_age(ben
     };
     torn(store.redeem(redeem).await.unwrap());
 
-    assert_eq!(due(&store, moved(400)).await, (vec![], vec![]), "none is old enough to be looked at");
+    assert_eq!(
+        due(&store, moved(400)).await,
+        (vec![], vec![]),
+        "none is old enough to be looked at"
+    );
     assert_eq!(due(&store, moved(402)).await, (vec![ended.grant], vec![]));
     assert_eq!(due(&store, moved(764)).await, (vec![ended.grant], vec![]));
     assert_eq!(due(&store, moved(766)).await, (vec![ended.grant], vec![expired.grant]));
@@ -81,7 +88,10 @@ pub async fn grants_are_removed_long_after_their_end_and_never_for_their_age(ben
 
     let all = || vec![ended.grant, expired.grant, long.terms.grant];
     assert_eq!(store.remove_grants(all(), moved(402)).await.unwrap(), 1);
-    assert!(store.grant(ended.grant).await.unwrap().is_none() && store.grant(expired.grant).await.unwrap().is_some());
+    assert!(
+        store.grant(ended.grant).await.unwrap().is_none()
+            && store.grant(expired.grant).await.unwrap().is_some()
+    );
     assert_eq!(store.remove_grants(all(), moved(766)).await.unwrap(), 1);
     assert!(store.grant(expired.grant).await.unwrap().is_none());
     assert!(store.grant(long.terms.grant).await.unwrap().is_some());
@@ -94,12 +104,25 @@ pub async fn what_is_old_by_one_clock_alone_is_not_swept(bench: Bench) {
     let store = bench.open().await;
     let now = Clock::live().now();
     store.note_time(now).await.unwrap();
-    let session =
-        Session { customer: customer(), name: "Ada".into(), authenticated_at: now, expires_at: now.plus(30 * MINUTE), customer_era: 0 };
+    let session = Session {
+        customer: customer(),
+        name: "Ada".into(),
+        authenticated_at: now,
+        expires_at: now.plus(30 * MINUTE),
+        customer_era: 0,
+    };
     store.create_session([1; 32], session, None, NOW).await.unwrap();
     let new = new_grant(1);
-    let terms = Terms { grant: GrantId::new(now, [0; 4]), created_at: now, expires_at: now.plus(365 * DAY), ..new.terms };
-    store.create_grant(NewGrant { terms: terms.clone(), code_expires_at: now.plus(300), ..new }).await.unwrap();
+    let terms = Terms {
+        grant: GrantId::new(now, [0; 4]),
+        created_at: now,
+        expires_at: now.plus(365 * DAY),
+        ..new.terms
+    };
+    store
+        .create_grant(NewGrant { terms: terms.clone(), code_expires_at: now.plus(300), ..new })
+        .await
+        .unwrap();
     store.begin_sign_in([1; 32], now).await.unwrap();
 
     let jumped = SweepTime { now: now.plus(2000 * DAY), ahead: 0 };
@@ -111,15 +134,23 @@ pub async fn what_is_old_by_one_clock_alone_is_not_swept(bench: Bench) {
     for _ in 0..4 {
         store.begin_sign_in([1; 32], now).await.unwrap();
     }
-    assert!(store.sign_in_closed_until(&[1; 32], now).await.unwrap().is_some(), "the first failure still counts");
+    assert!(
+        store.sign_in_closed_until(&[1; 32], now).await.unwrap().is_some(),
+        "the first failure still counts"
+    );
 }
 
-/// On SQLite, a store that was never told the time sweeps nothing; on PostgreSQL the database has a clock.
+/// On SQLite, a store that was never told the time sweeps nothing; on PostgreSQL the database has a
+/// clock.
 pub async fn what_time_it_is_is_known_of_what_was_noted(bench: Bench) {
     let store = bench.open().await;
     assert_eq!(store.known_time().await.unwrap().newest, None);
     store.add_client("app".into(), ClientSettings::new("App"), None, NOW.plus(-DAY)).await.unwrap();
-    assert_eq!(store.known_time().await.unwrap().newest, Some(NOW.plus(-DAY)), "of the newest client");
+    assert_eq!(
+        store.known_time().await.unwrap().newest,
+        Some(NOW.plus(-DAY)),
+        "of the newest client"
+    );
     let (code, _) = grant(&store, 1).await;
     assert_eq!(store.known_time().await.unwrap().newest, Some(NOW), "of the newest grant");
     store.note_time(NOW.plus(DAY)).await.unwrap();
@@ -132,9 +163,17 @@ pub async fn what_time_it_is_is_known_of_what_was_noted(bench: Bench) {
         assert!(database.agrees_with(wall));
         store.accept_clock(wall + 7 * DAY * 1000).await.unwrap();
         let accepted = store.changes().await.unwrap().database.unwrap();
-        assert!(accepted.agrees_with(wall + 7 * DAY * 1000) && accepted.agrees_with(wall) && !accepted.agrees_with(wall + DAY * 1000));
+        assert!(
+            accepted.agrees_with(wall + 7 * DAY * 1000)
+                && accepted.agrees_with(wall)
+                && !accepted.agrees_with(wall + DAY * 1000)
+        );
         store.note_time(Clock::live().now().plus(7 * DAY)).await.unwrap();
-        assert_ne!(store.changes().await.unwrap().database.unwrap().accepted, 0, "they do not agree yet");
+        assert_ne!(
+            store.changes().await.unwrap().database.unwrap().accepted,
+            0,
+            "they do not agree yet"
+        );
         store.note_time(Clock::live().now()).await.unwrap();
         assert_eq!(
             store.changes().await.unwrap().database.unwrap().accepted,
@@ -146,7 +185,8 @@ pub async fn what_time_it_is_is_known_of_what_was_noted(bench: Bench) {
 
     // A sandbox's grants are dated by a clock that was moved.
     let sandbox = Bench::new(if store.is_shared() { Engine::Postgres } else { Engine::Sqlite });
-    let sandbox = Store::open(OpenOptions { kind: StoreKind::Sandbox, ..sandbox.options() }).await.unwrap();
+    let sandbox =
+        Store::open(OpenOptions { kind: StoreKind::Sandbox, ..sandbox.options() }).await.unwrap();
     grant(&sandbox, 1).await;
     assert_eq!(sandbox.known_time().await.unwrap().newest, None);
 }
@@ -165,11 +205,23 @@ pub async fn what_a_wrong_clock_has_dated_ahead_is_repaired(bench: Bench) {
         expires_at: wrong.plus(90 * DAY),
         ..ahead.terms
     };
-    store.create_grant(NewGrant { terms: given_ahead.clone(), code_expires_at: wrong.plus(300), ..ahead }).await.unwrap();
+    store
+        .create_grant(NewGrant {
+            terms: given_ahead.clone(),
+            code_expires_at: wrong.plus(300),
+            ..ahead
+        })
+        .await
+        .unwrap();
     let (ended, _) = grant(&store, 3).await;
     store.end_grant(ended.grant, EndedBy::Customer, wrong).await.unwrap();
-    let session =
-        Session { customer: customer(), name: "Ada".into(), authenticated_at: wrong, expires_at: wrong.plus(1800), customer_era: 0 };
+    let session = Session {
+        customer: customer(),
+        name: "Ada".into(),
+        authenticated_at: wrong,
+        expires_at: wrong.plus(1800),
+        customer_era: 0,
+    };
     store.create_session([1; 32], session, None, NOW).await.unwrap();
     store.note_time(wrong).await.unwrap();
     store.terms(given_ahead.grant).await.unwrap();
@@ -181,11 +233,18 @@ pub async fn what_a_wrong_clock_has_dated_ahead_is_repaired(bench: Bench) {
     assert_eq!((row.redeemed_at, row.expires_at), (NOW, NOW.plus(30 * DAY)));
     assert!(store.session(&[1; 32], NOW).await.unwrap().is_none());
     let terms_now = store.terms(given_ahead.grant).await.unwrap().unwrap();
-    assert_eq!((terms_now.created_at, terms_now.expires_at, terms_now.authenticated_at), (NOW, NOW.plus(90 * DAY), NOW));
+    assert_eq!(
+        (terms_now.created_at, terms_now.expires_at, terms_now.authenticated_at),
+        (NOW, NOW.plus(90 * DAY), NOW)
+    );
     assert_eq!(store.grant(ended.grant).await.unwrap().unwrap().ended.unwrap().at, NOW);
     // The refresh token that was issued then is good.
     torn(begin_for(&store, presented(second, NOW.plus(60), 3), terms).await.unwrap());
-    assert_eq!(store.repair_times(NOW.plus(60)).await.unwrap(), counterfoil_store::Repaired::default(), "there is nothing left");
+    assert_eq!(
+        store.repair_times(NOW.plus(60)).await.unwrap(),
+        counterfoil_store::Repaired::default(),
+        "there is nothing left"
+    );
 }
 
 /// What another node wrote with a clock that is a little ahead or behind is taken for what it is.
@@ -203,7 +262,10 @@ pub async fn nodes_may_be_thirty_seconds_apart(bench: Bench) {
     let (code, _) = grant(&store, 9).await;
     torn(redeem(&store, presented(code, at(30), 1)).await);
     crate::setting::refused(redeem(&store, presented(code, at(0), 2)).await);
-    assert!(!store.counterfoil(code.grant).await.unwrap().unwrap().ended, "a doubled callback at a node that is behind ends nothing");
+    assert!(
+        !store.counterfoil(code.grant).await.unwrap().unwrap().ended,
+        "a doubled callback at a node that is behind ends nothing"
+    );
     crate::setting::refused(redeem(&store, presented(code, at(39 + store.skew()), 3)).await);
     assert!(!store.counterfoil(code.grant).await.unwrap().unwrap().ended);
     crate::setting::refused(redeem(&store, presented(code, at(40 + store.skew()), 4)).await);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -69,7 +70,11 @@ impl Proxy {
 impl Shared {
     /// Whether the commit that is about to be sent shall be cut, and where.
     fn take(&self) -> Option<Cut> {
-        let take = |count: &AtomicUsize| count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let take = |count: &AtomicUsize| {
+            count
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok()
+        };
         let cut = if take(&self.after) {
             Some(Cut::AfterCommit)
         } else if take(&self.before) {
@@ -87,7 +92,8 @@ async fn relay(client: TcpStream, server: TcpStream, shared: &Shared) {
     server.set_nodelay(true).unwrap();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let back = tokio::spawn(async move { drop(tokio::io::copy(&mut from_server, &mut to_client).await) });
+    let back =
+        tokio::spawn(async move { drop(tokio::io::copy(&mut from_server, &mut to_client).await) });
     let forth = async {
         // The first message has a length and no type.
         let length = from_client.read_u32().await?;
@@ -104,7 +110,8 @@ async fn relay(client: TcpStream, server: TcpStream, shared: &Shared) {
             let mut texts = body.split(|byte| *byte == 0);
             match kind {
                 b'P' => {
-                    let (name, sql) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+                    let (name, sql) =
+                        (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
                     if sql.starts_with(b"UPDATE counterfoil") && sql.ends_with(b"slip.place") {
                         moving.push(name.to_vec());
                     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;
@@ -12,9 +15,9 @@ use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
-use counterfoil_store::{NewGrant, OpenOptions, Pending, Redeem, Redeemed, Store, StoreAddress, StoreKind};
-use std::path::PathBuf;
-use std::sync::Arc;
+use counterfoil_store::{
+    NewGrant, OpenOptions, Pending, Redeem, Redeemed, Store, StoreAddress, StoreKind,
+};
 use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
@@ -62,8 +65,15 @@ pub fn new_grant(n: u32) -> NewGrant {
         parent: None,
         lasting: Lasting::default(),
     };
-    let code = CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };
-    NewGrant { terms, code, seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(CODE_LIFETIME), slip_key: KEY }
+    let code =
+        CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };
+    NewGrant {
+        terms,
+        code,
+        seal: Seal::from_bytes([7; 16]),
+        code_expires_at: NOW.plus(CODE_LIFETIME),
+        slip_key: KEY,
+    }
 }
 
 /// Makes a grant; gives its code and its terms.
@@ -89,12 +99,19 @@ pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presented {
 pub fn keyed(slip: Slip, now: Timestamp) -> Presented {
     let text = slip.number.to_string();
     let request = Request { client: "app", slip: &text, scope: None };
-    Presented { claim: Claim::keyed(&MacKey::new(&[4; 32]), "key", request), ..presented(slip, now, 0) }
+    Presented {
+        claim: Claim::keyed(&MacKey::new(&[4; 32]), "key", request),
+        ..presented(slip, now, 0)
+    }
 }
 
 /// Begins to redeem a slip of a grant that was made with [`grant`].
 pub fn begin(store: &Store, presented: Presented) -> Pending<Redeemed> {
-    begin_for(store, presented, Arc::new(Terms { grant: presented.slip.grant, ..new_grant(0).terms }))
+    begin_for(
+        store,
+        presented,
+        Arc::new(Terms { grant: presented.slip.grant, ..new_grant(0).terms }),
+    )
 }
 
 pub fn begin_for(store: &Store, presented: Presented, terms: Arc<Terms>) -> Pending<Redeemed> {

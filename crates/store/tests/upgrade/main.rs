@@ -1,4 +1,5 @@
-//! Stores of version 1 go on: they are read and written as before, and those of their nodes that still run read what is written.
+//! Stores of version 1 go on: they are read and written as before, and those of their nodes that
+//! still run read what is written.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -13,6 +14,7 @@ use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{Ending, Endings, GrantFilter, OpenError, Store, SweepTime};
+
 use setting::{KEY, NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 use version_1::{Engine, Place, SETTINGS};
 
@@ -36,7 +38,9 @@ fn bound(n: u32) -> CodeBinding {
 /// What stands in the terms and in the row of its own of what a code is bound to.
 fn where_bound(place: &Place, n: u32) -> (String, String) {
     let id = id(n);
-    let in_terms = place.says(&format!("SELECT redirect_uri || coalesce(nonce, '') FROM terms WHERE grant_id = {id}"));
+    let in_terms = place.says(&format!(
+        "SELECT redirect_uri || coalesce(nonce, '') FROM terms WHERE grant_id = {id}"
+    ));
     (in_terms, place.says(&format!("SELECT count(*) FROM code WHERE grant_id = {id}")))
 }
 
@@ -50,21 +54,30 @@ async fn goes_on(engine: Engine) {
     let store = place.open().await;
     let ended = code(11).grant;
     assert!(
-        place.journal().contains(&format!("\"grant\":\"{ended}\",\"by\":\"customer\",\"number\":1,\"store\":\"")),
+        place.journal().contains(&format!(
+            "\"grant\":\"{ended}\",\"by\":\"customer\",\"number\":1,\"store\":\""
+        )),
         "{}",
         place.journal()
     );
     let whole = store.grant(ended).await.unwrap().unwrap();
-    assert_eq!((whole.ended.unwrap().by, whole.is_living(NOW), whole.terms.parent), (EndedBy::Customer, false, None));
+    assert_eq!(
+        (whole.ended.unwrap().by, whole.is_living(NOW), whole.terms.parent),
+        (EndedBy::Customer, false, None)
+    );
 
     let terms = store.terms(code(12).grant).await.unwrap().unwrap();
     assert!(store.living(&terms).await.unwrap().is_some());
     assert_eq!(store.code(terms.grant).await.unwrap(), Some(bound(12)));
     torn(redeem(&store, presented(code(12), NOW, 1)).await);
     refused(redeem(&store, presented(code(11), NOW, 1)).await);
-    let accounts: Vec<_> = store.accounts(&customer()).await.unwrap().into_iter().map(|account| account.id).collect();
+    let accounts: Vec<_> =
+        store.accounts(&customer()).await.unwrap().into_iter().map(|account| account.id).collect();
     assert_eq!(accounts, ["a1", "a2"]);
-    assert_eq!(store.customer(&customer()).await.unwrap().unwrap().password.unwrap().expose(), "$argon2id$x");
+    assert_eq!(
+        store.customer(&customer()).await.unwrap().unwrap().password.unwrap().expose(),
+        "$argon2id$x"
+    );
     while store.fill_logins().await.unwrap() {}
     assert_eq!(place.says("SELECT count(*) FROM customer WHERE login = customer"), "2");
     assert_eq!(settings(&store).await.duration_days, Some(90));
@@ -75,14 +88,21 @@ async fn goes_on(engine: Engine) {
     let mut renamed = settings(&store).await;
     renamed.set("name", "Renamed").unwrap();
     store.set_client("app".into(), renamed).await.unwrap();
-    assert_eq!(place.says("SELECT settings FROM client"), SETTINGS.replace("\"App\"", "\"Renamed\""));
+    assert_eq!(
+        place.says("SELECT settings FROM client"),
+        SETTINGS.replace("\"App\"", "\"Renamed\"")
+    );
     if engine == Engine::Postgres {
         by_version_1_beside(&place, &store).await;
     }
 
-    // Level 2, once nobody of version 1 is left. A file must not be in use; a node on a database learns of it.
+    // Level 2, once nobody of version 1 is left. A file must not be in use; a node on a database
+    // learns of it.
     let store = if engine == Engine::Sqlite {
-        assert!(matches!(Store::finish_migration(&place.options()).await.unwrap_err(), OpenError::InUse { .. }));
+        assert!(matches!(
+            Store::finish_migration(&place.options()).await.unwrap_err(),
+            OpenError::InUse { .. }
+        ));
         drop(store);
         assert_eq!(Store::finish_migration(&place.options()).await.unwrap(), (1, 2));
         place.open().await
@@ -98,7 +118,11 @@ async fn goes_on(engine: Engine) {
     grant(&store, 21).await;
     assert_eq!(where_bound(&place, 21), (String::new(), "1".into()));
     assert_eq!(store.code(code(21).grant).await.unwrap(), Some(new_grant(21).code));
-    assert_eq!(store.code(code(20).grant).await.unwrap(), Some(new_grant(20).code), "what was written before is read for good");
+    assert_eq!(
+        store.code(code(20).grant).await.unwrap(),
+        Some(new_grant(20).code),
+        "what was written before is read for good"
+    );
     store.set_client("app".into(), settings(&store).await).await.unwrap();
     assert_eq!(
         place.says("SELECT settings FROM client"),
@@ -106,10 +130,17 @@ async fn goes_on(engine: Engine) {
     );
     assert_eq!(place.says("SELECT count(*) FROM event"), "0");
     let index = |name| match engine {
-        Engine::Sqlite => place.says(&format!("SELECT count(*) FROM sqlite_master WHERE name = '{name}'")),
-        Engine::Postgres => place.says(&format!("SELECT count(*) FROM pg_indexes WHERE indexname = '{name}'")),
+        Engine::Sqlite => {
+            place.says(&format!("SELECT count(*) FROM sqlite_master WHERE name = '{name}'"))
+        }
+        Engine::Postgres => {
+            place.says(&format!("SELECT count(*) FROM pg_indexes WHERE indexname = '{name}'"))
+        }
     };
-    assert_eq!((index("consent_by_customer"), index("terms_by_customer")), ("1".into(), "0".into()));
+    assert_eq!(
+        (index("consent_by_customer"), index("terms_by_customer")),
+        ("1".into(), "0".into())
+    );
     assert_eq!(store.end_grant(code(13).grant, EndedBy::Client, NOW).await.unwrap(), Ending::Ended);
     store.note_time(NOW).await.unwrap();
     while store.sweep(SweepTime { now: NOW.plus(3 * DAY), ahead: 3 * DAY }).await.unwrap().more {}
@@ -134,7 +165,14 @@ async fn by_version_1_beside(place: &Place, store: &Store) {
     assert_eq!(place.says(&format!("SELECT number FROM ending WHERE grant_id = {}", id(12))), "2");
     // A node that starts finds it where the log lacks it.
     drop(place.open().await);
-    assert!(place.journal().contains(&format!("\"grant\":\"{}\",\"by\":\"customer\",\"number\":2", code(12).grant)), "{}", place.journal());
+    assert!(
+        place.journal().contains(&format!(
+            "\"grant\":\"{}\",\"by\":\"customer\",\"number\":2",
+            code(12).grant
+        )),
+        "{}",
+        place.journal()
+    );
     let list = GrantFilter { customer: Some(customer()), limit: 100, ..GrantFilter::default() };
     assert_eq!(store.grants(&list).await.unwrap().len(), 5);
 }
@@ -159,7 +197,10 @@ async fn a_level_is_raised_only_once_the_schema_is_up_to_date() {
         assert_eq!(Store::finish_migration(&place.options()).await.unwrap(), (1, 2));
         assert_eq!(Store::finish_migration(&place.options()).await.unwrap(), (2, 2));
         let none = Place::empty(engine);
-        assert!(matches!(Store::finish_migration(&none.options()).await.unwrap_err(), OpenError::NoStore(_)));
+        assert!(matches!(
+            Store::finish_migration(&none.options()).await.unwrap_err(),
+            OpenError::NoStore(_)
+        ));
     }
 }
 
@@ -182,7 +223,10 @@ async fn a_newer_schema_is_used_where_it_says_that_this_version_can_read_it() {
         drop(store);
         place.run("UPDATE meta SET value = '9' WHERE key = 'oldest_reader'");
         let error = Store::open(place.options()).await.unwrap_err();
-        assert!(matches!(error, OpenError::Newer { found: 9, oldest_reader: 9, known: 3, .. }), "{error}");
+        assert!(
+            matches!(error, OpenError::Newer { found: 9, oldest_reader: 9, known: 3, .. }),
+            "{error}"
+        );
         // One that does not say is read by its own version alone.
         place.run("DELETE FROM meta WHERE key = 'oldest_reader'");
         assert!(matches!(Store::open(place.options()).await.unwrap_err(), OpenError::Newer { .. }));
@@ -207,12 +251,21 @@ async fn what_a_newer_version_wrote_is_passed_over_and_kept() {
         ));
         let store = place.open().await;
         let read = store.terms(lives.grant).await.unwrap().unwrap();
-        assert_eq!((read.scopes, read.clusters), (new_grant(2).terms.scopes, new_grant(2).terms.clusters));
-        assert_eq!(store.grant(dead.grant).await.unwrap().unwrap().ended.unwrap().by, EndedBy::Unknown);
+        assert_eq!(
+            (read.scopes, read.clusters),
+            (new_grant(2).terms.scopes, new_grant(2).terms.clusters)
+        );
+        assert_eq!(
+            store.grant(dead.grant).await.unwrap().unwrap().ended.unwrap().by,
+            EndedBy::Unknown
+        );
         let mut changed = settings(&store).await;
         changed.set("name", "Renamed").unwrap();
         store.set_client("app".into(), changed).await.unwrap();
-        assert_eq!(place.says("SELECT settings FROM client"), r#"{"dialect":"pirate","name":"Renamed","profile":"fapi2"}"#);
+        assert_eq!(
+            place.says("SELECT settings FROM client"),
+            r#"{"dialect":"pirate","name":"Renamed","profile":"fapi2"}"#
+        );
         assert!(store.customer(&customer()).await.unwrap().unwrap().password.is_none());
         store.set_password(customer(), Secret::new("x"), [0; 32]).await.unwrap();
         assert!(store.customer(&customer()).await.unwrap().unwrap().password.is_some());
@@ -228,15 +281,20 @@ async fn nodes_that_upgrade_a_database_at_once_make_its_indexes_once() {
     for node in opening {
         drop(node.await.unwrap().unwrap());
     }
-    let whole =
-        "SELECT count(*) FROM pg_index WHERE indexrelid IN ('consent_by_customer'::regclass, 'ending_by_number'::regclass) AND indisvalid";
+    let whole = "SELECT count(*) FROM pg_index WHERE indexrelid IN ('consent_by_customer'::regclass, 'ending_by_number'::regclass) AND indisvalid";
     assert_eq!(place.says(whole), "2");
-    assert_eq!(place.says("SELECT count(*) FROM pg_indexes WHERE indexname = 'terms_by_customer'"), "1", "nodes of version 1 list by it");
+    assert_eq!(
+        place.says("SELECT count(*) FROM pg_indexes WHERE indexname = 'terms_by_customer'"),
+        "1",
+        "nodes of version 1 list by it"
+    );
     let made = "SELECT 'consent_by_customer'::regclass::oid";
     let first = place.says(made);
     drop(place.open().await);
     assert_eq!(place.says(made), first, "what is whole stays");
-    place.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'consent_by_customer'::regclass");
+    place.run(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'consent_by_customer'::regclass",
+    );
     let opening: Vec<_> = (0..3).map(|_| tokio::spawn(Store::open(options.clone()))).collect();
     for node in opening {
         drop(node.await.unwrap().unwrap());
@@ -251,10 +309,19 @@ async fn a_backup_of_version_1_is_restored() {
     let place = Place::with_version_1(Engine::Sqlite).await;
     place.run("PRAGMA journal_mode = DELETE");
     let (backup, log) = (place.dir.path().join("store.db"), place.dir.path().join("endings.log"));
-    let line = |n| format!("{{\"at\":1790000050,\"grant\":\"{}\",\"by\":\"customer\"}}\n", code(n).grant);
+    let line =
+        |n| format!("{{\"at\":1790000050,\"grant\":\"{}\",\"by\":\"customer\"}}\n", code(n).grant);
     let target = Place::empty(Engine::Sqlite);
     let options = target.options();
-    let restore = || Store::restore(&options, &backup, &Endings::read(std::slice::from_ref(&log)).unwrap(), false, NOW);
+    let restore = || {
+        Store::restore(
+            &options,
+            &backup,
+            &Endings::read(std::slice::from_ref(&log)).unwrap(),
+            false,
+            NOW,
+        )
+    };
     // A log that does not reach back to it is refused, as that of any backup.
     std::fs::write(&log, line(12)).unwrap();
     assert!(restore().unwrap_err().to_string().contains("1 latest endings"));
@@ -263,7 +330,10 @@ async fn a_backup_of_version_1_is_restored() {
     assert_eq!((restored.loss.applied, restored.loss.known), (1, 1));
     assert!(target.journal().contains(&code(12).grant.to_string()));
     let store = target.open().await;
-    assert_eq!(store.grant(code(12).grant).await.unwrap().unwrap().ended.unwrap().by, EndedBy::Customer);
+    assert_eq!(
+        store.grant(code(12).grant).await.unwrap().unwrap().ended.unwrap().by,
+        EndedBy::Customer
+    );
     assert_eq!(store.code(code(13).grant).await.unwrap(), Some(bound(13)));
     torn(redeem(&store, presented(code(13), NOW, 1)).await);
 }

@@ -10,13 +10,18 @@ const HISTORY: &str = "CREATE TABLE refinery_schema_history (version INTEGER PRI
 /// The settings of a client, as version 1 wrote them: every member.
 pub const SETTINGS: &str = r#"{"name":"App","redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"client_secret_basic","id_token_signed_response_alg":"RS256","grant_types":["authorization_code","refresh_token"],"scopes":"openid profile offline_access","data_clusters":["ACCOUNT_BASIC","BALANCES","TRANSACTIONS"],"lookback_days":null,"duration_days":90,"dialect":null,"on_lost_answer":"strict","on_replay":null,"require_pkce":true,"resource_server":false,"logo_uri":null,"registered_entity":null}"#;
 
-/// Grants 11 to 13 with the seals that tests know, the first of them ended; what version 1 wrote of each, by the order of the columns where it did so.
+/// Grants 11 to 13 with the seals that tests know, the first of them ended; what version 1 wrote of
+/// each, by the order of the columns where it did so.
 pub fn rows(engine: Engine) -> String {
     let (seal, challenge, no) = match engine {
-        Engine::Sqlite => {
-            ("x'07070707070707070707070707070707'", "x'0909090909090909090909090909090909090909090909090909090909090909'", "0")
+        Engine::Sqlite => (
+            "x'07070707070707070707070707070707'",
+            "x'0909090909090909090909090909090909090909090909090909090909090909'",
+            "0",
+        ),
+        Engine::Postgres => {
+            ("decode(repeat('07', 16), 'hex')", "decode(repeat('09', 32), 'hex')", "false")
         }
-        Engine::Postgres => ("decode(repeat('07', 16), 'hex')", "decode(repeat('09', 32), 'hex')", "false"),
     };
     let mut rows = format!(
         "INSERT INTO meta VALUES ('kind', 'live'), ('issuer', 'https://a.example'), ('epoch', '0'), ('changes', '0'); \
@@ -66,7 +71,9 @@ impl Place {
         // The checksum of the first migration is that which this version knows.
         let new = Self::empty(engine);
         drop(new.open().await);
-        let first = new.says("SELECT name || ''',''' || checksum FROM refinery_schema_history WHERE version = 1");
+        let first = new.says(
+            "SELECT name || ''',''' || checksum FROM refinery_schema_history WHERE version = 1",
+        );
         let schema = match engine {
             Engine::Sqlite => include_str!("../../src/migrations/sqlite/V1__first.sql"),
             Engine::Postgres => include_str!("../../src/migrations/postgres/V1__first.sql"),
@@ -123,7 +130,10 @@ impl Place {
     /// What a statement gives as its only value.
     pub fn says(&self, sql: &str) -> String {
         match self.engine {
-            Engine::Sqlite => self.db().query_row(&format!("SELECT CAST(({sql}) AS TEXT)"), [], |row| row.get(0)).unwrap(),
+            Engine::Sqlite => self
+                .db()
+                .query_row(&format!("SELECT CAST(({sql}) AS TEXT)"), [], |row| row.get(0))
+                .unwrap(),
             Engine::Postgres => psql(&self.address, sql),
         }
     }

@@ -1,4 +1,5 @@
-//! The data API: who is given accounts, which ones, and how everybody else is refused in FDX's words.
+//! The data API: who is given accounts, which ones, and how everybody else is refused in FDX's
+//! words.
 
 mod bearer;
 mod forged;

@@ -1,14 +1,16 @@
-//! What a server publishes about itself: OpenID Connect Discovery 1.0, RFC 8414, RFC 9207, and the keys of RFC 7517.
+//! What a server publishes about itself: OpenID Connect Discovery 1.0, RFC 8414, RFC 9207, and the
+//! keys of RFC 7517.
 
 mod document;
 mod keys;
 mod works;
 
+use reqwest::Url;
+use serde_json::Value;
+
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
 use crate::plan::Plan;
-use reqwest::Url;
-use serde_json::Value;
 
 pub(crate) const PLAN: Plan = Plan {
     name: "discovery",
@@ -48,8 +50,13 @@ fn openid_url(case: &CaseRun<'_>) -> String {
 /// Where RFC 8414 section 3.1 does: before the path of the issuer.
 fn oauth_url(case: &CaseRun<'_>) -> Result<String, Stopped> {
     let issuer = &case.target().issuer;
-    let url = Url::parse(issuer).map_err(|error| Stopped::set_up(format!("the issuer `{issuer}` is not a URL: {error}")))?;
-    Ok(format!("{}/.well-known/oauth-authorization-server{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')))
+    let url = Url::parse(issuer)
+        .map_err(|error| Stopped::set_up(format!("the issuer `{issuer}` is not a URL: {error}")))?;
+    Ok(format!(
+        "{}/.well-known/oauth-authorization-server{}",
+        url.origin().ascii_serialization(),
+        url.path().trim_end_matches('/')
+    ))
 }
 
 /// Both documents, as they are answered now.
@@ -64,8 +71,13 @@ async fn documents(case: &mut CaseRun<'_>) -> Result<[Answer; 2], Stopped> {
 /// What it is instead.
 fn document_of(answer: &Answer) -> Result<Value, String> {
     match answer.json() {
-        _ if !answer.is(200) => Err(format!("the status is {}, not 200", answer.status.unwrap_or_default())),
-        _ if !answer.is_json() => Err(format!("the content type is `{}`, not application/json", answer.header("content-type"))),
+        _ if !answer.is(200) => {
+            Err(format!("the status is {}, not 200", answer.status.unwrap_or_default()))
+        }
+        _ if !answer.is_json() => Err(format!(
+            "the content type is `{}`, not application/json",
+            answer.header("content-type")
+        )),
         Some(document @ Value::Object(_)) => Ok(document),
         _ => Err("the body is not a JSON object".to_owned()),
     }
@@ -103,8 +115,16 @@ fn verdict(wrong: Vec<String>) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
-/// Says how a check came out that looks at a document: its parts that matter are seen, not all of it.
-fn saw(case: &mut CaseRun<'_>, check: usize, document: &Value, members: &[&str], result: Result<(), String>) {
-    let seen: Vec<String> = members.iter().map(|member| format!("{member}: {}", document[*member])).collect();
+/// Says how a check came out that looks at a document: its parts that matter are seen, not all of
+/// it.
+fn saw(
+    case: &mut CaseRun<'_>,
+    check: usize,
+    document: &Value,
+    members: &[&str],
+    result: Result<(), String>,
+) {
+    let seen: Vec<String> =
+        members.iter().map(|member| format!("{member}: {}", document[*member])).collect();
     case.saw(check, seen.join(", "), result);
 }

@@ -1,11 +1,13 @@
 //! What the headers of an answer must say, whichever plan asks.
 
-use crate::http::Answer;
 use reqwest::header::{ALLOW, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
+
+use crate::http::Answer;
 
 /// All values of a header, in one line.
 pub(super) fn line(answer: &Answer, name: &HeaderName) -> String {
-    let values: Vec<&str> = answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> =
+        answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(", ")
 }
 
@@ -30,8 +32,14 @@ pub(super) fn challenged(answer: &Answer, scheme: &str) -> Result<(), String> {
         return Err(format!("the status is {}, not 401", answer.status.unwrap_or_default()));
     }
     let said = line(answer, &WWW_AUTHENTICATE);
-    let names_it = |challenge: &str| challenge.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(scheme));
-    if said.split(',').any(names_it) { Ok(()) } else { Err(format!("WWW-Authenticate is `{said}`, without {scheme}")) }
+    let names_it = |challenge: &str| {
+        challenge.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(scheme))
+    };
+    if said.split(',').any(names_it) {
+        Ok(())
+    } else {
+        Err(format!("WWW-Authenticate is `{said}`, without {scheme}"))
+    }
 }
 
 /// A 405 whose `Allow` lists the method that is taken (RFC 9110 section 15.5.6).
@@ -43,5 +51,9 @@ pub(super) fn not_allowed(answer: &Answer, but: &str) -> Result<(), String> {
         return Err(format!("the status is {}, not 405", answer.status.unwrap_or_default()));
     }
     let said = line(answer, &ALLOW);
-    if said.split(',').any(|method| method.trim() == but) { Ok(()) } else { Err(format!("Allow is `{said}`, without {but}")) }
+    if said.split(',').any(|method| method.trim() == but) {
+        Ok(())
+    } else {
+        Err(format!("Allow is `{said}`, without {but}"))
+    }
 }

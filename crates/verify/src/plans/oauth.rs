@@ -1,7 +1,8 @@
-//! What RFC 6749, RFC 7636 and RFC 7009 ask of `/authorize`, `/token` and `/revoke`: in the network's dialect, and as the RFCs spell it.
+//! What RFC 6749, RFC 7636 and RFC 7009 ask of `/authorize`, `/token` and `/revoke`: in the
+//! network's dialect, and as the RFCs spell it.
 //!
-//! Each case is declared once. Where the dialects differ the expected answer is a row of the table in `spelling.rs`; cases on what only
-//! the network promises are in its plan alone.
+//! Each case is declared once. Where the dialects differ the expected answer is a row of the table
+//! in `spelling.rs`; cases on what only the network promises are in its plan alone.
 
 pub(super) mod authorize;
 mod client;

@@ -1,4 +1,5 @@
-//! The token management test plan: refresh and revocation of ID tokens, and what is answered to those who get it wrong.
+//! The token management test plan: refresh and revocation of ID tokens, and what is answered to
+//! those who get it wrong.
 
 use crate::case::{CaseRun, Client, Stopped};
 use crate::http::Answer;
@@ -17,7 +18,10 @@ pub(crate) const PLAN: Plan = Plan {
             title: "Refresh an ID token",
             clause: "Token management test plan: Refresh an ID token; OpenID Connect Core section 12.2; RFC 6749 section 6",
             grant: Grant::Lives,
-            checks: &[Check::words("grant_type=refresh_token with the current refresh_token and valid client credentials", RENEWED)],
+            checks: &[Check::words(
+                "grant_type=refresh_token with the current refresh_token and valid client credentials",
+                RENEWED,
+            )],
             run: |case| Box::pin(refresh(case)),
         },
         Case {
@@ -63,7 +67,11 @@ pub(crate) const PLAN: Plan = Plan {
             title: "Refresh with an invalid client_secret",
             clause: "Token management test plan: Refresh with invalid client_secret; RFC 6749 section 5.2",
             grant: Grant::Lives,
-            checks: &[Check::body("a current refresh_token and a wrong client_secret", 401, INVALID_CLIENT)],
+            checks: &[Check::body(
+                "a current refresh_token and a wrong client_secret",
+                401,
+                INVALID_CLIENT,
+            )],
             run: |case| Box::pin(refresh_bad_secret(case)),
         },
         Case {
@@ -82,7 +90,10 @@ pub(crate) const PLAN: Plan = Plan {
             title: "Obtain a token with an invalid authorization code",
             clause: "Token management test plan: Obtain a token with invalid authorization code; RFC 6749 section 4.1.2",
             grant: Grant::Lives,
-            checks: &[Check::body("an expired code", 400, INVALID_CODE), Check::body("an incorrect code", 400, INVALID_CODE)],
+            checks: &[
+                Check::body("an expired code", 400, INVALID_CODE),
+                Check::body("an incorrect code", 400, INVALID_CODE),
+            ],
             run: |case| Box::pin(code_invalid(case)),
         },
         Case {
@@ -104,7 +115,11 @@ pub(crate) const PLAN: Plan = Plan {
             grant: Grant::Lives,
             checks: &[
                 Check::body("no grant_type", 400, r#"{"error":"invalid_grant"}"#),
-                Check::body("a grant_type that does not exist", 400, r#"{"error":"invalid_grant"}"#),
+                Check::body(
+                    "a grant_type that does not exist",
+                    400,
+                    r#"{"error":"invalid_grant"}"#,
+                ),
             ],
             run: |case| Box::pin(grant_type_invalid(case)),
         },
@@ -136,8 +151,10 @@ pub(crate) const PLAN: Plan = Plan {
 
 const RENEWED: &str = "200 with a new id_token that verifies against the published keys and is accepted by /accounts, and a new \
                        refresh_token, different from the one sent; both usable";
-const INVALID_CLIENT: &str = r#"{"error":"invalid_client","error_description":"Invalid client credentials."}"#;
-const INVALID_CODE: &str = r#"{"error":"invalid_request","error_description":"Invalid or expired code parameter."}"#;
+const INVALID_CLIENT: &str =
+    r#"{"error":"invalid_client","error_description":"Invalid client credentials."}"#;
+const INVALID_CODE: &str =
+    r#"{"error":"invalid_request","error_description":"Invalid or expired code parameter."}"#;
 
 /// What the table means by "older than 24 hours", and how far the clock is moved to be there.
 const DAY: i64 = 24 * 60 * 60;
@@ -157,7 +174,10 @@ async fn refresh_expired_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped>
     let (id_token, refresh_token) = expired_id_token(case).await?;
     let refused = case.accounts(&id_token).await?;
     if !refused.is(401) {
-        return Err(Stopped::set_up(format!("the accounts don't refuse an ID token that is older than 24 hours: {}", case.line(&refused))));
+        return Err(Stopped::set_up(format!(
+            "the accounts don't refuse an ID token that is older than 24 hours: {}",
+            case.line(&refused)
+        )));
     }
     let answer = case.refresh(&refresh_token).await;
     let verdict = renewed(case, &id_token, &refresh_token, &answer).await;
@@ -168,7 +188,8 @@ async fn refresh_expired_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped>
 async fn revoke_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     case.accounts_accept(&tokens.id_token).await?;
-    let revoked = case.post_as(Client::Ours, Endpoint::Revocation, &[("token", &tokens.id_token)]).await;
+    let revoked =
+        case.post_as(Client::Ours, Endpoint::Revocation, &[("token", &tokens.id_token)]).await;
     case.holds(0, &revoked);
     let refused = case.accounts(&tokens.id_token).await?;
     case.holds(1, &refused);
@@ -197,7 +218,8 @@ async fn revoke_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     case.secret()?;
     let tokens = case.tokens().await?;
     for (check, client) in [Client::NoSecret, Client::WrongSecret].into_iter().enumerate() {
-        let answer = case.post_as(client, Endpoint::Revocation, &[("token", &tokens.id_token)]).await;
+        let answer =
+            case.post_as(client, Endpoint::Revocation, &[("token", &tokens.id_token)]).await;
         case.holds(check, &answer);
     }
     Ok(())
@@ -209,7 +231,9 @@ async fn code_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     case.holds(1, &answer);
     // Last: what ends the case here is about an expired code alone.
     if !case.has_clock() {
-        return Err(Stopped::not_run("a code expires only as time goes by, and the server has no clock that can be moved"));
+        return Err(Stopped::not_run(
+            "a code expires only as time goes by, and the server has no clock that can be moved",
+        ));
     }
     let expired = case.code().await?;
     case.advance(expired.lifetime.saturating_add(1)).await?;
@@ -250,12 +274,14 @@ pub(super) async fn client_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped
 }
 
 async fn refresh_token_missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
-    let answer = case.post_as(Client::Ours, Endpoint::Token, &[("grant_type", "refresh_token")]).await;
+    let answer =
+        case.post_as(Client::Ours, Endpoint::Token, &[("grant_type", "refresh_token")]).await;
     case.holds(0, &answer);
     Ok(())
 }
 
-/// An ID token that is older than 24 hours, and the refresh token of its grant: made so by the clock, or kept for as long.
+/// An ID token that is older than 24 hours, and the refresh token of its grant: made so by the
+/// clock, or kept for as long.
 async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), Stopped> {
     if case.has_clock() {
         let tokens = case.tokens().await?;
@@ -266,16 +292,25 @@ async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), St
         let why = "the server has no clock that can be moved: give tokens of an earlier day with --aged-token (--keep-token keeps some)";
         return Err(Stopped::not_run(why));
     };
-    let age = id_token::issued_at(&aged.id_token).map(|issued_at| case.now().saturating_sub(issued_at));
+    let age =
+        id_token::issued_at(&aged.id_token).map(|issued_at| case.now().saturating_sub(issued_at));
     match age {
         Some(age) if age > DAY => Ok((aged.id_token, aged.refresh_token)),
-        Some(age) => Err(Stopped::not_run(format!("the aged ID token is {} hours old, not more than 24", age / 3600))),
+        Some(age) => Err(Stopped::not_run(format!(
+            "the aged ID token is {} hours old, not more than 24",
+            age / 3600
+        ))),
         None => Err(Stopped::not_run("the aged ID token does not tell when it was issued")),
     }
 }
 
 /// Whether an answer renews the tokens of a grant: both are new, and both are usable.
-async fn renewed(case: &mut CaseRun<'_>, id_token: &str, refresh_token: &str, answer: &Answer) -> Result<(), String> {
+async fn renewed(
+    case: &mut CaseRun<'_>,
+    id_token: &str,
+    refresh_token: &str,
+    answer: &Answer,
+) -> Result<(), String> {
     let tokens = Tokens::of(answer)?;
     if tokens.id_token == id_token {
         return Err("the id_token is the one that came before".to_owned());
@@ -284,11 +319,19 @@ async fn renewed(case: &mut CaseRun<'_>, id_token: &str, refresh_token: &str, an
         return Err("the refresh_token is the one that was sent".to_owned());
     }
     case.verify(&tokens, Some(id_token)).await?;
-    let accepted = case.accounts(&tokens.id_token).await.map_err(|_| "it is not known where the accounts are")?;
+    let accepted = case
+        .accounts(&tokens.id_token)
+        .await
+        .map_err(|_| "it is not known where the accounts are")?;
     if !accepted.is(200) {
-        return Err(format!("the new id_token is not accepted by /accounts: {}", case.line(&accepted)));
+        return Err(format!(
+            "the new id_token is not accepted by /accounts: {}",
+            case.line(&accepted)
+        ));
     }
     let again = case.refresh(&tokens.refresh_token).await;
-    Tokens::of(&again).map_err(|problem| format!("the new refresh_token is not usable: {problem} ({})", case.line(&again)))?;
+    Tokens::of(&again).map_err(|problem| {
+        format!("the new refresh_token is not usable: {problem} ({})", case.line(&again))
+    })?;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! `counterfoil bench bearer`.
 
+use clap::Args;
+use counterfoil_bench::{Asks, Mode};
+
 use super::elsewhere::Elsewhere;
 use super::how::{How, Who};
 use super::ours::Ours;
 use crate::Failure;
-use clap::Args;
-use counterfoil_bench::{Asks, Mode};
 
 /// Tokens that take turns, where nothing else is said.
 const IN_TURN: u64 = 1_000;
@@ -25,7 +26,8 @@ pub(crate) struct Arguments {
     how: How,
     #[command(flatten)]
     ours: Ours,
-    /// Send each token once, so that its signature must be verified every time; without this, tokens take turns
+    /// Send each token once, so that its signature must be verified every time; without this,
+    /// tokens take turns
     #[arg(long)]
     first_sight: bool,
     /// Tokens to send [default: 1000, or with --first-sight 20000 for each second]
@@ -40,7 +42,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let who = match elsewhere.url.clone() {
         None => {
             let whole = (how.seconds + how.warm_up).as_secs_f64() * f64::from(how.rounds);
-            let chains = chains.unwrap_or(if first_sight { (whole * A_SECOND).ceil() as u64 } else { IN_TURN });
+            let chains = chains.unwrap_or(if first_sight {
+                (whole * A_SECOND).ceil() as u64
+            } else {
+                IN_TURN
+            });
             let chains = usize::try_from(chains).map_err(Failure::usage)?;
             Who::Started(ours.field(Mode::Bearer { first_sight }, chains, Vec::new())?)
         }

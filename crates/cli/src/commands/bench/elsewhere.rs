@@ -1,10 +1,12 @@
 //! A server that runs already.
 
-use super::{failure, ours};
-use crate::Failure;
+use std::path::PathBuf;
+
 use clap::Args;
 use counterfoil_bench::{Asks, Contender, Entrant, read_tokens};
-use std::path::PathBuf;
+
+use super::{failure, ours};
+use crate::Failure;
 
 #[derive(Args)]
 #[command(next_help_heading = "Another server, which runs already")]
@@ -15,7 +17,8 @@ pub(super) struct Elsewhere {
     /// The tokens to begin with, one a line
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(super) tokens: Option<PathBuf>,
-    /// A process of it on this machine, whose CPU time and memory are told, with those that it started; may be repeated
+    /// A process of it on this machine, whose CPU time and memory are told, with those that it
+    /// started; may be repeated
     #[arg(long, value_name = "PID", requires = "url")]
     pid: Vec<u32>,
     /// The certificates to trust instead of the system's
@@ -25,8 +28,14 @@ pub(super) struct Elsewhere {
 
 impl Elsewhere {
     /// The server at `url`, which is asked with the tokens of the file.
-    pub(super) fn entrant(self, url: String, asks: impl FnOnce(Vec<String>) -> Asks) -> Result<Entrant, Failure> {
-        let path = self.tokens.ok_or_else(|| Failure::usage("--tokens is missing: a file with the tokens to begin with, one a line"))?;
+    pub(super) fn entrant(
+        self,
+        url: String,
+        asks: impl FnOnce(Vec<String>) -> Asks,
+    ) -> Result<Entrant, Failure> {
+        let path = self.tokens.ok_or_else(|| {
+            Failure::usage("--tokens is missing: a file with the tokens to begin with, one a line")
+        })?;
         let tokens = read_tokens(&path).map_err(failure)?;
         Ok(Entrant::new(Contender {
             name: url.clone(),

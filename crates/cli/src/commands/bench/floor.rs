@@ -1,14 +1,17 @@
-//! `counterfoil bench floor`: the bare server, as a process of its own. `bench` starts it; it ends with its standard input.
+//! `counterfoil bench floor`: the bare server, as a process of its own. `bench` starts it; it ends
+//! with its standard input.
 
-use crate::process::block_on;
-use crate::{Failure, output};
+use std::io::{self, Read};
+use std::path::PathBuf;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use counterfoil_bench::floor::{self, MODES, Options};
 use counterfoil_core::jws::Algorithm;
-use std::io::{self, Read};
-use std::path::PathBuf;
 use tokio::sync::oneshot;
+
+use crate::process::block_on;
+use crate::{Failure, output};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -31,7 +34,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let mode = MODES.iter().find(|(name, _)| *name == mode).map(|(_, mode)| *mode);
     let mode = mode.ok_or_else(|| Failure::usage("there is no such mode"))?;
     let ready = |address| output::say(&format!("ready {address}"));
-    block_on(async { floor::serve(Options { mode, alg, key, store }, ready, end_of_input()).await.map_err(Failure::failed) })
+    block_on(async {
+        floor::serve(Options { mode, alg, key, store }, ready, end_of_input())
+            .await
+            .map_err(Failure::failed)
+    })
 }
 
 /// Whoever started this process holds its standard input open.

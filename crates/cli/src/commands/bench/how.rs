@@ -1,14 +1,16 @@
 //! How servers are measured, and where what came out is told.
 
-use super::failure;
-use super::ours::core;
-use crate::{Failure, output};
-use clap::Args;
-use counterfoil_bench::{BenchError, Entrant, Field, Load, Outcome, Report, Rounds, Tell};
-use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use clap::Args;
+use counterfoil_bench::{BenchError, Entrant, Field, Load, Outcome, Report, Rounds, Tell};
+use indicatif::ProgressBar;
+
+use super::failure;
+use super::ours::core;
+use crate::{Failure, output};
 
 #[derive(Args)]
 #[command(next_help_heading = "How it is measured")]
@@ -25,7 +27,8 @@ pub(super) struct How {
     /// How often each server's turn comes
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(super) rounds: u16,
-    /// The cores of the load generator, as taskset takes them [default: 1, beside servers that are started for this, where there are two]
+    /// The cores of the load generator, as taskset takes them [default: 1, beside servers that are
+    /// started for this, where there are two]
     #[arg(long, value_name = "LIST")]
     load_cores: Option<String>,
     /// Print what was measured as JSON, each round too, instead of a table
@@ -50,17 +53,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl How {
-    /// Measures, and tells what came out. Gives the tokens that are left over of each server. `once` is whether a bearer token is sent once.
+    /// Measures, and tells what came out. Gives the tokens that are left over of each server.
+    /// `once` is whether a bearer token is sent once.
     pub(super) fn measure(self, who: Who, once: bool) -> Result<Vec<Vec<String>>, Failure> {
         let Self { connections, seconds: time, warm_up, rounds, load_cores, json, plot } = self;
         if time.is_zero() {
             return Err(Failure::usage("--seconds: nothing is measured in no time"));
         }
-        let folder = |path: &Path| path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir());
+        let folder = |path: &Path| {
+            path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
+        };
         if let Some(path) = plot.as_ref().filter(|path| !folder(path)) {
             return Err(Failure::usage(format!("{}: there is no such directory", path.display())));
         }
-        let (spinner, ca) = (output::spinner("{spinner} {elapsed} {msg}"), if let Who::Running(_, ca) = &who { ca.clone() } else { None });
+        let (spinner, ca) = (
+            output::spinner("{spinner} {elapsed} {msg}"),
+            if let Who::Running(_, ca) = &who { ca.clone() } else { None },
+        );
         let load = Load { connections: connections.into(), warm_up, time, once, ca };
         let beside = matches!(who, Who::Started(_));
         let cores = load_cores.or_else(|| if beside { core("1") } else { None });
@@ -75,7 +84,10 @@ impl How {
 
 /// On one thread, whose cores the load generator has to itself.
 fn run(rounds: &Rounds, who: Who, tell: &Tell) -> Result<Outcome, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
     let measured: Result<Outcome, BenchError> = runtime.block_on(async {
         match who {
             Who::Started(field) => rounds.run_field(field, tell.clone()).await,
@@ -90,7 +102,11 @@ fn run(rounds: &Rounds, who: Who, tell: &Tell) -> Result<Outcome, Failure> {
 /// Tells what is under way: on a terminal beside a spinner, else line by line.
 fn tell(spinner: &ProgressBar) -> Tell {
     let spinner = spinner.clone();
-    Arc::new(move |what| if spinner.is_hidden() { output::note(&what) } else { spinner.set_message(what) })
+    Arc::new(
+        move |what| {
+            if spinner.is_hidden() { output::note(&what) } else { spinner.set_message(what) }
+        },
+    )
 }
 
 fn show(report: &Report, json: bool, plot: Option<&Path>) -> Result<(), Failure> {
@@ -101,5 +117,6 @@ fn show(report: &Report, json: bool, plot: Option<&Path>) -> Result<(), Failure>
     }
     let Some(path) = plot else { return Ok(()) };
     let svg = report.plot().map_err(Failure::failed)?;
-    std::fs::write(path, svg).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+    std::fs::write(path, svg)
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }

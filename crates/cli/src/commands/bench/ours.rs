@@ -1,12 +1,14 @@
 //! The servers that are started to be measured.
 
-use super::algorithm;
-use crate::Failure;
+use std::path::PathBuf;
+
 use clap::Args;
 use counterfoil_bench::{Field, Mode, StorePlace};
 use counterfoil_core::jws::Algorithm;
 use counterfoil_store::StoreAddress;
-use std::path::PathBuf;
+
+use super::algorithm;
+use crate::Failure;
 
 #[derive(Args)]
 #[command(next_help_heading = "The servers that are started")]
@@ -17,7 +19,8 @@ pub(super) struct Ours {
     /// Grants in each store; of several sizes, servers on stores of each are measured
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1000000", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) grants: Vec<u64>,
-    /// A directory to make SQLite stores in, on a disk, or a postgres:// server to make databases on [default: the system's temporary directory]
+    /// A directory to make SQLite stores in, on a disk, or a postgres:// server to make databases
+    /// on [default: the system's temporary directory]
     #[arg(long, value_name = "DIR | postgres://...")]
     pub(super) store: Option<String>,
     /// Servers on a store; more than one on postgres:// alone
@@ -32,19 +35,39 @@ pub(super) struct Ours {
 }
 
 /// What can't be asked of a server that runs already.
-pub(super) const OPTIONS: [&str; 6] = ["alg", "grants", "store", "nodes", "server_cores", "compare"];
+pub(super) const OPTIONS: [&str; 6] =
+    ["alg", "grants", "store", "nodes", "server_cores", "compare"];
 
 impl Ours {
     /// Who is started.
-    pub(super) fn field(self, mode: Mode, chains: usize, peers: Vec<String>) -> Result<Field, Failure> {
+    pub(super) fn field(
+        self,
+        mode: Mode,
+        chains: usize,
+        peers: Vec<String>,
+    ) -> Result<Field, Failure> {
         let Self { alg, grants, store, nodes, server_cores, compare } = self;
         let store = place(store)?;
         if nodes > 1 && matches!(store, StorePlace::Sqlite(_)) {
-            return Err(Failure::usage("one process owns a SQLite file: --nodes is for a postgres:// store"));
+            return Err(Failure::usage(
+                "one process owns a SQLite file: --nodes is for a postgres:// store",
+            ));
         }
-        let binary = std::env::current_exe().map_err(|error| Failure::failed(format!("this program can't be found: {error}")))?;
+        let binary = std::env::current_exe()
+            .map_err(|error| Failure::failed(format!("this program can't be found: {error}")))?;
         let cores = server_cores.or_else(|| core("0"));
-        Ok(Field { binary, mode, alg, grants, chains, store, nodes: nodes.into(), cores, compare, peers })
+        Ok(Field {
+            binary,
+            mode,
+            alg,
+            grants,
+            chains,
+            store,
+            nodes: nodes.into(),
+            cores,
+            compare,
+            peers,
+        })
     }
 }
 
@@ -56,14 +79,19 @@ pub(super) fn core(number: &str) -> Option<String> {
 
 /// Where stores are made. An address is not repeated, since it may hold a password.
 pub(super) fn place(store: Option<String>) -> Result<StorePlace, Failure> {
-    let Some(store) = store else { return Ok(StorePlace::Sqlite(std::env::temp_dir())) };
+    let Some(store) = store else {
+        return Ok(StorePlace::Sqlite(std::env::temp_dir()));
+    };
     if store.starts_with("postgres://") || store.starts_with("postgresql://") {
-        StoreAddress::parse(&store).map_err(|problem| Failure::usage(format!("--store: {problem}")))?;
+        StoreAddress::parse(&store)
+            .map_err(|problem| Failure::usage(format!("--store: {problem}")))?;
         return Ok(StorePlace::Postgres(store));
     }
     let directory = PathBuf::from(store);
     if !directory.is_dir() {
-        return Err(Failure::usage("--store: name a directory that there is, to make SQLite stores in, or a postgres:// server"));
+        return Err(Failure::usage(
+            "--store: name a directory that there is, to make SQLite stores in, or a postgres:// server",
+        ));
     }
     Ok(StorePlace::Sqlite(directory))
 }

@@ -1,15 +1,17 @@
 //! `counterfoil bench refresh`.
 
-use super::elsewhere::Elsewhere;
-use super::how::{How, Who};
-use super::ours::Ours;
-use crate::Failure;
-use clap::{Args, ValueEnum};
-use counterfoil_bench::{Asks, Client, ClientAuth, Mode};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use counterfoil_bench::{Asks, Client, ClientAuth, Mode};
+
+use super::elsewhere::Elsewhere;
+use super::how::{How, Who};
+use super::ours::Ours;
+use crate::Failure;
 
 /// Chains, where there are as many grants and nothing else is said.
 const CHAINS: u64 = 100_000;
@@ -33,7 +35,8 @@ pub(crate) struct Arguments {
     how: How,
     #[command(flatten)]
     ours: Ours,
-    /// Refresh tokens in use, spread evenly over the connections [default: 100000, or as many as there are grants]
+    /// Refresh tokens in use, spread evenly over the connections [default: 100000, or as many as
+    /// there are grants]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "url")]
     chains: Option<u64>,
     /// A shell command that starts a server of others, see below; may be repeated
@@ -44,13 +47,15 @@ pub(crate) struct Arguments {
     /// Who refreshes there
     #[arg(long, value_name = "ID", env = "OIDC_CLIENT_ID")]
     client_id: Option<String>,
-    /// Its secret; a public client has none. The list of processes shows arguments: the environment variable is more discreet
+    /// Its secret; a public client has none. The list of processes shows arguments: the environment
+    /// variable is more discreet
     #[arg(long, value_name = "SECRET", env = "OIDC_CLIENT_SECRET", hide_env_values = true)]
     client_secret: Option<String>,
     /// How the secret is sent [default: post, or none without one]
     #[arg(long, value_name = "METHOD", requires = "url")]
     auth: Option<Method>,
-    /// Write the tokens that came in place of those in --tokens, for another run; only you can read the file
+    /// Write the tokens that came in place of those in --tokens, for another run; only you can read
+    /// the file
     #[arg(long, value_name = "FILE", requires = "url")]
     keep_tokens: Option<PathBuf>,
 }
@@ -64,27 +69,47 @@ enum Method {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { how, ours, chains, peer, elsewhere, client_id, client_secret, auth, keep_tokens } = arguments;
+    let Arguments {
+        how,
+        ours,
+        chains,
+        peer,
+        elsewhere,
+        client_id,
+        client_secret,
+        auth,
+        keep_tokens,
+    } = arguments;
     let Some(url) = elsewhere.url.clone() else {
         let chains = chains.unwrap_or_else(|| ours.grants.iter().copied().fold(CHAINS, u64::min));
         let chains = usize::try_from(chains).map_err(Failure::usage)?;
-        return how.measure(Who::Started(ours.field(Mode::Refresh, chains, peer)?), false).map(drop);
+        return how
+            .measure(Who::Started(ours.field(Mode::Refresh, chains, peer)?), false)
+            .map(drop);
     };
-    let id = client_id.ok_or_else(|| Failure::usage("--client-id is missing: who refreshes at --url"))?;
+    let id = client_id
+        .ok_or_else(|| Failure::usage("--client-id is missing: who refreshes at --url"))?;
     let auth = match (auth, &client_secret) {
         (Some(Method::Post), Some(_)) | (None, Some(_)) => ClientAuth::Post,
         (Some(Method::Basic), Some(_)) => ClientAuth::Basic,
         (Some(Method::None) | None, _) => ClientAuth::None,
-        (Some(Method::Post | Method::Basic), None) => return Err(Failure::usage("--client-secret is missing: --auth says how it is sent")),
+        (Some(Method::Post | Method::Basic), None) => {
+            return Err(Failure::usage("--client-secret is missing: --auth says how it is sent"));
+        }
     };
     // Before the tokens that there are get used up.
     let keep = keep_tokens.map(|path| private(&path).map(|file| (path, file))).transpose()?;
     let ca = elsewhere.ca.clone();
-    let entrant = elsewhere.entrant(url, |tokens| Asks::Refresh { client: Client { id, secret: client_secret, auth }, tokens })?;
+    let entrant = elsewhere.entrant(url, |tokens| Asks::Refresh {
+        client: Client { id, secret: client_secret, auth },
+        tokens,
+    })?;
     let left = how.measure(Who::Running(Box::new(entrant), ca), false)?;
     match keep {
         None => Ok(()),
-        Some((path, file)) => write(file, &left.concat()).map_err(|error| unwritable(&path, &error)),
+        Some((path, file)) => {
+            write(file, &left.concat()).map_err(|error| unwritable(&path, &error))
+        }
     }
 }
 

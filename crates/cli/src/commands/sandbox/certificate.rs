@@ -1,16 +1,23 @@
-//! The certificate of a sandbox that speaks TLS: made at each start, for the names that it goes by, and signed by a CA of its own that is
-//! made once. Clients that trust the CA go on trusting it when names change or a certificate has expired.
+//! The certificate of a sandbox that speaks TLS: made at each start, for the names that it goes by,
+//! and signed by a CA of its own that is made once. Clients that trust the CA go on trusting it
+//! when names change or a certificate has expired.
 
-use crate::Failure;
-use counterfoil_core::clock::{DAY, Timestamp};
-use counterfoil_store::{create_directory, create_file};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Days that a certificate is valid for, from a day before its start on: no browser takes one for longer (CA/Browser Forum, ballot SC-22).
+use counterfoil_core::clock::{DAY, Timestamp};
+use counterfoil_store::{create_directory, create_file};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+
+use crate::Failure;
+
+/// Days that a certificate is valid for, from a day before its start on: no browser takes one for
+/// longer (CA/Browser Forum, ballot SC-22).
 const VALID: i64 = 397;
 
 /// The files of a certificate, in PEM.
@@ -26,18 +33,34 @@ pub(super) fn ca_in(directory: &Path) -> PathBuf {
     directory.join("ca.pem")
 }
 
-/// Makes a certificate for `names` in `directory`, and the CA where there is none yet. The machine's time is `now`.
-pub(super) fn make(directory: &Path, names: Vec<String>, now: Timestamp) -> Result<Certificate, Failure> {
-    let named = |problem: &dyn Display| Failure::failed(format!("the certificate in {} can't be made: {problem}", directory.display()));
+/// Makes a certificate for `names` in `directory`, and the CA where there is none yet. The
+/// machine's time is `now`.
+pub(super) fn make(
+    directory: &Path,
+    names: Vec<String>,
+    now: Timestamp,
+) -> Result<Certificate, Failure> {
+    let named = |problem: &dyn Display| {
+        Failure::failed(format!(
+            "the certificate in {} can't be made: {problem}",
+            directory.display()
+        ))
+    };
     // Others may read the CA; who else trusts it has another user, in another container.
     match create_directory(directory, 0o755) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(named(&e)),
         _ => {}
     }
-    let files = Certificate { ca: ca_in(directory), certificate: directory.join("certificate.pem"), key: directory.join("key.pem") };
+    let files = Certificate {
+        ca: ca_in(directory),
+        certificate: directory.join("certificate.pem"),
+        key: directory.join("key.pem"),
+    };
     let ca_key = directory.join("ca-key.pem");
     let issuer = match std::fs::read_to_string(&ca_key) {
-        Ok(pem) if files.ca.exists() => Issuer::new(ca(), KeyPair::from_pem(&pem).map_err(|e| named(&e))?),
+        Ok(pem) if files.ca.exists() => {
+            Issuer::new(ca(), KeyPair::from_pem(&pem).map_err(|e| named(&e))?)
+        }
         Ok(_) => new_ca(&files.ca, &ca_key, &named)?,
         Err(e) if e.kind() == ErrorKind::NotFound => new_ca(&files.ca, &ca_key, &named)?,
         Err(e) => return Err(named(&e)),
@@ -47,7 +70,9 @@ pub(super) fn make(directory: &Path, names: Vec<String>, now: Timestamp) -> Resu
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let at = |moment: Timestamp| date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(moment.unix()).unwrap_or(0));
+    let at = |moment: Timestamp| {
+        date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(moment.unix()).unwrap_or(0))
+    };
     params.not_before = at(now.plus(-DAY));
     params.not_after = at(now.plus((VALID - 1) * DAY));
     let key = KeyPair::generate().map_err(|e| named(&e))?;
@@ -58,14 +83,21 @@ pub(super) fn make(directory: &Path, names: Vec<String>, now: Timestamp) -> Resu
 }
 
 /// Makes a CA and keeps it.
-fn new_ca(certificate: &Path, key: &Path, named: &dyn Fn(&dyn Display) -> Failure) -> Result<Issuer<'static, KeyPair>, Failure> {
+fn new_ca(
+    certificate: &Path,
+    key: &Path,
+    named: &dyn Fn(&dyn Display) -> Failure,
+) -> Result<Issuer<'static, KeyPair>, Failure> {
     let pair = KeyPair::generate().map_err(|e| named(&e))?;
     let pem = ca().self_signed(&pair).map_err(|e| named(&e))?.pem();
-    write(key, 0o600, &pair.serialize_pem()).and_then(|()| write(certificate, 0o644, &pem)).map_err(|e| named(&e))?;
+    write(key, 0o600, &pair.serialize_pem())
+        .and_then(|()| write(certificate, 0o644, &pem))
+        .map_err(|e| named(&e))?;
     Ok(Issuer::new(ca(), pair))
 }
 
-/// What a CA says of itself. The same each time, so that its key is all that has to be read to sign with it.
+/// What a CA says of itself. The same each time, so that its key is all that has to be read to sign
+/// with it.
 fn ca() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "Counterfoil sandbox CA, for tests");
@@ -76,7 +108,8 @@ fn ca() -> CertificateParams {
     params
 }
 
-/// Writes a file anew: never through a link that somebody has put in its place, and never with the mode of one that was there.
+/// Writes a file anew: never through a link that somebody has put in its place, and never with the
+/// mode of one that was there.
 fn write(path: &Path, mode: u32, pem: &str) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),

@@ -1,12 +1,15 @@
-//! `counterfoil sandbox --grade`: plays the script to a live client, tells how each event came out, and ends with the scorecard.
+//! `counterfoil sandbox --grade`: plays the script to a live client, tells how each event came out,
+//! and ends with the scorecard.
 
-use crate::reports::{self, Wanted};
-use crate::{Failure, output};
+use std::sync::Arc;
+
 use counterfoil_report::text;
 use counterfoil_server::sandbox::grade::{self, Outcome, Progress};
 use counterfoil_server::{App, Listeners, serve};
-use std::sync::Arc;
 use tokio::sync::oneshot;
+
+use crate::reports::{self, Wanted};
+use crate::{Failure, output};
 
 /// Serves until the script was played to its end, nobody came to be graded, or a signal came.
 pub(super) async fn run(
@@ -21,7 +24,9 @@ pub(super) async fn run(
     }
     output::wait_for_no_reader()?;
     // Nobody is told of the address before the client is graded, so its first request counts.
-    grade::start(&app, client).await.map_err(|_| Failure::failed("the grading could not be started"))?;
+    grade::start(&app, client)
+        .await
+        .map_err(|_| Failure::failed("the grading could not be started"))?;
     introduce(&app.settings.issuer, client);
     let (finished, stop) = oneshot::channel::<()>();
     let watched = app.clone();
@@ -35,18 +40,26 @@ pub(super) async fn run(
     serve(app.clone(), listeners, stop, at_once).await.map_err(Failure::failed)?;
     grade::stop(&app);
     watching.abort();
-    let Some(Progress { outcome, report, .. }) = progress(&app) else { return Err(Failure::failed("nothing was graded")) };
+    let Some(Progress { outcome, report, .. }) = progress(&app) else {
+        return Err(Failure::failed("nothing was graded"));
+    };
     let written = reports::write(wanted, &report);
     output::say(&text::summary(&report, output::colour()));
     written?;
     let tally = report.tally();
     match outcome {
-        Some(Outcome::NobodyCame) => {
-            Err(Failure::usage(format!("no client came within 10 minutes: start yours against {}", report.issuer)))
-        }
+        Some(Outcome::NobodyCame) => Err(Failure::usage(format!(
+            "no client came within 10 minutes: start yours against {}",
+            report.issuer
+        ))),
         Some(Outcome::Finished) if tally.failed == 0 && tally.not_run == 0 => Ok(()),
-        Some(Outcome::Finished) => Err(Failure::failed(format!("{} failed, {} could not be played", tally.failed, tally.not_run))),
-        Some(Outcome::Stopped) | None => Err(Failure::failed("stopped before the script was at its end")),
+        Some(Outcome::Finished) => Err(Failure::failed(format!(
+            "{} failed, {} could not be played",
+            tally.failed, tally.not_run
+        ))),
+        Some(Outcome::Stopped) | None => {
+            Err(Failure::failed("stopped before the script was at its end"))
+        }
     }
 }
 
@@ -55,7 +68,9 @@ fn introduce(issuer: &str, client: &str) {
     output::say(&format!(
         "\nGrading {client}. Start it against {issuer}, and let it read {issuer}/accounts about once a second, for one customer."
     ));
-    output::say("Its customer says yes at once: /authorize answers without a page. Its ID tokens live 20 seconds.\n");
+    output::say(
+        "Its customer says yes at once: /authorize answers without a page. Its ID tokens live 20 seconds.\n",
+    );
 }
 
 fn progress(app: &App) -> Option<Progress> {
@@ -68,7 +83,9 @@ async fn watch(app: &App, finished: oneshot::Sender<()>) {
     let mut changes = sandbox.grading.changes();
     let (mut told, mut announced) = (0, "");
     loop {
-        let Some(Progress { under_way, outcome, report }) = progress(app) else { return };
+        let Some(Progress { under_way, outcome, report }) = progress(app) else {
+            return;
+        };
         let cases = report.plans.first().map(|plan| plan.cases.as_slice()).unwrap_or_default();
         for case in cases.iter().skip(told) {
             output::say(text::case(case, output::colour()).trim_end());

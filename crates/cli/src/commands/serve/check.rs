@@ -1,12 +1,18 @@
-//! `counterfoil serve --check`: all that a start would need, looked at without starting. Nothing is made or changed, and a server may run, with the
-//! same configuration too: the unit of systemd runs it before each start.
+//! `counterfoil serve --check`: all that a start would need, looked at without starting. Nothing is
+//! made or changed, and a server may run, with the same configuration too: the unit of systemd runs
+//! it before each start.
 //!
-//! What would hinder a start is a problem. What would not, but is hardly meant, such as a certificate that has expired, is a warning: a check that refused it
-//! would keep a server down that could go on.
+//! What would hinder a start is a problem. What would not, but is hardly meant, such as a
+//! certificate that has expired, is a warning: a check that refused it would keep a server down
+//! that could go on.
 
-use super::{about_clock, bounds, keys_lost, not_opened, permissions};
-use crate::config::Config;
-use crate::{Failure, output};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
 use counterfoil_core::clock::{Clock, Timestamp, check_at_start};
 use counterfoil_core::text_file;
 use counterfoil_server::Tls;
@@ -16,13 +22,11 @@ use counterfoil_store::{Found, OpenOptions, Store, StoreAddress, StoreKind};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use std::fmt::Display;
-use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::time::Duration;
 use x509_cert::der::Decode;
+
+use super::{about_clock, bounds, keys_lost, not_opened, permissions};
+use crate::config::Config;
+use crate::{Failure, output};
 
 /// How long a server that listens already may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -69,12 +73,21 @@ pub(super) async fn run(config: &Config, accept_clock: bool) -> Result<(), Failu
             Ok(())
         }
         [problem] => Err(Failure::Failed(problem.clone())),
-        problems => Err(Failure::Failed(format!("{} things hinder a start:\n- {}", problems.len(), problems.join("\n- ")))),
+        problems => Err(Failure::Failed(format!(
+            "{} things hinder a start:\n- {}",
+            problems.len(),
+            problems.join("\n- ")
+        ))),
     }
 }
 
-/// Looks at the store, the clock and the keys; gives which server has the store, where one process owns it.
-async fn store_and_keys(config: &Config, accept_clock: bool, findings: &mut Findings) -> Option<String> {
+/// Looks at the store, the clock and the keys; gives which server has the store, where one process
+/// owns it.
+async fn store_and_keys(
+    config: &Config,
+    accept_clock: bool,
+    findings: &mut Findings,
+) -> Option<String> {
     let options = OpenOptions {
         address: config.store.clone(),
         kind: StoreKind::Live,
@@ -89,7 +102,9 @@ async fn store_and_keys(config: &Config, accept_clock: bool, findings: &mut Find
         Err(error) => {
             findings.problem(error);
             // Whether some are missing nobody knows then; those that are there must be good.
-            if let Some(Err(error)) = apart.map(|directory| Keys::look(directory, issuer, clock.now())) {
+            if let Some(Err(error)) =
+                apart.map(|directory| Keys::look(directory, issuer, clock.now()))
+            {
                 findings.problem(error);
             }
             return None;
@@ -107,7 +122,9 @@ async fn store_and_keys(config: &Config, accept_clock: bool, findings: &mut Find
     if let Some(server) = &served_by {
         findings.told.push(format!("the store is in use by {server}"));
     }
-    if !accept_clock && let Err(doubt) = check_at_start(clock.wall().unix().saturating_mul(1000), time) {
+    if !accept_clock
+        && let Err(doubt) = check_at_start(clock.wall().unix().saturating_mul(1000), time)
+    {
         findings.problem(format!("{doubt}. {}", about_clock(doubt)));
     }
     let are_there = match apart {
@@ -118,20 +135,30 @@ async fn store_and_keys(config: &Config, accept_clock: bool, findings: &mut Find
         (Err(error), _) => findings.problem(error),
         (Ok(true), _) => {}
         (Ok(false), Some(what)) => findings.problem(keys_lost(apart, what)),
-        (Ok(false), None) => findings.told.push(format!("there are no keys in {} yet; a start makes some", config.keys.display())),
+        (Ok(false), None) => findings.told.push(format!(
+            "there are no keys in {} yet; a start makes some",
+            config.keys.display()
+        )),
     }
     served_by
 }
 
 /// Looks whether the endings log can be appended to.
 fn endings_log(config: &Config, findings: &mut Findings) {
-    let Some(path) = &config.endings_log else { return };
-    let named = |problem: &dyn Display| format!("the endings log {} can't be written: {problem}", path.display());
+    let Some(path) = &config.endings_log else {
+        return;
+    };
+    let named = |problem: &dyn Display| {
+        format!("the endings log {} can't be written: {problem}", path.display())
+    };
     let directory = permissions::directory_of(path);
     if !directory.is_dir() {
-        return findings.problem(named(&format!("there is no directory {}; make it", directory.display())));
+        return findings
+            .problem(named(&format!("there is no directory {}; make it", directory.display())));
     }
-    findings.warnings.extend(permissions::of_directory(directory).into_iter().chain(permissions::of_file(path)));
+    findings
+        .warnings
+        .extend(permissions::of_directory(directory).into_iter().chain(permissions::of_file(path)));
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() => findings.problem(named(&"it is no regular file")),
         Ok(_) => {
@@ -141,7 +168,10 @@ fn endings_log(config: &Config, findings: &mut Findings) {
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             match accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
-                Ok(()) => findings.told.push(format!("there is no endings log at {} yet; a start makes one", path.display())),
+                Ok(()) => findings.told.push(format!(
+                    "there is no endings log at {} yet; a start makes one",
+                    path.display()
+                )),
                 Err(error) => findings.problem(named(&error)),
             }
         }
@@ -151,7 +181,9 @@ fn endings_log(config: &Config, findings: &mut Findings) {
 
 /// Looks whether the certificate and its key can be used, are meant for each other, and for now.
 fn tls(config: &Config, findings: &mut Findings) {
-    let Some((certificate, key)) = &config.tls else { return };
+    let Some((certificate, key)) = &config.tls else {
+        return;
+    };
     if let Err(error) = Tls::from_files(certificate, key) {
         return findings.problem(error);
     }
@@ -173,7 +205,9 @@ fn validity_of(certificate: &Path) -> Option<(Timestamp, Timestamp)> {
     let pem = std::fs::read(certificate).ok()?;
     let first = CertificateDer::from_pem_slice(text_file::without_mark(&pem)).ok()?;
     let validity = x509_cert::Certificate::from_der(&first).ok()?.tbs_certificate.validity;
-    let at = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).ok().map(Timestamp::from_unix);
+    let at = |time: x509_cert::time::Time| {
+        i64::try_from(time.to_unix_duration().as_secs()).ok().map(Timestamp::from_unix)
+    };
     Some((at(validity.not_before)?, at(validity.not_after)?))
 }
 
@@ -181,9 +215,17 @@ fn validity_of(certificate: &Path) -> Option<(Timestamp, Timestamp)> {
 fn listeners(config: &Config, served_by: Option<&str>, findings: &mut Findings) {
     let addresses = [Some(config.listen), config.metrics_listen];
     // Held until all are tried: two that are the same can't be had both.
-    let bound: Vec<_> = addresses.into_iter().flatten().map(|address| (address, TcpListener::bind(address))).collect();
+    let bound: Vec<_> = addresses
+        .into_iter()
+        .flatten()
+        .map(|address| (address, TcpListener::bind(address)))
+        .collect();
     let in_use = |error: &std::io::Error| error.kind() == ErrorKind::AddrInUse;
-    let own = bound.first().and_then(|(_, public)| public.as_ref().err()).is_some_and(in_use).then(|| who_listens(config, served_by));
+    let own = bound
+        .first()
+        .and_then(|(_, public)| public.as_ref().err())
+        .is_some_and(in_use)
+        .then(|| who_listens(config, served_by));
     for (at, (address, bound)) in bound.iter().enumerate() {
         let Err(error) = bound else { continue };
         match own {
@@ -217,7 +259,12 @@ fn who_listens(config: &Config, served_by: Option<&str>) -> Listens {
     }
     let issuer = &config.settings.issuer;
     let host = issuer.split_once("//").map_or("localhost", |(_, host)| host);
-    let asked = ask(config.listen, &format!("GET /.well-known/openid-configuration HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+    let asked = ask(
+        config.listen,
+        &format!(
+            "GET /.well-known/openid-configuration HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ),
+    );
     match asked {
         Ok(answer) if answer.contains(&format!("\"issuer\":\"{issuer}\"")) => Listens::This,
         // One that is at its bound or can't reach its database says nothing of itself.
@@ -229,7 +276,11 @@ fn who_listens(config: &Config, served_by: Option<&str>) -> Listens {
 
 fn ask(mut address: SocketAddr, request: &str) -> std::io::Result<String> {
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });
+        address.set_ip(if address.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        });
     }
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,18 +1,22 @@
 //! Who else may read or write what a server keeps.
 
-use crate::Failure;
-use counterfoil_store::StoreAddress;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use counterfoil_store::StoreAddress;
+
+use crate::Failure;
+
 /// What everybody else may do with a file.
 const OTHERS: u32 = 0o007;
-/// That everybody else may make files in a directory, and take away those of others where it isn't sticky.
+/// That everybody else may make files in a directory, and take away those of others where it isn't
+/// sticky.
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// (S) Checks that nobody else may read or write the store and what lies beside it, or put other files in their place. A group may: which users are in
-/// one is the operator's decision. Keys have a check of their own, which allows nobody but the owner.
+/// (S) Checks that nobody else may read or write the store and what lies beside it, or put other
+/// files in their place. A group may: which users are in one is the operator's decision. Keys have
+/// a check of their own, which allows nobody but the owner.
 pub(super) fn check(store: &StoreAddress) -> Result<(), Failure> {
     let problems = of_store(store);
     if problems.is_empty() { Ok(()) } else { Err(Failure::Failed(problems.join("\n"))) }
@@ -20,7 +24,9 @@ pub(super) fn check(store: &StoreAddress) -> Result<(), Failure> {
 
 /// What is wrong with the store and what lies beside it.
 pub(super) fn of_store(store: &StoreAddress) -> Vec<String> {
-    let StoreAddress::Sqlite(path) = store else { return Vec::new() };
+    let StoreAddress::Sqlite(path) = store else {
+        return Vec::new();
+    };
     let files = ["", "-wal", "-shm", ".lock", ".sock"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -33,7 +39,11 @@ pub(super) fn of_store(store: &StoreAddress) -> Vec<String> {
 pub(super) fn of_file(path: &Path) -> Option<String> {
     let meta = std::fs::metadata(path).ok().filter(|meta| !meta.is_dir())?;
     let mode = meta.mode();
-    let told = format!("others may use {0}, whose mode is {1:03o}: `chmod o= {0}` ends that", path.display(), mode & 0o777);
+    let told = format!(
+        "others may use {0}, whose mode is {1:03o}: `chmod o= {0}` ends that",
+        path.display(),
+        mode & 0o777
+    );
     (mode & OTHERS != 0).then_some(told)
 }
 

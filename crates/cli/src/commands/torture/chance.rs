@@ -1,4 +1,5 @@
-//! Random numbers that a seed repeats: which moments, which nodes, which requests. Nothing secret is drawn from them.
+//! Random numbers that a seed repeats: which moments, which nodes, which requests. Nothing secret
+//! is drawn from them.
 
 /// SplitMix64.
 pub(super) struct Chance(u64);

@@ -1,19 +1,22 @@
 //! Holds every answer about a grant against all that was answered about it before.
 //!
-//! The rules know nothing of servers and kills, only of what was acknowledged to a client and when. Of two requests the first was done
-//! first only if its answer was there before the second was sent; requests that overlap may have been done in either order, and a request
-//! whose answer was lost may have been done at any time after it was sent, or never.
+//! The rules know nothing of servers and kills, only of what was acknowledged to a client and when.
+//! Of two requests the first was done first only if its answer was there before the second was
+//! sent; requests that overlap may have been done in either order, and a request whose answer was
+//! lost may have been done at any time after it was sent, or never.
 
-use super::history::{Answer, Asked, Event, Key, Moment, Successor, Token};
 use std::fmt;
 use std::time::Duration;
+
+use super::history::{Answer, Asked, Event, Key, Moment, Successor, Token};
 
 /// What can be wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
     /// One slip bought two successors.
     RedeemedTwice,
-    /// A redemption that was acknowledged is gone: its successor is refused, or the slip is as good as before.
+    /// A redemption that was acknowledged is gone: its successor is refused, or the slip is as good
+    /// as before.
     RedemptionLost,
     /// A client that repeated its request as documented is refused for what it did itself.
     RetryRefused,
@@ -61,8 +64,9 @@ fn found(fault: Fault, what: impl fmt::Display) -> Option<Finding> {
     Some(Finding { fault, what: what.to_string() })
 }
 
-/// What is wrong with the events from `new` on. `history` is all of one grant, in the order of the answers; requests that were under way
-/// side by side are judged together, once each of them was answered.
+/// What is wrong with the events from `new` on. `history` is all of one grant, in the order of the
+/// answers; requests that were under way side by side are judged together, once each of them was
+/// answered.
 pub(super) fn judge(history: &[Event], new: usize) -> Vec<Finding> {
     (new..history.len()).filter_map(|at| judge_one(History(history), at)).collect()
 }
@@ -71,90 +75,174 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
     let event = &history.0[at];
     match (&event.asked, &event.answer) {
         (_, Answer::Lost(_)) => None,
-        (asked, Answer::Never(why)) => found(Fault::NoAnswer, format_args!("{asked} was given up: {why}")),
-        (asked, Answer::Wrong(what)) => found(Fault::Unexpected, format_args!("{asked} was answered with {what}")),
-        (Asked::Revoke(_), Answer::Yes) => None,
-        (asked, Answer::Yes | Answer::Tokens { .. }) if let Some(ended) = history.ended_before(event.sent) => {
-            found(Fault::EndingLost, format_args!("{asked} went well after the end of the grant was acknowledged at {}", Moment(ended)))
+        (asked, Answer::Never(why)) => {
+            found(Fault::NoAnswer, format_args!("{asked} was given up: {why}"))
         }
-        (Asked::Redeem { slip, key }, Answer::Tokens { successor, .. }) => judge_redemption(history, at, (*slip, *key), successor),
-        (Asked::Redeem { slip, key }, Answer::No(reason)) => judge_refusal(history, event, (*slip, *key), reason),
+        (asked, Answer::Wrong(what)) => {
+            found(Fault::Unexpected, format_args!("{asked} was answered with {what}"))
+        }
+        (Asked::Revoke(_), Answer::Yes) => None,
+        (asked, Answer::Yes | Answer::Tokens { .. })
+            if let Some(ended) = history.ended_before(event.sent) =>
+        {
+            found(
+                Fault::EndingLost,
+                format_args!(
+                    "{asked} went well after the end of the grant was acknowledged at {}",
+                    Moment(ended)
+                ),
+            )
+        }
+        (Asked::Redeem { slip, key }, Answer::Tokens { successor, .. }) => {
+            judge_redemption(history, at, (*slip, *key), successor)
+        }
+        (Asked::Redeem { slip, key }, Answer::No(reason)) => {
+            judge_refusal(history, event, (*slip, *key), reason)
+        }
         (Asked::Introspect(Token::Refresh(slip)), Answer::Yes) => {
-            let moved_on = history.redeemed_from(*slip).find(|other| other.answered < event.sent)?;
+            let moved_on =
+                history.redeemed_from(*slip).find(|other| other.answered < event.sent)?;
             let when = Moment(moved_on.answered);
-            found(Fault::RedemptionLost, format_args!("slip {slip} is shown as active, but the grant had moved on past it at {when}"))
+            found(
+                Fault::RedemptionLost,
+                format_args!(
+                    "slip {slip} is shown as active, but the grant had moved on past it at {when}"
+                ),
+            )
         }
         (Asked::Accounts(_) | Asked::Introspect(_), Answer::Yes) => None,
         (Asked::Introspect(Token::Refresh(slip)), Answer::No(reason)) => {
-            let excused = history.ending_sent_before(event.answered) || history.may_have_moved_past(*slip, event.answered);
+            let excused = history.ending_sent_before(event.answered)
+                || history.may_have_moved_past(*slip, event.answered);
             let fault = (!excused).then_some(Fault::RedemptionLost)?;
-            found(fault, format_args!("slip {slip} was handed out and never presented, but is not active: {reason}"))
+            found(
+                fault,
+                format_args!(
+                    "slip {slip} was handed out and never presented, but is not active: {reason}"
+                ),
+            )
         }
         (asked @ (Asked::Accounts(_) | Asked::Introspect(_)), Answer::No(reason)) => {
-            let fault = (!history.ending_sent_before(event.answered)).then_some(Fault::RefusedWithoutCause)?;
-            found(fault, format_args!("{asked} was refused though nobody had asked to end the grant: {reason}"))
+            let fault = (!history.ending_sent_before(event.answered))
+                .then_some(Fault::RefusedWithoutCause)?;
+            found(
+                fault,
+                format_args!(
+                    "{asked} was refused though nobody had asked to end the grant: {reason}"
+                ),
+            )
         }
-        (asked, answer) => found(Fault::Unexpected, format_args!("{asked} was answered with {answer}")),
+        (asked, answer) => {
+            found(Fault::Unexpected, format_args!("{asked} was answered with {answer}"))
+        }
     }
 }
 
-/// A redemption that was acknowledged: the only one of its slip, and of a slip that nothing newer replaced.
-fn judge_redemption(history: History<'_>, at: usize, (slip, key): (u64, Option<u64>), successor: &Successor) -> Option<Finding> {
+/// A redemption that was acknowledged: the only one of its slip, and of a slip that nothing newer
+/// replaced.
+fn judge_redemption(
+    history: History<'_>,
+    at: usize,
+    (slip, key): (u64, Option<u64>),
+    successor: &Successor,
+) -> Option<Finding> {
     let event = &history.0[at];
     let grant = history.0.iter().find_map(|other| Some(successor_of(other)?.grant));
     if successor.number != slip + 1 || grant.is_some_and(|grant| grant != successor.grant) {
         let Successor { number, grant, .. } = successor;
-        return found(Fault::Unexpected, format_args!("slip {slip} was answered with slip {number} of grant {grant}"));
+        return found(
+            Fault::Unexpected,
+            format_args!("slip {slip} was answered with slip {number} of grant {grant}"),
+        );
     }
-    for other in history.0[..at].iter().filter(|other| other.redeems().is_some_and(|(other, _)| other == slip)) {
-        let Some(first) = successor_of(other) else { continue };
+    for other in history.0[..at]
+        .iter()
+        .filter(|other| other.redeems().is_some_and(|(other, _)| other == slip))
+    {
+        let Some(first) = successor_of(other) else {
+            continue;
+        };
         let when = Moment(other.answered);
         if !is_same_key(other, key) {
             let by = Bearer(key);
-            return found(Fault::RedeemedTwice, format_args!("slip {slip} was redeemed by {by} and, answered at {when}, by another"));
+            return found(
+                Fault::RedeemedTwice,
+                format_args!(
+                    "slip {slip} was redeemed by {by} and, answered at {when}, by another"
+                ),
+            );
         }
         if first.text != successor.text {
             return found(
                 Fault::RepeatDiffers,
-                format_args!("the repeat of the refresh with slip {slip} gave another token than the answer at {when}"),
+                format_args!(
+                    "the repeat of the refresh with slip {slip} gave another token than the answer at {when}"
+                ),
             );
         }
     }
     let moved_on = history.redeemed_from(slip + 1).find(|other| other.answered < event.sent)?;
     found(
         Fault::RedemptionLost,
-        format_args!("slip {slip} was honoured after its successor had been redeemed, as answered at {}", Moment(moved_on.answered)),
+        format_args!(
+            "slip {slip} was honoured after its successor had been redeemed, as answered at {}",
+            Moment(moved_on.answered)
+        ),
     )
 }
 
-/// A slip that was refused: because of an ending, or because another request redeemed it, or because its successor was presented.
-fn judge_refusal(history: History<'_>, event: &Event, (slip, key): (u64, Option<u64>), reason: &str) -> Option<Finding> {
-    if history.ending_sent_before(event.answered) || history.may_have_moved_past(slip + 1, event.answered) {
+/// A slip that was refused: because of an ending, or because another request redeemed it, or
+/// because its successor was presented.
+fn judge_refusal(
+    history: History<'_>,
+    event: &Event,
+    (slip, key): (u64, Option<u64>),
+    reason: &str,
+) -> Option<Finding> {
+    if history.ending_sent_before(event.answered)
+        || history.may_have_moved_past(slip + 1, event.answered)
+    {
         return None;
     }
-    let own = |other: &&Event| other.redeems().is_some_and(|(other_slip, _)| other_slip == slip) && is_same_key(other, key);
-    if let Some(first) = history.0.iter().filter(own).find(|other| successor_of(other).is_some() && other.answered < event.sent) {
+    let own = |other: &&Event| {
+        other.redeems().is_some_and(|(other_slip, _)| other_slip == slip) && is_same_key(other, key)
+    };
+    if let Some(first) = history
+        .0
+        .iter()
+        .filter(own)
+        .find(|other| successor_of(other).is_some() && other.answered < event.sent)
+    {
         let when = Moment(first.answered);
         return found(
             Fault::RetryRefused,
-            format_args!("the repeat of the refresh with slip {slip}, which was answered at {when}, was refused: {reason}"),
+            format_args!(
+                "the repeat of the refresh with slip {slip}, which was answered at {when}, was refused: {reason}"
+            ),
         );
     }
     if history.redeemed_by_another(slip, key, event.answered) {
         return None;
     }
-    if let Some(first) = history.0.iter().filter(own).find(|other| other.is_open() && other.sent < event.sent) {
+    if let Some(first) =
+        history.0.iter().filter(own).find(|other| other.is_open() && other.sent < event.sent)
+    {
         let when = Moment(first.sent);
         return found(
             Fault::RetryRefused,
-            format_args!("slip {slip}, presented first at {when} without an answer, was refused to its own retry: {reason}"),
+            format_args!(
+                "slip {slip}, presented first at {when} without an answer, was refused to its own retry: {reason}"
+            ),
         );
     }
     match slip {
         0 => found(Fault::RefusedWithoutCause, format_args!("a fresh code was refused: {reason}")),
-        _ => {
-            found(Fault::RedemptionLost, format_args!("slip {slip} was handed out, nobody else redeemed it, and it was refused: {reason}"))
-        }
+        _ => found(
+            Fault::RedemptionLost,
+            format_args!(
+                "slip {slip} was handed out, nobody else redeemed it, and it was refused: {reason}"
+            ),
+        ),
     }
 }
 
@@ -165,7 +253,9 @@ struct History<'a>(&'a [Event]);
 impl<'a> History<'a> {
     /// When the grant's end was acknowledged, if it was before `moment`.
     fn ended_before(self, moment: Duration) -> Option<Duration> {
-        let endings = self.0.iter().filter(|event| matches!((&event.asked, &event.answer), (Asked::Revoke(_), Answer::Yes)));
+        let endings = self.0.iter().filter(|event| {
+            matches!((&event.asked, &event.answer), (Asked::Revoke(_), Answer::Yes))
+        });
         endings.map(|event| event.answered).find(|answered| *answered < moment)
     }
 
@@ -176,26 +266,35 @@ impl<'a> History<'a> {
 
     /// The acknowledged redemptions of this slip and of later ones.
     fn redeemed_from(self, slip: u64) -> impl Iterator<Item = &'a Event> {
-        self.0.iter().filter(move |event| successor_of(event).is_some() && event.redeems().is_some_and(|(other, _)| other >= slip))
+        self.0.iter().filter(move |event| {
+            successor_of(event).is_some() && event.redeems().is_some_and(|(other, _)| other >= slip)
+        })
     }
 
     /// Whether this slip or a later one may have been redeemed before `moment`.
     fn may_have_moved_past(self, slip: u64, moment: Duration) -> bool {
-        let mut attempts = self.0.iter().filter(|event| event.redeems().is_some_and(|(other, _)| other >= slip) && event.sent < moment);
+        let mut attempts = self.0.iter().filter(|event| {
+            event.redeems().is_some_and(|(other, _)| other >= slip) && event.sent < moment
+        });
         attempts.any(|event| self.may_have_redeemed(event))
     }
 
     /// Whether a request of another key, or of none, may have redeemed this slip before `moment`.
     fn redeemed_by_another(self, slip: u64, key: Option<u64>, moment: Duration) -> bool {
-        let mut others = self.0.iter().filter(|event| event.redeems().is_some_and(|(other, _)| other == slip) && event.sent < moment);
+        let mut others = self.0.iter().filter(|event| {
+            event.redeems().is_some_and(|(other, _)| other == slip) && event.sent < moment
+        });
         others.any(|event| !is_same_key(event, key) && self.may_have_redeemed(event))
     }
 
     /// Whether an attempt was acknowledged, or was lost and never learnt that it had failed.
     fn may_have_redeemed(self, attempt: &Event) -> bool {
-        let Some((slip, key)) = attempt.redeems() else { return false };
+        let Some((slip, key)) = attempt.redeems() else {
+            return false;
+        };
         let was_refused = |event: &Event| {
-            let same = event.redeems().is_some_and(|(other, _)| other == slip) && is_same_key(event, key);
+            let same =
+                event.redeems().is_some_and(|(other, _)| other == slip) && is_same_key(event, key);
             same && matches!(event.answer, Answer::No(_))
         };
         successor_of(attempt).is_some() || attempt.is_open() && !self.0.iter().any(was_refused)

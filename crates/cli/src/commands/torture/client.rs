@@ -1,24 +1,33 @@
 //! A client: grants, refreshes, reads and endings without pause.
 
+use counterfoil_server::sandbox::seed::{CLIENTS, SeedClient};
+
 use super::chance::Chance;
 use super::grant::Grant;
 use super::run::{Phase, Run};
-use counterfoil_server::sandbox::seed::{CLIENTS, SeedClient};
 
 /// Grants are refreshed fewer times than 2 to the power of this.
 const DOUBLINGS: usize = 8;
 
-/// The client that the task of this number plays: one in four the one whose ID tokens are signed RS256, which takes the server long.
+/// The client that the task of this number plays: one in four the one whose ID tokens are signed
+/// RS256, which takes the server long.
 pub(super) const fn of(task: usize) -> &'static SeedClient {
     let [recipient, other, ..] = &CLIENTS;
     if task.is_multiple_of(4) { recipient } else { other }
 }
 
 /// Works until the run is closing, and gives back the grant that it has then.
-pub(super) async fn work(run: &Run, mut chance: Chance, client: &'static SeedClient) -> Option<Grant> {
+pub(super) async fn work(
+    run: &Run,
+    mut chance: Chance,
+    client: &'static SeedClient,
+) -> Option<Grant> {
     while run.phase() == Phase::Torture {
-        let Some(mut grant) = Grant::obtain(run, &mut chance, client).await else { continue };
-        // As many short lives as long ones: of short ones more end, of long ones more is left to lose.
+        let Some(mut grant) = Grant::obtain(run, &mut chance, client).await else {
+            continue;
+        };
+        // As many short lives as long ones: of short ones more end, of long ones more is left to
+        // lose.
         let last = 1 << chance.below(DOUBLINGS);
         let sound = loop {
             if run.phase() != Phase::Torture {
@@ -64,7 +73,8 @@ async fn bury(run: &Run, chance: &mut Chance, grant: Grant) {
     }
 }
 
-/// Once nobody is killed any more: tries everything that the living grants have, then everything that the ended ones had.
+/// Once nobody is killed any more: tries everything that the living grants have, then everything
+/// that the ended ones had.
 pub(super) async fn close(run: &Run, mut chance: Chance, living: Option<Grant>) {
     if let Some(mut grant) = living {
         grant.check_living(run, &mut chance).await;

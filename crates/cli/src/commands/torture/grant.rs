@@ -1,11 +1,12 @@
 //! A grant in a client's hands: its tokens, and all that was answered about it.
 
+use counterfoil_server::sandbox::seed::SeedClient;
+
 use super::chance::Chance;
 use super::checker::judge;
 use super::history::{Answer, Asked, Event, Token};
 use super::requests::{Issued, Request};
 use super::run::{Asking, Phase, Run};
-use counterfoil_server::sandbox::seed::SeedClient;
 
 /// Answers of which a living grant keeps the tokens, the first among them.
 const KEPT: usize = 8;
@@ -17,14 +18,20 @@ const CUSTOMERS: [&str; 4] = ["customer_1", "customer_2", "customer_3", "custome
 pub(super) struct Grant {
     client: &'static SeedClient,
     code: String,
-    /// Tokens in the order of their numbers: the first that were issued, and the last few. Never empty once the grant was obtained.
+    /// Tokens in the order of their numbers: the first that were issued, and the last few. Never
+    /// empty once the grant was obtained.
     issued: Vec<Issued>,
     history: Vec<Event>,
 }
 
 impl Grant {
-    /// A new grant with its first tokens. `None` where there is none to be had: a code of which the answer was lost is no good any more.
-    pub(super) async fn obtain(run: &Run, chance: &mut Chance, client: &'static SeedClient) -> Option<Self> {
+    /// A new grant with its first tokens. `None` where there is none to be had: a code of which the
+    /// answer was lost is no good any more.
+    pub(super) async fn obtain(
+        run: &Run,
+        chance: &mut Chance,
+        client: &'static SeedClient,
+    ) -> Option<Self> {
         let customer = CUSTOMERS[chance.below(CUSTOMERS.len())];
         let code = run.code(chance, client, customer).await?;
         let node = chance.below(run.origins.len());
@@ -65,14 +72,23 @@ impl Grant {
         }
         run.tally().refreshes += u64::from(self.number() > before);
         // What a kill may have undone is looked at at once.
-        if self.history.len() > tries + 1 && chance.one_in(2) { self.replay(run, chance).await } else { true }
+        if self.history.len() > tries + 1 && chance.one_in(2) {
+            self.replay(run, chance).await
+        } else {
+            true
+        }
     }
 
     /// Repeats the last refresh with its key, though it was answered.
     pub(super) async fn repeat(&mut self, run: &Run, chance: &mut Chance) -> bool {
-        let Some(repeat) = self.last_refresh() else { return true };
+        let Some(repeat) = self.last_refresh() else {
+            return true;
+        };
         let sound = self.ask(run, chance, repeat, None).await;
-        let unmarked = self.history.last().is_some_and(|last| matches!(last.answer, Answer::Tokens { replayed: false, .. }));
+        let unmarked = self
+            .history
+            .last()
+            .is_some_and(|last| matches!(last.answer, Answer::Tokens { replayed: false, .. }));
         let mut tally = run.tally();
         tally.repeats += u64::from(sound);
         tally.unmarked_repeats += u64::from(unmarked);
@@ -88,7 +104,9 @@ impl Grant {
     /// Presents an old slip without a key.
     pub(super) async fn replay(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let old = &self.issued[..self.issued.len().saturating_sub(1)];
-        let Some(old) = old.get(chance.below(old.len())) else { return true };
+        let Some(old) = old.get(chance.below(old.len())) else {
+            return true;
+        };
         let replay = Asked::Redeem { slip: old.number, key: None };
         let sound = self.ask(run, chance, replay, None).await;
         run.tally().replays += u64::from(sound);
@@ -98,8 +116,11 @@ impl Grant {
     /// Presents the newest slip twice at once, with two keys.
     pub(super) async fn race(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let slip = self.number();
-        let [first, second] = [chance.next(), chance.next()].map(|key| self.request(Asked::Redeem { slip, key: Some(key) }));
-        let (Some(first), Some(second)) = (first, second) else { return true };
+        let [first, second] = [chance.next(), chance.next()]
+            .map(|key| self.request(Asked::Redeem { slip, key: Some(key) }));
+        let (Some(first), Some(second)) = (first, second) else {
+            return true;
+        };
         let mut other = chance.fork();
         let both = tokio::join!(run.ask(chance, first, None), run.ask(&mut other, second, None));
         let sound = self.record(run, both.into());
@@ -109,7 +130,9 @@ impl Grant {
 
     /// Shows one of the tokens, not always the newest, at `/accounts` or `/introspect`.
     pub(super) async fn read(&mut self, run: &Run, chance: &mut Chance) -> bool {
-        let Some(issued) = self.issued.get(chance.below(self.issued.len())) else { return true };
+        let Some(issued) = self.issued.get(chance.below(self.issued.len())) else {
+            return true;
+        };
         let number = issued.number;
         let asked = match chance.below(6) {
             0 | 1 => Asked::Accounts(Token::Id(number)),
@@ -123,15 +146,23 @@ impl Grant {
         sound
     }
 
-    /// Ends the grant, half of the time while it is being refreshed, and then tries all its tokens at every node.
+    /// Ends the grant, half of the time while it is being refreshed, and then tries all its tokens
+    /// at every node.
     pub(super) async fn end(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let newest = self.number();
-        let with = [Token::Refresh(newest), Token::Id(newest), Token::Access(newest), Token::Refresh(1)][chance.below(4)];
+        let with =
+            [Token::Refresh(newest), Token::Id(newest), Token::Access(newest), Token::Refresh(1)]
+                [chance.below(4)];
         let refresh = Asked::Redeem { slip: newest, key: Some(chance.next()) };
-        let (Some(revoke), Some(refresh)) = (self.request(Asked::Revoke(with)), self.request(refresh)) else { return true };
+        let (Some(revoke), Some(refresh)) =
+            (self.request(Asked::Revoke(with)), self.request(refresh))
+        else {
+            return true;
+        };
         let mut other = chance.fork();
         let sound = if chance.one_in(2) {
-            let both = tokio::join!(run.ask(chance, revoke, None), run.ask(&mut other, refresh, None));
+            let both =
+                tokio::join!(run.ask(chance, revoke, None), run.ask(&mut other, refresh, None));
             self.record(run, both.into())
         } else {
             let ended = run.ask(chance, revoke, None).await;
@@ -151,7 +182,12 @@ impl Grant {
     }
 
     /// Tries all kept tokens of an ended grant, at this node or any.
-    pub(super) async fn check_ended(&mut self, run: &Run, chance: &mut Chance, node: Option<usize>) -> bool {
+    pub(super) async fn check_ended(
+        &mut self,
+        run: &Run,
+        chance: &mut Chance,
+        node: Option<usize>,
+    ) -> bool {
         let newest = self.number();
         let mut all = vec![
             Asked::Accounts(Token::Id(newest)),
@@ -163,7 +199,11 @@ impl Grant {
             Asked::Redeem { slip: 0, key: None },
         ];
         if newest > 1 {
-            all.extend([Asked::Accounts(Token::Id(1)), Asked::Accounts(Token::Access(1)), Asked::Redeem { slip: 1, key: None }]);
+            all.extend([
+                Asked::Accounts(Token::Id(1)),
+                Asked::Accounts(Token::Access(1)),
+                Asked::Redeem { slip: 1, key: None },
+            ]);
         }
         all.extend(self.last_refresh());
         for asked in all {
@@ -175,11 +215,15 @@ impl Grant {
         true
     }
 
-    /// Tries all kept tokens of a living grant: the newest are good, the old slips are not, and it can be refreshed.
+    /// Tries all kept tokens of a living grant: the newest are good, the old slips are not, and it
+    /// can be refreshed.
     pub(super) async fn check_living(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let newest = self.number();
-        let mut all = vec![Asked::Accounts(Token::Id(newest)), Asked::Accounts(Token::Access(newest))];
-        all.extend(self.issued.iter().map(|issued| Asked::Introspect(Token::Refresh(issued.number))));
+        let mut all =
+            vec![Asked::Accounts(Token::Id(newest)), Asked::Accounts(Token::Access(newest))];
+        all.extend(
+            self.issued.iter().map(|issued| Asked::Introspect(Token::Refresh(issued.number))),
+        );
         all.extend(self.last_refresh());
         let old = self.issued.iter().filter(|issued| issued.number < newest);
         all.extend(old.map(|issued| Asked::Redeem { slip: issued.number, key: None }));
@@ -191,8 +235,16 @@ impl Grant {
         self.refresh(run, chance).await
     }
 
-    async fn ask(&mut self, run: &Run, chance: &mut Chance, asked: Asked, node: Option<usize>) -> bool {
-        let Some(request) = self.request(asked) else { return true };
+    async fn ask(
+        &mut self,
+        run: &Run,
+        chance: &mut Chance,
+        asked: Asked,
+        node: Option<usize>,
+    ) -> bool {
+        let Some(request) = self.request(asked) else {
+            return true;
+        };
         let asking = run.ask(chance, request, node).await;
         self.record(run, [asking])
     }
@@ -214,8 +266,9 @@ impl Grant {
         Some(Request { asked, token, client: self.client })
     }
 
-    /// Takes down what was answered to requests that were under way side by side, holds it against all that was before, and keeps the
-    /// tokens. False where something is wrong, or the run is over and nobody knows.
+    /// Takes down what was answered to requests that were under way side by side, holds it against
+    /// all that was before, and keeps the tokens. False where something is wrong, or the run is
+    /// over and nobody knows.
     fn record<const N: usize>(&mut self, run: &Run, askings: [Asking; N]) -> bool {
         let new = self.history.len();
         for Asking { tries, issued } in askings {

@@ -1,9 +1,10 @@
 //! What was asked about one grant and what came back: the evidence that the checker judges.
 
-use counterfoil_core::grant::GrantId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use counterfoil_core::grant::GrantId;
 
 /// A token of a grant, told without its text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +22,8 @@ pub(super) enum Token {
 /// A request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Asked {
-    /// `POST /token` with a slip and, where a key is named, its `Idempotency-Key`. Two requests without a key are never the same.
+    /// `POST /token` with a slip and, where a key is named, its `Idempotency-Key`. Two requests
+    /// without a key are never the same.
     Redeem { slip: u64, key: Option<u64> },
     /// `GET /accounts`.
     Accounts(Token),
@@ -102,7 +104,9 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redeem { slip: 0, .. } => f.write_str("exchange of the code"),
-            Self::Redeem { slip, key: Some(key) } => write!(f, "refresh with slip {slip}, {}", Key(*key)),
+            Self::Redeem { slip, key: Some(key) } => {
+                write!(f, "refresh with slip {slip}, {}", Key(*key))
+            }
             Self::Redeem { slip, key: None } => write!(f, "refresh with slip {slip}, no key"),
             Self::Accounts(token) => write!(f, "accounts with {token}"),
             Self::Introspect(token) => write!(f, "introspection of {token}"),

@@ -1,16 +1,18 @@
 //! Kills servers and the database at random moments, and starts them again.
 
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use super::chance::Chance;
 use super::checker::{Fault, Finding};
 use super::node::{Node, NotStarted};
 use super::run::{Phase, Run};
 use super::upgrade::{Step, Upgrade};
 use crate::Failure;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-/// The longest time from a start to the next kill, and the longest of the short ones, which come while clients are still at their retries.
+/// The longest time from a start to the next kill, and the longest of the short ones, which come
+/// while clients are still at their retries.
 const LONGEST_LIFE_MS: usize = 1_200;
 const SHORT_LIFE_MS: usize = 40;
 /// The longest time for which a server is let start that is killed before it is ready.
@@ -50,7 +52,9 @@ impl Killer {
         }
         let left = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.next().is_some());
         if left && run.phase() < Phase::Over {
-            return Err(Failure::failed("not every server was replaced by every --binary in time; give it more --minutes"));
+            return Err(Failure::failed(
+                "not every server was replaced by every --binary in time; give it more --minutes",
+            ));
         }
         Ok(())
     }
@@ -63,7 +67,11 @@ impl Killer {
             match step {
                 Step::Replace { node, program } => {
                     self.nodes[node].program = upgrade.program(program);
-                    run.incident(format!("node {} is replaced by {}", node + 1, self.nodes[node].program.display()));
+                    run.incident(format!(
+                        "node {} is replaced by {}",
+                        node + 1,
+                        self.nodes[node].program.display()
+                    ));
                     kill(run, &mut self.nodes[node])?;
                     let began = run.now();
                     self.revive(run, node).await?;
@@ -73,7 +81,10 @@ impl Killer {
                     Ok(raised) => run.incident(raised),
                     Err(problem) => {
                         run.report(
-                            Finding { fault: Fault::ServerFailed, what: format!("the store's level can't be raised: {problem}") },
+                            Finding {
+                                fault: Fault::ServerFailed,
+                                what: format!("the store's level can't be raised: {problem}"),
+                            },
                             None,
                         );
                         run.enter(Phase::Over);
@@ -84,11 +95,16 @@ impl Killer {
         Ok(())
     }
 
-    /// The places of servers that may be killed: those of the newest program. Once it has changed the store, others may not be able to start again.
+    /// The places of servers that may be killed: those of the newest program. Once it has changed
+    /// the store, others may not be able to start again.
     fn may_be_killed(&self) -> Vec<usize> {
         let newest = self.nodes.first().map(|node| node.program.clone());
         let all = 0..self.nodes.len();
-        if self.upgrade.is_none() { all.collect() } else { all.filter(|at| Some(&self.nodes[*at].program) == newest.as_ref()).collect() }
+        if self.upgrade.is_none() {
+            all.collect()
+        } else {
+            all.filter(|at| Some(&self.nodes[*at].program) == newest.as_ref()).collect()
+        }
     }
 
     /// Stops all servers, once nobody needs them any more.
@@ -169,7 +185,11 @@ impl Killer {
     fn look_after(&mut self, run: &Run) {
         for node in &mut self.nodes {
             if let Some(status) = node.ended() {
-                let what = format!("node {} ended by itself, {status}: {}", node.number, node.last_words());
+                let what = format!(
+                    "node {} ended by itself, {status}: {}",
+                    node.number,
+                    node.last_words()
+                );
                 run.report(Finding { fault: Fault::ServerFailed, what }, None);
                 run.enter(Phase::Over);
             }
@@ -190,9 +210,16 @@ fn kill(run: &Run, node: &mut Node) -> Result<(), Failure> {
 }
 
 fn stop(run: &Run, node: &mut Node) -> Result<(), Failure> {
-    node.kill().map_err(|e| Failure::failed(format!("node {} can't be killed: {e}", node.number)))?;
+    node.kill()
+        .map_err(|e| Failure::failed(format!("node {} can't be killed: {e}", node.number)))?;
     if let Some(line) = node.panicked() {
-        run.report(Finding { fault: Fault::ServerFailed, what: format!("node {} had a bug: {line}", node.number) }, None);
+        run.report(
+            Finding {
+                fault: Fault::ServerFailed,
+                what: format!("node {} had a bug: {line}", node.number),
+            },
+            None,
+        );
     }
     Ok(())
 }
@@ -203,11 +230,20 @@ async fn shell(run: &Run, option: &str, command: String) -> Result<(), Failure> 
     // Its output is not read to the end: what it starts may live on and hold on to it.
     let to_its_end = tokio::task::spawn_blocking(move || {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &told]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).status()
+        shell
+            .args(["-c", &told])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .status()
     });
     let status = tokio::select! {
         status = to_its_end => status.map_err(Failure::failed)?.map_err(Failure::failed)?,
         () = run.reaches(Phase::Over) => return Err(Failure::failed(format!("{option} `{command}` was still running"))),
     };
-    if status.success() { Ok(()) } else { Err(Failure::failed(format!("{option} `{command}` failed, {status}"))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!("{option} `{command}` failed, {status}")))
+    }
 }

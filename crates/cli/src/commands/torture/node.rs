@@ -1,7 +1,5 @@
 //! A server process: started, killed with SIGKILL, started again, and never left behind.
 
-use counterfoil_core::random;
-use reqwest::Client;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -11,11 +9,15 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use counterfoil_core::random;
+use reqwest::Client;
+
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a server that starts is asked whether it is there.
 const MOMENT: Duration = Duration::from_millis(10);
-/// Ports that systems don't give to outgoing connections by themselves: a client's connection must not take a dead server's port.
+/// Ports that systems don't give to outgoing connections by themselves: a client's connection must
+/// not take a dead server's port.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
 /// Characters of a server's log that a message shows.
 const SHOWN: usize = 2_000;
@@ -38,7 +40,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 struct Running {
     server: Child,
-    /// A shell that waits for the end of this process, however that comes, and then kills the server.
+    /// A shell that waits for the end of this process, however that comes, and then kills the
+    /// server.
     guard: Child,
 }
 
@@ -68,10 +71,25 @@ pub(super) fn free_addresses(count: usize) -> Vec<String> {
 
 impl Node {
     /// A server that does not run yet.
-    pub(super) fn new(number: usize, program: PathBuf, address: &str, issuer: &str, store: &str) -> Self {
-        let arguments = ["sandbox", "--store", store, "--issuer", issuer, "--listen", address, "--log", "error"];
+    pub(super) fn new(
+        number: usize,
+        program: PathBuf,
+        address: &str,
+        issuer: &str,
+        store: &str,
+    ) -> Self {
+        let arguments = [
+            "sandbox", "--store", store, "--issuer", issuer, "--listen", address, "--log", "error",
+        ];
         let arguments = arguments.map(str::to_owned).into();
-        Self { number, origin: format!("http://{address}"), program, arguments, log: None, running: None }
+        Self {
+            number,
+            origin: format!("http://{address}"),
+            program,
+            arguments,
+            log: None,
+            running: None,
+        }
     }
 
     /// Starts the process, and does not wait for it.
@@ -81,8 +99,9 @@ impl Node {
     pub(super) fn spawn(&mut self) -> io::Result<()> {
         self.kill()?;
         let log = self.log.insert(tempfile::tempfile()?);
-        // In process groups of their own, or Ctrl-C would stop the server before its clients are done. The shell becomes the server only once
-        // the guard is there and it is told to; it is gone if this process dies before that.
+        // In process groups of their own, or Ctrl-C would stop the server before its clients are
+        // done. The shell becomes the server only once the guard is there and it is told to; it is
+        // gone if this process dies before that.
         let mut server = Command::new("sh")
             .args(["-c", "read -r go && exec \"$@\" </dev/null", "server"])
             .arg(&self.program)
@@ -124,14 +143,19 @@ impl Node {
                 return Ok(());
             }
             if began.elapsed() > PATIENCE {
-                let message = format!("it does not answer after {} seconds. {}", PATIENCE.as_secs(), self.last_words());
+                let message = format!(
+                    "it does not answer after {} seconds. {}",
+                    PATIENCE.as_secs(),
+                    self.last_words()
+                );
                 return Err(NotStarted { code: None, message });
             }
             tokio::time::sleep(MOMENT).await;
         }
     }
 
-    /// Starts the process again until it answers: a store that is itself about to start again may refuse it at first.
+    /// Starts the process again until it answers: a store that is itself about to start again may
+    /// refuse it at first.
     ///
     /// # Errors
     /// It takes too long.
@@ -159,7 +183,9 @@ impl Node {
     /// # Errors
     /// It can't be killed.
     pub(super) fn kill(&mut self) -> io::Result<()> {
-        let Some(Running { mut server, mut guard }) = self.running.take() else { return Ok(()) };
+        let Some(Running { mut server, mut guard }) = self.running.take() else {
+            return Ok(());
+        };
         server.kill()?;
         // Before the server's number is free for another process.
         guard.kill()?;

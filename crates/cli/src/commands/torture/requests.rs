@@ -1,12 +1,14 @@
 //! The requests of a client, as the documentation tells them, and what their answers are.
 
-use super::history::{Answer, Asked, Successor};
+use std::error::Error;
+use std::sync::Arc;
+
 use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_server::sandbox::seed::SeedClient;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
-use std::error::Error;
-use std::sync::Arc;
+
+use super::history::{Answer, Asked, Successor};
 
 /// A redirect URI that every client of a sandbox has.
 const CALLBACK: &str = "http://127.0.0.1/callback";
@@ -35,15 +37,23 @@ pub(super) struct Issued {
 }
 
 /// Asks a node, and reads the answer to its end.
-pub(super) async fn send(http: &Client, origin: &str, request: &Request<'_>) -> (Answer, Option<Issued>) {
+pub(super) async fn send(
+    http: &Client,
+    origin: &str,
+    request: &Request<'_>,
+) -> (Answer, Option<Issued>) {
     let Request { asked, token, client } = request;
-    let post = |path: &str, form: &[(&str, &str)]| http.post(format!("{origin}{path}")).basic_auth(client.id, client.secret).form(form);
+    let post = |path: &str, form: &[(&str, &str)]| {
+        http.post(format!("{origin}{path}")).basic_auth(client.id, client.secret).form(form)
+    };
     let received = receive(match asked {
-        Asked::Redeem { slip: 0, .. } => {
-            post("/token", &[("grant_type", "authorization_code"), ("code", token), ("redirect_uri", CALLBACK)])
-        }
+        Asked::Redeem { slip: 0, .. } => post(
+            "/token",
+            &[("grant_type", "authorization_code"), ("code", token), ("redirect_uri", CALLBACK)],
+        ),
         Asked::Redeem { key, .. } => {
-            let refresh = post("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]);
+            let refresh =
+                post("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]);
             match key {
                 Some(key) => refresh.header("Idempotency-Key", format!("torture-{key:016x}")),
                 None => refresh,
@@ -62,10 +72,18 @@ pub(super) async fn send(http: &Client, origin: &str, request: &Request<'_>) -> 
     }
 }
 
-/// A code of a new grant, without a browser: 201 and a code, an answer that was lost, or one that is wrong.
-pub(super) async fn code(http: &Client, origin: &str, client: &SeedClient, customer: &str) -> Result<String, Answer> {
+/// A code of a new grant, without a browser: 201 and a code, an answer that was lost, or one that
+/// is wrong.
+pub(super) async fn code(
+    http: &Client,
+    origin: &str,
+    client: &SeedClient,
+    customer: &str,
+) -> Result<String, Answer> {
     let form = [("client_id", client.id), ("redirect_uri", CALLBACK), ("customer", customer)];
-    let received = receive(http.post(format!("{origin}/sandbox/codes")).form(&form)).await.map_err(Answer::Lost)?;
+    let received = receive(http.post(format!("{origin}/sandbox/codes")).form(&form))
+        .await
+        .map_err(Answer::Lost)?;
     match (received.status, received.member("code")) {
         (201, Some(code)) => Ok(code.to_owned()),
         _ => Err(Answer::Wrong(received.in_words())),
@@ -92,13 +110,30 @@ async fn receive(request: RequestBuilder) -> Result<Received, String> {
         cause.to_string()
     };
     let response = request.send().await.map_err(lost)?;
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (status, replayed, reason) = (response.status().as_u16(), header("idempotency-replayed") == "true", header("counterfoil-reason"));
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (status, replayed, reason) = (
+        response.status().as_u16(),
+        header("idempotency-replayed") == "true",
+        header("counterfoil-reason"),
+    );
     let text = response.text().await.map_err(lost)?;
     if status == 503 {
         return Err(format!("503, {reason}"));
     }
-    Ok(Received { status, body: serde_json::from_str(&text).unwrap_or_default(), text, replayed, reason })
+    Ok(Received {
+        status,
+        body: serde_json::from_str(&text).unwrap_or_default(),
+        text,
+        replayed,
+        reason,
+    })
 }
 
 impl Received {
@@ -111,16 +146,25 @@ impl Received {
         let no = || Answer::No(self.reason.clone());
         let yes_or_no = match (asked, self.status) {
             (Asked::Redeem { key, .. }, 200) => {
-                let Some((successor, issued)) = self.tokens(key) else { return (None, None) };
+                let Some((successor, issued)) = self.tokens(key) else {
+                    return (None, None);
+                };
                 return (Some(Answer::Tokens { successor, replayed: self.replayed }), Some(issued));
             }
             (Asked::Redeem { slip, .. }, 400) => (self.body == refusal(slip)).then(no),
-            (Asked::Accounts(_), 200) => {
-                self.body.get("accounts").and_then(Value::as_array).is_some_and(|list| !list.is_empty()).then_some(Answer::Yes)
+            (Asked::Accounts(_), 200) => self
+                .body
+                .get("accounts")
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty())
+                .then_some(Answer::Yes),
+            (Asked::Accounts(_), 401) => {
+                (self.body == json!({"code": 602, "message": "Customer not authorized"})).then(no)
             }
-            (Asked::Accounts(_), 401) => (self.body == json!({"code": 602, "message": "Customer not authorized"})).then(no),
             (Asked::Introspect(_), 200) if self.body == json!({"active": false}) => Some(no()),
-            (Asked::Introspect(_), 200) => (self.body.get("active") == Some(&Value::Bool(true))).then_some(Answer::Yes),
+            (Asked::Introspect(_), 200) => {
+                (self.body.get("active") == Some(&Value::Bool(true))).then_some(Answer::Yes)
+            }
             (Asked::Revoke(_), 200) => self.text.is_empty().then_some(Answer::Yes),
             _ => None,
         };
@@ -130,20 +174,30 @@ impl Received {
     fn tokens(&self, key: Option<u64>) -> Option<(Successor, Issued)> {
         let refresh_token: Arc<str> = self.member("refresh_token")?.into();
         let slip = Slip::read_unauthenticated(Kind::RefreshToken, &refresh_token)?;
-        let (id_token, access_token) = (self.member("id_token")?.into(), self.member("access_token")?.into());
-        let good = self.member("token_type") == Some("Bearer") && self.body.get("expires_in").and_then(Value::as_i64)? > 0;
-        let successor = Successor { text: refresh_token.clone(), grant: slip.grant, number: slip.number };
-        good.then_some((successor, Issued { number: slip.number, key, refresh_token, id_token, access_token }))
+        let (id_token, access_token) =
+            (self.member("id_token")?.into(), self.member("access_token")?.into());
+        let good = self.member("token_type") == Some("Bearer")
+            && self.body.get("expires_in").and_then(Value::as_i64)? > 0;
+        let successor =
+            Successor { text: refresh_token.clone(), grant: slip.grant, number: slip.number };
+        good.then_some((
+            successor,
+            Issued { number: slip.number, key, refresh_token, id_token, access_token },
+        ))
     }
 
     /// Status and body, without what an answer of 200 or 201 may hold: tokens.
     fn in_words(&self) -> String {
         let shown = match (self.status, self.body.as_object()) {
-            (200 | 201, Some(members)) => format!("with {}", members.keys().map(String::as_str).collect::<Vec<_>>().join(", ")),
+            (200 | 201, Some(members)) => format!(
+                "with {}",
+                members.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            ),
             (200 | 201, None) => format!("with a body of {} bytes", self.text.len()),
             _ => self.text.chars().take(SHOWN).collect(),
         };
-        let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
+        let reason =
+            if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
         format!("{} {shown}{reason}", self.status)
     }
 }
@@ -163,18 +217,29 @@ mod tests {
     use super::*;
 
     fn received(status: u16, body: &Value) -> Received {
-        Received { status, body: body.clone(), text: body.to_string(), replayed: false, reason: "why".into() }
+        Received {
+            status,
+            body: body.clone(),
+            text: body.to_string(),
+            replayed: false,
+            reason: "why".into(),
+        }
     }
 
     #[test]
     fn only_what_is_documented_is_an_answer() {
         let asked = Asked::Redeem { slip: 3, key: None };
-        let is_known = |asked, status, body: &Value| received(status, body).answer(asked).0.is_some();
+        let is_known =
+            |asked, status, body: &Value| received(status, body).answer(asked).0.is_some();
         assert!(is_known(asked, 400, &refusal(3)));
         assert!(!is_known(asked, 400, &refusal(0)));
         assert!(!is_known(asked, 400, &json!({"error": "invalid_grant"})));
         assert!(!is_known(asked, 500, &refusal(3)));
-        assert!(!is_known(asked, 200, &json!({"refresh_token": "cfr_short", "id_token": "i", "access_token": "a"})));
+        assert!(!is_known(
+            asked,
+            200,
+            &json!({"refresh_token": "cfr_short", "id_token": "i", "access_token": "a"})
+        ));
         let accounts = Asked::Accounts(Token::Id(1));
         assert!(is_known(accounts, 200, &json!({"accounts": [{}]})));
         assert!(!is_known(accounts, 200, &json!({"accounts": []})));

@@ -1,5 +1,15 @@
 //! One run: where the nodes are, what was done to them, and what was found.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use counterfoil_server::sandbox::seed::SeedClient;
+use indicatif::ProgressBar;
+use reqwest::Client;
+use serde::Serialize;
+use tokio::sync::watch;
+
 use super::chance::Chance;
 use super::checker::{Fault, Finding};
 use super::grant::Grant;
@@ -7,14 +17,6 @@ use super::history::{Answer, Event, Moment};
 use super::requests::{self, Issued, Request};
 use super::tally::Tally;
 use crate::output;
-use counterfoil_server::sandbox::seed::SeedClient;
-use indicatif::ProgressBar;
-use reqwest::Client;
-use serde::Serialize;
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 /// How long a client goes on asking.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST_PAUSE_MS: usize = 250;
 /// Ended grants that are remembered.
 const GRAVES: usize = 10_000;
-/// For how long a server that runs may answer nothing but 503, as one does that is short of the processor.
+/// For how long a server that runs may answer nothing but 503, as one does that is short of the
+/// processor.
 const LONGEST_UNAVAILABLE: Duration = Duration::from_secs(3);
 /// Findings after which nothing new is to be learnt.
 const ENOUGH: usize = 100;
@@ -88,7 +91,13 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run {
-    pub(super) fn new(http: Client, origins: Vec<String>, progress: ProgressBar, json: bool, database_dies: bool) -> Self {
+    pub(super) fn new(
+        http: Client,
+        origins: Vec<String>,
+        progress: ProgressBar,
+        json: bool,
+        database_dies: bool,
+    ) -> Self {
         let running = Server { up_since: Some(Duration::ZERO), unavailable_since: None };
         Self {
             servers: Mutex::new(vec![running; origins.len()]),
@@ -141,7 +150,8 @@ impl Run {
 
     /// A server was killed or, with `is_up`, is back.
     pub(super) fn server_is(&self, node: usize, is_up: bool) {
-        lock(&self.servers)[node] = Server { up_since: is_up.then(|| self.now()), unavailable_since: None };
+        lock(&self.servers)[node] =
+            Server { up_since: is_up.then(|| self.now()), unavailable_since: None };
     }
 
     /// An answer that says nothing: 503, or none at all.
@@ -151,7 +161,8 @@ impl Run {
         }
     }
 
-    /// Looks whether a server that was up when it was asked at `sent` is there for its clients. One whose database may be dead is excused.
+    /// Looks whether a server that was up when it was asked at `sent` is there for its clients. One
+    /// whose database may be dead is excused.
     fn was_answered(&self, node: usize, sent: Duration, unavailable: bool) {
         let now = self.now();
         let mut servers = lock(&self.servers);
@@ -166,7 +177,11 @@ impl Run {
         if now.saturating_sub(since) >= LONGEST_UNAVAILABLE && !self.database_dies {
             server.up_since = None;
             drop(servers);
-            let what = format!("node {} answered nothing but 503 for {} seconds", node + 1, LONGEST_UNAVAILABLE.as_secs());
+            let what = format!(
+                "node {} answered nothing but 503 for {} seconds",
+                node + 1,
+                LONGEST_UNAVAILABLE.as_secs()
+            );
             self.report(Finding { fault: Fault::Unavailable, what }, None);
         }
     }
@@ -179,17 +194,36 @@ impl Run {
             Answer::Lost(why) => self.lost_by(node, sent, why),
             _ => self.was_answered(node, sent, false),
         }
-        Asking { tries: vec![Event { sent, answered: self.now(), node: node + 1, asked: request.asked, answer }], issued }
+        Asking {
+            tries: vec![Event {
+                sent,
+                answered: self.now(),
+                node: node + 1,
+                asked: request.asked,
+                answer,
+            }],
+            issued,
+        }
     }
 
-    /// Sends a request until it is answered, with the same key as documented, to this node or each time to another.
-    pub(super) async fn ask(&self, chance: &mut Chance, request: Request<'_>, node: Option<usize>) -> Asking {
+    /// Sends a request until it is answered, with the same key as documented, to this node or each
+    /// time to another.
+    pub(super) async fn ask(
+        &self,
+        chance: &mut Chance,
+        request: Request<'_>,
+        node: Option<usize>,
+    ) -> Asking {
         let began = self.now();
         let mut asking = Asking { tries: Vec::new(), issued: None };
         while self.phase() < Phase::Over {
-            let Asking { tries, issued } = self.ask_once(request, node.unwrap_or_else(|| chance.below(self.origins.len()))).await;
+            let Asking { tries, issued } = self
+                .ask_once(request, node.unwrap_or_else(|| chance.below(self.origins.len())))
+                .await;
             asking.tries.extend(tries);
-            let Some(last) = asking.tries.last_mut() else { break };
+            let Some(last) = asking.tries.last_mut() else {
+                break;
+            };
             let waited = last.answered.saturating_sub(began);
             match &last.answer {
                 Answer::Lost(why) if waited > PATIENCE => last.answer = Answer::Never(why.clone()),
@@ -207,7 +241,12 @@ impl Run {
     }
 
     /// A new code, or `None` where there is none to be had.
-    pub(super) async fn code(&self, chance: &mut Chance, client: &SeedClient, customer: &str) -> Option<String> {
+    pub(super) async fn code(
+        &self,
+        chance: &mut Chance,
+        client: &SeedClient,
+        customer: &str,
+    ) -> Option<String> {
         let (began, mut tries) = (self.now(), 0);
         while self.phase() < Phase::Over {
             let (node, sent) = (chance.below(self.origins.len()), self.now());
@@ -228,8 +267,15 @@ impl Run {
                     pause(chance, tries).await;
                 }
                 Err(answer) => {
-                    let fault = if matches!(answer, Answer::Lost(_)) { Fault::NoAnswer } else { Fault::Unexpected };
-                    self.report(Finding { fault, what: format!("a code for {customer}: {answer}") }, None);
+                    let fault = if matches!(answer, Answer::Lost(_)) {
+                        Fault::NoAnswer
+                    } else {
+                        Fault::Unexpected
+                    };
+                    self.report(
+                        Finding { fault, what: format!("a code for {customer}: {answer}") },
+                        None,
+                    );
                     return None;
                 }
             }
@@ -237,7 +283,8 @@ impl Run {
         None
     }
 
-    /// Keeps an ended grant, so that it can be tried again. Gives one back that there is no more room for.
+    /// Keeps an ended grant, so that it can be tried again. Gives one back that there is no more
+    /// room for.
     pub(super) fn bury(&self, grant: Grant) -> Option<Grant> {
         let mut graves = lock(&self.graves);
         graves.push_back(grant);
@@ -265,9 +312,15 @@ impl Run {
             return;
         }
         if !self.json {
-            let about = found.about.as_ref().map(|about| format!("\n  {about}")).unwrap_or_default();
+            let about =
+                found.about.as_ref().map(|about| format!("\n  {about}")).unwrap_or_default();
             let lines: String = found.history.iter().map(|line| format!("\n    {line}")).collect();
-            let text = format!("finding {}: {}: {}{about}{lines}\n", all.len() + 1, found.fault, found.what);
+            let text = format!(
+                "finding {}: {}: {}{about}{lines}\n",
+                all.len() + 1,
+                found.fault,
+                found.what
+            );
             self.progress.suspend(|| output::say(&output::printable(&text)));
         }
         all.push(found);
@@ -278,10 +331,14 @@ impl Run {
 
     /// The requests about a grant and what was done to the servers meanwhile.
     fn history(&self, events: &[Event]) -> Vec<String> {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Vec::new() };
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return Vec::new();
+        };
         let incidents = lock(&self.incidents);
-        let meanwhile = incidents.iter().filter(|(when, _)| *when >= first.sent && *when <= last.answered);
-        let mut lines: Vec<_> = meanwhile.map(|(when, what)| (*when, format!("{} {what}", Moment(*when)))).collect();
+        let meanwhile =
+            incidents.iter().filter(|(when, _)| *when >= first.sent && *when <= last.answered);
+        let mut lines: Vec<_> =
+            meanwhile.map(|(when, what)| (*when, format!("{} {what}", Moment(*when)))).collect();
         lines.extend(events.iter().map(|event| (event.answered, event.to_string())));
         lines.sort_by_key(|(when, _)| *when);
         lines.into_iter().map(|(_, line)| line).collect()
@@ -299,7 +356,8 @@ impl Run {
     }
 }
 
-/// What a client waits before its next try: longer from try to try, and not in step with other clients.
+/// What a client waits before its next try: longer from try to try, and not in step with other
+/// clients.
 async fn pause(chance: &mut Chance, tries: usize) {
     let longest = (10_usize << tries.min(10)).min(LONGEST_PAUSE_MS);
     let millis = longest / 2 + chance.below(longest / 2);

@@ -1,7 +1,8 @@
 //! What was done, in numbers.
 
-use serde::Serialize;
 use std::time::Duration;
+
+use serde::Serialize;
 
 #[derive(Default, Clone, Serialize)]
 pub(super) struct Tally {
@@ -15,7 +16,8 @@ pub(super) struct Tally {
     pub(super) unavailable: u64,
     /// Refreshes that were answered and repeated with their key all the same.
     pub(super) repeats: u64,
-    /// Those of them that were not marked with `Idempotency-Replayed`: right for a server whose database died under it, and for no other.
+    /// Those of them that were not marked with `Idempotency-Replayed`: right for a server whose
+    /// database died under it, and for no other.
     pub(super) unmarked_repeats: u64,
     /// Slips that were presented twice at once, with two keys.
     pub(super) races: u64,
@@ -31,7 +33,8 @@ pub(super) struct Tally {
     pub(super) kills_of_nodes: u64,
     /// Servers that were replaced by those of the next program.
     pub(super) replacements: u64,
-    /// The longest time from the end of a server to the first answer of the one that replaced it, in milliseconds: the first changes the schema.
+    /// The longest time from the end of a server to the first answer of the one that replaced it,
+    /// in milliseconds: the first changes the schema.
     pub(super) longest_replacement_ms: u64,
     /// SIGKILLs of the database.
     pub(super) kills_of_the_database: u64,
@@ -46,10 +49,12 @@ impl Tally {
 
     pub(super) fn replaced(&mut self, took: Duration) {
         self.replacements += 1;
-        self.longest_replacement_ms = self.longest_replacement_ms.max(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        self.longest_replacement_ms =
+            self.longest_replacement_ms.max(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn waited(&mut self, wait: Duration) {
-        self.longest_wait_ms = self.longest_wait_ms.max(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self.longest_wait_ms =
+            self.longest_wait_ms.max(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     }
 }

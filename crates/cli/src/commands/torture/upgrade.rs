@@ -1,9 +1,11 @@
-//! Servers of one version are replaced by those of another while clients go on, one by one, and the store's level is raised in between.
+//! Servers of one version are replaced by those of another while clients go on, one by one, and the
+//! store's level is raised in between.
 
-use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 
 /// What is done to a server or to the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,8 +25,15 @@ pub(super) struct Upgrade {
 }
 
 impl Upgrade {
-    /// Plans to have every program run at every server in turn, within `time`. `None` where there is one program.
-    pub(super) fn plan(programs: &[PathBuf], nodes: usize, time: Duration, address: StoreAddress, issuer: String) -> Option<Self> {
+    /// Plans to have every program run at every server in turn, within `time`. `None` where there
+    /// is one program.
+    pub(super) fn plan(
+        programs: &[PathBuf],
+        nodes: usize,
+        time: Duration,
+        address: StoreAddress,
+        issuer: String,
+    ) -> Option<Self> {
         let mut steps = Vec::new();
         for program in 1..programs.len() {
             steps.extend((0..nodes).map(|node| Step::Replace { node, program }));
@@ -33,7 +42,8 @@ impl Upgrade {
         let pause = time / u32::try_from(steps.len() + 1).unwrap_or(u32::MAX);
         let steps: VecDeque<_> = (1..).map(|n| pause * n).zip(steps).collect();
         let holder = "counterfoil torture".into();
-        let options = OpenOptions { address, kind: StoreKind::Sandbox, issuer, endings_log: None, holder };
+        let options =
+            OpenOptions { address, kind: StoreKind::Sandbox, issuer, endings_log: None, holder };
         (!steps.is_empty()).then(|| Self { programs: programs.to_vec(), steps, options })
     }
 
@@ -59,7 +69,9 @@ impl Upgrade {
     /// Why it can't be raised.
     pub(super) async fn finish(&self) -> Result<String, String> {
         let raised = Store::finish_migration(&self.options).await;
-        raised.map(|(from, to)| format!("the store's level is {to} now; it was {from}")).map_err(|error| error.to_string())
+        raised
+            .map(|(from, to)| format!("the store's level is {to} now; it was {from}"))
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -71,13 +83,27 @@ mod tests {
     fn every_server_runs_every_program_in_turn() {
         let store = StoreAddress::parse("postgres://a@127.0.0.1/b").expect("an address");
         let programs = ["old", "new", "new"].map(PathBuf::from);
-        let plan = |programs: &[PathBuf]| Upgrade::plan(programs, 2, Duration::from_secs(60), store.clone(), "http://127.0.0.1:1".into());
+        let plan = |programs: &[PathBuf]| {
+            Upgrade::plan(
+                programs,
+                2,
+                Duration::from_secs(60),
+                store.clone(),
+                "http://127.0.0.1:1".into(),
+            )
+        };
         assert!(plan(&programs[..1]).is_none());
         let mut upgrade = plan(&programs).expect("a plan");
-        assert_eq!((upgrade.due(Duration::from_secs(9)), upgrade.next()), (None, Some(Duration::from_secs(10))));
+        assert_eq!(
+            (upgrade.due(Duration::from_secs(9)), upgrade.next()),
+            (None, Some(Duration::from_secs(10)))
+        );
         let steps: Vec<_> = std::iter::from_fn(|| upgrade.due(Duration::from_secs(59))).collect();
         let replace = |node, program| Step::Replace { node, program };
-        assert_eq!(steps, [replace(0, 1), replace(1, 1), Step::Finish, replace(0, 2), replace(1, 2)]);
+        assert_eq!(
+            steps,
+            [replace(0, 1), replace(1, 1), Step::Finish, replace(0, 2), replace(1, 2)]
+        );
         assert_eq!(upgrade.next(), None);
     }
 }

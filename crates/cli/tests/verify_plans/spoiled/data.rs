@@ -1,8 +1,9 @@
 //! Data that is given to the wrong one, or refused in the wrong words.
 
+use serde_json::json;
+
 use super::{each_is_found, with_header, without_header};
 use crate::certified::{Asked, Given};
-use serde_json::json;
 
 /// As if the token had been good.
 fn accounts(given: Given) -> Given {
@@ -97,7 +98,11 @@ async fn spoiled_accounts() {
             (
                 "an account of two kinds",
                 |asked, given| asked.case == "accounts-shape" && given_accounts(asked, given),
-                |given| given.edited(|json| json["accounts"][0]["loanAccount"] = json!({ "accountId": "two" })),
+                |given| {
+                    given.edited(|json| {
+                        json["accounts"][0]["loanAccount"] = json!({ "accountId": "two" })
+                    })
+                },
                 "accounts-shape 1",
             ),
             (
@@ -108,14 +113,30 @@ async fn spoiled_accounts() {
             ),
             (
                 "accounts outside the consent",
-                |asked, given| asked.case == "accounts-consented" && given_accounts(asked, given) && asked.nth == 2,
-                |given| given.edited(|json| json["accounts"][1] = json!({ "depositAccount": { "accountId": "other" } })),
+                |asked, given| {
+                    asked.case == "accounts-consented"
+                        && given_accounts(asked, given)
+                        && asked.nth == 2
+                },
+                |given| {
+                    given.edited(|json| {
+                        json["accounts"][1] = json!({ "depositAccount": { "accountId": "other" } })
+                    })
+                },
                 "accounts-consented 1",
             ),
             (
                 "accountIds does not narrow",
-                |asked, given| asked.case == "accounts-narrowed" && given_accounts(asked, given) && asked.nth == 2,
-                |given| given.edited(|json| json["accounts"][1] = json!({ "depositAccount": { "accountId": "other" } })),
+                |asked, given| {
+                    asked.case == "accounts-narrowed"
+                        && given_accounts(asked, given)
+                        && asked.nth == 2
+                },
+                |given| {
+                    given.edited(|json| {
+                        json["accounts"][1] = json!({ "depositAccount": { "accountId": "other" } })
+                    })
+                },
                 "accounts-narrowed 0",
             ),
             (
@@ -142,17 +163,50 @@ async fn spoiled_accounts() {
                 |given| given.edited(|json| json["message"] = "No".into()),
                 "version 1",
             ),
-            ("any provider", |asked, given| asked.case == "provider" && given.status == 403, accounts, "provider 0"),
-            ("no interaction id", |_, _| true, |given| without_header(given, "x-fapi-interaction-id"), "interaction-id 0 1 2 3"),
+            (
+                "any provider",
+                |asked, given| asked.case == "provider" && given.status == 403,
+                accounts,
+                "provider 0",
+            ),
+            (
+                "no interaction id",
+                |_, _| true,
+                |given| without_header(given, "x-fapi-interaction-id"),
+                "interaction-id 0 1 2 3",
+            ),
             (
                 "the same interaction id for all",
-                |asked, _| asked.case == "interaction-id" && asked.path == "/accounts" && asked.nth > 2,
-                |given| with_header(given, "x-fapi-interaction-id", "3b241101-e2bb-4255-8caf-4136c566a962"),
+                |asked, _| {
+                    asked.case == "interaction-id" && asked.path == "/accounts" && asked.nth > 2
+                },
+                |given| {
+                    with_header(
+                        given,
+                        "x-fapi-interaction-id",
+                        "3b241101-e2bb-4255-8caf-4136c566a962",
+                    )
+                },
                 "interaction-id 3",
             ),
-            ("no Cache-Control", |asked, _| asked.path == "/accounts", |given| without_header(given, "cache-control"), "not-stored 0 1"),
-            ("no Allow", |_, given| given.status == 405, |given| without_header(given, "allow"), "method 0 1"),
-            ("a 405 that is no error of FDX", |_, given| given.status == 405, |given| Given { body: "no".into(), ..given }, "method 0 1"),
+            (
+                "no Cache-Control",
+                |asked, _| asked.path == "/accounts",
+                |given| without_header(given, "cache-control"),
+                "not-stored 0 1",
+            ),
+            (
+                "no Allow",
+                |_, given| given.status == 405,
+                |given| without_header(given, "allow"),
+                "method 0 1",
+            ),
+            (
+                "a 405 that is no error of FDX",
+                |_, given| given.status == 405,
+                |given| Given { body: "no".into(), ..given },
+                "method 0 1",
+            ),
         ],
     )
     .await;

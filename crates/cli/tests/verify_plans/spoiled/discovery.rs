@@ -1,9 +1,10 @@
 //! Discovery and keys that are not as they should be.
 
+use serde_json::{Value, json};
+
 use super::super::{nothing_is_blamed, plan, verify};
 use super::{drop_member, each_is_found, in_location, with_header, without_header};
 use crate::certified::{Asked, Certified, Given};
-use serde_json::{Value, json};
 
 /// Where the two documents are.
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -43,8 +44,18 @@ async fn spoiled_documents() {
     each_is_found(
         "discovery",
         &[
-            ("another issuer in OpenID's document", |asked, _| asked.path == OPENID, other_issuer, "published 2, issuer 0"),
-            ("another issuer in the document of RFC 8414", |asked, _| asked.path == OAUTH, other_issuer, "published 2, issuer 1"),
+            (
+                "another issuer in OpenID's document",
+                |asked, _| asked.path == OPENID,
+                other_issuer,
+                "published 2, issuer 0",
+            ),
+            (
+                "another issuer in the document of RFC 8414",
+                |asked, _| asked.path == OAUTH,
+                other_issuer,
+                "published 2, issuer 1",
+            ),
             ("another issuer in both", of_a_document, other_issuer, "issuer 0 1"),
             (
                 "a document that is broken",
@@ -64,47 +75,105 @@ async fn spoiled_documents() {
                 |given| given.edited(|json| json["request_parameter_supported"] = "false".into()),
                 "member-types 2",
             ),
-            ("an empty list", of_a_document, |given| with_list(given, "prompt_values_supported", json!([])), "member-types 0"),
+            (
+                "an empty list",
+                of_a_document,
+                |given| with_list(given, "prompt_values_supported", json!([])),
+                "member-types 0",
+            ),
             (
                 "an endpoint with a fragment",
                 of_a_document,
-                |given| given.edited(|json| json["token_endpoint"] = format!("{}#x", json["token_endpoint"].as_str().unwrap()).into()),
+                |given| {
+                    given.edited(|json| {
+                        json["token_endpoint"] =
+                            format!("{}#x", json["token_endpoint"].as_str().unwrap()).into()
+                    })
+                },
                 "secure-urls 1",
             ),
-            ("no code flow", of_a_document, |given| with_list(given, "response_types_supported", json!(["id_token"])), "response-types 0"),
+            (
+                "no code flow",
+                of_a_document,
+                |given| with_list(given, "response_types_supported", json!(["id_token"])),
+                "response-types 0",
+            ),
             (
                 "no refreshing",
                 of_a_document,
                 |given| with_list(given, "grant_types_supported", json!(["authorization_code"])),
                 "response-types 1",
             ),
-            ("no openid", of_a_document, |given| with_list(given, "scopes_supported", json!(["profile"])), "scopes-and-subjects 0"),
-            ("alg none", of_a_document, |given| with_one_more(given, ALGORITHMS, "none".into()), "id-token-algorithms 1"),
+            (
+                "no openid",
+                of_a_document,
+                |given| with_list(given, "scopes_supported", json!(["profile"])),
+                "scopes-and-subjects 0",
+            ),
+            (
+                "alg none",
+                of_a_document,
+                |given| with_one_more(given, ALGORITHMS, "none".into()),
+                "id-token-algorithms 1",
+            ),
             (
                 "alg none for clients",
                 of_a_document,
-                |given| with_list(given, "revocation_endpoint_auth_signing_alg_values_supported", json!(["ES256", "none"])),
+                |given| {
+                    with_list(
+                        given,
+                        "revocation_endpoint_auth_signing_alg_values_supported",
+                        json!(["ES256", "none"]),
+                    )
+                },
                 "id-token-algorithms 1",
             ),
-            ("no RS256", of_a_document, |given| with_list(given, ALGORITHMS, json!(["ES256"])), "id-token-algorithms 0, keys-algorithms 1"),
-            ("an algorithm without a key", of_a_document, |given| with_one_more(given, ALGORITHMS, "ES384".into()), "keys-algorithms 0"),
+            (
+                "no RS256",
+                of_a_document,
+                |given| with_list(given, ALGORITHMS, json!(["ES256"])),
+                "id-token-algorithms 0, keys-algorithms 1",
+            ),
+            (
+                "an algorithm without a key",
+                of_a_document,
+                |given| with_one_more(given, ALGORITHMS, "ES384".into()),
+                "keys-algorithms 0",
+            ),
             (
                 "an unheard-of way to prove a secret",
                 of_a_document,
-                |given| with_list(given, "token_endpoint_auth_methods_supported", json!(["password"])),
+                |given| {
+                    with_list(given, "token_endpoint_auth_methods_supported", json!(["password"]))
+                },
                 "auth-methods 0",
             ),
             (
                 "a signed way without algorithms",
                 of_a_document,
-                |given| with_one_more(given, "token_endpoint_auth_methods_supported", "private_key_jwt".into()),
+                |given| {
+                    with_one_more(
+                        given,
+                        "token_endpoint_auth_methods_supported",
+                        "private_key_jwt".into(),
+                    )
+                },
                 "auth-methods 1",
             ),
-            ("no S256", of_a_document, |given| with_list(given, "code_challenge_methods_supported", json!(["S512"])), "pkce-methods 0"),
+            (
+                "no S256",
+                of_a_document,
+                |given| with_list(given, "code_challenge_methods_supported", json!(["S512"])),
+                "pkce-methods 0",
+            ),
             (
                 "an iss that was not announced",
                 of_a_document,
-                |given| given.edited(|json| drop_member(json, "authorization_response_iss_parameter_supported")),
+                |given| {
+                    given.edited(|json| {
+                        drop_member(json, "authorization_response_iss_parameter_supported")
+                    })
+                },
                 "iss-parameter 0",
             ),
         ],
@@ -188,18 +257,29 @@ async fn what_is_left_to_servers() {
     let certified = Certified::start().await;
     certified.spoil(|asked, given| match asked.path.as_str() {
         OPENID | OAUTH if asked.case != "discovery" => {
-            // OpenID Connect Discovery 1.0 section 3 asks for it, and RFC 7636 section 4.2 allows it.
-            let given = with_list(given, "request_object_signing_alg_values_supported", json!(["none", "RS256"]));
+            // OpenID Connect Discovery 1.0 section 3 asks for it, and RFC 7636 section 4.2 allows
+            // it.
+            let given = with_list(
+                given,
+                "request_object_signing_alg_values_supported",
+                json!(["none", "RS256"]),
+            );
             let given = with_list(given, "userinfo_signing_alg_values_supported", json!(["none"]));
             let given = with_one_more(given, "code_challenge_methods_supported", "plain".into());
-            given.edited(|json| json["registration_endpoint"] = format!("{}/no/such/path", json["issuer"].as_str().unwrap()).into())
+            given.edited(|json| {
+                json["registration_endpoint"] =
+                    format!("{}/no/such/path", json["issuer"].as_str().unwrap()).into()
+            })
         }
         "/jwks" => without_header(given, "cache-control"),
         // Who takes a POST alone need not say so to others.
         _ if given.status == 405 => Given { status: 404, ..given },
         _ => given,
     });
-    nothing_is_blamed(&verify(plan("discovery", certified.options())).await.unwrap(), "keys-published 1");
+    nothing_is_blamed(
+        &verify(plan("discovery", certified.options())).await.unwrap(),
+        "keys-published 1",
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! A server that does not keep to OAuth.
 
+use serde_json::json;
+
 use super::{each_is_found, in_location, with_header, without_header};
 use crate::certified::{Asked, Given};
-use serde_json::json;
 
 /// As if it had been good.
 fn tokens(given: Given) -> Given {
@@ -48,7 +49,12 @@ async fn spoiled_requests_and_clients() {
                 |given| without_header(given, "cache-control"),
                 "not-stored 2",
             ),
-            ("no challenge", |_, given| given.status == 401, |given| without_header(given, "www-authenticate"), "client-challenged 0 1"),
+            (
+                "no challenge",
+                |_, given| given.status == 401,
+                |given| without_header(given, "www-authenticate"),
+                "client-challenged 0 1",
+            ),
             (
                 "a challenge for bearers",
                 |_, given| given.status == 401,
@@ -63,46 +69,94 @@ async fn spoiled_requests_and_clients() {
             ),
             (
                 "credentials that don't matter at /revoke",
-                |asked, given| asked.case == "revoke-client" && asked.path == "/revoke" && given.status != 200,
+                |asked, given| {
+                    asked.case == "revoke-client" && asked.path == "/revoke" && given.status != 200
+                },
                 revoked,
                 "revoke-client 0 1 2 3",
             ),
-            ("credentials in two places", |asked, given| asked.case == "client-twice" && given.status == 400, tokens, "client-twice 0 1"),
+            (
+                "credentials in two places",
+                |asked, given| asked.case == "client-twice" && given.status == 400,
+                tokens,
+                "client-twice 0 1",
+            ),
             (
                 "Basic alone",
-                |asked, given| asked.case == "client-credentials" && given.status == 200 && asked.form.contains_key("client_secret"),
+                |asked, given| {
+                    asked.case == "client-credentials"
+                        && given.status == 200
+                        && asked.form.contains_key("client_secret")
+                },
                 |given| given.with(401, &json!({ "error": "invalid_client" })),
                 "client-credentials 1",
             ),
             (
                 "Basic that is not decoded",
                 |asked, given| {
-                    asked.case == "client-credentials" && asked.grant_type() == "refresh_token" && given.status == 200 && asked.nth == 3
+                    asked.case == "client-credentials"
+                        && asked.grant_type() == "refresh_token"
+                        && given.status == 200
+                        && asked.nth == 3
                 },
                 |given| given.with(401, &json!({ "error": "invalid_client" })),
                 "client-credentials 2",
             ),
-            ("no Allow", |_, given| given.status == 405, |given| without_header(given, "allow"), "request-method 0 1"),
-            ("JSON is taken", |asked, given| asked.case == "request-type" && given.status == 400, tokens, "request-type 0"),
+            (
+                "no Allow",
+                |_, given| given.status == 405,
+                |given| without_header(given, "allow"),
+                "request-method 0 1",
+            ),
+            (
+                "JSON is taken",
+                |asked, given| asked.case == "request-type" && given.status == 400,
+                tokens,
+                "request-type 0",
+            ),
             (
                 "the first of two counts",
                 |asked, given| asked.case == "request-repeated" && given.status == 400,
                 tokens,
                 "request-repeated 0 1",
             ),
-            ("the query counts", |asked, given| asked.case == "request-query" && given.status == 400, tokens, "request-query 0 1"),
+            (
+                "the query counts",
+                |asked, given| asked.case == "request-query" && given.status == 400,
+                tokens,
+                "request-query 0 1",
+            ),
             (
                 "unknown parameters are refused",
                 |asked, _| asked.form.contains_key("no_such_parameter"),
                 invalid_request,
                 "request-ignored 0",
             ),
-            ("another token_type", given_tokens, |given| given.edited(|json| json["token_type"] = "mac".into()), "token-answer 0"),
-            ("expires_in as text", given_tokens, |given| given.edited(|json| json["expires_in"] = "86400".into()), "token-answer 1"),
-            ("no scope", given_tokens, |given| given.edited(|json| drop(json.as_object_mut().unwrap().remove("scope"))), "token-answer 2"),
+            (
+                "another token_type",
+                given_tokens,
+                |given| given.edited(|json| json["token_type"] = "mac".into()),
+                "token-answer 0",
+            ),
+            (
+                "expires_in as text",
+                given_tokens,
+                |given| given.edited(|json| json["expires_in"] = "86400".into()),
+                "token-answer 1",
+            ),
+            (
+                "no scope",
+                given_tokens,
+                |given| given.edited(|json| drop(json.as_object_mut().unwrap().remove("scope"))),
+                "token-answer 2",
+            ),
             (
                 "no grant_type, in the words of the RFC",
-                |asked, given| asked.case == "grant-type" && asked.grant_type().is_empty() && given.status == 400,
+                |asked, given| {
+                    asked.case == "grant-type"
+                        && asked.grant_type().is_empty()
+                        && given.status == 400
+                },
                 invalid_request,
                 "grant-type 0",
             ),
@@ -137,7 +191,13 @@ async fn spoiled_authorization_and_codes() {
             (
                 "anybody is redirected",
                 |asked, _| asked.case == "authorize-nowhere",
-                |given| with_header(Given { status: 303, ..given }, "location", "https://elsewhere.example/"),
+                |given| {
+                    with_header(
+                        Given { status: 303, ..given },
+                        "location",
+                        "https://elsewhere.example/",
+                    )
+                },
                 "authorize-nowhere 0 1",
             ),
             (
@@ -146,7 +206,12 @@ async fn spoiled_authorization_and_codes() {
                 |given| in_location(given, "error=login_required", "code=x"),
                 "authorize-prompt-none 0",
             ),
-            ("a code is accepted twice", |asked, given| asked.case == "code-used" && refused_code(asked, given), tokens, "code-used 0"),
+            (
+                "a code is accepted twice",
+                |asked, given| asked.case == "code-used" && refused_code(asked, given),
+                tokens,
+                "code-used 0",
+            ),
             (
                 "a code that leaked, and its tokens live on",
                 |asked, given| asked.case == "code-used" && refused_refresh(asked, given),
@@ -155,19 +220,27 @@ async fn spoiled_authorization_and_codes() {
             ),
             (
                 "an expired code",
-                |asked, given| asked.case == "code-invalid" && refused_code(asked, given) && asked.nth == 5,
+                |asked, given| {
+                    asked.case == "code-invalid" && refused_code(asked, given) && asked.nth == 5
+                },
                 tokens,
                 "code-invalid 3",
             ),
             (
                 "the redirect_uri does not matter",
-                |asked, given| refused_code(asked, given) && given.body.contains("redirect_uri did not match"),
+                |asked, given| {
+                    refused_code(asked, given) && given.body.contains("redirect_uri did not match")
+                },
                 tokens,
                 "code-redirect-uri 0 1",
             ),
             (
                 "what is refused voids a code",
-                |asked, _| asked.case == "code-redirect-uri" && asked.grant_type() == "authorization_code" && asked.nth == 3,
+                |asked, _| {
+                    asked.case == "code-redirect-uri"
+                        && asked.grant_type() == "authorization_code"
+                        && asked.nth == 3
+                },
                 invalid_request,
                 "code-redirect-uri 2",
             ),

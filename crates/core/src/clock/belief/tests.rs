@@ -29,8 +29,14 @@ impl Watched {
         let mut changes = Vec::new();
         while self.uptime < until {
             self.uptime += 500;
-            let database = self.database.map(|ahead| Database { wall: self.uptime + ahead, accepted: self.accepted });
-            changes.extend(self.belief.look(Readings { uptime: self.uptime, wall: self.uptime + self.wall, database }));
+            let database = self
+                .database
+                .map(|ahead| Database { wall: self.uptime + ahead, accepted: self.accepted });
+            changes.extend(self.belief.look(Readings {
+                uptime: self.uptime,
+                wall: self.uptime + self.wall,
+                database,
+            }));
         }
         changes
     }
@@ -59,7 +65,8 @@ fn readings_that_are_not_quite_together_add_up_to_nothing() {
         for late in [20, -20] {
             clock.wall += late;
             let database = Some(Database { wall: clock.uptime + START, accepted: 0 });
-            let readings = Readings { uptime: clock.uptime, wall: clock.uptime + clock.wall, database };
+            let readings =
+                Readings { uptime: clock.uptime, wall: clock.uptime + clock.wall, database };
             assert_eq!(clock.belief.look(readings), None);
         }
     }
@@ -131,7 +138,10 @@ fn a_large_step_that_the_database_agrees_with_is_taken_over() {
 fn a_small_step_that_the_database_does_not_agree_with_is_not() {
     let mut clock = Watched::with_database();
     clock.wall += 10 * MINUTES;
-    assert_eq!(clock.pass(5 * MINUTES), [Change::Disagrees(Off::Wall(600)), Change::Unsure(Off::Wall(600))]);
+    assert_eq!(
+        clock.pass(5 * MINUTES),
+        [Change::Disagrees(Off::Wall(600)), Change::Unsure(Off::Wall(600))]
+    );
     assert_eq!(clock.error(), 0);
 }
 
@@ -181,11 +191,15 @@ fn a_clock_that_was_ahead_at_the_start_is_found_out_and_followed_back() {
     assert!(clock.belief.is_on_probation(0) && !clock.belief.is_settled(0));
     clock.pass(MINUTES);
     clock.wall -= 100 * DAYS - 5000;
-    assert_eq!(clock.pass(2 * MINUTES), [Change::Disagrees(Off::Wall(-100 * DAY + 5)), Change::Adopted(Off::Wall(-100 * DAY + 5))]);
+    assert_eq!(
+        clock.pass(2 * MINUTES),
+        [Change::Disagrees(Off::Wall(-100 * DAY + 5)), Change::Adopted(Off::Wall(-100 * DAY + 5))]
+    );
     assert_eq!(clock.error(), -100 * DAYS + 5000);
     // Not to before the store was used, and not after the hour.
     for (after, step) in [(MINUTES, 101 * DAYS), (61 * MINUTES, 99 * DAYS)] {
-        let mut clock = Watched { belief: Belief::at_start(0, START, Some(newest)), ..Watched::new() };
+        let mut clock =
+            Watched { belief: Belief::at_start(0, START, Some(newest)), ..Watched::new() };
         clock.pass(after);
         clock.wall -= step;
         clock.pass(2 * MINUTES);
@@ -202,7 +216,10 @@ fn nothing_is_beyond_doubt_for_a_day_after_a_large_step_or_a_long_rest() {
         clock.pass(3 * MINUTES);
         assert!(clock.belief.is_settled(clock.uptime));
     };
-    settles(&mut Watched { belief: Belief::at_start(0, START, Some(START - 2 * DAYS)), ..Watched::new() });
+    settles(&mut Watched {
+        belief: Belief::at_start(0, START, Some(START - 2 * DAYS)),
+        ..Watched::new()
+    });
     let mut both = Watched::with_database();
     both.wall += 800 * DAYS;
     both.database = Some(START + 800 * DAYS);
@@ -214,9 +231,11 @@ fn nothing_is_beyond_doubt_for_a_day_after_a_large_step_or_a_long_rest() {
     accepted.belief.accept(0, START + 3 * DAYS);
     settles(&mut accepted);
     // As a matter of course.
-    for clock in
-        [Belief::at_start(0, START, None), Belief::at_start(0, START, Some(START - DAYS + 1)), Belief::at_start(0, START, Some(START))]
-    {
+    for clock in [
+        Belief::at_start(0, START, None),
+        Belief::at_start(0, START, Some(START - DAYS + 1)),
+        Belief::at_start(0, START, Some(START)),
+    ] {
         assert!(clock.is_settled(0) && !clock.is_on_probation(0));
     }
     let mut little = Watched::new();

@@ -1,15 +1,21 @@
+use std::os::unix::fs::PermissionsExt;
+
+use counterfoil_core::clock::Timestamp;
+use tempfile::TempDir;
+
 use super::*;
 use crate::keys::file::SlipEntry;
-use counterfoil_core::clock::Timestamp;
-use std::os::unix::fs::PermissionsExt;
-use tempfile::TempDir;
 
 const ISSUER: &str = "https://a.example";
 
 /// Keys without signing keys, which take their time to make.
 fn document() -> KeyFile {
     let now = Timestamp::from_unix(1_790_000_000);
-    KeyFile { signing: Vec::new(), slip: vec![SlipEntry::new(1, now)], ..KeyFile::new(now).unwrap() }
+    KeyFile {
+        signing: Vec::new(),
+        slip: vec![SlipEntry::new(1, now)],
+        ..KeyFile::new(now).unwrap()
+    }
 }
 
 fn sealing() -> (Sealing, TempDir) {
@@ -31,10 +37,17 @@ fn a_document_opens_at_a_node_with_the_same_key_alone() {
     let file = document();
     let third = stored(&ours, &file, 3);
     let another_node = Sealing::under(&dir.path().join("keys"), false).unwrap();
-    assert_eq!(another_node.open(&third, ISSUER).unwrap().to_json().unwrap(), file.to_json().unwrap());
+    assert_eq!(
+        another_node.open(&third, ISSUER).unwrap().to_json().unwrap(),
+        file.to_json().unwrap()
+    );
     let (theirs, _theirs) = sealing();
     let told = refused(&theirs, &third, ISSUER);
-    assert!(told.contains("store.key does not open them") && told.contains("copy it here from another node"), "{told}");
+    assert!(
+        told.contains("store.key does not open them")
+            && told.contains("copy it here from another node"),
+        "{told}"
+    );
 }
 
 #[test]

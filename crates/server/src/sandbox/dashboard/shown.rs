@@ -1,14 +1,16 @@
 //! What the page shows: read here, laid out in `pages/dashboard.rs`.
 
-use crate::app::App;
-use crate::pages::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
-use crate::sandbox::faults::{Kind, PATHS};
-use crate::sandbox::requests::{Observed, evidence};
+use std::fmt::Write;
+
 use counterfoil_core::clock::{DAY, HOUR, MINUTE, Seconds, Timestamp};
 use counterfoil_core::form::Form;
 use counterfoil_report::{Exchange, Mask};
 use counterfoil_store::{Grant, GrantFilter, StoreError};
-use std::fmt::Write;
+
+use crate::app::App;
+use crate::pages::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
+use crate::sandbox::faults::{Kind, PATHS};
+use crate::sandbox::requests::{Observed, evidence};
 
 /// How many grants are shown.
 const GRANTS: u32 = 20;
@@ -19,8 +21,14 @@ const REQUESTS: usize = 50;
 ///
 /// # Errors
 /// The store can't answer.
-pub(super) async fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&Form<'_>>) -> Result<String, StoreError> {
-    let Some(sandbox) = &app.sandbox else { return Ok(String::new()) };
+pub(super) async fn html(
+    app: &App,
+    notice: Option<Notice<'_>>,
+    typed: Option<&Form<'_>>,
+) -> Result<String, StoreError> {
+    let Some(sandbox) = &app.sandbox else {
+        return Ok(String::new());
+    };
     let clients = app.clients();
     let now = app.clock.now();
     let moved = Some(app.clock.offset()).filter(|offset| *offset != 0).map(in_units);
@@ -38,20 +46,28 @@ pub(super) async fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&F
     let grants = app.store.grants(&filter).await?;
     let grant_texts: Vec<_> = grants
         .iter()
-        .map(|Grant { terms, .. }| (terms.grant.to_string(), terms.created_at.to_string(), terms.parent.map(|parent| parent.to_string())))
+        .map(|Grant { terms, .. }| {
+            (
+                terms.grant.to_string(),
+                terms.created_at.to_string(),
+                terms.parent.map(|parent| parent.to_string()),
+            )
+        })
         .collect();
     let states: Vec<_> = grants.iter().map(|grant| state(grant, now)).collect();
-    let grants = grants.iter().zip(&grant_texts).zip(&states).map(|((grant, (id, since, parent)), state)| GrantShown {
-        id,
-        client: &grant.terms.client,
-        customer: &grant.terms.customer.customer,
-        since,
-        parent: parent.as_deref(),
-        next_slip: grant.counterfoil.next_slip,
-        slip_expired: grant.counterfoil.expires_at <= now,
-        state,
-        living: grant.is_living(now),
-    });
+    let grants = grants.iter().zip(&grant_texts).zip(&states).map(
+        |((grant, (id, since, parent)), state)| GrantShown {
+            id,
+            client: &grant.terms.client,
+            customer: &grant.terms.customer.customer,
+            since,
+            parent: parent.as_deref(),
+            next_slip: grant.counterfoil.next_slip,
+            slip_expired: grant.counterfoil.expires_at <= now,
+            state,
+            living: grant.is_living(now),
+        },
+    );
     let last = sandbox.requests.last();
     let last = &last[last.len().saturating_sub(REQUESTS)..];
     let times: Vec<String> = last.iter().map(|request| request.at.to_string()).collect();
@@ -60,10 +76,14 @@ pub(super) async fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&F
     for request in last {
         evidence(app, request, "", &mut mask);
     }
-    let requests: Vec<_> = last.iter().zip(&times).map(|(request, at)| shown(app, request, at, &mut mask)).collect();
+    let requests: Vec<_> =
+        last.iter().zip(&times).map(|(request, at)| shown(app, request, at, &mut mask)).collect();
     let graded = clients.iter().find(|client| sandbox.grading.is_of(&client.id));
     let progress = graded.and_then(|_| sandbox.grading.progress(&app.settings.issuer));
-    let event = progress.as_ref().and_then(|progress| progress.under_way.as_ref()).map(|event| (event.title, event.expected));
+    let event = progress
+        .as_ref()
+        .and_then(|progress| progress.under_way.as_ref())
+        .map(|event| (event.title, event.expected));
     let page = Dashboard {
         locale: &app.locale,
         issuer: &app.settings.issuer,
@@ -74,7 +94,10 @@ pub(super) async fn html(app: &App, notice: Option<Notice<'_>>, typed: Option<&F
         faults: faults.collect(),
         kinds: Kind::ALL.iter().map(|kind| kind.name()).collect(),
         paths: PATHS.to_vec(),
-        clients: clients.iter().map(|client| (&*client.id, client.settings.name.as_str())).collect(),
+        clients: clients
+            .iter()
+            .map(|client| (&*client.id, client.settings.name.as_str()))
+            .collect(),
         grants: grants.collect(),
         requests: requests.into_iter().rev().collect(),
         graded: graded.map(|client| Graded { client: &client.settings.name, event }),
@@ -104,16 +127,30 @@ fn shown<'a>(app: &App, request: &'a Observed, at: &'a str, mask: &mut Mask) -> 
         status: request.status.as_u16(),
         reason: request.reason.as_deref().map(|reason| mask.text(reason)),
         lost: request.lost,
-        request: message(format!("{} {}", exchange.method, exchange.url), &exchange.request_headers, &exchange.request_body),
+        request: message(
+            format!("{} {}", exchange.method, exchange.url),
+            &exchange.request_headers,
+            &exchange.request_body,
+        ),
         answer: answer(app, &exchange),
     }
 }
 
 fn answer(app: &App, exchange: &Exchange) -> String {
-    let Some(status) = exchange.status else { return exchange.answer_body.clone() };
-    let is_page = exchange.answer_headers.iter().any(|(name, value)| name == "content-type" && value.starts_with("text/html"));
-    // A page for customers is long, says nothing here, and holds values that tie its forms to a browser.
-    let body = if is_page { format!("({})", app.locale.text("dashboard-answer-page")) } else { exchange.answer_body.clone() };
+    let Some(status) = exchange.status else {
+        return exchange.answer_body.clone();
+    };
+    let is_page = exchange
+        .answer_headers
+        .iter()
+        .any(|(name, value)| name == "content-type" && value.starts_with("text/html"));
+    // A page for customers is long, says nothing here, and holds values that tie its forms to a
+    // browser.
+    let body = if is_page {
+        format!("({})", app.locale.text("dashboard-answer-page"))
+    } else {
+        exchange.answer_body.clone()
+    };
     message(status.to_string(), &exchange.answer_headers, &body)
 }
 

@@ -1,10 +1,11 @@
 //! What can go wrong, as it is asked for and as it is done.
 
+use std::time::Duration;
+
 use counterfoil_core::clock::{Seconds, parse_duration, parse_wait};
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::slip;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// The kinds of faults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -139,19 +140,33 @@ impl Wish {
             Kind::RotateKeys => Effect::RotateKeys,
             Kind::RevokeGrant => Effect::RevokeGrant,
             Kind::ExpireCode => expire(slip::Kind::Code, value.or(self.customer.as_deref())),
-            Kind::ExpireRefreshToken => expire(slip::Kind::RefreshToken, value.or(self.customer.as_deref())),
+            Kind::ExpireRefreshToken => {
+                expire(slip::Kind::RefreshToken, value.or(self.customer.as_deref()))
+            }
             Kind::Skew => Effect::Skew(parse_duration(wants("by how much, such as 5m or -5m")?)?),
             Kind::FdxError => Effect::Fdx(fdx_error(wants("the code, such as 705")?)?),
         };
         match effect {
-            Effect::Delay(delay) if delay > LONGEST_DELAY => Err("a delay is 25s at the most".into()),
-            Effect::Skew(by) if by.abs() > 365 * counterfoil_core::clock::DAY => Err("a skew is 365d at the most".into()),
-            Effect::LoseAnswer | Effect::RotateKeys if value.is_some() => Err(format!("{name} takes no value")),
-            Effect::RotateKeys if self.client_id.is_some() => Err("keys are every client's: rotate_keys takes no client_id".into()),
-            Effect::LoseAnswer | Effect::RotateKeys | Effect::Skew(_) if self.customer.is_some() => {
+            Effect::Delay(delay) if delay > LONGEST_DELAY => {
+                Err("a delay is 25s at the most".into())
+            }
+            Effect::Skew(by) if by.abs() > 365 * counterfoil_core::clock::DAY => {
+                Err("a skew is 365d at the most".into())
+            }
+            Effect::LoseAnswer | Effect::RotateKeys if value.is_some() => {
+                Err(format!("{name} takes no value"))
+            }
+            Effect::RotateKeys if self.client_id.is_some() => {
+                Err("keys are every client's: rotate_keys takes no client_id".into())
+            }
+            Effect::LoseAnswer | Effect::RotateKeys | Effect::Skew(_)
+                if self.customer.is_some() =>
+            {
                 Err(format!("{name} takes no customer"))
             }
-            Effect::RevokeGrant if self.slip().is_some() => Err("revoke_grant takes a customer as its value, not a code or token".into()),
+            Effect::RevokeGrant if self.slip().is_some() => {
+                Err("revoke_grant takes a customer as its value, not a code or token".into())
+            }
             Effect::RevokeGrant if self.client_id.is_none() && self.customer().is_none() => {
                 Err("revoke_grant wants a client_id, or a customer as its value".into())
             }
@@ -166,7 +181,12 @@ impl Wish {
                 Err(format!("{name} takes no path"))
             }
             // Whose data a request is about is known from its bearer token alone.
-            _ if self.customer.is_some() && self.path.as_deref().is_some_and(|path| !["/userinfo", "/accounts"].contains(&path)) => {
+            _ if self.customer.is_some()
+                && self
+                    .path
+                    .as_deref()
+                    .is_some_and(|path| !["/userinfo", "/accounts"].contains(&path)) =>
+            {
                 Err("for one customer, faults strike at /userinfo and /accounts alone".into())
             }
             Effect::Fdx(_) if self.path.as_deref().is_some_and(|path| path != "/accounts") => {
@@ -178,13 +198,19 @@ impl Wish {
 
     /// Whose grants, codes or refresh tokens are meant, where that is said.
     pub fn customer(&self) -> Option<&str> {
-        let named_by_value = matches!(self.fault, Kind::RevokeGrant | Kind::ExpireCode | Kind::ExpireRefreshToken) && self.slip().is_none();
+        let named_by_value =
+            matches!(self.fault, Kind::RevokeGrant | Kind::ExpireCode | Kind::ExpireRefreshToken)
+                && self.slip().is_none();
         self.customer.as_deref().or(self.value.as_deref().filter(|_| named_by_value))
     }
 
     /// The code or refresh token that is meant, where the value is one.
     pub fn slip(&self) -> Option<&str> {
-        let is_slip = |value: &&str| [slip::Kind::Code, slip::Kind::RefreshToken].iter().any(|kind| value.starts_with(kind.prefix()));
+        let is_slip = |value: &&str| {
+            [slip::Kind::Code, slip::Kind::RefreshToken]
+                .iter()
+                .any(|kind| value.starts_with(kind.prefix()))
+        };
         self.value.as_deref().filter(is_slip)
     }
 }
@@ -205,13 +231,18 @@ const fn expire(kind: slip::Kind, which: Option<&str>) -> Effect {
 
 fn retry_after(value: Option<&str>) -> Result<Seconds, String> {
     let after = value.map_or(Ok(RETRY_AFTER), parse_duration)?;
-    if (0..=LONGEST_RETRY_AFTER).contains(&after) { Ok(after) } else { Err("a Retry-After is from 0s to 1h".into()) }
+    if (0..=LONGEST_RETRY_AFTER).contains(&after) {
+        Ok(after)
+    } else {
+        Err("a Retry-After is from 0s to 1h".into())
+    }
 }
 
 fn fdx_error(code: &str) -> Result<FdxError, String> {
     let known = code.parse().ok().and_then(FdxError::from_code);
     known.ok_or_else(|| {
-        let codes: Vec<String> = FdxError::CODED.iter().map(|error| error.on_wire().1.to_string()).collect();
+        let codes: Vec<String> =
+            FdxError::CODED.iter().map(|error| error.on_wire().1.to_string()).collect();
         format!("`{code}` is none of the FDX codes {}", codes.join(", "))
     })
 }
@@ -221,18 +252,36 @@ mod tests {
     use super::*;
 
     fn wish(fault: Kind, value: Option<&str>) -> Wish {
-        Wish { fault, client_id: Some("app".into()), customer: None, path: None, value: value.map(str::to_owned) }
+        Wish {
+            fault,
+            client_id: Some("app".into()),
+            customer: None,
+            path: None,
+            value: value.map(str::to_owned),
+        }
     }
 
     #[test]
     fn what_wishes_do() {
-        assert_eq!(wish(Kind::Delay, Some("250ms")).effect(), Ok(Effect::Delay(Duration::from_millis(250))));
+        assert_eq!(
+            wish(Kind::Delay, Some("250ms")).effect(),
+            Ok(Effect::Delay(Duration::from_millis(250)))
+        );
         assert_eq!(wish(Kind::Unavailable, None).effect(), Ok(Effect::Unavailable(5)));
-        assert_eq!(wish(Kind::TooManyRequests, Some("30s")).effect(), Ok(Effect::TooManyRequests(30)));
+        assert_eq!(
+            wish(Kind::TooManyRequests, Some("30s")).effect(),
+            Ok(Effect::TooManyRequests(30))
+        );
         assert_eq!(wish(Kind::Skew, Some("-10m")).effect(), Ok(Effect::Skew(-600)));
-        assert_eq!(wish(Kind::FdxError, Some("705")).effect(), Ok(Effect::Fdx(FdxError::AccountClosed)));
+        assert_eq!(
+            wish(Kind::FdxError, Some("705")).effect(),
+            Ok(Effect::Fdx(FdxError::AccountClosed))
+        );
         assert_eq!(wish(Kind::ExpireCode, None).effect(), Ok(Effect::ExpireNext(slip::Kind::Code)));
-        assert_eq!(wish(Kind::ExpireRefreshToken, Some("customer_1")).effect(), Ok(Effect::ExpireNow(slip::Kind::RefreshToken)));
+        assert_eq!(
+            wish(Kind::ExpireRefreshToken, Some("customer_1")).effect(),
+            Ok(Effect::ExpireNow(slip::Kind::RefreshToken))
+        );
     }
 
     #[test]

@@ -1,11 +1,7 @@
 //! `POST, GET, DELETE /sandbox/faults`.
 
-use super::{Fault, Kind, Wish, at_once};
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
-use crate::sandbox::{PROVIDER, Sandbox};
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -14,21 +10,35 @@ use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use serde_json::json as value;
-use std::sync::Arc;
+
+use super::{Fault, Kind, Wish, at_once};
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::{malformed, oauth_form};
+use crate::respond::json;
+use crate::sandbox::{PROVIDER, Sandbox};
 
 /// The most requests that one fault strikes.
 const MOST: u32 = 1_000_000;
 
 /// Lists the faults that wait.
 pub async fn get(State(app): State<Arc<App>>) -> Response {
-    json(StatusCode::OK, &value!({ "faults": app.sandbox.as_ref().map(|sandbox| sandbox.faults.waiting()) }))
+    json(
+        StatusCode::OK,
+        &value!({ "faults": app.sandbox.as_ref().map(|sandbox| sandbox.faults.waiting()) }),
+    )
 }
 
 /// Sets a fault, or has it happen at once.
 ///
 /// # Errors
 /// 400 with what is wrong, 503.
-pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     Ok(json(StatusCode::CREATED, &set(&app, &form).await?))
@@ -39,14 +49,16 @@ pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, bod
 /// # Errors
 /// 404 where there is no such fault, 503.
 pub async fn delete(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refused> {
-    let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes()).map_err(|error| malformed(&app, error))?;
+    let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes())
+        .map_err(|error| malformed(&app, error))?;
     // An empty id is one that a script failed to fill in, and not all of them.
     let id = query.names().any(|name| name == "id").then(|| query.get("id").unwrap_or_default());
     clear(&app, id).await?;
     Ok(get(State(app)).await)
 }
 
-/// Sets the fault that a form asks for, or has it happen at once: then it has no requests left to strike.
+/// Sets the fault that a form asks for, or has it happen at once: then it has no requests left to
+/// strike.
 ///
 /// # Errors
 /// 400 with what is wrong, 503.
@@ -55,9 +67,18 @@ pub async fn set(app: &Arc<App>, form: &Form<'_>) -> Result<Fault, Refused> {
     let refuse = |problem: String| malformed(app, problem);
     let text = |name| form.get(name).filter(|text: &&str| !text.is_empty()).map(str::to_owned);
     let names = || Kind::ALL.map(Kind::name).join(", ");
-    let fault = text("fault").ok_or_else(|| refuse(format!("no fault; the faults are {}", names())))?;
-    let fault = Kind::from_name(&fault).ok_or_else(|| refuse(format!("there is no fault `{fault}`; the faults are {}", names())))?;
-    let wish = Wish { fault, client_id: text("client_id"), customer: text("customer"), path: text("path"), value: text("value") };
+    let fault =
+        text("fault").ok_or_else(|| refuse(format!("no fault; the faults are {}", names())))?;
+    let fault = Kind::from_name(&fault).ok_or_else(|| {
+        refuse(format!("there is no fault `{fault}`; the faults are {}", names()))
+    })?;
+    let wish = Wish {
+        fault,
+        client_id: text("client_id"),
+        customer: text("customer"),
+        path: text("path"),
+        value: text("value"),
+    };
     if let Some(id) = wish.client_id.as_deref().filter(|id| app.client(id).is_none()) {
         return Err(refuse(format!("there is no client `{id}`")));
     }
@@ -74,15 +95,18 @@ pub async fn set(app: &Arc<App>, form: &Form<'_>) -> Result<Fault, Refused> {
         Some(count) if effect.is_at_once() && count != "1" => {
             return Err(refuse(format!("{} happens at once: its count is 1", fault.name())));
         }
-        Some(count) => {
-            count.parse().ok().filter(|count| (1..=MOST).contains(count)).ok_or_else(|| refuse(format!("a count is from 1 to {MOST}")))?
-        }
+        Some(count) => count
+            .parse()
+            .ok()
+            .filter(|count| (1..=MOST).contains(count))
+            .ok_or_else(|| refuse(format!("a count is from 1 to {MOST}")))?,
     };
     if effect.is_at_once() {
         at_once::happen(app, &wish, effect, now).await?;
     }
     let sandbox = sandbox(app)?;
-    let fault = sandbox.faults.set(&app.store, wish, effect, if effect.is_at_once() { 0 } else { count });
+    let fault =
+        sandbox.faults.set(&app.store, wish, effect, if effect.is_at_once() { 0 } else { count });
     fault.await.map_err(Refused::unavailable)
 }
 

@@ -1,15 +1,17 @@
 //! What a client can be seen to do.
 
-use crate::keys::Ring;
-use crate::sandbox::requests::Observed;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, LOCATION};
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip::{Kind, Slip};
 use serde_json::Value;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+
+use crate::keys::Ring;
+use crate::sandbox::requests::Observed;
 
 /// A request of the client, as far as it matters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +30,13 @@ pub(super) enum What {
     /// It presented a code of this grant.
     Exchange { grant: Option<GrantId>, gives: Option<Given> },
     /// It presented this refresh token.
-    Refresh { slip: Option<(GrantId, u64)>, retry_key: Option<String>, status: u16, lost: bool, gives: Option<Given> },
+    Refresh {
+        slip: Option<(GrantId, u64)>,
+        retry_key: Option<String>,
+        status: u16,
+        lost: bool,
+        gives: Option<Given>,
+    },
     /// It asked for data, with this token.
     Data { token: Fingerprint, status: u16 },
     /// It fetched the key set.
@@ -84,17 +92,27 @@ fn what(request: &Observed, ring: &Ring) -> What {
 
 /// Whether the browser was sent back with a code, be it in the query or by a page that posts it.
 fn gives_code(request: &Observed) -> bool {
-    let location = request.answer_headers.get(LOCATION.as_str()).and_then(|location| location.split_once('?'));
-    let in_query = |(_, query): (&str, &str)| Form::parse(query.as_bytes()).is_ok_and(|query| query.get("code").is_some());
-    let posts = || request.status == StatusCode::OK && request.answer.windows(11).any(|text| text == b"name=\"code\"");
+    let location =
+        request.answer_headers.get(LOCATION.as_str()).and_then(|location| location.split_once('?'));
+    let in_query = |(_, query): (&str, &str)| {
+        Form::parse(query.as_bytes()).is_ok_and(|query| query.get("code").is_some())
+    };
+    let posts = || {
+        request.status == StatusCode::OK
+            && request.answer.windows(11).any(|text| text == b"name=\"code\"")
+    };
     location.is_some_and(in_query) || posts()
 }
 
 fn at_token(request: &Observed, ring: &Ring) -> Option<What> {
     let form = Form::parse(&request.body).ok()?;
-    let slip = |kind, name| form.get(name).and_then(|text| Slip::read(kind, text, &ring.slips).ok());
+    let slip =
+        |kind, name| form.get(name).and_then(|text| Slip::read(kind, text, &ring.slips).ok());
     match form.get("grant_type")? {
-        "authorization_code" => Some(What::Exchange { grant: slip(Kind::Code, "code").map(|slip| slip.grant), gives: given(request) }),
+        "authorization_code" => Some(What::Exchange {
+            grant: slip(Kind::Code, "code").map(|slip| slip.grant),
+            gives: given(request),
+        }),
         "refresh_token" => Some(What::Refresh {
             slip: slip(Kind::RefreshToken, "refresh_token").map(|slip| (slip.grant, slip.number)),
             retry_key: request.headers.get("idempotency-key").map(str::to_owned),

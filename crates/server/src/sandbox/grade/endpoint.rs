@@ -1,11 +1,7 @@
 //! `GET, POST, DELETE /sandbox/grade`: the scorecard, and the buttons for it.
 
-use super::{Progress, start, stop};
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::{NO_STORE, json};
-use crate::sandbox::seed::CLIENTS;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -13,27 +9,39 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::form::Form;
 use serde_json::json as value;
-use std::sync::Arc;
+
+use super::{Progress, start, stop};
+use crate::app::App;
+use crate::refused::Refused;
+use crate::request::{malformed, oauth_form};
+use crate::respond::{NO_STORE, json};
+use crate::sandbox::seed::CLIENTS;
 
 /// A report brings its style with it, and nothing else.
-const REPORT_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+const REPORT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
 
-/// The scorecard so far: as a report to a browser, as JUnit XML to who asks for XML, as JSON with `state` and `under_way` to everyone else.
+/// The scorecard so far: as a report to a browser, as JUnit XML to who asks for XML, as JSON with
+/// `state` and `under_way` to everyone else.
 ///
 /// # Errors
 /// None that a value of ours makes happen.
 pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refused> {
-    let progress = app.sandbox.as_ref().and_then(|sandbox| sandbox.grading.progress(&app.settings.issuer));
+    let progress =
+        app.sandbox.as_ref().and_then(|sandbox| sandbox.grading.progress(&app.settings.issuer));
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     match progress {
         // Browsers take XML too, and HTML first.
         Some(progress) if accept.contains("text/html") => {
-            let mut response = text("text/html; charset=utf-8", counterfoil_report::html(&progress.report));
+            let mut response =
+                text("text/html; charset=utf-8", counterfoil_report::html(&progress.report));
             response.headers_mut().insert(CONTENT_SECURITY_POLICY, REPORT_POLICY);
             Ok(response)
         }
-        Some(progress) if accept.contains("application/xml") => Ok(text("application/xml", counterfoil_report::junit(&progress.report))),
+        Some(progress) if accept.contains("application/xml") => {
+            Ok(text("application/xml", counterfoil_report::junit(&progress.report)))
+        }
         progress => told(progress),
     }
 }
@@ -59,7 +67,12 @@ fn told(progress: Option<Progress>) -> Result<Response, Refused> {
 ///
 /// # Errors
 /// 400 where there is no such client, 409 while one is graded.
-pub async fn post(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     start(&app, form.get("client_id").unwrap_or(CLIENTS[0].id)).await?;

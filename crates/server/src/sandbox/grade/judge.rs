@@ -1,10 +1,12 @@
 //! Of what a client was seen to do, whether it is right: pure functions, one an event.
 
-use super::acts::{Act, Fingerprint, Given, What};
-use crate::sandbox::requests::HUNG_UP;
+use std::time::Duration;
+
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::Outcome;
-use std::time::Duration;
+
+use super::acts::{Act, Fingerprint, Given, What};
+use crate::sandbox::requests::HUNG_UP;
 
 /// How an event came out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,11 +24,23 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn passed(seen: impl Into<String>) -> Self {
-        Self { result: Outcome::Passed, seen: seen.into(), reason: String::new(), shown_by: None, began: None }
+        Self {
+            result: Outcome::Passed,
+            seen: seen.into(),
+            reason: String::new(),
+            shown_by: None,
+            began: None,
+        }
     }
 
     pub(super) fn failed(seen: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { result: Outcome::Failed, seen: seen.into(), reason: reason.into(), shown_by: None, began: None }
+        Self {
+            result: Outcome::Failed,
+            seen: seen.into(),
+            reason: reason.into(),
+            shown_by: None,
+            began: None,
+        }
     }
 
     /// With the request that shows it.
@@ -40,11 +54,18 @@ impl Verdict {
     }
 
     pub(super) fn not_run(reason: impl Into<String>) -> Self {
-        Self { result: Outcome::NotRun, seen: String::new(), reason: reason.into(), shown_by: None, began: None }
+        Self {
+            result: Outcome::NotRun,
+            seen: String::new(),
+            reason: reason.into(),
+            shown_by: None,
+            began: None,
+        }
     }
 }
 
-/// The most requests for data in [`STORM_WINDOW`] after a 401, and the most with tokens that were revoked.
+/// The most requests for data in [`STORM_WINDOW`] after a 401, and the most with tokens that were
+/// revoked.
 const MOST_AFTER_401: usize = 3;
 /// The most refreshes in that time: the one that the 401 asks for, and one that fell due.
 const MOST_REFRESHES_AFTER_401: usize = 2;
@@ -54,8 +75,10 @@ pub(super) const STORM_WINDOW: Duration = Duration::from_secs(10);
 pub(super) const PARALLEL_WINDOW: Duration = Duration::from_secs(5);
 /// `Retry-After` as the events send it, in seconds.
 pub(super) const RETRY_AFTER: i64 = 5;
-/// When a client that was told [`RETRY_AFTER`] may be back: timers and connections may be early by a little.
-pub(super) const SOONEST_BACK: Duration = Duration::from_millis(RETRY_AFTER.unsigned_abs() * 1000 - 200);
+/// When a client that was told [`RETRY_AFTER`] may be back: timers and connections may be early by
+/// a little.
+pub(super) const SOONEST_BACK: Duration =
+    Duration::from_millis(RETRY_AFTER.unsigned_abs() * 1000 - 200);
 /// What was on its way already when the answer went out.
 pub(super) const IN_FLIGHT: Duration = Duration::from_millis(250);
 
@@ -79,14 +102,19 @@ fn refreshes(acts: &[Act]) -> impl Iterator<Item = &Act> {
     acts.iter().filter(|act| matches!(act.what, What::Refresh { .. }))
 }
 
-/// `presented`: whether the code of the spoiled answer came to `/token`, or the client asked for consent again; `None` where neither.
+/// `presented`: whether the code of the spoiled answer came to `/token`, or the client asked for
+/// consent again; `None` where neither.
 pub(super) fn spoiled_answer(presented: Option<bool>, which: &str) -> Verdict {
     match presented {
         Some(true) => Verdict::failed(
             "the code of that answer came to /token",
-            format!("the {which} was not checked: a code from an attacker's session would be taken for the customer's"),
+            format!(
+                "the {which} was not checked: a code from an attacker's session would be taken for the customer's"
+            ),
         ),
-        Some(false) => Verdict::passed("the code of that answer never came to /token; the client asked again"),
+        Some(false) => {
+            Verdict::passed("the code of that answer never came to /token; the client asked again")
+        }
         None => Verdict::failed(
             "the code never came to /token, and the client did not ask again",
             "the client is stuck: nobody can connect any more",
@@ -97,17 +125,30 @@ pub(super) fn spoiled_answer(presented: Option<bool>, which: &str) -> Verdict {
 /// What the client did from its first refresh on.
 pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
     let Some(first) = refreshes(acts).next() else {
-        return Verdict::failed("no refresh", "the ID token expired, and the client did not refresh it");
+        return Verdict::failed(
+            "no refresh",
+            "the ID token expired, and the client did not refresh it",
+        );
     };
     // One that the client gave up is followed by another, which is not beside it.
-    let within = refreshes(acts).filter(|act| act.came - first.came < PARALLEL_WINDOW && is_of_one_grant(act, first) && !was_given_up(act));
+    let within = refreshes(acts).filter(|act| {
+        act.came - first.came < PARALLEL_WINDOW && is_of_one_grant(act, first) && !was_given_up(act)
+    });
     let within: Vec<&Act> = within.collect();
     // One that is repeated with its key is the same refresh still: its answer had not come.
-    let is_new = |(at, act): &(usize, &&Act)| !within[..*at].iter().any(|earlier| is_repeat(act, earlier));
+    let is_new =
+        |(at, act): &(usize, &&Act)| !within[..*at].iter().any(|earlier| is_repeat(act, earlier));
     let together = within.iter().enumerate().filter(is_new).count();
-    let seen = format!("{} within {} s", counted(together, "refresh", "refreshes"), PARALLEL_WINDOW.as_secs());
+    let seen = format!(
+        "{} within {} s",
+        counted(together, "refresh", "refreshes"),
+        PARALLEL_WINDOW.as_secs()
+    );
     if together > 1 {
-        return Verdict::failed(seen, "workers refreshed side by side: all but one are refused, and a strict server ends the grant");
+        return Verdict::failed(
+            seen,
+            "workers refreshed side by side: all but one are refused, and a strict server ends the grant",
+        );
     }
     if used_new_token {
         Verdict::passed(format!("{seen}, then data was read with the new token"))
@@ -136,7 +177,10 @@ fn was_given_up(act: &Act) -> bool {
 
 fn is_of_one_grant(one: &Act, other: &Act) -> bool {
     match (&one.what, &other.what) {
-        (What::Refresh { slip: Some((one, _)), .. }, What::Refresh { slip: Some((other, _)), .. }) => one == other,
+        (
+            What::Refresh { slip: Some((one, _)), .. },
+            What::Refresh { slip: Some((other, _)), .. },
+        ) => one == other,
         _ => true,
     }
 }
@@ -144,9 +188,10 @@ fn is_of_one_grant(one: &Act, other: &Act) -> bool {
 /// Whether a refresh is an earlier one again, with the same `Idempotency-Key`.
 fn is_repeat(act: &Act, earlier: &Act) -> bool {
     match (&act.what, &earlier.what) {
-        (What::Refresh { slip, retry_key: Some(key), .. }, What::Refresh { slip: before, retry_key: Some(key_before), .. }) => {
-            (slip, key) == (before, key_before)
-        }
+        (
+            What::Refresh { slip, retry_key: Some(key), .. },
+            What::Refresh { slip: before, retry_key: Some(key_before), .. },
+        ) => (slip, key) == (before, key_before),
         _ => false,
     }
 }
@@ -162,7 +207,9 @@ pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
     };
     let later = |act: &&Act| act.came > first.came;
     let again = |act: &Act| match &act.what {
-        What::Refresh { slip, retry_key, status, .. } if *slip == torn => Some((*status, retry_key.clone())),
+        What::Refresh { slip, retry_key, status, .. } if *slip == torn => {
+            Some((*status, retry_key.clone()))
+        }
         _ => None,
     };
     let asked = acts.iter().filter(later).filter(|act| act.what == What::Authorize).count();
@@ -174,34 +221,58 @@ pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
         times(asked)
     );
     if repeats.iter().any(|(status, _)| *status == 200) && refused == 0 {
-        let with_key =
-            if key.is_some() && repeats.iter().any(|(_, retry_key)| *retry_key == key) { " with its Idempotency-Key" } else { "" };
+        let with_key = if key.is_some() && repeats.iter().any(|(_, retry_key)| *retry_key == key) {
+            " with its Idempotency-Key"
+        } else {
+            ""
+        };
         return Verdict::passed(format!("the request was repeated{with_key}, and answered"));
     }
     match (refused, asked) {
         (0 | 1, 1) => Verdict::passed(format!("{seen}, once it was plain that the token was gone")),
-        (0 | 1, 0) => Verdict::failed(seen, "the client neither repeated the request with its key nor asked for consent: it is stuck"),
+        (0 | 1, 0) => Verdict::failed(
+            seen,
+            "the client neither repeated the request with its key nor asked for consent: it is stuck",
+        ),
         (0 | 1, _) => Verdict::failed(seen, "the customer was asked more than once"),
-        _ => Verdict::failed(seen, "a token that was refused as claimed was presented again: it can't get better"),
+        _ => Verdict::failed(
+            seen,
+            "a token that was refused as claimed was presented again: it can't get better",
+        ),
     }
 }
 
-/// The first of these, and of the others those that were not on their way when it was answered: workers read side by side.
+/// The first of these, and of the others those that were not on their way when it was answered:
+/// workers read side by side.
 fn not_in_flight(acts: &[Act]) -> impl Iterator<Item = &Act> {
     let first = acts.first().map(|first| first.answered).unwrap_or_default();
-    acts.iter().enumerate().filter(move |(at, act)| *at == 0 || act.came >= first).map(|(_, act)| act)
+    acts.iter()
+        .enumerate()
+        .filter(move |(at, act)| *at == 0 || act.came >= first)
+        .map(|(_, act)| act)
 }
 
 /// What the client did from the first 401 on, for [`STORM_WINDOW`].
 pub(super) fn unauthorized(acts: &[Act]) -> Verdict {
-    let requests = not_in_flight(acts).filter(|act| matches!(act.what, What::Data { status: 401, .. })).count();
+    let requests = not_in_flight(acts)
+        .filter(|act| matches!(act.what, What::Data { status: 401, .. }))
+        .count();
     let refreshes = refreshes(acts).count();
-    let (requests_seen, refreshes_seen) = (counted(requests, "request", "requests"), counted(refreshes, "refresh", "refreshes"));
+    let (requests_seen, refreshes_seen) =
+        (counted(requests, "request", "requests"), counted(refreshes, "refresh", "refreshes"));
     let seen = format!("{requests_seen} and {refreshes_seen} in {} s", STORM_WINDOW.as_secs());
     if requests > MOST_AFTER_401 {
-        Verdict::failed(seen, format!("after a 401 that a refresh does not mend, more than {MOST_AFTER_401} requests are a storm"))
+        Verdict::failed(
+            seen,
+            format!(
+                "after a 401 that a refresh does not mend, more than {MOST_AFTER_401} requests are a storm"
+            ),
+        )
     } else if refreshes > MOST_REFRESHES_AFTER_401 {
-        Verdict::failed(seen, "a token that is refused as soon as it is new is not mended by the next refresh")
+        Verdict::failed(
+            seen,
+            "a token that is refused as soon as it is new is not mended by the next refresh",
+        )
     } else {
         Verdict::passed(seen)
     }
@@ -210,8 +281,13 @@ pub(super) fn unauthorized(acts: &[Act]) -> Verdict {
 /// The answer with `Retry-After` at `told`, and the next request of the kind, if one came in time.
 pub(super) fn retry_after(told: Duration, next: Option<Duration>) -> Verdict {
     match next {
-        None => Verdict::failed("it did not come back", "a client that is asked to come back later comes back"),
-        Some(next) if next >= told + SOONEST_BACK => Verdict::passed(format!("it came back after {}", seconds(next - told))),
+        None => Verdict::failed(
+            "it did not come back",
+            "a client that is asked to come back later comes back",
+        ),
+        Some(next) if next >= told + SOONEST_BACK => {
+            Verdict::passed(format!("it came back after {}", seconds(next - told)))
+        }
         Some(next) => Verdict::failed(
             format!("it came back after {}", seconds(next.saturating_sub(told))),
             format!("the server asked for {RETRY_AFTER} s in Retry-After"),
@@ -237,10 +313,14 @@ pub(super) fn new_keys(acts: &[Act]) -> Verdict {
             "the new token was used, the key set was not fetched",
             "a token of a key that the client had never seen was taken without being verified",
         ),
-        (true, false) => Verdict::failed("the key set was fetched, the new token was not used", "the client did not go on after new keys"),
-        (false, false) => {
-            Verdict::failed("neither was the key set fetched nor the new token used", "the client knows its old keys alone and is stuck")
-        }
+        (true, false) => Verdict::failed(
+            "the key set was fetched, the new token was not used",
+            "the client did not go on after new keys",
+        ),
+        (false, false) => Verdict::failed(
+            "neither was the key set fetched nor the new token used",
+            "the client knows its old keys alone and is stuck",
+        ),
     }
 }
 
@@ -248,37 +328,54 @@ pub(super) fn new_keys(acts: &[Act]) -> Verdict {
 pub(super) fn revocation(acts: &[Act]) -> Verdict {
     let asked = acts.iter().position(|act| act.what == What::Authorize);
     let before = &acts[..asked.unwrap_or(acts.len())];
-    let dead = not_in_flight(before).filter(|act| matches!(act.what, What::Data { .. } | What::Refresh { .. })).count();
+    let dead = not_in_flight(before)
+        .filter(|act| matches!(act.what, What::Data { .. } | What::Refresh { .. }))
+        .count();
     let questions = acts.iter().filter(|act| act.what == What::Authorize).count();
-    let seen =
-        format!("{} with tokens that were revoked, then asked for consent {}", counted(dead, "request", "requests"), times(questions));
+    let seen = format!(
+        "{} with tokens that were revoked, then asked for consent {}",
+        counted(dead, "request", "requests"),
+        times(questions)
+    );
     match questions {
-        _ if dead > MOST_AFTER_401 => Verdict::failed(seen, "the client went on after the customer had said no"),
+        _ if dead > MOST_AFTER_401 => {
+            Verdict::failed(seen, "the client went on after the customer had said no")
+        }
         0 => Verdict::failed(seen, "the client stopped, and did not ask for consent again"),
         1 => Verdict::passed(seen),
         _ => Verdict::failed(seen, "the customer was asked more than once"),
     }
 }
 
-/// Everything that the client did: whether a refresh token was presented after a later one had reached it.
+/// Everything that the client did: whether a refresh token was presented after a later one had
+/// reached it.
 pub(super) fn newest_token(acts: &[Act]) -> Verdict {
-    // Each refresh that was answered gives the number that follows, from the moment of the answer on.
+    // Each refresh that was answered gives the number that follows, from the moment of the answer
+    // on.
     let given: Vec<(Duration, GrantId, u64)> = refreshes(acts)
         .filter_map(|act| match &act.what {
-            What::Refresh { slip: Some((grant, number)), gives: Some(_), .. } => Some((act.answered, *grant, number + 1)),
+            What::Refresh { slip: Some((grant, number)), gives: Some(_), .. } => {
+                Some((act.answered, *grant, number + 1))
+            }
             _ => None,
         })
         .collect();
     let mut presented = 0;
     for act in refreshes(acts) {
-        let What::Refresh { slip: Some((grant, number)), status, .. } = &act.what else { continue };
+        let What::Refresh { slip: Some((grant, number)), status, .. } = &act.what else {
+            continue;
+        };
         presented += 1;
-        // What the server answers with tokens is a repeat with its key: a client that crashed before it could keep the answer.
+        // What the server answers with tokens is a repeat with its key: a client that crashed
+        // before it could keep the answer.
         if *status == 200 {
             continue;
         }
-        let newest =
-            given.iter().filter(|(answered, of, _)| of == grant && !was_in_flight(act.came, *answered)).map(|(.., next)| *next).max();
+        let newest = given
+            .iter()
+            .filter(|(answered, of, _)| of == grant && !was_in_flight(act.came, *answered))
+            .map(|(.., next)| *next)
+            .max();
         if let Some(newest) = newest.filter(|newest| number < newest) {
             return Verdict::failed(
                 format!("refresh token {number} of a grant, {} into the run", seconds(act.came)),
@@ -289,18 +386,27 @@ pub(super) fn newest_token(acts: &[Act]) -> Verdict {
     }
     match presented {
         0 => Verdict::not_run("the client never refreshed"),
-        count => Verdict::passed(format!("{}, each with the newest token", counted(count, "refresh", "refreshes"))),
+        count => Verdict::passed(format!(
+            "{}, each with the newest token",
+            counted(count, "refresh", "refreshes")
+        )),
     }
 }
 
-/// How many requests there were, and the first secret in them where none belongs: when it came, and what and where it was.
+/// How many requests there were, and the first secret in them where none belongs: when it came, and
+/// what and where it was.
 pub(super) fn secrets((requests, exposed): (usize, Option<(Duration, String)>)) -> Verdict {
     match exposed {
-        Some((came, seen)) => {
-            Verdict::failed(seen, "URLs end up in logs and histories, and other paths may be served by others").shown_by(came)
-        }
+        Some((came, seen)) => Verdict::failed(
+            seen,
+            "URLs end up in logs and histories, and other paths may be served by others",
+        )
+        .shown_by(came),
         None if requests == 0 => Verdict::not_run("there were no requests"),
-        None => Verdict::passed(format!("{}, none with a secret where it does not belong", counted(requests, "request", "requests"))),
+        None => Verdict::passed(format!(
+            "{}, none with a secret where it does not belong",
+            counted(requests, "request", "requests")
+        )),
     }
 }
 

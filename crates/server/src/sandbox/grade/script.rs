@@ -1,27 +1,31 @@
 //! The script: what is played to the client, in this order, and how long each event is waited for.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use counterfoil_core::fdx::FdxError;
+use counterfoil_report::{Case, Check};
+use tokio::sync::oneshot;
+
 use super::acts::{Act, What};
 use super::judge::{self, PARALLEL_WINDOW, RETRY_AFTER, STORM_WINDOW, Verdict};
 use super::stage::Stage;
 use super::{Ends, Outcome, Run, SPOILS, Spoil, UnderWay};
 use crate::app::App;
 use crate::sandbox::faults::{Effect, Kind};
-use counterfoil_core::fdx::FdxError;
-use counterfoil_report::{Case, Check};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// How long the client is waited for at the beginning.
 const FIRST_CONTACT: Duration = Duration::from_secs(600);
-/// How long the client may take to be at work again between two events, or to ask for consent that it lost.
+/// How long the client may take to be at work again between two events, or to ask for consent that
+/// it lost.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a refresh is waited for: the life of an ID token, and as much again for a client that notices late.
+/// How long a refresh is waited for: the life of an ID token, and as much again for a client that
+/// notices late.
 const NEXT_REFRESH: Duration = Duration::from_secs(40);
 
-/// How long ago the client must have fetched the key set before it is expected to fetch it again: libraries hold back for up to a minute,
-/// so that nobody can make them storm by unknown key ids.
+/// How long ago the client must have fetched the key set before it is expected to fetch it again:
+/// libraries hold back for up to a minute, so that nobody can make them storm by unknown key ids.
 const KEYS_AT_REST: Duration = Duration::from_secs(61);
 
 const fn s(seconds: u64) -> Duration {
@@ -154,19 +158,29 @@ pub(super) async fn play(app: Arc<App>, client: Arc<str>, run: Run, ready: onesh
     }
     for event in &EVENTS {
         let Event { id, title, expected, .. } = *event;
-        sandbox.grading.change(run, |graded| graded.under_way = Some(UnderWay { id, title, expected }));
+        sandbox
+            .grading
+            .change(run, |graded| graded.under_way = Some(UnderWay { id, title, expected }));
         let from = stage.now();
         let verdict = (event.play)(&mut stage).await;
         tracing::info!(event = id, result = ?verdict.result, seen = verdict.seen, reason = verdict.reason, "graded");
         let case = scored(event, verdict, &mut stage, from);
         sandbox.grading.change(run, |graded| graded.cases.push(case));
     }
-    let late: Vec<Spoil> =
-        SPOILS.into_iter().filter(|spoil| stage.spoiled(*spoil).is_some_and(|grant| stage.was_presented(grant))).collect();
+    let late: Vec<Spoil> = SPOILS
+        .into_iter()
+        .filter(|spoil| stage.spoiled(*spoil).is_some_and(|grant| stage.was_presented(grant)))
+        .collect();
     sandbox.grading.change(stage.run, |graded| {
         for spoil in late {
-            if let Some(check) = graded.cases.iter_mut().find(|case| case.id == event_of(spoil)).and_then(|case| case.checks.first_mut()) {
-                let Verdict { result, seen, reason, .. } = judge::spoiled_answer(Some(true), parameter(spoil));
+            if let Some(check) = graded
+                .cases
+                .iter_mut()
+                .find(|case| case.id == event_of(spoil))
+                .and_then(|case| case.checks.first_mut())
+            {
+                let Verdict { result, seen, reason, .. } =
+                    judge::spoiled_answer(Some(true), parameter(spoil));
                 (check.result, check.seen, check.reason) = (result, seen, reason);
             }
         }
@@ -200,7 +214,13 @@ fn scored(event: &Event, verdict: Verdict, stage: &mut Stage, from: Duration) ->
         id: event.id.into(),
         title: event.title.into(),
         clause: event.clause.into(),
-        checks: vec![Check { given: event.given.into(), result, expected: event.expected.into(), seen, reason }],
+        checks: vec![Check {
+            given: event.given.into(),
+            result,
+            expected: event.expected.into(),
+            seen,
+            reason,
+        }],
         exchanges: stage.evidence(began.unwrap_or(from), shown_by),
     }
 }
@@ -220,22 +240,32 @@ async fn foreign_answer(stage: &mut Stage, spoil: Spoil) -> Verdict {
     }
     let from = stage.now();
     if stage.spoiled(spoil).is_none() {
-        let asked = stage.until(from, from + PATIENCE, |acts| find(acts, |what| *what == What::Authorize)).await;
+        let asked = stage
+            .until(from, from + PATIENCE, |acts| find(acts, |what| *what == What::Authorize))
+            .await;
         if asked.is_none() {
             return Verdict::not_run("the client did not ask for consent within 60 seconds");
         }
     }
-    let Some(grant) = stage.spoiled(spoil) else { return Verdict::not_run("the answer could not be spoiled") };
+    let Some(grant) = stage.spoiled(spoil) else {
+        return Verdict::not_run("the answer could not be spoiled");
+    };
     let answered = stage.now();
-    // A client that asks again has thrown that answer away. Every question so far was answered with a spoil, this one the last.
+    // A client that asks again has thrown that answer away. Every question so far was answered with
+    // a spoil, this one the last.
     let questions = SPOILS.iter().take_while(|earlier| **earlier != spoil).count() + 1;
     let decided = |acts: &[Act]| {
-        let presents = |act: &Act| matches!(&act.what, What::Exchange { grant: Some(of), .. } if *of == grant);
+        let presents =
+            |act: &Act| matches!(&act.what, What::Exchange { grant: Some(of), .. } if *of == grant);
         let asked = acts.iter().filter(|act| act.what == What::Authorize).count();
         if acts.iter().any(presents) { Some(true) } else { (asked > questions).then_some(false) }
     };
     let presented = stage.until(Duration::ZERO, answered + PATIENCE, decided).await;
-    let question = stage.since(Duration::ZERO).into_iter().filter(|act| act.what == What::Authorize).nth(questions - 1);
+    let question = stage
+        .since(Duration::ZERO)
+        .into_iter()
+        .filter(|act| act.what == What::Authorize)
+        .nth(questions - 1);
     let verdict = judge::spoiled_answer(presented, parameter(spoil));
     match question {
         Some(question) => verdict.since(question.came),
@@ -255,7 +285,10 @@ async fn expiry(stage: &mut Stage) -> Verdict {
         stage.watch(from, first.came + PARALLEL_WINDOW).await;
     }
     stage.clear_fault(slow.as_deref());
-    let used = stage.until(from, stage.now() + s(15), |acts| judge::reads_with_new_token(acts).then_some(())).await.is_some();
+    let used = stage
+        .until(from, stage.now() + s(15), |acts| judge::reads_with_new_token(acts).then_some(()))
+        .await
+        .is_some();
     judge::expiry(&stage.since(from), used)
 }
 
@@ -269,7 +302,9 @@ async fn lost_answer(stage: &mut Stage) -> Verdict {
     let lost = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_lost)).await;
     stage.clear_fault(fault.as_deref());
     if let Some(lost) = lost {
-        let What::Refresh { slip: torn, .. } = lost.what else { return not_at_work() };
+        let What::Refresh { slip: torn, .. } = lost.what else {
+            return not_at_work();
+        };
         let recovers = |what: &What| match what {
             What::Refresh { slip, status: 200, lost: false, .. } => *slip == torn,
             What::Authorize => true,
@@ -287,12 +322,19 @@ async fn unauthorized(stage: &mut Stage) -> Verdict {
         return not_at_work();
     }
     let from = stage.now();
-    let fault = stage.set_fault(Kind::FdxError, Effect::Fdx(FdxError::CustomerNotAuthorized), Some("/accounts"), 1_000_000);
+    let fault = stage.set_fault(
+        Kind::FdxError,
+        Effect::Fdx(FdxError::CustomerNotAuthorized),
+        Some("/accounts"),
+        1_000_000,
+    );
     let is_refused = |what: &What| matches!(what, What::Data { status: 401, .. });
     let first = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await;
     let verdict = match first {
         None => not_at_work(),
-        Some(first) => judge::unauthorized(&stage.watch(first.came, first.came + STORM_WINDOW).await),
+        Some(first) => {
+            judge::unauthorized(&stage.watch(first.came, first.came + STORM_WINDOW).await)
+        }
     };
     stage.clear_fault(fault.as_deref());
     verdict
@@ -302,7 +344,12 @@ async fn retry_after_at_token(stage: &mut Stage) -> Verdict {
     if !stage.at_work(PATIENCE).await {
         return not_at_work();
     }
-    let fault = stage.set_fault(Kind::Unavailable, Effect::Unavailable(RETRY_AFTER), Some("/token"), 1_000_000);
+    let fault = stage.set_fault(
+        Kind::Unavailable,
+        Effect::Unavailable(RETRY_AFTER),
+        Some("/token"),
+        1_000_000,
+    );
     // Refreshes are made one at a time, so none is on its way already.
     comes_back(stage, fault, NEXT_REFRESH, Duration::ZERO, |what| match what {
         What::Refresh { status, .. } => Some(*status),
@@ -315,7 +362,12 @@ async fn retry_after_at_data(stage: &mut Stage) -> Verdict {
     if !stage.at_work(PATIENCE).await {
         return not_at_work();
     }
-    let fault = stage.set_fault(Kind::TooManyRequests, Effect::TooManyRequests(RETRY_AFTER), Some("/accounts"), 1_000_000);
+    let fault = stage.set_fault(
+        Kind::TooManyRequests,
+        Effect::TooManyRequests(RETRY_AFTER),
+        Some("/accounts"),
+        1_000_000,
+    );
     comes_back(stage, fault, PATIENCE, judge::IN_FLIGHT, |what| match what {
         What::Data { status, .. } => Some(*status),
         _ => None,
@@ -323,8 +375,8 @@ async fn retry_after_at_data(stage: &mut Stage) -> Verdict {
     .await
 }
 
-/// Waits for a request of a kind, which `status_of` gives the status of, that was told to come back; then for the next one that was not
-/// `in_flight`. The fault lasts as long as it says.
+/// Waits for a request of a kind, which `status_of` gives the status of, that was told to come
+/// back; then for the next one that was not `in_flight`. The fault lasts as long as it says.
 async fn comes_back(
     stage: &mut Stage,
     fault: Option<String>,
@@ -369,8 +421,12 @@ async fn new_keys(stage: &mut Stage) -> Verdict {
     // What came before is signed with the old keys still.
     let from = stage.now();
     let is_refreshed = |what: &What| matches!(what, What::Refresh { gives: Some(_), .. });
-    if let Some(refresh) = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refreshed)).await {
-        let is_right = |acts: &[Act]| (judge::new_keys(acts).result == counterfoil_report::Outcome::Passed).then_some(());
+    if let Some(refresh) =
+        stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refreshed)).await
+    {
+        let is_right = |acts: &[Act]| {
+            (judge::new_keys(acts).result == counterfoil_report::Outcome::Passed).then_some(())
+        };
         stage.until(from, refresh.answered + s(15), is_right).await;
     }
     judge::new_keys(&stage.since(from))
@@ -382,9 +438,16 @@ async fn revocation(stage: &mut Stage) -> Verdict {
     }
     let from = stage.now();
     stage.end_grants().await;
-    let is_refused = |what: &What| matches!(what, What::Data { status: 401, .. } | What::Refresh { status: 400, .. });
-    let Some(first) = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await else { return not_at_work() };
-    stage.until(first.came, first.came + s(30), |acts| find(acts, |what| *what == What::Authorize)).await;
+    let is_refused = |what: &What| {
+        matches!(what, What::Data { status: 401, .. } | What::Refresh { status: 400, .. })
+    };
+    let Some(first) = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await
+    else {
+        return not_at_work();
+    };
+    stage
+        .until(first.came, first.came + s(30), |acts| find(acts, |what| *what == What::Authorize))
+        .await;
     // A second question is one too many.
     judge::revocation(&stage.watch(first.came, stage.now() + s(3)).await)
 }

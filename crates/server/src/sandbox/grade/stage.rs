@@ -1,17 +1,20 @@
 //! What the script plays with: the sandbox, its faults, and eyes on the client.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use counterfoil_core::grant::GrantId;
+use counterfoil_report::{Case, Exchange, Mask};
+
 use super::acts::{Act, What};
 use super::{Run, Spoil};
 use crate::app::App;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::{Effect, Kind, Wish, happen};
 use crate::sandbox::requests::{Observed, evidence, exposed};
-use counterfoil_core::grant::GrantId;
-use counterfoil_report::{Case, Exchange, Mask};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-/// How many requests are shown as evidence of one event: of data that was read as ever, and of all the rest.
+/// How many requests are shown as evidence of one event: of data that was read as ever, and of all
+/// the rest.
 const MOST_EVIDENCE: usize = 40;
 /// How many acts are remembered: a storm that goes on has long been seen for what it is.
 const MOST_ACTS: usize = 100_000;
@@ -27,9 +30,11 @@ pub(super) struct Stage {
     looked_at: u64,
     /// What the client did, in the order that it was answered.
     acts: Vec<Act>,
-    /// The requests of the event under way, and the few of earlier ones that may be needed again, as evidence.
+    /// The requests of the event under way, and the few of earlier ones that may be needed again,
+    /// as evidence.
     kept: Vec<(Duration, Arc<Observed>)>,
-    /// How many of them are of the event under way, data as ever and the rest, and how many of its requests were not kept.
+    /// How many of them are of the event under way, data as ever and the rest, and how many of its
+    /// requests were not kept.
     kept_of_event: [usize; 2],
     left_out: usize,
     /// The first secret where none belongs: when it came, and what and where it was.
@@ -39,7 +44,8 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(app: Arc<App>, client: Arc<str>, run: Run) -> Self {
-        let looked_at = app.sandbox.as_ref().map_or(0, |sandbox| *sandbox.requests.count().borrow());
+        let looked_at =
+            app.sandbox.as_ref().map_or(0, |sandbox| *sandbox.requests.count().borrow());
         let (acts, kept) = (Vec::new(), Vec::new());
         Self {
             app,
@@ -61,8 +67,14 @@ impl Stage {
         self.began.elapsed()
     }
 
-    /// Waits until `sees` gives something of what the client did since `from`, in the order that it came, or until `deadline`.
-    pub(super) async fn until<T>(&mut self, from: Duration, deadline: Duration, sees: impl Fn(&[Act]) -> Option<T>) -> Option<T> {
+    /// Waits until `sees` gives something of what the client did since `from`, in the order that it
+    /// came, or until `deadline`.
+    pub(super) async fn until<T>(
+        &mut self,
+        from: Duration,
+        deadline: Duration,
+        sees: impl Fn(&[Act]) -> Option<T>,
+    ) -> Option<T> {
         let mut count = self.sandbox()?.requests.count();
         loop {
             self.look();
@@ -97,30 +109,47 @@ impl Stage {
         (self.acts.len(), self.exposed.clone())
     }
 
-    /// The requests since `from`, to be shown, with the time of each since then; before them the one that came at `also`. Ends the event.
+    /// The requests since `from`, to be shown, with the time of each since then; before them the
+    /// one that came at `also`. Ends the event.
     pub(super) fn evidence(&mut self, from: Duration, also: Option<Duration>) -> Vec<Exchange> {
         let is_shown = |came: Duration| came >= from || also == Some(came);
-        let mut shown: Vec<_> = self.kept.iter().filter(|(came, _)| is_shown(*came)).cloned().collect();
+        let mut shown: Vec<_> =
+            self.kept.iter().filter(|(came, _)| is_shown(*came)).cloned().collect();
         shown.sort_by_key(|(came, _)| *came);
         let last = shown.len().saturating_sub(1);
         let left_out = std::mem::take(&mut self.left_out);
         let mut exchanges = Vec::new();
         for (at, (came, observed)) in shown.iter().enumerate() {
             let after = came.as_secs_f64() - from.as_secs_f64();
-            let more = if left_out > 0 && at == last { format!("; {left_out} more requests are left out") } else { String::new() };
-            exchanges.push(evidence(&self.app, observed, &format!("{after:+.1} s{more}"), &mut self.mask));
+            let more = if left_out > 0 && at == last {
+                format!("; {left_out} more requests are left out")
+            } else {
+                String::new()
+            };
+            exchanges.push(evidence(
+                &self.app,
+                observed,
+                &format!("{after:+.1} s{more}"),
+                &mut self.mask,
+            ));
         }
         self.kept_of_event = [0; 2];
         exchanges
     }
 
     fn look(&mut self) {
-        let Some(sandbox) = &self.app.sandbox else { return };
+        let Some(sandbox) = &self.app.sandbox else {
+            return;
+        };
         let (count, new) = sandbox.requests.since(self.looked_at);
         self.looked_at = count;
         let ring = self.app.keys.ring();
-        // A request whose client can't be told, for its token is nobody's, is this client's: nobody else is here while it is graded.
-        for request in new.into_iter().filter(|request| request.client.as_ref().is_none_or(|client| *client == self.client)) {
+        // A request whose client can't be told, for its token is nobody's, is this client's: nobody
+        // else is here while it is graded.
+        for request in new
+            .into_iter()
+            .filter(|request| request.client.as_ref().is_none_or(|client| *client == self.client))
+        {
             let act = Act::of(&request, &ring, self.began);
             // Data that is read as ever must not push out what decides.
             let kind = usize::from(!matches!(act.what, What::Data { status: 200, .. }));
@@ -130,7 +159,8 @@ impl Stage {
             {
                 self.mask.learn(&found.secret);
                 let place = self.mask.text(request.path());
-                self.exposed = Some((act.came, format!("{} of {} {place}", found.what, request.method)));
+                self.exposed =
+                    Some((act.came, format!("{} of {} {place}", found.what, request.method)));
                 keep = true;
             }
             if keep {
@@ -150,12 +180,24 @@ impl Stage {
     }
 
     /// Sets a fault for the client's next `count` requests to `path`, and gives its id.
-    pub(super) fn set_fault(&self, kind: Kind, effect: Effect, path: Option<&str>, count: u32) -> Option<String> {
+    pub(super) fn set_fault(
+        &self,
+        kind: Kind,
+        effect: Effect,
+        path: Option<&str>,
+        count: u32,
+    ) -> Option<String> {
         Some(self.sandbox()?.faults.play(self.run, self.wish(kind, path), effect, count))
     }
 
     fn wish(&self, fault: Kind, path: Option<&str>) -> Wish {
-        Wish { fault, client_id: Some(self.client.to_string()), customer: None, path: path.map(str::to_owned), value: None }
+        Wish {
+            fault,
+            client_id: Some(self.client.to_string()),
+            customer: None,
+            path: path.map(str::to_owned),
+            value: None,
+        }
     }
 
     /// Clears a fault, where requests have not used it up.
@@ -178,14 +220,17 @@ impl Stage {
     /// The grant whose code was in the answer that was spoiled in this way, once there was one.
     pub(super) fn spoiled(&self, spoil: Spoil) -> Option<GrantId> {
         let sandbox = self.sandbox()?;
-        let spoiled =
-            sandbox.grading.change(self.run, |graded| graded.spoiled.iter().find(|(how, _)| *how == spoil).map(|(_, grant)| *grant));
+        let spoiled = sandbox.grading.change(self.run, |graded| {
+            graded.spoiled.iter().find(|(how, _)| *how == spoil).map(|(_, grant)| *grant)
+        });
         spoiled.flatten()
     }
 
     /// Whether the code of a grant ever came to `/token`.
     pub(super) fn was_presented(&self, grant: GrantId) -> bool {
-        self.acts.iter().any(|act| matches!(act.what, What::Exchange { grant: Some(of), .. } if of == grant))
+        self.acts
+            .iter()
+            .any(|act| matches!(act.what, What::Exchange { grant: Some(of), .. } if of == grant))
     }
 
     /// Masks in a case what turned out to be a secret since.
@@ -204,7 +249,9 @@ impl Stage {
     /// Waits until the client reads data and is answered, from now on.
     pub(super) async fn at_work(&mut self, patience: Duration) -> bool {
         let from = self.now();
-        let reads = |acts: &[Act]| acts.iter().find(|act| matches!(act.what, What::Data { status: 200, .. })).map(|_| ());
+        let reads = |acts: &[Act]| {
+            acts.iter().find(|act| matches!(act.what, What::Data { status: 200, .. })).map(|_| ())
+        };
         self.until(from, from + patience, reads).await.is_some()
     }
 }

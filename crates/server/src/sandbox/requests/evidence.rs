@@ -1,13 +1,15 @@
 //! A request as it may be shown: with its secrets masked.
 
+use counterfoil_report::{Exchange, Mask};
+
 use super::{HUNG_UP, Headers, Observed, exposed};
 use crate::app::App;
-use counterfoil_report::{Exchange, Mask};
 
 /// Headers that say nothing of what the client or we do.
 const LEFT_OUT: [&str; 4] = ["accept-encoding", "connection", "content-length", "host"];
 
-/// The request and its answer. What is masked here once is masked by the same `mask` wherever it turns up later.
+/// The request and its answer. What is masked here once is masked by the same `mask` wherever it
+/// turns up later.
 pub fn evidence(app: &App, request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
     // By its name nothing tells a secret that is where none belongs.
     exposed(app, request).iter().for_each(|found| mask.learn(&found.secret));

@@ -1,13 +1,15 @@
 //! Secrets in places where none belongs.
 
-use super::Observed;
-use crate::app::App;
+use std::borrow::Cow;
+
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::basic;
 use counterfoil_core::client::SecretDigest;
 use counterfoil_core::form::{Form, decode};
 use counterfoil_core::secret::Secret;
-use std::borrow::Cow;
+
+use super::Observed;
+use crate::app::App;
 
 /// Paths that a client proves itself at.
 const PROVES_ITSELF_AT: [&str; 3] = ["/token", "/revoke", "/introspect"];
@@ -27,8 +29,9 @@ pub struct Exposed {
     pub secret: String,
 }
 
-/// Every secret of a request that is where none belongs: a client's secret belongs to [`PROVES_ITSELF_AT`], and no secret into a URL. A code
-/// belongs there; it is the client's own URL that it comes back in.
+/// Every secret of a request that is where none belongs: a client's secret belongs to
+/// [`PROVES_ITSELF_AT`], and no secret into a URL. A code belongs there; it is the client's own URL
+/// that it comes back in.
 pub fn exposed(app: &App, request: &Observed) -> Vec<Exposed> {
     let (clients, ring) = (app.clients(), app.keys.ring());
     // Nothing but its digest is known of a secret.
@@ -42,7 +45,9 @@ pub fn exposed(app: &App, request: &Observed) -> Vec<Exposed> {
         let segment = decode(segment.as_bytes()).unwrap_or(Cow::Borrowed(segment));
         if is_client_secret(&segment) {
             add("the client secret in the URL", &segment);
-        } else if segment.len() >= SHORTEST_TOKEN && TOKEN_BEGINNINGS.iter().any(|beginning| segment.starts_with(beginning)) {
+        } else if segment.len() >= SHORTEST_TOKEN
+            && TOKEN_BEGINNINGS.iter().any(|beginning| segment.starts_with(beginning))
+        {
             add("a token in the URL", &segment);
         }
     }
@@ -61,7 +66,10 @@ pub fn exposed(app: &App, request: &Observed) -> Vec<Exposed> {
             add("the client secret in the body", &value);
         }
     }
-    let basic = request.headers.get(AUTHORIZATION.as_str()).and_then(|header| basic::parse(header.as_bytes()).ok());
+    let basic = request
+        .headers
+        .get(AUTHORIZATION.as_str())
+        .and_then(|header| basic::parse(header.as_bytes()).ok());
     if let Some(basic) = basic.filter(|basic| is_client_secret(basic.secret.expose())) {
         add("the client secret in the Authorization header", basic.secret.expose());
     }
@@ -72,6 +80,10 @@ pub fn exposed(app: &App, request: &Observed) -> Vec<Exposed> {
 }
 
 fn pairs(form: &[u8]) -> Vec<(String, String)> {
-    let Ok(form) = Form::parse(form) else { return Vec::new() };
-    form.names().flat_map(|name| form.all(name).map(|value| (name.to_owned(), value.to_owned()))).collect()
+    let Ok(form) = Form::parse(form) else {
+        return Vec::new();
+    };
+    form.names()
+        .flat_map(|name| form.all(name).map(|value| (name.to_owned(), value.to_owned())))
+        .collect()
 }

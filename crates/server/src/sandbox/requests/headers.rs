@@ -1,17 +1,20 @@
 //! The headers of a request that is kept.
 
-use axum::http::HeaderMap;
 use std::fmt::Write;
 
-/// Headers as one text. The server's own are slices of the buffer that a connection is read into: keeping them would keep that, and cost
-/// every request a new one.
+use axum::http::HeaderMap;
+
+/// Headers as one text. The server's own are slices of the buffer that a connection is read into:
+/// keeping them would keep that, and cost every request a new one.
 #[derive(Debug, Default)]
 pub struct Headers(String);
 
 impl Headers {
     /// A copy of `headers`. What is not text in them is replaced.
     pub fn copied(headers: &HeaderMap) -> Self {
-        let mut text = String::with_capacity(headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum());
+        let mut text = String::with_capacity(
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum(),
+        );
         for (name, value) in headers {
             // Writing to a string can't fail. No name holds a colon, no value a line's end.
             let _ = writeln!(text, "{name}:{}", String::from_utf8_lossy(value.as_bytes()));

@@ -1,10 +1,12 @@
 //! What can go wrong while the writer copies. It is held up until all that is to happen is queued.
 
+use std::sync::mpsc::{Sender, channel};
+
+use tempfile::TempDir;
+
 use super::*;
 use crate::agreement::OnDifference;
 use crate::{OpenOptions, StoreAddress, StoreKind};
-use std::sync::mpsc::{Sender, channel};
-use tempfile::TempDir;
 
 /// A store that takes many steps to copy.
 async fn store() -> (Sqlite, TempDir) {
@@ -54,7 +56,9 @@ async fn a_write_that_fails_ends_the_copy_and_nothing_else() {
     let failing = store.writer.queue(|_| Err::<(), _>(rusqlite::Error::StatementChangedRows(0)));
     let after = store.probe();
     go_on.send(()).unwrap();
-    let Err(BackupError::Interrupted(problem)) = copied.await.unwrap() else { panic!("it was copied") };
+    let Err(BackupError::Interrupted(problem)) = copied.await.unwrap() else {
+        panic!("it was copied")
+    };
     assert!(problem.contains("Query changed 0 rows"), "{problem}");
     failing.await.unwrap_err();
     after.await.unwrap();

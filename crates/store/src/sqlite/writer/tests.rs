@@ -1,12 +1,10 @@
-//! Commits whose outcome was not known: they took effect, and the writer was told that they failed. Each verb must find that out.
+//! Commits whose outcome was not known: they took effect, and the writer was told that they failed.
+//! Each verb must find that out.
 
-use super::super::Sqlite;
-use crate::agreement::OnDifference;
-use crate::journal::Line;
-use crate::{
-    AddClient, AddCustomer, AddSecret, CreateGrant, Customer, Ending, NewCustomer, NewGrant, OpenOptions, Redeem, Redeemed, StoreAddress,
-    StoreKind, Tearing,
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, HOUR, Timestamp};
@@ -21,10 +19,15 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tempfile::TempDir;
+
+use super::super::Sqlite;
+use crate::agreement::OnDifference;
+use crate::journal::Line;
+use crate::{
+    AddClient, AddCustomer, AddSecret, CreateGrant, Customer, Ending, NewCustomer, NewGrant,
+    OpenOptions, Redeem, Redeemed, StoreAddress, StoreKind, Tearing,
+};
 
 const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 const KEY: SlipKeyId = SlipKeyId(1);
@@ -76,11 +79,21 @@ async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
         parent: None,
         lasting: Lasting::default(),
     };
-    let new =
-        NewGrant { terms: terms.clone(), code: code(), seal: Seal::from_bytes([7; 16]), code_expires_at: NOW.plus(300), slip_key: KEY };
-    let CreateGrant::Exists(made) = store.create_grant(new.clone()).await.unwrap() else { panic!("the first run was not seen") };
+    let new = NewGrant {
+        terms: terms.clone(),
+        code: code(),
+        seal: Seal::from_bytes([7; 16]),
+        code_expires_at: NOW.plus(300),
+        slip_key: KEY,
+    };
+    let CreateGrant::Exists(made) = store.create_grant(new.clone()).await.unwrap() else {
+        panic!("the first run was not seen")
+    };
     assert_eq!((made.0, made.1.next_slip, made.1.seal), (terms.clone(), 0, new.seal));
-    (Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: new.seal }, Arc::new(terms))
+    (
+        Slip { key: KEY, grant: terms.grant, number: 0, issued_at: NOW, seal: new.seal },
+        Arc::new(terms),
+    )
 }
 
 async fn redeem(store: &Sqlite, slip: Slip, now: Timestamp, random: u8) -> Redeemed {
@@ -93,16 +106,28 @@ async fn redeem(store: &Sqlite, slip: Slip, now: Timestamp, random: u8) -> Redee
         on_lost_answer: OnLostAnswer::Strict,
     };
     let terms = store.terms(slip.grant).unwrap().unwrap();
-    store.redeem(Redeem { presented, successor_expires_at: now.plus(30 * DAY), slip_key: KEY, terms }).await.unwrap()
+    store
+        .redeem(Redeem {
+            presented,
+            successor_expires_at: now.plus(30 * DAY),
+            slip_key: KEY,
+            terms,
+        })
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_redemption_knows_its_own_success_and_a_replay_is_none() {
     let (store, dir) = store_in_doubt();
     let (code, terms) = grant(&store).await;
-    let Redeemed::Torn(torn) = redeem(&store, code, NOW, 1).await else { panic!("its own success was taken for a replay") };
+    let Redeemed::Torn(torn) = redeem(&store, code, NOW, 1).await else {
+        panic!("its own success was taken for a replay")
+    };
     assert_eq!((torn.how(), torn.successor().number), (Tearing::InTurn, 1));
-    let Redeemed::Torn(torn) = redeem(&store, *torn.successor(), NOW, 2).await else { panic!("refused") };
+    let Redeemed::Torn(torn) = redeem(&store, *torn.successor(), NOW, 2).await else {
+        panic!("refused")
+    };
     assert_eq!(store.counterfoil(code.grant).unwrap().unwrap().next_slip, 2);
 
     let first = Slip { number: 1, ..*torn.successor() };
@@ -115,7 +140,10 @@ async fn a_redemption_knows_its_own_success_and_a_replay_is_none() {
 async fn an_ending_is_in_the_journal_before_it_is_answered() {
     let (store, dir) = store_in_doubt();
     let (code, terms) = grant(&store).await;
-    assert_ne!(store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap(), Ending::NotFound);
+    assert_ne!(
+        store.end_grant(code.grant, EndedBy::Customer, NOW).await.unwrap(),
+        Ending::NotFound
+    );
     assert!(store.living(&terms).unwrap().is_none());
     assert_eq!(journal(&dir).len(), 1);
 }
@@ -126,11 +154,25 @@ async fn clients_are_added_once_keep_their_secret_and_are_removed_for_good() {
     let secret = |n: u8| SecretDigest([n; 32]);
     let add = |digest| store.add_client("app".into(), ClientSettings::new("App"), digest, NOW);
     assert_eq!(add(Some(secret(1))).await.unwrap(), AddClient::Added);
-    assert_eq!(store.add_client("app".into(), ClientSettings::new("Another"), Some(secret(9)), NOW).await.unwrap(), AddClient::Exists);
-    assert_eq!(store.add_client_secret("app".into(), secret(2), 1, NOW).await.unwrap(), AddSecret::Added);
-    let digests = |store: &Sqlite| store.clients(None).unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>();
+    assert_eq!(
+        store
+            .add_client("app".into(), ClientSettings::new("Another"), Some(secret(9)), NOW)
+            .await
+            .unwrap(),
+        AddClient::Exists
+    );
+    assert_eq!(
+        store.add_client_secret("app".into(), secret(2), 1, NOW).await.unwrap(),
+        AddSecret::Added
+    );
+    let digests = |store: &Sqlite| {
+        store.clients(None).unwrap()[0].secrets.iter().map(|s| s.digest.0[0]).collect::<Vec<_>>()
+    };
     assert_eq!(digests(&store), [1, 2]);
-    assert_eq!(store.add_client_secret("app".into(), secret(3), 1, NOW).await.unwrap(), AddSecret::Added);
+    assert_eq!(
+        store.add_client_secret("app".into(), secret(3), 1, NOW).await.unwrap(),
+        AddSecret::Added
+    );
     assert_eq!(digests(&store), [2, 3]);
 
     let (_, terms) = grant(&store).await;
@@ -158,7 +200,13 @@ async fn a_declared_loss_is_known_in_memory_too() {
     store.writer.in_doubt.store(false, Ordering::Relaxed);
     let anew = Terms { grant: GrantId::new(NOW, [9; 4]), client_era: 3, ..(*terms).clone() };
     store
-        .create_grant(NewGrant { terms: anew.clone(), code: self::code(), seal: code.seal, code_expires_at: NOW.plus(300), slip_key: KEY })
+        .create_grant(NewGrant {
+            terms: anew.clone(),
+            code: self::code(),
+            seal: code.seal,
+            code_expires_at: NOW.plus(300),
+            slip_key: KEY,
+        })
         .await
         .unwrap();
     assert_eq!(store.living(&anew).unwrap().unwrap().epoch, epoch);
@@ -169,11 +217,22 @@ async fn a_declared_loss_is_known_in_memory_too() {
 async fn customers_are_added_once_and_removed_for_good() {
     let (store, _dir) = store_in_doubt();
     let new = |password: &str| NewCustomer {
-        customer: Customer { id: customer(), name: "Ada".into(), password: Some(Secret::new(password)), created_at: NOW },
+        customer: Customer {
+            id: customer(),
+            name: "Ada".into(),
+            password: Some(Secret::new(password)),
+            created_at: NOW,
+        },
         accounts: vec![],
     };
-    assert_eq!(store.add_customer(new("salted hash"), Case::Matters).await.unwrap(), AddCustomer::Added);
-    assert_eq!(store.add_customer(new("another"), Case::Matters).await.unwrap(), AddCustomer::Exists);
+    assert_eq!(
+        store.add_customer(new("salted hash"), Case::Matters).await.unwrap(),
+        AddCustomer::Added
+    );
+    assert_eq!(
+        store.add_customer(new("another"), Case::Matters).await.unwrap(),
+        AddCustomer::Exists
+    );
     let (_, terms) = grant(&store).await;
     assert!(store.remove_customer(customer(), NOW).await.unwrap());
     assert!(store.living(&terms).unwrap().is_none());
@@ -186,7 +245,8 @@ async fn the_write_ahead_log_is_lengthened_ahead() {
     let (store, dir) = store_in_doubt();
     store.writer.in_doubt.store(false, Ordering::Relaxed);
     let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
-    // Each is one page, and what made the store is a few. No pause: the checkpointer's turn comes meanwhile.
+    // Each is one page, and what made the store is a few. No pause: the checkpointer's turn comes
+    // meanwhile.
     for n in 0..100_000 {
         store.probe().await.unwrap();
         if wal() > (n + 200) * 1048 + (1 << 20) {
@@ -196,8 +256,8 @@ async fn the_write_ahead_log_is_lengthened_ahead() {
     panic!("the log's file has {} bytes", wal());
 }
 
-/// The log is begun anew at its bound, though somebody writes and reads all the time, and its file shrinks back after a burst. Nobody who
-/// writes waits for one who reads for long.
+/// The log is begun anew at its bound, though somebody writes and reads all the time, and its file
+/// shrinks back after a burst. Nobody who writes waits for one who reads for long.
 #[tokio::test]
 async fn the_write_ahead_log_is_bounded() {
     let (store, dir) = store_in_doubt();

@@ -1,5 +1,8 @@
 //! Whose tokens are taken.
 
+use reqwest::Url;
+use serde_json::json;
+
 use super::NOT_AUTHORIZED;
 use super::forged::{self, Stranger};
 use crate::case::{CaseRun, Client, Stopped};
@@ -9,8 +12,6 @@ use crate::plan::{Case, Check, Grant};
 use crate::plans::headers::challenged;
 use crate::supply::{Tokens, random};
 use crate::target::Endpoint;
-use reqwest::Url;
-use serde_json::json;
 
 /// A check that a token is refused.
 const fn refused(given: &'static str) -> Check {
@@ -22,7 +23,11 @@ pub(super) const MISSING: Case = Case {
     title: "Nobody is given accounts without a token",
     clause: "RFC 6750 section 3; FDX error 602",
     grant: Grant::Lives,
-    checks: &[refused("no Authorization header"), refused("a good token by another scheme"), refused("the scheme Bearer and nothing else")],
+    checks: &[
+        refused("no Authorization header"),
+        refused("a good token by another scheme"),
+        refused("the scheme Bearer and nothing else"),
+    ],
     run: |case| Box::pin(missing(case)),
 };
 
@@ -44,7 +49,10 @@ pub(super) const EXPIRED: Case = Case {
     title: "A token that has expired",
     clause: "OpenID Connect Core section 2 (exp); RFC 7519 section 4.1.4; RFC 6750 section 3.1; FDX error 602",
     grant: Grant::Lives,
-    checks: &[refused("an ID token whose exp has passed"), refused("the access token of the same answer")],
+    checks: &[
+        refused("an ID token whose exp has passed"),
+        refused("the access token of the same answer"),
+    ],
     run: |case| Box::pin(expired(case)),
 };
 
@@ -75,7 +83,10 @@ pub(super) const UNSIGNED: Case = Case {
     title: "A token that says that it needs no signature",
     clause: "RFC 8725 sections 2.1, 3.1 and 3.2; RFC 7519 section 6; FDX error 602",
     grant: Grant::Lives,
-    checks: &[refused("an ID token with alg none and no signature"), refused("an ID token with alg none and its old signature")],
+    checks: &[
+        refused("an ID token with alg none and no signature"),
+        refused("an ID token with alg none and its old signature"),
+    ],
     run: |case| Box::pin(unsigned(case)),
 };
 
@@ -106,7 +117,11 @@ pub(super) const REVOKED: Case = Case {
     title: "After a revocation no token of the grant is taken",
     clause: "RFC 7009 section 2.1; FDX security model: consent is checked on every request; FDX error 602",
     grant: Grant::Ends,
-    checks: &[refused("the ID token"), refused("the ID token that was there before a refresh"), refused("the access token")],
+    checks: &[
+        refused("the ID token"),
+        refused("the ID token that was there before a refresh"),
+        refused("the access token"),
+    ],
     run: |case| Box::pin(revoked(case)),
 };
 
@@ -117,7 +132,10 @@ pub(super) const CHALLENGED: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("no token", "401 with WWW-Authenticate: Bearer, and no error"),
-        Check::words("a token that was never issued", "401 with WWW-Authenticate: Bearer, error=\"invalid_token\""),
+        Check::words(
+            "a token that was never issued",
+            "401 with WWW-Authenticate: Bearer, error=\"invalid_token\"",
+        ),
     ],
     run: |case| Box::pin(is_challenged(case)),
 };
@@ -130,7 +148,10 @@ pub(super) const ACCESS_TOKEN: Case = Case {
     checks: &[
         Check::words("the ID token", "200 with accounts"),
         Check::words("the access token", "200 with the same accounts"),
-        Check::words("the ID token by the scheme bearer, in small letters", "200 with the same accounts"),
+        Check::words(
+            "the ID token by the scheme bearer, in small letters",
+            "200 with the same accounts",
+        ),
     ],
     run: |case| Box::pin(access_token(case)),
 };
@@ -190,9 +211,15 @@ async fn expired(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     if case.has_clock() {
         let tokens = good(case).await?;
         let exp = part(&tokens.id_token, 1).unwrap_or_default()["exp"].as_i64();
-        let Some(exp) = exp else { return Err(Stopped::set_up("the ID token has no exp")) };
+        let Some(exp) = exp else {
+            return Err(Stopped::set_up("the ID token has no exp"));
+        };
         case.advance(exp.saturating_sub(case.now()).saturating_add(LEEWAY)).await?;
-        return each_is_refused(case, &[Ok(tokens.id_token), tokens.access_token.ok_or(NO_ACCESS_TOKEN)]).await;
+        return each_is_refused(
+            case,
+            &[Ok(tokens.id_token), tokens.access_token.ok_or(NO_ACCESS_TOKEN)],
+        )
+        .await;
     }
     let Some(aged) = case.aged().cloned() else {
         let why = "the server has no clock that can be moved: give tokens of an earlier day with --aged-token (--keep-token keeps some)";
@@ -222,31 +249,42 @@ async fn other_kinds(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 async fn tampered(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let Tokens { id_token, access_token, .. } = good(case).await?;
-    let access_token = access_token.map(|token| forged::one_character_changed(&token)).ok_or(NO_ACCESS_TOKEN);
-    let [signature, claims] = [forged::other_signature(&id_token), forged::other_claims(&id_token)].map(|made| made.ok_or(NO_JWS));
+    let access_token =
+        access_token.map(|token| forged::one_character_changed(&token)).ok_or(NO_ACCESS_TOKEN);
+    let [signature, claims] = [forged::other_signature(&id_token), forged::other_claims(&id_token)]
+        .map(|made| made.ok_or(NO_JWS));
     each_is_refused(case, &[signature, claims, access_token]).await
 }
 
 async fn unsigned(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = good(case).await?;
-    let [without, with] = forged::unsigned(&tokens.id_token).map_or([Err(NO_JWS), Err(NO_JWS)], |tokens| tokens.map(Ok));
+    let [without, with] = forged::unsigned(&tokens.id_token)
+        .map_or([Err(NO_JWS), Err(NO_JWS)], |tokens| tokens.map(Ok));
     each_is_refused(case, &[without, with]).await
 }
 
 async fn stranger(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let id_token = good(case).await?.id_token;
-    let Some(key) = Stranger::new() else { return Err(Stopped::not_run("no key could be made")) };
+    let Some(key) = Stranger::new() else {
+        return Err(Stopped::not_run("no key could be made"));
+    };
     let same = json!({});
-    let named = Stranger::under_the_name_of(&id_token).and_then(|header| key.signs(&id_token, &header, &same));
+    let named = Stranger::under_the_name_of(&id_token)
+        .and_then(|header| key.signs(&id_token, &header, &same));
     let brought = key.signs(&id_token, &key.with_its_key(), &same);
-    let of_another = key.signs(&id_token, &key.with_its_key(), &json!({ "iss": "https://another-issuer.example" }));
+    let of_another = key.signs(
+        &id_token,
+        &key.with_its_key(),
+        &json!({ "iss": "https://another-issuer.example" }),
+    );
     each_is_refused(case, &[named, brought, of_another].map(|made| made.ok_or(NO_JWS))).await
 }
 
 async fn in_query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = good(case).await?;
     let url = case.endpoint(Endpoint::Accounts)?;
-    let mut url = Url::parse(&url).map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
+    let mut url = Url::parse(&url)
+        .map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
     url.query_pairs_mut().append_pair("access_token", &tokens.id_token);
     let answer = case.send(Call::get(url.as_str())).await;
     case.holds(0, &answer);
@@ -259,21 +297,35 @@ async fn revoked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let refreshed = case.refresh(&before.refresh_token).await;
     let now = case.renewed_by(&refreshed, &before)?;
     case.accounts_accept(&now.id_token).await?;
-    let answer = case.post_as(Client::Ours, Endpoint::Revocation, &[("token", &now.refresh_token)]).await;
+    let answer =
+        case.post_as(Client::Ours, Endpoint::Revocation, &[("token", &now.refresh_token)]).await;
     if !answer.is(200) {
-        return Err(Stopped::set_up(format!("a refresh token was not revoked: {}", case.line(&answer))));
+        return Err(Stopped::set_up(format!(
+            "a refresh token was not revoked: {}",
+            case.line(&answer)
+        )));
     }
-    each_is_refused(case, &[Ok(now.id_token), Ok(before.id_token), now.access_token.ok_or(NO_ACCESS_TOKEN)]).await
+    each_is_refused(
+        case,
+        &[Ok(now.id_token), Ok(before.id_token), now.access_token.ok_or(NO_ACCESS_TOKEN)],
+    )
+    .await
 }
 
 async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let url = case.endpoint(Endpoint::Accounts)?;
-    for (check, call) in [Call::get(&url), Call::get(&url).bearer(&random())].into_iter().enumerate() {
+    for (check, call) in
+        [Call::get(&url), Call::get(&url).bearer(&random())].into_iter().enumerate()
+    {
         let answer = case.send(call).await;
         let said = answer.header("www-authenticate");
         let verdict = challenged(&answer, "Bearer").and_then(|()| match check {
-            0 if said.contains("error=") => Err(format!("WWW-Authenticate is `{said}`, with an error where nothing was sent")),
-            1 if !said.contains("error=\"invalid_token\"") => Err(format!("WWW-Authenticate is `{said}`, without error=\"invalid_token\"")),
+            0 if said.contains("error=") => {
+                Err(format!("WWW-Authenticate is `{said}`, with an error where nothing was sent"))
+            }
+            1 if !said.contains("error=\"invalid_token\"") => {
+                Err(format!("WWW-Authenticate is `{said}`, without error=\"invalid_token\""))
+            }
             _ => Ok(()),
         });
         case.judged(check, &answer, verdict);
@@ -284,11 +336,20 @@ async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn access_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let by_id_token = case.accounts(&tokens.id_token).await?;
-    let has_list = by_id_token.is(200) && by_id_token.json().is_some_and(|json| json["accounts"].is_array());
-    case.judged(0, &by_id_token, if has_list { Ok(()) } else { Err("there is no list of accounts".to_owned()) });
+    let has_list =
+        by_id_token.is(200) && by_id_token.json().is_some_and(|json| json["accounts"].is_array());
+    case.judged(
+        0,
+        &by_id_token,
+        if has_list { Ok(()) } else { Err("there is no list of accounts".to_owned()) },
+    );
     let same = |answer: &Answer| {
         let same = answer.is(200) && answer.json() == by_id_token.json();
-        if same { Ok(()) } else { Err("these are not the accounts that the ID token is given".to_owned()) }
+        if same {
+            Ok(())
+        } else {
+            Err("these are not the accounts that the ID token is given".to_owned())
+        }
     };
     match &tokens.access_token {
         Some(access_token) => {

@@ -75,7 +75,8 @@ impl Stranger {
         Some(json!({ "alg": "EdDSA", "typ": "JWT", "kid": part(token, 0)?["kid"] }))
     }
 
-    /// A header that brings this key along (RFC 7515 section 4.1.3), as if that were a reason to trust it.
+    /// A header that brings this key along (RFC 7515 section 4.1.3), as if that were a reason to
+    /// trust it.
     pub(super) fn with_its_key(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.0.public_key());
         json!({ "alg": "EdDSA", "typ": "JWT", "jwk": { "kty": "OKP", "crv": "Ed25519", "x": x } })
@@ -84,28 +85,49 @@ impl Stranger {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
-    /// What is refused must be good but for what it is about; else it would be refused for another reason.
+    use super::*;
+
+    /// What is refused must be good but for what it is about; else it would be refused for another
+    /// reason.
     #[test]
     fn forgeries_are_good_but_for_one_thing() {
-        let token =
-            format!("{}.{}.c2lnbmF0dXJl", encoded(&json!({ "alg": "RS256", "kid": "k1" })), encoded(&json!({ "sub": "s", "iss": "i" })));
+        let token = format!(
+            "{}.{}.c2lnbmF0dXJl",
+            encoded(&json!({ "alg": "RS256", "kid": "k1" })),
+            encoded(&json!({ "sub": "s", "iss": "i" }))
+        );
         assert_eq!(one_character_changed("abcd"), "abAd");
         let changed = other_signature(&token).unwrap();
         assert_eq!(changed.chars().zip(token.chars()).filter(|(a, b)| a != b).count(), 1);
-        assert_eq!(part(&other_claims(&token).unwrap(), 1).unwrap(), json!({ "sub": "s-of-another", "iss": "i" }));
+        assert_eq!(
+            part(&other_claims(&token).unwrap(), 1).unwrap(),
+            json!({ "sub": "s-of-another", "iss": "i" })
+        );
         for unsigned in unsigned(&token).unwrap() {
-            assert_eq!((part(&unsigned, 0).unwrap()["alg"].as_str(), part(&unsigned, 1)), (Some("none"), part(&token, 1)));
+            assert_eq!(
+                (part(&unsigned, 0).unwrap()["alg"].as_str(), part(&unsigned, 1)),
+                (Some("none"), part(&token, 1))
+            );
         }
         let stranger = Stranger::new().unwrap();
         assert_eq!(Stranger::under_the_name_of(&token).unwrap()["kid"], "k1");
-        let signed = stranger.signs(&token, &stranger.with_its_key(), &json!({ "iss": "another" })).unwrap();
+        let signed =
+            stranger.signs(&token, &stranger.with_its_key(), &json!({ "iss": "another" })).unwrap();
         assert_eq!(part(&signed, 1).unwrap(), json!({ "sub": "s", "iss": "another" }));
         let (input, signature) = signed.rsplit_once('.').unwrap();
-        let key = part(&signed, 0).unwrap()["jwk"]["x"].as_str().map(|x| URL_SAFE_NO_PAD.decode(x).unwrap()).unwrap();
-        UnparsedPublicKey::new(&ED25519, key).verify(input.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
-        assert!(other_signature("no-jws").is_none() && super::unsigned("no-jws").is_none() && other_claims("a.b").is_none());
+        let key = part(&signed, 0).unwrap()["jwk"]["x"]
+            .as_str()
+            .map(|x| URL_SAFE_NO_PAD.decode(x).unwrap())
+            .unwrap();
+        UnparsedPublicKey::new(&ED25519, key)
+            .verify(input.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+            .unwrap();
+        assert!(
+            other_signature("no-jws").is_none()
+                && super::unsigned("no-jws").is_none()
+                && other_claims("a.b").is_none()
+        );
     }
 }

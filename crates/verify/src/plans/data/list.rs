@@ -1,5 +1,10 @@
 //! Which accounts are given.
 
+use std::collections::BTreeSet;
+
+use reqwest::Url;
+use serde_json::Value;
+
 use super::NOT_FOUND;
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
@@ -7,9 +12,6 @@ use crate::id_token::part;
 use crate::plan::{Case, Check, Grant};
 use crate::supply::{Tokens, random};
 use crate::target::Endpoint;
-use reqwest::Url;
-use serde_json::Value;
-use std::collections::BTreeSet;
 
 pub(super) const SHAPE: Case = Case {
     id: "accounts-shape",
@@ -18,7 +20,10 @@ pub(super) const SHAPE: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("the answer", "200 application/json with a list of accounts"),
-        Check::words("each account", "one member, its kind, such as depositAccount; in it an accountId"),
+        Check::words(
+            "each account",
+            "one member, its kind, such as depositAccount; in it an accountId",
+        ),
         Check::words("all accountIds", "no two are the same"),
     ],
     run: |case| Box::pin(shape(case)),
@@ -89,40 +94,55 @@ const WITHOUT_ACCOUNTS: &str = "customer_5";
 /// The accounts of an answer: each with its kind.
 fn entities(answer: &Answer) -> Result<Vec<(String, Value)>, String> {
     if !answer.is(200) || !answer.is_json() {
-        let (status, content_type) = (answer.status.unwrap_or_default(), answer.header("content-type"));
+        let (status, content_type) =
+            (answer.status.unwrap_or_default(), answer.header("content-type"));
         return Err(format!("the status is {status} and the content type `{content_type}`"));
     }
     let json = answer.json().unwrap_or_default();
     let list = json["accounts"].as_array().ok_or("`accounts` is no list")?;
-    list.iter().map(|account| entity(account).ok_or_else(|| format!("an account is {account}"))).collect()
+    list.iter()
+        .map(|account| entity(account).ok_or_else(|| format!("an account is {account}")))
+        .collect()
 }
 
 /// An account: of its one kind or, as FDX 6 has it, flat.
 fn entity(account: &Value) -> Option<(String, Value)> {
     let members = account.as_object()?;
-    if let (Some(category), true) = (account["accountCategory"].as_str(), account["accountId"].is_string()) {
+    if let (Some(category), true) =
+        (account["accountCategory"].as_str(), account["accountId"].is_string())
+    {
         return Some((category.to_owned(), account.clone()));
     }
     let (kind, entity) = members.iter().next()?;
-    let is_account = members.len() == 1 && kind.ends_with("Account") && entity["accountId"].as_str().is_some_and(|id| !id.is_empty());
+    let is_account = members.len() == 1
+        && kind.ends_with("Account")
+        && entity["accountId"].as_str().is_some_and(|id| !id.is_empty());
     is_account.then(|| (kind.clone(), entity.clone()))
 }
 
 /// The ids of an answer's accounts.
 fn ids(answer: &Answer) -> Result<BTreeSet<String>, String> {
-    Ok(entities(answer)?.iter().filter_map(|(_, entity)| Some(entity["accountId"].as_str()?.to_owned())).collect())
+    Ok(entities(answer)?
+        .iter()
+        .filter_map(|(_, entity)| Some(entity["accountId"].as_str()?.to_owned()))
+        .collect())
 }
 
 /// Whether these are the accounts given.
 fn are(answer: &Answer, expected: &BTreeSet<String>) -> Result<(), String> {
     let found = ids(answer)?;
-    if found == *expected { Ok(()) } else { Err(format!("the accounts are {found:?}, not {expected:?}")) }
+    if found == *expected {
+        Ok(())
+    } else {
+        Err(format!("the accounts are {found:?}, not {expected:?}"))
+    }
 }
 
 /// Asks for some of the accounts.
 async fn some(case: &mut CaseRun<'_>, token: &str, accounts: &[&str]) -> Result<Answer, Stopped> {
     let url = case.endpoint(Endpoint::Accounts)?;
-    let mut url = Url::parse(&url).map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
+    let mut url = Url::parse(&url)
+        .map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
     url.query_pairs_mut().append_pair("accountIds", &accounts.join(","));
     Ok(case.send(Call::get(url.as_str()).bearer(token)).await)
 }
@@ -134,12 +154,17 @@ async fn with_accounts(case: &mut CaseRun<'_>) -> Result<(Tokens, BTreeSet<Strin
     match ids(&answer) {
         Ok(ids) if ids.is_empty() => Err(Stopped::not_run("the customer has no accounts")),
         Ok(ids) => Ok((tokens, ids)),
-        Err(problem) => Err(Stopped::set_up(format!("the accounts are not given for a good ID token: {problem}"))),
+        Err(problem) => Err(Stopped::set_up(format!(
+            "the accounts are not given for a good ID token: {problem}"
+        ))),
     }
 }
 
 /// Tokens of a code that a sandbox gives for this.
-async fn tokens_with(case: &mut CaseRun<'_>, parameters: &[(&str, &str)]) -> Result<Tokens, Stopped> {
+async fn tokens_with(
+    case: &mut CaseRun<'_>,
+    parameters: &[(&str, &str)],
+) -> Result<Tokens, Stopped> {
     let code = case.code_with(parameters).await?;
     let answer = case.redeem(&code).await;
     case.tokens_of(&answer, "a code was not redeemed")
@@ -150,13 +175,35 @@ async fn shape(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = case.accounts(&tokens.id_token).await?;
     let json = answer.json().unwrap_or_default();
     let list = if answer.is(200) && answer.is_json() { json["accounts"].as_array() } else { None };
-    case.judged(0, &answer, list.map(drop).ok_or_else(|| "there is no list of accounts".to_owned()));
-    let Some(list) = list else { return Err(Stopped::set_up("there is no list of accounts")) };
-    let wrong: Vec<String> = list.iter().filter(|account| entity(account).is_none()).map(Value::to_string).collect();
-    case.judged(1, &answer, if wrong.is_empty() { Ok(()) } else { Err(format!("an account is {}", wrong.join(", "))) });
-    let known: Vec<String> = list.iter().filter_map(|account| Some(entity(account)?.1["accountId"].to_string())).collect();
+    case.judged(
+        0,
+        &answer,
+        list.map(drop).ok_or_else(|| "there is no list of accounts".to_owned()),
+    );
+    let Some(list) = list else {
+        return Err(Stopped::set_up("there is no list of accounts"));
+    };
+    let wrong: Vec<String> =
+        list.iter().filter(|account| entity(account).is_none()).map(Value::to_string).collect();
+    case.judged(
+        1,
+        &answer,
+        if wrong.is_empty() { Ok(()) } else { Err(format!("an account is {}", wrong.join(", "))) },
+    );
+    let known: Vec<String> = list
+        .iter()
+        .filter_map(|account| Some(entity(account)?.1["accountId"].to_string()))
+        .collect();
     let distinct: BTreeSet<&String> = known.iter().collect();
-    case.judged(2, &answer, if distinct.len() == known.len() { Ok(()) } else { Err(format!("the accountIds are {}", known.join(", "))) });
+    case.judged(
+        2,
+        &answer,
+        if distinct.len() == known.len() {
+            Ok(())
+        } else {
+            Err(format!("the accountIds are {}", known.join(", ")))
+        },
+    );
     Ok(())
 }
 
@@ -165,8 +212,13 @@ async fn consented(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let claim = part(&tokens.id_token, 1).unwrap_or_default()["accounts"].clone();
     match claim.as_array() {
         Some(claimed) => {
-            let claimed: BTreeSet<String> = claimed.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
-            let verdict = if claimed == all { Ok(()) } else { Err(format!("the claim is {claimed:?}, the accounts given are {all:?}")) };
+            let claimed: BTreeSet<String> =
+                claimed.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+            let verdict = if claimed == all {
+                Ok(())
+            } else {
+                Err(format!("the claim is {claimed:?}, the accounts given are {all:?}"))
+            };
             case.saw(0, claim.to_string(), verdict);
         }
         None => case.not_run(0, "the ID token has no accounts claim"),
@@ -187,7 +239,9 @@ async fn narrowed(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (tokens, all) = with_accounts(case).await?;
     let one: BTreeSet<String> = all.iter().take(1).cloned().collect();
     for (check, asked) in [&one, &all].into_iter().enumerate() {
-        let answer = some(case, &tokens.id_token, &asked.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let answer =
+            some(case, &tokens.id_token, &asked.iter().map(String::as_str).collect::<Vec<_>>())
+                .await?;
         case.judged(check, &answer, are(&answer, asked));
     }
     Ok(())
@@ -208,9 +262,15 @@ async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (tokens, all) = with_accounts(case).await?;
     let others = tokens_with(case, &[("customer", OTHER)]).await?;
     let answer = case.accounts(&others.id_token).await?;
-    let theirs = ids(&answer).map_err(|problem| Stopped::set_up(format!("the accounts of another customer are not given: {problem}")))?;
+    let theirs = ids(&answer).map_err(|problem| {
+        Stopped::set_up(format!("the accounts of another customer are not given: {problem}"))
+    })?;
     let both: Vec<&String> = theirs.intersection(&all).collect();
-    case.judged(0, &answer, if both.is_empty() { Ok(()) } else { Err(format!("both are given {both:?}")) });
+    case.judged(
+        0,
+        &answer,
+        if both.is_empty() { Ok(()) } else { Err(format!("both are given {both:?}")) },
+    );
     let their = theirs.first().map(String::as_str).unwrap_or_default();
     let answer = some(case, &tokens.id_token, &[their]).await?;
     case.holds(1, &answer);

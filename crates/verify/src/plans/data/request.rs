@@ -1,5 +1,7 @@
 //! How requests for data are made, and what goes with every answer.
 
+use reqwest::Method;
+
 use super::NOT_AUTHORIZED;
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
@@ -8,7 +10,6 @@ use crate::plan::{Case, Check, Grant};
 use crate::plans::headers::{no_store, not_allowed};
 use crate::supply::{Tokens, random};
 use crate::target::Endpoint;
-use reqwest::Method;
 
 pub(super) const VERSION: Case = Case {
     id: "version",
@@ -17,8 +18,16 @@ pub(super) const VERSION: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("/accounts/v2/{provider}", "200 with the accounts that /accounts has"),
-        Check::fdx("/accounts/v9/{provider}", 501, r#"{"code":1106,"message":"Version not supported"}"#),
-        Check::fdx("/accounts/v9/{provider} with a token that was never issued", 401, NOT_AUTHORIZED),
+        Check::fdx(
+            "/accounts/v9/{provider}",
+            501,
+            r#"{"code":1106,"message":"Version not supported"}"#,
+        ),
+        Check::fdx(
+            "/accounts/v9/{provider} with a token that was never issued",
+            401,
+            NOT_AUTHORIZED,
+        ),
     ],
     run: |case| Box::pin(version(case)),
 };
@@ -28,7 +37,11 @@ pub(super) const PROVIDER: Case = Case {
     title: "The provider in the path is the token's",
     clause: "FDX error 403; Counterfoil wire contract: GET /accounts",
     grant: Grant::Lives,
-    checks: &[Check::fdx("/accounts/v2/{another provider}", 403, r#"{"code":403,"message":"Forbidden"}"#)],
+    checks: &[Check::fdx(
+        "/accounts/v2/{another provider}",
+        403,
+        r#"{"code":403,"message":"Forbidden"}"#,
+    )],
     run: |case| Box::pin(provider(case)),
 };
 
@@ -38,10 +51,19 @@ pub(super) const INTERACTION_ID: Case = Case {
     clause: "FAPI 1.0 Baseline section 6.2.1 (item 11); FDX API, header x-fapi-interaction-id; RFC 9562 section 4",
     grant: Grant::Lives,
     checks: &[
-        Check::words("x-fapi-interaction-id with a request that is answered", "the same in the answer"),
-        Check::words("x-fapi-interaction-id with a request that is refused", "the same in the answer"),
+        Check::words(
+            "x-fapi-interaction-id with a request that is answered",
+            "the same in the answer",
+        ),
+        Check::words(
+            "x-fapi-interaction-id with a request that is refused",
+            "the same in the answer",
+        ),
         Check::words("none with a request that is answered", "a UUID in the answer"),
-        Check::words("none with a request that is refused", "a UUID in the answer, and not the one before"),
+        Check::words(
+            "none with a request that is refused",
+            "a UUID in the answer, and not the one before",
+        ),
     ],
     run: |case| Box::pin(interaction_id(case)),
 };
@@ -63,18 +85,27 @@ pub(super) const METHOD: Case = Case {
     title: "Accounts are read, not written",
     clause: "RFC 9110 section 15.5.6; FDX API: the shape of errors",
     grant: Grant::Lives,
-    checks: &[Check::words("POST, with a good token", NOT_ALLOWED), Check::words("DELETE, with a good token", NOT_ALLOWED)],
+    checks: &[
+        Check::words("POST, with a good token", NOT_ALLOWED),
+        Check::words("DELETE, with a good token", NOT_ALLOWED),
+    ],
     run: |case| Box::pin(method(case)),
 };
 
-const NOT_ALLOWED: &str = "405 with an Allow that lists GET, and an error of FDX whose code is an integer";
+const NOT_ALLOWED: &str =
+    "405 with an Allow that lists GET, and an error of FDX whose code is an integer";
 const INTERACTION: &str = "x-fapi-interaction-id";
 
-/// Tokens, and the path of their provider in a version of the API; not run where there are no such paths.
+/// Tokens, and the path of their provider in a version of the API; not run where there are no such
+/// paths.
 async fn versioned(case: &mut CaseRun<'_>) -> Result<(Tokens, String, String), Stopped> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
-    let Some(provider) = part(&tokens.id_token, 1).and_then(|claims| claims["connectorId"].as_str().map(str::to_owned)) else {
-        return Err(Stopped::not_run("the ID token has no connectorId, so the paths of its provider are not known"));
+    let Some(provider) = part(&tokens.id_token, 1)
+        .and_then(|claims| claims["connectorId"].as_str().map(str::to_owned))
+    else {
+        return Err(Stopped::not_run(
+            "the ID token has no connectorId, so the paths of its provider are not known",
+        ));
     };
     let answer = at(case, &format!("{url}/v2/{provider}"), &tokens.id_token).await;
     if answer.is(404) {
@@ -92,7 +123,11 @@ async fn version(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let plain = case.accounts(&tokens.id_token).await?;
     let answer = at(case, &format!("{url}/v2/{provider}"), &tokens.id_token).await;
     let same = answer.is(200) && answer.json() == plain.json();
-    case.judged(0, &answer, if same { Ok(()) } else { Err("these are not the accounts of /accounts".to_owned()) });
+    case.judged(
+        0,
+        &answer,
+        if same { Ok(()) } else { Err("these are not the accounts of /accounts".to_owned()) },
+    );
     let unknown = format!("{url}/v9/{provider}");
     let answer = at(case, &unknown, &tokens.id_token).await;
     case.holds(1, &answer);
@@ -115,7 +150,8 @@ async fn interaction_id(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         let id = uuid();
         let answer = case.send(call.header(INTERACTION, &id)).await;
         let found = answer.header(INTERACTION);
-        let verdict = if found == id { Ok(()) } else { Err(format!("it is `{found}`, not `{id}`")) };
+        let verdict =
+            if found == id { Ok(()) } else { Err(format!("it is `{found}`, not `{id}`")) };
         case.saw(check, format!("{INTERACTION}: {found}"), verdict);
     }
     let mut before = String::new();
@@ -135,8 +171,19 @@ async fn interaction_id(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 /// A UUID that was not there before (RFC 9562 section 5.4).
 fn uuid() -> String {
-    let digits: String = random().bytes().map(|byte| char::from(b"0123456789abcdef"[usize::from(byte % 16)])).take(32).collect();
-    format!("{}-{}-4{}-8{}-{}", &digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..])
+    let digits: String = random()
+        .bytes()
+        .map(|byte| char::from(b"0123456789abcdef"[usize::from(byte % 16)]))
+        .take(32)
+        .collect();
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[13..16],
+        &digits[17..20],
+        &digits[20..]
+    )
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -147,7 +194,9 @@ fn is_uuid(text: &str) -> bool {
 
 async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
-    for (check, call) in [Call::get(&url).bearer(&tokens.id_token), Call::get(&url)].into_iter().enumerate() {
+    for (check, call) in
+        [Call::get(&url).bearer(&tokens.id_token), Call::get(&url)].into_iter().enumerate()
+    {
         let answer = case.send(call).await;
         case.judged(check, &answer, no_store(&answer));
     }
@@ -158,8 +207,13 @@ async fn method(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
     for (check, method) in [Method::POST, Method::DELETE].into_iter().enumerate() {
         let answer = case.send(Call::new(method, &url).bearer(&tokens.id_token)).await;
-        let is_fdx = answer.json().is_some_and(|json| json["code"].is_i64() && json["message"].is_string());
-        let shaped = if is_fdx { Ok(()) } else { Err("the body is no error of FDX with an integer as its code".to_owned()) };
+        let is_fdx =
+            answer.json().is_some_and(|json| json["code"].is_i64() && json["message"].is_string());
+        let shaped = if is_fdx {
+            Ok(())
+        } else {
+            Err("the body is no error of FDX with an integer as its code".to_owned())
+        };
         case.judged(check, &answer, not_allowed(&answer, "GET").and(shaped));
     }
     Ok(())

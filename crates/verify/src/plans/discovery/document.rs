@@ -1,10 +1,11 @@
 //! The document itself.
 
+use reqwest::Url;
+use serde_json::{Map, Value};
+
 use super::{NO_DOCUMENT, document, document_of, documents, saw, texts, verdict};
 use crate::case::{CaseRun, Stopped};
 use crate::plan::{Case, Check, Grant};
-use reqwest::Url;
-use serde_json::{Map, Value};
 
 pub(super) const PUBLISHED: Case = Case {
     id: "published",
@@ -63,8 +64,14 @@ pub(super) const SECURE: Case = Case {
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 6749 sections 3.1 and 3.2; RFC 8414 section 2",
     grant: Grant::Lives,
     checks: &[
-        Check::words("the issuer", "https, or on the loopback interface; without query and fragment"),
-        Check::words("endpoints and jwks_uri", "https, or on the loopback interface; without fragment"),
+        Check::words(
+            "the issuer",
+            "https, or on the loopback interface; without query and fragment",
+        ),
+        Check::words(
+            "endpoints and jwks_uri",
+            "https, or on the loopback interface; without fragment",
+        ),
     ],
     run: |case| Box::pin(secure(case)),
 };
@@ -76,7 +83,10 @@ pub(super) const RESPONSE_TYPES: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("response_types_supported", "has code"),
-        Check::words("grant_types_supported, where it is there", "has authorization_code and refresh_token"),
+        Check::words(
+            "grant_types_supported, where it is there",
+            "has authorization_code and refresh_token",
+        ),
     ],
     run: |case| Box::pin(response_types(case)),
 };
@@ -111,8 +121,14 @@ pub(super) const AUTH_METHODS: Case = Case {
     clause: "OpenID Connect Core section 9; RFC 8414 section 2; RFC 8705 section 2",
     grant: Grant::Lives,
     checks: &[
-        Check::words("token_endpoint_auth_methods_supported and the like", "methods that are registered"),
-        Check::words("where private_key_jwt or client_secret_jwt is listed", "the algorithms for it are listed too"),
+        Check::words(
+            "token_endpoint_auth_methods_supported and the like",
+            "methods that are registered",
+        ),
+        Check::words(
+            "where private_key_jwt or client_secret_jwt is listed",
+            "the algorithms for it are listed too",
+        ),
     ],
     run: |case| Box::pin(auth_methods(case)),
 };
@@ -126,7 +142,8 @@ pub(super) const PKCE: Case = Case {
     run: |case| Box::pin(pkce(case)),
 };
 
-/// How lists are named of what clients sign with to prove who they are (OpenID Connect Discovery 1.0 section 3; RFC 8414 section 2).
+/// How lists are named of what clients sign with to prove who they are (OpenID Connect Discovery
+/// 1.0 section 3; RFC 8414 section 2).
 const OF_CLIENTS: &str = "_endpoint_auth_signing_alg_values_supported";
 const THE_ISSUER: &str = "the issuer that was asked for, character for character";
 const REQUIRED_MEMBERS: [&str; 7] = [
@@ -168,15 +185,20 @@ async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         }
     }
     if answers.iter().any(|answer| answer.is(404)) {
-        return Err(Stopped::not_run("there is one document, and nothing that it could differ from"));
+        return Err(Stopped::not_run(
+            "there is one document, and nothing that it could differ from",
+        ));
     }
     let [openid, oauth] = answers.each_ref().map(document_of);
     let (Ok(Value::Object(openid)), Ok(Value::Object(oauth))) = (openid, oauth) else {
         return Err(Stopped::set_up("one of the documents can't be read"));
     };
     let differing = |name: &&String| oauth.get(*name).is_some_and(|value| *value != openid[*name]);
-    let wrong: Vec<String> =
-        openid.keys().filter(differing).map(|name| format!("`{name}` is {} and {}", openid[name], oauth[name])).collect();
+    let wrong: Vec<String> = openid
+        .keys()
+        .filter(differing)
+        .map(|name| format!("`{name}` is {} and {}", openid[name], oauth[name]))
+        .collect();
     let both = openid.keys().filter(|name| oauth.contains_key(*name)).count();
     case.saw(2, format!("{both} members are in both"), verdict(wrong));
     Ok(())
@@ -205,7 +227,11 @@ async fn required(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = document(case).await?;
     let missing = REQUIRED_MEMBERS.iter().filter(|name| document[**name].is_null());
     let wrong: Vec<String> = missing.map(|name| format!("`{name}` is missing")).collect();
-    case.saw(0, members(&document).keys().map(String::as_str).collect::<Vec<_>>().join(", "), verdict(wrong));
+    case.saw(
+        0,
+        members(&document).keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        verdict(wrong),
+    );
     Ok(())
 }
 
@@ -216,13 +242,24 @@ async fn types(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = document(case).await?;
     let members = members(&document);
     let is_list = |name: &str| LISTS.iter().any(|kind| name.ends_with(kind));
-    let is_texts = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string));
+    let is_texts = |value: &Value| {
+        value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string))
+    };
     let is_absolute = |value: &Value| value.as_str().is_some_and(|url| Url::parse(url).is_ok());
-    let kinds: [Kind; 3] = [(is_list, is_texts), (is_url, is_absolute), (is_flag, Value::is_boolean)];
+    let kinds: [Kind; 3] =
+        [(is_list, is_texts), (is_url, is_absolute), (is_flag, Value::is_boolean)];
     for (check, (is_kind, fits)) in kinds.into_iter().enumerate() {
         let of_kind: Vec<_> = members.iter().filter(|(name, _)| is_kind(name)).collect();
-        let wrong = of_kind.iter().filter(|(_, value)| !fits(value)).map(|(name, value)| format!("`{name}` is {value}")).collect();
-        case.saw(check, of_kind.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "), verdict(wrong));
+        let wrong = of_kind
+            .iter()
+            .filter(|(_, value)| !fits(value))
+            .map(|(name, value)| format!("`{name}` is {value}"))
+            .collect();
+        case.saw(
+            check,
+            of_kind.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+            verdict(wrong),
+        );
     }
     Ok(())
 }
@@ -232,23 +269,47 @@ async fn secure(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let issuer = document["issuer"].as_str().unwrap_or_default();
     saw(case, 0, &document, &["issuer"], is_secure(issuer, true));
     let members = members(&document);
-    let endpoints: Vec<(&String, &str)> =
-        members.iter().filter(|(name, _)| is_endpoint(name)).filter_map(|(name, value)| Some((name, value.as_str()?))).collect();
-    let wrong =
-        endpoints.iter().filter_map(|(name, url)| is_secure(url, false).err().map(|problem| format!("`{name}`: {problem}"))).collect();
-    case.saw(1, endpoints.iter().map(|(name, url)| format!("{name}: {url}")).collect::<Vec<_>>().join(", "), verdict(wrong));
+    let endpoints: Vec<(&String, &str)> = members
+        .iter()
+        .filter(|(name, _)| is_endpoint(name))
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+        .collect();
+    let wrong = endpoints
+        .iter()
+        .filter_map(|(name, url)| {
+            is_secure(url, false).err().map(|problem| format!("`{name}`: {problem}"))
+        })
+        .collect();
+    case.saw(
+        1,
+        endpoints.iter().map(|(name, url)| format!("{name}: {url}")).collect::<Vec<_>>().join(", "),
+        verdict(wrong),
+    );
     Ok(())
 }
 
 async fn response_types(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = document(case).await?;
-    saw(case, 0, &document, &["response_types_supported"], has(&document, "response_types_supported", &["code"]));
+    saw(
+        case,
+        0,
+        &document,
+        &["response_types_supported"],
+        has(&document, "response_types_supported", &["code"]),
+    );
     let grant_types = "grant_types_supported";
-    // Where it is left out, it means authorization_code and implicit, and says nothing of refreshing.
+    // Where it is left out, it means authorization_code and implicit, and says nothing of
+    // refreshing.
     if document[grant_types].is_null() {
         case.not_run(1, "the document has no grant_types_supported");
     } else {
-        saw(case, 1, &document, &[grant_types], has(&document, grant_types, &["authorization_code", "refresh_token"]));
+        saw(
+            case,
+            1,
+            &document,
+            &[grant_types],
+            has(&document, grant_types, &["authorization_code", "refresh_token"]),
+        );
     }
     Ok(())
 }
@@ -258,10 +319,17 @@ async fn scopes(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     if document["scopes_supported"].is_null() {
         case.not_run(0, "the document has no scopes_supported");
     } else {
-        saw(case, 0, &document, &["scopes_supported"], has(&document, "scopes_supported", &["openid"]));
+        saw(
+            case,
+            0,
+            &document,
+            &["scopes_supported"],
+            has(&document, "scopes_supported", &["openid"]),
+        );
     }
     let subjects: Vec<&str> = texts(&document, "subject_types_supported").collect();
-    let known = !subjects.is_empty() && subjects.iter().all(|kind| ["public", "pairwise"].contains(kind));
+    let known =
+        !subjects.is_empty() && subjects.iter().all(|kind| ["public", "pairwise"].contains(kind));
     let verdict = if known { Ok(()) } else { Err(format!("the kinds are {subjects:?}")) };
     saw(case, 1, &document, &["subject_types_supported"], verdict);
     Ok(())
@@ -273,8 +341,11 @@ async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     saw(case, 0, &document, &[of_id_tokens], has(&document, of_id_tokens, &["RS256"]));
     let members = members(&document);
     // Not those of request objects and of userinfo, where it is allowed.
-    let lists: Vec<&String> = members.keys().filter(|name| *name == of_id_tokens || name.ends_with(OF_CLIENTS)).collect();
-    let with_none = lists.iter().filter(|name| texts(&document, name).any(|alg| alg.eq_ignore_ascii_case("none")));
+    let lists: Vec<&String> =
+        members.keys().filter(|name| *name == of_id_tokens || name.ends_with(OF_CLIENTS)).collect();
+    let with_none = lists
+        .iter()
+        .filter(|name| texts(&document, name).any(|alg| alg.eq_ignore_ascii_case("none")));
     let wrong = with_none.map(|name| format!("`{name}` has none")).collect();
     let seen: Vec<&str> = lists.iter().map(|name| name.as_str()).collect();
     saw(case, 1, &document, &seen, verdict(wrong));
@@ -284,15 +355,23 @@ async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn auth_methods(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = document(case).await?;
     let members = members(&document);
-    let lists: Vec<&str> = members.keys().map(String::as_str).filter(|name| name.ends_with("_endpoint_auth_methods_supported")).collect();
-    let all = || lists.iter().flat_map(|name| texts(&document, name).map(move |method| (*name, method)));
+    let lists: Vec<&str> = members
+        .keys()
+        .map(String::as_str)
+        .filter(|name| name.ends_with("_endpoint_auth_methods_supported"))
+        .collect();
+    let all =
+        || lists.iter().flat_map(|name| texts(&document, name).map(move |method| (*name, method)));
     let unknown = all().filter(|(_, method)| !REGISTERED_METHODS.contains(method));
     let unknown = unknown.map(|(name, method)| format!("`{name}` has `{method}`")).collect();
     let unsigned = all().filter(|(name, method)| {
-        let algorithms = name.replace("_auth_methods_supported", "_auth_signing_alg_values_supported");
+        let algorithms =
+            name.replace("_auth_methods_supported", "_auth_signing_alg_values_supported");
         method.ends_with("_jwt") && texts(&document, &algorithms).next().is_none()
     });
-    let unsigned = unsigned.map(|(name, method)| format!("`{name}` has `{method}`, whose algorithms are not listed")).collect();
+    let unsigned = unsigned
+        .map(|(name, method)| format!("`{name}` has `{method}`, whose algorithms are not listed"))
+        .collect();
     saw(case, 0, &document, &lists, verdict(unknown));
     saw(case, 1, &document, &lists, verdict(unsigned));
     Ok(())
@@ -325,21 +404,31 @@ fn is_endpoint(name: &str) -> bool {
 
 /// Whether a member is a URL.
 fn is_url(name: &str) -> bool {
-    is_endpoint(name) || ["issuer", "service_documentation", "op_policy_uri", "op_tos_uri"].contains(&name)
+    is_endpoint(name)
+        || ["issuer", "service_documentation", "op_policy_uri", "op_tos_uri"].contains(&name)
 }
 
 /// Whether a list has all of these.
 fn has(document: &Value, member: &str, expected: &[&str]) -> Result<(), String> {
-    let missing: Vec<&str> = expected.iter().copied().filter(|text| !texts(document, member).any(|listed| listed == *text)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(format!("`{member}` does not have {}", missing.join(" and "))) }
+    let missing: Vec<&str> = expected
+        .iter()
+        .copied()
+        .filter(|text| !texts(document, member).any(|listed| listed == *text))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("`{member}` does not have {}", missing.join(" and ")))
+    }
 }
 
 /// Whether a URL is reached by TLS, or does not leave the machine.
 fn is_secure(url: &str, is_issuer: bool) -> Result<(), String> {
     let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
     let host = parsed.host_str().unwrap_or_default();
-    let is_loopback =
-        host == "localhost" || host == "[::1]" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    let is_loopback = host == "localhost"
+        || host == "[::1]"
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     if parsed.scheme() != "https" && !(parsed.scheme() == "http" && is_loopback) {
         return Err(format!("`{url}` is not https"));
     }

@@ -1,15 +1,16 @@
 //! The published keys.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::header::CACHE_CONTROL;
+use serde_json::Value;
+
 use super::{document_of, texts, verdict};
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
 use crate::plan::{Case, Check, Grant};
 use crate::plans::headers::line;
 use crate::target::Endpoint;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::header::CACHE_CONTROL;
-use serde_json::Value;
 
 pub(super) const PUBLISHED: Case = Case {
     id: "keys-published",
@@ -18,7 +19,10 @@ pub(super) const PUBLISHED: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("jwks_uri", "200 with a JSON object whose keys is a list of at least one"),
-        Check::words("Cache-Control of jwks_uri, where it is there", "max-age and s-maxage are whole numbers of seconds"),
+        Check::words(
+            "Cache-Control of jwks_uri, where it is there",
+            "max-age and s-maxage are whole numbers of seconds",
+        ),
     ],
     run: |case| Box::pin(published(case)),
 };
@@ -43,7 +47,10 @@ pub(super) const USE: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("use of each key", "sig or enc; all or none have it"),
-        Check::words("alg of each key for signatures", "one that fits the kty; all or none have it"),
+        Check::words(
+            "alg of each key for signatures",
+            "one that fits the kty; all or none have it",
+        ),
     ],
     run: |case| Box::pin(usage(case)),
 };
@@ -53,7 +60,10 @@ pub(super) const PRIVATE: Case = Case {
     title: "Nothing is published that signs",
     clause: "OpenID Connect Discovery 1.0 section 3 (jwks_uri); RFC 7517 section 9.2; RFC 7518 sections 6.2.2, 6.3.2 and 6.4",
     grant: Grant::Lives,
-    checks: &[Check::words("members of each key", "none of d, p, q, dp, dq, qi and oth"), Check::words("keys that are symmetric", "none")],
+    checks: &[
+        Check::words("members of each key", "none of d, p, q, dp, dq, qi and oth"),
+        Check::words("keys that are symmetric", "none"),
+    ],
     run: |case| Box::pin(private(case)),
 };
 
@@ -64,7 +74,10 @@ pub(super) const STRENGTH: Case = Case {
     grant: Grant::Lives,
     checks: &[
         Check::words("each RSA key", "2048 bits or more, and an odd exponent above 1"),
-        Check::words("each EC or OKP key", "a curve that is registered, and coordinates of its size"),
+        Check::words(
+            "each EC or OKP key",
+            "a curve that is registered, and coordinates of its size",
+        ),
     ],
     run: |case| Box::pin(strength(case)),
 };
@@ -75,7 +88,10 @@ pub(super) const ALGORITHMS: Case = Case {
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 7518 section 3.1; RFC 8037 section 3.1",
     grant: Grant::Lives,
     checks: &[
-        Check::words("each of id_token_signing_alg_values_supported but HS256 and the like", "a key that can sign with it"),
+        Check::words(
+            "each of id_token_signing_alg_values_supported but HS256 and the like",
+            "a key that can sign with it",
+        ),
         Check::words("alg of each key for signatures, where it is there", "is listed"),
     ],
     run: |case| Box::pin(algorithms(case)),
@@ -83,14 +99,22 @@ pub(super) const ALGORITHMS: Case = Case {
 
 const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 /// The registered curves, and the bytes of a coordinate.
-const CURVES: [(&str, usize); 7] =
-    [("P-256", 32), ("P-384", 48), ("P-521", 66), ("secp256k1", 32), ("Ed25519", 32), ("Ed448", 57), ("X25519", 32)];
+const CURVES: [(&str, usize); 7] = [
+    ("P-256", 32),
+    ("P-384", 48),
+    ("P-521", 66),
+    ("secp256k1", 32),
+    ("Ed25519", 32),
+    ("Ed448", 57),
+    ("X25519", 32),
+];
 const WEAKEST_RSA: usize = 2048;
 
 /// The keys as they are published now.
 async fn keys(case: &mut CaseRun<'_>) -> Result<Vec<Value>, Stopped> {
     let answer = fetch(case).await?;
-    set_of(&answer).map_err(|problem| Stopped::set_up(format!("the keys are not published: {problem}")))
+    set_of(&answer)
+        .map_err(|problem| Stopped::set_up(format!("the keys are not published: {problem}")))
 }
 
 async fn fetch(case: &mut CaseRun<'_>) -> Result<Answer, Stopped> {
@@ -100,8 +124,10 @@ async fn fetch(case: &mut CaseRun<'_>) -> Result<Answer, Stopped> {
 
 fn set_of(answer: &Answer) -> Result<Vec<Value>, String> {
     // RFC 7517 section 8.5.2 has a type of its own for sets.
-    let own = answer.is(200) && answer.header("content-type").starts_with("application/jwk-set+json");
-    let set = if own { answer.json().ok_or("the body is not JSON") } else { Ok(document_of(answer)?) }?;
+    let own =
+        answer.is(200) && answer.header("content-type").starts_with("application/jwk-set+json");
+    let set =
+        if own { answer.json().ok_or("the body is not JSON") } else { Ok(document_of(answer)?) }?;
     match set["keys"].as_array() {
         Some(keys) if !keys.is_empty() && keys.iter().all(Value::is_object) => Ok(keys.clone()),
         _ => Err("`keys` is no list of JSON objects".to_owned()),
@@ -111,7 +137,9 @@ fn set_of(answer: &Answer) -> Result<Vec<Value>, String> {
 /// Says of each key what is wrong with it.
 fn each(keys: &[Value], wrong: impl Fn(&Value) -> Option<String>) -> Result<(), String> {
     let named = |(index, key): (usize, &Value)| {
-        let name = key["kid"].as_str().map_or_else(|| format!("key {}", index + 1), |kid| format!("key `{kid}`"));
+        let name = key["kid"]
+            .as_str()
+            .map_or_else(|| format!("key {}", index + 1), |kid| format!("key `{kid}`"));
         wrong(key).map(|problem| format!("{name}: {problem}"))
     };
     verdict(keys.iter().enumerate().filter_map(named).collect())
@@ -125,16 +153,25 @@ fn all(keys: &[Value], member: &str) -> String {
 
 /// Whether each age is one (RFC 9111 sections 1.2.2, 5.2.2.1 and 5.2.2.10).
 fn ages(cache_control: &str) -> Result<(), String> {
-    let directives = cache_control.split(',').map(|directive| directive.trim().split_once('=').unwrap_or((directive.trim(), "")));
-    let ages = directives.filter(|(name, _)| ["max-age", "s-maxage"].iter().any(|age| name.eq_ignore_ascii_case(age)));
+    let directives = cache_control
+        .split(',')
+        .map(|directive| directive.trim().split_once('=').unwrap_or((directive.trim(), "")));
+    let ages = directives.filter(|(name, _)| {
+        ["max-age", "s-maxage"].iter().any(|age| name.eq_ignore_ascii_case(age))
+    });
     let is_age = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    verdict(ages.filter(|(_, age)| !is_age(age)).map(|(name, age)| format!("{name} is `{age}`")).collect())
+    verdict(
+        ages.filter(|(_, age)| !is_age(age))
+            .map(|(name, age)| format!("{name} is `{age}`"))
+            .collect(),
+    )
 }
 
 async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = fetch(case).await?;
     let set = set_of(&answer);
-    let seen = set.as_ref().map_or_else(|problem| problem.clone(), |keys| format!("{} keys", keys.len()));
+    let seen =
+        set.as_ref().map_or_else(|problem| problem.clone(), |keys| format!("{} keys", keys.len()));
     case.saw(0, seen, set.map(drop));
     let said = line(&answer, &CACHE_CONTROL);
     if said.is_empty() {
@@ -147,14 +184,20 @@ async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 async fn named(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let keys = keys(case).await?;
-    let unknown =
-        |key: &Value| (!["RSA", "EC", "OKP", "oct"].map(Value::from).contains(&key["kty"])).then(|| format!("kty is {}", key["kty"]));
+    let unknown = |key: &Value| {
+        (!["RSA", "EC", "OKP", "oct"].map(Value::from).contains(&key["kty"]))
+            .then(|| format!("kty is {}", key["kty"]))
+    };
     case.saw(0, all(&keys, "kty"), each(&keys, unknown));
     let alone = keys.len() == 1;
-    let nameless = |key: &Value| (!(key["kid"].is_string() || (alone && key["kid"].is_null()))).then(|| format!("kid is {}", key["kid"]));
+    let nameless = |key: &Value| {
+        (!(key["kid"].is_string() || (alone && key["kid"].is_null())))
+            .then(|| format!("kid is {}", key["kid"]))
+    };
     case.saw(1, all(&keys, "kid"), each(&keys, nameless));
     let twice = |key: &Value| {
-        let same = keys.iter().filter(|other| !key["kid"].is_null() && other["kid"] == key["kid"]).count();
+        let same =
+            keys.iter().filter(|other| !key["kid"].is_null() && other["kid"] == key["kid"]).count();
         (same > 1).then(|| format!("{same} keys have this kid"))
     };
     case.saw(2, all(&keys, "kid"), each(&keys, twice));
@@ -167,14 +210,20 @@ async fn usage(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     if keys.iter().all(|key| key["use"].is_null()) {
         case.not_run(0, &why("use"));
     } else {
-        let wrong = |key: &Value| (!["sig", "enc"].map(Value::from).contains(&key["use"])).then(|| format!("use is {}", key["use"]));
+        let wrong = |key: &Value| {
+            (!["sig", "enc"].map(Value::from).contains(&key["use"]))
+                .then(|| format!("use is {}", key["use"]))
+        };
         case.saw(0, all(&keys, "use"), each(&keys, wrong));
     }
     let keys: Vec<Value> = keys.into_iter().filter(signs).collect();
     if keys.iter().all(|key| key["alg"].is_null()) {
         case.not_run(1, &why("alg"));
     } else {
-        let wrong = |key: &Value| (!key["alg"].as_str().is_some_and(|alg| fits(key, alg))).then(|| format!("alg is {}", key["alg"]));
+        let wrong = |key: &Value| {
+            (!key["alg"].as_str().is_some_and(|alg| fits(key, alg)))
+                .then(|| format!("alg is {}", key["alg"]))
+        };
         case.saw(1, all(&keys, "alg"), each(&keys, wrong));
     }
     Ok(())
@@ -183,11 +232,14 @@ async fn usage(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn private(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let keys = keys(case).await?;
     let told = |key: &Value| {
-        let told: Vec<&str> = PRIVATE_MEMBERS.into_iter().filter(|member| !key[*member].is_null()).collect();
+        let told: Vec<&str> =
+            PRIVATE_MEMBERS.into_iter().filter(|member| !key[*member].is_null()).collect();
         (!told.is_empty()).then(|| format!("it has {}", told.join(", ")))
     };
     case.saw(0, format!("{} keys", keys.len()), each(&keys, told));
-    let symmetric = |key: &Value| (key["kty"] == "oct" || !key["k"].is_null()).then(|| "it is symmetric".to_owned());
+    let symmetric = |key: &Value| {
+        (key["kty"] == "oct" || !key["k"].is_null()).then(|| "it is symmetric".to_owned())
+    };
     case.saw(1, all(&keys, "kty"), each(&keys, symmetric));
     Ok(())
 }
@@ -198,14 +250,20 @@ async fn strength(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let weak = |key: &Value| {
         let (bits, exponent) = (bits(&key["n"]), decoded(&key["e"]));
         let odd = exponent.last().is_some_and(|last| last % 2 == 1) && exponent != [1];
-        (bits < WEAKEST_RSA || !odd).then(|| format!("it has {bits} bits, and the exponent {}", key["e"]))
+        (bits < WEAKEST_RSA || !odd)
+            .then(|| format!("it has {bits} bits, and the exponent {}", key["e"]))
     };
-    let seen = rsa.iter().map(|key| format!("{} bits", bits(&key["n"]))).collect::<Vec<_>>().join(", ");
+    let seen =
+        rsa.iter().map(|key| format!("{} bits", bits(&key["n"]))).collect::<Vec<_>>().join(", ");
     case.saw(0, if seen.is_empty() { "no RSA keys".to_owned() } else { seen }, each(&rsa, weak));
-    let curves: Vec<Value> = keys.into_iter().filter(|key| key["kty"] == "EC" || key["kty"] == "OKP").collect();
+    let curves: Vec<Value> =
+        keys.into_iter().filter(|key| key["kty"] == "EC" || key["kty"] == "OKP").collect();
     let wrong = |key: &Value| {
         let size = CURVES.iter().find(|(name, _)| key["crv"] == *name).map(|(_, size)| *size);
-        let sizes = [decoded(&key["x"]).len(), if key["kty"] == "EC" { decoded(&key["y"]).len() } else { size.unwrap_or_default() }];
+        let sizes = [
+            decoded(&key["x"]).len(),
+            if key["kty"] == "EC" { decoded(&key["y"]).len() } else { size.unwrap_or_default() },
+        ];
         (size.is_none() || sizes != [size.unwrap_or_default(); 2])
             .then(|| format!("crv is {}, its coordinates have {sizes:?} bytes", key["crv"]))
     };
@@ -215,14 +273,21 @@ async fn strength(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = super::document(case).await?;
-    let keys: Vec<Value> = keys(case).await?.into_iter().filter(|key| signs(key) && key["kty"] != "oct").collect();
+    let keys: Vec<Value> =
+        keys(case).await?.into_iter().filter(|key| signs(key) && key["kty"] != "oct").collect();
     let listed: Vec<&str> = texts(&document, "id_token_signing_alg_values_supported").collect();
     let asymmetric = listed.iter().filter(|alg| !alg.starts_with("HS") && **alg != "none");
-    let can = |key: &Value, alg: &str| fits(key, alg) && (key["alg"].is_null() || key["alg"] == alg);
+    let can =
+        |key: &Value, alg: &str| fits(key, alg) && (key["alg"].is_null() || key["alg"] == alg);
     let without = asymmetric.filter(|alg| !keys.iter().any(|key| can(key, alg)));
     let wrong = without.map(|alg| format!("there is no key for {alg}")).collect();
     case.saw(0, format!("{}; {}", listed.join(", "), all(&keys, "alg")), verdict(wrong));
-    let unlisted = |key: &Value| key["alg"].as_str().filter(|alg| !listed.contains(alg)).map(|alg| format!("{alg} is not listed"));
+    let unlisted = |key: &Value| {
+        key["alg"]
+            .as_str()
+            .filter(|alg| !listed.contains(alg))
+            .map(|alg| format!("{alg} is not listed"))
+    };
     case.saw(1, format!("{}; {}", listed.join(", "), all(&keys, "alg")), each(&keys, unlisted));
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What is listed works.
 
+use serde_json::Value;
+
 use super::{document, openid_url, verdict};
 use crate::case::{CaseRun, Client, Stopped};
 use crate::http::Call;
@@ -7,7 +9,6 @@ use crate::id_token::part;
 use crate::plan::{Case, Check, Grant};
 use crate::plans::oauth::authorize;
 use crate::target::Endpoint;
-use serde_json::Value;
 
 pub(super) const ENDPOINTS: Case = Case {
     id: "endpoints",
@@ -26,7 +27,10 @@ pub(super) const ISS: Case = Case {
     title: "Authorization responses name the issuer, as the document says",
     clause: "RFC 9207 sections 2 and 3; RFC 9700 section 4.4.2.1",
     grant: Grant::Lives,
-    checks: &[Check::words("an authorization response (an error: that needs no customer)", "iss is the issuer, and the document says so")],
+    checks: &[Check::words(
+        "an authorization response (an error: that needs no customer)",
+        "iss is the issuer, and the document says so",
+    )],
     run: |case| Box::pin(iss(case)),
 };
 
@@ -35,7 +39,10 @@ pub(super) const USERINFO: Case = Case {
     title: "The userinfo endpoint tells of whom the tokens are",
     clause: "OpenID Connect Core sections 5.3.1 and 5.3.2",
     grant: Grant::Lives,
-    checks: &[Check::words("the access token of a grant at userinfo_endpoint", "200 with the sub of the ID token")],
+    checks: &[Check::words(
+        "the access token of a grant at userinfo_endpoint",
+        "200 with the sub of the ID token",
+    )],
     run: |case| Box::pin(userinfo(case)),
 };
 
@@ -56,7 +63,10 @@ pub(super) const CORS: Case = Case {
     title: "Pages of other sites may read what is public",
     clause: "Fetch standard, CORS protocol",
     grant: Grant::Lives,
-    checks: &[Check::words("the document, asked from a page of another site", CROSS), Check::words("jwks_uri, asked so", CROSS)],
+    checks: &[
+        Check::words("the document, asked from a page of another site", CROSS),
+        Check::words("jwks_uri, asked so", CROSS),
+    ],
     run: |case| Box::pin(cors(case)),
 };
 
@@ -65,7 +75,10 @@ pub(super) const ID_TOKEN: Case = Case {
     title: "An ID token is signed with a key and an algorithm that are published",
     clause: "OpenID Connect Core sections 2, 3.1.3.7 and 10.1",
     grant: Grant::Lives,
-    checks: &[Check::words("the ID token of a grant", "verifies against a published key, by an algorithm that is listed")],
+    checks: &[Check::words(
+        "the ID token of a grant",
+        "verifies against a published key, by an algorithm that is listed",
+    )],
     run: |case| Box::pin(id_token(case)),
 };
 
@@ -75,11 +88,13 @@ const SITE: &str = "https://app.example";
 async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let (_, document) = document(case).await?;
     let members = document.as_object().into_iter().flatten();
-    let endpoints: Vec<(&String, Call)> = members.filter_map(|(name, url)| Some((name, asking(name, url.as_str()?)?))).collect();
+    let endpoints: Vec<(&String, Call)> =
+        members.filter_map(|(name, url)| Some((name, asking(name, url.as_str()?)?))).collect();
     let (mut seen, mut wrong) = (Vec::new(), Vec::new());
     for (name, call) in endpoints {
         let answer = case.send(call).await;
-        let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        let status =
+            answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         seen.push(format!("{name}: {status}"));
         if !matches!(answer.status, Some(200..=403 | 405..=499)) {
             wrong.push(format!("{name} answers {status}"));
@@ -89,11 +104,15 @@ async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// A request that an endpoint has an answer to by its specification; none where it is not known what it takes.
+/// A request that an endpoint has an answer to by its specification; none where it is not known
+/// what it takes.
 fn asking(name: &str, url: &str) -> Option<Call> {
     match name {
-        "authorization_endpoint" | "userinfo_endpoint" | "end_session_endpoint" | "jwks_uri" => Some(Call::get(url)),
-        // RFC 6749 section 3.2, RFC 7009 section 2.1, RFC 7662 section 2.1, RFC 9126 section 2.1, RFC 8628 section 3.1: POST alone.
+        "authorization_endpoint" | "userinfo_endpoint" | "end_session_endpoint" | "jwks_uri" => {
+            Some(Call::get(url))
+        }
+        // RFC 6749 section 3.2, RFC 7009 section 2.1, RFC 7662 section 2.1, RFC 9126 section 2.1,
+        // RFC 8628 section 3.1: POST alone.
         "token_endpoint"
         | "revocation_endpoint"
         | "introspection_endpoint"
@@ -108,11 +127,18 @@ async fn iss(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let promised = document["authorization_response_iss_parameter_supported"] == Value::Bool(true);
     let answer = authorize::ask(case, &[("response_type", "no_such_type")]).await?;
     let Some(told) = authorize::told(case, &answer) else {
-        return Err(Stopped::not_run(format!("a wrong request is not answered to the client: {}", case.line(&answer))));
+        return Err(Stopped::not_run(format!(
+            "a wrong request is not answered to the client: {}",
+            case.line(&answer)
+        )));
     };
     let issuer = case.target().issuer.clone();
     let verdict = match told.get("iss") {
-        None if !promised => return Err(Stopped::not_run("the server does not say that its responses have one, and they have none")),
+        None if !promised => {
+            return Err(Stopped::not_run(
+                "the server does not say that its responses have one, and they have none",
+            ));
+        }
         None => Err("there is no iss, and the document says that there is".to_owned()),
         Some(_) if !promised => Err("there is an iss, and the document does not say so".to_owned()),
         Some(iss) if *iss != issuer => Err(format!("iss is `{iss}`, not `{issuer}`")),
@@ -126,7 +152,9 @@ async fn iss(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 async fn userinfo(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let url = listed(case, Endpoint::Userinfo)?;
     let tokens = case.tokens().await?;
-    let Some(access_token) = &tokens.access_token else { return Err(Stopped::not_run("the tokens at hand have no access token")) };
+    let Some(access_token) = &tokens.access_token else {
+        return Err(Stopped::not_run("the tokens at hand have no access token"));
+    };
     let sub = part(&tokens.id_token, 1).unwrap_or_default()["sub"].clone();
     let answer = case.send(Call::get(&url).bearer(access_token)).await;
     let told = answer.json().unwrap_or_default()["sub"].clone();
@@ -143,18 +171,31 @@ async fn introspection(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     listed(case, Endpoint::Introspection)?;
     case.secret()?;
     let tokens = case.tokens().await?;
-    let Some(access_token) = &tokens.access_token else { return Err(Stopped::not_run("the tokens at hand have no access token")) };
-    let answer = case.post_as(Client::Ours, Endpoint::Introspection, &[("token", access_token)]).await;
+    let Some(access_token) = &tokens.access_token else {
+        return Err(Stopped::not_run("the tokens at hand have no access token"));
+    };
+    let answer =
+        case.post_as(Client::Ours, Endpoint::Introspection, &[("token", access_token)]).await;
     if matches!(answer.status, Some(401 | 403)) {
-        return Err(Stopped::not_run("the server lets this client introspect nothing, which RFC 7662 section 2.1 leaves to it"));
+        return Err(Stopped::not_run(
+            "the server lets this client introspect nothing, which RFC 7662 section 2.1 leaves to it",
+        ));
     }
     let active = |json: Option<Value>| json.is_some_and(|json| json["active"] == Value::Bool(true));
-    let verdict = if answer.is(200) && active(answer.json()) { Ok(()) } else { Err("it is not active".to_owned()) };
+    let verdict = if answer.is(200) && active(answer.json()) {
+        Ok(())
+    } else {
+        Err("it is not active".to_owned())
+    };
     case.judged(0, &answer, verdict);
     let unknown = crate::supply::random();
     let answer = case.post_as(Client::Ours, Endpoint::Introspection, &[("token", &unknown)]).await;
     let inactive = answer.json() == Some(serde_json::json!({ "active": false }));
-    let verdict = if answer.is(200) && inactive { Ok(()) } else { Err("more is told than active false".to_owned()) };
+    let verdict = if answer.is(200) && inactive {
+        Ok(())
+    } else {
+        Err("more is told than active false".to_owned())
+    };
     case.judged(1, &answer, verdict);
     Ok(())
 }

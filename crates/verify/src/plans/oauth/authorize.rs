@@ -1,13 +1,15 @@
 //! The authorization endpoint, as far as it answers without a customer.
 
+use std::collections::BTreeMap;
+
+use reqwest::Url;
+
 use super::Cases;
 use crate::case::{CaseRun, Stopped};
 use crate::http::{Answer, Call};
 use crate::plan::{Case, Check, Grant};
 use crate::supply::{challenge, random};
 use crate::target::Endpoint;
-use reqwest::Url;
-use std::collections::BTreeMap;
 
 /// A state that comes back as it was only where it is encoded and decoded well.
 const STATE: &str = "a+b c&d=e%20f/~";
@@ -18,7 +20,11 @@ impl<const RFC: bool> Cases<RFC> {
         title: "An authorization request that is wrong is answered to the client",
         clause: "RFC 6749 section 4.1.2.1; OpenID Connect Core section 3.1.2.6",
         grant: Grant::Lives,
-        checks: if RFC { &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE] } else { &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE, NO_OPENID] },
+        checks: if RFC {
+            &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE]
+        } else {
+            &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE, NO_OPENID]
+        },
         run: |case| Box::pin(errors::<RFC>(case)),
     };
 
@@ -28,9 +34,15 @@ impl<const RFC: bool> Cases<RFC> {
         clause: "RFC 6749 sections 3.1.2.4 and 4.1.2.1; RFC 9700 sections 2.1 and 4.11.2",
         grant: Grant::Lives,
         checks: if RFC {
-            &[Check::words(OTHER_REDIRECT_URI, "no redirect to there"), Check::words(UNKNOWN_CLIENT, "no redirect to there")]
+            &[
+                Check::words(OTHER_REDIRECT_URI, "no redirect to there"),
+                Check::words(UNKNOWN_CLIENT, "no redirect to there"),
+            ]
         } else {
-            &[Check::words(OTHER_REDIRECT_URI, "400, and no redirect"), Check::words(UNKNOWN_CLIENT, "400, and no redirect")]
+            &[
+                Check::words(OTHER_REDIRECT_URI, "400, and no redirect"),
+                Check::words(UNKNOWN_CLIENT, "400, and no redirect"),
+            ]
         },
         run: |case| Box::pin(nowhere::<RFC>(case)),
     };
@@ -40,19 +52,26 @@ impl<const RFC: bool> Cases<RFC> {
         title: "An authorization request that must show no page, without a session",
         clause: "OpenID Connect Core sections 3.1.2.1 and 3.1.2.6; RFC 9700 section 4.4.2",
         grant: Grant::Lives,
-        checks: &[Check::words("prompt=none", "a redirect to the client with error=login_required and the state as it was")],
+        checks: &[Check::words(
+            "prompt=none",
+            "a redirect to the client with error=login_required and the state as it was",
+        )],
         run: |case| Box::pin(prompt_none::<RFC>(case)),
     };
 }
 
-const NO_RESPONSE_TYPE: Check =
-    Check::words("no response_type", "a redirect to the client with error=invalid_request and the state as it was");
+const NO_RESPONSE_TYPE: Check = Check::words(
+    "no response_type",
+    "a redirect to the client with error=invalid_request and the state as it was",
+);
 const OTHER_RESPONSE_TYPE: Check = Check::words(
     "a response_type that does not exist",
     "a redirect to the client with error=unsupported_response_type and the state as it was",
 );
-const NO_OPENID: Check =
-    Check::words("a scope without openid", "a redirect to the client with error=invalid_scope and the state as it was");
+const NO_OPENID: Check = Check::words(
+    "a scope without openid",
+    "a redirect to the client with error=invalid_scope and the state as it was",
+);
 const OTHER_REDIRECT_URI: &str = "a redirect_uri that the client has not registered";
 const UNKNOWN_CLIENT: &str = "a client_id that does not exist";
 
@@ -65,7 +84,11 @@ async fn errors<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
         case,
         1,
         &answer,
-        if RFC { &["unsupported_response_type", "unauthorized_client"] } else { &["unsupported_response_type"] },
+        if RFC {
+            &["unsupported_response_type", "unauthorized_client"]
+        } else {
+            &["unsupported_response_type"]
+        },
     );
     if !RFC {
         let answer = ask(case, &[("scope", "offline_access")]).await?;
@@ -88,15 +111,24 @@ async fn nowhere<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped>
 
 async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = ask(case, &[("prompt", "none")]).await?;
-    let rfc = ["login_required", "interaction_required", "consent_required", "account_selection_required"];
+    let rfc = [
+        "login_required",
+        "interaction_required",
+        "consent_required",
+        "account_selection_required",
+    ];
     tells::<RFC>(case, 0, &answer, if RFC { &rfc } else { &["login_required"] });
     Ok(())
 }
 
 /// An authorization request that is good but for these parameters; an empty value leaves one out.
-pub(in crate::plans) async fn ask(case: &mut CaseRun<'_>, changed: &[(&str, &str)]) -> Result<Answer, Stopped> {
+pub(in crate::plans) async fn ask(
+    case: &mut CaseRun<'_>,
+    changed: &[(&str, &str)],
+) -> Result<Answer, Stopped> {
     let endpoint = case.endpoint(Endpoint::Authorization)?;
-    let mut url = Url::parse(&endpoint).map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
+    let mut url = Url::parse(&endpoint)
+        .map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
     let (nonce, challenge) = (random(), challenge(&random()));
     let options = &case.session.options;
     let good = [
@@ -110,14 +142,20 @@ pub(in crate::plans) async fn ask(case: &mut CaseRun<'_>, changed: &[(&str, &str
         ("code_challenge_method", "S256"),
     ];
     let more = options.authorize_parameters.iter().map(|(name, value)| (&**name, &**value));
-    let kept = good.into_iter().chain(more).filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+    let kept = good
+        .into_iter()
+        .chain(more)
+        .filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
     let sent = kept.chain(changed.iter().copied().filter(|(_, value)| !value.is_empty()));
     url.query_pairs_mut().extend_pairs(sent);
     Ok(case.send(Call::get(url.as_str())).await)
 }
 
 /// What an answer tells the client at its redirect URI, where it does.
-pub(in crate::plans) fn told(case: &CaseRun<'_>, answer: &Answer) -> Option<BTreeMap<String, String>> {
+pub(in crate::plans) fn told(
+    case: &CaseRun<'_>,
+    answer: &Answer,
+) -> Option<BTreeMap<String, String>> {
     if !matches!(answer.status, Some(302 | 303)) {
         return None;
     }
@@ -126,24 +164,35 @@ pub(in crate::plans) fn told(case: &CaseRun<'_>, answer: &Answer) -> Option<BTre
     Some(url::form_urlencoded::parse(query.split('#').next()?.as_bytes()).into_owned().collect())
 }
 
-/// Holds that the client is told one of these errors, with its state. A server that lets the customer sign in first may find the error
-/// later, which nobody sees here: as the RFCs go, it is not run then.
-pub(super) fn tells<const RFC: bool>(case: &mut CaseRun<'_>, check: usize, answer: &Answer, errors: &[&str]) {
+/// Holds that the client is told one of these errors, with its state. A server that lets the
+/// customer sign in first may find the error later, which nobody sees here: as the RFCs go, it is
+/// not run then.
+pub(super) fn tells<const RFC: bool>(
+    case: &mut CaseRun<'_>,
+    check: usize,
+    answer: &Answer,
+    errors: &[&str],
+) {
     let Some(told) = told(case, answer) else {
         if RFC && matches!(answer.status, Some(200..=399)) {
             return case.not_run(check, "the server shows a page first, and what it tells the client after that needs a customer");
         }
         let (status, location) = (answer.status.unwrap_or_default(), answer.header("location"));
-        let verdict = Err(format!("the client is not told: the status is {status}, the Location `{location}`"));
+        let verdict = Err(format!(
+            "the client is not told: the status is {status}, the Location `{location}`"
+        ));
         return case.judged(check, answer, verdict);
     };
     let told = |name: &str| told.get(name).map_or("", String::as_str);
     let verdict = match (told("error"), told("state")) {
-        (error, _) if !errors.contains(&error) => Err(format!("the error is `{error}`, not {}", errors.join(" or "))),
+        (error, _) if !errors.contains(&error) => {
+            Err(format!("the error is `{error}`, not {}", errors.join(" or ")))
+        }
         (_, state) if state != STATE => Err(format!("the state is `{state}`, not `{STATE}`")),
         _ => Ok(()),
     };
-    let seen = format!("{} to the client, error={}", answer.status.unwrap_or_default(), told("error"));
+    let seen =
+        format!("{} to the client, error={}", answer.status.unwrap_or_default(), told("error"));
     case.saw(check, seen, verdict);
 }
 
@@ -154,7 +203,10 @@ fn stays<const RFC: bool>(answer: &Answer, from: &str) -> Result<(), String> {
         return Err(format!("the browser is sent to `{location}`"));
     }
     if !RFC && (!answer.is(400) || !location.is_empty()) {
-        return Err(format!("the status is {}, not 400, the Location `{location}`", answer.status.unwrap_or_default()));
+        return Err(format!(
+            "the status is {}, not 400, the Location `{location}`",
+            answer.status.unwrap_or_default()
+        ));
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! How clients prove who they are.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::moves::{by_hand, has_tokens, refreshing};
 use super::{Cases, spelling};
 use crate::case::{CaseRun, Stopped};
@@ -9,8 +12,6 @@ use crate::plans::headers::challenged;
 use crate::plans::token_management::client_invalid;
 use crate::supply::random;
 use crate::target::Endpoint;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const CLIENT_CREDENTIALS: Case = Case {
@@ -21,7 +22,10 @@ impl<const RFC: bool> Cases<RFC> {
         checks: &[
             Check::words("a refresh with id and secret by HTTP Basic", "200 with new tokens"),
             Check::words("a refresh with id and secret in the body", "200 with new tokens"),
-            Check::words("a refresh by HTTP Basic, each character of id and secret percent-encoded", "200 with new tokens"),
+            Check::words(
+                "a refresh by HTTP Basic, each character of id and secret percent-encoded",
+                "200 with new tokens",
+            ),
         ],
         run: |case| Box::pin(credentials::<RFC>(case)),
     };
@@ -44,8 +48,14 @@ impl<const RFC: bool> Cases<RFC> {
         clause: "RFC 6749 section 5.2; RFC 7009 section 2.2.1; RFC 9110 section 11.6.1",
         grant: Grant::Lives,
         checks: &[
-            Check::words("a wrong secret by HTTP Basic at the token endpoint", "401 with WWW-Authenticate: Basic"),
-            Check::words("a wrong secret by HTTP Basic at the revocation endpoint", "401 with WWW-Authenticate: Basic"),
+            Check::words(
+                "a wrong secret by HTTP Basic at the token endpoint",
+                "401 with WWW-Authenticate: Basic",
+            ),
+            Check::words(
+                "a wrong secret by HTTP Basic at the revocation endpoint",
+                "401 with WWW-Authenticate: Basic",
+            ),
         ],
         run: |case| Box::pin(is_challenged(case)),
     };
@@ -57,30 +67,49 @@ impl<const RFC: bool> Cases<RFC> {
         grant: Grant::Lives,
         checks: &[
             Self::answered("a good secret by HTTP Basic and in the body", spelling::MALFORMED),
-            Self::answered("a client_id in the body that is not the one of HTTP Basic", spelling::TWO_CLIENTS),
+            Self::answered(
+                "a client_id in the body that is not the one of HTTP Basic",
+                spelling::TWO_CLIENTS,
+            ),
         ],
         run: |case| Box::pin(twice(case)),
     };
 }
 
 /// Refreshes with a request made by hand.
-async fn refresh_by_hand(case: &mut CaseRun<'_>, call: Call, more: &[(&str, &str)]) -> Result<Answer, Stopped> {
+async fn refresh_by_hand(
+    case: &mut CaseRun<'_>,
+    call: Call,
+    more: &[(&str, &str)],
+) -> Result<Answer, Stopped> {
     let refresh_token = case.tokens().await?.refresh_token;
     let form = [&refreshing(&refresh_token), more].concat();
     Ok(by_hand(case, Endpoint::Token, call.form(&form), &form).await)
 }
 
 async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
-    let (id, secret, url) = (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
+    let (id, secret, url) =
+        (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
     let basic = refresh_by_hand(case, Call::post(&url).basic(&id, &secret), &[]).await?;
-    let body = refresh_by_hand(case, Call::post(&url), &[("client_id", &id), ("client_secret", &secret)]).await?;
+    let body =
+        refresh_by_hand(case, Call::post(&url), &[("client_id", &id), ("client_secret", &secret)])
+            .await?;
     let pair = STANDARD.encode(format!("{}:{}", percent_encoded(&id), percent_encoded(&secret)));
-    let encoded = refresh_by_hand(case, Call::post(&url).header("authorization", &format!("Basic {pair}")), &[]).await?;
+    let encoded = refresh_by_hand(
+        case,
+        Call::post(&url).header("authorization", &format!("Basic {pair}")),
+        &[],
+    )
+    .await?;
     // OpenID Connect registers a client for one way; the other one may be refused.
-    let other_way = |answer: &Answer| RFC && answer.text("error").as_deref() == Some("invalid_client");
+    let other_way =
+        |answer: &Answer| RFC && answer.text("error").as_deref() == Some("invalid_client");
     for (check, answer, instead) in [(0, &basic, &body), (1, &body, &basic), (2, &encoded, &body)] {
         if other_way(answer) && has_tokens(instead).is_ok() && (check < 2 || other_way(&basic)) {
-            case.not_run(check, "the client proves its secret in another way, and the server takes only that one");
+            case.not_run(
+                check,
+                "the client proves its secret in another way, and the server takes only that one",
+            );
         } else {
             case.judged(check, answer, has_tokens(answer));
         }
@@ -106,9 +135,11 @@ async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 }
 
 async fn twice(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
-    let (id, secret, url) = (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
+    let (id, secret, url) =
+        (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
     let call = || Call::post(&url).basic(&id, &secret);
-    let answer = refresh_by_hand(case, call(), &[("client_id", &id), ("client_secret", &secret)]).await?;
+    let answer =
+        refresh_by_hand(case, call(), &[("client_id", &id), ("client_secret", &secret)]).await?;
     case.holds(0, &answer);
     let answer = refresh_by_hand(case, call(), &[("client_id", &random())]).await?;
     case.holds(1, &answer);

@@ -32,7 +32,10 @@ impl<const RFC: bool> Cases<RFC> {
         } else {
             &[
                 Self::answered(AGAIN, spelling::CODE_INVALID),
-                Self::answered("then the refresh token that the code led to", spelling::REFRESH_TOKEN_INVALID),
+                Self::answered(
+                    "then the refresh token that the code led to",
+                    spelling::REFRESH_TOKEN_INVALID,
+                ),
             ]
         },
         run: |case| Box::pin(used::<RFC>(case)),
@@ -52,7 +55,10 @@ impl<const RFC: bool> Cases<RFC> {
             &[
                 Self::answered("no redirect_uri", spelling::REDIRECT_URI_MISSING),
                 Self::answered("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
-                Check::words("then the right redirect_uri", "200 with tokens: what was refused claimed nothing"),
+                Check::words(
+                    "then the right redirect_uri",
+                    "200 with tokens: what was refused claimed nothing",
+                ),
             ]
         },
         run: |case| Box::pin(redirect_uri::<RFC>(case)),
@@ -68,7 +74,10 @@ impl<const RFC: bool> Cases<RFC> {
         } else {
             &[
                 Self::answered("a code of another client", spelling::CODE_INVALID),
-                Check::words("then the same code from its own client", "200 with tokens: what was refused claimed nothing"),
+                Check::words(
+                    "then the same code from its own client",
+                    "200 with tokens: what was refused claimed nothing",
+                ),
             ]
         },
         run: |case| Box::pin(of_another::<RFC>(case)),
@@ -88,7 +97,9 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = case.redeem(&Code { value: tokens.refresh_token, ..code }).await;
     case.holds(2, &answer);
     if !case.has_clock() {
-        return Err(Stopped::not_run("a code expires only as time goes by, and the server has no clock that can be moved"));
+        return Err(Stopped::not_run(
+            "a code expires only as time goes by, and the server has no clock that can be moved",
+        ));
     }
     let expired = case.code().await?;
     case.advance(expired.lifetime + 1).await?;
@@ -101,10 +112,13 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let code = case.code().await?;
     let first = case.redeem(&code).await;
     if code.tried && has_tokens(&first).is_err() {
-        return Err(Stopped::not_run("the code at hand was sent wrongly before, which may have voided it"));
+        return Err(Stopped::not_run(
+            "the code at hand was sent wrongly before, which may have voided it",
+        ));
     }
     let tokens = case.tokens_of(&first, "a code was not redeemed")?;
-    // So long as nothing came of the first redemption, a second one may be its repetition; from now on it is a leak.
+    // So long as nothing came of the first redemption, a second one may be its repetition; from now
+    // on it is a leak.
     let refreshed = case.refresh(&tokens.refresh_token).await;
     let tokens = case.renewed_by(&refreshed, &tokens)?;
     let again = case.redeem(&code).await;
@@ -118,12 +132,14 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let code = case.code().await?;
-    let elsewhere = Code { redirect_uri: format!("{}/elsewhere", code.redirect_uri), ..code.clone() };
+    let elsewhere =
+        Code { redirect_uri: format!("{}/elsewhere", code.redirect_uri), ..code.clone() };
     let answer = case.redeem(&elsewhere).await;
     case.holds(1, &answer);
     // In a sandbox a new one: what is refused first may void a code.
     let code = if RFC { case.code().await? } else { code };
-    let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
+    let form: Vec<_> =
+        code.form().into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
     let answer = case.post_as(Client::Ours, Endpoint::Token, &form).await;
     if RFC && answer.is(200) {
         let why = "tokens were given, which OpenID Connect Core section 3.1.3.2 lets a server do that knows one redirect URI of the client";

@@ -21,7 +21,10 @@ pub(super) fn has_tokens(answer: &Answer) -> Result<(), String> {
 /// Holds that a code is still good, where there are others for the cases that follow.
 pub(super) async fn still_good(case: &mut CaseRun<'_>, check: usize, code: &Code) {
     if !case.session.supply.is_plentiful() {
-        return case.not_run(check, "it would use up a code, and other cases need the few that the user consents to");
+        return case.not_run(
+            check,
+            "it would use up a code, and other cases need the few that the user consents to",
+        );
     }
     let answer = case.redeem(code).await;
     case.judged(check, &answer, has_tokens(&answer));
@@ -39,8 +42,14 @@ pub(super) fn refused(answer: &Answer) -> Result<(), String> {
     }
 }
 
-/// Sends a request made by hand, and follows what it did to the grant at hand where grants are scarce.
-pub(super) async fn by_hand(case: &mut CaseRun<'_>, endpoint: Endpoint, call: Call, form: &[(&str, &str)]) -> Answer {
+/// Sends a request made by hand, and follows what it did to the grant at hand where grants are
+/// scarce.
+pub(super) async fn by_hand(
+    case: &mut CaseRun<'_>,
+    endpoint: Endpoint,
+    call: Call,
+    form: &[(&str, &str)],
+) -> Answer {
     let answer = case.send(call).await;
     if !case.session.supply.is_plentiful() {
         case.session.supply.saw(endpoint, form, &answer);
@@ -49,8 +58,13 @@ pub(super) async fn by_hand(case: &mut CaseRun<'_>, endpoint: Endpoint, call: Ca
 }
 
 /// A request and a form with the client's credentials, put where this client puts them.
-pub(super) fn proven<'f>(case: &CaseRun<'_>, call: Call, form: &[(&'f str, &'f str)]) -> (Call, Vec<(String, String)>) {
-    let mut form: Vec<(String, String)> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+pub(super) fn proven<'f>(
+    case: &CaseRun<'_>,
+    call: Call,
+    form: &[(&'f str, &'f str)],
+) -> (Call, Vec<(String, String)>) {
+    let mut form: Vec<(String, String)> =
+        form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let client = &case.session.recipient;
     match &client.secret {
         Some(secret) if client.basic => (call.basic(&client.id, secret), form),
@@ -69,8 +83,10 @@ pub(super) struct Another {
     redirect_uri: String,
 }
 
-const SANDBOX_CLIENTS: [(&str, &str); 2] =
-    [("sandbox-recipient", "sandbox-recipient-secret-for-local-use"), ("sandbox-other", "sandbox-other-secret-for-local-use")];
+const SANDBOX_CLIENTS: [(&str, &str); 2] = [
+    ("sandbox-recipient", "sandbox-recipient-secret-for-local-use"),
+    ("sandbox-other", "sandbox-other-secret-for-local-use"),
+];
 
 impl Another {
     /// The sandbox's.
@@ -83,7 +99,9 @@ impl Another {
         let other = SANDBOX_CLIENTS.into_iter().find(|(id, _)| *id != case.client_id());
         match redirect_uri.zip(other) {
             Some((redirect_uri, (id, secret))) => Ok(Self { id, secret, redirect_uri }),
-            None => Err(Stopped::not_run("it needs a second client, and only a sandbox has one that is known")),
+            None => Err(Stopped::not_run(
+                "it needs a second client, and only a sandbox has one that is known",
+            )),
         }
     }
 
@@ -100,7 +118,11 @@ impl Another {
     }
 
     /// Posts a form to `/token` as this client.
-    pub(super) async fn post(&self, case: &mut CaseRun<'_>, form: &[(&str, &str)]) -> Result<Answer, Stopped> {
+    pub(super) async fn post(
+        &self,
+        case: &mut CaseRun<'_>,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, Stopped> {
         let url = case.endpoint(Endpoint::Token)?;
         Ok(case.send(Call::post(&url).basic(self.id, self.secret).form(form)).await)
     }

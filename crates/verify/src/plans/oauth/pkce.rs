@@ -24,7 +24,10 @@ impl<const RFC: bool> Cases<RFC> {
                 Self::answered("no code_verifier", spelling::VERIFIER_UNFIT),
                 Self::answered("a wrong code_verifier", spelling::VERIFIER_WRONG),
                 Self::answered("the challenge as the code_verifier", spelling::VERIFIER_WRONG),
-                Check::words("then the right code_verifier", "200 with tokens: what was refused claimed nothing"),
+                Check::words(
+                    "then the right code_verifier",
+                    "200 with tokens: what was refused claimed nothing",
+                ),
             ]
         },
         run: |case| Box::pin(verifier::<RFC>(case)),
@@ -35,7 +38,10 @@ impl<const RFC: bool> Cases<RFC> {
         title: "A verifier for a code whose request had no challenge",
         clause: "RFC 9700 sections 2.1.1 and 4.8.2",
         grant: Grant::Lives,
-        checks: &[Self::answered("a code_verifier where no code_challenge was", spelling::VERIFIER_UNFIT)],
+        checks: &[Self::answered(
+            "a code_verifier where no code_challenge was",
+            spelling::VERIFIER_UNFIT,
+        )],
         run: |case| Box::pin(unasked(case)),
     };
 
@@ -57,19 +63,25 @@ impl<const RFC: bool> Cases<RFC> {
         title: "A public client needs a challenge",
         clause: "RFC 9700 section 2.1.1; RFC 7636 section 4.4.1",
         grant: Grant::Lives,
-        checks: &[Check::words("an authorization request of a public client without a code_challenge", INVALID_REQUEST)],
+        checks: &[Check::words(
+            "an authorization request of a public client without a code_challenge",
+            INVALID_REQUEST,
+        )],
         run: |case| Box::pin(public::<RFC>(case)),
     };
 }
 
-const INVALID_REQUEST: &str = "a redirect to the client with error=invalid_request and the state as it was";
+const INVALID_REQUEST: &str =
+    "a redirect to the client with error=invalid_request and the state as it was";
 
 async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let mut code = case.code().await?;
     let Some(right) = code.verifier.clone() else {
         return Err(Stopped::not_run("the code that was given has no verifier"));
     };
-    for (check, verifier) in [None, Some(random()), Some(crate::supply::challenge(&right))].into_iter().enumerate() {
+    for (check, verifier) in
+        [None, Some(random()), Some(crate::supply::challenge(&right))].into_iter().enumerate()
+    {
         if RFC && check > 0 {
             // In a sandbox a new one: what is refused first may void a code.
             code = case.code().await?;
@@ -95,7 +107,8 @@ async fn unasked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     // RFC 7636 itself knows plain: where it is listed it may be taken.
-    let plain_listed = RFC && case.target().lists("code_challenge_methods_supported", "plain") != Some(false);
+    let plain_listed =
+        RFC && case.target().lists("code_challenge_methods_supported", "plain") != Some(false);
     for (check, method) in ["plain", "", "no_such_method"].into_iter().enumerate() {
         if plain_listed && check < 2 {
             case.not_run(check, "the server does not say that it takes no plain challenges (code_challenge_methods_supported)");
@@ -113,7 +126,9 @@ async fn public<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     let Some(id) = ours.or(sandboxs) else {
         return Err(Stopped::not_run("it needs a public client, and this one has a secret"));
     };
-    let answer = ask(case, &[("client_id", &id), ("code_challenge", ""), ("code_challenge_method", "")]).await?;
+    let answer =
+        ask(case, &[("client_id", &id), ("code_challenge", ""), ("code_challenge_method", "")])
+            .await?;
     tells::<RFC>(case, 0, &answer, &["invalid_request"]);
     Ok(())
 }

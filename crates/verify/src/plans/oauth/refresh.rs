@@ -1,5 +1,7 @@
 //! Refresh tokens: of one client, each good once, for no more than was granted.
 
+use std::collections::BTreeSet;
+
 use super::moves::{Another, has_tokens, refreshing, still_good};
 use super::{Cases, code, spelling};
 use crate::case::{CaseRun, Client, Stopped};
@@ -7,7 +9,6 @@ use crate::http::Answer;
 use crate::plan::{Case, Check, Grant};
 use crate::supply::random;
 use crate::target::Endpoint;
-use std::collections::BTreeSet;
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const REFRESH_INVALID: Case = Case {
@@ -17,7 +18,10 @@ impl<const RFC: bool> Cases<RFC> {
         grant: Grant::Lives,
         checks: &[
             Self::answered("no refresh_token", spelling::REFRESH_TOKEN_MISSING),
-            Self::answered("a refresh_token that was never issued", spelling::REFRESH_TOKEN_INVALID),
+            Self::answered(
+                "a refresh_token that was never issued",
+                spelling::REFRESH_TOKEN_INVALID,
+            ),
             Self::answered("an ID token as the refresh_token", spelling::REFRESH_TOKEN_INVALID),
             Self::answered("a code as the refresh_token", spelling::REFRESH_TOKEN_INVALID),
         ],
@@ -29,7 +33,10 @@ impl<const RFC: bool> Cases<RFC> {
         title: "A refresh token that was replaced",
         clause: "RFC 6749 sections 6 and 10.4; RFC 9700 section 4.14.2",
         grant: Grant::MayEnd,
-        checks: &[Self::answered("a refresh_token for which a new one was given", spelling::REFRESH_TOKEN_INVALID)],
+        checks: &[Self::answered(
+            "a refresh_token for which a new one was given",
+            spelling::REFRESH_TOKEN_INVALID,
+        )],
         run: |case| Box::pin(used::<RFC>(case)),
     };
 
@@ -39,8 +46,14 @@ impl<const RFC: bool> Cases<RFC> {
         clause: "RFC 6749 section 6",
         grant: Grant::Lives,
         checks: &[
-            Check::words("scope=openid", "200 with new tokens, whose scope is openid if it is told"),
-            Check::words("then a refresh without a scope", "200 with new tokens, whose scope is again the one that was granted"),
+            Check::words(
+                "scope=openid",
+                "200 with new tokens, whose scope is openid if it is told",
+            ),
+            Check::words(
+                "then a refresh without a scope",
+                "200 with new tokens, whose scope is again the one that was granted",
+            ),
             Self::answered("a scope that was not granted", spelling::SCOPE_BEYOND),
         ],
         run: |case| Box::pin(scope(case)),
@@ -55,8 +68,14 @@ impl<const RFC: bool> Cases<RFC> {
             &[Self::answered("a refresh_token of another client", spelling::REFRESH_TOKEN_INVALID)]
         } else {
             &[
-                Self::answered("a refresh_token of another client", spelling::REFRESH_TOKEN_INVALID),
-                Check::words("then the same refresh_token from its own client", "200 with new tokens: what was refused claimed nothing"),
+                Self::answered(
+                    "a refresh_token of another client",
+                    spelling::REFRESH_TOKEN_INVALID,
+                ),
+                Check::words(
+                    "then the same refresh_token from its own client",
+                    "200 with new tokens: what was refused claimed nothing",
+                ),
             ]
         },
         run: |case| Box::pin(of_another::<RFC>(case)),
@@ -68,8 +87,14 @@ impl<const RFC: bool> Cases<RFC> {
         clause: "Counterfoil wire contract: order of checks at /token",
         grant: Grant::Lives,
         checks: &[
-            Check::words("a refresh_token that came with a wrong secret, without one, and with a wider scope", CLAIMED_NOTHING),
-            Check::words("a code that came with a wrong secret, without one, and with its redirect_uri twice", CLAIMED_NOTHING),
+            Check::words(
+                "a refresh_token that came with a wrong secret, without one, and with a wider scope",
+                CLAIMED_NOTHING,
+            ),
+            Check::words(
+                "a code that came with a wrong secret, without one, and with its redirect_uri twice",
+                CLAIMED_NOTHING,
+            ),
         ],
         run: |case| Box::pin(claims_nothing(case)),
     };
@@ -78,7 +103,8 @@ impl<const RFC: bool> Cases<RFC> {
 const CLAIMED_NOTHING: &str = "200 with tokens once everything is right";
 
 async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
-    let answer = case.post_as(Client::Ours, Endpoint::Token, &[("grant_type", "refresh_token")]).await;
+    let answer =
+        case.post_as(Client::Ours, Endpoint::Token, &[("grant_type", "refresh_token")]).await;
     case.holds(0, &answer);
     let tokens = case.tokens().await?;
     for (check, token) in [random(), tokens.id_token].into_iter().enumerate() {
@@ -93,7 +119,9 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let first = case.refresh(&tokens.refresh_token).await;
     let next = case.renewed_by(&first, &tokens)?;
     if RFC && next.refresh_token == tokens.refresh_token {
-        return Err(Stopped::not_run("the server gives the same refresh token again, which RFC 6749 section 6 lets it"));
+        return Err(Stopped::not_run(
+            "the server gives the same refresh token again, which RFC 6749 section 6 lets it",
+        ));
     }
     let answer = case.refresh(&tokens.refresh_token).await;
     case.holds(0, &answer);
@@ -117,14 +145,21 @@ async fn scope(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 }
 
 async fn with_scope(case: &mut CaseRun<'_>, refresh_token: &str, scope: &str) -> Answer {
-    case.post_as(Client::Ours, Endpoint::Token, &[&refreshing(refresh_token)[..], &[("scope", scope)]].concat()).await
+    case.post_as(
+        Client::Ours,
+        Endpoint::Token,
+        &[&refreshing(refresh_token)[..], &[("scope", scope)]].concat(),
+    )
+    .await
 }
 
 /// Whether an answer has tokens of this scope; it need not tell the scope (RFC 6749 section 5.1).
 fn has_scope(answer: &Answer, expected: &Option<String>) -> Result<(), String> {
     has_tokens(answer)?;
     match (answer.text("scope"), expected) {
-        (Some(told), Some(expected)) if scopes(&told) != scopes(expected) => Err(format!("the scope is `{told}`, not `{expected}`")),
+        (Some(told), Some(expected)) if scopes(&told) != scopes(expected) => {
+            Err(format!("the scope is `{told}`, not `{expected}`"))
+        }
         _ => Ok(()),
     }
 }
@@ -155,7 +190,12 @@ async fn claims_nothing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     case.judged(0, &answer, has_tokens(&answer));
     let code = case.code().await?;
     unproven(case, &code.form()).await;
-    case.post_as(Client::Ours, Endpoint::Token, &[code.form(), vec![("redirect_uri", &*code.redirect_uri)]].concat()).await;
+    case.post_as(
+        Client::Ours,
+        Endpoint::Token,
+        &[code.form(), vec![("redirect_uri", &*code.redirect_uri)]].concat(),
+    )
+    .await;
     still_good(case, 1, &code).await;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! How requests to `/token` and `/revoke` are made, and how tokens are answered.
 
+use reqwest::Url;
+
 use super::moves::{by_hand, has_tokens, proven, refreshing, refused};
 use super::{Cases, spelling};
 use crate::case::{CaseRun, Client, Stopped};
@@ -9,7 +11,6 @@ use crate::plans::headers::{no_store, not_allowed};
 use crate::plans::token_management::grant_type_invalid;
 use crate::supply::random;
 use crate::target::Endpoint;
-use reqwest::Url;
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const REQUEST_METHOD: Case = Case {
@@ -55,7 +56,10 @@ impl<const RFC: bool> Cases<RFC> {
         clause: "RFC 6749 sections 2.3.1 and 3.2; RFC 9700 section 4.3",
         grant: Grant::MayEnd,
         checks: &[
-            Self::answered("client_id and client_secret in the query of a refresh", spelling::IN_QUERY),
+            Self::answered(
+                "client_id and client_secret in the query of a refresh",
+                spelling::IN_QUERY,
+            ),
             Self::answered("the refresh_token in the query", spelling::IN_QUERY),
         ],
         run: |case| Box::pin(query(case)),
@@ -93,8 +97,18 @@ impl<const RFC: bool> Cases<RFC> {
         grant: Grant::Lives,
         checks: &[
             Check::words("token_type", "Bearer, in any case"),
-            Check::words("expires_in", if RFC { "a number above 0, if it is there" } else { "a number above 0" }),
-            Check::words("scope", if RFC { "scopes with blanks between, if it is there" } else { "scopes with blanks between" }),
+            Check::words(
+                "expires_in",
+                if RFC { "a number above 0, if it is there" } else { "a number above 0" },
+            ),
+            Check::words(
+                "scope",
+                if RFC {
+                    "scopes with blanks between, if it is there"
+                } else {
+                    "scopes with blanks between"
+                },
+            ),
             Check::words("Cache-Control", "no-store"),
         ],
         run: |case| Box::pin(answer::<RFC>(case)),
@@ -121,7 +135,8 @@ async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     for (check, endpoint) in [Endpoint::Token, Endpoint::Revocation].into_iter().enumerate() {
         let url = case.endpoint(endpoint)?;
         let answer = case.send(Call::get(&url)).await;
-        let verdict = if RFC && !answer.is(405) { refused(&answer) } else { not_allowed(&answer, "POST") };
+        let verdict =
+            if RFC && !answer.is(405) { refused(&answer) } else { not_allowed(&answer, "POST") };
         case.judged(check, &answer, verdict);
     }
     Ok(())
@@ -131,7 +146,8 @@ async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Sto
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Token)?);
     let form = refreshing(&tokens.refresh_token);
     let (call, members) = proven(case, Call::post(&url), &form);
-    let json: serde_json::Map<_, _> = members.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let json: serde_json::Map<_, _> =
+        members.into_iter().map(|(name, value)| (name, value.into())).collect();
     let call = call.body("application/json", &serde_json::Value::Object(json).to_string());
     let answer = by_hand(case, Endpoint::Token, call, &form).await;
     if RFC {
@@ -145,16 +161,24 @@ async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Sto
 async fn repeated(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let form = refreshing(&tokens.refresh_token);
-    let answer = case.post_as(Client::Ours, Endpoint::Token, &[&form[..], &form[1..]].concat()).await;
+    let answer =
+        case.post_as(Client::Ours, Endpoint::Token, &[&form[..], &form[1..]].concat()).await;
     case.holds(0, &answer);
-    let answer = case.post_as(Client::Ours, Endpoint::Token, &[&[("grant_type", "authorization_code")], &form[..]].concat()).await;
+    let answer = case
+        .post_as(
+            Client::Ours,
+            Endpoint::Token,
+            &[&[("grant_type", "authorization_code")], &form[..]].concat(),
+        )
+        .await;
     case.holds(1, &answer);
     Ok(())
 }
 
 /// A URL with a query.
 fn with_query(url: &str, query: &[(&str, &str)]) -> Result<String, Stopped> {
-    let mut url = Url::parse(url).map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
+    let mut url = Url::parse(url)
+        .map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
     url.query_pairs_mut().extend_pairs(query);
     Ok(url.into())
 }
@@ -173,7 +197,8 @@ async fn query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = by_hand(case, Endpoint::Token, call.form(&rest), &form).await;
     case.holds(1, &answer);
     let (id, secret) = (case.client_id().to_owned(), case.secret()?);
-    let call = Call::post(&with_query(&url, &[("client_id", &id), ("client_secret", &secret)])?).form(&form);
+    let call = Call::post(&with_query(&url, &[("client_id", &id), ("client_secret", &secret)])?)
+        .form(&form);
     let answer = by_hand(case, Endpoint::Token, call, &form).await;
     case.holds(0, &answer);
     Ok(())
@@ -202,9 +227,22 @@ async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     };
     let optional = |name: &str| RFC && body[name].is_null();
     let verdicts = [
-        member("token_type", body["token_type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))),
-        member("expires_in", body["expires_in"].as_f64().is_some_and(|seconds| seconds > 0.0) || optional("expires_in")),
-        member("scope", body["scope"].as_str().is_some_and(|scope| scope.split(' ').all(|name| !name.is_empty())) || optional("scope")),
+        member(
+            "token_type",
+            body["token_type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")),
+        ),
+        member(
+            "expires_in",
+            body["expires_in"].as_f64().is_some_and(|seconds| seconds > 0.0)
+                || optional("expires_in"),
+        ),
+        member(
+            "scope",
+            body["scope"]
+                .as_str()
+                .is_some_and(|scope| scope.split(' ').all(|name| !name.is_empty()))
+                || optional("scope"),
+        ),
         no_store(&answer),
     ];
     for (check, verdict) in verdicts.into_iter().enumerate() {

@@ -52,7 +52,10 @@ impl<const RFC: bool> Cases<RFC> {
         grant: Grant::Lives,
         checks: &[
             Self::answered("a refresh token of another client", spelling::TOKEN_OF_ANOTHER),
-            Check::words("then a refresh with it by its own client", "200 with new tokens: it stays valid"),
+            Check::words(
+                "then a refresh with it by its own client",
+                "200 with new tokens: it stays valid",
+            ),
         ],
         run: |case| Box::pin(of_another(case)),
     };
@@ -71,11 +74,22 @@ impl<const RFC: bool> Cases<RFC> {
 
     pub(super) const REVOKE_KINDS: Case = Case {
         id: "revoke-kinds",
-        title: if RFC { "A refresh token is revoked" } else { "Any token of a grant ends the grant" },
-        clause: if RFC { "RFC 7009 section 2.1" } else { "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke" },
+        title: if RFC {
+            "A refresh token is revoked"
+        } else {
+            "Any token of a grant ends the grant"
+        },
+        clause: if RFC {
+            "RFC 7009 section 2.1"
+        } else {
+            "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke"
+        },
         grant: Grant::Ends,
         checks: if RFC {
-            &[Self::answered("a refresh token", spelling::REVOKED), Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID)]
+            &[
+                Self::answered("a refresh token", spelling::REVOKED),
+                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+            ]
         } else {
             &[
                 Self::answered("a refresh token", spelling::REVOKED),
@@ -116,16 +130,26 @@ impl<const RFC: bool> Cases<RFC> {
     pub(super) const REVOKE_UNKNOWN_HINT: Case = Case {
         id: "revoke-unknown-hint",
         title: "A token_type_hint that names no kind of token",
-        clause: if RFC { "RFC 7009 section 2.2" } else { "RFC 7009 section 2.2.1; Counterfoil wire contract: POST /revoke" },
+        clause: if RFC {
+            "RFC 7009 section 2.2"
+        } else {
+            "RFC 7009 section 2.2.1; Counterfoil wire contract: POST /revoke"
+        },
         grant: if RFC { Grant::Ends } else { Grant::MayEnd },
         checks: if RFC {
             &[
-                Self::answered("a refresh token with token_type_hint=no_such_type", spelling::HINT_UNKNOWN),
+                Self::answered(
+                    "a refresh token with token_type_hint=no_such_type",
+                    spelling::HINT_UNKNOWN,
+                ),
                 Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
             ]
         } else {
             &[
-                Self::answered("a refresh token with token_type_hint=no_such_type", spelling::HINT_UNKNOWN),
+                Self::answered(
+                    "a refresh token with token_type_hint=no_such_type",
+                    spelling::HINT_UNKNOWN,
+                ),
                 Check::words(THEN_REFRESH, "200 with new tokens: nothing was revoked"),
             ]
         },
@@ -143,8 +167,15 @@ async fn revoke(case: &mut CaseRun<'_>, token: &str) -> Answer {
 async fn client(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let form = [("token", &*tokens.refresh_token)];
-    for (check, client) in [Client::Nobody, Client::Unknown, Client::NoSecret, Client::WrongSecret].into_iter().enumerate() {
-        if let (Client::Unknown | Client::NoSecret | Client::WrongSecret, Err(Stopped::NotRun(why))) = (client, case.secret()) {
+    for (check, client) in [Client::Nobody, Client::Unknown, Client::NoSecret, Client::WrongSecret]
+        .into_iter()
+        .enumerate()
+    {
+        if let (
+            Client::Unknown | Client::NoSecret | Client::WrongSecret,
+            Err(Stopped::NotRun(why)),
+        ) = (client, case.secret())
+        {
             case.not_run(check, &why);
             continue;
         }
@@ -168,7 +199,10 @@ async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let tokens = case.tokens().await?;
     let first = revoke(case, &tokens.refresh_token).await;
     if !first.is(200) {
-        return Err(Stopped::set_up(format!("a refresh token was not revoked: {}", case.line(&first))));
+        return Err(Stopped::set_up(format!(
+            "a refresh token was not revoked: {}",
+            case.line(&first)
+        )));
     }
     let again = revoke(case, &tokens.refresh_token).await;
     case.holds(1, &again);
@@ -201,7 +235,9 @@ async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
             1 => Some(&tokens.id_token),
             _ => tokens.access_token.as_ref(),
         };
-        let Some(token) = token else { return Err(Stopped::set_up("there is no access_token")) };
+        let Some(token) = token else {
+            return Err(Stopped::set_up("there is no access_token"));
+        };
         let answer = revoke(case, token).await;
         case.holds(check, &answer);
         let answer = case.refresh(&tokens.refresh_token).await;

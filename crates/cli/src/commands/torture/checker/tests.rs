@@ -1,7 +1,9 @@
-//! Histories with a fault in them, and their like without one. Each test's times are in milliseconds.
+//! Histories with a fault in them, and their like without one. Each test's times are in
+//! milliseconds.
+
+use counterfoil_core::grant::GrantId;
 
 use super::*;
-use counterfoil_core::grant::GrantId;
 
 const KEY: Option<u64> = Some(1);
 const OTHER: Option<u64> = Some(2);
@@ -42,13 +44,21 @@ impl Tale {
         let last = self.0.len() - 1;
         assert_eq!(judge(&self.0[..last], 0), [], "before the last event");
         let findings = judge(&self.0, last);
-        assert_eq!(findings.iter().map(|finding| finding.fault).collect::<Vec<_>>(), [fault], "{findings:?}");
+        assert_eq!(
+            findings.iter().map(|finding| finding.fault).collect::<Vec<_>>(),
+            [fault],
+            "{findings:?}"
+        );
         assert!(!findings[0].what.contains("text of"), "{findings:?}");
     }
 }
 
 fn successor(number: u64, text: &str, grant: i64) -> Successor {
-    Successor { text: format!("text of {text}").into(), grant: GrantId::from_number(grant).unwrap(), number }
+    Successor {
+        text: format!("text of {text}").into(),
+        grant: GrantId::from_number(grant).unwrap(),
+        number,
+    }
 }
 
 fn tokens(number: u64) -> Answer {
@@ -90,11 +100,21 @@ fn a_life_without_faults() {
 #[test]
 fn an_acknowledged_redemption_that_is_gone() {
     Tale::begun().redeem(50, 60, 2, OTHER, no()).shows(Fault::RedemptionLost);
-    Tale::begun().redeem(50, 60, 2, OTHER, tokens(3)).redeem(70, 80, 1, KEY, replayed(2)).shows(Fault::RedemptionLost);
-    Tale::begun().event(50, 60, Asked::Introspect(Token::Refresh(2)), no()).shows(Fault::RedemptionLost);
-    Tale::begun().event(50, 60, Asked::Introspect(Token::Refresh(1)), Answer::Yes).shows(Fault::RedemptionLost);
+    Tale::begun()
+        .redeem(50, 60, 2, OTHER, tokens(3))
+        .redeem(70, 80, 1, KEY, replayed(2))
+        .shows(Fault::RedemptionLost);
+    Tale::begun()
+        .event(50, 60, Asked::Introspect(Token::Refresh(2)), no())
+        .shows(Fault::RedemptionLost);
+    Tale::begun()
+        .event(50, 60, Asked::Introspect(Token::Refresh(1)), Answer::Yes)
+        .shows(Fault::RedemptionLost);
     // The predecessor's replay was lost: that is no reason to refuse the successor.
-    Tale::begun().redeem(45, 49, 1, None, lost()).redeem(50, 60, 2, OTHER, no()).shows(Fault::RedemptionLost);
+    Tale::begun()
+        .redeem(45, 49, 1, None, lost())
+        .redeem(50, 60, 2, OTHER, no())
+        .shows(Fault::RedemptionLost);
     Tale::default().redeem(10, 20, 0, None, no()).shows(Fault::RefusedWithoutCause);
 }
 
@@ -104,7 +124,10 @@ fn a_slip_that_buys_two_successors() {
     Tale::begun().redeem(50, 60, 1, OTHER, tokens(2)).shows(Fault::RedeemedTwice);
     Tale::begun().redeem(50, 60, 0, None, tokens(1)).shows(Fault::RedeemedTwice);
     // Two at once, and both won.
-    Tale::begun().redeem(50, 60, 2, KEY, tokens(3)).redeem(51, 61, 2, OTHER, tokens(3)).shows(Fault::RedeemedTwice);
+    Tale::begun()
+        .redeem(50, 60, 2, KEY, tokens(3))
+        .redeem(51, 61, 2, OTHER, tokens(3))
+        .shows(Fault::RedeemedTwice);
 }
 
 #[test]
@@ -112,13 +135,23 @@ fn a_race_has_one_winner() {
     let won = Tale::begun().redeem(50, 60, 2, KEY, tokens(3));
     won.clone().redeem(51, 61, 2, OTHER, no()).is_sound();
     // The loser hears of it first, and the winner after its retry.
-    Tale::begun().redeem(50, 60, 2, KEY, lost()).redeem(51, 61, 2, OTHER, no()).redeem(70, 80, 2, KEY, replayed(3)).is_sound();
+    Tale::begun()
+        .redeem(50, 60, 2, KEY, lost())
+        .redeem(51, 61, 2, OTHER, no())
+        .redeem(70, 80, 2, KEY, replayed(3))
+        .is_sound();
     let nobody = Tale::begun().redeem(50, 60, 2, KEY, no()).redeem(51, 61, 2, OTHER, no());
-    assert_eq!(judge(&nobody.0, 2).iter().map(|finding| finding.fault).collect::<Vec<_>>(), [Fault::RedemptionLost; 2]);
+    assert_eq!(
+        judge(&nobody.0, 2).iter().map(|finding| finding.fault).collect::<Vec<_>>(),
+        [Fault::RedemptionLost; 2]
+    );
     // Whoever was refused once was so before the slip was presented to the others, too.
     let later = Tale::begun().redeem(50, 60, 2, KEY, lost()).redeem(51, 61, 2, OTHER, lost());
     let refused = later.redeem(70, 80, 2, KEY, no()).redeem(71, 81, 2, OTHER, no());
-    assert_eq!(judge(&refused.0, 4).iter().map(|finding| finding.fault).collect::<Vec<_>>(), [Fault::RetryRefused; 2]);
+    assert_eq!(
+        judge(&refused.0, 4).iter().map(|finding| finding.fault).collect::<Vec<_>>(),
+        [Fault::RetryRefused; 2]
+    );
 }
 
 #[test]
@@ -127,17 +160,22 @@ fn a_retry_that_is_refused() {
     lost_answer.clone().redeem(70, 80, 2, OTHER, tokens(3)).is_sound();
     lost_answer.clone().redeem(70, 80, 2, OTHER, no()).shows(Fault::RetryRefused);
     Tale::begun().redeem(50, 60, 1, KEY, no()).shows(Fault::RetryRefused);
-    // Once the successor was presented a repeat is refused, even if nobody knows what became of the successor.
+    // Once the successor was presented a repeat is refused, even if nobody knows what became of the
+    // successor.
     Tale::begun().redeem(50, 60, 2, OTHER, lost()).redeem(70, 80, 1, KEY, no()).is_sound();
     // A replay of an answered refresh is no excuse.
-    Tale::begun().redeem(45, 49, 1, None, lost()).redeem(50, 60, 1, KEY, no()).shows(Fault::RetryRefused);
+    Tale::begun()
+        .redeem(45, 49, 1, None, lost())
+        .redeem(50, 60, 1, KEY, no())
+        .shows(Fault::RetryRefused);
 }
 
 #[test]
 fn a_repeat_that_differs() {
     let different = Answer::Tokens { successor: successor(2, "another", 7), replayed: true };
     Tale::begun().redeem(50, 60, 1, KEY, different).shows(Fault::RepeatDiffers);
-    // Not marked as a repeat it is one all the same: a server whose database died under it can't tell its own success from an earlier one.
+    // Not marked as a repeat it is one all the same: a server whose database died under it can't
+    // tell its own success from an earlier one.
     Tale::begun().redeem(50, 60, 1, KEY, tokens(2)).is_sound();
 }
 
@@ -169,10 +207,14 @@ fn what_overlaps_an_ending_may_go_either_way() {
     }
     // A revocation that was lost may have been done, or not yet.
     for answer in [Answer::Yes, no()] {
-        Tale::begun().ends(50, 60, lost()).event(70, 80, Asked::Accounts(Token::Id(2)), answer).is_sound();
+        Tale::begun()
+            .ends(50, 60, lost())
+            .event(70, 80, Asked::Accounts(Token::Id(2)), answer)
+            .is_sound();
     }
     // But one that was sent after the answer is no cause for it.
-    let early = Tale::begun().event(50, 60, Asked::Accounts(Token::Id(2)), no()).ends(61, 70, Answer::Yes);
+    let early =
+        Tale::begun().event(50, 60, Asked::Accounts(Token::Id(2)), no()).ends(61, 70, Answer::Yes);
     assert_eq!(judge(&early.0, 2).len(), 1);
 }
 

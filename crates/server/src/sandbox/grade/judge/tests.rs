@@ -18,12 +18,20 @@ fn refresh(number: u64, status: u16) -> What {
 }
 
 fn lost(number: u64, key: Option<&str>) -> What {
-    What::Refresh { slip: Some((grant(), number)), retry_key: key.map(str::to_owned), status: 200, lost: true, gives: None }
+    What::Refresh {
+        slip: Some((grant(), number)),
+        retry_key: key.map(str::to_owned),
+        status: 200,
+        lost: true,
+        gives: None,
+    }
 }
 
 fn keyed(number: u64, key: &str, status: u16) -> What {
     match refresh(number, status) {
-        What::Refresh { slip, status, lost, gives, .. } => What::Refresh { slip, retry_key: Some(key.into()), status, lost, gives },
+        What::Refresh { slip, status, lost, gives, .. } => {
+            What::Refresh { slip, retry_key: Some(key.into()), status, lost, gives }
+        }
         other => other,
     }
 }
@@ -47,7 +55,10 @@ fn one_refresh_an_expiry() {
     is(&expiry(&[at(0, refresh(1, HUNG_UP)), at(1500, refresh(1, 200))], true), Outcome::Passed);
     // Repeated with its key it is one.
     is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "k", 200))], true), Outcome::Passed);
-    is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "other", 400))], true), Outcome::Failed);
+    is(
+        &expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "other", 400))], true),
+        Outcome::Failed,
+    );
     is(&expiry(&[at(0, refresh(1, 200)), at(3000, refresh(2, 200))], true), Outcome::Failed);
     is(&expiry(&[at(0, refresh(1, 200))], false), Outcome::Failed);
     is(&expiry(&[at(0, data("id 1", 401))], false), Outcome::Failed);
@@ -56,20 +67,39 @@ fn one_refresh_an_expiry() {
 #[test]
 fn a_lost_answer_is_fetched_with_its_key_or_asked_for_anew() {
     is(&lost_answer(&[at(0, lost(1, Some("k"))), at(500, keyed(1, "k", 200))]), Outcome::Passed);
-    is(&lost_answer(&[at(0, lost(1, None)), at(500, refresh(1, 400)), at(900, What::Authorize)]), Outcome::Passed);
+    is(
+        &lost_answer(&[at(0, lost(1, None)), at(500, refresh(1, 400)), at(900, What::Authorize)]),
+        Outcome::Passed,
+    );
     is(&lost_answer(&[at(0, lost(1, None)), at(900, What::Authorize)]), Outcome::Passed);
-    let (first, second, third) = (at(500, refresh(1, 400)), at(900, refresh(1, 400)), at(999, What::Authorize));
-    is(&lost_answer(&[at(0, lost(1, None)), first.clone(), second, third.clone()]), Outcome::Failed);
+    let (first, second, third) =
+        (at(500, refresh(1, 400)), at(900, refresh(1, 400)), at(999, What::Authorize));
+    is(
+        &lost_answer(&[at(0, lost(1, None)), first.clone(), second, third.clone()]),
+        Outcome::Failed,
+    );
     is(&lost_answer(&[at(0, lost(1, None)), first.clone()]), Outcome::Failed);
-    is(&lost_answer(&[at(0, lost(1, None)), first, third.clone(), at(1500, What::Authorize)]), Outcome::Failed);
+    is(
+        &lost_answer(&[at(0, lost(1, None)), first, third.clone(), at(1500, What::Authorize)]),
+        Outcome::Failed,
+    );
     is(&lost_answer(&[third]), Outcome::NotRun);
 }
 
 #[test]
 fn three_requests_after_a_401_are_enough() {
-    let mut acts = vec![at(0, data("id 1", 401)), at(10, refresh(1, 200)), at(20, data("id 2", 401)), at(30, What::Keys)];
+    let mut acts = vec![
+        at(0, data("id 1", 401)),
+        at(10, refresh(1, 200)),
+        at(20, data("id 2", 401)),
+        at(30, What::Keys),
+    ];
     is(&unauthorized(&acts), Outcome::Passed);
-    acts.extend([at(5000, data("id 2", 401)), at(5010, data("access 2", 200)), at(6000, refresh(2, 200))]);
+    acts.extend([
+        at(5000, data("id 2", 401)),
+        at(5010, data("access 2", 200)),
+        at(6000, refresh(2, 200)),
+    ]);
     is(&unauthorized(&acts), Outcome::Passed);
     is(&unauthorized(&[&acts[..], &[at(9000, data("id 3", 401))]].concat()), Outcome::Failed);
     is(&unauthorized(&[&acts[..], &[at(9000, refresh(3, 200))]].concat()), Outcome::Failed);
@@ -78,9 +108,23 @@ fn three_requests_after_a_401_are_enough() {
 #[test]
 fn workers_that_read_side_by_side_are_no_storm() {
     let together = |ms| Act { answered: Duration::from_millis(20), ..at(ms, data("id 1", 401)) };
-    let side_by_side = [together(0), together(2), together(4), together(6), at(900, refresh(1, 200)), at(910, data("id 2", 401))];
+    let side_by_side = [
+        together(0),
+        together(2),
+        together(4),
+        together(6),
+        at(900, refresh(1, 200)),
+        at(910, data("id 2", 401)),
+    ];
     is(&unauthorized(&side_by_side), Outcome::Passed);
-    let revoked = [together(0), together(2), together(4), together(6), at(900, refresh(1, 400)), at(2000, What::Authorize)];
+    let revoked = [
+        together(0),
+        together(2),
+        together(4),
+        together(6),
+        at(900, refresh(1, 400)),
+        at(2000, What::Authorize),
+    ];
     is(&revocation(&revoked), Outcome::Passed);
 }
 
@@ -95,9 +139,12 @@ fn a_code_that_is_not_the_customers() {
 #[test]
 fn who_is_told_to_come_back_later_comes_back_later() {
     let told = Duration::from_secs(10);
-    for (next, result) in
-        [(Some(15_000), Outcome::Passed), (Some(14_850), Outcome::Passed), (Some(12_000), Outcome::Failed), (None, Outcome::Failed)]
-    {
+    for (next, result) in [
+        (Some(15_000), Outcome::Passed),
+        (Some(14_850), Outcome::Passed),
+        (Some(12_000), Outcome::Failed),
+        (None, Outcome::Failed),
+    ] {
         is(&retry_after(told, next.map(Duration::from_millis)), result);
     }
 }
@@ -119,7 +166,8 @@ fn a_revocation_is_heeded() {
     let all = [at(0, data("id 1", 401)), at(10, refresh(1, 400)), at(2000, What::Authorize)];
     is(&revocation(&all), Outcome::Passed);
     is(&revocation(&all[..2]), Outcome::Failed);
-    let on_and_on: Vec<Act> = (0..5).map(|n| at(n * 100, data("id 1", 401))).chain([at(2000, What::Authorize)]).collect();
+    let on_and_on: Vec<Act> =
+        (0..5).map(|n| at(n * 100, data("id 1", 401))).chain([at(2000, What::Authorize)]).collect();
     is(&revocation(&on_and_on), Outcome::Failed);
     let twice: Vec<Act> = all.iter().cloned().chain([at(2500, What::Authorize)]).collect();
     is(&revocation(&twice), Outcome::Failed);
@@ -131,9 +179,23 @@ fn the_newest_refresh_token_alone() {
     // A race is not this mistake: the answer had not come yet.
     is(&newest_token(&[at(0, refresh(1, 200)), at(100, refresh(1, 400))]), Outcome::Passed);
     // Nor is the repeat of one whose answer was lost.
-    is(&newest_token(&[at(0, lost(1, Some("k"))), at(900, keyed(1, "k", 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
+    is(
+        &newest_token(&[
+            at(0, lost(1, Some("k"))),
+            at(900, keyed(1, "k", 200)),
+            at(20_000, refresh(2, 200)),
+        ]),
+        Outcome::Passed,
+    );
     is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(1, 400))]), Outcome::Failed);
     // Nor one that was answered, and crashed before it was kept.
-    is(&newest_token(&[at(0, keyed(1, "k", 200)), at(9000, keyed(1, "k", 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
+    is(
+        &newest_token(&[
+            at(0, keyed(1, "k", 200)),
+            at(9000, keyed(1, "k", 200)),
+            at(20_000, refresh(2, 200)),
+        ]),
+        Outcome::Passed,
+    );
     is(&newest_token(&[]), Outcome::NotRun);
 }
