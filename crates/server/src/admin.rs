@@ -4,6 +4,7 @@
 mod check;
 mod clock;
 mod customer;
+pub(crate) mod health;
 mod recovery;
 mod socket;
 
@@ -26,9 +27,9 @@ use counterfoil_store::{AddClient, AddSecret, Ending, Grant, GrantFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::App;
-use crate::follow::REACHES_ALL_WITHIN;
-use crate::keys::PUBLISHED_AHEAD;
+use crate::node::app::App;
+use crate::node::follow::REACHES_ALL_WITHIN;
+use crate::node::keys::PUBLISHED_AHEAD;
 
 /// Something that an operator wants.
 #[derive(Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json as value};
 
-use crate::app::App;
-use crate::respond::json;
+use crate::http::respond::json;
+use crate::node::app::App;
 
 /// The description as written, without the address of a server.
 pub static DESCRIPTION: LazyLock<Value> =

@@ -4,7 +4,7 @@
 //! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and
 //! every page works without JavaScript. The pages need no more of a content security policy than
 //! `default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:`;
-//! [`Forms`](crate::respond::Forms) says where their forms may lead.
+//! [`Forms`](crate::http::respond::Forms) says where their forms may lead.
 
 mod customer;
 mod dashboard;

@@ -10,14 +10,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::app::App;
-use crate::around::{Around, Cors, UNMATCHED};
-use crate::refused::Refused;
-use crate::request::shape_of;
-use crate::{
-    accounts, assets, authorize, connected_apps, consent, discovery, health, introspect, jwks,
-    openapi, revoke, sandbox, sign_in, token, userinfo,
-};
+use crate::admin::health;
+use crate::customer::{assets, connected_apps, consent, sign_in};
+use crate::data::accounts;
+use crate::http::around::{Around, Cors, UNMATCHED};
+use crate::http::refused::Refused;
+use crate::http::request::shape_of;
+use crate::node::app::App;
+use crate::oauth::{authorize, discovery, introspect, jwks, revoke, token, userinfo};
+use crate::{openapi, sandbox};
 
 type Endpoint = MethodRouter<Arc<App>>;
 

@@ -18,8 +18,8 @@ use axum::http::{HeaderMap, Uri};
 use counterfoil_core::dialect::{ErrorCode, WireError};
 use url::{Host, Url};
 
-use crate::app::App;
-use crate::refused::Refused;
+use crate::http::refused::Refused;
+use crate::node::app::App;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::grade::Grading;
 use crate::sandbox::requests::Requests;

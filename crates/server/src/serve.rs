@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::{self, AdminSocket};
-use crate::app::App;
-use crate::connections::{Bounds, Listening, Stage, Tls, listen};
-use crate::follow;
-use crate::logins;
-use crate::maintenance;
+use crate::customer::logins;
+use crate::http::connections::{Bounds, Listening, Stage, Tls, listen};
+use crate::node::app::App;
+use crate::node::follow;
+use crate::node::maintenance;
+use crate::node::timekeeping;
 use crate::routes::{metrics_router, router};
-use crate::timekeeping;
 
 /// How long requests in flight may take to finish once the listener is closed.
 const GRACE: Duration = Duration::from_secs(20);

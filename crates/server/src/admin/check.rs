@@ -12,7 +12,7 @@ use super::{
     Command, client_exists, client_json, confidential_client, customer_id_json, failed,
     kept_secrets, new_settings, settings_json,
 };
-use crate::app::App;
+use crate::node::app::App;
 
 /// A client's secret that the operator has been shown already, and is to be put in use as it was
 /// shown.

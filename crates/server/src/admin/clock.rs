@@ -4,8 +4,8 @@ use counterfoil_core::clock::{HOUR, Timestamp};
 use serde_json::{Value, json};
 
 use super::failed;
-use crate::app::App;
-use crate::{sweep, timekeeping};
+use crate::node::app::App;
+use crate::node::{sweep, timekeeping};
 
 /// What each clock shows.
 pub(super) async fn status(app: &App) -> Result<Value, String> {

@@ -12,10 +12,10 @@ use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer};
 use serde_json::{Value, json};
 
 use super::{customer_id_json, failed};
-use crate::app::App;
-use crate::consent::accounts::ShownAccount;
-use crate::living_grants::LivingGrants;
-use crate::{lockout, logins, passwords};
+use crate::customer::consent::accounts::ShownAccount;
+use crate::customer::{lockout, logins, passwords};
+use crate::grants::living::LivingGrants;
+use crate::node::app::App;
 
 /// The fewest characters of a password, but in a sandbox.
 const SHORTEST_PASSWORD: usize = 8;

@@ -7,7 +7,7 @@ use counterfoil_store::Endings;
 use serde_json::{Value, json};
 
 use super::failed;
-use crate::app::App;
+use crate::node::app::App;
 
 /// Copies the store to a new file at `to`.
 pub(super) async fn back_up(app: &App, to: &Path) -> Result<Value, String> {

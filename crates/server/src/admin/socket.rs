@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::{Command, execute};
-use crate::app::App;
+use crate::node::app::App;
 
 /// The longest line, in bytes: room for the accounts of a customer.
 const LONGEST_LINE: u64 = 16 << 20;

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{Locale, page};
-use crate::authorize::answer::WayBack;
+use crate::authorization::answer::WayBack;
 
 /// A page that says what went wrong and what can be done.
 #[derive(Template)]

@@ -7,7 +7,7 @@ use counterfoil_core::form::Form;
 
 use super::locale::{ERRORS, FAULTS, IN_TEMPLATES, NAMED, SIGN_IN_AGAIN, STEPS};
 use super::*;
-use crate::authorize::answer::WayBack;
+use crate::authorization::answer::WayBack;
 
 const HOSTILE: &str = "<script>alert('1')</script>&\"\u{202e}";
 const TEMPLATES: &[(&str, &str)] = &[
@@ -36,7 +36,7 @@ const SOURCES: &[&str] = &[
     include_str!("notices.rs"),
     include_str!("sandbox.rs"),
     include_str!("../pages.rs"),
-    include_str!("../consent/shown.rs"),
+    include_str!("../customer/consent/shown.rs"),
 ];
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 

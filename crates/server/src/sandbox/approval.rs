@@ -6,11 +6,11 @@ use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 
-use crate::app::App;
-use crate::consent::{Approval, approve};
-use crate::follow::Unavailable;
-use crate::refused::Refused;
-use crate::ticket::AuthorizationRequest;
+use crate::customer::consent::{Approval, approve};
+use crate::customer::ticket::AuthorizationRequest;
+use crate::http::refused::Refused;
+use crate::node::app::App;
+use crate::node::follow::Unavailable;
 
 /// Why there is no code.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::form::Form;
 
-use crate::app::App;
+use crate::http::refused::Refused;
+use crate::http::request::page_form;
+use crate::http::respond::{Forms, page};
+use crate::node::app::App;
 use crate::pages::Callback;
-use crate::refused::Refused;
-use crate::request::page_form;
-use crate::respond::{Forms, page};
 use crate::sandbox::walkthrough::{GET, steps};
 
 /// The answer in the query.

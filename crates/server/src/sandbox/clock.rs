@@ -10,11 +10,11 @@ use counterfoil_core::clock::{FARTHEST_OFFSET, Seconds, Timestamp, parse_duratio
 use counterfoil_core::form::Form;
 use serde_json::json as value;
 
-use crate::app::App;
-use crate::maintenance;
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
+use crate::http::refused::Refused;
+use crate::http::request::{malformed, oauth_form};
+use crate::http::respond::json;
+use crate::node::app::App;
+use crate::node::maintenance;
 
 /// What time it is.
 pub async fn get(State(app): State<Arc<App>>) -> Response {

@@ -12,11 +12,11 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use serde::Serialize;
 
-use crate::app::App;
-use crate::authorize::{Rejected, read};
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
+use crate::http::refused::Refused;
+use crate::http::request::{malformed, oauth_form};
+use crate::http::respond::json;
+use crate::node::app::App;
+use crate::oauth::authorize::{Rejected, read};
 use crate::sandbox::PROVIDER;
 use crate::sandbox::approval::{NoCode, approve_at_once};
 

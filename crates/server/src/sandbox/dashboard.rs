@@ -15,12 +15,12 @@ use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 
-use crate::app::App;
-use crate::observe::Seen;
+use crate::http::observe::Seen;
+use crate::http::refused::Refused;
+use crate::http::request::page_form;
+use crate::http::respond::see_other;
+use crate::node::app::App;
 use crate::pages::Notice;
-use crate::refused::Refused;
-use crate::request::page_form;
-use crate::respond::see_other;
 use crate::sandbox::{clock, faults, grade};
 
 /// What can have been done on the page, and the section that says so, by the message `done-<word>`.
@@ -143,7 +143,8 @@ async fn show(
     let html = shown::html(app, notice, typed)
         .await
         .map_err(|error| Refused::unavailable_page(app, error))?;
-    let mut response = crate::respond::page(status, html, crate::respond::Forms::StayHere);
+    let mut response =
+        crate::http::respond::page(status, html, crate::http::respond::Forms::StayHere);
     // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and
     // the guard refuses that.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));

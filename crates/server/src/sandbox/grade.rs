@@ -24,9 +24,9 @@ use counterfoil_report::{Case, Plan, Report};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::malformed;
+use crate::http::refused::Refused;
+use crate::http::request::malformed;
+use crate::node::app::App;
 
 /// How long ID tokens live while their client is graded, in seconds.
 pub const ID_TOKEN_WHILE_GRADED: Seconds = 20;

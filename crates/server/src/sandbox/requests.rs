@@ -29,8 +29,8 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use tokio::sync::watch;
 
-use crate::app::App;
-use crate::observe::Seen;
+use crate::http::observe::Seen;
+use crate::node::app::App;
 use crate::sandbox::faults::loses_answer;
 
 /// How many requests are kept: what the page shows and some more. Each one that is kept longer

@@ -8,8 +8,8 @@ use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, NewCustomer, StoreError};
 
 use crate::admin::read_accounts;
-use crate::app::App;
-use crate::passwords::{self, PasswordError};
+use crate::customer::passwords::{self, PasswordError};
+use crate::node::app::App;
 
 /// The accounts of the customers: FDX JSON by customer id.
 const CUSTOMERS: &str = include_str!("customers.json");

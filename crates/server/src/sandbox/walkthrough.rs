@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::app::App;
+use crate::http::respond::{Forms, page};
+use crate::node::app::App;
 use crate::pages::Walkthrough;
-use crate::respond::{Forms, page};
 use crate::sandbox::PROVIDER;
 use crate::sandbox::seed::CLIENTS;
 

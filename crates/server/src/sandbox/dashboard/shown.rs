@@ -7,7 +7,7 @@ use counterfoil_core::form::Form;
 use counterfoil_report::{Exchange, Mask};
 use counterfoil_store::{Grant, GrantFilter, StoreError};
 
-use crate::app::App;
+use crate::node::app::App;
 use crate::pages::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
 use crate::sandbox::faults::{Kind, PATHS};
 use crate::sandbox::requests::{Observed, evidence};

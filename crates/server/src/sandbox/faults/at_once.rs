@@ -9,12 +9,12 @@ use counterfoil_core::slip::Kind;
 use counterfoil_store::{Grant, GrantFilter};
 
 use super::{Effect, Wish};
-use crate::app::App;
-use crate::keys::KeysError;
-use crate::refused::Refused;
-use crate::request::malformed;
+use crate::http::refused::Refused;
+use crate::http::request::malformed;
+use crate::node::app::App;
+use crate::node::keys::KeysError;
 use crate::sandbox::PROVIDER;
-use crate::unknown_key::read_slip;
+use crate::tokens::unknown_key::read_slip;
 
 /// How many grants of a client or customer are looked at, the newest first.
 const GRANTS: u32 = 1000;

@@ -12,10 +12,10 @@ use counterfoil_core::grant::CustomerId;
 use serde_json::json as value;
 
 use super::{Fault, Kind, Wish, at_once};
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::json;
+use crate::http::refused::Refused;
+use crate::http::request::{malformed, oauth_form};
+use crate::http::respond::json;
+use crate::node::app::App;
 use crate::sandbox::{PROVIDER, Sandbox};
 
 /// The most requests that one fault strikes.

@@ -7,8 +7,8 @@ use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_store::StoreError;
 
 use super::{Effect, Fault};
-use crate::app::App;
-use crate::refused::{Challenge, Refused, Shape};
+use crate::http::refused::{Challenge, Refused, Shape};
+use crate::node::app::App;
 
 /// Why a request was refused that a fault struck.
 const REASON: &str = "a fault that was set in this sandbox";

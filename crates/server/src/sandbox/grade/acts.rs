@@ -10,7 +10,7 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip::{Kind, Slip};
 use serde_json::Value;
 
-use crate::keys::Ring;
+use crate::node::keys::Ring;
 use crate::sandbox::requests::Observed;
 
 /// A request of the client, as far as it matters.

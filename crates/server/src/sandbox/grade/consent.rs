@@ -9,12 +9,12 @@ use counterfoil_core::grant::CustomerId;
 use counterfoil_core::random;
 
 use super::Spoil;
-use crate::app::App;
-use crate::authorize::answer::{redirect_code, redirect_code_from};
-use crate::refused::Refused;
+use crate::authorization::answer::{redirect_code, redirect_code_from};
+use crate::customer::ticket::AuthorizationRequest;
+use crate::http::refused::Refused;
+use crate::node::app::App;
 use crate::sandbox::PROVIDER;
 use crate::sandbox::approval::approve_at_once;
-use crate::ticket::AuthorizationRequest;
 
 /// Who says yes.
 const CUSTOMER: &str = "customer_1";

@@ -11,10 +11,10 @@ use counterfoil_core::form::Form;
 use serde_json::json as value;
 
 use super::{Progress, start, stop};
-use crate::app::App;
-use crate::refused::Refused;
-use crate::request::{malformed, oauth_form};
-use crate::respond::{NO_STORE, json};
+use crate::http::refused::Refused;
+use crate::http::request::{malformed, oauth_form};
+use crate::http::respond::{NO_STORE, json};
+use crate::node::app::App;
 use crate::sandbox::seed::CLIENTS;
 
 /// A report brings its style with it, and nothing else.

@@ -12,7 +12,7 @@ use super::acts::{Act, What};
 use super::judge::{self, PARALLEL_WINDOW, RETRY_AFTER, STORM_WINDOW, Verdict};
 use super::stage::Stage;
 use super::{Ends, Outcome, Run, SPOILS, Spoil, UnderWay};
-use crate::app::App;
+use crate::node::app::App;
 use crate::sandbox::faults::{Effect, Kind};
 
 /// How long the client is waited for at the beginning.

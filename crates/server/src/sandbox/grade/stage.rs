@@ -8,7 +8,7 @@ use counterfoil_report::{Case, Exchange, Mask};
 
 use super::acts::{Act, What};
 use super::{Run, Spoil};
-use crate::app::App;
+use crate::node::app::App;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::{Effect, Kind, Wish, happen};
 use crate::sandbox::requests::{Observed, evidence, exposed};

@@ -3,7 +3,7 @@
 use counterfoil_report::{Exchange, Mask};
 
 use super::{HUNG_UP, Headers, Observed, exposed};
-use crate::app::App;
+use crate::node::app::App;
 
 /// Headers that say nothing of what the client or we do.
 const LEFT_OUT: [&str; 4] = ["accept-encoding", "connection", "content-length", "host"];

@@ -9,7 +9,7 @@ use counterfoil_core::form::{Form, decode};
 use counterfoil_core::secret::Secret;
 
 use super::Observed;
-use crate::app::App;
+use crate::node::app::App;
 
 /// Paths that a client proves itself at.
 const PROVES_ITSELF_AT: [&str; 3] = ["/token", "/revoke", "/introspect"];

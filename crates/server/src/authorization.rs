@@ -1,0 +1,3 @@
+//! An authorization request, and the ways to answer it.
+
+pub mod answer;

@@ -1,0 +1,334 @@
+//! `/connected-apps`: the customer's page of the apps that have access, where it can be ended: all
+//! of an app, or one consent of several.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::{DAY, MINUTE, Seconds, Timestamp};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_store::{Grant, GrantFilter, Session, StoreError};
+use futures_util::future::join_all;
+
+use crate::customer::consent::{ShownAccount, party};
+use crate::customer::session::{self, csrf_token, is_csrf_token};
+use crate::customer::sign_in::{self, Attempt};
+use crate::customer::ticket::Purpose;
+use crate::grants::living::LivingGrants;
+use crate::http::cookies::Browser;
+use crate::http::refused::Refused;
+use crate::http::request::page_form;
+use crate::http::respond::{Forms, page as html_page, see_other};
+use crate::node::app::App;
+use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Party};
+
+/// How many grants are read from the store at once.
+const GRANTS_AT_ONCE: u32 = 500;
+/// How many consents of an app are listed; the older ones are counted.
+const LISTED: usize = 20;
+/// How many grants are being ended at once.
+const ENDED_AT_ONCE: usize = 50;
+/// For how long an ending is confirmed.
+const JUST: Seconds = 10 * MINUTE;
+
+/// `GET /connected-apps`.
+///
+/// # Errors
+/// A page.
+pub async fn get(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let app = &*app;
+    let now = app.clock.now();
+    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
+    let Some(session) = session::current(app, &headers, now).await.map_err(unavailable)? else {
+        let browser = Browser::of(app, &headers);
+        let response =
+            sign_in::page(app, &Purpose::ConnectedApps, &browser, now, &Attempt::default());
+        return Ok(browser.remember(app, response));
+    };
+    let browser = Browser::of(app, &headers);
+    let csrf = csrf_token(app, &browser, &session.customer);
+    let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let ended = match query.get("ended").and_then(GrantId::parse) {
+        Some(id) => app.store.grant(id).await.map_err(unavailable)?,
+        None => None,
+    };
+    // Anybody can write such a link. It names a grant and says nothing else: what the page says of
+    // it is what the store knows.
+    let ended = ended.filter(|grant| {
+        let just_now = grant
+            .ended
+            .is_some_and(|ended| ended.by == EndedBy::Customer && now.is_within(JUST, ended.at));
+        grant.terms.customer == session.customer && just_now
+    });
+    let response = show(app, &session, &csrf, ended.as_ref(), now).await.map_err(unavailable)?;
+    Ok(browser.remember(app, response))
+}
+
+/// Living grants by client, those of an app together: the app that was last allowed something comes
+/// first.
+fn by_client(grants: Vec<Grant>) -> Vec<(Arc<str>, Vec<Grant>)> {
+    let mut apps: Vec<(Arc<str>, Vec<Grant>)> = Vec::new();
+    for grant in grants {
+        match apps.iter_mut().find(|(client, _)| *client == grant.terms.client) {
+            Some((_, grants)) => grants.push(grant),
+            None => apps.push((grant.terms.client.clone(), vec![grant])),
+        }
+    }
+    apps
+}
+
+/// When each of an app's grants was given: the day, and the time as well where another one is of
+/// the same day.
+fn since<'a>(grants: &'a [Grant], locale: &'a Locale) -> impl Iterator<Item = String> + 'a {
+    let day = |at: Timestamp| at.unix().div_euclid(DAY);
+    grants.iter().enumerate().map(move |(at, grant)| {
+        let given = grant.terms.created_at;
+        // They are in the order of their ids, which is that of time.
+        let mut neighbours =
+            [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| grants.get(at));
+        let alone = neighbours.all(|other| day(other.terms.created_at) != day(given));
+        let (date, written) = (given.day_for_people(), given.to_string());
+        match written.get(11..16) {
+            Some(time) if !alone => {
+                locale.text_with("day-and-time", &[("day", &date), ("time", time)])
+            }
+            _ => date,
+        }
+    })
+}
+
+/// A client as the page shows it; one that this node does not know by its id.
+fn shown_as<'a>(client: Option<&'a Client>, id: &'a str) -> Party<'a> {
+    client.map_or(Party { name: id, logo_uri: None, registered_entity: None }, party)
+}
+
+async fn show(
+    app: &App,
+    session: &Session,
+    csrf: &str,
+    ended: Option<&Grant>,
+    now: Timestamp,
+) -> Result<Response, StoreError> {
+    let mut grants =
+        LivingGrants::of(app, &session.customer, None, GRANTS_AT_ONCE, now).all().await?;
+    // A code that nobody redeemed connects nothing.
+    grants.retain(|grant| grant.counterfoil.next_slip > 0);
+    let ids: Vec<GrantId> = grants.iter().map(|grant| grant.terms.grant).collect();
+    let replayed = app.store.replayed(&ids).await?;
+    let directory: Vec<(String, String)> = app
+        .store
+        .accounts(&session.customer)
+        .await?
+        .iter()
+        .map(|account| (account.id.clone(), ShownAccount::of(account).label(&app.locale)))
+        .collect();
+    let label = |id: &String| {
+        directory
+            .iter()
+            .find(|(known, _)| known == id)
+            .map_or_else(|| id.clone(), |(_, label)| label.clone())
+    };
+    let consented = |(grant, since): (&Grant, String)| Consented {
+        grant: grant.terms.grant.to_string(),
+        clusters: grant.terms.clusters.names().collect(),
+        accounts: grant.terms.accounts.iter().map(label).collect(),
+        since,
+        until: grant.terms.expires_at.day_for_people(),
+    };
+    let ended = ended.map(|grant| {
+        let remaining =
+            grants.iter().filter(|other| other.terms.client == grant.terms.client).count() as u64;
+        (app.client(&grant.terms.client), grant, grant.terms.created_at.day_for_people(), remaining)
+    });
+    let apps = by_client(grants);
+    let clients: Vec<Option<Arc<Client>>> =
+        apps.iter().map(|(client, _)| app.client(client)).collect();
+    let apps = apps
+        .iter()
+        .zip(&clients)
+        .map(|((id, grants), client)| ConnectedApp {
+            id,
+            client: shown_as(client.as_deref(), id),
+            consents: grants
+                .iter()
+                .zip(since(grants, &app.locale))
+                .take(LISTED)
+                .map(consented)
+                .collect(),
+            more: grants.len().saturating_sub(LISTED) as u64,
+            replayed: grants.iter().any(|grant| replayed.contains(&grant.terms.grant)),
+        })
+        .collect();
+    let provider = app.settings.provider(&session.customer.provider);
+    let html = ConnectedApps {
+        locale: &app.locale,
+        customer_name: &session.name,
+        provider_name: provider
+            .map_or(session.customer.provider.as_str(), |provider| provider.name.as_str()),
+        apps,
+        action: "/connected-apps",
+        sign_out_action: "/sign-out",
+        csrf,
+        ended: ended.as_ref().map(|(client, grant, since, remaining)| JustEnded {
+            client: shown_as(client.as_deref(), &grant.terms.client).name,
+            since,
+            remaining: *remaining,
+        }),
+    }
+    .render();
+    Ok(html_page(StatusCode::OK, html, Forms::StayHere))
+}
+
+/// Checks a form posted from the page; gives the session that it belongs to, `None` where that has
+/// ended. Then the page asks to sign in.
+async fn session_of_form(
+    app: &App,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+    now: Timestamp,
+) -> Result<Option<Session>, Refused> {
+    let session = session::current(app, headers, now)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let browser = Browser::of(app, headers);
+    if session
+        .as_ref()
+        .is_some_and(|session| !is_csrf_token(app, &browser, &session.customer, form.get("csrf")))
+    {
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "session",
+            "the form is not of this session",
+        ));
+    }
+    Ok(session)
+}
+
+/// `POST /connected-apps`: ends one grant, or all of a client.
+///
+/// # Errors
+/// A page.
+pub async fn post(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let app = &*app;
+    let now = app.clock.now();
+    let bytes = page_form(app, &headers, body).await?;
+    let form = Form::parse(&bytes)
+        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let Some(session) = session_of_form(app, &headers, &form, now).await? else {
+        return Ok(see_other("/connected-apps"));
+    };
+    let named = (form.get("decision"), form.get("grant").map(GrantId::parse), form.get("client"));
+    let ended = match named {
+        (Some("end"), Some(Some(grant)), None) => {
+            end_one(app, &session.customer, grant, now).await?
+        }
+        (Some("end"), None, Some(client)) => end_all(app, &session.customer, client, now).await?,
+        _ => {
+            return Err(Refused::page(
+                app,
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "neither a grant nor a client to end the access of",
+            ));
+        }
+    };
+    match ended {
+        Some(grant) => Ok(see_other(&format!("/connected-apps?ended={grant}"))),
+        None => Err(Refused::page(
+            app,
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "the customer has given no such grant",
+        )),
+    }
+}
+
+/// Ends a grant, if the customer has given it.
+async fn end_one(
+    app: &App,
+    customer: &CustomerId,
+    grant: GrantId,
+    now: Timestamp,
+) -> Result<Option<GrantId>, Refused> {
+    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
+    let terms = app.store.terms(grant).await.map_err(unavailable)?;
+    if !terms.is_some_and(|terms| terms.customer == *customer) {
+        return Ok(None);
+    }
+    app.store.end_grant(grant, EndedBy::Customer, now).await.map_err(unavailable)?;
+    Ok(Some(grant))
+}
+
+/// Ends every living grant that the customer has given a client, also one whose code is still on
+/// its way. Where it fails half-way, what was ended stays so, and asking again ends the rest. Gives
+/// the newest of them, `None` where there never was one.
+async fn end_all(
+    app: &App,
+    customer: &CustomerId,
+    client: &str,
+    now: Timestamp,
+) -> Result<Option<GrantId>, Refused> {
+    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
+    let living = LivingGrants::of(app, customer, Some(client), GRANTS_AT_ONCE, now)
+        .all()
+        .await
+        .map_err(unavailable)?;
+    for some in living.chunks(ENDED_AT_ONCE) {
+        // All of these are under way at once, and share commits.
+        let endings = join_all(
+            some.iter().map(|grant| app.store.end_grant(grant.terms.grant, EndedBy::Customer, now)),
+        )
+        .await;
+        if let Some(error) = endings.into_iter().find_map(Result::err) {
+            return Err(Refused::unavailable_page_of(app, "not-all-ended", error));
+        }
+    }
+    if let Some(newest) = living.first() {
+        return Ok(Some(newest.terms.grant));
+    }
+    // An earlier try may have ended them all.
+    let newest = GrantFilter {
+        client: Some(client.to_owned()),
+        customer: Some(customer.clone()),
+        before: None,
+        limit: 1,
+    };
+    let newest = app.store.grants(&newest).await.map_err(unavailable)?;
+    Ok(newest.first().map(|grant| grant.terms.grant))
+}
+
+/// `POST /sign-out`.
+///
+/// # Errors
+/// A page.
+pub async fn sign_out(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let app = &*app;
+    let now = app.clock.now();
+    let bytes = page_form(app, &headers, body).await?;
+    let form = Form::parse(&bytes)
+        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    session_of_form(app, &headers, &form, now).await?;
+    let mut response = see_other("/connected-apps");
+    session::end(app, &headers, &mut response)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
+    Ok(response)
+}

@@ -1,0 +1,114 @@
+//! Whom somebody means by the name that they type, and whose names are the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::{self, Case, Meant};
+use counterfoil_store::{Customer, StoreError};
+
+use crate::node::app::App;
+
+/// How often to look for customers whom nodes of an earlier version have added.
+const EVERY: Duration = Duration::from_secs(60);
+/// The most groups of customers of the same name that the log tells of.
+const MOST_TOLD: usize = 20;
+
+/// Whether names of a provider's customers are the same whatever the case of letters.
+pub(crate) fn case_at(app: &App, provider: &str) -> Case {
+    app.settings.provider(provider).map_or(Case::Matters, |provider| provider.case)
+}
+
+/// Whom somebody means who types this name.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn meant(app: &App, typed: &CustomerId) -> Result<Meant<Customer>, StoreError> {
+    let known = app.store.customers_named(typed).await?;
+    Ok(login::meant(
+        &typed.customer,
+        known,
+        |customer| &customer.id.customer,
+        case_at(app, &typed.provider),
+    ))
+}
+
+/// The other customers of the same name as this one: each can sign in by writing it as it is, and
+/// by no other way of writing it.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn others_of_the_same_name(
+    app: &App,
+    id: &CustomerId,
+) -> Result<Vec<String>, StoreError> {
+    let case = case_at(app, &id.provider);
+    let normal = login::normal(&id.customer, case);
+    let named =
+        app.store.customers_named(id).await?.into_iter().map(|customer| customer.id.customer);
+    Ok(named
+        .filter(|other| *other != id.customer && login::normal(other, case) == normal)
+        .collect())
+}
+
+/// Has the store know the names of all customers.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn fill(app: &App) -> Result<(), StoreError> {
+    while app.store.fill_logins().await? {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Tells in the log whose names are the same, and has the store know the names of customers whom
+/// nodes of an earlier version add. Goes on until it is dropped.
+pub(crate) async fn keep(app: Arc<App>) {
+    let mut told = false;
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let kept = async {
+            fill(&app).await?;
+            if !told {
+                tell(&app).await?;
+                told = true;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "the names of customers are not looked at now");
+        }
+    }
+}
+
+async fn tell(app: &App) -> Result<(), StoreError> {
+    let mut groups: Vec<(String, String, Vec<String>)> = Vec::new();
+    for CustomerId { provider, customer } in app.store.customers_with_a_common_name().await? {
+        let normal = login::normal(&customer, case_at(app, &provider));
+        // Those of one name differ in nothing but the case of letters, and are few.
+        match groups.iter_mut().find(|(of, name, _)| *of == provider && *name == normal) {
+            Some((_, _, ids)) => ids.push(customer),
+            None => groups.push((provider, normal, vec![customer])),
+        }
+    }
+    groups.retain(|(_, _, ids)| ids.len() > 1);
+    for (provider, _, ids) in groups.iter().take(MOST_TOLD) {
+        let customers =
+            ids.iter().map(|id| id.escape_default().to_string()).collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            provider,
+            customers,
+            "customers have the same name: each can sign in only by writing it just so; `counterfoil customer list` tells"
+        );
+    }
+    if groups.len() > MOST_TOLD {
+        tracing::warn!(
+            further = groups.len() - MOST_TOLD,
+            "there are more customers who have the same name"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a
+//! customer who does not exist.
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login::{self, Meant};
+use counterfoil_core::random;
+use counterfoil_core::secret::Secret;
+use counterfoil_store::{Customer, SignIn, StoreError};
+
+use crate::customer::{lockout, logins};
+use crate::node::app::App;
+
+/// The longest password, in bytes.
+pub const LONGEST: usize = 1024;
+
+/// A password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The store can't answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The library refused, or the server is stopping.
+    #[error("a password could not be hashed: {0}")]
+    Hash(String),
+}
+
+/// The Argon2id hash of a password, in PHC string format. Takes a while: not for the threads that
+/// serve requests.
+///
+/// # Errors
+/// [`PasswordError::Hash`].
+pub fn hash(password: &Secret) -> Result<Secret, PasswordError> {
+    let salt = random::bytes::<16>();
+    let hash = Argon2::default().hash_password_with_salt(password.expose().as_bytes(), &salt);
+    hash.map(|hash| Secret::new(hash.to_string())).map_err(|e| PasswordError::Hash(e.to_string()))
+}
+
+/// A hash that no password meets, of the same cost as a real one.
+static NOBODY: std::sync::LazyLock<Secret> = std::sync::LazyLock::new(|| {
+    hash(&Secret::new(format!("{:?}", random::bytes::<32>()))).unwrap_or_else(|_| Secret::new(""))
+});
+
+fn verify(password: &Secret, hash: &Secret) -> bool {
+    PasswordHash::new(hash.expose()).is_ok_and(|parsed| {
+        Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok()
+    })
+}
+
+/// A customer who has proven who they are.
+pub struct SignedIn {
+    /// The customer.
+    pub customer: Customer,
+    /// Their era when they did.
+    pub era: u32,
+}
+
+/// Why a try to sign in led to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There is no customer of this name and password; which of both it was is for the log alone.
+    Wrong {
+        /// What was wrong, for the log.
+        reason: &'static str,
+    },
+    /// Too many tries failed lately, and the password was not looked at. Right and wrong ones, and
+    /// names that nobody has, are told the same.
+    Closed {
+        /// When a password is looked at again.
+        until: Timestamp,
+    },
+}
+
+impl Refusal {
+    /// What the log is told.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Wrong { reason } => reason,
+            Self::Closed { .. } => "too many tries to sign in failed lately",
+        }
+    }
+}
+
+/// A password as it may have been hashed.
+struct Typed {
+    normal: Secret,
+    /// As its bytes came, where they are others: hashes that were made before passwords were
+    /// brought into one form are of those.
+    as_it_came: Option<Secret>,
+}
+
+impl Typed {
+    fn of(password: Secret) -> Self {
+        let normal = login::password(&password);
+        let as_it_came = (normal.expose() != password.expose()).then_some(password);
+        Self { normal, as_it_came }
+    }
+
+    fn fits(&self, hash: &Secret) -> bool {
+        let fits = |password: &Secret| verify(password, hash) && password.expose().len() <= LONGEST;
+        fits(&self.normal) || self.as_it_came.as_ref().is_some_and(fits)
+    }
+}
+
+/// The customer of this name and password at the provider, unless too many tries failed lately. A
+/// sandbox never closes: those who try out what happens are nobody to be kept off.
+///
+/// # Errors
+/// [`PasswordError`].
+pub async fn sign_in(
+    app: &App,
+    typed: CustomerId,
+    password: Secret,
+    now: Timestamp,
+) -> Result<Result<SignedIn, Refusal>, PasswordError> {
+    let key = lockout::key_of(app, &typed);
+    let mut turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
+    let mut counted = None;
+    if !app.is_sandbox() {
+        match app.store.begin_sign_in(key, now).await? {
+            SignIn::Try { number, closes_until } => counted = Some((number, closes_until)),
+            SignIn::Closed { until } => {
+                turn.tell_of_refusal(key, &typed, until, now);
+                return Ok(Err(Refusal::Closed { until }));
+            }
+        }
+    }
+    let (known, era, unknown) = look_up(app, &typed).await?;
+    let permit = app
+        .password_gate
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(|e| PasswordError::Hash(e.to_string()))?;
+    // Who has none signs in elsewhere, and is refused with as much work.
+    let hash = known.as_ref().and_then(|customer| customer.password.clone());
+    let right = tokio::task::spawn_blocking(move || {
+        // Held until the hash is done: a client that goes away must not make room for another hash.
+        let _permit = permit;
+        Typed::of(password).fits(hash.as_ref().unwrap_or(&NOBODY)) && hash.is_some()
+    })
+    .await
+    .map_err(|e| PasswordError::Hash(e.to_string()))?;
+    match known {
+        Some(customer) if right => {
+            if let Some((number, _)) = counted {
+                app.store.sign_in_succeeded(number).await?;
+            }
+            Ok(Ok(SignedIn { customer, era }))
+        }
+        known => {
+            if let Some((_, Some(until))) = counted {
+                lockout::tell_of_closing(&typed, known.is_some(), until);
+            }
+            Ok(Err(Refusal::Wrong {
+                reason: if known.is_some() { "the password is wrong" } else { unknown },
+            }))
+        }
+    }
+}
+
+/// The customer who is meant and their era; else why there is none. As much is read where there is
+/// none.
+async fn look_up(
+    app: &App,
+    typed: &CustomerId,
+) -> Result<(Option<Customer>, u32, &'static str), StoreError> {
+    let nobody = CustomerId { provider: typed.provider.clone(), customer: String::new() };
+    // A database refuses some of what nobody can be called.
+    let asked = if login::can_be(&typed.customer) { typed } else { &nobody };
+    let (id, unknown) = match logins::meant(app, asked).await? {
+        Meant::One(customer) => (Some(customer.id), ""),
+        Meant::Nobody => (None, "there is no such customer"),
+        Meant::Several(_) => {
+            (None, "several customers have this name, and it is written as that of none of them")
+        }
+    };
+    let somebody = id.is_some();
+    let id = id.as_ref().unwrap_or(&nobody);
+    // Before the customer is read whose password counts: a removal from now on makes what comes of
+    // it dead.
+    let era = app.store.customer_era(id).await?;
+    let customer = app.store.customer(id).await?;
+    Ok((customer.filter(|_| somebody), era, unknown))
+}

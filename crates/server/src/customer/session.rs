@@ -1,0 +1,120 @@
+//! A customer's session: begun by signing in, ended by signing out, by its age, by a new password,
+//! or with the customer.
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::mac::MacKey;
+use counterfoil_core::random;
+use counterfoil_core::secret::same;
+use counterfoil_store::{Session, StoreError};
+
+use crate::customer::passwords::SignedIn;
+use crate::http::cookies::{Browser, SessionCookie};
+use crate::node::app::App;
+
+/// Seconds that a session lasts.
+const LIFETIME: Seconds = 30 * MINUTE;
+/// Seconds for which the session before goes on, if it is the same customer's: another tab may have
+/// sent its cookie just now.
+const LIFETIME_OF_THE_ONE_BEFORE: Seconds = MINUTE;
+
+/// What the store keeps a session under: not the cookie, so a stolen store opens no session.
+fn key_of(cookie: &[u8; 32]) -> [u8; 32] {
+    MacKey::new(cookie).mac(&[b"session"])
+}
+
+/// The session of the browser that sent this request.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn current(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Option<Session>, StoreError> {
+    match SessionCookie::read(app, headers) {
+        Some(cookie) => app.store.session(&key_of(&cookie), now).await,
+        None => Ok(None),
+    }
+}
+
+/// Begins a session of a customer who has just proven who they are, which counts as done at
+/// `authenticated_at`, and puts its cookie on the answer. The one before ends, if that is another
+/// customer's; one of the same customer a minute later.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn begin(
+    app: &App,
+    headers: &HeaderMap,
+    signed_in: SignedIn,
+    authenticated_at: Timestamp,
+    now: Timestamp,
+    response: &mut Response,
+) -> Result<(), StoreError> {
+    let before = SessionCookie::read(app, headers).map(|cookie| key_of(&cookie));
+    let cookie = random::bytes();
+    let SignedIn { customer, era } = signed_in;
+    let session = Session {
+        customer: customer.id,
+        name: customer.name,
+        authenticated_at,
+        expires_at: now.plus(LIFETIME),
+        customer_era: era,
+    };
+    app.store
+        .create_session(key_of(&cookie), session, before, now.plus(LIFETIME_OF_THE_ONE_BEFORE))
+        .await?;
+    SessionCookie::set(app, response, &cookie);
+    Ok(())
+}
+
+/// Ends the session of the browser that sent this request.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end(
+    app: &App,
+    headers: &HeaderMap,
+    response: &mut Response,
+) -> Result<(), StoreError> {
+    if let Some(cookie) = SessionCookie::read(app, headers) {
+        app.store.end_session(key_of(&cookie)).await?;
+    }
+    SessionCookie::clear(app, response);
+    Ok(())
+}
+
+/// A value that the forms of a customer's own pages carry, which no other site can know. It is
+/// bound to the browser and not to the session, which another tab may replace while the page is
+/// open.
+pub fn csrf_token(app: &App, browser: &Browser, customer: &CustomerId) -> String {
+    csrf_token_for(app, browser.newest_id(), customer)
+}
+
+/// Whether a form carries the value of its browser and customer.
+pub fn is_csrf_token(
+    app: &App,
+    browser: &Browser,
+    customer: &CustomerId,
+    sent: Option<&str>,
+) -> bool {
+    let is_of = |id| {
+        sent.is_some_and(|sent| same(csrf_token_for(app, id, customer).as_bytes(), sent.as_bytes()))
+    };
+    browser.ids().any(is_of)
+}
+
+fn csrf_token_for(app: &App, browser: &[u8; 32], customer: &CustomerId) -> String {
+    let mac = app.keys.ring().tickets.mac(&[
+        b"csrf",
+        browser,
+        customer.provider.as_bytes(),
+        customer.customer.as_bytes(),
+    ]);
+    URL_SAFE_NO_PAD.encode(mac)
+}

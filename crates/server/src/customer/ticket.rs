@@ -1,0 +1,197 @@
+//! Tickets: what a customer is in the middle of, carried by the page itself, so that no node has to
+//! remember it.
+//!
+//! A ticket is authenticated under a key of ours and bound to the browser that it was given to, so
+//! a form with one can't be made or posted by another site (CSRF), and nothing in it can be changed
+//! on the way.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use counterfoil_core::clock::{MINUTE, SKEW, Seconds, Timestamp};
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_core::id_token::subject;
+use counterfoil_core::pkce::Challenge;
+use counterfoil_core::random;
+use counterfoil_core::scope::Scopes;
+use counterfoil_core::secret::same;
+use serde::{Deserialize, Serialize};
+
+use crate::customer::consent::Shown;
+use crate::http::cookies::Browser;
+use crate::http::refused::Refused;
+use crate::node::app::App;
+
+/// Seconds for which a page may be left open before what it asks is asked anew.
+const LIFETIME: Seconds = 30 * MINUTE;
+
+/// An authorization request that was checked (OpenID Connect Core section 3.1.2.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// The grant that will be made; set when the request comes in, so that a doubled Allow makes
+    /// one.
+    pub grant: GrantId,
+    /// The client that asks.
+    pub client: String,
+    /// Where the answer goes.
+    pub redirect_uri: String,
+    /// How: in the query, or by a form that the browser posts.
+    pub form_post: bool,
+    /// Given back as it came.
+    pub state: Option<String>,
+    /// For the first ID token.
+    pub nonce: Option<String>,
+    /// What is asked for, already cut to what the client may ask for.
+    pub scopes: Scopes,
+    /// The PKCE challenge.
+    pub challenge: Option<Challenge>,
+    /// The provider to sign in at, where the request names one.
+    pub connector: Option<String>,
+    /// The name to fill in.
+    pub login_hint: Option<String>,
+    /// The `sub` of the customer who is to be asked, where the request has an `id_token_hint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The customer must have proven who they are at this moment or later (`prompt=login`,
+    /// `max_age`).
+    pub not_before: Option<Timestamp>,
+}
+
+impl AuthorizationRequest {
+    /// When a customer signed in who did so for this request, at `now`: not before it asks for,
+    /// though another node's clock, by which it asked, may be a little ahead.
+    pub fn signed_in_at(&self, now: Timestamp) -> Timestamp {
+        self.not_before
+            .filter(|not_before| (0..=SKEW).contains(&not_before.since(now)))
+            .unwrap_or(now)
+    }
+
+    /// Whether the request may be answered by this customer: by anybody, unless it asks for one.
+    pub fn is_about(&self, app: &App, customer: &CustomerId) -> bool {
+        self.subject
+            .as_ref()
+            .is_none_or(|asked_for| *asked_for == subject(customer, &app.keys.ring().subjects))
+    }
+
+    /// The request as if it had come in just now, for a grant of its own.
+    pub fn begun_anew(self, now: Timestamp) -> Self {
+        Self { grant: GrantId::new(now, random::bytes()), ..self }
+    }
+}
+
+/// What a customer signs in for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To be asked what a client may see.
+    Authorize(Box<AuthorizationRequest>),
+    /// To look at their connected apps.
+    ConnectedApps,
+}
+
+/// What a page is about, once its ticket was opened.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// What the customer is in the middle of.
+    pub purpose: Purpose,
+    /// What the page showed, if it was one that asks for consent. Nothing else can be allowed.
+    pub shown: Option<Shown>,
+    /// Whether it was left open for too long for anything but a no.
+    pub is_old: bool,
+}
+
+/// A ticket that does not open. It may be ours all the same, but given to another browser, or to
+/// this one before it lost its cookies.
+#[derive(Debug)]
+pub struct NotOpened {
+    /// The request, where it is ours: the browser can be sent back to the client with a no, and
+    /// nothing else.
+    pub request: Option<Box<AuthorizationRequest>>,
+}
+
+/// A ticket as it is written. Nodes of the first version write it without what was shown, and read
+/// it without looking at that: while nodes are replaced, a page of one version is answered at the
+/// other.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    expires_at: Timestamp,
+    purpose: Purpose,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Shown>,
+    /// A MAC of all the rest, whatever the browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authentic: Option<String>,
+}
+
+impl Written {
+    fn json(&self) -> Vec<u8> {
+        // These types always serialise.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The MAC of a ticket without its own.
+    fn mac(&self, app: &App) -> String {
+        URL_SAFE_NO_PAD.encode(app.keys.ring().tickets.mac(&[b"authentic ticket", &self.json()]))
+    }
+}
+
+/// A ticket for this browser alone, of a page that showed `shown` or asked for nothing yet.
+pub fn write(
+    app: &App,
+    purpose: &Purpose,
+    shown: Option<&Shown>,
+    browser: &Browser,
+    now: Timestamp,
+) -> String {
+    let mut ticket = Written {
+        expires_at: now.plus(LIFETIME),
+        purpose: purpose.clone(),
+        shown: shown.cloned(),
+        authentic: None,
+    };
+    ticket.authentic = Some(ticket.mac(app));
+    let body = ticket.json();
+    let mac = app.keys.ring().tickets.mac(&[b"ticket", browser.newest_id(), &body]);
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
+}
+
+/// What a posted form is about.
+///
+/// # Errors
+/// A page, where its ticket does not open.
+pub async fn of_form(
+    app: &App,
+    form: &Form<'_>,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<Ticket, Refused> {
+    match open(app, form.get("ticket").unwrap_or_default(), browser, now) {
+        Ok(ticket) => Ok(ticket),
+        Err(not_opened) => Err(Refused::not_opened(app, not_opened).await),
+    }
+}
+
+/// Opens a ticket.
+///
+/// # Errors
+/// [`NotOpened`] where it is not ours, or not this browser's.
+pub fn open(app: &App, text: &str, browser: &Browser, now: Timestamp) -> Result<Ticket, NotOpened> {
+    let (body, mac) = text.split_once('.').unwrap_or_default();
+    let (body, mac) = (
+        URL_SAFE_NO_PAD.decode(body).unwrap_or_default(),
+        URL_SAFE_NO_PAD.decode(mac).unwrap_or_default(),
+    );
+    let mut ticket: Written =
+        serde_json::from_slice(&body).map_err(|_| NotOpened { request: None })?;
+    let tickets = app.keys.ring().tickets.clone();
+    if browser.ids().any(|id| same(&tickets.mac(&[b"ticket", id, &body]), &mac)) {
+        let Written { expires_at, purpose, shown, .. } = ticket;
+        return Ok(Ticket { purpose, shown, is_old: now >= expires_at });
+    }
+    let authentic =
+        ticket.authentic.take().is_some_and(|mac| same(ticket.mac(app).as_bytes(), mac.as_bytes()));
+    match ticket.purpose {
+        Purpose::Authorize(request) if authentic => Err(NotOpened { request: Some(request) }),
+        _ => Err(NotOpened { request: None }),
+    }
+}

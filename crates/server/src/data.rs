@@ -1,0 +1,3 @@
+//! The bank's data.
+
+pub mod accounts;

@@ -1,0 +1,116 @@
+//! `GET /accounts`, also `/accounts/{version}/{provider}`: the accounts that the customer consented
+//! to, and no others.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::fdx::FdxError;
+use counterfoil_core::form::Form;
+use counterfoil_store::Account;
+
+use crate::http::observe::seen;
+use crate::http::refused::{Challenge, Refused, Shape};
+use crate::http::respond::json_bytes;
+use crate::node::app::App;
+use crate::sandbox::faults::strike;
+use crate::tokens::bearer::{Takes, check};
+
+/// The major version of the network's paths.
+const VERSION: &str = "v2";
+
+/// `GET /accounts`.
+///
+/// # Errors
+/// As FDX words them.
+pub async fn accounts(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    list(&app, request.headers(), request.uri(), None).await
+}
+
+/// `GET /accounts/{version}/{provider}`.
+///
+/// # Errors
+/// As FDX words them.
+pub async fn accounts_at(
+    State(app): State<Arc<App>>,
+    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+    request: Request,
+) -> Result<Response, Refused> {
+    match &path {
+        Ok(Path((version, provider))) => {
+            list(&app, request.headers(), request.uri(), Some((version, provider))).await
+        }
+        Err(_) => Err(Refused::fdx(FdxError::InvalidInput, None, "the path is not UTF-8")),
+    }
+}
+
+async fn list(
+    app: &App,
+    headers: &HeaderMap,
+    uri: &Uri,
+    path: Option<(&str, &str)>,
+) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let bearer = check(app, headers, now, Takes::Either)
+        .await
+        .map_err(Refused::unavailable_fdx)?
+        .map_err(|not_good| {
+        let challenge =
+            if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
+        Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), not_good.reason)
+            .of(None, not_good.grant)
+    })?;
+    let terms = &bearer.terms;
+    let refuse =
+        |error, reason: &str| Refused::fdx(error, None, reason).of(None, Some(terms.grant));
+    let struck = strike(app, "/accounts", Shape::Fdx, &terms.client, Some(&terms.customer)).await;
+    struck.map_err(|refused| refused.of(None, Some(terms.grant)))?;
+    if let Some((version, provider)) = path {
+        if version != VERSION {
+            return Err(refuse(FdxError::VersionNotSupported, "there is no such version"));
+        }
+        if provider != terms.customer.provider {
+            return Err(refuse(FdxError::Forbidden, "the provider in the path is not the token's"));
+        }
+    }
+    let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes())
+        .map_err(|error| refuse(FdxError::InvalidInput, &error.to_string()))?;
+    let asked: Option<Vec<&str>> = query.get("accountIds").map(|ids| ids.split(',').collect());
+    if let Some(asked) = &asked
+        && !asked.iter().all(|id| terms.accounts.iter().any(|consented| consented == id))
+    {
+        return Err(refuse(
+            FdxError::AccountNotFound,
+            "an account that was asked for is not in the consent",
+        ));
+    }
+    let directory = app.store.accounts_behind(terms).await.map_err(Refused::unavailable_fdx)?;
+    let shown = |id: &str| match &asked {
+        Some(asked) => asked.contains(&id),
+        None => terms.accounts.iter().any(|consented| consented == id),
+    };
+    if asked.as_ref().is_some_and(|asked| {
+        asked.iter().any(|id| !directory.iter().any(|account| account.id == *id))
+    }) {
+        return Err(refuse(
+            FdxError::AccountNotFound,
+            "an account that was asked for is not there any more",
+        ));
+    }
+    let body = body(directory.iter().filter(|account| shown(&account.id)));
+    Ok(seen(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))
+}
+
+/// The entities were checked to be JSON when they were added, so they are passed on as they are.
+fn body<'a>(accounts: impl Iterator<Item = &'a Account> + Clone) -> String {
+    let length: usize = accounts.clone().map(|account| account.entity.len() + 1).sum();
+    let mut body = String::with_capacity(length + 16);
+    body.push_str(r#"{"accounts":["#);
+    for (n, account) in accounts.enumerate() {
+        body.push_str(if n == 0 { "" } else { "," });
+        body.push_str(&account.entity);
+    }
+    body.push_str("]}");
+    body
+}

@@ -1,0 +1,3 @@
+//! Making, finding and ending grants.
+
+pub mod living;

@@ -1,0 +1,196 @@
+//! What is around every handler: bounds of size and time, which pages may ask (CORS), what becomes
+//! of a panic, the headers of every answer, what a sandbox remembers of it, and the log. One
+//! function and no layers: each layer of axum's costs every request some allocations.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, ORIGIN, PRAGMA};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
+
+use crate::http::observe::observe;
+use crate::http::refused::{Refused, Shape};
+use crate::http::request::{check_head, declared_too_large, largest_body_at, shape_at, shape_of};
+use crate::http::respond::{NO_CACHE, NO_STORE};
+use crate::http::said::{INTERACTION_ID, Said};
+use crate::node::app::App;
+use crate::node::follow::{self, GoesBy, Unavailable};
+use crate::sandbox;
+use crate::sandbox::requests::Watched;
+
+/// How long a request may take before it is answered with 503: a write that hangs must not hang its
+/// clients.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What stands for the route of a request to a path that there is none for.
+pub(crate) const UNMATCHED: &str = "unmatched";
+
+/// What is around the handlers of one route.
+pub(crate) struct Around {
+    /// The route's path, by which logs and metrics name it.
+    route: &'static str,
+    /// How its bodies look, where that does not depend on the request.
+    shape: Option<Shape>,
+    /// The largest body that it takes, in bytes.
+    largest_body: usize,
+    cors: Cors,
+    /// Whether it is for this machine alone, as what only a sandbox has.
+    guarded: bool,
+}
+
+/// To which answers CORS adds its headers.
+pub(crate) enum Cors {
+    /// None.
+    Never,
+    /// All: they may be kept and then be given to whoever asks.
+    Always(CorsLayer),
+    /// Those to pages. Nobody keeps these answers, and servers, which send no `Origin`, do without.
+    ToPages(CorsLayer),
+}
+
+/// A handler with all that is around it.
+pub(crate) struct Handled<H, T> {
+    around: Arc<Around>,
+    handler: H,
+    /// What the handler takes, by which axum tells kinds of handlers apart.
+    takes: PhantomData<fn() -> T>,
+}
+
+impl Cors {
+    fn of(&self, headers: &HeaderMap) -> Option<&CorsLayer> {
+        match self {
+            Self::Always(layer) => Some(layer),
+            Self::ToPages(layer) if headers.contains_key(ORIGIN) => Some(layer),
+            Self::Never | Self::ToPages(_) => None,
+        }
+    }
+}
+
+impl Around {
+    /// What is around the handlers of the route with this path.
+    pub(crate) fn new(route: &'static str, cors: Cors, guarded: bool) -> Arc<Self> {
+        Arc::new(Self {
+            route,
+            shape: shape_at(route),
+            largest_body: largest_body_at(route),
+            cors,
+            guarded,
+        })
+    }
+
+    /// `handler`, with all that is around it.
+    pub(crate) fn handler<H, T>(self: &Arc<Self>, handler: H) -> Handled<H, T> {
+        Handled { around: self.clone(), handler, takes: PhantomData }
+    }
+
+    async fn call<T>(
+        &self,
+        handler: impl Handler<T, Arc<App>>,
+        request: Request,
+        app: Arc<App>,
+    ) -> Response {
+        let start = Instant::now();
+        let method = request.method().clone();
+        let shape = self.shape.unwrap_or_else(|| shape_of(request.uri().path(), request.headers()));
+        let said = if shape == Shape::Fdx { Said::by(request.headers()) } else { Said::default() };
+        // Of the body as it came.
+        let too_large = declared_too_large(request.body(), self.largest_body);
+        // Before the clock is read for anything: another node may have moved it.
+        let followed = follow::check(&app, self.route).await;
+        let (request, watched) = Watched::begin(&app, request);
+        // Around all that can be answered: a page that may not read a 503 can't know that it is
+        // one. Preflights are answered there, also by a node that answers nothing else.
+        let mut response = match self.cors.of(request.headers()) {
+            None => self.answer(handler, request, shape, too_large, followed, &app).await,
+            Some(cors) => {
+                let mut followed = Some(followed);
+                let service = service_fn(|request| {
+                    // Called once at the most.
+                    let followed = followed.take().unwrap_or(Err(Unavailable::Behind));
+                    self.answer(handler.clone(), request, shape, too_large, followed, &app)
+                        .map(Ok::<_, Infallible>)
+                });
+                let Ok(response) = cors.layer(service).oneshot(request).await;
+                response
+            }
+        };
+        // Nobody may keep an answer unless it says otherwise; at data paths it names the request.
+        let headers = response.headers_mut();
+        if *headers.entry(CACHE_CONTROL).or_insert(NO_STORE) == NO_STORE {
+            headers.insert(PRAGMA, NO_CACHE);
+        }
+        if let Some(id) = &said.interaction_id {
+            headers.insert(INTERACTION_ID, id.clone());
+        }
+        if let Some(watched) = watched {
+            response = watched.end(response).await;
+        }
+        observe(&app, &method, self.route, &said, start.elapsed(), &mut response);
+        response
+    }
+
+    /// What a request is answered, whatever becomes of it.
+    async fn answer<T>(
+        &self,
+        handler: impl Handler<T, Arc<App>>,
+        request: Request,
+        shape: Shape,
+        too_large: Option<&'static str>,
+        followed: Result<GoesBy, Unavailable>,
+        app: &Arc<App>,
+    ) -> Response {
+        if let Err(bad) = check_head(request.uri(), request.version(), request.headers()) {
+            return Refused::bad_head(shape, app, bad).into_response();
+        }
+        if let Some(reason) = too_large {
+            return Refused::too_large(shape, app, reason).into_response();
+        }
+        let goes_by = match followed {
+            Ok(goes_by) => goes_by,
+            Err(error) => return Refused::behind(shape, app, error).into_response(),
+        };
+        if self.guarded
+            && let Err(refused) = sandbox::guard(app, &request)
+        {
+            return refused.into_response();
+        }
+        let handled = AssertUnwindSafe(handler.call(request, app.clone())).catch_unwind();
+        match tokio::time::timeout(LONGEST, handled).await {
+            Ok(Ok(response)) => match follow::check_again(app, goes_by).await {
+                Ok(()) => response,
+                Err(error) => Refused::behind(shape, app, error).into_response(),
+            },
+            // A bug. The log has where.
+            Ok(Err(_)) => Refused::panicked(shape, app).into_response(),
+            // What was queued for the store goes on; whether it took effect is not known here.
+            Err(_) => Refused::too_slow(shape, app).into_response(),
+        }
+    }
+}
+
+impl<H: Clone, T> Clone for Handled<H, T> {
+    fn clone(&self) -> Self {
+        Self { around: self.around.clone(), handler: self.handler.clone(), takes: PhantomData }
+    }
+}
+
+impl<H: Handler<T, Arc<App>>, T: 'static> Handler<T, Arc<App>> for Handled<H, T> {
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, app: Arc<App>) -> Self::Future {
+        Box::pin(async move { self.around.call(self.handler, request, app).await })
+    }
+}
+
+#[cfg(test)]
+mod tests;

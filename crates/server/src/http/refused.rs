@@ -1,0 +1,400 @@
+//! The only way to an error answer: public words and the private reason, apart.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::Seconds;
+use counterfoil_core::dialect::{Dialect, ErrorCode, Refusal, WireError};
+use counterfoil_core::fdx::FdxError;
+use counterfoil_core::grant::GrantId;
+use counterfoil_store::StoreError;
+use serde::Serialize;
+
+use crate::authorization::answer::WayBack;
+use crate::customer::ticket::{AuthorizationRequest, NotOpened};
+use crate::http::observe::Seen;
+use crate::http::request::BadHead;
+use crate::http::respond::{Forms, json, page};
+use crate::node::app::App;
+use crate::pages::ErrorPage;
+
+/// Seconds after which a client may try again where the store could not answer.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// A refusal: the answer, ready to send, and beside it what the log is told.
+#[derive(Debug)]
+pub struct Refused(Box<Response>);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+#[derive(Serialize)]
+struct OAuthBody {
+    error: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct FdxBody {
+    code: u16,
+    message: &'static str,
+}
+
+/// Which authentication a 401 asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Challenge {
+    /// A client's credentials.
+    Basic,
+    /// A bearer token, where none was sent.
+    Bearer,
+    /// A better bearer token than the one that was sent (RFC 6750 section 3.1).
+    BearerInvalidToken,
+}
+
+impl Challenge {
+    const fn header(self) -> &'static str {
+        match self {
+            Self::Basic => "Basic realm=\"counterfoil\", charset=\"UTF-8\"",
+            Self::Bearer => "Bearer realm=\"counterfoil\"",
+            Self::BearerInvalidToken => "Bearer realm=\"counterfoil\", error=\"invalid_token\"",
+        }
+    }
+}
+
+impl Refused {
+    fn new(response: Response, reason: impl Display) -> Self {
+        let mut refused = Self(Box::new(response));
+        refused.seen().reason = Some(reason.to_string());
+        refused
+    }
+
+    fn seen(&mut self) -> &mut Seen {
+        self.0.extensions_mut().get_or_insert_default()
+    }
+
+    fn with_header(mut self, name: axum::http::HeaderName, value: HeaderValue) -> Self {
+        self.0.headers_mut().insert(name, value);
+        self
+    }
+
+    fn challenge(self, challenge: Option<Challenge>) -> Self {
+        match challenge {
+            Some(challenge) if self.0.status() == StatusCode::UNAUTHORIZED => {
+                self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.header()))
+            }
+            _ => self,
+        }
+    }
+
+    /// A refusal at `/token`, `/revoke` or `/introspect`, in the dialect of the client or, before
+    /// it is known, of the server.
+    pub fn oauth(refusal: Refusal, dialect: Dialect, reason: impl Display) -> Self {
+        Self::wire(refusal.on_wire(dialect), Some(Challenge::Basic), reason)
+    }
+
+    /// An OAuth-shaped refusal that no dialect spells.
+    pub fn wire(error: WireError, challenge: Option<Challenge>, reason: impl Display) -> Self {
+        let body = OAuthBody { error: error.error.as_str(), error_description: error.description };
+        Self::new(json(status(error.status), &body), reason).challenge(challenge)
+    }
+
+    /// A request with a bearer token that can't be read, or has it in two places (RFC 6750 section
+    /// 3.1).
+    pub fn bearer_request(reason: impl Display) -> Self {
+        let challenge =
+            HeaderValue::from_static("Bearer realm=\"counterfoil\", error=\"invalid_request\"");
+        Self::wire(
+            WireError { status: 400, error: ErrorCode::InvalidRequest, description: None },
+            None,
+            reason,
+        )
+        .with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// A refusal at a data path.
+    pub fn fdx(error: FdxError, challenge: Option<Challenge>, reason: impl Display) -> Self {
+        let (http, code, message) = error.on_wire();
+        Self::new(json(status(http), &FdxBody { code, message }), reason).challenge(challenge)
+    }
+
+    /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title`
+    /// and `error-<message>-text`.
+    pub fn page(app: &App, http: StatusCode, message: &'static str, reason: impl Display) -> Self {
+        let mut refused =
+            Self::new(page(http, error_page(app, message, None), Forms::StayHere), reason);
+        refused.0.extensions_mut().insert(Message(message));
+        refused
+    }
+
+    /// The same page with a way to an app.
+    pub fn leading_to(mut self, app: &App, way_back: Option<WayBack>) -> Self {
+        let (Some(Message(message)), Some(way_back)) =
+            (self.0.extensions().get().copied(), way_back)
+        else {
+            return self;
+        };
+        let with_way_back =
+            page(self.0.status(), error_page(app, message, Some(&way_back)), Forms::LeadToApp);
+        let (parts, body) = with_way_back.into_parts();
+        self.0.headers_mut().extend(parts.headers);
+        *self.0.body_mut() = body;
+        self
+    }
+
+    /// The same page with the way back to the app whose request this is about. Every page has one
+    /// that tells of a request which is known to be ours. Where the request was allowed before,
+    /// that is what the customer is told, and the app is told nothing else.
+    pub async fn linking_back(mut self, app: &App, request: &AuthorizationRequest) -> Self {
+        let Some(Message(message)) = self.0.extensions().get().copied() else {
+            return self;
+        };
+        // Where that can't be read, nothing was allowed that this page could know of.
+        let is_allowed = app.store.terms(request.grant).await.is_ok_and(|terms| terms.is_some());
+        if is_allowed && self.0.status().is_client_error() {
+            self.0.extensions_mut().insert(Message(ALREADY_ANSWERED));
+        }
+        let error = if is_allowed { None } else { what_to_tell(message) };
+        self.leading_to(app, WayBack::of(app, request, error))
+    }
+
+    /// The customer has answered the request before, and that answer stands.
+    pub fn already_answered(app: &App, reason: &'static str) -> Self {
+        Self::page(app, StatusCode::BAD_REQUEST, ALREADY_ANSWERED, reason)
+    }
+
+    /// The ticket of a form is none of this browser's.
+    pub async fn not_opened(app: &App, not_opened: NotOpened) -> Self {
+        let reason = "the ticket is missing, another page's, or another browser's";
+        let refused = Self::page(app, StatusCode::BAD_REQUEST, "session", reason);
+        match not_opened.request {
+            Some(request) => refused.linking_back(app, &request).await,
+            None => refused,
+        }
+    }
+
+    /// The store can't answer, at an OAuth path.
+    pub fn unavailable(error: impl Display) -> Self {
+        let wire =
+            WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None };
+        Self::wire(wire, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// The store can't answer, at a data path.
+    pub fn unavailable_fdx(error: impl Display) -> Self {
+        Self::fdx(FdxError::SubsystemUnavailable, None, error)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// The store can't answer, to a person.
+    pub fn unavailable_page(app: &App, error: impl Display) -> Self {
+        Self::unavailable_page_of(app, "unavailable", error)
+    }
+
+    /// The store can't answer, to a person who must know what was done until then: a page as in
+    /// [`Refused::page`].
+    pub fn unavailable_page_of(app: &App, message: &'static str, error: impl Display) -> Self {
+        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, message, error)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// 503 with `Retry-After` in seconds, for a reason that is not the store's.
+    pub fn unavailable_for(shape: Shape, after: Seconds, reason: impl Display) -> Self {
+        let refused = match shape {
+            Shape::Fdx => Self::fdx(FdxError::SubsystemUnavailable, None, reason),
+            _ => Self::wire(
+                WireError {
+                    status: 503,
+                    error: ErrorCode::TemporarilyUnavailable,
+                    description: None,
+                },
+                None,
+                reason,
+            ),
+        };
+        refused.with_header(RETRY_AFTER, after.into())
+    }
+
+    /// 429 with `Retry-After` in seconds. OAuth has no code of its own for it; the server is
+    /// overloaded for this client.
+    pub fn too_many_requests(shape: Shape, after: Seconds, reason: impl Display) -> Self {
+        let refused = match shape {
+            Shape::Fdx => Self::fdx(FdxError::TooManyRequests, None, reason),
+            _ => Self::wire(
+                WireError {
+                    status: 429,
+                    error: ErrorCode::TemporarilyUnavailable,
+                    description: None,
+                },
+                None,
+                reason,
+            ),
+        };
+        refused.with_header(RETRY_AFTER, after.into())
+    }
+
+    /// The store can't answer, at a path of this shape.
+    pub fn unavailable_at(shape: Shape, app: &App, error: impl Display) -> Self {
+        match shape {
+            Shape::OAuth => Self::unavailable(error),
+            Shape::Fdx => Self::unavailable_fdx(error),
+            Shape::Page => Self::unavailable_page(app, error),
+        }
+    }
+
+    /// This node may not know what has changed; another one may, or this one in a moment.
+    pub fn behind(shape: Shape, app: &App, error: impl Display) -> Self {
+        Self::unavailable_at(shape, app, error)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The answer is not known in time.
+    pub fn too_slow(shape: Shape, app: &App) -> Self {
+        Self::unavailable_at(shape, app, StoreError::NotWritten("no answer in time".into()))
+    }
+
+    /// A handler panicked: a bug. The client learns nothing but that it is ours.
+    pub fn panicked(shape: Shape, app: &App) -> Self {
+        let reason = "a handler panicked";
+        match shape {
+            Shape::OAuth => Self::internal(reason),
+            Shape::Fdx => Self::fdx(FdxError::InternalServerError, None, reason),
+            Shape::Page => Self::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason),
+        }
+    }
+
+    /// Something that can't happen did: keys that don't sign, values that don't serialise.
+    pub fn internal(reason: impl Display) -> Self {
+        Self::wire(
+            WireError { status: 500, error: ErrorCode::ServerError, description: None },
+            None,
+            reason,
+        )
+    }
+
+    /// The path takes other methods.
+    pub fn method(shape: Shape, app: &App, allow: &'static str) -> Self {
+        let reason = "the path does not take this method";
+        let refused = match shape {
+            Shape::OAuth => Self::wire(
+                WireError { status: 405, error: ErrorCode::MethodNotAllowed, description: None },
+                None,
+                reason,
+            ),
+            Shape::Fdx => Self::fdx(FdxError::MethodNotAllowed, None, reason),
+            Shape::Page => Self::page(app, StatusCode::METHOD_NOT_ALLOWED, "method", reason),
+        };
+        refused.with_header(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// The body is larger than any that is read.
+    pub fn too_large(shape: Shape, app: &App, reason: impl Display) -> Self {
+        match shape {
+            Shape::OAuth => Self::wire(
+                WireError { status: 413, error: ErrorCode::InvalidRequest, description: None },
+                None,
+                reason,
+            ),
+            Shape::Fdx => Self::fdx(FdxError::PayloadTooLarge, None, reason),
+            Shape::Page => Self::page(app, StatusCode::PAYLOAD_TOO_LARGE, "too-large", reason),
+        }
+    }
+
+    /// The head of the request is none that is looked at any further.
+    pub fn bad_head(shape: Shape, app: &App, bad: BadHead) -> Self {
+        let (status, message, reason) = match bad {
+            BadHead::TooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "large-head",
+                "the head is larger than 32 KiB",
+            ),
+            BadHead::Host(reason) => (StatusCode::BAD_REQUEST, "malformed", reason),
+        };
+        match shape {
+            Shape::OAuth => Self::wire(
+                WireError {
+                    status: status.as_u16(),
+                    error: ErrorCode::InvalidRequest,
+                    description: None,
+                },
+                None,
+                reason,
+            ),
+            Shape::Fdx => Self::fdx(FdxError::InvalidInput, None, reason),
+            Shape::Page => Self::page(app, status, message, reason),
+        }
+    }
+
+    /// There is no such path.
+    pub fn not_found(shape: Shape, app: &App) -> Self {
+        let reason = "there is no such path";
+        match shape {
+            Shape::OAuth => Self::wire(
+                WireError { status: 404, error: ErrorCode::NotFound, description: None },
+                None,
+                reason,
+            ),
+            Shape::Fdx => Self::fdx(FdxError::NotFound, None, reason),
+            Shape::Page => Self::page(app, StatusCode::NOT_FOUND, "not-found", reason),
+        }
+    }
+
+    /// Why, in plain words, and the status that says so; for a page that tells it in its own way.
+    pub fn told(&self) -> (StatusCode, &str) {
+        let seen = self.0.extensions().get::<Seen>();
+        (self.0.status(), seen.and_then(|seen| seen.reason.as_deref()).unwrap_or_default())
+    }
+
+    /// Tells the log which client and grant this is about.
+    pub fn of(mut self, client: Option<&Arc<Client>>, grant: Option<GrantId>) -> Self {
+        let seen = self.seen();
+        seen.client = client.map(|client| client.id.clone()).or(seen.client.take());
+        seen.grant = grant.or(seen.grant);
+        self
+    }
+}
+
+/// The page that says so.
+const ALREADY_ANSWERED: &str = "already-answered";
+
+/// Which page it is, so that it can be made once more.
+#[derive(Clone, Copy)]
+struct Message(&'static str);
+
+fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
+    let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
+    ErrorPage { locale: &app.locale, title: &title, text: &text, way_back }.render()
+}
+
+/// What an app is told whose customer goes back to it from an error page (RFC 6749 section
+/// 4.1.2.1). Nothing, where it has got an answer before.
+fn what_to_tell(message: &str) -> Option<ErrorCode> {
+    match message {
+        ALREADY_ANSWERED => None,
+        "unavailable" => Some(ErrorCode::TemporarilyUnavailable),
+        "internal" => Some(ErrorCode::ServerError),
+        _ => Some(ErrorCode::AccessDenied),
+    }
+}
+
+/// How bodies look at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// `{"error": "..."}`.
+    OAuth,
+    /// `{"code": ..., "message": "..."}`.
+    Fdx,
+    /// HTML.
+    Page,
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

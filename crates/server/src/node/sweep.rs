@@ -1,0 +1,152 @@
+//! Sweeping: what is short-lived is removed soon after it is over, and grants long after their end.
+//!
+//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while
+//! clocks disagree, nor for a day after they did by much; the store holds what it removes against a
+//! second clock; a run removes a bounded share of the grants; and where more of those that nobody
+//! ended are due at once than can be by right, none is.
+
+use counterfoil_core::grant::GrantId;
+use counterfoil_store::{StoreError, SweepTime};
+use serde::Serialize;
+
+use crate::http::observe::{OLD_GRANTS, SHORT_LIVED};
+use crate::node::app::App;
+
+/// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an
+/// operator must say that it is right.
+const ONE_IN: u64 = 33;
+/// As many may in any case, so that a store of few grants is swept; but no more than half of them.
+const FEW: u64 = 10;
+/// Grants that a run removes at the most: one in so many, and as many in any case.
+const RUN_ONE_IN: u64 = 100;
+const RUN_AT_LEAST: u64 = 1000;
+/// Grants that are removed in one write.
+const AT_ONCE: usize = 100;
+
+/// What came of looking through old grants.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct OldGrantsSwept {
+    /// Grants that were ended long ago.
+    pub(crate) ended: u64,
+    /// Grants that nobody ended and that expired long ago.
+    pub(crate) expired: u64,
+    /// Grants in the store that nobody ended, those that have expired too; only counted where some
+    /// are due.
+    pub(crate) living: u64,
+    /// How many were removed.
+    pub(crate) removed: u64,
+    /// Whether too many had expired, so that none was removed.
+    pub(crate) stopped: bool,
+}
+
+/// What to sweep by.
+fn time(app: &App) -> SweepTime {
+    SweepTime { now: app.clock.now(), ahead: app.clock.offset() }
+}
+
+/// Removes what is short-lived and over.
+pub(crate) async fn short_lived(app: &App) {
+    if !app.clock.is_settled() {
+        return;
+    }
+    let time = time(app);
+    let mut all = [0; SHORT_LIVED.len()];
+    loop {
+        match app.store.sweep(time).await {
+            Ok(swept) => {
+                for (sum, (_, count)) in all.iter_mut().zip(SHORT_LIVED) {
+                    *sum += count(&swept);
+                }
+                if !swept.more {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "old rows are not swept now");
+                break;
+            }
+        }
+    }
+    for ((what, _), count) in SHORT_LIVED.iter().zip(all).filter(|(_, count)| *count > 0) {
+        app.metrics.count_swept(what, count);
+        tracing::info!(what, count, "what is over was swept");
+    }
+}
+
+/// Looks through the oldest grants, and removes those that ended long ago, within bounds. Where the
+/// operator wants `all` gone, it needs no more than clocks that agree. `None` where what time it is
+/// is not beyond doubt.
+///
+/// # Errors
+/// [`StoreError`]; some may have been removed.
+pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsSwept>, StoreError> {
+    let may_remove = if all { app.clock.off().is_none() } else { app.clock.is_settled() };
+    if !may_remove {
+        return Ok(None);
+    }
+    let time = time(app);
+    let mut found = OldGrantsSwept::default();
+    let mut after = None;
+    loop {
+        let page = app.store.old_grants(after, time).await?;
+        found.ended += count(&page.ended);
+        found.expired += count(&page.expired);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    if found.ended + found.expired == 0 {
+        app.metrics.sweep_is_stopped(false);
+        return Ok(Some(found));
+    }
+    found.living = app.store.count_grants().await?;
+    found.stopped =
+        !all && found.expired > (found.living / ONE_IN).max(FEW.min((found.living / 2).max(1)));
+    app.metrics.sweep_is_stopped(found.stopped);
+    if found.stopped {
+        let (expired, living) = (found.expired, found.living);
+        tracing::error!(
+            expired,
+            living,
+            "ALARM: more grants are due to be removed than can have expired by right, and none is removed. If the clock is right and that is meant, \
+             `counterfoil grant sweep --all` removes them"
+        );
+        return Ok(Some(found));
+    }
+    let most = if all { u64::MAX } else { (found.living / RUN_ONE_IN).max(RUN_AT_LEAST) };
+    found.removed = remove(app, time, most).await?;
+    app.metrics.count_swept(OLD_GRANTS, found.removed);
+    tracing::info!(
+        removed = found.removed,
+        ended = found.ended,
+        expired = found.expired,
+        "grants that ended long ago were removed"
+    );
+    Ok(Some(found))
+}
+
+/// Removes `most` of those that are due; gives how many.
+async fn remove(app: &App, time: SweepTime, most: u64) -> Result<u64, StoreError> {
+    let (mut removed, mut after) = (0, None);
+    loop {
+        let page = app.store.old_grants(after, time).await?;
+        let due: Vec<GrantId> = page.ended.into_iter().chain(page.expired).collect();
+        for some in due.chunks(AT_ONCE) {
+            if removed >= most {
+                return Ok(removed);
+            }
+            removed += app.store.remove_grants(some.to_vec(), time).await?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
+fn count(grants: &[GrantId]) -> u64 {
+    u64::try_from(grants.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,10 @@
+//! The endpoints of OAuth and OpenID Connect.
+
+pub mod authorize;
+pub mod client_auth;
+pub mod discovery;
+pub mod introspect;
+pub mod jwks;
+pub mod revoke;
+pub mod token;
+pub mod userinfo;

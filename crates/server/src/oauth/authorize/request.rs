@@ -1,0 +1,171 @@
+//! Reading an authorization request: what is wrong with it, and whether the browser may be sent
+//! back with that.
+
+use counterfoil_core::client::{Client, GrantType};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::GrantId;
+use counterfoil_core::id_token::nonce_fits;
+use counterfoil_core::pkce::Challenge;
+use counterfoil_core::random;
+use counterfoil_core::scope::Scopes;
+
+use crate::authorization::answer::can_give_back;
+use crate::customer::ticket::AuthorizationRequest;
+use crate::node::app::App;
+
+/// The longest `login_hint` that is filled in, in bytes.
+const LONGEST_HINT: usize = 256;
+
+/// Why a request is not answered with a question to the customer.
+#[derive(Debug)]
+pub enum Rejected {
+    /// The browser must not be sent anywhere: a page, by the name of its message, and the private
+    /// reason.
+    Page(&'static str, &'static str),
+    /// The browser goes back to the client with an error.
+    Redirect(Box<AuthorizationRequest>, ErrorCode, &'static str),
+}
+
+/// Reads a request; also says whether it has `prompt=none`.
+///
+/// # Errors
+/// [`Rejected`]. Client, redirect URI and connector come first: until they are known, nothing else
+/// may be answered by redirect.
+pub fn read(
+    app: &App,
+    form: &Form<'_>,
+    now: Timestamp,
+) -> Result<(AuthorizationRequest, bool), Rejected> {
+    let page = |message, reason| Err(Rejected::Page(message, reason));
+    if ["client_id", "redirect_uri", "connector"].into_iter().any(|name| is_repeated(form, name)) {
+        return page("malformed", "the client_id, redirect_uri or connector was sent twice");
+    }
+    let Some(client) = form.get("client_id").and_then(|id| app.client(id)) else {
+        return page("unknown-client", "the client_id is missing or unknown");
+    };
+    let Some(redirect_uri) =
+        form.get("redirect_uri").filter(|uri| client.settings.may_redirect_to(uri))
+    else {
+        return page("redirect-uri", "the redirect_uri is missing or not registered");
+    };
+    let connector = form.get("connector");
+    if connector.is_some_and(|id| app.settings.provider(id).is_none()) {
+        return page("unknown-connector", "there is no such connector");
+    }
+    let form_post =
+        form.get("response_mode") == Some("form_post") && !is_repeated(form, "response_mode");
+    // An error without it would mean nothing to the client. Which of two it would want, nobody
+    // knows.
+    let state = form.get("state").filter(|_| !is_repeated(form, "state"));
+    if state.is_some_and(|state| !can_give_back(app, redirect_uri, form_post, state)) {
+        return page("state", "the state is too long to be given back");
+    }
+    let mut request = AuthorizationRequest {
+        grant: GrantId::new(now, random::bytes()),
+        client: client.id.to_string(),
+        redirect_uri: redirect_uri.to_owned(),
+        form_post,
+        state: state.map(str::to_owned),
+        nonce: form.get("nonce").map(str::to_owned),
+        scopes: Scopes::NONE,
+        challenge: None,
+        connector: connector.map(str::to_owned),
+        login_hint: form
+            .get("login_hint")
+            .filter(|hint| hint.len() <= LONGEST_HINT)
+            .map(str::to_owned),
+        subject: None,
+        not_before: None,
+    };
+    match fill(&mut request, form, &client, now) {
+        Ok(prompt_none) => Ok((request, prompt_none)),
+        Err((error, reason)) => Err(Rejected::Redirect(Box::new(request), error, reason)),
+    }
+}
+
+fn is_repeated(form: &Form<'_>, name: &str) -> bool {
+    form.all(name).nth(1).is_some()
+}
+
+/// Checks what may be answered by redirect, and fills the rest of the request in. True where it has
+/// `prompt=none`.
+fn fill(
+    request: &mut AuthorizationRequest,
+    form: &Form<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Result<bool, (ErrorCode, &'static str)> {
+    let invalid = |reason| Err((ErrorCode::InvalidRequest, reason));
+    if form.names().any(|name| is_repeated(form, name)) {
+        return invalid("a parameter was sent twice");
+    }
+    if form.get("request").is_some() {
+        return Err((ErrorCode::RequestNotSupported, "request objects are not supported"));
+    }
+    if form.get("request_uri").is_some() {
+        return Err((ErrorCode::RequestUriNotSupported, "request_uri is not supported"));
+    }
+    match form.get("response_type") {
+        None => return invalid("no response_type"),
+        Some("code") => {}
+        Some(_) => {
+            return Err((ErrorCode::UnsupportedResponseType, "the response_type is not code"));
+        }
+    }
+    if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
+        return Err((
+            ErrorCode::UnauthorizedClient,
+            "the client is not registered for the authorization code flow",
+        ));
+    }
+    if !matches!(form.get("response_mode"), None | Some("query" | "form_post")) {
+        return invalid("the response_mode is neither query nor form_post");
+    }
+    if request.nonce.as_ref().is_some_and(|nonce| !nonce_fits(nonce)) {
+        return invalid("the nonce is too long");
+    }
+    let asked = Scopes::known_in(form.get("scope").unwrap_or_default());
+    if !asked.contains(Scopes::OPENID) {
+        return Err((ErrorCode::InvalidScope, "the scope does not hold openid"));
+    }
+    request.scopes = asked.and(client.settings.scopes);
+    request.challenge = challenge(form, client)?;
+    let prompt: Vec<&str> =
+        form.get("prompt").map(|prompt| prompt.split(' ').collect()).unwrap_or_default();
+    let none = prompt.contains(&"none");
+    if none && prompt.len() > 1 {
+        return invalid("prompt=none together with another prompt");
+    }
+    if prompt.iter().any(|prompt| matches!(*prompt, "login" | "select_account")) {
+        request.not_before = Some(now);
+    }
+    if let Some(max_age) = form.get("max_age") {
+        let Some(seconds) = max_age.parse::<u32>().ok() else {
+            return invalid("the max_age is not a number of seconds");
+        };
+        request.not_before = request.not_before.max(Some(now.plus(-i64::from(seconds))));
+    }
+    Ok(none)
+}
+
+/// RFC 7636 section 4.3, with S256 alone.
+fn challenge(
+    form: &Form<'_>,
+    client: &Client,
+) -> Result<Option<Challenge>, (ErrorCode, &'static str)> {
+    let invalid = |reason| Err((ErrorCode::InvalidRequest, reason));
+    match (form.get("code_challenge"), form.get("code_challenge_method")) {
+        (Some(challenge), Some("S256")) => match Challenge::parse(challenge) {
+            Some(challenge) => Ok(Some(challenge)),
+            None => invalid("the code_challenge is not 43 characters of base64url"),
+        },
+        (Some(_), _) => invalid("the code_challenge_method is not S256"),
+        (None, Some(_)) => invalid("a code_challenge_method without a code_challenge"),
+        (None, None) if client.settings.require_pkce => {
+            invalid("the client must use PKCE, and there is no code_challenge")
+        }
+        (None, None) => Ok(None),
+    }
+}

@@ -1,0 +1,108 @@
+//! `POST /introspect` (RFC 7662), for confidential clients: their own tokens, or any where they are
+//! resource servers.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::Refusal;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::Terms;
+use counterfoil_core::id_token::subject;
+use counterfoil_core::slip::Kind;
+use serde_json::{Value, json as value};
+
+use crate::http::observe::Seen;
+use crate::http::refused::{Refused, Shape};
+use crate::http::request::{malformed, oauth_form};
+use crate::http::respond::json;
+use crate::node::app::App;
+use crate::node::follow::Unavailable;
+use crate::oauth::client_auth::authenticate;
+use crate::sandbox::faults::strike;
+use crate::tokens::bearer::{Takes, check_token};
+use crate::tokens::unknown_key::read_good_slip;
+
+/// The endpoint.
+///
+/// # Errors
+/// 401 `invalid_client` for who can't prove itself and for public clients; 400 without a token.
+pub async fn introspect(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    let refuse = |refusal, reason: &str| Refused::oauth(refusal, app.settings.dialect, reason);
+    let client = authenticate(&app, &headers, &form, now)?
+        .map_err(|unproven| refuse(Refusal::InvalidClient, unproven.reason()))?;
+    if client.settings.is_public() {
+        return Err(refuse(Refusal::InvalidClient, "a public client can't introspect")
+            .of(Some(&client), None));
+    }
+    let struck = strike(&app, "/introspect", Shape::OAuth, &client.id, None).await;
+    struck.map_err(|refused| refused.of(Some(&client), None))?;
+    let token = form
+        .get("token")
+        .ok_or_else(|| refuse(Refusal::TokenMissing, "no token").of(Some(&client), None))?;
+    let active = describe(&app, &client, token, now).await.map_err(Refused::unavailable)?;
+    let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));
+    response.extensions_mut().insert(Seen { client: Some(client.id.clone()), ..Seen::default() });
+    Ok(response)
+}
+
+/// What an active token allows; `None` where it is not active, or not this client's to ask about.
+async fn describe(
+    app: &App,
+    client: &Client,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Value>, Unavailable> {
+    let subjects = app.keys.ring().subjects.clone();
+    let may_ask = |terms: &Terms| client.settings.resource_server || terms.client == client.id;
+    let about = |terms: &Terms,
+                 issued: Timestamp,
+                 expires: Timestamp,
+                 scope: counterfoil_core::scope::Scopes,
+                 kind: &str| {
+        value!({
+            "active": true,
+            "iss": app.settings.issuer,
+            "client_id": &*terms.client,
+            "aud": &*terms.client,
+            "sub": subject(&terms.customer, &subjects),
+            "scope": scope,
+            "token_type": kind,
+            "iat": issued,
+            "exp": expires,
+            "grant_id": terms.grant,
+            "connectorId": terms.customer.provider,
+        })
+    };
+    if token.starts_with(Kind::RefreshToken.prefix()) {
+        let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else {
+            return Ok(None);
+        };
+        let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms)) else {
+            return Ok(None);
+        };
+        let current = app.store.living(&terms).await?.filter(|row| {
+            row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at
+        });
+        return Ok(current.map(|row| {
+            about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")
+        }));
+    }
+    let bearer = check_token(app, token, now, Takes::Either).await?;
+    let good = bearer.ok().filter(|bearer| may_ask(&bearer.terms));
+    Ok(good.map(|bearer| {
+        about(&bearer.terms, bearer.issued_at, bearer.expires_at, bearer.scopes, "Bearer")
+    }))
+}

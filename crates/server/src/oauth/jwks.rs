@@ -1,0 +1,34 @@
+//! `GET /jwks`: the keys that ID tokens can be verified with (RFC 7517).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::json as value;
+
+use crate::http::respond::json;
+use crate::node::app::App;
+use crate::node::keys::KEY_SET_MAX_AGE;
+
+/// The endpoint. A copy may be kept for a quarter of the time that a key is published ahead of its
+/// use.
+pub async fn jwks(State(app): State<Arc<App>>) -> Response {
+    let ring = app.keys.ring();
+    let keys: Vec<_> = ring
+        .published(&app.algorithms_in_use(), app.clock.now(), app.settings.lifetimes.id_token)
+        .map(|key| key.jwk())
+        .collect();
+    let mut response = json(StatusCode::OK, &value!({ "keys": keys }));
+    // A sandbox's clock jumps, and with it its keys.
+    let keep = if app.is_sandbox() {
+        "no-cache".to_owned()
+    } else {
+        format!("public, max-age={KEY_SET_MAX_AGE}")
+    };
+    if let Ok(keep) = HeaderValue::from_str(&keep) {
+        response.headers_mut().insert(CACHE_CONTROL, keep);
+    }
+    response
+}

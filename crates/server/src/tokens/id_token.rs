@@ -1,0 +1,52 @@
+//! ID tokens that come back: whether a key of ours signed this one, and what it says.
+
+use std::sync::Arc;
+
+use counterfoil_core::id_token::{Fingerprint, Verified};
+use counterfoil_core::jws::Compact;
+
+use crate::node::app::App;
+use crate::node::follow::Unavailable;
+use crate::tokens::unknown_key::ring_named_by;
+
+const UNSIGNED: &str = "it is not a token that a key of ours signed";
+
+/// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and
+/// whether its grant lives, is the caller's to ask.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn read(
+    app: &App,
+    token: &str,
+) -> Result<Result<Arc<Verified>, &'static str>, Unavailable> {
+    let fingerprint = Fingerprint::of(token);
+    if let Some(known) = app.keys.ring().verified.get(&fingerprint) {
+        return Ok(Ok(known));
+    }
+    let payload = match payload(app, token).await? {
+        Ok(payload) => payload,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else {
+        return Ok(Err("its claims are not those of an ID token"));
+    };
+    if claims.iss != app.settings.issuer {
+        return Ok(Err("it is of another issuer"));
+    }
+    let claims = Arc::new(claims);
+    app.keys.ring().verified.keep(fingerprint, claims.clone());
+    Ok(Ok(claims))
+}
+
+/// The claims of a token that a key of ours signed, as JSON; the inner error says why it is none.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn payload(app: &App, token: &str) -> Result<Result<Vec<u8>, &'static str>, Unavailable> {
+    let Some(compact) = Compact::parse(token) else {
+        return Ok(Err(UNSIGNED));
+    };
+    let ring = ring_named_by(app, &compact).await?;
+    Ok(ring.verify(&compact).ok_or(UNSIGNED))
+}
