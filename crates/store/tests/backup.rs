@@ -1,9 +1,5 @@
 //! Backups of a store that is used meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +11,7 @@ use counterfoil_store::{BackupError, Redeemed, Store};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use setting::{KEY, NOW, new_grant, options, presented, redeem};
+use crate::setting::{KEY, NOW, new_grant, options, presented, redeem};
 
 /// So many that the copy takes some twenty steps.
 const GRANTS: u32 = 16_000;
@@ -119,8 +115,8 @@ async fn a_copy_made_under_load_is_one_committed_state() {
 /// It needs no file beside it, not even to be read, and is for its user alone.
 #[tokio::test]
 async fn a_copy_is_one_file() {
-    let (store, dir) = setting::store().await;
-    setting::grant(&store, 1).await;
+    let (store, dir) = crate::setting::store().await;
+    crate::setting::grant(&store, 1).await;
     let there = tempfile::tempdir().unwrap();
     let to = there.path().join("backup.db");
     store.backup(&to).await.unwrap();
@@ -141,11 +137,11 @@ async fn a_copy_is_one_file() {
 
 #[tokio::test]
 async fn no_file_is_written_over_and_none_is_left_where_it_fails() {
-    let (store, dir) = setting::store().await;
+    let (store, dir) = crate::setting::store().await;
     let to = dir.path().join("backup.db");
     store.backup(&to).await.unwrap();
     let first = std::fs::read(&to).unwrap();
-    setting::grant(&store, 1).await;
+    crate::setting::grant(&store, 1).await;
     assert!(matches!(store.backup(&to).await, Err(BackupError::Exists(path)) if path == to));
     assert_eq!(std::fs::read(&to).unwrap(), first);
 

@@ -1,10 +1,6 @@
 //! A whole store is copied to the other engine and back; what is refused, and what a copy that was
 //! cut short leaves.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +21,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-use setting::{NOW, customer, grant, keyed, new_grant, presented, redeem, refused, torn};
+use crate::setting::{NOW, customer, grant, keyed, new_grant, presented, redeem, refused, torn};
 
 const ISSUER: &str = "https://a.example";
 

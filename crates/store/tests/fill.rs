@@ -1,9 +1,5 @@
 //! A store that was filled is as one whose grants were given and redeemed one by one.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::sync::Arc;
 
 use counterfoil_core::claim::Claim;
@@ -16,7 +12,7 @@ use counterfoil_store::{
 };
 use counterfoil_testing::fresh_database;
 
-use setting::{KEY, NOW, new_grant, presented};
+use crate::setting::{KEY, NOW, new_grant, presented};
 
 /// More than go in one piece.
 const GRANTS: u64 = 1_000;

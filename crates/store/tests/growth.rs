@@ -1,15 +1,11 @@
 //! A grant that was refreshed a hundred thousand times takes the space of one that was refreshed
 //! once.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use counterfoil_testing::{Postgres, psql};
 
-use setting::{NOW, begin, grant, options, path, presented, redeem, torn};
+use crate::setting::{NOW, begin, grant, options, path, presented, redeem, torn};
 
 const REFRESHES: u64 = 100_000;
 /// Grants beside the one that is refreshed, so that its row is not the only one of its page.

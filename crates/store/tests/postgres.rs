@@ -1,11 +1,6 @@
 //! What only a PostgreSQL store has: nodes that start at once, connections that are lost, a
 //! database that forgets.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod proxy;
-mod setting;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,8 +11,8 @@ use counterfoil_store::{
 };
 use counterfoil_testing::{Postgres, fresh_database, psql, shared_postgres};
 
-use proxy::{Cut, Proxy};
-use setting::{NOW, grant, presented, redeem, refused, torn};
+use crate::proxy::{Cut, Proxy};
+use crate::setting::{NOW, grant, presented, redeem, refused, torn};
 
 fn options(url: &str) -> OpenOptions {
     OpenOptions {
@@ -264,7 +259,7 @@ async fn redemptions_that_wait_together_share_a_statement() {
     }
     let before = store.counts();
     let pending: Vec<_> =
-        codes.iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
+        codes.iter().map(|code| crate::setting::begin(&store, presented(*code, NOW, 1))).collect();
     for (code, pending) in codes.iter().zip(pending) {
         assert_eq!(torn(pending.await.unwrap()), Slip { number: 1, ..*code });
     }
@@ -296,8 +291,10 @@ async fn a_locked_grant_holds_up_no_other() {
         .await
         .unwrap();
     let lost = store.counts().unknown_outcomes;
-    let pending: Vec<_> =
-        codes[..19].iter().map(|code| setting::begin(&store, presented(*code, NOW, 1))).collect();
+    let pending: Vec<_> = codes[..19]
+        .iter()
+        .map(|code| crate::setting::begin(&store, presented(*code, NOW, 1)))
+        .collect();
     let mut locked = None;
     for (n, pending) in pending.into_iter().enumerate() {
         match n {

@@ -1,9 +1,5 @@
 //! Backups put in the place of the store they were made of.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +13,7 @@ use counterfoil_store::{
 };
 use tempfile::TempDir;
 
-use setting::{NOW, grant, new_grant, options, presented, redeem, refused, torn};
+use crate::setting::{NOW, grant, new_grant, options, presented, redeem, refused, torn};
 
 const LATER: Timestamp = NOW.plus(1000);
 
@@ -32,7 +28,7 @@ struct Restoring {
 
 impl Restoring {
     async fn new() -> Self {
-        let (store, dir) = setting::store().await;
+        let (store, dir) = crate::setting::store().await;
         let (code, _) = grant(&store, 1).await;
         let (_, revoked) = grant(&store, 2).await;
         let first = torn(redeem(&store, presented(code, NOW, 1)).await);

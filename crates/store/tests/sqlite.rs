@@ -1,12 +1,8 @@
 //! What only a SQLite store has: one process that owns the file, and files that are something else.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use counterfoil_store::{OpenError, Store, StoreAddress};
 
-use setting::{options, path, store};
+use crate::setting::{options, path, store};
 
 #[tokio::test]
 async fn one_process_owns_the_file() {

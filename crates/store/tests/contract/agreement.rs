@@ -5,7 +5,7 @@ use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{Endings, OnDifference, OpenError, Remedy, Store};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{NOW, grant};
 
 const LATER: Timestamp = NOW.plus(1000);

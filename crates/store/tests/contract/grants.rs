@@ -5,7 +5,7 @@ use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{CreateGrant, Ending, GrantFilter};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 
 pub async fn an_ended_grant_is_dead_at_once_and_for_good(bench: Bench) {

@@ -7,7 +7,7 @@ use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer, Session, Store};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{NOW, customer, new_grant};
 
 /// Renée with é as one character, and as two.

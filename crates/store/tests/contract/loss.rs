@@ -13,7 +13,7 @@ use counterfoil_store::{
     AddClient, Customer, EndedAt, Endings, LossDeclared, NewCustomer, Redeemed, Session, Tearing,
 };
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{KEY, NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 
 const LATER: Timestamp = NOW.plus(1000);

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{NOW, grant, redeem};
 
 /// Histories that are tried.

@@ -15,9 +15,9 @@ use counterfoil_store::{
     CreateGrant, Customer, Ending, Endings, GrantFilter, NewCustomer, NewGrant, Redeemed, Store,
 };
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
+use crate::contract::sweep::{moved, sweep};
 use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, refused, torn};
-use crate::sweep::{moved, sweep};
 
 /// A grant to make that hangs on another.
 fn hanging(n: u32, parent: &Terms) -> NewGrant {

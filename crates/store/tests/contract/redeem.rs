@@ -6,7 +6,7 @@ use counterfoil_core::grant::{GrantId, Seal};
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{Redeemed, Tearing};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{CODE_LIFETIME, NOW, grant, new_grant, presented, redeem, refused, torn};
 
 pub async fn a_slip_is_torn_once_and_names_its_successor(bench: Bench) {

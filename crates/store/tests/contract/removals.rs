@@ -8,7 +8,7 @@ use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, NewCustomer};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{NOW, customer, grant, new_grant};
 
 pub async fn removing_a_customer_ends_their_grants_with_one_write(bench: Bench) {

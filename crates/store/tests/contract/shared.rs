@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use counterfoil_core::client::ClientSettings;
 use counterfoil_store::{OpenError, OpenOptions, Store, StoreKind};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::NOW;
 
 pub async fn a_store_knows_what_it_is_and_whose(bench: Bench) {

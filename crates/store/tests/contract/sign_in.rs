@@ -8,7 +8,7 @@ use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{AddCustomer, Customer, HalfDone, NewCustomer, Session, SignIn, Store};
 
-use crate::bench::Bench;
+use crate::contract::bench::Bench;
 use crate::setting::{NOW, customer};
 
 const QUARTER: Seconds = 15 * MINUTE;

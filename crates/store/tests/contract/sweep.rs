@@ -10,7 +10,7 @@ use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{NewGrant, OpenOptions, Redeem, Session, Store, StoreKind, SweepTime};
 
-use crate::bench::{Bench, Engine};
+use crate::contract::bench::{Bench, Engine};
 use crate::setting::{KEY, NOW, begin_for, customer, grant, new_grant, presented, redeem, torn};
 
 /// `days` after [`NOW`], by the clock of a sandbox that was moved so far.

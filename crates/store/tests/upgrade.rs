@@ -1,10 +1,6 @@
 //! Stores of version 1 go on: they are read and written as before, and those of their nodes that
 //! still run read what is written.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-#[path = "../setting/mod.rs"]
-mod setting;
 mod version_1;
 
 use counterfoil_core::clock::DAY;
@@ -15,8 +11,8 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{Ending, Endings, GrantFilter, OpenError, Store, SweepTime};
 
-use setting::{KEY, NOW, customer, grant, new_grant, presented, redeem, refused, torn};
-use version_1::{Engine, Place, SETTINGS};
+use self::version_1::{Engine, Place, SETTINGS};
+use crate::setting::{KEY, NOW, customer, grant, new_grant, presented, redeem, refused, torn};
 
 fn id(grant: u32) -> i64 {
     new_grant(grant).terms.grant.number()

@@ -1,7 +1,5 @@
 //! What every verb of the store promises, on every engine.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
 mod agreement;
 mod bench;
 mod grants;
@@ -11,8 +9,6 @@ mod model;
 mod parents;
 mod redeem;
 mod removals;
-#[path = "../setting/mod.rs"]
-mod setting;
 mod shared;
 mod sign_in;
 mod sweep;
@@ -103,11 +99,11 @@ macro_rules! on {
     };
     ($module:ident, $engine:ident: $($group:ident { $($case:ident,)* })*) => {
         mod $module {
-            use crate::bench::{Bench, Engine};
+            use crate::contract::bench::{Bench, Engine};
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $case() {
-                    crate::$group::$case(Bench::new(Engine::$engine)).await;
+                    crate::contract::$group::$case(Bench::new(Engine::$engine)).await;
                 }
             )*)*
         }

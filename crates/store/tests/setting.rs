@@ -1,7 +1,5 @@
 //! A store in a fresh directory, and grants to put into it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
