@@ -61,6 +61,11 @@ impl Signals {
         self.told_times(2)
     }
 
+    /// Changes whenever the process is told to stop once more.
+    pub(crate) fn count(&self) -> watch::Receiver<u32> {
+        self.told.clone()
+    }
+
     fn told_times(&self, times: u32) -> impl Future<Output = ()> + use<> {
         let mut told = self.told.clone();
         async move { drop(told.wait_for(|told| *told >= times).await) }

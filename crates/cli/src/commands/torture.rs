@@ -1,41 +1,19 @@
 //! `counterfoil torture`: proof that nothing acknowledged is lost, whenever a server or the
 //! database dies.
 
-mod chance;
-mod checker;
-mod client;
-mod grant;
-mod history;
-mod killer;
-mod node;
-mod requests;
-mod run;
-mod tally;
-mod upgrade;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use counterfoil_core::random;
 use counterfoil_store::StoreAddress;
+use counterfoil_torture::{Event, Found, Limit, Options, Summary, Tell, Torture, TortureError};
 use indicatif::ProgressBar;
-use reqwest::Client;
 use serde_json::Value;
 
 use crate::process::{Signals, block_on};
 use crate::{Failure, output};
-use chance::Chance;
-use killer::Killer;
-use node::{Node, NotStarted, free_addresses};
-use run::{Phase, Run};
-use upgrade::Upgrade;
-
-/// How long a request may take before its answer counts as lost.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the progress is told.
-const TICK: Duration = Duration::from_millis(100);
 
 const HELP: &str =
     "It starts sandboxes on the store, and clients that refresh, repeat, race, read and revoke; kills the servers with SIGKILL at random
@@ -120,174 +98,104 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Failure> {
-    let Arguments {
-        store,
-        minutes,
-        kills,
-        nodes,
-        clients,
-        restart_database,
-        while_down,
-        binary,
-        seed,
-        json,
-    } = arguments;
-    let programs = if binary.is_empty() {
+    let programs = if arguments.binary.is_empty() {
         vec![std::env::current_exe().map_err(Failure::failed)?]
     } else {
-        binary
+        arguments.binary
     };
-    let seed = seed.unwrap_or_else(|| u64::from(u32::from_be_bytes(random::bytes())));
-    let mut chance = Chance::new(seed);
-    let policy = reqwest::redirect::Policy::none();
-    let http = Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(policy)
-        .no_proxy()
-        .build()
-        .map_err(Failure::failed)?;
-
-    let nodes = start(nodes.into(), &programs[0], &store, &http).await?;
+    let minutes = arguments.minutes.unwrap_or(Duration::from_secs(60));
+    let seed = arguments.seed.unwrap_or_else(|| u64::from(u32::from_be_bytes(random::bytes())));
+    let (nodes, clients, json) = (arguments.nodes, arguments.clients, arguments.json);
+    let torture = Torture::start(Options {
+        store: arguments.store,
+        limit: arguments.kills.map_or(Limit::Time(minutes), Limit::Kills),
+        nodes: nodes.into(),
+        clients,
+        restart_database: arguments.restart_database,
+        while_down: arguments.while_down,
+        programs,
+        seed,
+    });
+    let torture = torture.await.map_err(failure)?;
     // Until now a signal may end this process as it likes.
     let signals = Signals::watch()?;
-    let origins: Vec<_> = nodes.iter().map(|node| node.origin.clone()).collect();
-    let (count, issuer) = (origins.len(), origins[0].clone());
-    let run = Arc::new(Run::new(http, origins, progress, json, restart_database.is_some()));
-    let time =
-        if kills.is_some() { None } else { Some(minutes.unwrap_or(Duration::from_secs(60))) };
-    let watching =
-        [tokio::spawn(watch(run.clone(), signals, time)), tokio::spawn(tell(run.clone()))];
-    let working: Vec<_> = (0..usize::from(clients))
-        .map(|number| {
-            let (run, chance) = (run.clone(), chance.fork());
-            tokio::spawn(async move { client::work(&run, chance, client::of(number)).await })
-        })
-        .collect();
-    let address = StoreAddress::parse(&store).map_err(Failure::failed)?;
-    let upgrade = time.and_then(|time| Upgrade::plan(&programs, count, time, address, issuer));
-    let mut killer =
-        Killer { nodes, kills, restart_database, while_down, upgrade, chance: chance.fork() };
-    let killed = killer.work(&run).await;
-    run.enter(if killed.is_ok() { Phase::Closing } else { Phase::Over });
-
-    let mut living = Vec::with_capacity(working.len());
-    for client in working {
-        living.push(client.await.map_err(Failure::failed)?);
-    }
-    let closing = living.into_iter().map(|grant| {
-        let (run, chance) = (run.clone(), chance.fork());
-        tokio::spawn(async move { client::close(&run, chance, grant).await })
-    });
-    for client in closing.collect::<Vec<_>>() {
-        client.await.map_err(Failure::failed)?;
-    }
-    for watcher in watching {
-        watcher.abort();
-    }
-    let whole = run.phase() < Phase::Over;
-    killer.finish(&run)?;
-    run.progress.finish_and_clear();
-    let summary = Summary { seed, nodes: run.origins.len(), clients, json };
-    killed.and(summary.show(&run, whole))
+    let summary =
+        torture.run(signals.count(), tell(progress.clone(), json)).await.map_err(failure)?;
+    progress.finish_and_clear();
+    show(&summary, json, seed, (nodes, clients))?;
+    conclude(summary)
 }
 
-/// The servers, each up before the next: the first one makes the store and its keys.
-async fn start(
-    count: usize,
-    program: &Path,
-    store: &str,
-    http: &Client,
-) -> Result<Vec<Node>, Failure> {
-    let addresses = free_addresses(count);
-    let issuer = format!("http://{}", addresses[0]);
-    let mut nodes = Vec::with_capacity(count);
-    for (number, address) in (1..).zip(&addresses) {
-        let mut node = Node::new(number, program.to_owned(), address, &issuer, store);
-        node.spawn().map_err(|e| Failure::failed(format!("a server can't be started: {e}")))?;
-        node.ready(http).await.map_err(not_started)?;
-        nodes.push(node);
-    }
-    Ok(nodes)
-}
-
-fn not_started(NotStarted { code, message }: NotStarted) -> Failure {
-    let message = message.strip_prefix("counterfoil: ").unwrap_or(&message).to_owned();
-    match code {
-        Some(2) => Failure::Usage(message),
-        _ => Failure::Failed(format!("a sandbox on this store can't be started: {message}")),
+fn failure(error: TortureError) -> Failure {
+    match error {
+        TortureError::Usage(message) => Failure::Usage(message),
+        error => Failure::failed(error),
     }
 }
 
-/// Closes the run when its time is over or a signal comes, and breaks it off at a signal after
-/// that.
-async fn watch(run: Arc<Run>, signals: Signals, time: Option<Duration>) {
-    let over = async {
-        match time {
-            Some(time) => tokio::time::sleep(time).await,
-            None => run.reaches(Phase::Closing).await,
+/// Shows findings as they come, unless they wait for the summary, and what was done until now.
+fn tell(progress: ProgressBar, json: bool) -> Tell {
+    Arc::new(move |event| match event {
+        Event::Progress { tally, findings, closing } => {
+            let closing = if closing { "; checking what is left" } else { "" };
+            progress.set_message(format!(
+                "{} refreshes, {} revocations, {} kills, {findings} findings{closing}",
+                tally.refreshes,
+                tally.revocations,
+                tally.kills(),
+            ));
         }
-    };
-    tokio::select! {
-        () = over => {}
-        () = signals.stop() => run.progress.suspend(|| output::note("finishing; once more breaks it off")),
-    }
-    run.enter(Phase::Closing);
-    if let Ok(signals) = Signals::watch() {
-        signals.stop().await;
-        run.enter(Phase::Over);
-    }
+        Event::Found(number, found) if !json => {
+            let text = output::printable(&finding(number, found));
+            progress.suspend(|| output::say(&text));
+        }
+        Event::Found(..) => {}
+        Event::Finishing => progress.suspend(|| output::note("finishing; once more breaks it off")),
+    })
 }
 
-async fn tell(run: Arc<Run>) {
-    loop {
-        tokio::time::sleep(TICK).await;
-        let tally = run.tally().clone();
-        let closing = if run.phase() == Phase::Torture { "" } else { "; checking what is left" };
-        run.progress.set_message(format!(
-            "{} refreshes, {} revocations, {} kills, {} findings{closing}",
-            tally.refreshes,
-            tally.revocations,
-            tally.kills(),
-            run.findings()
-        ));
-    }
+fn finding(number: usize, Found { fault, what, about, history }: &Found) -> String {
+    let about = about.as_ref().map(|about| format!("\n  {about}")).unwrap_or_default();
+    let lines: String = history.iter().map(|line| format!("\n    {line}")).collect();
+    format!("finding {number}: {fault}: {what}{about}{lines}\n")
 }
 
-/// What the summary tells beside what was done.
-struct Summary {
-    seed: u64,
-    nodes: usize,
-    clients: u16,
+fn show(
+    summary: &Summary,
     json: bool,
+    seed: u64,
+    (nodes, clients): (u16, u16),
+) -> Result<(), Failure> {
+    let mut members = serde_json::to_value(&summary.tally).map_err(Failure::failed)?;
+    members["seed"] = seed.into();
+    members["nodes"] = nodes.into();
+    members["clients"] = clients.into();
+    members["seconds"] = summary.time.as_secs().into();
+    if json {
+        members["findings"] = serde_json::to_value(&summary.findings).map_err(Failure::failed)?;
+        output::json(&members);
+    } else {
+        members["findings"] = Value::from(summary.findings.len());
+        output::record(&members);
+    }
+    Ok(())
 }
 
-impl Summary {
-    /// Prints what was done, and says how it came out. `whole` is whether everything was checked at
-    /// the end.
-    fn show(&self, run: &Run, whole: bool) -> Result<(), Failure> {
-        let tally = run.tally().clone();
-        let (found, enough) = run.take_found();
-        let mut summary = serde_json::to_value(&tally).map_err(Failure::failed)?;
-        summary["seed"] = self.seed.into();
-        summary["nodes"] = self.nodes.into();
-        summary["clients"] = self.clients.into();
-        summary["seconds"] = run.now().as_secs().into();
-        if self.json {
-            summary["findings"] = serde_json::to_value(&found).map_err(Failure::failed)?;
-            output::json(&summary);
-        } else {
-            summary["findings"] = Value::from(found.len());
-            output::record(&summary);
-        }
-        match found.len() {
-            0 if !whole => Err(Failure::failed("broken off before everything was checked")),
-            0 if tally.refreshes == 0 || tally.kills() == 0 => Err(Failure::failed(
-                "nothing was shown: no client refreshed, or nobody was killed; give it more time",
-            )),
-            0 => Ok(()),
-            1 => Err(Failure::failed("1 finding")),
-            count if enough => Err(Failure::failed(format!("{count} findings, which is enough"))),
-            count => Err(Failure::failed(format!("{count} findings"))),
-        }
+/// How it came out.
+fn conclude(
+    Summary { tally, findings, enough, whole, problem, .. }: Summary,
+) -> Result<(), Failure> {
+    if let Some(problem) = problem {
+        return Err(failure(problem));
+    }
+    match findings.len() {
+        0 if !whole => Err(Failure::failed("broken off before everything was checked")),
+        0 if tally.refreshes == 0 || tally.kills() == 0 => Err(Failure::failed(
+            "nothing was shown: no client refreshed, or nobody was killed; give it more time",
+        )),
+        0 => Ok(()),
+        1 => Err(Failure::failed("1 finding")),
+        count if enough => Err(Failure::failed(format!("{count} findings, which is enough"))),
+        count => Err(Failure::failed(format!("{count} findings"))),
     }
 }

@@ -10,7 +10,7 @@ const OTHER: Option<u64> = Some(2);
 
 /// A history in the making.
 #[derive(Clone, Default)]
-struct Tale(Vec<Event>);
+struct Tale(Vec<Exchange>);
 
 impl Tale {
     /// A grant of which slip 1 was redeemed with `KEY` at 30..40.
@@ -18,31 +18,31 @@ impl Tale {
         Self::default().redeem(10, 20, 0, None, tokens(1)).redeem(30, 40, 1, KEY, tokens(2))
     }
 
-    fn event(mut self, sent: u64, answered: u64, asked: Asked, answer: Answer) -> Self {
+    fn exchange(mut self, sent: u64, answered: u64, asked: Asked, answer: Answer) -> Self {
         let [sent, answered] = [sent, answered].map(Duration::from_millis);
-        self.0.push(Event { sent, answered, node: 1, asked, answer });
+        self.0.push(Exchange { sent, answered, node: 1, asked, answer });
         self
     }
 
     fn redeem(self, sent: u64, answered: u64, slip: u64, key: Option<u64>, answer: Answer) -> Self {
-        self.event(sent, answered, Asked::Redeem { slip, key }, answer)
+        self.exchange(sent, answered, Asked::Redeem { slip, key }, answer)
     }
 
     fn ends(self, sent: u64, answered: u64, answer: Answer) -> Self {
-        self.event(sent, answered, Asked::Revoke(Token::Id(2)), answer)
+        self.exchange(sent, answered, Asked::Revoke(Token::Id(2)), answer)
     }
 
-    /// Nothing is wrong with it, whether it is judged at once or event by event.
+    /// Nothing is wrong with it, whether it is judged at once or exchange by exchange.
     #[track_caller]
     fn is_sound(&self) {
         assert_eq!(judge(&self.0, 0), []);
     }
 
-    /// The last event shows this and nothing else, and what was before shows nothing.
+    /// The last exchange shows this and nothing else, and what was before shows nothing.
     #[track_caller]
     fn shows(&self, fault: Fault) {
         let last = self.0.len() - 1;
-        assert_eq!(judge(&self.0[..last], 0), [], "before the last event");
+        assert_eq!(judge(&self.0[..last], 0), [], "before the last exchange");
         let findings = judge(&self.0, last);
         assert_eq!(
             findings.iter().map(|finding| finding.fault).collect::<Vec<_>>(),
@@ -82,18 +82,18 @@ fn a_life_without_faults() {
     Tale::begun()
         .redeem(50, 60, 1, KEY, replayed(2))
         .redeem(70, 80, 1, None, no())
-        .event(82, 83, Asked::Introspect(Token::Refresh(2)), Answer::Yes)
-        .event(84, 85, Asked::Introspect(Token::Refresh(1)), no())
+        .exchange(82, 83, Asked::Introspect(Token::Refresh(2)), Answer::Yes)
+        .exchange(84, 85, Asked::Introspect(Token::Refresh(1)), no())
         .redeem(90, 100, 2, OTHER, lost())
         .redeem(110, 120, 2, OTHER, replayed(3))
         .redeem(130, 140, 1, KEY, no())
-        .event(150, 160, Asked::Accounts(Token::Id(1)), Answer::Yes)
+        .exchange(150, 160, Asked::Accounts(Token::Id(1)), Answer::Yes)
         .ends(170, 180, lost())
-        .event(190, 200, Asked::Accounts(Token::Id(3)), no())
+        .exchange(190, 200, Asked::Accounts(Token::Id(3)), no())
         .ends(210, 220, Answer::Yes)
         .redeem(230, 240, 3, None, no())
         .redeem(250, 260, 0, None, no())
-        .event(270, 280, Asked::Introspect(Token::Access(3)), no())
+        .exchange(270, 280, Asked::Introspect(Token::Access(3)), no())
         .is_sound();
 }
 
@@ -105,10 +105,10 @@ fn an_acknowledged_redemption_that_is_gone() {
         .redeem(70, 80, 1, KEY, replayed(2))
         .shows(Fault::RedemptionLost);
     Tale::begun()
-        .event(50, 60, Asked::Introspect(Token::Refresh(2)), no())
+        .exchange(50, 60, Asked::Introspect(Token::Refresh(2)), no())
         .shows(Fault::RedemptionLost);
     Tale::begun()
-        .event(50, 60, Asked::Introspect(Token::Refresh(1)), Answer::Yes)
+        .exchange(50, 60, Asked::Introspect(Token::Refresh(1)), Answer::Yes)
         .shows(Fault::RedemptionLost);
     // The predecessor's replay was lost: that is no reason to refuse the successor.
     Tale::begun()
@@ -191,12 +191,12 @@ fn an_acknowledged_ending_that_is_gone() {
         Asked::Introspect(Token::Id(2)),
         Asked::Introspect(Token::Access(1)),
     ] {
-        ended.clone().event(70, 80, asked, no()).is_sound();
-        ended.clone().event(70, 80, asked, Answer::Yes).shows(Fault::EndingLost);
+        ended.clone().exchange(70, 80, asked, no()).is_sound();
+        ended.clone().exchange(70, 80, asked, Answer::Yes).shows(Fault::EndingLost);
     }
     // Acknowledged to a retry, it holds as well.
     let retried = Tale::begun().ends(50, 60, lost()).ends(61, 65, Answer::Yes);
-    retried.event(70, 80, Asked::Accounts(Token::Id(2)), Answer::Yes).shows(Fault::EndingLost);
+    retried.exchange(70, 80, Asked::Accounts(Token::Id(2)), Answer::Yes).shows(Fault::EndingLost);
 }
 
 #[test]
@@ -209,12 +209,15 @@ fn what_overlaps_an_ending_may_go_either_way() {
     for answer in [Answer::Yes, no()] {
         Tale::begun()
             .ends(50, 60, lost())
-            .event(70, 80, Asked::Accounts(Token::Id(2)), answer)
+            .exchange(70, 80, Asked::Accounts(Token::Id(2)), answer)
             .is_sound();
     }
     // But one that was sent after the answer is no cause for it.
-    let early =
-        Tale::begun().event(50, 60, Asked::Accounts(Token::Id(2)), no()).ends(61, 70, Answer::Yes);
+    let early = Tale::begun().exchange(50, 60, Asked::Accounts(Token::Id(2)), no()).ends(
+        61,
+        70,
+        Answer::Yes,
+    );
     assert_eq!(judge(&early.0, 2).len(), 1);
 }
 
@@ -222,8 +225,8 @@ fn what_overlaps_an_ending_may_go_either_way() {
 fn a_good_token_that_is_refused() {
     for token in [Token::Id(1), Token::Id(2), Token::Access(2)] {
         for asked in [Asked::Accounts(token), Asked::Introspect(token)] {
-            Tale::begun().event(50, 60, asked, Answer::Yes).is_sound();
-            Tale::begun().event(50, 60, asked, no()).shows(Fault::RefusedWithoutCause);
+            Tale::begun().exchange(50, 60, asked, Answer::Yes).is_sound();
+            Tale::begun().exchange(50, 60, asked, no()).shows(Fault::RefusedWithoutCause);
         }
     }
 }

@@ -8,7 +8,7 @@ use counterfoil_core::grant::GrantId;
 
 /// A token of a grant, told without its text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// The authorization code: slip 0.
     Code,
     /// The refresh token that is the slip of this number.
@@ -21,7 +21,7 @@ pub(super) enum Token {
 
 /// A request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// `POST /token` with a slip and, where a key is named, its `Idempotency-Key`. Two requests
     /// without a key are never the same.
     Redeem { slip: u64, key: Option<u64> },
@@ -35,18 +35,18 @@ pub(super) enum Asked {
 
 /// The refresh token of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Successor {
+pub(crate) struct Successor {
     /// The whole token, for comparison alone: it is never shown.
-    pub(super) text: Arc<str>,
+    pub(crate) text: Arc<str>,
     /// The grant that it names.
-    pub(super) grant: GrantId,
+    pub(crate) grant: GrantId,
     /// Its number.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 /// What came back.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// 200 with tokens; `replayed` is `Idempotency-Replayed: true`.
     Tokens { successor: Successor, replayed: bool },
     /// Accounts, an active token, or the acknowledgement of an ending.
@@ -63,20 +63,20 @@ pub(super) enum Answer {
 
 /// A request with its answer. Times are from the beginning of the run.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(crate) struct Exchange {
     /// The moment before the request was sent.
-    pub(super) sent: Duration,
+    pub(crate) sent: Duration,
     /// The moment after the answer was read to its end.
-    pub(super) answered: Duration,
+    pub(crate) answered: Duration,
     /// The number of the node that was asked, from 1.
-    pub(super) node: usize,
-    pub(super) asked: Asked,
-    pub(super) answer: Answer,
+    pub(crate) node: usize,
+    pub(crate) asked: Asked,
+    pub(crate) answer: Answer,
 }
 
-impl Event {
+impl Exchange {
     /// The slip and the key, if this asked to redeem one.
-    pub(super) const fn redeems(&self) -> Option<(u64, Option<u64>)> {
+    pub(crate) const fn redeems(&self) -> Option<(u64, Option<u64>)> {
         match self.asked {
             Asked::Redeem { slip, key } => Some((slip, key)),
             _ => None,
@@ -84,7 +84,7 @@ impl Event {
     }
 
     /// Whether nobody knows what became of the request.
-    pub(super) const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(&self) -> bool {
         matches!(self.answer, Answer::Lost(_) | Answer::Never(_))
     }
 }
@@ -116,7 +116,7 @@ impl fmt::Display for Asked {
 }
 
 /// A retry key by the little of it that tells it from others.
-pub(super) struct Key(pub(super) u64);
+pub(crate) struct Key(pub(crate) u64);
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,7 +139,7 @@ impl fmt::Display for Answer {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, answered, node, asked, answer } = self;
         write!(f, "{}..{} node {node}: {asked} -> {answer}", Moment(*sent), Moment(*answered))
@@ -147,7 +147,7 @@ impl fmt::Display for Event {
 }
 
 /// A moment of the run, in seconds from its beginning.
-pub(super) struct Moment(pub(super) Duration);
+pub(crate) struct Moment(pub(crate) Duration);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

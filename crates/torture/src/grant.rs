@@ -2,32 +2,32 @@
 
 use counterfoil_server::sandbox::seed::SeedClient;
 
-use super::chance::Chance;
-use super::checker::judge;
-use super::history::{Answer, Asked, Event, Token};
-use super::requests::{Issued, Request};
-use super::run::{Asking, Phase, Run};
+use crate::chance::Chance;
+use crate::checker::judge;
+use crate::history::{Answer, Asked, Exchange, Token};
+use crate::requests::{Issued, Request};
+use crate::run::{Asking, Phase, Run};
 
 /// Answers of which a living grant keeps the tokens, the first among them.
 const KEPT: usize = 8;
 /// Events that are kept of a grant that ended.
-const LAST_EVENTS: usize = 24;
+const LAST_EXCHANGES: usize = 24;
 /// The customers that have accounts.
 const CUSTOMERS: [&str; 4] = ["customer_1", "customer_2", "customer_3", "customer_4"];
 
-pub(super) struct Grant {
+pub(crate) struct Grant {
     client: &'static SeedClient,
     code: String,
     /// Tokens in the order of their numbers: the first that were issued, and the last few. Never
     /// empty once the grant was obtained.
     issued: Vec<Issued>,
-    history: Vec<Event>,
+    history: Vec<Exchange>,
 }
 
 impl Grant {
     /// A new grant with its first tokens. `None` where there is none to be had: a code of which the
     /// answer was lost is no good any more.
-    pub(super) async fn obtain(
+    pub(crate) async fn obtain(
         run: &Run,
         chance: &mut Chance,
         client: &'static SeedClient,
@@ -46,17 +46,17 @@ impl Grant {
     }
 
     /// The number of the newest refresh token.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.issued.last().map_or(0, |issued| issued.number)
     }
 
-    pub(super) fn history(&self) -> &[Event] {
+    pub(crate) fn history(&self) -> &[Exchange] {
         &self.history
     }
 
     /// Which grant it is, and whose, for a finding.
-    pub(super) fn in_words(&self) -> String {
-        let named = self.history.iter().find_map(|event| match &event.answer {
+    pub(crate) fn in_words(&self) -> String {
+        let named = self.history.iter().find_map(|exchange| match &exchange.answer {
             Answer::Tokens { successor, .. } => Some(successor.grant.to_string()),
             _ => None,
         });
@@ -64,7 +64,7 @@ impl Grant {
     }
 
     /// Refreshes, with a key. As all that follow: whether everything is as it should be.
-    pub(super) async fn refresh(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn refresh(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let (before, tries) = (self.number(), self.history.len());
         let asked = Asked::Redeem { slip: before, key: Some(chance.next()) };
         if !self.ask(run, chance, asked, None).await {
@@ -80,7 +80,7 @@ impl Grant {
     }
 
     /// Repeats the last refresh with its key, though it was answered.
-    pub(super) async fn repeat(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn repeat(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let Some(repeat) = self.last_refresh() else {
             return true;
         };
@@ -102,7 +102,7 @@ impl Grant {
     }
 
     /// Presents an old slip without a key.
-    pub(super) async fn replay(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn replay(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let old = &self.issued[..self.issued.len().saturating_sub(1)];
         let Some(old) = old.get(chance.below(old.len())) else {
             return true;
@@ -114,7 +114,7 @@ impl Grant {
     }
 
     /// Presents the newest slip twice at once, with two keys.
-    pub(super) async fn race(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn race(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let slip = self.number();
         let [first, second] = [chance.next(), chance.next()]
             .map(|key| self.request(Asked::Redeem { slip, key: Some(key) }));
@@ -129,7 +129,7 @@ impl Grant {
     }
 
     /// Shows one of the tokens, not always the newest, at `/accounts` or `/introspect`.
-    pub(super) async fn read(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn read(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let Some(issued) = self.issued.get(chance.below(self.issued.len())) else {
             return true;
         };
@@ -148,7 +148,7 @@ impl Grant {
 
     /// Ends the grant, half of the time while it is being refreshed, and then tries all its tokens
     /// at every node.
-    pub(super) async fn end(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn end(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let newest = self.number();
         let with =
             [Token::Refresh(newest), Token::Id(newest), Token::Access(newest), Token::Refresh(1)]
@@ -182,7 +182,7 @@ impl Grant {
     }
 
     /// Tries all kept tokens of an ended grant, at this node or any.
-    pub(super) async fn check_ended(
+    pub(crate) async fn check_ended(
         &mut self,
         run: &Run,
         chance: &mut Chance,
@@ -217,7 +217,7 @@ impl Grant {
 
     /// Tries all kept tokens of a living grant: the newest are good, the old slips are not, and it
     /// can be refreshed.
-    pub(super) async fn check_living(&mut self, run: &Run, chance: &mut Chance) -> bool {
+    pub(crate) async fn check_living(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let newest = self.number();
         let mut all =
             vec![Asked::Accounts(Token::Id(newest)), Asked::Accounts(Token::Access(newest))];
@@ -280,7 +280,7 @@ impl Grant {
         if self.issued.len() > KEPT {
             self.issued.remove(1);
         }
-        self.history[new..].sort_by_key(|event| event.answered);
+        self.history[new..].sort_by_key(|exchange| exchange.answered);
         let findings = judge(&self.history, new);
         let sound = findings.is_empty();
         for finding in findings {
@@ -294,11 +294,11 @@ impl Grant {
         if self.issued.len() > 3 {
             self.issued.drain(1..self.issued.len() - 2);
         }
-        let late = self.history.len().saturating_sub(LAST_EVENTS);
+        let late = self.history.len().saturating_sub(LAST_EXCHANGES);
         let mut at = 0;
-        self.history.retain(|event| {
+        self.history.retain(|exchange| {
             at += 1;
-            at > late || at == 1 || matches!(event.asked, Asked::Revoke(_))
+            at > late || at == 1 || matches!(exchange.asked, Asked::Revoke(_))
         });
     }
 }

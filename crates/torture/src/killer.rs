@@ -4,13 +4,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::chance::Chance;
-use super::checker::{Fault, Finding};
-use super::node::{Node, NotStarted};
-use super::run::{Phase, Run};
-use super::upgrade::{Step, Upgrade};
-use crate::Failure;
-
+use crate::chance::Chance;
+use crate::checker::{Fault, Finding};
+use crate::error::TortureError;
+use crate::node::{Node, NotStarted};
+use crate::run::{Phase, Run};
+use crate::upgrade::{Step, Upgrade};
 /// The longest time from a start to the next kill, and the longest of the short ones, which come
 /// while clients are still at their retries.
 const LONGEST_LIFE_MS: usize = 1_200;
@@ -19,17 +18,17 @@ const SHORT_LIFE_MS: usize = 40;
 const LONGEST_START_MS: usize = 150;
 
 /// What is done to whom.
-pub(super) struct Killer {
-    pub(super) nodes: Vec<Node>,
+pub(crate) struct Killer {
+    pub(crate) nodes: Vec<Node>,
     /// Ends the torture after so many.
-    pub(super) kills: Option<u64>,
+    pub(crate) kills: Option<u64>,
     /// A shell command that kills the database and starts it again.
-    pub(super) restart_database: Option<String>,
+    pub(crate) restart_database: Option<String>,
     /// A shell command for the time that a server is dead.
-    pub(super) while_down: Option<String>,
+    pub(crate) while_down: Option<String>,
     /// The programs that servers are replaced by.
-    pub(super) upgrade: Option<Upgrade>,
-    pub(super) chance: Chance,
+    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) chance: Chance,
 }
 
 impl Killer {
@@ -37,7 +36,7 @@ impl Killer {
     ///
     /// # Errors
     /// A server can't be killed, or a command of the user's failed.
-    pub(super) async fn work(&mut self, run: &Run) -> Result<(), Failure> {
+    pub(crate) async fn work(&mut self, run: &Run) -> Result<(), TortureError> {
         while run.phase() == Phase::Torture {
             self.upgrade(run).await?;
             let longest = if self.chance.one_in(6) { SHORT_LIFE_MS } else { LONGEST_LIFE_MS };
@@ -52,15 +51,13 @@ impl Killer {
         }
         let left = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.next().is_some());
         if left && run.phase() < Phase::Over {
-            return Err(Failure::failed(
-                "not every server was replaced by every --binary in time; give it more --minutes",
-            ));
+            return Err(TortureError::UpgradeUnfinished);
         }
         Ok(())
     }
 
     /// Does the steps of an upgrade that are due.
-    async fn upgrade(&mut self, run: &Run) -> Result<(), Failure> {
+    async fn upgrade(&mut self, run: &Run) -> Result<(), TortureError> {
         while let Some(upgrade) = &mut self.upgrade
             && let Some(step) = upgrade.due(run.now())
         {
@@ -111,7 +108,7 @@ impl Killer {
     ///
     /// # Errors
     /// One can't be killed.
-    pub(super) fn finish(mut self, run: &Run) -> Result<(), Failure> {
+    pub(crate) fn finish(mut self, run: &Run) -> Result<(), TortureError> {
         // Of a run that was broken off, one may be in the middle of its start.
         if run.phase() < Phase::Over {
             self.look_after(run);
@@ -119,7 +116,7 @@ impl Killer {
         self.nodes.iter_mut().try_for_each(|node| stop(run, node))
     }
 
-    async fn strike(&mut self, run: &Run) -> Result<(), Failure> {
+    async fn strike(&mut self, run: &Run) -> Result<(), TortureError> {
         self.look_after(run);
         let with_database = self.restart_database.clone().filter(|_| self.chance.one_in(3));
         let may_be = self.may_be_killed();
@@ -145,11 +142,11 @@ impl Killer {
     }
 
     /// Starts a server again, now and then with a kill in the middle of its start.
-    async fn revive(&mut self, run: &Run, at: usize) -> Result<(), Failure> {
+    async fn revive(&mut self, run: &Run, at: usize) -> Result<(), TortureError> {
         self.use_the_pause(run).await?;
         if self.chance.one_in(8) {
             let pause = self.millis_below(LONGEST_START_MS);
-            self.nodes[at].spawn().map_err(Failure::failed)?;
+            self.nodes[at].spawn().map_err(TortureError::Spawn)?;
             tokio::time::sleep(pause).await;
             kill(run, &mut self.nodes[at])?;
             self.use_the_pause(run).await?;
@@ -174,7 +171,7 @@ impl Killer {
     }
 
     /// Runs the command that is meant for the time when a server is dead.
-    async fn use_the_pause(&self, run: &Run) -> Result<(), Failure> {
+    async fn use_the_pause(&self, run: &Run) -> Result<(), TortureError> {
         match &self.while_down {
             Some(command) => shell(run, "--while-down", command.clone()).await,
             None => Ok(()),
@@ -201,7 +198,7 @@ impl Killer {
     }
 }
 
-fn kill(run: &Run, node: &mut Node) -> Result<(), Failure> {
+fn kill(run: &Run, node: &mut Node) -> Result<(), TortureError> {
     run.server_is(node.number - 1, false);
     stop(run, node)?;
     run.tally().kills_of_nodes += 1;
@@ -209,9 +206,8 @@ fn kill(run: &Run, node: &mut Node) -> Result<(), Failure> {
     Ok(())
 }
 
-fn stop(run: &Run, node: &mut Node) -> Result<(), Failure> {
-    node.kill()
-        .map_err(|e| Failure::failed(format!("node {} can't be killed: {e}", node.number)))?;
+fn stop(run: &Run, node: &mut Node) -> Result<(), TortureError> {
+    node.kill().map_err(|error| TortureError::Kill { node: node.number, error })?;
     if let Some(line) = node.panicked() {
         run.report(
             Finding {
@@ -225,7 +221,9 @@ fn stop(run: &Run, node: &mut Node) -> Result<(), Failure> {
 }
 
 /// Runs a command of the user's to its end.
-async fn shell(run: &Run, option: &str, command: String) -> Result<(), Failure> {
+async fn shell(run: &Run, option: &'static str, command: String) -> Result<(), TortureError> {
+    let failed =
+        |problem: String| TortureError::Command { option, command: command.clone(), problem };
     let told = command.clone();
     // Its output is not read to the end: what it starts may live on and hold on to it.
     let to_its_end = tokio::task::spawn_blocking(move || {
@@ -238,12 +236,8 @@ async fn shell(run: &Run, option: &str, command: String) -> Result<(), Failure> 
             .status()
     });
     let status = tokio::select! {
-        status = to_its_end => status.map_err(Failure::failed)?.map_err(Failure::failed)?,
-        () = run.reaches(Phase::Over) => return Err(Failure::failed(format!("{option} `{command}` was still running"))),
+        status = to_its_end => status?.map_err(|error| failed(error.to_string()))?,
+        () = run.reaches(Phase::Over) => return Err(failed("was still running".into())),
     };
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::failed(format!("{option} `{command}` failed, {status}")))
-    }
+    if status.success() { Ok(()) } else { Err(failed(format!("failed, {status}"))) }
 }

@@ -2,22 +2,22 @@
 
 use counterfoil_server::sandbox::seed::{CLIENTS, SeedClient};
 
-use super::chance::Chance;
-use super::grant::Grant;
-use super::run::{Phase, Run};
+use crate::chance::Chance;
+use crate::grant::Grant;
+use crate::run::{Phase, Run};
 
 /// Grants are refreshed fewer times than 2 to the power of this.
 const DOUBLINGS: usize = 8;
 
 /// The client that the task of this number plays: one in four the one whose ID tokens are signed
 /// RS256, which takes the server long.
-pub(super) const fn of(task: usize) -> &'static SeedClient {
+pub(crate) const fn of(task: usize) -> &'static SeedClient {
     let [recipient, other, ..] = &CLIENTS;
     if task.is_multiple_of(4) { recipient } else { other }
 }
 
 /// Works until the run is closing, and gives back the grant that it has then.
-pub(super) async fn work(
+pub(crate) async fn work(
     run: &Run,
     mut chance: Chance,
     client: &'static SeedClient,
@@ -75,7 +75,7 @@ async fn bury(run: &Run, chance: &mut Chance, grant: Grant) {
 
 /// Once nobody is killed any more: tries everything that the living grants have, then everything
 /// that the ended ones had.
-pub(super) async fn close(run: &Run, mut chance: Chance, living: Option<Grant>) {
+pub(crate) async fn close(run: &Run, mut chance: Chance, living: Option<Grant>) {
     if let Some(mut grant) = living {
         grant.check_living(run, &mut chance).await;
     }

@@ -8,11 +8,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::history::{Answer, Asked, Event, Key, Moment, Successor, Token};
+use crate::history::{Answer, Asked, Exchange, Key, Moment, Successor, Token};
 
 /// What can be wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// One slip bought two successors.
     RedeemedTwice,
     /// A redemption that was acknowledged is gone: its successor is refused, or the slip is as good
@@ -37,7 +37,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::RedeemedTwice => "redeemed twice",
             Self::RedemptionLost => "redemption lost",
@@ -55,25 +55,25 @@ impl Fault {
 
 /// A fault, and what shows it.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Finding {
-    pub(super) fault: Fault,
-    pub(super) what: String,
+pub(crate) struct Finding {
+    pub(crate) fault: Fault,
+    pub(crate) what: String,
 }
 
 fn found(fault: Fault, what: impl fmt::Display) -> Option<Finding> {
     Some(Finding { fault, what: what.to_string() })
 }
 
-/// What is wrong with the events from `new` on. `history` is all of one grant, in the order of the
+/// What is wrong with the exchanges from `new` on. `history` is all of one grant, in the order of the
 /// answers; requests that were under way side by side are judged together, once each of them was
 /// answered.
-pub(super) fn judge(history: &[Event], new: usize) -> Vec<Finding> {
+pub(crate) fn judge(history: &[Exchange], new: usize) -> Vec<Finding> {
     (new..history.len()).filter_map(|at| judge_one(History(history), at)).collect()
 }
 
 fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
-    let event = &history.0[at];
-    match (&event.asked, &event.answer) {
+    let exchange = &history.0[at];
+    match (&exchange.asked, &exchange.answer) {
         (_, Answer::Lost(_)) => None,
         (asked, Answer::Never(why)) => {
             found(Fault::NoAnswer, format_args!("{asked} was given up: {why}"))
@@ -83,7 +83,7 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
         }
         (Asked::Revoke(_), Answer::Yes) => None,
         (asked, Answer::Yes | Answer::Tokens { .. })
-            if let Some(ended) = history.ended_before(event.sent) =>
+            if let Some(ended) = history.ended_before(exchange.sent) =>
         {
             found(
                 Fault::EndingLost,
@@ -97,11 +97,11 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
             judge_redemption(history, at, (*slip, *key), successor)
         }
         (Asked::Redeem { slip, key }, Answer::No(reason)) => {
-            judge_refusal(history, event, (*slip, *key), reason)
+            judge_refusal(history, exchange, (*slip, *key), reason)
         }
         (Asked::Introspect(Token::Refresh(slip)), Answer::Yes) => {
             let moved_on =
-                history.redeemed_from(*slip).find(|other| other.answered < event.sent)?;
+                history.redeemed_from(*slip).find(|other| other.answered < exchange.sent)?;
             let when = Moment(moved_on.answered);
             found(
                 Fault::RedemptionLost,
@@ -112,8 +112,8 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
         }
         (Asked::Accounts(_) | Asked::Introspect(_), Answer::Yes) => None,
         (Asked::Introspect(Token::Refresh(slip)), Answer::No(reason)) => {
-            let excused = history.ending_sent_before(event.answered)
-                || history.may_have_moved_past(*slip, event.answered);
+            let excused = history.ending_sent_before(exchange.answered)
+                || history.may_have_moved_past(*slip, exchange.answered);
             let fault = (!excused).then_some(Fault::RedemptionLost)?;
             found(
                 fault,
@@ -123,7 +123,7 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
             )
         }
         (asked @ (Asked::Accounts(_) | Asked::Introspect(_)), Answer::No(reason)) => {
-            let fault = (!history.ending_sent_before(event.answered))
+            let fault = (!history.ending_sent_before(exchange.answered))
                 .then_some(Fault::RefusedWithoutCause)?;
             found(
                 fault,
@@ -146,7 +146,7 @@ fn judge_redemption(
     (slip, key): (u64, Option<u64>),
     successor: &Successor,
 ) -> Option<Finding> {
-    let event = &history.0[at];
+    let exchange = &history.0[at];
     let grant = history.0.iter().find_map(|other| Some(successor_of(other)?.grant));
     if successor.number != slip + 1 || grant.is_some_and(|grant| grant != successor.grant) {
         let Successor { number, grant, .. } = successor;
@@ -181,7 +181,7 @@ fn judge_redemption(
             );
         }
     }
-    let moved_on = history.redeemed_from(slip + 1).find(|other| other.answered < event.sent)?;
+    let moved_on = history.redeemed_from(slip + 1).find(|other| other.answered < exchange.sent)?;
     found(
         Fault::RedemptionLost,
         format_args!(
@@ -195,23 +195,23 @@ fn judge_redemption(
 /// because its successor was presented.
 fn judge_refusal(
     history: History<'_>,
-    event: &Event,
+    exchange: &Exchange,
     (slip, key): (u64, Option<u64>),
     reason: &str,
 ) -> Option<Finding> {
-    if history.ending_sent_before(event.answered)
-        || history.may_have_moved_past(slip + 1, event.answered)
+    if history.ending_sent_before(exchange.answered)
+        || history.may_have_moved_past(slip + 1, exchange.answered)
     {
         return None;
     }
-    let own = |other: &&Event| {
+    let own = |other: &&Exchange| {
         other.redeems().is_some_and(|(other_slip, _)| other_slip == slip) && is_same_key(other, key)
     };
     if let Some(first) = history
         .0
         .iter()
         .filter(own)
-        .find(|other| successor_of(other).is_some() && other.answered < event.sent)
+        .find(|other| successor_of(other).is_some() && other.answered < exchange.sent)
     {
         let when = Moment(first.answered);
         return found(
@@ -221,11 +221,11 @@ fn judge_refusal(
             ),
         );
     }
-    if history.redeemed_by_another(slip, key, event.answered) {
+    if history.redeemed_by_another(slip, key, exchange.answered) {
         return None;
     }
     if let Some(first) =
-        history.0.iter().filter(own).find(|other| other.is_open() && other.sent < event.sent)
+        history.0.iter().filter(own).find(|other| other.is_open() && other.sent < exchange.sent)
     {
         let when = Moment(first.sent);
         return found(
@@ -248,69 +248,72 @@ fn judge_refusal(
 
 /// All that was answered about one grant.
 #[derive(Clone, Copy)]
-struct History<'a>(&'a [Event]);
+struct History<'a>(&'a [Exchange]);
 
 impl<'a> History<'a> {
     /// When the grant's end was acknowledged, if it was before `moment`.
     fn ended_before(self, moment: Duration) -> Option<Duration> {
-        let endings = self.0.iter().filter(|event| {
-            matches!((&event.asked, &event.answer), (Asked::Revoke(_), Answer::Yes))
+        let endings = self.0.iter().filter(|exchange| {
+            matches!((&exchange.asked, &exchange.answer), (Asked::Revoke(_), Answer::Yes))
         });
-        endings.map(|event| event.answered).find(|answered| *answered < moment)
+        endings.map(|exchange| exchange.answered).find(|answered| *answered < moment)
     }
 
     /// Whether anybody had asked to end the grant before `moment`.
     fn ending_sent_before(self, moment: Duration) -> bool {
-        self.0.iter().any(|event| matches!(event.asked, Asked::Revoke(_)) && event.sent < moment)
+        self.0
+            .iter()
+            .any(|exchange| matches!(exchange.asked, Asked::Revoke(_)) && exchange.sent < moment)
     }
 
     /// The acknowledged redemptions of this slip and of later ones.
-    fn redeemed_from(self, slip: u64) -> impl Iterator<Item = &'a Event> {
-        self.0.iter().filter(move |event| {
-            successor_of(event).is_some() && event.redeems().is_some_and(|(other, _)| other >= slip)
+    fn redeemed_from(self, slip: u64) -> impl Iterator<Item = &'a Exchange> {
+        self.0.iter().filter(move |exchange| {
+            successor_of(exchange).is_some()
+                && exchange.redeems().is_some_and(|(other, _)| other >= slip)
         })
     }
 
     /// Whether this slip or a later one may have been redeemed before `moment`.
     fn may_have_moved_past(self, slip: u64, moment: Duration) -> bool {
-        let mut attempts = self.0.iter().filter(|event| {
-            event.redeems().is_some_and(|(other, _)| other >= slip) && event.sent < moment
+        let mut attempts = self.0.iter().filter(|exchange| {
+            exchange.redeems().is_some_and(|(other, _)| other >= slip) && exchange.sent < moment
         });
-        attempts.any(|event| self.may_have_redeemed(event))
+        attempts.any(|exchange| self.may_have_redeemed(exchange))
     }
 
     /// Whether a request of another key, or of none, may have redeemed this slip before `moment`.
     fn redeemed_by_another(self, slip: u64, key: Option<u64>, moment: Duration) -> bool {
-        let mut others = self.0.iter().filter(|event| {
-            event.redeems().is_some_and(|(other, _)| other == slip) && event.sent < moment
+        let mut others = self.0.iter().filter(|exchange| {
+            exchange.redeems().is_some_and(|(other, _)| other == slip) && exchange.sent < moment
         });
-        others.any(|event| !is_same_key(event, key) && self.may_have_redeemed(event))
+        others.any(|exchange| !is_same_key(exchange, key) && self.may_have_redeemed(exchange))
     }
 
     /// Whether an attempt was acknowledged, or was lost and never learnt that it had failed.
-    fn may_have_redeemed(self, attempt: &Event) -> bool {
+    fn may_have_redeemed(self, attempt: &Exchange) -> bool {
         let Some((slip, key)) = attempt.redeems() else {
             return false;
         };
-        let was_refused = |event: &Event| {
-            let same =
-                event.redeems().is_some_and(|(other, _)| other == slip) && is_same_key(event, key);
-            same && matches!(event.answer, Answer::No(_))
+        let was_refused = |exchange: &Exchange| {
+            let same = exchange.redeems().is_some_and(|(other, _)| other == slip)
+                && is_same_key(exchange, key);
+            same && matches!(exchange.answer, Answer::No(_))
         };
         successor_of(attempt).is_some() || attempt.is_open() && !self.0.iter().any(was_refused)
     }
 }
 
-fn successor_of(event: &Event) -> Option<&Successor> {
-    match &event.answer {
+fn successor_of(exchange: &Exchange) -> Option<&Successor> {
+    match &exchange.answer {
         Answer::Tokens { successor, .. } => Some(successor),
         _ => None,
     }
 }
 
 /// Whether the request carried this key. One without a key is the same as no other.
-fn is_same_key(event: &Event, key: Option<u64>) -> bool {
-    key.is_some() && event.redeems().is_some_and(|(_, other)| other == key)
+fn is_same_key(exchange: &Exchange, key: Option<u64>) -> bool {
+    key.is_some() && exchange.redeems().is_some_and(|(_, other)| other == key)
 }
 
 /// Who presented a slip.

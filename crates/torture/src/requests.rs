@@ -8,7 +8,7 @@ use counterfoil_server::sandbox::seed::SeedClient;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::history::{Answer, Asked, Successor};
+use crate::history::{Answer, Asked, Successor};
 
 /// A redirect URI that every client of a sandbox has.
 const CALLBACK: &str = "http://127.0.0.1/callback";
@@ -17,27 +17,27 @@ const SHOWN: usize = 200;
 
 /// A request about a grant.
 #[derive(Clone, Copy)]
-pub(super) struct Request<'a> {
-    pub(super) asked: Asked,
+pub(crate) struct Request<'a> {
+    pub(crate) asked: Asked,
     /// The text of the token that `asked` names.
-    pub(super) token: &'a str,
-    pub(super) client: &'static SeedClient,
+    pub(crate) token: &'a str,
+    pub(crate) client: &'static SeedClient,
 }
 
 /// The tokens of one answer.
 #[derive(Debug)]
-pub(super) struct Issued {
+pub(crate) struct Issued {
     /// The number of the refresh token.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// The key of the request that they answer.
-    pub(super) key: Option<u64>,
-    pub(super) refresh_token: Arc<str>,
-    pub(super) id_token: Box<str>,
-    pub(super) access_token: Box<str>,
+    pub(crate) key: Option<u64>,
+    pub(crate) refresh_token: Arc<str>,
+    pub(crate) id_token: Box<str>,
+    pub(crate) access_token: Box<str>,
 }
 
 /// Asks a node, and reads the answer to its end.
-pub(super) async fn send(
+pub(crate) async fn send(
     http: &Client,
     origin: &str,
     request: &Request<'_>,
@@ -74,7 +74,7 @@ pub(super) async fn send(
 
 /// A code of a new grant, without a browser: 201 and a code, an answer that was lost, or one that
 /// is wrong.
-pub(super) async fn code(
+pub(crate) async fn code(
     http: &Client,
     origin: &str,
     client: &SeedClient,
@@ -213,8 +213,8 @@ fn refusal(slip: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::Token;
     use super::*;
+    use crate::history::Token;
 
     fn received(status: u16, body: &Value) -> Received {
         Received {

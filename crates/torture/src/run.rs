@@ -1,22 +1,20 @@
 //! One run: where the nodes are, what was done to them, and what was found.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use counterfoil_server::sandbox::seed::SeedClient;
-use indicatif::ProgressBar;
 use reqwest::Client;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::chance::Chance;
-use super::checker::{Fault, Finding};
-use super::grant::Grant;
-use super::history::{Answer, Event, Moment};
-use super::requests::{self, Issued, Request};
-use super::tally::Tally;
-use crate::output;
+use crate::chance::Chance;
+use crate::checker::{Fault, Finding};
+use crate::grant::Grant;
+use crate::history::{Answer, Exchange, Moment};
+use crate::requests::{self, Issued, Request};
+use crate::tally::Tally;
 
 /// How long a client goes on asking.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,7 +30,7 @@ const ENOUGH: usize = 100;
 
 /// How far a run is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Clients work and servers are killed.
     Torture,
     /// Clients finish what they are at, and no server is killed any more.
@@ -43,22 +41,42 @@ pub(super) enum Phase {
 
 /// Something wrong, with its evidence.
 #[derive(Serialize)]
-pub(super) struct Found {
-    fault: &'static str,
-    what: String,
+pub struct Found {
+    /// Which rule was broken.
+    pub fault: &'static str,
+    /// How.
+    pub what: String,
     /// The grant and its client, if it is about one.
-    about: Option<String>,
+    pub about: Option<String>,
     /// Requests and kills in the order of time.
-    history: Vec<String>,
+    pub history: Vec<String>,
 }
 
+/// What happens during a torture.
+pub enum Event<'a> {
+    /// What was done until now.
+    Progress {
+        /// In numbers.
+        tally: &'a Tally,
+        /// How many things are wrong.
+        findings: usize,
+        /// Whether nobody is killed any more, and what is left is checked.
+        closing: bool,
+    },
+    /// Something is wrong; findings are numbered from 1.
+    Found(usize, &'a Found),
+    /// An interrupt came: clients finish what they are doing.
+    Finishing,
+}
+
+/// Who hears of it.
+pub type Tell = Arc<dyn Fn(Event<'_>) + Send + Sync>;
+
 /// What everybody in a run shares.
-pub(super) struct Run {
-    pub(super) http: Client,
-    pub(super) origins: Vec<String>,
-    pub(super) progress: ProgressBar,
-    /// Whether findings wait for the end.
-    json: bool,
+pub(crate) struct Run {
+    pub(crate) http: Client,
+    pub(crate) origins: Vec<String>,
+    tell: Tell,
     /// Whether the database is killed too.
     database_dies: bool,
     began: Instant,
@@ -81,9 +99,9 @@ struct Server {
 }
 
 /// A request that was sent until it was answered: every try, and the tokens that came.
-pub(super) struct Asking {
-    pub(super) tries: Vec<Event>,
-    pub(super) issued: Option<Issued>,
+pub(crate) struct Asking {
+    pub(crate) tries: Vec<Exchange>,
+    pub(crate) issued: Option<Issued>,
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,20 +109,13 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run {
-    pub(super) fn new(
-        http: Client,
-        origins: Vec<String>,
-        progress: ProgressBar,
-        json: bool,
-        database_dies: bool,
-    ) -> Self {
+    pub(crate) fn new(http: Client, origins: Vec<String>, tell: Tell, database_dies: bool) -> Self {
         let running = Server { up_since: Some(Duration::ZERO), unavailable_since: None };
         Self {
             servers: Mutex::new(vec![running; origins.len()]),
             http,
             origins,
-            progress,
-            json,
+            tell,
             database_dies,
             began: Instant::now(),
             phase: watch::Sender::new(Phase::Torture),
@@ -116,16 +127,16 @@ impl Run {
     }
 
     /// Time since the beginning.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
 
     /// Goes on to `phase`; never back.
-    pub(super) fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_if_modified(|now| {
             let later = phase > *now;
             *now = if later { phase } else { *now };
@@ -134,22 +145,26 @@ impl Run {
     }
 
     /// Waits until the run is at `phase` or past it.
-    pub(super) async fn reaches(&self, phase: Phase) {
+    pub(crate) async fn reaches(&self, phase: Phase) {
         // Fails only once the sender is gone, which is in `self`.
         let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
     }
 
-    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+    pub(crate) fn tell(&self, event: Event<'_>) {
+        (self.tell)(event);
+    }
+
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
         lock(&self.tally)
     }
 
     /// Remembers what was done to the servers, for the histories of findings.
-    pub(super) fn incident(&self, what: String) {
+    pub(crate) fn incident(&self, what: String) {
         lock(&self.incidents).push((self.now(), what));
     }
 
     /// A server was killed or, with `is_up`, is back.
-    pub(super) fn server_is(&self, node: usize, is_up: bool) {
+    pub(crate) fn server_is(&self, node: usize, is_up: bool) {
         lock(&self.servers)[node] =
             Server { up_since: is_up.then(|| self.now()), unavailable_since: None };
     }
@@ -187,7 +202,7 @@ impl Run {
     }
 
     /// Sends a request once.
-    pub(super) async fn ask_once(&self, request: Request<'_>, node: usize) -> Asking {
+    pub(crate) async fn ask_once(&self, request: Request<'_>, node: usize) -> Asking {
         let sent = self.now();
         let (answer, issued) = requests::send(&self.http, &self.origins[node], &request).await;
         match &answer {
@@ -195,7 +210,7 @@ impl Run {
             _ => self.was_answered(node, sent, false),
         }
         Asking {
-            tries: vec![Event {
+            tries: vec![Exchange {
                 sent,
                 answered: self.now(),
                 node: node + 1,
@@ -208,7 +223,7 @@ impl Run {
 
     /// Sends a request until it is answered, with the same key as documented, to this node or each
     /// time to another.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         chance: &mut Chance,
         request: Request<'_>,
@@ -241,7 +256,7 @@ impl Run {
     }
 
     /// A new code, or `None` where there is none to be had.
-    pub(super) async fn code(
+    pub(crate) async fn code(
         &self,
         chance: &mut Chance,
         client: &SeedClient,
@@ -285,21 +300,21 @@ impl Run {
 
     /// Keeps an ended grant, so that it can be tried again. Gives one back that there is no more
     /// room for.
-    pub(super) fn bury(&self, grant: Grant) -> Option<Grant> {
+    pub(crate) fn bury(&self, grant: Grant) -> Option<Grant> {
         let mut graves = lock(&self.graves);
         graves.push_back(grant);
         if graves.len() > GRAVES { graves.pop_front() } else { None }
     }
 
     /// Takes out one of the ended grants.
-    pub(super) fn dig(&self, chance: &mut Chance) -> Option<Grant> {
+    pub(crate) fn dig(&self, chance: &mut Chance) -> Option<Grant> {
         let mut graves = lock(&self.graves);
         let at = chance.below(graves.len());
         graves.swap_remove_back(at)
     }
 
     /// Tells what is wrong, and keeps it for the summary.
-    pub(super) fn report(&self, finding: Finding, grant: Option<&Grant>) {
+    pub(crate) fn report(&self, finding: Finding, grant: Option<&Grant>) {
         let Finding { fault, what } = finding;
         let found = Found {
             fault: fault.name(),
@@ -311,18 +326,7 @@ impl Run {
         if all.len() == ENOUGH {
             return;
         }
-        if !self.json {
-            let about =
-                found.about.as_ref().map(|about| format!("\n  {about}")).unwrap_or_default();
-            let lines: String = found.history.iter().map(|line| format!("\n    {line}")).collect();
-            let text = format!(
-                "finding {}: {}: {}{about}{lines}\n",
-                all.len() + 1,
-                found.fault,
-                found.what
-            );
-            self.progress.suspend(|| output::say(&output::printable(&text)));
-        }
+        self.tell(Event::Found(all.len() + 1, &found));
         all.push(found);
         if all.len() == ENOUGH {
             self.enter(Phase::Over);
@@ -330,8 +334,8 @@ impl Run {
     }
 
     /// The requests about a grant and what was done to the servers meanwhile.
-    fn history(&self, events: &[Event]) -> Vec<String> {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+    fn history(&self, exchanges: &[Exchange]) -> Vec<String> {
+        let (Some(first), Some(last)) = (exchanges.first(), exchanges.last()) else {
             return Vec::new();
         };
         let incidents = lock(&self.incidents);
@@ -339,19 +343,19 @@ impl Run {
             incidents.iter().filter(|(when, _)| *when >= first.sent && *when <= last.answered);
         let mut lines: Vec<_> =
             meanwhile.map(|(when, what)| (*when, format!("{} {what}", Moment(*when)))).collect();
-        lines.extend(events.iter().map(|event| (event.answered, event.to_string())));
+        lines.extend(exchanges.iter().map(|exchange| (exchange.answered, exchange.to_string())));
         lines.sort_by_key(|(when, _)| *when);
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
     /// Everything that was found, and whether the run was broken off because it was enough.
-    pub(super) fn take_found(&self) -> (Vec<Found>, bool) {
+    pub(crate) fn take_found(&self) -> (Vec<Found>, bool) {
         let found = std::mem::take(&mut *lock(&self.found));
         let enough = found.len() == ENOUGH;
         (found, enough)
     }
 
-    pub(super) fn findings(&self) -> usize {
+    pub(crate) fn findings(&self) -> usize {
         lock(&self.found).len()
     }
 }

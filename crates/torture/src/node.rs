@@ -24,13 +24,13 @@ const SHOWN: usize = 2_000;
 
 /// A server, running or not.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// From 1.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Where it listens.
-    pub(super) origin: String,
+    pub(crate) origin: String,
     /// What it runs.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     arguments: Vec<String>,
     /// What it said since it was started: a file without a name, so that nothing stays behind.
     log: Option<File>,
@@ -47,15 +47,15 @@ struct Running {
 
 /// Why a server is not there.
 #[derive(Debug)]
-pub(super) struct NotStarted {
+pub(crate) struct NotStarted {
     /// Its exit code, where it ended by itself.
-    pub(super) code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Its own words.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// Addresses that nobody listens on.
-pub(super) fn free_addresses(count: usize) -> Vec<String> {
+pub(crate) fn free_addresses(count: usize) -> Vec<String> {
     let mut addresses = Vec::with_capacity(count);
     // Held until all are found, so that each is another.
     let mut held = Vec::with_capacity(count);
@@ -71,7 +71,7 @@ pub(super) fn free_addresses(count: usize) -> Vec<String> {
 
 impl Node {
     /// A server that does not run yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         number: usize,
         program: PathBuf,
         address: &str,
@@ -96,7 +96,7 @@ impl Node {
     ///
     /// # Errors
     /// There is no process.
-    pub(super) fn spawn(&mut self) -> io::Result<()> {
+    pub(crate) fn spawn(&mut self) -> io::Result<()> {
         self.kill()?;
         let log = self.log.insert(tempfile::tempfile()?);
         // In process groups of their own, or Ctrl-C would stop the server before its clients are
@@ -132,7 +132,7 @@ impl Node {
     ///
     /// # Errors
     /// It ended, or takes too long.
-    pub(super) async fn ready(&mut self, http: &Client) -> Result<(), NotStarted> {
+    pub(crate) async fn ready(&mut self, http: &Client) -> Result<(), NotStarted> {
         let began = Instant::now();
         let live = format!("{}/health/live", self.origin);
         loop {
@@ -159,7 +159,7 @@ impl Node {
     ///
     /// # Errors
     /// It takes too long.
-    pub(super) async fn start_again(&mut self, http: &Client) -> Result<(), NotStarted> {
+    pub(crate) async fn start_again(&mut self, http: &Client) -> Result<(), NotStarted> {
         let began = Instant::now();
         loop {
             let started = match self.spawn() {
@@ -174,7 +174,7 @@ impl Node {
     }
 
     /// How it ended, where it ended by itself.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.running.as_mut()?.server.try_wait().ok().flatten()
     }
 
@@ -182,7 +182,7 @@ impl Node {
     ///
     /// # Errors
     /// It can't be killed.
-    pub(super) fn kill(&mut self) -> io::Result<()> {
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
         let Some(Running { mut server, mut guard }) = self.running.take() else {
             return Ok(());
         };
@@ -195,7 +195,7 @@ impl Node {
     }
 
     /// The end of what it said since it was started.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let said = self.said();
         let said = said.trim();
         let from = said.char_indices().rev().nth(SHOWN - 1).map_or(0, |(at, _)| at);
@@ -203,7 +203,7 @@ impl Node {
     }
 
     /// The first line of what it said that tells of a bug.
-    pub(super) fn panicked(&self) -> Option<String> {
+    pub(crate) fn panicked(&self) -> Option<String> {
         self.said().lines().find(|line| line.contains("panicked at")).map(str::to_owned)
     }
 

@@ -9,7 +9,7 @@ use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 
 /// What is done to a server or to the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The server at this place goes, and the program at that one takes its place.
     Replace { node: usize, program: usize },
     /// The store's level is raised: nobody runs the first program any more.
@@ -18,7 +18,7 @@ pub(super) enum Step {
 
 /// The steps that are left, each with its time from the beginning.
 #[derive(Debug)]
-pub(super) struct Upgrade {
+pub(crate) struct Upgrade {
     programs: Vec<PathBuf>,
     steps: VecDeque<(Duration, Step)>,
     options: OpenOptions,
@@ -27,7 +27,7 @@ pub(super) struct Upgrade {
 impl Upgrade {
     /// Plans to have every program run at every server in turn, within `time`. `None` where there
     /// is one program.
-    pub(super) fn plan(
+    pub(crate) fn plan(
         programs: &[PathBuf],
         nodes: usize,
         time: Duration,
@@ -48,18 +48,18 @@ impl Upgrade {
     }
 
     /// The next step, if it is due at `now`.
-    pub(super) fn due(&mut self, now: Duration) -> Option<Step> {
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Step> {
         self.steps.front().filter(|(at, _)| *at <= now)?;
         self.steps.pop_front().map(|(_, step)| step)
     }
 
     /// When the next step is due.
-    pub(super) fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Duration> {
         self.steps.front().map(|(at, _)| *at)
     }
 
     /// The program at this place.
-    pub(super) fn program(&self, at: usize) -> PathBuf {
+    pub(crate) fn program(&self, at: usize) -> PathBuf {
         self.programs[at].clone()
     }
 
@@ -67,7 +67,7 @@ impl Upgrade {
     ///
     /// # Errors
     /// Why it can't be raised.
-    pub(super) async fn finish(&self) -> Result<String, String> {
+    pub(crate) async fn finish(&self) -> Result<String, String> {
         let raised = Store::finish_migration(&self.options).await;
         raised
             .map(|(from, to)| format!("the store's level is {to} now; it was {from}"))
