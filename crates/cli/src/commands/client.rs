@@ -1,37 +1,29 @@
 //! `counterfoil client`.
 
 use clap::Subcommand;
-use counterfoil_core::client::ClientSettings;
+use counterfoil_core::client::{SETTINGS, Setting};
 use counterfoil_server::admin::{Announced, Checked, Command};
 
 use super::Common;
 use crate::{Failure, output};
 
-const SETTINGS_HELP: &str =
-    "Settings are written as name=value. A list is written with commas, or its setting is given several times; an empty value clears an
-optional one. A redirect URI may hold commas: one that another URI follows ends it, and a JSON array leaves no doubt.
-
-  name                          what customers know the client by
-  redirect_uris                 where codes may be sent: https, loopback http, or a private-use scheme
-  token_endpoint_auth_method    client_secret_basic (default), client_secret_post, or none for a public client
-  id_token_signed_response_alg  RS256 (default), ES256, PS256, EdDSA
-  grant_types                   authorization_code,refresh_token
-  scopes                        openid,profile,offline_access
-  data_clusters                 FDX data clusters, such as ACCOUNT_BASIC,BALANCES,TRANSACTIONS
-  lookback_days                 how many days back it may look
-  duration_days                 how long its grants live, at most 365
-  dialect                       network or rfc: how errors are spelled to it
-  on_lost_answer                strict (default), or repeat for clients that can't send an Idempotency-Key
-  on_replay                     refuse (default with a secret) or revoke (default without)
-  require_pkce                  true (default) or false
-  resource_server               whether it may introspect the tokens of others
-  logo_uri, registered_entity   shown to customers at consent";
+fn settings_help() -> String {
+    let mut help = "Settings are written as name=value. A list is written with commas, or by naming its setting several times; an empty value clears an
+optional setting. A redirect URI may contain commas: one separates only where another URI follows, and a JSON array leaves no doubt.
+"
+    .to_owned();
+    for setting in SETTINGS {
+        let default = setting.default().map_or(String::new(), |value| format!(" Default: {value}"));
+        help.push_str(&format!("\n  {:<30}{}{default}", setting.name, setting.help()));
+    }
+    help
+}
 
 /// What to do with clients.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Register a client; its secret is shown once
-    #[command(after_help = SETTINGS_HELP)]
+    #[command(after_help = settings_help())]
     Add {
         /// The client id: visible ASCII characters without `:`, `+` and `%`
         id: String,
@@ -54,7 +46,7 @@ pub(crate) enum Action {
         common: Common,
     },
     /// Change settings of a client
-    #[command(after_help = SETTINGS_HELP)]
+    #[command(after_help = settings_help())]
     Set {
         /// The client id
         id: String,
@@ -86,11 +78,8 @@ pub(crate) enum Action {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').ok_or_else(|| format!("`{text}` is not written as name=value"))?;
-    if ClientSettings::NAMES.contains(&name) {
-        Ok((name.to_owned(), value.to_owned()))
-    } else {
-        Err(format!("there is no setting `{name}`; those are {}", ClientSettings::NAMES.join(", ")))
-    }
+    Setting::named(name).map_err(|e| e.to_string())?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(crate) fn run(action: Action) -> Result<(), Failure> {

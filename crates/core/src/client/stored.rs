@@ -1,114 +1,68 @@
-//! Settings as a store keeps them: one JSON document, written sparsely and read leniently, so that
-//! nodes of two versions go on side by side.
+//! Client settings as a store keeps them: one JSON document, written sparsely and read leniently,
+//! so that nodes of two versions can run against one store (`docs/decisions/upgrades.md`).
 //!
-//! Members that say what is so without them are left out. Members that a newer version has put in
-//! are kept as they are through every change, and so are words that this version does not know, as
-//! long as the setting they stand in is not set to something else.
+//! A member that equals its default is left out. Members and words that a newer version wrote
+//! survive every change, until the setting they belong to is set to something else.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, ClientSettings, GrantType};
+use super::settings::{ClientSettings, SETTINGS};
 use crate::fdx::DataClusters;
-use crate::jws::Algorithm;
 use crate::scope::Scopes;
-use crate::verdict::OnLostAnswer;
 
 /// The document that settings were read from; empty for new ones.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct AsRead(Map<String, Value>);
+pub struct Document(Map<String, Value>);
 
-/// A stored document that is none of ours: damage from outside.
+/// A stored document that no version of ours wrote: damage from outside.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct Unreadable(String);
 
 impl ClientSettings {
-    /// What is so where a member is left out. It is so for good, since it was left out of what is
-    /// stored: what a new client gets may change, and is then written down.
-    fn left_out() -> Self {
-        Self {
-            name: String::new(),
-            redirect_uris: Vec::new(),
-            token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
-            id_token_signed_response_alg: Algorithm::Rs256,
-            grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
-            scopes: Scopes::known_in("openid profile offline_access"),
-            data_clusters: DataClusters::known_in(["ACCOUNT_BASIC", "BALANCES", "TRANSACTIONS"]),
-            lookback_days: None,
-            duration_days: None,
-            dialect: None,
-            on_lost_answer: OnLostAnswer::Strict,
-            on_replay: None,
-            require_pkce: true,
-            resource_server: false,
-            logo_uri: None,
-            registered_entity: None,
-            as_read: AsRead::default(),
-        }
-    }
-
     /// Reads a stored document, sparse or with every member.
     ///
     /// # Errors
-    /// [`Unreadable`] where a member is of another type than any version has written.
+    /// [`Unreadable`] where a member has a type that no version wrote.
     pub fn from_document(text: &str) -> Result<Self, Unreadable> {
         match serde_json::from_str(text) {
-            Ok(Value::Object(members)) => Self::of(members),
+            Ok(Value::Object(members)) => Self::from_members(members),
             Ok(_) => Err(Unreadable("it is no object".into())),
             Err(e) => Err(Unreadable(e.to_string())),
         }
     }
 
-    fn of(members: Map<String, Value>) -> Result<Self, Unreadable> {
-        let left_out = Self::left_out();
-        let (from, known) = (Members(&members), left_out.clone());
-        Ok(Self {
-            name: from.value("name", known.name)?,
-            redirect_uris: from.value("redirect_uris", known.redirect_uris)?,
-            token_endpoint_auth_method: from
-                .word("token_endpoint_auth_method", known.token_endpoint_auth_method)?,
-            id_token_signed_response_alg: from
-                .word("id_token_signed_response_alg", known.id_token_signed_response_alg)?,
-            grant_types: from.words("grant_types", known.grant_types)?,
-            scopes: from
-                .value("scopes", None)?
-                .map_or(known.scopes, |names: String| Scopes::known_in(&names)),
-            data_clusters: from
-                .value("data_clusters", None)?
-                .map_or(known.data_clusters, |names: Vec<String>| {
-                    DataClusters::known_in(names.iter().map(String::as_str))
-                }),
-            lookback_days: from.value("lookback_days", known.lookback_days)?,
-            duration_days: from.value("duration_days", known.duration_days)?,
-            dialect: from.word("dialect", known.dialect)?,
-            on_lost_answer: from.word("on_lost_answer", known.on_lost_answer)?,
-            on_replay: from.word("on_replay", known.on_replay)?,
-            require_pkce: from.value("require_pkce", known.require_pkce)?,
-            resource_server: from.value("resource_server", known.resource_server)?,
-            logo_uri: from.value("logo_uri", known.logo_uri)?,
-            registered_entity: from.value("registered_entity", known.registered_entity)?,
-            as_read: AsRead(members),
-        })
+    fn from_members(members: Map<String, Value>) -> Result<Self, Unreadable> {
+        let mut settings = Self::default();
+        for setting in SETTINGS {
+            if let Some(value) = members.get(setting.name) {
+                (setting.read)(&mut settings, value)
+                    .map_err(|e| Unreadable(format!("{}: {e}", setting.name)))?;
+            }
+        }
+        settings.document = Document(members);
+        Ok(settings)
     }
 
-    /// The document to store: what the one says that these settings were read from, but for what
-    /// was set since, and without what need not be said.
+    /// The document to store: the one these settings were read from, with the changes made since
+    /// and without members that equal their defaults.
     ///
     /// # Errors
     /// Where it can't be serialised, which none of our values makes happen.
     pub fn to_document(&self) -> Result<String, serde_json::Error> {
-        let mut document = self.as_read.0.clone();
-        let before = Self::of(document.clone()).unwrap_or_else(|_| Self::left_out());
-        let (before, left_out) =
-            (serde_json::to_value(before)?, serde_json::to_value(Self::left_out())?);
+        let mut document = self.document.0.clone();
+        let before = Self::from_members(document.clone()).unwrap_or_default();
+        let (before, default) =
+            (serde_json::to_value(before)?, serde_json::to_value(Self::default())?);
         if let Value::Object(now) = serde_json::to_value(self)? {
             for (name, value) in now {
-                let unread = before[&name] == value
-                    && document.get(&name).is_some_and(|read| *read != value);
-                if value == left_out[&name] && !unread {
+                let has_unknown_words = before[&name] == value
+                    && document.get(&name).is_some_and(|stored| *stored != value);
+                if value == default[&name] && !has_unknown_words {
                     document.remove(&name);
-                } else if !unread {
+                } else if !has_unknown_words {
                     document.insert(name, value);
                 }
             }
@@ -117,37 +71,42 @@ impl ClientSettings {
     }
 }
 
-/// What a document says.
-struct Members<'a>(&'a Map<String, Value>);
+// How stored members are read: each function gets the member and the default.
 
-impl Members<'_> {
-    /// A member whose values are not ours to choose.
-    fn value<T: DeserializeOwned>(&self, name: &str, left_out: T) -> Result<T, Unreadable> {
-        self.0.get(name).map_or(Ok(left_out), |value| {
-            T::deserialize(value).map_err(|e| Unreadable(format!("{name}: {e}")))
-        })
-    }
+pub(super) fn value<T: DeserializeOwned>(member: &Value, _: T) -> Result<T, serde_json::Error> {
+    T::deserialize(member)
+}
 
-    /// A member that is one word of several. One that this version does not know is as good as
-    /// none.
-    fn word<T: DeserializeOwned>(&self, name: &str, left_out: T) -> Result<T, Unreadable> {
-        match self.0.get(name) {
-            Some(value @ Value::String(_)) => Ok(T::deserialize(value).unwrap_or(left_out)),
-            _ => self.value(name, left_out),
-        }
+/// One word out of a closed set. A word of a newer version counts as the default.
+pub(super) fn word<T: DeserializeOwned>(
+    member: &Value,
+    default: T,
+) -> Result<T, serde_json::Error> {
+    match member {
+        Value::String(_) => Ok(T::deserialize(member).unwrap_or(default)),
+        _ => T::deserialize(member),
     }
+}
 
-    /// A member that is a list of such words.
-    fn words<T: DeserializeOwned>(
-        &self,
-        name: &str,
-        left_out: Vec<T>,
-    ) -> Result<Vec<T>, Unreadable> {
-        let list: Option<Vec<String>> = self.value(name, None)?;
-        Ok(list.map_or(left_out, |list| {
-            list.into_iter().filter_map(|word| T::deserialize(Value::String(word)).ok()).collect()
-        }))
-    }
+/// A list of such words. Those of a newer version are skipped.
+pub(super) fn words<T: DeserializeOwned>(
+    member: &Value,
+    _: Vec<T>,
+) -> Result<Vec<T>, serde_json::Error> {
+    let words = Vec::<String>::deserialize(member)?;
+    Ok(words.into_iter().filter_map(|word| T::deserialize(Value::String(word)).ok()).collect())
+}
+
+pub(super) fn scopes(member: &Value, _: Scopes) -> Result<Scopes, serde_json::Error> {
+    String::deserialize(member).map(|names| Scopes::known_in(&names))
+}
+
+pub(super) fn data_clusters(
+    member: &Value,
+    _: DataClusters,
+) -> Result<DataClusters, serde_json::Error> {
+    let names = Vec::<String>::deserialize(member)?;
+    Ok(DataClusters::known_in(names.iter().map(String::as_str)))
 }
 
 #[cfg(test)]
@@ -155,8 +114,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::client::{AuthMethod, GrantType};
     use crate::dialect::Dialect;
-    use crate::verdict::OnReplay;
+    use crate::jws::Algorithm;
+    use crate::verdict::{OnLostAnswer, OnReplay};
 
     fn written(settings: &ClientSettings) -> Value {
         serde_json::from_str(&settings.to_document().unwrap()).unwrap()
@@ -197,9 +158,9 @@ mod tests {
             ..app()
         };
         let document = written(&unusual);
-        assert_eq!(document.as_object().unwrap().len(), ClientSettings::NAMES.len());
+        assert_eq!(document.as_object().unwrap().len(), SETTINGS.len());
         let again = read(&document);
-        assert_eq!(ClientSettings { as_read: AsRead::default(), ..again.clone() }, unusual);
+        assert_eq!(ClientSettings { document: Document::default(), ..again.clone() }, unusual);
         // Set to what goes without saying, a member goes.
         assert!(
             written(&ClientSettings { dialect: None, require_pkce: true, ..again })
@@ -212,7 +173,7 @@ mod tests {
     #[test]
     fn whole_documents_are_read() {
         let whole = serde_json::to_value(app()).unwrap();
-        assert_eq!(whole.as_object().unwrap().len(), ClientSettings::NAMES.len());
+        assert_eq!(whole.as_object().unwrap().len(), SETTINGS.len());
         assert_eq!(written(&read(&whole)), written(&app()));
     }
 
