@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod backup;
+#[cfg(feature = "bench")]
 pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod clock;
@@ -16,7 +17,9 @@ pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod sandbox_ctl;
 pub(crate) mod serve;
+#[cfg(feature = "torture")]
 pub(crate) mod torture;
+#[cfg(feature = "verify")]
 pub(crate) mod verify;
 
 use std::path::PathBuf;

@@ -16,9 +16,15 @@ use std::process::ExitCode;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+#[cfg(feature = "bench")]
+use commands::bench;
+#[cfg(feature = "torture")]
+use commands::torture;
+#[cfg(feature = "verify")]
+use commands::verify;
 use commands::{
-    backup, bench, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate,
-    restore, sandbox, sandbox_ctl, serve, torture, verify,
+    backup, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate, restore,
+    sandbox, sandbox_ctl, serve,
 };
 
 /// Measured: 6% of a refresh (docs/performance.md).
@@ -46,6 +52,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Certify a server: run test plans against it, ours or somebody else's, and report how each
     /// check came out
+    #[cfg(feature = "verify")]
     Verify(Box<verify::Arguments>),
     /// Register, look at and change clients
     #[command(subcommand)]
@@ -77,9 +84,11 @@ enum Command {
     DeclareLoss(declare_loss::Arguments),
     /// Kill servers of a store without pause while clients use them, and hold every answer against
     /// what the system says afterwards
+    #[cfg(feature = "torture")]
     Torture(torture::Arguments),
     /// Measure how fast servers are, side by side: this one, the least that a server can do, and
     /// others
+    #[cfg(feature = "bench")]
     #[command(subcommand)]
     Bench(bench::Action),
     /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is
@@ -152,6 +161,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::SandboxCtl(arguments) => sandbox_ctl::run(arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        #[cfg(feature = "verify")]
         Command::Verify(arguments) => verify::run(*arguments),
         Command::Client(action) => client::run(action),
         Command::Customer(action) => customer::run(action),
@@ -163,7 +173,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::DeclareLoss(arguments) => declare_loss::run(&arguments),
+        #[cfg(feature = "torture")]
         Command::Torture(arguments) => torture::run(arguments),
+        #[cfg(feature = "bench")]
         Command::Bench(action) => bench::run(action),
         Command::Explain(arguments) => explain::run(&arguments),
     }

@@ -7,21 +7,23 @@
 //! That a message can't be written is no reason to fail.
 
 mod printer;
+#[cfg(any(feature = "bench", feature = "torture", feature = "verify"))]
+mod spinner;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 use rustix::fs::{OFlags, fcntl_getfl};
 use serde_json::Value;
 
 use crate::process::{Signals, block_on};
 use crate::{Failure, log};
+#[cfg(any(feature = "bench", feature = "torture", feature = "verify"))]
+pub(crate) use spinner::spinner;
 
 /// Why a result could not be written. Nothing is written after that.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -138,19 +140,6 @@ pub(crate) fn note(message: &str) {
     if !log::tell(&message) {
         let _ = writeln!(io::stderr().lock(), "{message}");
     }
-}
-
-/// A spinner on stderr; a hidden one where that is no terminal.
-pub(crate) fn spinner(template: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
 }
 
 /// Prints a result as JSON.

@@ -62,6 +62,7 @@ impl Signals {
     }
 
     /// Changes whenever the process is told to stop once more.
+    #[cfg(feature = "torture")]
     pub(crate) fn count(&self) -> watch::Receiver<u32> {
         self.told.clone()
     }

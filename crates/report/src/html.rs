@@ -4,6 +4,7 @@ mod pretty;
 
 use askama::Template;
 
+use crate::legible::legible;
 use crate::{Case, Check, Exchange, Outcome, Plan, Report, Tally};
 
 #[derive(Template)]
@@ -19,13 +20,6 @@ pub fn html(report: &Report) -> String {
     let page = Page { report, tally: report.tally() };
     // A template writes to a string and calls nothing that can fail, so the default is never seen.
     legible(&page.render().unwrap_or_default())
-}
-
-/// Without control characters: HTML has none but white space, and what a server answered must not
-/// be cut off or hidden by one.
-fn legible(page: &str) -> String {
-    let control = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
-    page.replace("\r\n", "\n").replace(control, "\u{fffd}")
 }
 
 impl Page<'_> {

@@ -5,6 +5,7 @@
 mod evidence;
 mod html;
 mod junit;
+mod legible;
 #[cfg(test)]
 mod sample;
 pub mod text;
@@ -96,11 +97,11 @@ pub struct Tally {
     pub not_run: usize,
 }
 
-impl Report {
-    /// How many checks came out how.
-    pub fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for check in self.plans.iter().flat_map(|plan| &plan.cases).flat_map(|case| &case.checks) {
+impl Tally {
+    fn of<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Self {
+        let cases = plans.into_iter().flat_map(|plan| &plan.cases);
+        let mut tally = Self::default();
+        for check in cases.flat_map(|case| &case.checks) {
             match check.result {
                 Outcome::Passed => tally.passed += 1,
                 Outcome::Failed => tally.failed += 1,
@@ -108,6 +109,25 @@ impl Report {
             }
         }
         tally
+    }
+
+    /// All checks.
+    fn all(self) -> usize {
+        self.passed + self.failed + self.not_run
+    }
+}
+
+impl Plan {
+    /// How many checks came out how.
+    fn tally(&self) -> Tally {
+        Tally::of([self])
+    }
+}
+
+impl Report {
+    /// How many checks came out how.
+    pub fn tally(&self) -> Tally {
+        Tally::of(&self.plans)
     }
 
     /// The report as JSON: its members and, beside them, the tally.

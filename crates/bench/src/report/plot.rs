@@ -1,7 +1,6 @@
 //! The plot: a bar for each contender's rate, with a whisker from the least round to the greatest.
 
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use askama::Template;
 
 use super::table::grouped;
 use super::{Report, Standing};
@@ -9,40 +8,61 @@ use crate::measured::Spread;
 
 const WIDTH: u32 = 840;
 /// Above the bars.
-const TITLE: u32 = 44;
+const HEADING: u32 = 44;
 /// Of a bar and what is around it.
 const ROW: u32 = 40;
-/// Where bars begin and end.
-const BARS: std::ops::Range<i32> = 270..630;
-/// Half a bar's height, and half that of a whisker's ends.
-const HALVES: (i32, i32) = (11, 5);
+/// Where bars begin, and how long the longest is.
+const LEFT: u32 = 270;
+const LONGEST: f64 = 360.0;
 /// Characters of a name that there is room for.
 const NAME: usize = 34;
 
-// On nothing, since the page around it may be light or dark: every colour is to be seen on both.
-const TEXT: RGBColor = RGBColor(125, 133, 144);
-const OURS: RGBColor = RGBColor(31, 136, 229);
-const OTHERS: RGBColor = RGBColor(154, 122, 200);
-const FLOOR: RGBColor = RGBColor(139, 148, 158);
-const WHISKER: RGBColor = RGBColor(217, 119, 6);
+// The page behind may be light or dark: every colour is legible on both.
+const TEXT: &str = "#7d8590";
+const OURS: &str = "#1f88e5";
+const OTHERS: &str = "#9a7ac8";
+const FLOOR: &str = "#8b949e";
+const WHISKER: &str = "#d97706";
+
+#[derive(Template)]
+#[template(path = "plot.svg")]
+struct Plot {
+    title: String,
+    height: u32,
+    bars: Vec<Bar>,
+}
+
+struct Bar {
+    name: String,
+    colour: &'static str,
+    /// The rates, in pixels from the left end.
+    median: u32,
+    least: u32,
+    greatest: u32,
+    figure: String,
+    /// In pixels from the top.
+    middle: u32,
+}
 
 impl Report {
     /// The rates as an SVG image.
-    ///
-    /// # Errors
-    /// It can't be drawn.
-    pub fn plot(&self) -> Result<String, String> {
-        let mut svg = String::new();
-        let rated: Vec<(&Standing, Spread)> = self
+    #[must_use]
+    pub fn plot(&self) -> String {
+        let rates: Vec<(&Standing, Spread)> = self
             .contenders
             .iter()
             .filter_map(|standing| Some((standing, standing.requests_per_second?)))
             .collect();
-        let height = TITLE + ROW * u32::try_from(rated.len()).unwrap_or_default();
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&area, &self.title(), &rated).map_err(|error| error.to_string())?;
-        drop(area);
-        Ok(svg)
+        let greatest = rates.iter().map(|(_, rate)| rate.greatest).fold(1.0, f64::max);
+        let middles = (HEADING + ROW / 2..).step_by(ROW as usize);
+        let bars: Vec<Bar> = rates
+            .into_iter()
+            .zip(middles)
+            .map(|((standing, rate), middle)| Bar::new(standing, rate, LONGEST / greatest, middle))
+            .collect();
+        let height = HEADING + ROW * u32::try_from(bars.len()).unwrap_or_default();
+        // A template writes to a string and calls nothing that can fail.
+        Plot { title: self.title(), height, bars }.render().unwrap_or_default()
     }
 
     fn title(&self) -> String {
@@ -55,50 +75,26 @@ impl Report {
     }
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-
-fn draw(
-    area: &Area<'_>,
-    title: &str,
-    rated: &[(&Standing, Spread)],
-) -> Result<(), Box<dyn std::error::Error>> {
-    // In the unit of the drawing library, of which a pixel has 1.24.
-    let text = |size: u32, at: HPos| {
-        ("sans-serif", size).into_font().color(&TEXT).pos(Pos::new(at, VPos::Center))
-    };
-    area.draw(&Text::new(title.to_owned(), (12, 20), text(19, HPos::Left)))?;
-    let greatest = rated.iter().map(|(_, rate)| rate.greatest).fold(1.0, f64::max);
-    let x = |rate: f64| {
-        BARS.start + (f64::from(BARS.end - BARS.start) * rate / greatest).round() as i32
-    };
-    let (bar, end) = HALVES;
-    for (y, (standing, rate)) in (TITLE as i32 + ROW as i32 / 2..).step_by(ROW as usize).zip(rated)
-    {
-        let colour = match standing.name.as_str() {
-            "counterfoil" => OURS,
-            "floor" => FLOOR,
-            _ => OTHERS,
-        };
-        area.draw(&Text::new(name(standing), (BARS.start - 10, y), text(17, HPos::Right)))?;
-        area.draw(&Rectangle::new(
-            [(BARS.start, y - bar), (x(rate.median), y + bar)],
-            colour.filled(),
-        ))?;
-        for line in [
-            [(x(rate.least), y), (x(rate.greatest), y)],
-            [(x(rate.least), y - end), (x(rate.least), y + end)],
-            [(x(rate.greatest), y - end), (x(rate.greatest), y + end)],
-        ] {
-            area.draw(&PathElement::new(line, WHISKER.stroke_width(2)))?;
-        }
+impl Bar {
+    fn new(standing: &Standing, rate: Spread, scale: f64, middle: u32) -> Self {
+        let pixels = |rate: f64| (rate * scale).round() as u32;
         let share = standing.of_floor.map_or_else(String::new, |share| {
             format!(" ({:.0}% of the floor)", share.median * 100.0)
         });
-        let figure = format!("{}{share}", grouped(rate.median));
-        area.draw(&Text::new(figure, (x(rate.greatest) + 10, y), text(17, HPos::Left)))?;
+        Self {
+            name: name(standing),
+            colour: match standing.name.as_str() {
+                "counterfoil" => OURS,
+                "floor" => FLOOR,
+                _ => OTHERS,
+            },
+            median: pixels(rate.median),
+            least: pixels(rate.least),
+            greatest: pixels(rate.greatest),
+            figure: format!("{}{share}", grouped(rate.median)),
+            middle,
+        }
     }
-    area.present()?;
-    Ok(())
 }
 
 /// What it is called, as much as there is room for.
@@ -116,31 +112,21 @@ mod tests {
 
     #[test]
     fn bars_and_names() {
-        let svg = sample::report().plot().unwrap();
+        let svg = sample::report().plot();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
         for text in [
             "floor, 1,000,000 grants",
             "counterfoil, 1,000,000 grants",
             "15,000 (90% of the floor)",
-            "&lt;peer&gt; &amp; more",
+            "&#60;peer&#62; &#38; more",
         ] {
             assert!(svg.contains(text), "no {text} in {svg}");
         }
         assert!(svg.contains("Refreshes a second, ES256: median of 3 rounds"), "{svg}");
         // A bar is as long as its rate, and a whisker goes from its least to its greatest round.
-        let widths: Vec<f64> = svg
-            .lines()
-            .filter(|line| line.starts_with("<rect"))
-            .map(|line| attribute(line, "width"))
-            .collect();
-        let share: Vec<f64> =
-            widths.iter().map(|width| (width / widths[0] * 100.0).round()).collect();
-        assert_eq!(share, [100.0, 75.0, 10.0], "{svg}");
-        assert_eq!(svg.matches("<polyline").count(), 9, "{svg}");
-    }
-
-    fn attribute(line: &str, name: &str) -> f64 {
-        let (_, value) = line.split_once(&format!(" {name}=\"")).unwrap();
-        value.split('"').next().unwrap().parse().unwrap()
+        for bar in ["width=\"240\"", "width=\"180\"", "width=\"24\"", "M120 0H360M120 -5v10M360"] {
+            assert!(svg.contains(bar), "no {bar} in {svg}");
+        }
+        assert_eq!(svg.matches("<path").count(), 3, "{svg}");
     }
 }

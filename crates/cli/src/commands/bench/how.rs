@@ -116,7 +116,6 @@ fn show(report: &Report, json: bool, plot: Option<&Path>) -> Result<(), Failure>
         output::say(&output::printable(&report.table()));
     }
     let Some(path) = plot else { return Ok(()) };
-    let svg = report.plot().map_err(Failure::failed)?;
-    std::fs::write(path, svg)
+    std::fs::write(path, report.plot())
         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
