@@ -1,15 +1,11 @@
 //! The admin commands, each through the socket of a running server and, where none runs, on the
 //! store itself.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use setting::{BINARY, Live, RECIPIENT, Server, finish, run, wait_until};
+use crate::setting::{BINARY, Live, RECIPIENT, Server, finish, run, wait_until};
 
 const PASSWORD: &str = "alice-password";
 const ALICE: (&str, &str) = ("alice", PASSWORD);
@@ -462,7 +458,7 @@ async fn what_is_ended_is_refused_at_once() {
         server.consent(shop, ALICE).await,
         server.consent(other, ALICE).await,
     );
-    let dead = async |server: &Server, tokens: &setting::Tokens, client, status| {
+    let dead = async |server: &Server, tokens: &crate::setting::Tokens, client, status| {
         assert_eq!(server.accounts(&tokens.id_token).await.status, 401);
         assert_eq!(server.bearer("/userinfo", &tokens.access_token).await.status, 401);
         assert_eq!(server.refresh(client, &tokens.refresh_token).await.status, status);

@@ -1,10 +1,6 @@
 //! `counterfoil bench` as a process: against a server that runs already, and with servers that it
 //! starts.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use setting::{OTHER, Server, counterfoil, finish, run, wait_until};
+use crate::setting::{OTHER, Server, counterfoil, finish, run, wait_until};
 
 /// Enough to see that everything works.
 const SHORT: [&str; 10] = [

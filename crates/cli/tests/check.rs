@@ -1,9 +1,5 @@
 //! `serve --check`: all that a start would need, told at once, and nothing changed.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,7 +8,7 @@ use std::path::Path;
 use counterfoil_testing::fresh_database;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use setting::{Done, Live, Server, finish};
+use crate::setting::{Done, Live, Server, finish};
 
 fn check(live: &Live) -> Done {
     finish(live.command().arg("--check"), "")

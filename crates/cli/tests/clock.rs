@@ -1,12 +1,8 @@
 //! A clock that is wrong when a server starts, and what an operator can say and do about it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use counterfoil_core::clock::{Clock, DAY, Seconds};
 
-use setting::{Live, Server, finish};
+use crate::setting::{Live, Server, finish};
 
 /// Has the store remember that it was used so many seconds from now, as by a server whose clock is
 /// ahead.

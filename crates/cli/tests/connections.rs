@@ -1,10 +1,6 @@
 //! `counterfoil serve` and its connections as a process has them: few files, signals, certificates
 //! that are replaced.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -13,7 +9,7 @@ use std::sync::Arc;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use setting::{Live, Server, counterfoil, finish, send, wait_until};
+use crate::setting::{Live, Server, counterfoil, finish, send, wait_until};
 
 const ASK: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

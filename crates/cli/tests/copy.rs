@@ -1,16 +1,12 @@
 //! `counterfoil copy` and `counterfoil migrate` as processes: a bank that outgrew its file goes on
 //! with every token on PostgreSQL, and comes back.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::path::Path;
 
 use counterfoil_testing::{fresh_database, psql};
 use tokio::runtime::Handle;
 
-use setting::{Done, Live, Server, counterfoil, finish, wait_until};
+use crate::setting::{Done, Live, Server, counterfoil, finish, wait_until};
 
 const PASSWORD: &str = "recognisable-password";
 

@@ -1,14 +1,10 @@
 //! No answer leaves before what it says is on disk: seen from outside, by what the process asks of
 //! the system.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
-use setting::{RECIPIENT, Server, wait_until};
+use crate::setting::{RECIPIENT, Server, wait_until};
 
 const REFRESHES: usize = 20;
 

@@ -1,17 +1,13 @@
 //! What a disk can do to it: full, read-only, damaged, somebody else's. It says so in words and
 //! loses nothing that it acknowledged.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
-use setting::{
+use crate::setting::{
     Answer, BINARY, Done, Live, OTHER, RECIPIENT, Server, Tokens, counterfoil, finish,
     with_small_files,
 };

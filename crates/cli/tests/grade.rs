@@ -2,11 +2,6 @@
 //! careless one fails what it does wrong and nothing else. Live clients have clocks of their own,
 //! so this takes its time, two minutes or three, for all of them at once.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod workflow;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use setting::{RECIPIENT, Server, run};
+use crate::setting::{RECIPIENT, Server, run};
 
 /// How long all events may take for a client that fails every one of them.
 const PATIENCE: Duration = Duration::from_secs(400);

@@ -2,10 +2,6 @@
 //! serves all the same and stops when it is told to; a command says that its result is lost; and a
 //! secret that is shown once is in use only where it was shown.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
@@ -14,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use setting::{BINARY, Done, Live, PROVIDER, Server, counterfoil, wait_until};
+use crate::setting::{BINARY, Done, Live, PROVIDER, Server, counterfoil, wait_until};
 
 /// `O_NONBLOCK` on Linux.
 const NONBLOCK: i32 = 0o4000;

@@ -1,17 +1,13 @@
 //! What root makes for a server of another user belongs to that user. Root alone can see to that,
 //! and try it out.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
-
-mod setting;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use setting::{BINARY, Live, Server};
+use crate::setting::{BINARY, Live, Server};
 
 /// A user of no name.
 const SERVER: u32 = 61_234;
@@ -97,7 +93,7 @@ fn certificates_of_a_sandbox_that_root_runs() {
         return;
     };
     let mut command =
-        setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--data"]);
+        crate::setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0", "--tls", "--data"]);
     command.arg(live.dir.path());
     Server::spawn(command).stop();
     for (name, mode) in [

@@ -1,16 +1,12 @@
 //! Backups, restoring them and declaring that data was lost, over the real binary: what becomes of
 //! the tokens that clients hold.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::os::unix::fs::PermissionsExt;
 
 use counterfoil_core::clock::Clock;
 use serde_json::{Value, json};
 
-use setting::{Done, Live, Server, Tokens, finish, run, wait_until};
+use crate::setting::{Done, Live, Server, Tokens, finish, run, wait_until};
 
 const PASSWORD: &str = "alice-password";
 const ALICE: (&str, &str) = ("alice", PASSWORD);

@@ -1,16 +1,12 @@
 //! `counterfoil sandbox` as a process: its ready line, its signals, what it keeps, and the
 //! walk-through that it prints.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use setting::{Live, RECIPIENT, Server, finish, run};
+use crate::setting::{Live, RECIPIENT, Server, finish, run};
 
 #[tokio::test]
 async fn the_ready_line_carries_the_real_port() {
@@ -54,8 +50,9 @@ async fn a_wildcard_address_works_with_an_issuer() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let (listen, issuer) = (format!("0.0.0.0:{port}"), format!("http://localhost:{port}"));
-    let server =
-        Server::spawn(setting::counterfoil(&["sandbox", "--listen", &listen, "--issuer", &issuer]));
+    let server = Server::spawn(crate::setting::counterfoil(&[
+        "sandbox", "--listen", &listen, "--issuer", &issuer,
+    ]));
     assert_eq!(server.origin, issuer);
     let tokens = server.tokens().await;
     assert_eq!(server.accounts(&tokens.id_token).await.status, 200);
@@ -80,8 +77,13 @@ fn print_env() {
 #[tokio::test]
 async fn names_that_were_named_and_no_others() {
     let address = free_address();
-    let mut command =
-        setting::counterfoil(&["sandbox", "--listen", &address, "--issuer", "http://sandbox:8080"]);
+    let mut command = crate::setting::counterfoil(&[
+        "sandbox",
+        "--listen",
+        &address,
+        "--issuer",
+        "http://sandbox:8080",
+    ]);
     command.args(["--host", "bank.test", "--host", "192.0.2.7", "--host", "2001:db8::7"]);
     let server = Server::spawn(command);
     assert!(server.stdout().starts_with("ready http://sandbox:8080\n"));
@@ -140,7 +142,7 @@ fn tls_by_a_ca_that_is_kept() {
     let ca = dir.path().join("tls/ca.pem");
     let mut seen = Vec::new();
     for host in ["sandbox", "bank.test"] {
-        let mut command = setting::counterfoil(&[
+        let mut command = crate::setting::counterfoil(&[
             "sandbox",
             "--listen",
             "127.0.0.1:0",
@@ -186,7 +188,7 @@ fn tls_by_a_ca_that_is_kept() {
             RECIPIENT.0
         );
         curl(&format!("{origin}/authorize?{ask}")).says(&["200 OK", "__Host-", "Secure"]);
-        let mut clock = setting::counterfoil(&["sandbox-ctl", &origin, "clock", "--json"]);
+        let mut clock = crate::setting::counterfoil(&["sandbox-ctl", &origin, "clock", "--json"]);
         assert_eq!(finish(clock.env("SSL_CERT_FILE", &ca), "").json()["offset_seconds"], 0);
         seen.push((
             std::fs::read(&ca).unwrap(),
@@ -233,7 +235,7 @@ fn the_compose_file() {
             .replace("/sandbox/tls", &format!("{data}/tls"))
             .replace("$$", "$")
     };
-    let mut command = setting::counterfoil(&[]);
+    let mut command = crate::setting::counterfoil(&[]);
     command.args(sandbox.command.iter().map(|word| here(word)));
     let server = Server::spawn(command);
     assert!(
@@ -272,7 +274,7 @@ fn a_signal_stops_it_once_requests_in_flight_are_finished() {
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         let told = std::time::Instant::now();
         server.signal(signal);
-        setting::wait_until("the end of listening", || TcpStream::connect(&address).err());
+        crate::setting::wait_until("the end of listening", || TcpStream::connect(&address).err());
         in_flight.write_all(body.as_bytes()).unwrap();
         let mut answer = String::new();
         in_flight.read_to_string(&mut answer).unwrap();
@@ -288,7 +290,7 @@ fn a_signal_stops_it_once_requests_in_flight_are_finished() {
 #[test]
 fn without_data_nothing_is_left_behind() {
     let temporary = tempfile::tempdir().unwrap();
-    let mut command = setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let mut command = crate::setting::counterfoil(&["sandbox", "--listen", "127.0.0.1:0"]);
     command.env("TMPDIR", temporary.path());
     let server = Server::spawn(command);
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1);
@@ -308,7 +310,7 @@ async fn with_data_a_restart_finds_everything_again() {
     let keys = server.get("/jwks").await.json();
     server.stop();
 
-    let server = Server::spawn(setting::counterfoil(&[
+    let server = Server::spawn(crate::setting::counterfoil(&[
         "sandbox",
         "--listen",
         &listen,
@@ -336,7 +338,7 @@ async fn what_was_answered_survives_a_kill() {
         tokens = server.refresh(RECIPIENT, &used).await.tokens();
         assert_eq!(server.revoke(RECIPIENT, &ended.id_token).await.status, 200);
         server.kill();
-        server = Server::spawn(setting::counterfoil(&[
+        server = Server::spawn(crate::setting::counterfoil(&[
             "sandbox",
             "--listen",
             &listen,
@@ -398,7 +400,7 @@ fn keys_that_went_missing_are_said() {
 #[test]
 fn the_walk_through_works_to_its_end() {
     let server = Server::sandbox(&[]);
-    let printed = setting::wait_until("the walk-through", || {
+    let printed = crate::setting::wait_until("the walk-through", || {
         Some(server.stdout()).filter(|text| text.contains("/revoke"))
     });
     let script = printed.split_once("paste these:\n").unwrap().1;

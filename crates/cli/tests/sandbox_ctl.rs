@@ -1,15 +1,11 @@
 //! `counterfoil sandbox-ctl` as a process, against a sandbox and against what is none.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::json;
 
-use setting::{Done, Live, OTHER, RECIPIENT, Server, run};
+use crate::setting::{Done, Live, OTHER, RECIPIENT, Server, run};
 
 /// `sandbox-ctl` with what is written in one line and separated by blanks.
 fn ctl(server: &Server, words: &str) -> Done {

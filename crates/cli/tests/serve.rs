@@ -1,10 +1,6 @@
 //! `counterfoil serve` as a process: its settings, its files and who may read them, TLS, its log,
 //! its endings log, its keys.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
-use setting::{Live, Server, finish, run, wait_until};
+use crate::setting::{Live, Server, finish, run, wait_until};
 
 const PASSWORD: &str = "recognisable-password";
 
@@ -171,8 +167,9 @@ async fn metrics_have_a_listener_of_their_own() {
     live.configure(&format!("metrics_listen = \"127.0.0.1:{port}\""));
     let server = live.serve();
     assert_eq!(server.get("/metrics").await.status, 404);
-    let apart =
-        |path: &str| setting::send(server.http.get(format!("http://127.0.0.1:{port}{path}")));
+    let apart = |path: &str| {
+        crate::setting::send(server.http.get(format!("http://127.0.0.1:{port}{path}")))
+    };
     assert!(apart("/metrics").await.text.contains("counterfoil_store_wal_bytes"));
     assert_eq!(apart("/jwks").await.status, 404);
     server.stop();
@@ -262,13 +259,13 @@ async fn the_log_is_json_and_names_no_secret() {
         .get(server.url("/accounts"))
         .header("FDX-API-Actor-Type", "BATCH")
         .header("x-akoya-interaction-type", "recognisable");
-    setting::send(said).await;
+    crate::setting::send(said).await;
     server.revoke(shop, &second.refresh_token).await;
     let rotated = live.admin("client rotate-secret shop --json").json()["client_secret"]
         .as_str()
         .unwrap()
         .to_owned();
-    let log = setting::wait_until("the line of the revocation", || {
+    let log = crate::setting::wait_until("the line of the revocation", || {
         Some(server.log()).filter(|log| log.contains("/revoke"))
     });
     for token in [&first, &second] {
@@ -433,9 +430,10 @@ async fn keys_survive_restarts_and_are_never_made_anew_for_a_store_in_use() {
     server.stop();
 
     std::fs::rename(live.path("keys"), live.path("elsewhere")).unwrap();
-    for mut command in
-        [live.command(), setting::counterfoil(&["grant", "list", "--config", &live.config()])]
-    {
+    for mut command in [
+        live.command(),
+        crate::setting::counterfoil(&["grant", "list", "--config", &live.config()]),
+    ] {
         finish(&mut command, "")
             .refused(1, &["no keys in", "the store holds grants", "restore them from a backup"]);
         assert!(!live.path("keys").exists());

@@ -1,17 +1,13 @@
 //! `counterfoil torture` as a process: what it shows of a server that forgets nothing, and what it
 //! finds where something was forgotten.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use setting::{counterfoil, run, wait_until};
+use crate::setting::{counterfoil, run, wait_until};
 
 /// Of these the first kills come when the clients have been at work for a while, and not too close
 /// together.
@@ -84,7 +80,7 @@ fn wrong_usage() {
 
 #[test]
 fn a_live_store_is_left_alone() {
-    let live = setting::Live::new();
+    let live = crate::setting::Live::new();
     live.add_client("someone");
     let store = format!("sqlite:{}", live.path("counterfoil.db").display());
     run(&["torture", "--kills", "1", "--store", &store]).refused(1, &["sandbox", "live"]);

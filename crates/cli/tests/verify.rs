@@ -1,22 +1,17 @@
 //! `counterfoil verify`: what it says of a sandbox and of servers that are none, and what comes out
 //! of it as a process.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod certified;
-mod setting;
-
 use std::sync::Arc;
 
 use counterfoil_report::Outcome::{Failed, NotRun};
 use counterfoil_verify::{Aged, Endpoint, Event, Options, VerifyError};
 use tokio::sync::Notify;
 
-use certified::browser::consent_in_background;
-use certified::{
+use crate::certified::browser::consent_in_background;
+use crate::certified::{
     Certified, Given, check, checks, no_discovery, no_sandbox, verify, verify_with_events,
 };
-use setting::{RECIPIENT, Server};
+use crate::setting::{RECIPIENT, Server};
 
 /// The cases of the token management plan, and how many checks each has.
 const CASES: [(&str, usize); 11] = [

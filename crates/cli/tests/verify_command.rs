@@ -1,17 +1,12 @@
 //! `counterfoil verify` as a process: exit codes, what it prints, what it writes, and that no
 //! secret is in any of it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod certified;
-mod setting;
-
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use certified::{Certified, Given, no_sandbox};
-use setting::{BINARY, Done, Live, RECIPIENT, Server, counterfoil, finish, run};
+use crate::certified::{Certified, Given, no_sandbox};
+use crate::setting::{BINARY, Done, Live, RECIPIENT, Server, counterfoil, finish, run};
 
 /// Runs the command while the proxy of this process serves it.
 async fn verify(issuer: &str, arguments: &[&str]) -> Done {

@@ -1,15 +1,10 @@
 //! The judge is real: behind a proxy that spoils one answer, exactly the check that is about this
 //! answer fails, by name, and no other.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod certified;
-mod setting;
-
 use counterfoil_report::Outcome;
 use serde_json::{Value, json};
 
-use certified::{Asked, Certified, Given, check, checks};
+use crate::certified::{Asked, Certified, Given, check, checks};
 
 /// Whether a request is the one that a check is about.
 type About = fn(&Asked) -> bool;

@@ -1,13 +1,11 @@
 //! `GET /accounts`: the data path and its bearers.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use base64::Engine as _;
 use serde_json::json;
 
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized, plain, send};
+use crate::setting::{
+    Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized, plain, send,
+};
 
 #[tokio::test]
 async fn accounts_are_those_of_the_consent_and_no_others() {

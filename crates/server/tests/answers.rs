@@ -1,13 +1,9 @@
 //! What every answer carries, wherever it comes from: headers, sizes, methods, unknown paths.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use reqwest::Method;
 use serde_json::json;
 
-use setting::{RECIPIENT, Sandbox, Tokens, plain, send};
+use crate::setting::{RECIPIENT, Sandbox, Tokens, plain, send};
 
 #[tokio::test]
 async fn a_401_says_how_to_authenticate() {

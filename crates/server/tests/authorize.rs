@@ -1,15 +1,12 @@
 //! `/authorize`: what is answered by a page, what by redirect, and the parameters that change what
 //! is asked.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use counterfoil_core::grant::GrantId;
 
-use setting::{APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
-use visitor::{Visitor, assert_error, assert_page, forms, heading, offered, redirected, two_banks};
+use crate::setting::{APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
+use crate::visitor::{
+    Visitor, assert_error, assert_page, forms, heading, offered, redirected, two_banks,
+};
 
 #[tokio::test]
 async fn nobody_is_sent_to_an_address_that_is_not_known() {

@@ -1,11 +1,6 @@
 //! The pages in a real Chromium, driven over WebDriver: with scripts and without, on a phone, from
 //! one origin to another; and axe-core finds no barrier in any of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod chromium;
-mod setting;
-
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command as Admin;
 use fantoccini::Locator;
@@ -14,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use url::Url;
 
-use chromium::{Browser, PATIENCE};
-use setting::{OTHER, RECIPIENT, Sandbox};
+use crate::chromium::{Browser, PATIENCE};
+use crate::setting::{OTHER, RECIPIENT, Sandbox};
 
 const CODE_ARRIVED: &str = "The code has arrived";
 const CONTROLS: &str = "Sandbox controls";

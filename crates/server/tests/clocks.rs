@@ -1,11 +1,6 @@
 //! Clocks that are wrong: this machine's, moved by hand, by days and by seconds, and the
 //! database's; on both engines, one node and two.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +12,8 @@ use counterfoil_testing::{fresh_database, psql};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use setting::{RECIPIENT, Sandbox, Setting, Tokens, claims, send};
-use visitor::{Visitor, forms, heading, redirected};
+use crate::setting::{RECIPIENT, Sandbox, Setting, Tokens, claims, send};
+use crate::visitor::{Visitor, forms, heading, redirected};
 
 const DAYS: Millis = DAY * 1000;
 

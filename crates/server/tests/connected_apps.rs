@@ -1,15 +1,10 @@
 //! The customer's page of connected apps.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_server::admin::Command;
 
-use setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims};
-use visitor::{Visitor, assert_page, between, forms, redirected, unescaped};
+use crate::setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims};
+use crate::visitor::{Visitor, assert_page, between, forms, redirected, unescaped};
 
 /// The grants that a page lists.
 fn listed(page: &Answer) -> Vec<String> {

@@ -1,10 +1,6 @@
 //! Connections and the heads that come in by them: how many there may be, what is refused of a
 //! head, how a server ends, and what probes see.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::time::Duration;
 
 use counterfoil_server::Bounds;
@@ -14,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, not_authorized, send};
+use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, not_authorized, send};
 
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// A request whose body is on the way, so that its connection is busy.

@@ -1,15 +1,12 @@
 //! Consent, as a program walks it over plain HTTP: from the request to the accounts, and every way
 //! in which it can go wrong.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use serde_json::Value;
 
-use setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims};
-use visitor::{Visitor, assert_error, assert_page, grants, offered, query_of, redirected, request};
+use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims};
+use crate::visitor::{
+    Visitor, assert_error, assert_page, grants, offered, query_of, redirected, request,
+};
 
 #[tokio::test]
 async fn from_request_to_accounts() {

@@ -1,16 +1,11 @@
 //! The page at `/sandbox`: it shows clock, faults, grants and the last requests, and every form on
 //! it does what its button says.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use reqwest::Method;
 use serde_json::json;
 
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, plain, send};
-use visitor::{Fields, Visitor, assert_page, attribute, between, unescaped};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, plain, send};
+use crate::visitor::{Fields, Visitor, assert_page, attribute, between, unescaped};
 
 const TITLE: &str = "Sandbox controls";
 
@@ -241,7 +236,7 @@ async fn the_last_requests_are_shown_without_their_secrets() {
     assert!(developer.page().await.text.contains("No app has sent a request"));
     let code =
         sandbox.code_with(RECIPIENT.0, &[("nonce", "a-nonce-of-mine"), ("state", "s")]).await;
-    let first = setting::Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let first = crate::setting::Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
     sandbox.post("/sandbox/faults", &[("fault", "lose_answer"), ("client_id", RECIPIENT.0)]).await;
     let key = "00000000-1111-2222-3333-444444444444";
     let lost = sandbox
@@ -255,8 +250,9 @@ async fn the_last_requests_are_shown_without_their_secrets() {
             .await
             .is_err()
     );
-    let second =
-        setting::Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &first.refresh_token, key).await);
+    let second = crate::setting::Tokens::of(
+        &sandbox.refresh_with_key(RECIPIENT, &first.refresh_token, key).await,
+    );
     sandbox.assert_good(&second).await;
     sandbox.refresh(RECIPIENT, &first.refresh_token).await;
     sandbox.refresh((RECIPIENT.0, "my-other-secret"), &second.refresh_token).await;
@@ -320,7 +316,9 @@ async fn the_page_tells_nothing_of_the_customers_pages() {
         "{}",
         page.text
     );
-    for ticket in visitor::forms(&consent).iter().filter_map(|(_, fields)| fields.get("ticket")) {
+    for ticket in
+        crate::visitor::forms(&consent).iter().filter_map(|(_, fields)| fields.get("ticket"))
+    {
         assert!(!page.text.contains(ticket.as_str()));
     }
 }

@@ -1,13 +1,9 @@
 //! Discovery, what it lists, and which pages of other sites may call what.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use setting::{
+use crate::setting::{
     APP, Answer, CHALLENGE, RECIPIENT, Sandbox, Tokens, VERIFIER, claims, not_authorized, send,
 };
 

@@ -1,11 +1,7 @@
 //! Faults in the sandbox, over HTTP: each of the ten does what the contract says, to whom it was
 //! set for, as often as it was set.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-#[path = "faults/at_once.rs"]
 mod at_once;
-mod setting;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use setting::{
+use crate::setting::{
     Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused, not_authorized,
     plain, refresh_refused, send,
 };

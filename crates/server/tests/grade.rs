@@ -2,13 +2,9 @@
 //! and answers that are not what they should be. How whole clients come out is in the tests of the
 //! binary.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::HashMap;
 
-use setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
+use crate::setting::{APP, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
 
 /// Sends the browser of a client's customer to `/authorize`, and gives what it comes back with.
 async fn asks(sandbox: &Sandbox, client: &str) -> HashMap<String, String> {
@@ -35,7 +31,7 @@ async fn redeem(sandbox: &Sandbox, client: (&str, &str), code: &str) -> Tokens {
         ("grant_type", "authorization_code"),
         ("code", code),
         ("redirect_uri", &callback),
-        ("code_verifier", setting::VERIFIER),
+        ("code_verifier", crate::setting::VERIFIER),
     ];
     Tokens::of(&sandbox.post_as(client, "/token", &form).await)
 }

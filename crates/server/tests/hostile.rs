@@ -1,10 +1,6 @@
 //! Hostile input at every endpoint: the answer is a documented one below 500, in time, and tells
 //! nothing of our insides.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -12,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use setting::{APP, CHALLENGE, RECIPIENT, Sandbox, Tokens, VERIFIER};
+use crate::setting::{APP, CHALLENGE, RECIPIENT, Sandbox, Tokens, VERIFIER};
 
 /// Every parameter, header and cookie that any endpoint reads.
 const PARAMETERS: [&str; 36] = [

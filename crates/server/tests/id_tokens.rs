@@ -1,10 +1,6 @@
 //! ID tokens as an independent library sees them, with nothing but the published keys; and the life
 //! of those keys.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +11,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
-use setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized};
+use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized};
 
 async fn published(sandbox: &Sandbox) -> JwkSet {
     serde_json::from_value(sandbox.get("/jwks").await.json()).unwrap()
@@ -320,10 +316,16 @@ async fn what_a_compromised_slip_key_made_is_good_once_and_for_a_while() {
     sandbox.assert_good(&used).await;
     Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
     let next = sandbox.refreshed(RECIPIENT, &used).await;
-    sandbox.refresh(RECIPIENT, &used.refresh_token).await.is(400, setting::refresh_refused());
+    sandbox
+        .refresh(RECIPIENT, &used.refresh_token)
+        .await
+        .is(400, crate::setting::refresh_refused());
     let last = sandbox.refreshed(RECIPIENT, &next).await;
     sandbox.advance("1h").await;
-    sandbox.refresh(RECIPIENT, &left.refresh_token).await.is(400, setting::refresh_refused());
+    sandbox
+        .refresh(RECIPIENT, &left.refresh_token)
+        .await
+        .is(400, crate::setting::refresh_refused());
     sandbox.accounts(&left.access_token).await.is(401, not_authorized());
     sandbox.introspect(RECIPIENT, &left.refresh_token).await.is(200, json!({ "active": false }));
     sandbox.assert_good(&sandbox.refreshed(RECIPIENT, &last).await).await;
@@ -337,7 +339,10 @@ async fn what_a_compromised_slip_key_made_is_refused_at_once_where_that_is_asked
     let concerned = sandbox.admin(Command::KeysConcerned { kid: "slip-1".into() }).await;
     assert_eq!(concerned["grants"], 1);
     sandbox.admin(Command::KeysRetire { kid: "slip-1".into(), within: 0 }).await;
-    sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.is(400, setting::refresh_refused());
+    sandbox
+        .refresh(RECIPIENT, &tokens.refresh_token)
+        .await
+        .is(400, crate::setting::refresh_refused());
     sandbox.accounts(&tokens.access_token).await.is(401, not_authorized());
     // Its ID token was made with another key, and still ends the grant.
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 200);
@@ -395,7 +400,10 @@ async fn keys_and_grants_survive_a_restart() {
     sandbox.assert_good(&first).await;
     verified(&sandbox, &tokens.id_token, RECIPIENT.0).await;
     sandbox.assert_dead(&ended).await;
-    sandbox.refresh(RECIPIENT, &first.refresh_token).await.is(400, setting::refresh_refused());
+    sandbox
+        .refresh(RECIPIENT, &first.refresh_token)
+        .await
+        .is(400, crate::setting::refresh_refused());
     sandbox.refreshed(RECIPIENT, &tokens).await;
     Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
     assert_eq!(sandbox.audited(&tokens, "refresh_token_replayed").await, 1);

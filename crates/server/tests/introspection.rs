@@ -1,12 +1,8 @@
 //! `/userinfo` and `/introspect`.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use serde_json::json;
 
-use setting::{APP, OTHER, RECIPIENT, Sandbox, Tokens, claims, invalid_client, plain, send};
+use crate::setting::{APP, OTHER, RECIPIENT, Sandbox, Tokens, claims, invalid_client, plain, send};
 
 #[tokio::test]
 async fn userinfo_takes_the_access_token_alone() {

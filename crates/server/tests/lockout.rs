@@ -1,11 +1,6 @@
 //! Sign-in is closed for a customer after five failures in fifteen minutes: what they are told, and
 //! what opens it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use std::sync::Arc;
 
 use counterfoil_core::clock::{ByHand, MINUTE, Machine, Seconds, Timestamp};
@@ -14,8 +9,8 @@ use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{StoreAddress, StoreKind};
 use serde_json::{Value, json};
 
-use setting::{Answer, Sandbox, Setting};
-use visitor::{Visitor, assert_page, forms, heading, redirected};
+use crate::setting::{Answer, Sandbox, Setting};
+use crate::visitor::{Visitor, assert_page, forms, heading, redirected};
 
 const SIGN_IN: &str = "Sign in to Sandbank";
 const CONSENT: &str = "Give Pocket Ledger access to your accounts?";

@@ -1,11 +1,6 @@
 //! The names and passwords of customers of our own directory, written in the ways that keyboards
 //! have, and what else is asked of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use argon2::{Argon2, password_hash::PasswordHasher};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::Case;
@@ -15,8 +10,8 @@ use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{AddCustomer, Customer, NewCustomer, StoreKind};
 use serde_json::{Value, json};
 
-use setting::{RECIPIENT, Sandbox, Setting, Tokens, claims};
-use visitor::{Visitor, add_customer, assert_page, heading, redirected};
+use crate::setting::{RECIPIENT, Sandbox, Setting, Tokens, claims};
+use crate::visitor::{Visitor, add_customer, assert_page, heading, redirected};
 
 /// Renée with é as one character, and as two.
 const COMPOSED: &str = "Ren\u{e9}e";

@@ -1,10 +1,5 @@
 //! Two servers on one PostgreSQL: what one changes, the other goes by.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,8 +11,8 @@ use counterfoil_store::{Endings, OpenOptions, Store, StoreAddress, StoreKind};
 use counterfoil_testing::{Postgres, fresh_database};
 use serde_json::json;
 
-use setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, refresh_refused};
-use visitor::{Visitor, heading, redirected};
+use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, refresh_refused};
+use crate::visitor::{Visitor, heading, redirected};
 
 const ISSUER: &str = "https://a.example";
 
@@ -147,7 +142,7 @@ async fn clock_and_faults_are_everybodys_from_the_next_request_on() {
             .post(node.url("/token"))
             .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
             .form(&[("grant_type", "none")]);
-        tokio::spawn(setting::send(request))
+        tokio::spawn(crate::setting::send(request))
     };
     let asked: Vec<_> = (0..20).flat_map(|_| [one(&a), one(&b)]).collect();
     let mut answers: Vec<Answer> = Vec::new();
@@ -167,7 +162,7 @@ async fn clock_and_faults_are_everybodys_from_the_next_request_on() {
 }
 
 async fn send_delete(node: &Sandbox, path: &str) -> Answer {
-    setting::send(node.http.delete(node.url(path))).await
+    crate::setting::send(node.http.delete(node.url(path))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

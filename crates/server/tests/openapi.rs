@@ -1,15 +1,11 @@
 //! The OpenAPI description says what the router does: no path or method more, none less.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::BTreeSet;
 
 use counterfoil_store::StoreKind;
 use serde_json::Value;
 
-use setting::{Sandbox, Setting};
+use crate::setting::{Sandbox, Setting};
 
 fn described(document: &Value) -> BTreeSet<(String, String)> {
     let operations = document["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {

@@ -1,10 +1,6 @@
 //! A slip that comes again, and a slip that can't be: always refused; sometimes the grant ends;
 //! always on record.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use base64::Engine as _;
 use counterfoil_core::access_token::AccessToken;
 use counterfoil_core::clock::HOUR;
@@ -15,7 +11,7 @@ use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use counterfoil_store::SweepTime;
 use serde_json::Value;
 
-use setting::{
+use crate::setting::{
     APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, code_refused, described,
     invalid_client, not_authorized, plain, refresh_refused,
 };

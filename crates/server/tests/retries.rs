@@ -1,11 +1,7 @@
 //! Retrying a refresh whose answer was lost: `Idempotency-Key`, and `on_lost_answer = "repeat"` for
 //! clients that can't send it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refresh_refused, send};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refresh_refused, send};
 
 const KEY: &str = "b1946ac9-2492-4d23-8f0a-6f1c2d3e4f50";
 const ANOTHER_KEY: &str = "0cc175b9-c0f1-46b6-a831-c399e2697726";
@@ -210,8 +206,8 @@ async fn codes_have_no_retry() {
     let first = exchange(&["bad", KEY]).await;
     assert_eq!(first.header(REPLAYED), "");
     Tokens::of(&first);
-    exchange(&["bad", KEY]).await.is(400, setting::code_refused());
-    exchange(&[KEY]).await.is(400, setting::code_refused());
+    exchange(&["bad", KEY]).await.is(400, crate::setting::code_refused());
+    exchange(&[KEY]).await.is(400, crate::setting::code_refused());
 }
 
 #[tokio::test]
@@ -220,7 +216,7 @@ async fn public_clients_have_the_key_too() {
     let tokens = sandbox.public_tokens().await;
     let form = [
         ("grant_type", "refresh_token"),
-        ("client_id", setting::APP),
+        ("client_id", crate::setting::APP),
         ("refresh_token", &tokens.refresh_token),
     ];
     let keyed = async || {

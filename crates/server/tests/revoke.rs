@@ -1,14 +1,10 @@
 //! `/revoke`: any token of a grant ends the whole grant, at once and everywhere; every row of its
 //! table in both dialects.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use counterfoil_core::dialect::Dialect::{self, Network, Rfc};
 use serde_json::Value;
 
-use setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refresh_refused};
+use crate::setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refresh_refused};
 
 /// 200 with nothing in it.
 #[track_caller]
@@ -94,7 +90,7 @@ async fn expired_tokens_end_the_grant_too() {
     for of in kinds {
         let tokens = sandbox.tokens(RECIPIENT).await;
         sandbox.advance("91d").await;
-        sandbox.accounts(&tokens.id_token).await.is(401, setting::not_authorized());
+        sandbox.accounts(&tokens.id_token).await.is(401, crate::setting::not_authorized());
         assert_eq!(ended_by(&sandbox, &tokens).await, Value::Null);
         assert_empty(&sandbox.revoke(RECIPIENT, of(&tokens)).await);
         assert_ended(&sandbox, &[tokens]).await;
@@ -411,7 +407,7 @@ async fn requests_that_can_not_be_read() {
             .post(sandbox.url("/revoke"))
             .basic_auth(RECIPIENT.0, Some(RECIPIENT.1))
             .json(&plain("x"));
-        invalid(setting::send(json).await);
+        invalid(crate::setting::send(json).await);
         let large =
             sandbox.post_as(RECIPIENT, "/revoke", &[("token", &"x".repeat(65 * 1024))]).await;
         assert_eq!(large.status, 413);

@@ -1,14 +1,10 @@
 //! What only the sandbox has, as its contract says; and that a live server has none of it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use counterfoil_store::StoreKind;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use setting::{
+use crate::setting::{
     APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused,
     invalid_client, not_authorized, plain, refresh_refused, send,
 };

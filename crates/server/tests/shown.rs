@@ -1,11 +1,6 @@
 //! What the customer signed is what the customer saw: consent pages that are left open while
 //! something changes.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use std::sync::Arc;
 
 use counterfoil_core::clock::{DAY, HOUR, Timestamp};
@@ -13,8 +8,8 @@ use counterfoil_core::grant::{CustomerId, GrantId, Terms};
 use counterfoil_core::settings::Lifetimes;
 use counterfoil_server::admin::Command;
 
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims};
-use visitor::{
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims};
+use crate::visitor::{
     Visitor, add_customer, assert_error, assert_page, between, forms, grants, offered, redirected,
     ticked, unescaped,
 };

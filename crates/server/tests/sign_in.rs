@@ -1,17 +1,12 @@
 //! Signing in: tickets, cookies, sessions, and the headers that keep pages apart from other sites.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::Case;
 use counterfoil_server::admin::Command;
 use counterfoil_store::{Customer, NewCustomer};
 
-use setting::{Answer, OTHER, Sandbox, Setting};
-use visitor::{Visitor, assert_page, attribute, between, forms, grants};
+use crate::setting::{Answer, OTHER, Sandbox, Setting};
+use crate::visitor::{Visitor, assert_page, attribute, between, forms, grants};
 
 /// Who signs in elsewhere has no password here, and none fits, the empty one neither.
 #[tokio::test]

@@ -1,18 +1,13 @@
 //! Grants that `prompt=none` makes without asking: each hangs on the consent that it came from, and
 //! dies with it.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_server::admin::Command;
 use counterfoil_store::GrantFilter;
 use serde_json::{Value, json};
 
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens};
-use visitor::{Visitor, assert_error, assert_page, between, forms, redirected};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens};
+use crate::visitor::{Visitor, assert_error, assert_page, between, forms, redirected};
 
 const QUIET: [(&str, &str); 2] = [("prompt", "none"), ("scope", "openid profile")];
 

@@ -1,17 +1,13 @@
 //! Codes and refresh tokens: redeemed once, by their own client, in their time; and what is refused
 //! claims nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use setting::{
+use crate::setting::{
     APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, claims, code_refused,
     described, invalid_client, plain, refresh_refused,
 };

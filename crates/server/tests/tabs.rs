@@ -1,16 +1,11 @@
 //! Browsers as they are: tabs, cookies of others, pages left open, requests that another site
 //! posts, and the way back from every error.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-mod visitor;
-
 use reqwest::header::{COOKIE, HeaderValue};
 use serde_json::Value;
 
-use setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
-use visitor::{
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
+use crate::visitor::{
     Visitor, add_customer, assert_error, assert_page, attribute, between, forms, grants, heading,
     offered, query_of, redirected, request, ticked, two_banks, unescaped,
 };

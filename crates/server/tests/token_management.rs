@@ -1,14 +1,10 @@
 //! The token-management test plan: 11 cases, 16 checks, in the order and the words of its table,
 //! over real HTTP.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use counterfoil_core::dialect::Dialect;
 use serde_json::{Value, json};
 
-use setting::{OTHER, RECIPIENT, Sandbox, Tokens};
+use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens};
 
 const WRONG_SECRET: (&str, &str) = (RECIPIENT.0, "not-the-secret");
 

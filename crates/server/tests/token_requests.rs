@@ -1,9 +1,5 @@
 //! `POST /token` and who asks: the order of checks, credentials, dialects.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod setting;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::dialect::Dialect::{self, Network, Rfc};
@@ -11,7 +7,7 @@ use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command;
 use serde_json::Value;
 
-use setting::{
+use crate::setting::{
     APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, code_refused, described,
     invalid_client, plain, refresh_refused, send,
 };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
-use crate::bank::{ALICE, Bank, asked, assert_good};
+use super::bank::{ALICE, Bank, asked, assert_good};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_and_secrets_hold_everywhere_when_the_command_is_done() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::task::{JoinSet, block_in_place};
 
-use crate::bank::{ALICE, Bank, asked, assert_dead, assert_good};
+use super::bank::{ALICE, Bank, asked, assert_dead, assert_good};
 use crate::setting::{Answer, PROVIDER, Server, Tokens};
 
 /// Grants that are ended side by side.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use counterfoil_testing::Postgres;
 use tokio::task::block_in_place;
 
-use crate::bank::Bank;
-use crate::load::{Balancer, Load};
+use super::bank::Bank;
+use super::load::{Balancer, Load};
 use crate::setting::Server;
 
 const CLIENTS: usize = 12;

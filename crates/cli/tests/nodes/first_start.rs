@@ -4,7 +4,7 @@ use std::thread;
 
 use counterfoil_testing::fresh_database;
 
-use crate::bank::{ALICE, asked, assert_good, nodes};
+use super::bank::{ALICE, asked, assert_good, nodes};
 use crate::setting::Live;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::Value;
 use tokio::task::{JoinHandle, block_in_place};
 
-use crate::bank::{ALICE, Bank, asked, assert_good, until};
+use super::bank::{ALICE, Bank, asked, assert_good, until};
 use crate::setting::{Server, Tokens};
 
 /// Whoever refreshes at one node and uses the tokens at the next, at once.

@@ -13,7 +13,7 @@ use reqwest::{Client, RequestBuilder};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, block_in_place};
 
-use crate::bank::Bank;
+use super::bank::Bank;
 use crate::setting::{Answer, Server, Tokens, send, try_send, wait_until};
 
 const CLIENTS: usize = 8;

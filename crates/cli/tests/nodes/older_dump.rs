@@ -6,7 +6,7 @@ use std::time::Duration;
 use counterfoil_testing::{dump, fresh_database, psql};
 use tokio::task::block_in_place;
 
-use crate::bank::{ALICE, Bank, asked, assert_dead, assert_good, until};
+use super::bank::{ALICE, Bank, asked, assert_dead, assert_good, until};
 use crate::setting::{Server, Tokens, finish};
 
 /// A bank of two nodes, a dump, and two grants that were ended since: one at the first node, which

@@ -3,7 +3,7 @@
 use counterfoil_testing::Postgres;
 use tokio::task::block_in_place;
 
-use crate::bank::{Bank, until};
+use super::bank::{Bank, until};
 use crate::setting::{Server, Tokens};
 
 /// What a node answers at once: to a refresh, to a resource request, whether it is ready, and

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::bank::{Bank, asked, assert_good};
+use super::bank::{Bank, asked, assert_good};
 use crate::setting::{Answer, send};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,8 @@
 use counterfoil_testing::Postgres;
 use tokio::task::block_in_place;
 
-use crate::bank::{ALICE, Bank, asked, assert_dead, assert_good, until};
-use crate::failover::with_both_hosts;
+use super::bank::{ALICE, Bank, asked, assert_dead, assert_good, until};
+use super::failover::with_both_hosts;
 use crate::setting::{Server, Tokens};
 
 /// Two nodes on a primary with an asynchronous standby.

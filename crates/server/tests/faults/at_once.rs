@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::{remaining, set, set_for_recipient};
 use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, code_refused, refresh_refused};
-use crate::{remaining, set, set_for_recipient};
 
 fn key_id(id_token: &str) -> String {
     use base64::Engine as _;

@@ -1,11 +1,9 @@
 //! The binary as a process: started on a port of its own, spoken to over HTTP, stopped by signals,
 //! killed when a test is over.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code, unused_imports)]
-
 mod live;
 
-pub use live::{CALLBACK, Live, PROVIDER, SignedIn};
+pub use live::{Live, PROVIDER, SignedIn};
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Somebody who walks the pages with a program: it reads forms, posts them back, and keeps cookies.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
-
 use std::collections::BTreeMap;
 
 use counterfoil_core::grant::CustomerId;

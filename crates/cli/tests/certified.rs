@@ -1,8 +1,6 @@
 //! A sandbox behind a proxy that spoils answers, what `verify` says of it, and a customer with a
 //! browser.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
-
 pub mod browser;
 
 use std::collections::{BTreeMap, HashMap};

@@ -2,20 +2,14 @@
 //! own server passes them, each dialect is told from the other, and behind a proxy that spoils
 //! answers exactly what is about these answers fails.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-#[path = "../certified/mod.rs"]
-mod certified;
-#[path = "../setting/mod.rs"]
-mod setting;
 mod spoiled;
 
 use counterfoil_report::{Outcome, Report};
 use counterfoil_verify::{Event, Options};
 
-use certified::browser::consent_in_background;
-use certified::{Certified, checks, no_sandbox, verify, verify_with_events};
-use setting::{RECIPIENT, Server};
+use crate::certified::browser::consent_in_background;
+use crate::certified::{Certified, checks, no_sandbox, verify, verify_with_events};
+use crate::setting::{RECIPIENT, Server};
 
 /// The checks that came out so, a case a part: `case 0 2, other-case 1`.
 fn came_out(report: &Report, outcome: Outcome) -> String {

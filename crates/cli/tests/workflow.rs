@@ -114,7 +114,7 @@ fn counts(reports: &Path, name: &str) -> [u64; 3] {
 
 #[test]
 fn the_workflow_certifies_the_bank_and_grades_the_app() {
-    let text = include_str!("../../../../contrib/github/certify.yml");
+    let text = include_str!("../../../contrib/github/certify.yml");
     let Workflow { env, defaults, jobs } = serde_saphyr::from_str(text).unwrap();
     assert_eq!((defaults.run.shell.as_str(), jobs.len()), ("bash", 1));
     let job = &jobs["certify"];

@@ -1,8 +1,6 @@
 //! Many nodes on one PostgreSQL are one system: real processes, spoken to over HTTP, stopped and
 //! killed, also with the database under them.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
 mod bank;
 mod clients;
 mod endings;
@@ -15,7 +13,5 @@ mod older_dump;
 mod outage;
 mod rolling_restart;
 mod sandboxes;
-#[path = "../setting/mod.rs"]
-mod setting;
 mod slips;
 mod stale_standby;

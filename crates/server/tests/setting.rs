@@ -1,8 +1,6 @@
 //! A real server on loopback, with the real router, a real SQLite file, a bank, customers and
 //! clients: the sandbox, in this process.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
-
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

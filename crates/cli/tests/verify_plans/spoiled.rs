@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use counterfoil_report::Outcome;
 use serde_json::Value;
 
+use super::{came_out, plan, reasons};
 use crate::certified::{Asked, Certified, Given, verify};
-use crate::{came_out, plan, reasons};
 
 /// A spoiling: what it is, which answers, how, and the checks that must fail.
 type Spoiling = (&'static str, fn(&Asked, &Given) -> bool, fn(Given) -> Given, &'static str);

@@ -1,7 +1,5 @@
 //! A real Chromium, driven over WebDriver.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
-
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
