@@ -5,7 +5,6 @@ use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
@@ -90,7 +89,6 @@ impl Grants {
             client_era: 0,
             customer_era: 0,
             parent: None,
-            lasting: Lasting::default(),
         }
     }
 

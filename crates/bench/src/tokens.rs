@@ -3,7 +3,7 @@
 use counterfoil_core::access_token::AccessToken;
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::grant::Terms;
-use counterfoil_core::id_token::{self, Issue};
+use counterfoil_core::id_token::{self, NewIdToken};
 use counterfoil_core::jws::{Algorithm, SigningKey};
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::random;
@@ -71,7 +71,7 @@ pub(crate) fn id_tokens(
 /// # Errors
 /// [`BenchError::System`].
 pub(crate) fn claims(terms: &Terms, alg: Algorithm, now: Timestamp) -> Result<Vec<u8>, BenchError> {
-    let issue = Issue {
+    let new = NewIdToken {
         subjects: &MacKey::new(&[1; 32]),
         issuer: ISSUER,
         now,
@@ -81,7 +81,7 @@ pub(crate) fn claims(terms: &Terms, alg: Algorithm, now: Timestamp) -> Result<Ve
         alg,
         random: random::bytes(),
     };
-    id_token::claims(terms, &issue).map_err(|e| BenchError::System(e.to_string()))
+    id_token::claims(terms, &new).map_err(|e| BenchError::System(e.to_string()))
 }
 
 /// An access token that is as long as any, and worthless.

@@ -17,7 +17,7 @@ use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::{self, Lasting};
+use counterfoil_core::id_token;
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
@@ -105,7 +105,6 @@ impl Refresh {
                 client_era: 0,
                 customer_era: 0,
                 parent: None,
-                lasting: Lasting::default(),
             },
             counterfoil: Counterfoil {
                 seal: SEAL,
@@ -147,7 +146,7 @@ impl Refresh {
     }
 
     fn claims(&self) -> Vec<u8> {
-        let issue = id_token::Issue {
+        let new = id_token::NewIdToken {
             subjects: &self.subjects,
             issuer: ISSUER,
             now: NOW,
@@ -157,7 +156,7 @@ impl Refresh {
             alg: self.signing_key.alg,
             random: [7; 16],
         };
-        id_token::claims(&self.terms, &issue).unwrap()
+        id_token::claims(&self.terms, &new).unwrap()
     }
 
     fn sign(&self) -> String {

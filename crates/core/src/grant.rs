@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 use crate::fdx::DataClusters;
-use crate::id_token::Lasting;
 use crate::pkce::Challenge;
 use crate::scope::Scopes;
 use crate::secret::same;
@@ -165,8 +164,6 @@ pub struct Terms {
     /// The consent that this one hangs on, where `prompt=none` made it of another: it lives no
     /// longer than that one.
     pub parent: Option<GrantId>,
-    /// What its ID tokens have in common, once one was issued.
-    pub lasting: Lasting,
 }
 
 impl Terms {

@@ -1,49 +1,51 @@
 //! ID tokens (OpenID Connect Core section 2): the claims of ours, and who they are about.
 
-use std::sync::OnceLock;
-
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::fdx::DataClusters;
 use crate::grant::{CustomerId, GrantId, Terms};
 use crate::jws::{self, Algorithm};
 use crate::mac::MacKey;
 use crate::secret::Secret;
 
-/// How many accounts the `accounts` claim names at the most; beyond that it is left out.
+/// The most accounts that the `accounts` claim lists; with more it is left out.
 pub const MOST_ACCOUNTS: usize = 100;
 
-/// How long an ID token may be, in bytes: it is sent as a bearer, and proxies take 8 KiB of a
-/// header and often less.
+/// The longest ID token, in bytes: it is sent as a bearer, and proxies take 8 KiB of a header and
+/// often less.
 pub const LONGEST: usize = 6000;
-/// The longest `nonce`, in bytes of JSON. Room for it is left in all ID tokens of a grant, so that
-/// they say the same of its accounts.
+/// The longest `nonce`, in bytes of JSON. Every ID token of a grant leaves room for it, so that
+/// either all of them list its accounts or none does.
 pub const LONGEST_NONCE: usize = 512;
+/// Room for `at_hash`, whose length depends on the algorithm, and some to spare.
+const ROOM: usize = 178;
 
-/// Whether a `nonce` is no longer than [`LONGEST_NONCE`] once it is JSON, where some characters are
-/// escaped.
+/// Most claims are shorter, so no buffer has to grow.
+const USUAL_LENGTH: usize = 1024;
+/// The longest claims that fit into [`LONGEST`] with any algorithm: base64url takes a third more.
+const LONGEST_CLAIMS: usize = (LONGEST - jws::LONGEST_HEADER - jws::LONGEST_SIGNATURE - 2) / 4 * 3;
+
+/// Whether a `nonce` is no longer than [`LONGEST_NONCE`].
 pub fn nonce_fits(nonce: &str) -> bool {
+    json_length(nonce) <= LONGEST_NONCE
+}
+
+/// The bytes that `text` takes inside a JSON string, where some characters are escaped.
+fn json_length(text: &str) -> usize {
     let escaped = |c: char| match c {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
         c if c.is_ascii_control() => 6,
         c => c.len_utf8(),
     };
-    nonce.chars().map(escaped).sum::<usize>() <= LONGEST_NONCE
+    text.chars().map(escaped).sum()
 }
 
-/// Bytes of the claims that change, without a nonce, and some to spare.
-const CHANGING_BYTES: usize = 256;
-
-/// The longest claims that make an ID token of [`LONGEST`], whichever way it is signed: each is in
-/// a third more bytes of base64url.
-const LONGEST_CLAIMS: usize = (LONGEST - jws::LONGEST_HEADER - jws::LONGEST_SIGNATURE - 2) / 4 * 3;
-
-/// The claims that all ID tokens of a grant share.
 #[derive(Serialize)]
-struct LastingClaims<'a> {
+struct Claims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
@@ -53,13 +55,8 @@ struct LastingClaims<'a> {
     connector_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     accounts: Option<&'a [String]>,
-    products: crate::fdx::DataClusters,
+    products: DataClusters,
     name: &'a str,
-}
-
-/// Those in which one differs from another.
-#[derive(Serialize)]
-struct ChangingClaims<'a> {
     exp: Timestamp,
     iat: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,50 +65,12 @@ struct ChangingClaims<'a> {
     jti: &'a str,
 }
 
-/// The claims that all ID tokens of a grant share, as JSON: written for the first of them and kept
-/// with the terms, which they follow from. So terms that differ in nothing else are equal.
-#[derive(Clone, Debug, Default)]
-pub struct Lasting(OnceLock<Box<[u8]>>);
-
-impl Lasting {
-    /// Bytes that these take of most grants, beside the texts in them.
-    pub const USUAL_BYTES: usize = 256;
-
-    fn of<'a>(&'a self, terms: &Terms, issue: &Issue<'_>) -> Result<&'a [u8], serde_json::Error> {
-        if let Some(written) = self.0.get() {
-            return Ok(written);
-        }
-        let claims = LastingClaims {
-            iss: issue.issuer,
-            sub: &subject(&terms.customer, issue.subjects),
-            aud: &terms.client,
-            auth_time: terms.authenticated_at,
-            grant_id: terms.grant,
-            connector_id: &terms.customer.provider,
-            accounts: (terms.accounts.len() <= MOST_ACCOUNTS).then_some(&terms.accounts),
-            products: terms.clusters,
-            name: &terms.name,
-        };
-        let mut written = serde_json::to_vec(&claims)?;
-        if written.len() + CHANGING_BYTES + LONGEST_NONCE > LONGEST_CLAIMS {
-            written = serde_json::to_vec(&LastingClaims { accounts: None, ..claims })?;
-        }
-        Ok(self.0.get_or_init(|| written.into()))
-    }
-}
-
-impl PartialEq for Lasting {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-/// Which ID token it is: the SHA-256 of all of it, signature and all.
+/// Identifies an ID token: the SHA-256 of all of it, signature included.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// That of `token`.
+    /// The fingerprint of `token`.
     pub fn of(token: &str) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
@@ -119,14 +78,14 @@ impl Fingerprint {
     }
 }
 
-/// What an ID token of ours says of itself, once its signature is verified.
+/// What an ID token of ours says. To be read only after its signature was verified.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verified {
+pub struct IdToken {
     /// The issuer.
     pub iss: String,
     /// The client.
     pub aud: String,
-    /// When it ends.
+    /// When it expires.
     pub exp: Timestamp,
     /// When it was issued.
     pub iat: Timestamp,
@@ -134,54 +93,61 @@ pub struct Verified {
     pub grant_id: GrantId,
 }
 
-/// What an ID token needs beside the terms of its grant.
+/// What goes into a new ID token besides the terms of its grant.
 #[derive(Debug)]
-pub struct Issue<'a> {
-    /// The key that makes subjects. As the issuer, it is one for all ID tokens of a process.
+pub struct NewIdToken<'a> {
+    /// The key that subjects are made with.
     pub subjects: &'a MacKey,
     /// The issuer.
     pub issuer: &'a str,
     /// When it is issued.
     pub now: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// The nonce of the authorization request, in the grant's first ID token alone.
+    /// The nonce of the authorization request; only for the first ID token of a grant.
     pub nonce: Option<&'a str>,
-    /// The access token of the same answer.
+    /// The access token issued with it.
     pub access_token: &'a Secret,
-    /// How it will be signed; decides the hash of `at_hash`.
+    /// How it will be signed, which decides the hash of `at_hash`.
     pub alg: Algorithm,
-    /// 128 random bits that make its `jti`.
+    /// 128 random bits for its `jti`.
     pub random: [u8; 16],
 }
 
-/// The claims of an ID token of the grant, as JSON.
+/// The claims of an ID token, as JSON.
 ///
 /// # Errors
 /// Where they can't be serialised, which none of our values makes happen.
-pub fn claims(terms: &Terms, issue: &Issue<'_>) -> Result<Vec<u8>, serde_json::Error> {
-    let lasting = terms.lasting.of(terms, issue)?;
-    let changing = ChangingClaims {
-        exp: issue.expires_at,
-        iat: issue.now,
-        nonce: issue.nonce,
-        at_hash: &at_hash(issue.access_token, issue.alg),
-        jti: &URL_SAFE_NO_PAD.encode(issue.random),
+pub fn claims(terms: &Terms, new: &NewIdToken<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let at_hash = at_hash(new.access_token, new.alg);
+    let claims = Claims {
+        iss: new.issuer,
+        sub: &subject(&terms.customer, new.subjects),
+        aud: &terms.client,
+        auth_time: terms.authenticated_at,
+        grant_id: terms.grant,
+        connector_id: &terms.customer.provider,
+        accounts: (terms.accounts.len() <= MOST_ACCOUNTS).then_some(&terms.accounts),
+        products: terms.clusters,
+        name: &terms.name,
+        exp: new.expires_at,
+        iat: new.now,
+        nonce: new.nonce,
+        at_hash: &at_hash,
+        jti: &URL_SAFE_NO_PAD.encode(new.random),
     };
-    let mut json = Vec::with_capacity(lasting.len() + CHANGING_BYTES);
-    json.extend_from_slice(lasting);
-    // Two objects, neither of them empty, become one: a comma for the brace that ends the first and
-    // the one that begins the second.
-    json.pop();
-    let at = json.len();
-    serde_json::to_writer(&mut json, &changing)?;
-    json[at] = b',';
+    let mut json = Vec::with_capacity(USUAL_LENGTH);
+    serde_json::to_writer(&mut json, &claims)?;
+    // Without what differs between the ID tokens of a grant, so that all decide alike.
+    let nonce = new.nonce.map_or(0, |nonce| r#","nonce":"""#.len() + json_length(nonce));
+    if json.len() - nonce - at_hash.len() + LONGEST_NONCE + ROOM > LONGEST_CLAIMS {
+        return serde_json::to_vec(&Claims { accounts: None, ..claims });
+    }
     Ok(json)
 }
 
-/// The `sub` of a customer: the same for one customer at one provider for ever, another for the
-/// same id at another provider, and not to be told from the name that they sign in with, nor that
-/// from it: `key` is the server's alone.
+/// The `sub` of a customer at a provider, stable for ever. Without `key`, which only the server
+/// has, neither it nor the name that the customer signs in with leads to the other.
 pub fn subject(customer: &CustomerId, key: &MacKey) -> String {
     let mac = key.mac(&[b"sub", customer.provider.as_bytes(), customer.customer.as_bytes()]);
     URL_SAFE_NO_PAD.encode(&mac[..16])
@@ -201,7 +167,6 @@ mod tests {
 
     use super::*;
     use crate::clock::Seconds;
-    use crate::fdx::DataClusters;
     use crate::jws::SigningKey;
     use crate::scope::Scopes;
 
@@ -224,14 +189,13 @@ mod tests {
             client_era: 0,
             customer_era: 0,
             parent: None,
-            lasting: Lasting::default(),
         }
     }
 
     /// The claims of one that is issued `seconds` after consent.
     fn claims_after(seconds: Seconds, terms: &Terms) -> Value {
         let now = terms.created_at.plus(seconds);
-        let issue = Issue {
+        let new = NewIdToken {
             subjects: &MacKey::new(&[1; 32]),
             issuer: ISSUER,
             now,
@@ -241,11 +205,11 @@ mod tests {
             alg: Algorithm::Es256,
             random: [2; 16],
         };
-        serde_json::from_slice(&claims(terms, &issue).unwrap()).unwrap()
+        serde_json::from_slice(&claims(terms, &new).unwrap()).unwrap()
     }
 
     #[test]
-    fn what_is_kept_of_the_first_is_true_of_the_next() {
+    fn the_first_has_a_nonce_and_the_next_has_not() {
         let terms = terms(2);
         let mut wanted = json!({
             "iss": "https://auth.bank.example", "sub": subject(&terms.customer, &MacKey::new(&[1; 32])), "aud": "budget-planner",
@@ -258,7 +222,6 @@ mod tests {
         wanted["iat"] = 1_790_000_100.into();
         wanted.as_object_mut().unwrap().remove("nonce");
         assert_eq!(claims_after(100, &terms), wanted);
-        assert_eq!(claims_after(100, &terms.clone()), wanted);
     }
 
     #[test]
@@ -279,7 +242,7 @@ mod tests {
                     let random = [2; 16];
                     let (subjects, access_token) = (MacKey::new(&[1; 32]), Secret::new("cat_x"));
                     let (now, expires_at) = (terms.created_at, terms.created_at.plus(60));
-                    let issue = Issue {
+                    let new = NewIdToken {
                         subjects: &subjects,
                         issuer: ISSUER,
                         now,
@@ -289,7 +252,7 @@ mod tests {
                         alg,
                         random,
                     };
-                    let claims = claims(&terms, &issue).unwrap();
+                    let claims = claims(&terms, &new).unwrap();
                     (
                         serde_json::from_slice::<Value>(&claims).unwrap()["accounts"].is_array(),
                         key.sign(&claims).unwrap().len(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use counterfoil_core::grant::{CustomerId, Terms};
-use counterfoil_core::id_token::Lasting;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
@@ -50,12 +49,9 @@ impl Equivalent<Whose> for OfCustomer<'_> {
 impl<K> Weighter<K, Arc<Terms>> for Size {
     fn weight(&self, _: &K, terms: &Arc<Terms>) -> u64 {
         let accounts: usize = terms.accounts.iter().map(String::len).sum();
-        let named =
-            terms.client.len() + terms.customer.provider.len() + terms.name.len() + accounts;
-        let others = terms.customer.customer.len() + terms.accounts.len() * size_of::<String>();
-        // What its ID tokens have in common names some of that again. It may be written at any
-        // time, and what an entry weighs may not change.
-        (size_of::<Terms>() + named + others + named + Lasting::USUAL_BYTES) as u64
+        let customer = terms.customer.provider.len() + terms.customer.customer.len();
+        let texts = terms.client.len() + customer + terms.name.len() + accounts;
+        (size_of::<Terms>() + texts + terms.accounts.len() * size_of::<String>()) as u64
     }
 }
 

@@ -7,7 +7,6 @@ use counterfoil_core::claim::{Claim, Request};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Slip;
@@ -61,7 +60,6 @@ pub fn new_grant(n: u32) -> NewGrant {
         client_era: 0,
         customer_era: 0,
         parent: None,
-        lasting: Lasting::default(),
     };
     let code =
         CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };

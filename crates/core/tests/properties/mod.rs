@@ -16,7 +16,7 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::explain::explain;
 use counterfoil_core::form::{self, Form, FormError, MOST_PARAMETERS};
 use counterfoil_core::grant::{GrantId, Seal};
-use counterfoil_core::id_token::Verified;
+use counterfoil_core::id_token::IdToken;
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::redirect_uri::{LONGEST, check, matches, with_query};
@@ -356,9 +356,9 @@ fn arbitrary_token(text: &str) {
 }
 
 fn read_claims(payload: &[u8]) {
-    if let Ok(claims) = serde_json::from_slice::<Verified>(payload) {
+    if let Ok(claims) = serde_json::from_slice::<IdToken>(payload) {
         assert_eq!(
-            serde_json::from_slice::<Verified>(&serde_json::to_vec(&claims).unwrap()).unwrap(),
+            serde_json::from_slice::<IdToken>(&serde_json::to_vec(&claims).unwrap()).unwrap(),
             claims
         );
     }

@@ -20,7 +20,6 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
@@ -110,7 +109,6 @@ pub async fn approve(
         expires_at: approval.ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
         authenticated_at,
         parent: approval.parent,
-        lasting: Lasting::default(),
     };
     let mut code = Slip {
         key: app.keys.ring().slips.current(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use counterfoil_core::id_token::{Fingerprint, Verified};
+use counterfoil_core::id_token::{Fingerprint, IdToken};
 use counterfoil_core::jws::Compact;
 
 use crate::node::app::App;
@@ -19,7 +19,7 @@ const UNSIGNED: &str = "it is not a token that a key of ours signed";
 pub async fn read(
     app: &App,
     token: &str,
-) -> Result<Result<Arc<Verified>, &'static str>, Unavailable> {
+) -> Result<Result<Arc<IdToken>, &'static str>, Unavailable> {
     let fingerprint = Fingerprint::of(token);
     if let Some(known) = app.keys.ring().verified.get(&fingerprint) {
         return Ok(Ok(known));
@@ -28,7 +28,7 @@ pub async fn read(
         Ok(payload) => payload,
         Err(reason) => return Ok(Err(reason)),
     };
-    let Ok(claims) = serde_json::from_slice::<Verified>(&payload) else {
+    let Ok(claims) = serde_json::from_slice::<IdToken>(&payload) else {
         return Ok(Err("its claims are not those of an ID token"));
     };
     if claims.iss != app.settings.issuer {

@@ -3,7 +3,6 @@
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_store::NewGrant;
@@ -31,7 +30,6 @@ pub fn terms(n: u32) -> Terms {
         client_era: 0,
         customer_era: 0,
         parent: None,
-        lasting: Lasting::default(),
     }
 }
 

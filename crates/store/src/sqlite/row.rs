@@ -4,7 +4,6 @@ use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
@@ -72,7 +71,6 @@ pub(crate) fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
             None => Some(None),
             Some(parent) => GrantId::from_number(parent).map(Some),
         })?,
-        lasting: Lasting::default(),
     })
 }
 

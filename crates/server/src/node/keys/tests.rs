@@ -4,7 +4,6 @@ use counterfoil_core::clock::{HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::scope::Scopes;
 use counterfoil_store::{NewGrant, OpenOptions, StoreAddress, StoreKind};
 
@@ -140,7 +139,6 @@ async fn a_slip_key_that_a_grant_needs_which_nobody_ended_is_not_forgotten() {
         client_era: 0,
         customer_era: 0,
         parent: None,
-        lasting: Lasting::default(),
     };
     let code =
         CodeBinding { redirect_uri: "https://app.example/cb".into(), challenge: None, nonce: None };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use counterfoil_core::id_token::{Fingerprint, Verified};
+use counterfoil_core::id_token::{Fingerprint, IdToken};
 use quick_cache::sync::Cache;
 
 /// Tokens that are kept; each takes about 250 bytes.
@@ -11,7 +11,7 @@ const MOST: usize = 32_768;
 /// The tokens. They belong to a ring of keys, and are forgotten with it: none is good for longer
 /// than the key that signed it.
 #[derive(Debug)]
-pub struct VerifiedTokens(Cache<Fingerprint, Arc<Verified>>);
+pub struct VerifiedTokens(Cache<Fingerprint, Arc<IdToken>>);
 
 impl Default for VerifiedTokens {
     fn default() -> Self {
@@ -21,12 +21,12 @@ impl Default for VerifiedTokens {
 
 impl VerifiedTokens {
     /// What a token says, if it was verified lately.
-    pub fn get(&self, token: &Fingerprint) -> Option<Arc<Verified>> {
+    pub fn get(&self, token: &Fingerprint) -> Option<Arc<IdToken>> {
         self.0.get(token)
     }
 
     /// Keeps what a verified token says.
-    pub fn keep(&self, token: Fingerprint, says: Arc<Verified>) {
+    pub fn keep(&self, token: Fingerprint, says: Arc<IdToken>) {
         self.0.insert(token, says);
     }
 }

@@ -118,7 +118,7 @@ impl Issue<'_> {
     fn sign(&self, prepared: Prepared<'_>, skew: Seconds) -> Result<Tokens, Refused> {
         let TokenRequest { app, now, .. } = self.request;
         let Prepared { access_token, key, expires_at } = prepared;
-        let issue = id_token::Issue {
+        let new = id_token::NewIdToken {
             subjects: &self.ring.subjects,
             issuer: &app.settings.issuer,
             now: now.plus(skew),
@@ -128,7 +128,7 @@ impl Issue<'_> {
             alg: key.alg,
             random: random::unique(),
         };
-        let claims = id_token::claims(self.terms, &issue).map_err(Refused::internal)?;
+        let claims = id_token::claims(self.terms, &new).map_err(Refused::internal)?;
         let id_token = key.sign(&claims).map_err(Refused::internal)?;
         Ok(Tokens { access_token, id_token, expires_in: expires_at.since(*now) })
     }

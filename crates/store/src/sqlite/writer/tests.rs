@@ -11,7 +11,6 @@ use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::id_token::Lasting;
 use counterfoil_core::login::Case;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
@@ -77,7 +76,6 @@ async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
         client_era: 0,
         customer_era: 0,
         parent: None,
-        lasting: Lasting::default(),
     };
     let new = NewGrant {
         terms: terms.clone(),
