@@ -9,14 +9,14 @@ use counterfoil_core::slip_keys::SlipKeyId;
 use crate::error::StoreError;
 use crate::pending::Pending;
 use crate::record::{OldGrants, SweepTime, Swept};
-use crate::store::{Engine, Store, read, write};
+use crate::store::{Engine, Store, call, read};
 
 /// What is done in the background.
 impl Store {
     /// Takes one step in removing what is short-lived and over: sessions, failures to sign in,
     /// audit entries beyond their retention, consents that were never completed.
     pub fn sweep(&self, time: SweepTime) -> Pending<Swept> {
-        write!(self, sweep(time))
+        call!(self, sweep(time))
     }
 
     /// Looks at some of the grants that are old enough to be due for removal, those after `after`;
@@ -35,7 +35,7 @@ impl Store {
     /// Removes those of `grants` that ended or expired long ago; gives how many. Promise: none that
     /// lives, and none for its age.
     pub fn remove_grants(&self, grants: Vec<GrantId>, time: SweepTime) -> Pending<u64> {
-        write!(self, remove_grants(grants, time))
+        call!(self, remove_grants(grants, time))
     }
 
     /// The keys that the next slips of grants are made with which nobody has ended, whatever a
@@ -68,6 +68,6 @@ impl Store {
     /// Takes one step in giving each grant that a removal ended its own ending, audit entry and
     /// notification; true where there is more.
     pub fn work_off_removals(&self, now: Timestamp) -> Pending<bool> {
-        write!(self, work_off_removals(now))
+        call!(self, work_off_removals(now))
     }
 }

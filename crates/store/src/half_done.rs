@@ -5,7 +5,7 @@ use counterfoil_core::clock::Timestamp;
 
 use crate::error::StoreError;
 use crate::pending::Pending;
-use crate::store::{Engine, Store, read, write};
+use crate::store::{Engine, Store, call, read};
 
 /// What a browser was sent on with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +24,7 @@ impl Store {
     /// Keeps a half-done authorization under the hash of what names it in the browser. It is
     /// written once and never changed.
     pub fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
-        write!(self, keep_half_done(id, half_done))
+        call!(self, keep_half_done(id, half_done))
     }
 
     /// The half-done authorization under this hash, until it expires. It may be read any number of

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::restore::{RestoreError, Restored};
-use crate::store::{Engine, Store, read, write};
+use crate::store::{Engine, Store, call, read};
 use crate::{OpenOptions, StoreAddress};
 
 /// Endings that are applied in one transaction.
@@ -88,10 +88,10 @@ impl Store {
         let mut declared = LossDeclared::default();
         let endings = endings.clone().not_ahead_of(now);
         for lines in endings.lines.chunks(AT_ONCE) {
-            declared.count(write!(self, apply_endings(lines.to_vec())).await?);
+            declared.count(call!(self, apply_endings(lines.to_vec())).await?);
         }
         (declared.epoch, declared.bearers_from) =
-            write!(self, raise_epoch(accept_lost_endings.then_some(now), endings.reach())).await?;
+            call!(self, raise_epoch(accept_lost_endings.then_some(now), endings.reach())).await?;
         Ok(declared)
     }
 
@@ -103,13 +103,13 @@ impl Store {
     /// [`Store::bearers_from`] is `now`, since the store may have forgotten what only the journal
     /// knew.
     pub fn accept_lost_endings(&self, now: Timestamp) -> Pending<()> {
-        write!(self, accept_lost_endings(now))
+        call!(self, accept_lost_endings(now))
     }
 
     /// Tells the store up to where its endings journal is on disk, and looks whether that was
     /// rolled. To be called before the store is closed; it is done with [`Store::note_time`] too.
     pub fn settle_endings(&self) -> Pending<()> {
-        write!(self, settle_endings())
+        call!(self, settle_endings())
     }
 
     /// Before when bearers were issued that must be refused: endings were lost, and any of them may

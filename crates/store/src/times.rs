@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::pending::Pending;
-use crate::store::{Engine, Store, read, write};
+use crate::store::{Engine, Store, call, read};
 
 /// Rows that a clock which was ahead had marked, and that are as if it had been right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -50,14 +50,14 @@ impl Store {
     /// Writes down that it is `now`, by a clock that is believed. What is swept is old by this as
     /// well.
     pub fn note_time(&self, now: Timestamp) -> Pending<()> {
-        write!(self, note_time(now))
+        call!(self, note_time(now))
     }
 
     /// Has nodes go by their own clocks from now on, although the database's shows another time
     /// than `wall`, in milliseconds since 1970; they must still be as far apart as they are now.
     /// Notes the time too.
     pub fn accept_clock(&self, wall: i64) -> Pending<()> {
-        write!(self, accept_clock(wall))
+        call!(self, accept_clock(wall))
     }
 
     /// Gives what is dated more than [`SKEW`](counterfoil_core::clock::SKEW) ahead of `now` the
@@ -69,14 +69,14 @@ impl Store {
     pub async fn repair_times(&self, now: Timestamp) -> Result<Repaired, StoreError> {
         let (mut repaired, mut after) = (Repaired::default(), 0);
         loop {
-            let (some, next) = write!(self, repair_counterfoils(after, now)).await?;
+            let (some, next) = call!(self, repair_counterfoils(after, now)).await?;
             repaired.grants += some;
             match next {
                 Some(next) => after = next,
                 None => break,
             }
         }
-        repaired.add(write!(self, repair_dates(now)).await?);
+        repaired.add(call!(self, repair_dates(now)).await?);
         // Terms that are kept in memory may be among them. Other processes are told of a change.
         self.forget_kept();
         Ok(repaired)
