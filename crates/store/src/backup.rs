@@ -26,11 +26,11 @@ pub enum BackupError {
     /// A file of that name is there.
     #[error("{0} is there already, and a backup is written over no file; name another one")]
     Exists(PathBuf),
-    /// A half-done copy is there.
+    /// A partial copy is there.
     #[error(
         "{0} is there: a backup of that name is being made, or was cut short; where none is being made, remove it and try again"
     )]
-    HalfDone(PathBuf),
+    Partial(PathBuf),
     /// The file can't be made, written or checked.
     #[error("the backup {path} can't be made: {problem}")]
     File {

@@ -10,7 +10,7 @@
 //! | clients and their secrets | `clients.rs` |
 //! | customers and their accounts | `customers.rs` |
 //! | browser sessions, failed sign-ins | `sessions.rs` |
-//! | what a browser is in the middle of | `half_done.rs` |
+//! | what a page goes on with | `continuation.rs` |
 //! | removals worked off | `removals.rs` |
 //! | what is over swept | `sweep.rs`; grants that ended long ago: `old_grants.rs` |
 //! | what time it is by the store, and what a wrong clock has marked | `times.rs` |
@@ -28,6 +28,7 @@ mod background;
 mod backup;
 mod clients;
 mod columns;
+mod continuation;
 mod copy;
 mod counts;
 mod customers;
@@ -36,7 +37,6 @@ mod error;
 mod files;
 mod fill;
 mod grants;
-mod half_done;
 mod journal;
 mod kept;
 mod level;
@@ -60,13 +60,13 @@ mod times;
 pub use address::StoreAddress;
 pub use agreement::OnDifference;
 pub use backup::{Backup, BackupError};
+pub use continuation::Continuation;
 pub use copy::{CopyError, CopyProgress, StoreCopy};
 pub use counts::StoreCounts;
 pub use endings::{Endings, EndingsError};
 pub use error::{OpenError, Remedy, StoreError};
 pub use files::{create_directory, create_file, create_private};
 pub use fill::{Filling, hide_schema_2, keep_to_level_1};
-pub use half_done::HalfDone;
 pub use look::Found;
 pub use loss::LossDeclared;
 pub use pending::Pending;

@@ -18,7 +18,7 @@ pub struct Restored {
 }
 
 /// Why a store was not restored. The texts are for the operator; but for
-/// [`RestoreError::HalfDone`], what was there is as it was.
+/// [`RestoreError::Unfinished`], what was there is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The store is in a database.
@@ -63,5 +63,5 @@ pub enum RestoreError {
     #[error(
         "the restored store is ready but could not take its place yet, which the next start will see to: {0}"
     )]
-    HalfDone(String),
+    Unfinished(String),
 }

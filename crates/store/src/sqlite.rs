@@ -3,6 +3,7 @@
 mod backup;
 mod checkpoint;
 pub(crate) mod clients;
+mod continuation;
 pub(crate) mod copy;
 mod crowd;
 pub(crate) mod customers;
@@ -10,7 +11,6 @@ mod endings_log;
 mod era;
 mod fill;
 pub(crate) mod grants;
-mod half_done;
 mod log_file;
 pub(crate) mod look;
 mod loss;

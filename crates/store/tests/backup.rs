@@ -148,7 +148,7 @@ async fn no_file_is_written_over_and_none_is_left_where_it_fails() {
     let half = dir.path().join("other.db.partial");
     std::fs::write(&half, "half").unwrap();
     assert!(
-        matches!(store.backup(&dir.path().join("other.db")).await, Err(BackupError::HalfDone(path)) if path == half)
+        matches!(store.backup(&dir.path().join("other.db")).await, Err(BackupError::Partial(path)) if path == half)
     );
     assert_eq!(std::fs::read(&half).unwrap(), b"half");
 

@@ -69,7 +69,7 @@ macro_rules! on {
                 no_more_passwords_are_looked_at_at_once_than_may_fail,
                 sessions_end_by_age_by_sign_out_and_with_their_customer,
                 a_session_of_the_same_customer_makes_room_for_the_next,
-                what_is_half_done_is_kept_until_it_expires,
+                continuations_expire,
             }
             sweep {
                 old_consents_that_were_never_completed_are_swept,

@@ -14,7 +14,6 @@ use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
 use counterfoil_core::form::Form;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::random;
-use counterfoil_store::HalfDone;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded::Serializer;
@@ -121,7 +120,7 @@ pub async fn send_on<C: Continuation>(
     now: Timestamp,
 ) -> Result<Response, Refused> {
     let number = random::bytes::<16>();
-    let half_done = HalfDone {
+    let continuation = counterfoil_store::Continuation {
         browser: browser.map(|browser| Browser::hash_of(browser.newest_id())),
         kind: C::PATH.trim_start_matches('/').to_owned(),
         // These types always serialise.
@@ -129,7 +128,7 @@ pub async fn send_on<C: Continuation>(
         expires_at: now.plus(C::LIFETIME),
     };
     app.store
-        .keep_half_done(key_of(&number), half_done)
+        .keep_continuation(key_of(&number), continuation)
         .await
         .map_err(|error| Refused::unavailable_page(app, error))?;
     let mut query = Serializer::new(String::new());
@@ -180,19 +179,20 @@ pub async fn read<C: Continuation>(
     };
     let found = app
         .store
-        .half_done(&key_of(&number), now)
+        .continuation(&key_of(&number), now)
         .await
         .map_err(|error| Refused::unavailable_page(app, error))?;
     let found = found.filter(|found| found.kind == C::PATH.trim_start_matches('/'));
-    let Some(half_done) = found else {
+    let Some(continuation) = found else {
         return Err(forgotten(
             "what the page goes on with is not known, or was known too long ago",
         ));
     };
-    let Ok(next) = serde_json::from_str::<C>(&half_done.document) else {
+    let Ok(next) = serde_json::from_str::<C>(&continuation.document) else {
         return Err(forgotten("what the page goes on with was written by another version"));
     };
-    if half_done.browser.is_none_or(|hash| browser.ids().any(|id| Browser::hash_of(id) == hash)) {
+    if continuation.browser.is_none_or(|hash| browser.ids().any(|id| Browser::hash_of(id) == hash))
+    {
         return Ok(next);
     }
     let refused =

@@ -80,7 +80,7 @@ impl Partial {
         let file = match create_private_of(store, &path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(BackupError::HalfDone(path));
+                return Err(BackupError::Partial(path));
             }
             Err(e) => return Err(failed(&to, &e)),
         };

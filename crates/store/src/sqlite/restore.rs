@@ -82,7 +82,7 @@ pub(crate) fn restore(
             return Err(error);
         }
     };
-    let old = complete(path).map_err(|e| RestoreError::HalfDone(e.to_string()))?;
+    let old = complete(path).map_err(|e| RestoreError::Unfinished(e.to_string()))?;
     Ok(Restored { loss, old: old.filter(|old| old.exists()) })
 }
 

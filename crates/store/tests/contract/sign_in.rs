@@ -6,7 +6,7 @@ use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login::Case;
 use counterfoil_core::secret::Secret;
-use counterfoil_store::{AddCustomer, Customer, HalfDone, NewCustomer, Session, SignIn, Store};
+use counterfoil_store::{AddCustomer, Continuation, Customer, NewCustomer, Session, SignIn, Store};
 
 use crate::contract::bench::Bench;
 use crate::setting::{NOW, customer};
@@ -164,21 +164,21 @@ pub async fn a_session_of_the_same_customer_makes_room_for_the_next(bench: Bench
     assert!(store.session(&[4; 32], NOW).await.unwrap().is_some());
 }
 
-pub async fn what_is_half_done_is_kept_until_it_expires(bench: Bench) {
+pub async fn continuations_expire(bench: Bench) {
     let store = bench.open().await;
-    let half_done = |browser| HalfDone {
+    let continuation = |browser| Continuation {
         browser,
         kind: "consent".into(),
         document: "{\"a\":\"é\"}".into(),
         expires_at: NOW.plus(MINUTE),
     };
-    store.keep_half_done([1; 32], half_done(Some([7; 32]))).await.unwrap();
-    store.keep_half_done([2; 32], half_done(None)).await.unwrap();
-    assert_eq!(store.half_done(&[1; 32], NOW).await.unwrap(), Some(half_done(Some([7; 32]))));
+    store.keep_continuation([1; 32], continuation(Some([7; 32]))).await.unwrap();
+    store.keep_continuation([2; 32], continuation(None)).await.unwrap();
+    assert_eq!(store.continuation(&[1; 32], NOW).await.unwrap(), Some(continuation(Some([7; 32]))));
     assert_eq!(
-        store.half_done(&[2; 32], NOW.plus(MINUTE - 1)).await.unwrap(),
-        Some(half_done(None))
+        store.continuation(&[2; 32], NOW.plus(MINUTE - 1)).await.unwrap(),
+        Some(continuation(None))
     );
-    assert_eq!(store.half_done(&[2; 32], NOW.plus(MINUTE)).await.unwrap(), None);
-    assert_eq!(store.half_done(&[3; 32], NOW).await.unwrap(), None);
+    assert_eq!(store.continuation(&[2; 32], NOW.plus(MINUTE)).await.unwrap(), None);
+    assert_eq!(store.continuation(&[3; 32], NOW).await.unwrap(), None);
 }

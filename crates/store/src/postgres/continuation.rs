@@ -1,4 +1,4 @@
-//! Half-done authorizations.
+//! Continuations of authorizations.
 
 use counterfoil_core::clock::Timestamp;
 use futures_util::FutureExt as _;
@@ -7,15 +7,19 @@ use tokio_postgres::Row;
 use super::Postgres;
 use super::row::Columns;
 use super::trouble::Trouble;
+use crate::continuation::Continuation;
 use crate::error::StoreError;
-use crate::half_done::HalfDone;
 use crate::pending::Pending;
 
 impl Postgres {
-    pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
-        self.write((id, half_done), |write, (id, half_done)| {
+    pub(crate) fn keep_continuation(
+        &self,
+        id: [u8; 32],
+        continuation: Continuation,
+    ) -> Pending<()> {
+        self.write((id, continuation), |write, (id, continuation)| {
             async move {
-                let HalfDone { browser, kind, document, expires_at } = half_done;
+                let Continuation { browser, kind, document, expires_at } = continuation;
                 let browser = browser.as_ref().map_or(&[][..], |hash| hash);
                 let insert = "INSERT INTO \"authorization\" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
                 write.execute(insert, &[&id.as_slice(), &browser, kind, document, &expires_at.unix()]).await.map(drop)
@@ -24,16 +28,16 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn half_done(
+    pub(crate) async fn continuation(
         &self,
         id: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<HalfDone>, StoreError> {
+    ) -> Result<Option<Continuation>, StoreError> {
         let sql = "SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = $1 AND expires_at > $2";
         let rows = self.rows(sql, &[&id.as_slice(), &now.unix()]).await?;
-        let half_done = |row: &Row| {
+        let continuation = |row: &Row| {
             let columns = Columns::of(row, "authorization");
-            Ok(HalfDone {
+            Ok(Continuation {
                 browser: columns.get::<Vec<u8>>(0)?.try_into().ok(),
                 kind: columns.get(1)?,
                 document: columns.get(2)?,
@@ -41,7 +45,7 @@ impl Postgres {
             })
         };
         rows.first()
-            .map(|row| half_done(row).map_err(|trouble: Trouble| trouble.into()))
+            .map(|row| continuation(row).map_err(|trouble: Trouble| trouble.into()))
             .transpose()
     }
 }

@@ -1,18 +1,22 @@
-//! Half-done authorizations.
+//! Continuations of authorizations.
 
 use counterfoil_core::clock::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::Sqlite;
 use super::row::{named, time};
+use crate::continuation::Continuation;
 use crate::error::StoreError;
-use crate::half_done::HalfDone;
 use crate::pending::Pending;
 
 impl Sqlite {
-    pub(crate) fn keep_half_done(&self, id: [u8; 32], half_done: HalfDone) -> Pending<()> {
+    pub(crate) fn keep_continuation(
+        &self,
+        id: [u8; 32],
+        continuation: Continuation,
+    ) -> Pending<()> {
         self.writer.queue(move |batch| {
-            let HalfDone { browser, kind, document, expires_at } = &half_done;
+            let Continuation { browser, kind, document, expires_at } = &continuation;
             let browser = browser.as_ref().map_or(&[][..], |hash| hash);
             batch
                 .db
@@ -24,16 +28,16 @@ impl Sqlite {
         })
     }
 
-    pub(crate) fn half_done(
+    pub(crate) fn continuation(
         &self,
         id: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<HalfDone>, StoreError> {
+    ) -> Result<Option<Continuation>, StoreError> {
         self.readers
             .reader()?
             .prepare_cached("SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = ?1 AND expires_at > ?2")?
             .query_row(params![id, now.unix()], |row| {
-                Ok(HalfDone {
+                Ok(Continuation {
                     browser: row.get::<_, Vec<u8>>(0)?.try_into().ok(),
                     kind: row.get(1)?,
                     document: row.get(2)?,
