@@ -7,8 +7,9 @@
 //! log was on disk at some time: it is told with the next ending, once a minute, and when the store
 //! is closed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::endings_log::{KnownLog, Place};
 use crate::error::OpenError;
 use crate::files::beside;
 use crate::journal::{Found, Journal, Line, look_at, look_at_rolled};
@@ -35,46 +36,6 @@ impl OnDifference {
             (Self::AcceptLostEndings, difference) => !matches!(difference, Difference::Ahead(_)),
             (Self::DeclareLoss, _) => true,
         }
-    }
-}
-
-/// Where a log lies.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Place {
-    /// The name of the machine.
-    pub(crate) host: String,
-    /// Absolute.
-    pub(crate) path: PathBuf,
-}
-
-impl Place {
-    /// Of the log at `path` on this machine.
-    pub(crate) fn of(path: &Path) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { host, path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) }
-    }
-
-    /// The path as the store keeps it.
-    pub(crate) fn path(&self) -> String {
-        self.path.display().to_string()
-    }
-}
-
-/// What the store knows of a node's log: a row of `endings_log`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct KnownLog {
-    pub(crate) node: String,
-    /// The last number that was given to a line.
-    pub(crate) line: i64,
-    /// Up to which line all were on disk.
-    pub(crate) written: i64,
-    pub(crate) host: String,
-    pub(crate) path: String,
-}
-
-impl KnownLog {
-    fn is_at(&self, place: &Place) -> bool {
-        self.host == place.host && self.path == place.path()
     }
 }
 

@@ -6,7 +6,7 @@
 //! can't be had alone: it says that it moved before it is read for the last time, and running nodes
 //! learn of it as of every change.
 
-mod error;
+pub(crate) mod error;
 pub(crate) mod pieces;
 pub(crate) mod tables;
 

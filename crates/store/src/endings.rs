@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use counterfoil_core::clock::{SKEW, Timestamp};
 use counterfoil_core::text_file;
 
-use crate::agreement::KnownLog;
+use crate::endings_log::KnownLog;
 use crate::journal::{Line, Stamped};
 
 /// What endings journals say was ended. Every node has a journal; lines may repeat.

@@ -7,7 +7,7 @@ use counterfoil_core::verdict::Counterfoil;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
 
-use crate::copy::CopyError;
+use crate::copy::error::CopyError;
 use crate::copy::pieces::{Piece, WAITING};
 use crate::postgres::copy::Database;
 use crate::sqlite::copy::File;

@@ -1,21 +1,13 @@
 //! The endings journal: every acknowledged ending, apart from the store, so that a restored backup
 //! can be told what was revoked.
 //!
-//! One JSON object a line: `{"at": ..., "grant": "...", "by": "...", "number": 1}` for a grant,
-//! `{"at": ..., "client": "...", "era": 1}` or `{"at": ..., "provider": "...", "customer": "...",
-//! "era": 1}` for a removal, `{"bearers_from": ...}` where endings were lost, `{"opened_after":
-//! 41}` where the file begins after line 41 of the node; and in each `"store"`, the store's id,
-//! `"node"`, the node's, and `"line"`, which of the node's lines it is. The store counts those
-//! lines too (`agreement.rs`). A line without that number says again what another has said. Lines
-//! of version 1 lack number and store, those before schema 3 node and line. Members that a newer
-//! version has added are ignored, and so is a word for how a grant ended that is not known; a line
-//! that is none of these is damage, since an ending must not be overlooked.
-//!
 //! Appended with fsync after the commit and before the answer. Lines may repeat; applying one twice
 //! does nothing.
 
+mod line;
 mod look;
 
+pub(crate) use line::{Line, Numbered, Stamped};
 pub(crate) use look::{Found, look_at, look_at_rolled};
 
 use std::collections::{BTreeSet, HashSet};
@@ -24,113 +16,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use counterfoil_core::clock::Timestamp;
-use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::{CustomerId, GrantId};
 use counterfoil_core::random;
-use serde::{Deserialize, Serialize};
 
-use crate::agreement::Place;
+use crate::endings_log::Place;
 use crate::files::{create_private, sync_directory_of};
-
-/// What a line says. [`Endings`](crate::Endings) reads them back.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Line {
-    Grant {
-        at: Timestamp,
-        grant: GrantId,
-        by: EndedBy,
-        /// The number of the ending in the store; version 1 gave none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        number: Option<i64>,
-    },
-    Client {
-        at: Timestamp,
-        client: String,
-        era: u32,
-    },
-    Customer {
-        at: Timestamp,
-        #[serde(flatten)]
-        customer: CustomerId,
-        era: u32,
-    },
-    /// The operator accepted that endings before this moment are lost; bearers issued before it are
-    /// refused.
-    Lost {
-        bearers_from: Timestamp,
-    },
-    /// What follows are the node's lines after this one. Those up to it are in files that were
-    /// rolled, said above without a number, or accepted as lost.
-    Opened {
-        opened_after: i64,
-    },
-}
-
-impl Line {
-    /// The grant that ended, where it was one alone.
-    pub(crate) fn grant(&self) -> Option<GrantId> {
-        match self {
-            Self::Grant { grant, .. } => Some(*grant),
-            Self::Client { .. }
-            | Self::Customer { .. }
-            | Self::Lost { .. }
-            | Self::Opened { .. } => None,
-        }
-    }
-
-    /// What it says, as text: the same whatever version wrote it.
-    pub(crate) fn says(&self) -> String {
-        let said = match *self {
-            Self::Grant { at, grant, by, .. } => &Self::Grant { at, grant, by, number: None },
-            _ => self,
-        };
-        // These types always serialise.
-        serde_json::to_string(said).unwrap_or_default()
-    }
-}
-
-/// A line as it is written, with what says whose it is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(crate) struct Stamped {
-    #[serde(flatten)]
-    pub(crate) says: Line,
-    /// The id of the store.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) store: Option<String>,
-    /// The id of the node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) node: Option<String>,
-    /// Which of the node's lines it is, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) line: Option<i64>,
-}
-
-impl Stamped {
-    /// Up to which of its node's lines the log reaches with this one.
-    pub(crate) fn reaches(&self) -> Option<i64> {
-        match self.says {
-            Line::Opened { opened_after } => Some(opened_after),
-            _ => self.line,
-        }
-    }
-}
-
-/// What an ending's line is written with.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Numbered {
-    pub(crate) says: Line,
-    /// Which of the node's lines it is; `None` where it says again what another has said.
-    pub(crate) line: Option<i64>,
-}
-
-impl Numbered {
-    /// A line that says again what is known.
-    pub(crate) fn again(says: Line) -> Self {
-        Self { says, line: None }
-    }
-}
 
 /// The journal, with the lines that could not be written yet.
 #[derive(Debug, Default)]
@@ -394,6 +283,11 @@ fn tail(file: &mut File) -> std::io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use counterfoil_core::clock::Timestamp;
+    use counterfoil_core::ending::EndedBy;
+    use counterfoil_core::grant::{CustomerId, GrantId};
+    use serde::Deserialize;
+
     use super::*;
 
     /// What version 1 read the log with.

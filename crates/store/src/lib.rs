@@ -33,6 +33,7 @@ mod copy;
 mod counts;
 mod customers;
 mod endings;
+mod endings_log;
 mod error;
 mod files;
 mod fill;

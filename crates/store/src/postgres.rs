@@ -7,10 +7,12 @@ mod address;
 mod batch;
 mod clients;
 mod connection;
+mod connector;
 mod continuation;
 pub(crate) mod copy;
 mod customers;
 mod durability;
+mod endings;
 mod endings_log;
 mod era;
 mod fill;
@@ -25,6 +27,7 @@ mod reads;
 mod redeem;
 mod remembered;
 mod removals;
+mod retry;
 mod row;
 mod sessions;
 mod shared;
@@ -54,7 +57,7 @@ use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
 use crate::journal::Journal;
 use crate::level::Level;
-use connection::Connector;
+use connector::Connector;
 use endings_log::{Node, Past};
 use pool::{Lent, Pool, lend};
 use reads::Read;
@@ -136,7 +139,7 @@ impl Postgres {
                 endings_log::say_that_it_forgot(&connection, &id).await;
             }
             let held = held?;
-            let recent = grants::recent_endings(&mut connection).await.map_err(unreachable)?;
+            let recent = endings::recent_endings(&mut connection).await.map_err(unreachable)?;
             (endings_differ, journal) = (held.difference.is_some(), held.open(id, recent)?);
             if let Some((node, place)) = journal.node() {
                 let node = Node { id: node.to_owned(), place: place.clone() };

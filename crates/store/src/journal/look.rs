@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_core::text_file;
 
-use super::{Stamped, TAIL};
+use super::TAIL;
+use super::line::Stamped;
 
 /// What was found in a log.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Inner;
 use super::connection::Connection;
+use super::retry::MOST_WAITING;
 use super::trouble::Trouble;
-use super::write::MOST_WAITING;
 use crate::error::StoreError;
 
 /// How long one statement may take.

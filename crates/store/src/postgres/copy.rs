@@ -12,12 +12,13 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::trouble::Trouble;
 use super::{PostgresAddress, identity};
 use crate::OpenOptions;
 use crate::StoreKind;
-use crate::copy::CopyError;
+use crate::copy::error::CopyError;
 use crate::copy::pieces::{Cutter, HEADER, Piece, TRAILER};
 use crate::copy::tables::{TABLES, Table};
 use crate::counts::Counts;

@@ -3,20 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use counterfoil_core::clock::Timestamp;
 use futures_util::FutureExt as _;
 use tokio_postgres::Row;
 
 use super::connection::Connection;
-use super::grants::all_endings;
-use super::loss::refuse_before;
 use super::row::Columns;
 use super::trouble::Trouble;
 use super::write::Write;
 use super::{Inner, Postgres};
-use crate::agreement::{Held, KnownLog, OnDifference, Place, around, look};
+use crate::agreement::{Held, OnDifference, around, look};
+use crate::endings_log::{KnownLog, Place};
 use crate::error::{OpenError, StoreError};
-use crate::journal::{Line, Numbered};
+use crate::journal::Numbered;
 use crate::pending::Pending;
 
 /// The key in `meta` under which a node says that the store went back in time, by its own log. A
@@ -193,13 +191,6 @@ impl Inner {
     }
 }
 
-/// Has bearers refused that were issued until now; gives the last line of a node's log.
-async fn accept(write: &mut Write<'_>, now: Timestamp, node: &str) -> Result<i64, Trouble> {
-    write.says_again = true;
-    refuse_before(write, now).await?;
-    last(write, node).await
-}
-
 impl Postgres {
     pub(crate) async fn id(&self) -> Result<String, StoreError> {
         Ok(self.meta("id").await?.unwrap_or_default())
@@ -208,25 +199,6 @@ impl Postgres {
     pub(crate) async fn endings_logs(&self) -> Result<Vec<KnownLog>, StoreError> {
         let rows = self.rows(KNOWN, &[]).await?;
         Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
-    }
-
-    pub(crate) fn accept_lost_endings(&self, now: Timestamp) -> Pending<()> {
-        let inner = self.inner.clone();
-        let node = self.inner.node().cloned().filter(|_| self.endings_differ);
-        self.begin(async move {
-            let Some(node) = node else { return Ok(()) };
-            let last = inner
-                .write(
-                    &(now, node.id),
-                    |write, (now, node)| accept(write, *now, node).boxed(),
-                    false,
-                )
-                .await?;
-            let mut connection = inner.connector.connect().await?;
-            let endings: Vec<Line> = all_endings(&mut connection).await?;
-            inner.flush_journal(endings.into_iter().map(Numbered::again).collect()).await?;
-            inner.journal_reaches(last).await
-        })
     }
 
     pub(crate) fn settle_endings(&self) -> Pending<()> {

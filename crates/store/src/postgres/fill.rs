@@ -3,7 +3,7 @@
 use tokio::sync::mpsc::Receiver;
 
 use super::copy::Database;
-use crate::copy::CopyError;
+use crate::copy::error::CopyError;
 use crate::copy::pieces::Piece;
 use crate::copy::tables;
 use crate::level::{NEWEST_LEVEL, OLDEST_READER};

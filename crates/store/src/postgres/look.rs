@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::PostgresAddress;
-use super::connection::Connector;
+use super::connector::Connector;
 use super::row::Columns;
 use super::trouble::Trouble;
 use super::{durability, identity, times};

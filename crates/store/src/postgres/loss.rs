@@ -6,6 +6,7 @@ use counterfoil_core::clock::Timestamp;
 use futures_util::FutureExt as _;
 
 use super::Postgres;
+use super::endings::all_endings;
 use super::endings_log;
 use super::era::{delete, note};
 use super::grants::end;
@@ -13,7 +14,7 @@ use super::shared::{changed, meta, set_meta};
 use super::trouble::Trouble;
 use super::write::Write;
 use crate::error::StoreError;
-use crate::journal::Line;
+use crate::journal::{Line, Numbered};
 use crate::loss::LossDeclared;
 use crate::pending::Pending;
 use crate::record::Ending;
@@ -118,6 +119,13 @@ async fn raise(
     Ok(((epoch, bearers_from), last))
 }
 
+/// Has bearers refused that were issued until now; gives the last line of a node's log.
+async fn accept(write: &mut Write<'_>, now: Timestamp, node: &str) -> Result<i64, Trouble> {
+    write.says_again = true;
+    refuse_before(write, now).await?;
+    endings_log::last(write, node).await
+}
+
 impl Postgres {
     pub(crate) fn apply_endings(&self, lines: Vec<Line>) -> Pending<LossDeclared> {
         self.write(lines, |write, lines| {
@@ -156,6 +164,25 @@ impl Postgres {
                 )
                 .await?;
             inner.journal_reaches(last).await.map(|()| raised)
+        })
+    }
+
+    pub(crate) fn accept_lost_endings(&self, now: Timestamp) -> Pending<()> {
+        let inner = self.inner.clone();
+        let node = self.inner.node().cloned().filter(|_| self.endings_differ);
+        self.begin(async move {
+            let Some(node) = node else { return Ok(()) };
+            let last = inner
+                .write(
+                    &(now, node.id),
+                    |write, (now, node)| accept(write, *now, node).boxed(),
+                    false,
+                )
+                .await?;
+            let mut connection = inner.connector.connect().await?;
+            let endings: Vec<Line> = all_endings(&mut connection).await?;
+            inner.flush_journal(endings.into_iter().map(Numbered::again).collect()).await?;
+            inner.journal_reaches(last).await
         })
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::trouble::Trouble;
 
 /// Connections that a node holds for them at the most.

@@ -10,18 +10,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 
+use super::file::{BUSY, LOG_BOUND, PAGE_SIZE};
 use super::log_file::LogFile;
 use super::reader::{Commits, Readers};
 
 /// How often what was committed is copied into the file, while commits come in.
 pub const EVERY: Duration = Duration::from_millis(300);
-/// Bytes in the log from which it is begun anew. Whenever that is due, one commit waits for the
-/// disk as long as the file's own pages take: at twice the bytes half as often
-/// (docs/decisions/store.md).
-pub const LOG_BOUND: u64 = 128 << 20;
-/// Bytes that the log's file keeps for good, so that they need not be found on the disk again: what
-/// is in it by the time that it is begun anew.
-pub const LOG_KEPT: u64 = LOG_BOUND / 2 * 3;
 /// Bytes in the log from which the writer begins it anew at once, and waits for whatever is left to
 /// do: only where copying gets too little of the processor for long, or somebody reads for long.
 const LOG_MOST: u64 = LOG_BOUND * 2;
@@ -33,8 +27,6 @@ const LEFT: u64 = 16 << 20;
 const NICE: i32 = 10;
 /// The longest that the writer waits for reads under way before it puts off beginning the log anew.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// The longest that anything waits for another program that has the file open.
-pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// The thread that checkpoints.
 #[derive(Debug)]
@@ -222,7 +214,7 @@ struct Checkpoint {
 fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Option<Checkpoint>> {
     let made = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
         let bytes =
-            |pages: i64| u64::try_from(pages).ok().map(|pages| pages * u64::from(super::PAGE_SIZE));
+            |pages: i64| u64::try_from(pages).ok().map(|pages| pages * u64::from(PAGE_SIZE));
         let (busy, logged, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(bytes(logged).zip(bytes(copied)).map(|(bytes, copied)| Checkpoint {
             busy,
@@ -271,7 +263,7 @@ mod tests {
         let path = directory.path().join("store.db");
         let db = Connection::open(&path).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
-        let connection = || super::super::connect(&path).unwrap();
+        let connection = || super::super::file::connect(&path).unwrap();
         let readers = Arc::new(Readers::new(vec![connection(), connection()], Arc::default()));
         let file = Arc::new(LogFile::of(&db).unwrap());
         let log = Log { file, shared: Arc::default(), readers: readers.clone() };

@@ -126,12 +126,6 @@ impl Sqlite {
     }
 }
 
-/// Takes a client and its secrets away; true where it was there.
-pub(super) fn delete(db: &Connection, id: &str) -> rusqlite::Result<bool> {
-    db.execute("DELETE FROM client_secret WHERE client_id = ?1", [id])?;
-    db.execute("DELETE FROM client WHERE client_id = ?1", [id]).map(|n| n == 1)
-}
-
 fn insert_secret(
     db: &Connection,
     id: &str,

@@ -10,12 +10,14 @@ use rusqlite::{Connection, Row};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::spawn_blocking;
 
-use super::{
-    check_identity, check_schema, create_or_recognise, create_private, existing, known_schema,
-    meta, migrate, own, set_meta,
-};
+use super::file::{create_or_recognise, create_private};
+use super::identity::check_identity;
+use super::meta::{meta, set_meta};
+use super::ownership::own;
+use super::row;
+use super::schema::{check_schema, existing, known_schema, migrate};
 use crate::OpenOptions;
-use crate::copy::CopyError;
+use crate::copy::error::CopyError;
 use crate::copy::pieces::{Columns, Piece};
 use crate::copy::tables::{Kind, TABLES, Table};
 use crate::error::OpenError;
@@ -369,5 +371,5 @@ fn take<'a>(kind: Kind, columns: &mut Columns<'a>) -> rusqlite::Result<ValueRef<
         },
         None => None,
     };
-    value.ok_or_else(|| super::row::impossible(0))
+    value.ok_or_else(|| row::impossible(0))
 }

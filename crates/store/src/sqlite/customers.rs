@@ -213,13 +213,3 @@ fn insert_accounts(db: &Connection, customer: i64, accounts: &[Account]) -> rusq
         insert.execute(params![customer, account.id, account.entity]).map(drop)
     })
 }
-
-/// Takes a customer away, with their accounts and sessions; true where they were there.
-pub(super) fn delete(
-    db: &Connection,
-    CustomerId { provider, customer }: &CustomerId,
-) -> rusqlite::Result<bool> {
-    db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", [provider, customer])?;
-    db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", [provider, customer])
-        .map(|n| n == 1)
-}

@@ -1,13 +1,10 @@
 //! What the store knows of its endings log.
 
-use counterfoil_core::clock::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
-use super::grants::all_endings;
-use super::loss::refuse_before;
-use super::writer::Batch;
-use crate::agreement::{KnownLog, Place};
+use super::meta::meta;
+use crate::endings_log::{KnownLog, Place};
 use crate::error::StoreError;
 use crate::pending::Pending;
 
@@ -77,27 +74,12 @@ pub(super) fn last(db: &Connection, node: &str) -> rusqlite::Result<i64> {
 impl Sqlite {
     pub(crate) fn id(&self) -> Result<String, StoreError> {
         let reader = self.readers.reader()?;
-        Ok(super::meta(&reader, "id")?.unwrap_or_default())
+        Ok(meta(&reader, "id")?.unwrap_or_default())
     }
 
     pub(crate) fn endings_logs(&self) -> Result<Vec<KnownLog>, StoreError> {
         let reader = self.readers.reader()?;
         Ok(known(&reader)?)
-    }
-
-    pub(crate) fn accept_lost_endings(&self, now: Timestamp) -> Pending<()> {
-        let differs = self.endings_differ;
-        self.writer.queue(move |batch: &mut Batch<'_>| {
-            if differs {
-                batch.says_again();
-                refuse_before(batch, now)?;
-                for line in all_endings(batch.db)? {
-                    batch.journal(line);
-                }
-                batch.agrees_with_journal();
-            }
-            Ok(())
-        })
     }
 
     pub(crate) fn settle_endings(&self) -> Pending<()> {

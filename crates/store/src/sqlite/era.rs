@@ -11,8 +11,7 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, Terms};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::writer::Batch;
-use super::{clients, customers};
+use super::batch::Batch;
 use crate::removed::Removed;
 
 #[derive(Debug)]
@@ -138,10 +137,19 @@ pub(crate) fn remove_again(
 
 /// Takes a client or customer away with what hangs on it; false where there is none.
 fn delete(db: &Connection, who: &Removed) -> rusqlite::Result<bool> {
-    match who {
-        Removed::Client(id) => clients::delete(db, id),
-        Removed::Customer(id) => customers::delete(db, id),
-    }
+    let gone = match who {
+        Removed::Client(id) => {
+            db.execute("DELETE FROM client_secret WHERE client_id = ?1", [id])?;
+            db.execute("DELETE FROM client WHERE client_id = ?1", [id])?
+        }
+        Removed::Customer(CustomerId { provider, customer }) => {
+            let of = [provider, customer];
+            db.execute("DELETE FROM session WHERE provider = ?1 AND customer = ?2", of)?;
+            // Their accounts go with them.
+            db.execute("DELETE FROM customer WHERE provider = ?1 AND customer = ?2", of)?
+        }
+    };
+    Ok(gone == 1)
 }
 
 fn era_in(db: &Connection, who: &Removed) -> rusqlite::Result<u32> {

@@ -4,7 +4,8 @@
 use tokio::sync::mpsc::Receiver;
 
 use super::copy::File;
-use crate::copy::CopyError;
+use super::meta::set_meta;
+use crate::copy::error::CopyError;
 use crate::copy::pieces::Piece;
 use crate::copy::tables;
 use crate::level::{NEWEST_LEVEL, OLDEST_READER};
@@ -42,8 +43,8 @@ impl File {
                 db.execute(index, [])?;
             }
             // As a store that is made now.
-            super::set_meta(db, "level", &NEWEST_LEVEL.to_string())?;
-            super::set_meta(db, "oldest_reader", &OLDEST_READER.to_string())?;
+            set_meta(db, "level", &NEWEST_LEVEL.to_string())?;
+            set_meta(db, "oldest_reader", &OLDEST_READER.to_string())?;
             db.execute_batch(SAFE)?;
             Ok(())
         })

@@ -9,11 +9,9 @@ use counterfoil_core::verdict::Counterfoil;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
+use super::batch::Batch;
 use super::era::Eras;
-use super::loss::bearers_from;
-use super::redeem::{READ_COUNTERFOIL, counterfoil};
 use super::row::{self, column, named, time};
-use super::writer::Batch;
 use crate::audit::Event;
 use crate::columns::{
     COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns,
@@ -243,6 +241,20 @@ fn create(
     Ok(CreateGrant::Created)
 }
 
+/// By primary key alone, as the gate.
+pub(crate) const READ_COUNTERFOIL: &str =
+    concat!("SELECT ", counterfoil_columns!(), " FROM counterfoil WHERE grant_id = ?1");
+
+/// The counterfoil of a grant, by primary key alone.
+pub(crate) fn counterfoil(
+    db: &Connection,
+    grant: GrantId,
+) -> rusqlite::Result<Option<Counterfoil>> {
+    db.prepare_cached(READ_COUNTERFOIL)?
+        .query_row([grant.number()], |row| row::counterfoil(row, 0))
+        .optional()
+}
+
 /// Whether the consent that a grant hangs on, if it hangs on one, is there and not ended. It is of
 /// the same eras, and of no earlier end: [`Terms::may_hang_on`].
 pub(super) fn hangs_on_living(db: &Connection, terms: &Terms) -> rusqlite::Result<bool> {
@@ -317,57 +329,6 @@ pub(crate) fn audit(
     )?
     .execute(params![grant.number(), event.name(), now.unix().div_euclid(HOUR), now.unix(), detail])
     .map(drop)
-}
-
-/// The endings that a crash may have kept out of the journal: the latest, more than one batch
-/// makes.
-pub(crate) fn recent_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
-    let grants = "SELECT at, grant_id, ended_by, number FROM ending WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1024";
-    endings(
-        db,
-        grants,
-        "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC LIMIT 256",
-    )
-}
-
-/// All endings that the store knows.
-pub(crate) fn all_endings(db: &Connection) -> rusqlite::Result<Vec<Line>> {
-    let grants =
-        "SELECT at, grant_id, ended_by, number FROM ending ORDER BY number DESC NULLS LAST";
-    endings(db, grants, "SELECT at, client, provider, customer, era FROM removal ORDER BY id DESC")
-}
-
-/// Endings as lines of the journal, the oldest first.
-fn endings(db: &Connection, grants: &str, removals: &str) -> rusqlite::Result<Vec<Line>> {
-    let mut grants = db.prepare(grants)?;
-    let mut lines = grants
-        .query_map([], |row| {
-            Ok(Line::Grant {
-                at: time(row, 0)?,
-                grant: column(row, 1, GrantId::from_number)?,
-                by: EndedBy::from_name(row.get_ref(2)?.as_str()?),
-                number: row.get(3)?,
-            })
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut removals = db.prepare(removals)?;
-    let removed = removals.query_map([], |row| {
-        let (at, era) = (time(row, 0)?, row.get(4)?);
-        Ok(match row.get_ref(1)?.as_str()? {
-            "" => Line::Customer {
-                at,
-                customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? },
-                era,
-            },
-            client => Line::Client { at, client: client.to_owned(), era },
-        })
-    })?;
-    for removal in removed {
-        lines.push(removal?);
-    }
-    lines.extend(bearers_from(db)?.map(|bearers_from| Line::Lost { bearers_from }));
-    lines.reverse();
-    Ok(lines)
 }
 
 /// The place of the ending in the columns of `select_grant`.

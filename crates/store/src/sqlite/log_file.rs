@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 
-use super::PAGE_SIZE;
+use super::file::{LOG_BOUND, PAGE_SIZE};
 use crate::files::beside;
 
 /// Bytes that the file is lengthened by, once fewer than that are left: for seconds of refreshes
 /// that come one by one.
 const AHEAD: u64 = 4 << 20;
 /// The length that it gets in this way. Longer ones SQLite makes.
-const ENOUGH: u64 = super::checkpoint::LOG_BOUND;
+const ENOUGH: u64 = LOG_BOUND;
 /// Bytes that a page takes in the log beside itself (the file format of SQLite, section 4.1).
 const FRAME_HEADER: u64 = 24;
 

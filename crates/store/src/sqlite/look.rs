@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::{APPLICATION_ID, check_identity, check_schema, open_error, times};
+use super::file::{APPLICATION_ID, look_into, open_error};
+use super::identity::check_identity;
+use super::schema::check_schema;
+use super::times;
 use crate::OpenOptions;
 use crate::error::OpenError;
-use crate::files::{beside, directory_of};
+use crate::files::directory_of;
 use crate::lock::Lock;
 use crate::look::Found;
 
@@ -67,17 +69,4 @@ pub(crate) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Found>, 
     };
     let time = times::known(&db).map_err(failed)?;
     Ok(Some(Found { holder: Lock::holder(path), made_with_keys, time, ..Found::default() }))
-}
-
-/// Opens the file to look into it. Where it has no log, nobody has it, and it is taken as it is:
-/// SQLite would leave files beside it.
-fn look_into(path: &Path) -> rusqlite::Result<Connection> {
-    let log = std::fs::metadata(beside(path, "-wal")).map_or(0, |meta| meta.len());
-    let name =
-        path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let how = if log == 0 { "?immutable=1" } else { "" };
-    Connection::open_with_flags(
-        format!("file:{name}{how}"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
-    )
 }

@@ -8,10 +8,12 @@ use counterfoil_core::clock::Timestamp;
 use rusqlite::Connection;
 
 use super::Sqlite;
+use super::batch::Batch;
+use super::endings::{all_endings, bearers_from};
 use super::endings_log;
 use super::era::remove_again;
 use super::grants::end;
-use super::writer::Batch;
+use super::meta::{meta, set_meta};
 use crate::error::StoreError;
 use crate::journal::Line;
 use crate::loss::LossDeclared;
@@ -34,7 +36,7 @@ impl Epoch {
 }
 
 fn stored(db: &Connection) -> rusqlite::Result<u32> {
-    Ok(super::meta(db, "epoch")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(meta(db, "epoch")?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 impl Sqlite {
@@ -65,16 +67,25 @@ impl Sqlite {
         })
     }
 
+    pub(crate) fn accept_lost_endings(&self, now: Timestamp) -> Pending<()> {
+        let differs = self.endings_differ;
+        self.writer.queue(move |batch: &mut Batch<'_>| {
+            if differs {
+                batch.says_again();
+                refuse_before(batch, now)?;
+                for line in all_endings(batch.db)? {
+                    batch.journal(line);
+                }
+                batch.agrees_with_journal();
+            }
+            Ok(())
+        })
+    }
+
     pub(crate) fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
         let reader = self.readers.reader()?;
         Ok(bearers_from(&reader)?)
     }
-}
-
-pub(super) fn bearers_from(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(super::meta(db, "bearers_from")?
-        .and_then(|text| text.parse().ok())
-        .map(Timestamp::from_unix))
 }
 
 /// Has endings take effect that were forgotten.
@@ -112,7 +123,7 @@ pub(super) fn refuse_before(batch: &mut Batch<'_>, from: Timestamp) -> rusqlite:
     if bearers_from(batch.db)?.is_some_and(|stands| stands >= from) {
         return Ok(false);
     }
-    super::set_meta(batch.db, "bearers_from", &from.unix().to_string())?;
+    set_meta(batch.db, "bearers_from", &from.unix().to_string())?;
     batch.journal(Line::Lost { bearers_from: from });
     Ok(true)
 }
@@ -133,7 +144,7 @@ pub(super) fn raise(
         endings_log::reaches(batch.db, node, *line)?;
     }
     let epoch = stored(batch.db)? + 1;
-    super::set_meta(batch.db, "epoch", &epoch.to_string())?;
+    set_meta(batch.db, "epoch", &epoch.to_string())?;
     // What was applied before must be in the journal by the answer to this.
     batch.acknowledges_ending();
     Ok((epoch, bearers_from(batch.db)?))

@@ -1,17 +1,14 @@
 //! Redeeming a slip: one conditional write on one row. The write is the gate; the verdict is asked
 //! only where it did not pass.
 
-use counterfoil_core::grant::GrantId;
-use counterfoil_core::verdict::{Counterfoil, Presented};
-use rusqlite::{Connection, OptionalExtension, params};
+use counterfoil_core::verdict::Presented;
+use rusqlite::{Connection, params};
 
 use super::Sqlite;
+use super::batch::Batch;
 use super::era::Eras;
-use super::grants::{audit, end, hangs_on_living};
-use super::row;
-use super::writer::Batch;
+use super::grants::{audit, counterfoil, end, hangs_on_living};
 use crate::audit::Event;
-use crate::columns::counterfoil_columns;
 use crate::pending::Pending;
 use crate::redeem::{Aftermath, Redeem, Redeemed, Settled, Tearing};
 
@@ -90,18 +87,4 @@ fn pass(db: &Connection, gate: &str, redeem: &Redeem, epoch: u32) -> rusqlite::R
         epoch,
     ])?;
     Ok(changed == 1)
-}
-
-/// By primary key alone, as the gate.
-pub(crate) const READ_COUNTERFOIL: &str =
-    concat!("SELECT ", counterfoil_columns!(), " FROM counterfoil WHERE grant_id = ?1");
-
-/// The counterfoil of a grant, by primary key alone.
-pub(crate) fn counterfoil(
-    db: &Connection,
-    grant: GrantId,
-) -> rusqlite::Result<Option<Counterfoil>> {
-    db.prepare_cached(READ_COUNTERFOIL)?
-        .query_row([grant.number()], |row| row::counterfoil(row, 0))
-        .optional()
 }

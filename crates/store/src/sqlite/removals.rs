@@ -7,8 +7,8 @@ use counterfoil_core::grant::GrantId;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::Sqlite;
+use super::batch::Batch;
 use super::grants::end;
-use super::writer::Batch;
 use crate::limits::STEP;
 use crate::pending::Pending;
 

@@ -8,23 +8,28 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use counterfoil_core::clock::{Doubt, Known, Timestamp, check_at_start};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::batch::Batch;
+use super::endings::recent_endings;
+use super::file::{APPLICATION_ID, check_pages, look_into};
+use super::identity::{check_identity, id};
+use super::meta::meta;
+use super::ownership::own;
+use super::replacement::{RESTORED, complete, free_time};
+use super::schema::{check_schema, migrate};
 use super::times::noted;
-use super::writer::Batch;
-use super::{
-    check_identity, check_pages, check_schema, endings_log, grants, id, look_into, loss, meta,
-    migrate, own,
-};
+use super::{endings_log, loss};
 use crate::OpenOptions;
-use crate::agreement::{Held, KnownLog, OnDifference, look};
+use crate::agreement::{Held, OnDifference, look};
 use crate::endings::Endings;
+use crate::endings_log::KnownLog;
 use crate::error::OpenError;
-use crate::files::{beside, create_private_of, directory_of, sync_directory_of};
+use crate::files::{beside, create_private_of, sync_directory_of};
 use crate::journal::{Line, Numbered};
 use crate::loss::LossDeclared;
 use crate::restore::{RestoreError, Restored};
@@ -54,7 +59,7 @@ pub(crate) fn restore(
     remove(&new).map_err(|e| written(e.to_string()))?;
     let prepare = || {
         let db = copied(path, &new, &backup).map_err(written)?;
-        let recent = grants::recent_endings(&db).map_err(|e| no_backup(e.to_string()))?;
+        let recent = recent_endings(&db).map_err(|e| no_backup(e.to_string()))?;
         endings.must_be_of(&id(&db, endings.store()).map_err(|e| no_backup(e.to_string()))?)?;
         if !accept_lost_endings {
             endings
@@ -112,7 +117,7 @@ fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreErro
     .map_err(failed)?;
     let id: i32 =
         backup.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if id != super::APPLICATION_ID
+    if id != APPLICATION_ID
         || check_schema(&backup, from)? == 0
         || meta(&backup, "kind").map_err(failed)?.is_none()
     {
@@ -203,59 +208,6 @@ fn declared(
     db.close().map_err(|(_, e)| e.to_string())?;
     File::open(new).and_then(|file| file.sync_all()).map_err(|e| e.to_string())?;
     Ok(declared)
-}
-
-/// What stands between the name of a store and the time of its restore, while it waits to take its
-/// place.
-const RESTORED: &str = ".restored-";
-
-/// The time as it goes into a file's name, moved on while something of that name is there.
-fn free_time(path: &Path, now: Timestamp) -> String {
-    let name = |at: Timestamp| at.to_string().replace(['-', ':'], "");
-    let is_free = |at: &Timestamp| beside(path, &before(&name(*at))).symlink_metadata().is_err();
-    (0..).map(|seconds| now.plus(seconds)).find(is_free).map_or_else(|| name(now), name)
-}
-
-fn before(time: &str) -> String {
-    format!(".before-restore-{time}")
-}
-
-/// Has the restored store that waits beside `path`, if one does, take its place. Gives where the
-/// one before it lies, if there was one.
-pub(super) fn complete(path: &Path) -> io::Result<Option<PathBuf>> {
-    let Some((new, time)) = waiting(path)? else {
-        return Ok(None);
-    };
-    let old = beside(path, &before(&time));
-    for suffix in ["", "-wal", "-shm"] {
-        match std::fs::rename(beside(path, suffix), beside(&old, suffix)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-    }
-    // Else a loss of power could leave the new store with the old one's log.
-    sync_directory_of(path)?;
-    std::fs::rename(new, path)?;
-    sync_directory_of(path)?;
-    Ok(Some(old))
-}
-
-/// The restored store that waits to take its place, and its time.
-fn waiting(path: &Path) -> io::Result<Option<(PathBuf, String)>> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-        return Ok(None);
-    };
-    for entry in std::fs::read_dir(directory_of(path))? {
-        let entry = entry?;
-        let time = entry
-            .file_name()
-            .to_str()
-            .and_then(|entry| entry.strip_prefix(name)?.strip_prefix(RESTORED).map(str::to_owned));
-        if let Some(time) = time {
-            return Ok(Some((entry.path(), time)));
-        }
-    }
-    Ok(None)
 }
 
 /// Removes what an earlier try left.

@@ -5,8 +5,9 @@ use counterfoil_core::grant::GrantId;
 use rusqlite::params;
 
 use super::Sqlite;
+use super::batch::Batch;
+use super::meta::{meta, set_meta};
 use super::times::sweep_by;
-use super::writer::Batch;
 use crate::limits::{AUDIT_KEPT_FOR, FAILURE_WINDOW, STEP, UNREDEEMED_KEPT_FOR};
 use crate::pending::Pending;
 use crate::record::{SweepTime, Swept};
@@ -54,7 +55,7 @@ fn sweep_young(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<Swept> {
     let db = batch.db;
     let two_days_ago = now.plus(-UNREDEEMED_KEPT_FOR);
     let to = GrantId::new(two_days_ago, [0; 4]).number();
-    let mark: i64 = super::meta(db, MARK)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mark: i64 = meta(db, MARK)?.and_then(|text| text.parse().ok()).unwrap_or(0);
     // One that is ahead was set by a wrong clock, and hides what came since.
     let from = if mark > to { 0 } else { mark };
     let mut query = db.prepare_cached(
@@ -82,7 +83,7 @@ fn sweep_young(batch: &Batch<'_>, now: Timestamp) -> rusqlite::Result<Swept> {
         *(if *unredeemed { &mut swept.unredeemed } else { &mut swept.silent }) += 1;
     }
     if let Some((last, ..)) = seen.last() {
-        super::set_meta(db, MARK, &last.to_string())?;
+        set_meta(db, MARK, &last.to_string())?;
     }
     Ok(swept)
 }

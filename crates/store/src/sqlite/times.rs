@@ -4,7 +4,8 @@ use counterfoil_core::clock::{HOUR, Known, SKEW, Seconds, Timestamp};
 use counterfoil_core::grant::GrantId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Sqlite, meta, set_meta};
+use super::Sqlite;
+use super::meta::{meta, set_meta};
 use crate::StoreKind;
 use crate::error::StoreError;
 use crate::limits::SURVEYED_AT_ONCE;

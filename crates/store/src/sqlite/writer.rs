@@ -1,151 +1,38 @@
 //! The one thread that writes. It takes whatever is queued into one transaction (group commit) and
 //! answers after the fsync.
 
+mod backup;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rusqlite::backup::{Backup, StepResult};
-use tokio::sync::oneshot;
 
-use super::backup::{Copied, Copying, MOMENT};
+use super::backup::Copying;
+use super::batch::{Batch, Ended, Job, Verb};
 use super::checkpoint::Log;
 use super::crowd::{Crowd, ENOUGH, Lookout};
-use super::grants::recent_endings;
+use super::endings::recent_endings;
+use super::endings_log;
+use super::file::{connect, with_large_cache};
 use super::reader::Commits;
-use super::{WRITER_CACHE, connect, endings_log};
-use crate::backup::BackupError;
 use crate::counts::Counts;
 use crate::error::StoreError;
-use crate::journal::{Journal, Line, Numbered};
+use crate::journal::{Journal, Numbered};
 use crate::pending::Pending;
 
 /// The most writes in one transaction.
 const BATCH: usize = 256;
 /// The most writes that wait; further ones are refused, since they could not be served in time.
 const QUEUE: usize = 4096;
-/// Pages that are copied at once while writes wait.
-const STEP: i32 = 256;
-
-/// What a write works with.
-pub(crate) struct Batch<'a> {
-    pub(crate) db: &'a Connection,
-    /// Whether this is the second attempt, after a commit that may or may not have happened.
-    pub(crate) again: bool,
-    lines: Vec<Ended>,
-    once_committed: Vec<Box<dyn FnOnce()>>,
-    acknowledges_ending: bool,
-    says_again: bool,
-    agrees_with_journal: bool,
-    settles_endings: bool,
-    /// Slips that were to be redeemed.
-    pub(crate) redeemed: usize,
-}
-
-/// A line for the journal.
-struct Ended {
-    line: Line,
-    /// Whether the journal has said it before.
-    again: bool,
-}
-
-impl<'a> Batch<'a> {
-    pub(crate) fn new(db: &'a Connection, again: bool) -> Self {
-        Self {
-            db,
-            again,
-            lines: Vec::new(),
-            once_committed: Vec::new(),
-            acknowledges_ending: false,
-            says_again: false,
-            agrees_with_journal: false,
-            settles_endings: false,
-            redeemed: 0,
-        }
-    }
-
-    /// What is to be written into the journal.
-    pub(crate) fn into_lines(self) -> Vec<Line> {
-        self.lines.into_iter().map(|ended| ended.line).collect()
-    }
-
-    /// From here on this write says in the journal what was said before, maybe in another node's.
-    pub(crate) fn says_again(&mut self) {
-        self.says_again = true;
-    }
-
-    /// Once this is committed the journal has all that the store knows.
-    pub(crate) fn agrees_with_journal(&mut self) {
-        (self.agrees_with_journal, self.acknowledges_ending) = (true, true);
-    }
-
-    /// Tells the store up to where the journal is on disk, and has the journal look whether it was
-    /// rolled.
-    pub(crate) fn settles_endings(&mut self) {
-        self.settles_endings = true;
-    }
-
-    /// Does something in memory that must follow the commit and come before the answer, whether or
-    /// not the caller still waits.
-    pub(crate) fn once_committed(&mut self, then: impl FnOnce() + 'static) {
-        self.once_committed.push(Box::new(then));
-    }
-
-    /// Records an ending in the journal, before the write is answered.
-    pub(crate) fn journal(&mut self, line: Line) {
-        self.lines.push(Ended { line, again: self.says_again });
-        self.acknowledges_ending = true;
-    }
-
-    /// Makes the answer wait until every ending so far is in the journal; without that the write is
-    /// answered as failed.
-    pub(crate) fn acknowledges_ending(&mut self) {
-        self.acknowledges_ending = true;
-    }
-}
-
-/// A queued write.
-trait Job: Send {
-    /// Does the work inside the batch's transaction, all of it or, by an error, nothing: then the
-    /// whole batch is rolled back and each of its jobs runs again alone. Runs again also after a
-    /// commit whose outcome is unknown, so it must come to the same answer where its first run took
-    /// effect.
-    fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()>;
-    /// Answers the caller: with the result of the last run, or with why it did not happen.
-    fn answer(self: Box<Self>, failed: Option<StoreError>);
-}
 
 /// What the writer is asked for.
 enum Task {
     Write(Box<dyn Job>),
     Copy(Box<Copying>),
-}
-
-struct Verb<T, W> {
-    work: W,
-    result: Option<T>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T: Send, W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send> Job for Verb<T, W> {
-    fn run(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
-        self.result = None;
-        self.result = Some((self.work)(batch)?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, failed: Option<StoreError>) {
-        let answer = match failed {
-            Some(error) => Err(error),
-            None => self.result.ok_or(StoreError::Closed),
-        };
-        // The caller may have gone away; the write stands all the same.
-        let _ = self.reply.send(answer);
-    }
 }
 
 /// The queue's end that the verbs use. Dropping it ends the thread, after what is queued.
@@ -354,66 +241,6 @@ impl Work {
         }
     }
 
-    /// Copies the store a few pages at a time, and after each step writes what is queued.
-    fn copy(&mut self, copying: Copying) {
-        let Copying { mut into, mut flusher, reply } = copying;
-        let db = match self.connection() {
-            Ok(db) => db,
-            Err(error) => return drop(reply.send(Err(error.into()))),
-        };
-        let (mut jobs, mut failure) = (Vec::with_capacity(BATCH), None);
-        let mut longest_stall = Duration::ZERO;
-        let copied = Backup::new(&db, &mut into).map_err(BackupError::from).and_then(|backup| {
-            loop {
-                let behind = flusher.is_behind();
-                if !behind {
-                    let began = Instant::now();
-                    let step = backup.step(STEP)?;
-                    longest_stall = longest_stall.max(began.elapsed());
-                    if step == StepResult::Done {
-                        return Ok(());
-                    }
-                    flusher.wrote(STEP);
-                }
-                // One that nobody waits for any more is given up.
-                if reply.is_closed() {
-                    return Err(BackupError::Closed);
-                }
-                match self.tasks.recv_timeout(if behind { MOMENT } else { Duration::ZERO }) {
-                    Ok(first) => {
-                        if let Some(another) = self.gather(first, &mut jobs) {
-                            let _ = another.reply.send(Err(BackupError::UnderWay));
-                        }
-                        if jobs.is_empty() {
-                            continue;
-                        }
-                        match self.commit(&db, &mut jobs, false) {
-                            Ok(done) => {
-                                self.answer_all(&mut jobs, done);
-                                self.log.begin_anew_where_due(&db);
-                            }
-                            Err(error) => {
-                                let problem = error.to_string();
-                                failure = Some(error);
-                                return Err(BackupError::Interrupted(problem));
-                            }
-                        }
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Err(BackupError::Closed),
-                }
-            }
-        });
-        match failure {
-            None => self.db = Some(db),
-            Some(error) => {
-                drop(db);
-                self.after_failure(&mut jobs, &error);
-            }
-        }
-        let _ = reply.send(copied.map(|()| Copied { into, flusher, longest_stall }));
-    }
-
     /// One transaction around all of `jobs`.
     fn commit(
         &mut self,
@@ -557,12 +384,6 @@ impl Work {
         }
         self.finished(count);
     }
-}
-
-/// `db`, with the cache of the connection that writes.
-pub(super) fn with_large_cache(db: Connection) -> rusqlite::Result<Connection> {
-    db.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE))?;
-    Ok(db)
 }
 
 #[cfg(test)]

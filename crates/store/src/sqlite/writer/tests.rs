@@ -265,7 +265,7 @@ async fn the_write_ahead_log_is_bounded() {
         let text = ["a", "b"][n % 2].repeat(1 << 20);
         store.writer.queue(move |batch| super::super::set_meta(batch.db, "text", &text))
     };
-    let kept = super::super::checkpoint::LOG_KEPT;
+    let kept = super::super::file::LOG_KEPT;
     let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
     let long = store.readers.reader().unwrap();
     long.query_row("SELECT count(*) FROM meta", [], |_| Ok(())).unwrap();
