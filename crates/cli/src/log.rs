@@ -56,10 +56,8 @@ pub(crate) fn check(filter: &str) -> Result<EnvFilter, Failure> {
     if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
         return Err(wrong());
     }
-    // The migration library tells every step at info, the driver every notice; what matters of them
-    // reaches us as errors.
-    EnvFilter::try_new(format!("{filter},refinery_core=warn,tokio_postgres=warn"))
-        .map_err(|_| wrong())
+    // The driver tells every notice at info; what matters reaches us as errors.
+    EnvFilter::try_new(format!("{filter},tokio_postgres=warn")).map_err(|_| wrong())
 }
 
 /// The log of this process, once it is a server.

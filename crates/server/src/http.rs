@@ -3,6 +3,7 @@
 pub mod around;
 pub mod connections;
 pub mod cookies;
+pub mod metrics;
 pub mod observe;
 pub mod refused;
 pub mod request;

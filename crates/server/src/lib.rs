@@ -20,7 +20,7 @@ mod serve;
 mod tokens;
 
 pub use http::connections::{Bounds, Tls, TlsError};
-pub use http::observe::LogCounts;
+pub use http::metrics::LogCounts;
 pub use node::app::{App, AppError};
 pub use node::follow::Unavailable;
 pub use node::keys;

@@ -45,6 +45,7 @@ mod limits;
 mod lock;
 mod look;
 mod loss;
+mod migrations;
 mod pending;
 mod postgres;
 mod record;

@@ -57,6 +57,7 @@ use crate::counts::{Counts, StoreCounts};
 use crate::error::{OpenError, StoreError};
 use crate::journal::Journal;
 use crate::level::Level;
+use crate::migrations;
 use connector::Connector;
 use endings_log::{Node, Past};
 use pool::{Lent, Pool, lend};
@@ -200,7 +201,7 @@ impl Postgres {
         let found = identity::found_schema(client, &store).await?;
         identity::check(client, &store, options).await?;
         identity::migrate(client, &store).await?;
-        Ok((found, found.max(identity::known_schema())))
+        Ok((found, found.max(migrations::NEWEST)))
     }
 
     /// Raises the level of a store to the newest; gives it as it was, and as it is.

@@ -49,6 +49,7 @@ use crate::error::OpenError;
 use crate::journal::Journal;
 use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER};
 use crate::lock::Lock;
+use crate::migrations;
 use checkpoint::Checkpointer;
 use era::Eras;
 use file::{connect, create_or_recognise, create_private, look_into, open_error, with_large_cache};
@@ -57,7 +58,7 @@ use loss::Epoch;
 use meta::{meta, set_meta};
 use ownership::own;
 use reader::{Commits, Readers};
-use schema::{check_schema, existing, known_schema};
+use schema::{check_schema, existing};
 use writer::Writer;
 
 /// Connections for reading.
@@ -208,7 +209,7 @@ impl Sqlite {
         let (mut db, found) = existing(path)?;
         check_identity(&db, path, options)?;
         schema::migrate(&mut db, path, found)?;
-        Ok((found, found.max(known_schema())))
+        Ok((found, found.max(migrations::NEWEST)))
     }
 
     /// Raises the level of a store to the newest; gives it as it was, and as it is.
@@ -217,8 +218,8 @@ impl Sqlite {
         let (db, found) = existing(path)?;
         check_identity(&db, path, options)?;
         let store = || path.display().to_string();
-        if found < known_schema() {
-            return Err(OpenError::Older { store: store(), found, known: known_schema() });
+        if found < migrations::NEWEST {
+            return Err(OpenError::Older { store: store(), found, known: migrations::NEWEST });
         }
         let raise = || -> rusqlite::Result<u32> {
             let transaction = db.unchecked_transaction()?;

@@ -145,7 +145,7 @@ impl Shared {
         let few = 1 + self.bounds.limit / 64;
         for (_, connection) in waiting.iter().take(few) {
             connection.tell(Told::MakeRoom);
-            self.counts.made_room.increment(1);
+            self.counts.made_room.inc();
         }
         !waiting.is_empty()
     }
@@ -171,7 +171,7 @@ impl Entry {
         open.next += 1;
         open.connections.insert(number, connection.clone());
         drop(open);
-        shared.counts.open.increment(1);
+        shared.counts.open.inc();
         Self { shared: shared.clone(), number, connection, _permit: permit }
     }
 }
@@ -179,7 +179,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.shared.open().connections.remove(&self.number);
-        self.shared.counts.open.decrement(1);
+        self.shared.counts.open.dec();
     }
 }
 
@@ -213,7 +213,7 @@ pub(crate) async fn listen(
     // Its one time-out for heads also ends connections that are idle; ours are in `timed`.
     http.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(LONGEST_HEAD_READ);
     let room = Arc::new(Semaphore::new(bounds.limit));
-    counts.limit.set(f64::from(u32::try_from(bounds.limit).unwrap_or(u32::MAX)));
+    counts.limit.set(i64::try_from(bounds.limit).unwrap_or(i64::MAX));
     let shared = Arc::new(Shared {
         app,
         name,
@@ -238,7 +238,7 @@ pub(crate) async fn listen(
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of files, most likely. Trying at once would try without end.
-                shared.counts.not_accepted.increment(1);
+                shared.counts.not_accepted.inc();
                 shared.make_room();
                 if told.1.is_due() {
                     tracing::error!(listener = name, %error, "no connection could be taken; it is tried again");
@@ -321,7 +321,7 @@ async fn wait_for_room(
     let permit = loop {
         let found_one = shared.make_room();
         if !found_one && !std::mem::replace(&mut waited, true) {
-            shared.counts.waited.increment(1);
+            shared.counts.waited.inc();
         }
         tokio::select! {
             permit = shared.room.clone().acquire_owned() => break permit.ok(),

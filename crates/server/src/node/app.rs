@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::admin::health::Writable;
 use crate::customer::continuation::Budget;
 use crate::customer::lockout::Turn;
-use crate::http::observe::Metrics;
+use crate::http::metrics::Metrics;
 use crate::node::clients::Clients;
 use crate::node::follow::{Follow, Unavailable};
 use crate::node::keys::Keys;
@@ -116,7 +116,7 @@ impl App {
             store,
             keys,
             clock,
-            metrics: Metrics::new(),
+            metrics: Metrics::new().map_err(AppError::Metrics)?,
             follow: Follow::default(),
             writable: Writable::default(),
             stopping: AtomicBool::new(false),
@@ -249,4 +249,7 @@ pub enum AppError {
     /// The texts are damaged, which a test rules out.
     #[error("the texts of the pages: {0}")]
     Locale(String),
+    /// The metrics contradict each other, which a test rules out.
+    #[error("the metrics: {0}")]
+    Metrics(prometheus::Error),
 }

@@ -24,7 +24,6 @@ pub async fn keep_going(app: Arc<App>) {
     for round in 0_u32.. {
         ticks.tick().await;
         work_off(&app, app.clock.now()).await;
-        app.metrics.upkeep();
         if round % SELDOM == SELDOM - 1 {
             note_secret_uses(&app).await;
             sweep::short_lived(&app).await;

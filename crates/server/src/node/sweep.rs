@@ -9,7 +9,7 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_store::{StoreError, SweepTime};
 use serde::Serialize;
 
-use crate::http::observe::{OLD_GRANTS, SHORT_LIVED};
+use crate::http::metrics::{OLD_GRANTS, SHORT_LIVED};
 use crate::node::app::App;
 
 /// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an

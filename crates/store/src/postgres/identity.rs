@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use counterfoil_core::random;
-use refinery::embed_migrations;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -14,8 +13,7 @@ use super::trouble::Trouble;
 use crate::OpenOptions;
 use crate::error::OpenError;
 use crate::level::{Level, NEWEST_LEVEL, OLDEST_READER, oldest_reader};
-
-embed_migrations!("src/migrations/postgres");
+use crate::migrations;
 
 /// How often a migration is tried again that another node's was in the way of.
 const TRIES: usize = 40;
@@ -79,13 +77,6 @@ pub(super) async fn is_there(
     }
 }
 
-/// The newest schema that this program knows.
-pub(super) fn known_schema() -> u32 {
-    let newest =
-        migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
-    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
-}
-
 /// The schema of a store that must be there already.
 pub(super) async fn found_schema(client: &Client, store: &str) -> Result<u32, OpenError> {
     let found = schema(client).await.map_err(|trouble| trouble.at_start(store))?;
@@ -119,7 +110,7 @@ async fn schema_of_ours(client: &Client, store: &str) -> Result<Option<u32>, Ope
 /// Refuses a newer schema than ours, whatever the store says of who can read it: there may be
 /// tables that we know nothing of.
 pub(super) fn refuse_unknown(found: u32, store: &str) -> Result<(), OpenError> {
-    let known = known_schema();
+    let known = migrations::NEWEST;
     if found > known {
         Err(OpenError::Newer { store: store.to_owned(), found, oldest_reader: found, known })
     } else {
@@ -129,7 +120,7 @@ pub(super) fn refuse_unknown(found: u32, store: &str) -> Result<(), OpenError> {
 
 /// Refuses a newer schema than ours, unless the store says that we can read it.
 async fn refuse_unreadable(client: &Client, found: u32, store: &str) -> Result<(), OpenError> {
-    let known = known_schema();
+    let known = migrations::NEWEST;
     if found <= known {
         return Ok(());
     }
@@ -161,8 +152,8 @@ pub(super) async fn level_and_id(client: &Client) -> Result<(Level, String), Tro
 pub(super) async fn finish(client: &mut Client, store: &str) -> Result<(u32, u32), OpenError> {
     let failed = |trouble: Trouble| trouble.at_start(store);
     let found = found_schema(client, store).await?;
-    if found < known_schema() {
-        return Err(OpenError::Older { store: store.to_owned(), found, known: known_schema() });
+    if found < migrations::NEWEST {
+        return Err(OpenError::Older { store: store.to_owned(), found, known: migrations::NEWEST });
     }
     let raising = async {
         let transaction = client.transaction().await?;
@@ -214,8 +205,8 @@ pub(super) async fn migrate(client: &mut Client, store: &str) -> Result<(), Open
     making.await.map_err(|trouble: Trouble| trouble.at_start(store))
 }
 
-/// Runs what migrations are missing, all in one transaction. The library takes no lock: of two
-/// nodes that start at once one fails on what the other has made, looks again, and finds it done.
+/// Runs what migrations are missing, all in one transaction. No lock is taken: of two nodes that
+/// start at once one fails on what the other has made, looks again, and finds it done.
 async fn change_tables(client: &mut Client, store: &str) -> Result<(), OpenError> {
     let failed = |problem: String| OpenError::NotWritable {
         store: store.to_owned(),
@@ -227,9 +218,9 @@ async fn change_tables(client: &mut Client, store: &str) -> Result<(), OpenError
     loop {
         let problem = match schema(client).await {
             // A newer one was looked at before.
-            Ok(Some(found)) if found >= known_schema() => return Ok(()),
-            Ok(_) => match migrations::runner().set_grouped(true).run_async(client).await {
-                Ok(_) => return Ok(()),
+            Ok(Some(found)) if found >= migrations::NEWEST => return Ok(()),
+            Ok(found) => match run_missing(client, found.unwrap_or(0)).await {
+                Ok(()) => return Ok(()),
                 Err(error) => last_word(&error),
             },
             Err(trouble) => trouble.to_string(),
@@ -241,6 +232,15 @@ async fn change_tables(client: &mut Client, store: &str) -> Result<(), OpenError
         tracing::debug!(problem, "a migration did not come about; looking again");
         sleep(PAUSE).await;
     }
+}
+
+async fn run_missing(client: &mut Client, found: u32) -> Result<(), tokio_postgres::Error> {
+    const NOW: &str = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+    let transaction = client.transaction().await?;
+    for script in migrations::missing(&migrations::POSTGRES, found, NOW) {
+        transaction.batch_execute(&script).await?;
+    }
+    transaction.commit().await
 }
 
 /// What was at the bottom of an error: the database's own words, where there are some.

@@ -15,13 +15,14 @@ use super::identity::check_identity;
 use super::meta::{meta, set_meta};
 use super::ownership::own;
 use super::row;
-use super::schema::{check_schema, existing, known_schema, migrate};
+use super::schema::{check_schema, existing, migrate};
 use crate::OpenOptions;
 use crate::copy::error::CopyError;
 use crate::copy::pieces::{Columns, Piece};
 use crate::copy::tables::{Kind, TABLES, Table};
 use crate::error::OpenError;
 use crate::lock::Lock;
+use crate::migrations;
 
 /// Rows of one transaction, more or less: few enough for a small log, and enough that its fsync
 /// does not count.
@@ -55,7 +56,7 @@ impl File {
         let lock = own(path, options)?;
         let (mut db, schema) = existing(path)?;
         // It may say that we can read it, and have tables that we know nothing of.
-        let known = known_schema();
+        let known = migrations::NEWEST;
         if schema > known {
             return Err(OpenError::Newer {
                 store: name.to_owned(),

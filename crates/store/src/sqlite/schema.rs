@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use refinery::embed_migrations;
 use rusqlite::Connection;
 
 use super::file::{create_or_recognise, open_error};
 use super::meta::meta;
 use crate::error::OpenError;
 use crate::level::oldest_reader;
+use crate::migrations;
 
-embed_migrations!("src/migrations/sqlite");
+/// The time, as the history of the schema has it.
+const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')";
 
 /// Opens the file of a store that must be there already; also gives its schema.
 pub(super) fn existing(path: &Path) -> Result<(Connection, u32), OpenError> {
@@ -26,13 +27,6 @@ pub(super) fn existing(path: &Path) -> Result<(Connection, u32), OpenError> {
     }
 }
 
-/// The version of the schema that this program knows.
-pub(super) fn known_schema() -> u32 {
-    let newest =
-        migrations::runner().get_migrations().iter().map(|migration| migration.version()).max();
-    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
-}
-
 /// The version of the store's schema; 0 where it has none yet. A newer one than ours is refused,
 /// unless it says that we can read it.
 pub(super) fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenError> {
@@ -45,7 +39,7 @@ pub(super) fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenErro
         ),
         false => Ok(0),
     };
-    let (found, known) = (found().map_err(failed)?, known_schema());
+    let (found, known) = (found().map_err(failed)?, migrations::NEWEST);
     if found > known {
         let oldest_reader =
             oldest_reader(found, meta(db, "oldest_reader").map_err(failed)?.as_deref());
@@ -62,17 +56,24 @@ pub(super) fn check_schema(db: &Connection, path: &Path) -> Result<u32, OpenErro
 }
 
 pub(super) fn migrate(db: &mut Connection, path: &Path, found: u32) -> Result<(), OpenError> {
-    if found >= known_schema() {
+    if found >= migrations::NEWEST {
         return Ok(());
     }
     let failed = |e: rusqlite::Error| open_error(path, &e);
     // A table that is made again must not take with it what refers to it, and within a transaction
     // this can't be set.
     db.pragma_update(None, "foreign_keys", false).map_err(failed)?;
-    migrations::runner().run(db).map(drop).map_err(|e| OpenError::Damaged {
-        store: path.display().to_string(),
-        problem: format!("its schema could not be brought up to date: {e}"),
-    })?;
+    for script in migrations::missing(&migrations::SQLITE, found, NOW) {
+        let run = |db: &mut Connection| {
+            let transaction = db.transaction()?;
+            transaction.execute_batch(&script)?;
+            transaction.commit()
+        };
+        run(db).map_err(|e| OpenError::Damaged {
+            store: path.display().to_string(),
+            problem: format!("its schema could not be brought up to date: {e}"),
+        })?;
+    }
     db.pragma_update(None, "foreign_keys", true).map_err(failed)
 }
 
