@@ -10,14 +10,14 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use counterfoil_server::LogCounts;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Metadata;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -70,7 +70,13 @@ pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
     let stderr =
         || io::stderr().as_fd().try_clone_to_owned().map(File::from).map_err(Failure::failed);
     let (writer, at_once) = (stderr()?, stderr()?);
-    let log = LOG.get_or_init(|| Log::to(writer, at_once));
+    let log = match LOG.get() {
+        Some(log) => log,
+        None => {
+            let log = Log::to(writer, at_once).map_err(Failure::failed)?;
+            LOG.get_or_init(|| log)
+        }
+    };
     // What it does about errors of its own is to print them to stderr, and to panic where that
     // fails.
     let lines = tracing_subscriber::fmt::layer().with_writer(log).log_internal_errors(false);
@@ -136,52 +142,49 @@ fn tell_panic(to: &mut impl Write, panic: &dyn Display, backtrace: Option<&Backt
 
 /// A log whose lines are written by a thread of its own.
 struct Log {
-    queue: NonBlocking,
+    queue: SyncSender<Vec<u8>>,
     lines: Arc<Lines>,
     /// Where the thread writes to.
     at_once: File,
-    /// Never dropped: where the queue is full, that says so on stdout, which waits for a reader or
-    /// panics.
-    _thread: WorkerGuard,
 }
 
-/// Where lines are that were not dropped.
+/// What became of lines.
 #[derive(Default)]
 struct Lines {
     /// Given to the queue, those that it did not take too.
     given: AtomicU64,
+    dropped: AtomicU64,
     /// Done with, written or not.
     done: AtomicU64,
     write_errors: AtomicU64,
 }
 
 impl Log {
-    fn to(writer: impl Write + Send + 'static, at_once: File) -> Self {
+    /// # Errors
+    /// There is no thread.
+    fn to(writer: impl Write + Send + 'static, at_once: File) -> io::Result<Self> {
         let lines = Arc::new(Lines::default());
-        let writer = LineWriter { to: writer, lines: lines.clone(), torn: false };
-        let (queue, thread) = NonBlockingBuilder::default()
-            .buffered_lines_limit(LONGEST_QUEUE)
-            .thread_name("log")
-            .finish(writer);
-        Self { queue, lines, at_once, _thread: thread }
+        let mut writer = LineWriter { to: writer, lines: lines.clone(), torn: false };
+        let (queue, queued) = sync_channel::<Vec<u8>>(LONGEST_QUEUE);
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || queued.iter().for_each(|line| writer.write(&line)))?;
+        Ok(Self { queue, lines, at_once })
     }
 
     fn counts(&self) -> LogCounts {
         LogCounts {
-            dropped: self.dropped(),
+            dropped: self.lines.dropped.load(Ordering::SeqCst),
             write_errors: self.lines.write_errors.load(Ordering::SeqCst),
         }
-    }
-
-    fn dropped(&self) -> u64 {
-        u64::try_from(self.queue.error_counter().dropped_lines()).unwrap_or(u64::MAX)
     }
 
     /// Gives a line to the thread, or drops it where too many wait.
     fn queue(&self, line: &[u8]) {
         self.lines.given.fetch_add(1, Ordering::SeqCst);
-        // It never fails: what is dropped is counted.
-        let _ = self.queue.clone().write(line);
+        if self.queue.try_send(line.to_vec()).is_err() {
+            self.lines.dropped.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Writes a line past the queue, unless the writer would have to wait.
@@ -203,7 +206,8 @@ impl Log {
     /// How many lines wait to be written.
     fn waiting(&self) -> u64 {
         // Read before those that were given, or lines that come meanwhile would hide others.
-        let gone = self.dropped() + self.lines.done.load(Ordering::SeqCst);
+        let gone =
+            self.lines.dropped.load(Ordering::SeqCst) + self.lines.done.load(Ordering::SeqCst);
         self.lines.given.load(Ordering::SeqCst).saturating_sub(gone)
     }
 }
@@ -268,20 +272,13 @@ impl<W: Write> LineWriter<W> {
         }
         Ok(())
     }
-}
 
-impl<W: Write> Write for LineWriter<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, line: &[u8]) {
         let ended = if self.torn { self.put(b"\n") } else { Ok(()) };
         if ended.and_then(|()| self.put(line)).is_err() {
             self.lines.write_errors.fetch_add(1, Ordering::SeqCst);
         }
         self.lines.done.fetch_add(1, Ordering::SeqCst);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

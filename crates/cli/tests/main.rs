@@ -26,3 +26,4 @@ mod verify_command;
 mod verify_plans;
 mod verify_spoiled;
 mod workflow;
+mod yaml;

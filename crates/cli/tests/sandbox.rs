@@ -224,7 +224,7 @@ fn the_compose_file() {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../contrib/compose.yaml"))
             .unwrap();
-    let Compose { mut services } = serde_saphyr::from_str(&text).unwrap();
+    let Compose { mut services } = crate::yaml::read(&text);
     let (sandbox, app) = (services.remove("sandbox").unwrap(), services.remove("app").unwrap());
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();

@@ -3,14 +3,14 @@
 
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::Command as Admin;
-use fantoccini::Locator;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::chromium::{Browser, PATIENCE};
+use crate::chromium::Browser;
 use crate::setting::{OTHER, RECIPIENT, Sandbox};
+use crate::webdriver::Locator;
 
 const CODE_ARRIVED: &str = "The code has arrived";
 const CONTROLS: &str = "Sandbox controls";
@@ -21,9 +21,9 @@ impl Browser {
     async fn sign_in(&self, customer: &str, password: &str) {
         self.sees(SIGN_IN).await;
         for (field, text) in [("username", customer), ("password", password)] {
-            let field = self.tab.find(Locator::Id(field)).await.unwrap();
-            field.clear().await.unwrap();
-            field.send_keys(text).await.unwrap();
+            let field = self.tab.find(&format!("#{field}")).await;
+            field.clear().await;
+            field.send_keys(text).await;
         }
         self.click("button.primary").await;
     }
@@ -39,7 +39,7 @@ impl Browser {
     /// there.
     async fn is_told(&self, what: &str) {
         let said = format!("//*[@role='status'][normalize-space(.)='{what}']");
-        self.tab.wait().at_most(PATIENCE).for_element(Locator::XPath(&said)).await.unwrap();
+        self.tab.wait_for(Locator::XPath(&said)).await;
     }
 
     /// From the request to the press on "Allow access".
@@ -84,7 +84,7 @@ async fn from_request_to_code() {
         sandbox.advance("1s").await;
         browser.walk(&request(&sandbox, changes)).await;
         assert_code_is_good(&browser, &sandbox).await;
-        let url = browser.tab.current_url().await.unwrap();
+        let url = browser.tab.current_url().await;
         assert_eq!(url.query().is_some(), changes.is_empty(), "{url}");
     }
 }
@@ -105,7 +105,7 @@ async fn no_page_needs_scripts() {
     browser.open(&sandbox.url("/connected-apps")).await;
     browser.click("summary").await;
     browser.click("button.danger").await;
-    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=status]")).await.unwrap();
+    browser.tab.wait_for(Locator::Css("[role=status]")).await;
 }
 
 /// An app at another origin. Tells the first line of each request to its callback.
@@ -215,7 +215,7 @@ async fn an_app_may_lead_on_to_wherever_it_likes() {
         sandbox.advance("1s").await;
         browser.open(&request(&sandbox, &there)).await;
         browser.sees(SIGN_IN).await;
-        browser.tab.delete_all_cookies().await.unwrap();
+        browser.tab.delete_all_cookies().await;
         browser.sign_in("customer_1", "customer_1").await;
         browser.sees("This page is too old").await;
         browser.assert_open_to_all("an error with a way back").await;
@@ -251,7 +251,7 @@ async fn a_request_that_another_site_posts_finds_the_session() {
         form.action = form.action.split('?')[0];\
         document.body.append(form);\
         form.submit();";
-    browser.tab.execute(post, vec![json!(request(&sandbox, &[]))]).await.unwrap();
+    browser.tab.execute(post, json!([request(&sandbox, &[])])).await;
     browser.choose(&["c1-card", "c1-checking"]).await;
     browser.click("#allow").await;
     assert_code_is_good(&browser, &sandbox).await;
@@ -263,14 +263,14 @@ async fn going_back_shows_pages_and_no_error_of_the_browser() {
     let browser = Browser::start().await;
     browser.open(&request(&sandbox, &[])).await;
     browser.sign_in("customer_1", "wrong").await;
-    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert]")).await.unwrap();
+    browser.tab.wait_for(Locator::Css("[role=alert]")).await;
     browser.sign_in("customer_1", "customer_1").await;
     browser.sees(CONSENT).await;
     browser.click("#allow").await;
-    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=alert]")).await.unwrap();
+    browser.tab.wait_for(Locator::Css("[role=alert]")).await;
     for heading in [CONSENT, SIGN_IN, CONSENT] {
         // The last is where it all began: the customer is signed in by now.
-        browser.tab.back().await.unwrap();
+        browser.tab.back().await;
         browser.sees(heading).await;
     }
     browser.choose(&["c1-card", "c1-checking"]).await;
@@ -285,27 +285,25 @@ async fn twelve_tabs_beside_odd_cookies_all_finish() {
     browser.open(&sandbox.url("/assets/logo.svg")).await;
     browser
         .tab
-        .execute("document.cookie = 'thème=café ☕'; document.cookie = 'x=\"a; b'; document.cookie = '=nameless'", vec![])
-        .await
-        .unwrap();
-    let first = browser.tab.window().await.unwrap();
+        .execute("document.cookie = 'thème=café ☕'; document.cookie = 'x=\"a; b'; document.cookie = '=nameless'", json!([])).await;
+    let first = browser.tab.window().await;
     let open = "for (let n = 0; n < 12; n++) { window.open(arguments[0]) }";
-    browser.tab.execute(open, vec![json!(request(&sandbox, &[]))]).await.unwrap();
+    browser.tab.execute(open, json!([request(&sandbox, &[])])).await;
     let tabs: Vec<_> =
-        browser.tab.windows().await.unwrap().into_iter().filter(|tab| *tab != first).collect();
+        browser.tab.windows().await.into_iter().filter(|tab| *tab != first).collect();
     assert_eq!(tabs.len(), 12);
     for tab in &tabs {
-        browser.tab.switch_to_window(tab.clone()).await.unwrap();
+        browser.tab.switch_to_window(tab).await;
         browser.sees(SIGN_IN).await;
     }
     // One after the other goes a step on.
     for tab in &tabs {
-        browser.tab.switch_to_window(tab.clone()).await.unwrap();
+        browser.tab.switch_to_window(tab).await;
         browser.sign_in("customer_1", "customer_1").await;
         browser.sees(CONSENT).await;
     }
-    for tab in tabs {
-        browser.tab.switch_to_window(tab).await.unwrap();
+    for tab in &tabs {
+        browser.tab.switch_to_window(tab).await;
         browser.choose(&["c1-card", "c1-checking"]).await;
         browser.click("#allow").await;
         assert_code_is_good(&browser, &sandbox).await;
@@ -322,7 +320,7 @@ async fn connected_apps_can_be_ended() {
     browser.sees("Connected apps").await;
     assert_eq!(browser.text("article h2").await, "Pocket Ledger");
     browser.click("button.danger").await;
-    browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css("[role=status]")).await.unwrap();
+    browser.tab.wait_for(Locator::Css("[role=status]")).await;
     assert_eq!(browser.text("[role=status]").await, "The access of Pocket Ledger has ended.");
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 401);
     browser.click(".sign-out button").await;
@@ -334,24 +332,10 @@ async fn enter_signs_in_but_never_allows() {
     let sandbox = Sandbox::start().await;
     let browser = Browser::start().await;
     browser.open(&request(&sandbox, &[])).await;
-    browser.tab.find(Locator::Id("username")).await.unwrap().send_keys("customer_1").await.unwrap();
-    browser
-        .tab
-        .find(Locator::Id("password"))
-        .await
-        .unwrap()
-        .send_keys("customer_1\u{e007}")
-        .await
-        .unwrap();
+    browser.tab.find("#username").await.send_keys("customer_1").await;
+    browser.tab.find("#password").await.send_keys("customer_1\u{e007}").await;
     browser.choose(&["c1-card"]).await;
-    browser
-        .tab
-        .find(Locator::Css("input[value=c1-card]"))
-        .await
-        .unwrap()
-        .send_keys("\u{e007}")
-        .await
-        .unwrap();
+    browser.tab.find("input[value=c1-card]").await.send_keys("\u{e007}").await;
     // Long enough for the answer to come, if there were one.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     browser.sees(CONSENT).await;
@@ -381,13 +365,7 @@ async fn a_page_that_has_changed_is_shown_again() {
             .set_client(RECIPIENT.0, &[("data_clusters", "BALANCES,TAX"), ("lookback_days", "90")])
             .await;
         browser.click("button[value=allow]").await;
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Css("[role=alert] li"))
-            .await
-            .unwrap();
+        browser.tab.wait_for(Locator::Css("[role=alert] li")).await;
         browser.sees(CONSENT).await;
         browser.assert_open_to_all("consent that has changed").await;
         browser.click("button[value=allow]").await;
@@ -416,17 +394,17 @@ async fn nothing_is_ticked_again_for_another_customer() {
     browser.open(&request(&sandbox, &[])).await;
     browser.sign_in("alex", "alex").await;
     browser.choose(&["joint"]).await;
-    let of_alex = browser.tab.current_url().await.unwrap();
+    let of_alex = browser.tab.current_url().await;
     sandbox.advance("1s").await;
     browser.open(&request(&sandbox, &[("prompt", "login")])).await;
     browser.sign_in("bea", "bea").await;
     browser.sees(CONSENT).await;
-    while browser.tab.current_url().await.unwrap() != of_alex {
-        browser.tab.back().await.unwrap();
+    while browser.tab.current_url().await != of_alex {
+        browser.tab.back().await;
     }
     browser.sees(CONSENT).await;
     let boxes = "return [document.querySelector('.entries').innerText.includes('Bea'), ...[...document.querySelectorAll('[type=checkbox]')].map(box => box.checked)]";
-    assert_eq!(browser.tab.execute(boxes, vec![]).await.unwrap(), json!([true, false]));
+    assert_eq!(browser.tab.execute(boxes, json!([])).await, json!([true, false]));
 }
 
 #[tokio::test]
@@ -441,13 +419,7 @@ async fn one_of_several_consents_can_be_ended() {
         browser.sees("Connected apps").await;
         browser.assert_open_to_all("connected apps").await;
         browser.click("button.danger.small").await;
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Css("[role=status]"))
-            .await
-            .unwrap();
+        browser.tab.wait_for(Locator::Css("[role=status]")).await;
         browser.assert_open_to_all("connected apps, one ended").await;
         let mut living = 0;
         for tokens in &tokens {
@@ -455,13 +427,7 @@ async fn one_of_several_consents_can_be_ended() {
         }
         assert_eq!(living, 1);
         browser.click("button.danger:not(.small)").await;
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::XPath("//p[contains(., 'No app has access')]"))
-            .await
-            .unwrap();
+        browser.tab.wait_for(Locator::XPath("//p[contains(., 'No app has access')]")).await;
         assert_eq!(browser.text("[role=status]").await, "The access of Pocket Ledger has ended.");
     }
 }
@@ -480,25 +446,13 @@ async fn no_page_has_barriers() {
         browser.open(&url).await;
         browser.assert_open_to_all("sign-in").await;
         browser.sign_in("customer_1", "wrong").await;
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Id("sign-in-error"))
-            .await
-            .unwrap();
+        browser.tab.wait_for(Locator::Css("#sign-in-error")).await;
         browser.assert_open_to_all("failed sign-in").await;
         browser.sign_in("customer_1", "customer_1").await;
         browser.sees(CONSENT).await;
         browser.assert_open_to_all("consent").await;
         browser.click("button[value=allow]").await;
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Id("accounts-error"))
-            .await
-            .unwrap();
+        browser.tab.wait_for(Locator::Css("#accounts-error")).await;
         browser.assert_open_to_all("consent without an account").await;
         browser.choose(&["c1-card"]).await;
         browser.click("button[value=allow]").await;
@@ -512,13 +466,7 @@ async fn no_page_has_barriers() {
         browser.click("summary").await;
         browser.assert_open_to_all("connected apps").await;
         browser.click("button.danger").await;
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Css("[role=status]"))
-            .await
-            .unwrap();
+        browser.tab.wait_for(Locator::Css("[role=status]")).await;
         browser.assert_open_to_all("no connected apps").await;
         browser.open(&sandbox.url("/authorize")).await;
         browser.assert_open_to_all("error").await;
@@ -559,13 +507,7 @@ async fn long_names_and_many_accounts_find_room() {
     browser.open(&request(&sandbox, &[])).await;
     browser.assert_open_to_all("sign-in").await;
     browser.sign_in("many", "many").await;
-    browser
-        .tab
-        .wait()
-        .at_most(PATIENCE)
-        .for_element(Locator::Css("input[value=a59]"))
-        .await
-        .unwrap();
+    browser.tab.wait_for(Locator::Css("input[value=a59]")).await;
     browser.assert_open_to_all("consent").await;
     browser.open(&sandbox.url("/connected-apps")).await;
     browser.assert_open_to_all("connected apps").await;
@@ -583,26 +525,18 @@ async fn the_sandbox_is_controlled_by_hand() {
     browser.click("button[value='25h']").await;
     browser.is_told("The clock is moved.").await;
     assert_eq!(sandbox.accounts(&tokens.id_token).await.status, 401);
-    browser.tab.find(Locator::Id("advance")).await.unwrap().send_keys("-1h\u{e007}").await.unwrap();
-    browser
-        .tab
-        .wait()
-        .at_most(PATIENCE)
-        .for_element(Locator::XPath("//code[.='+1d']"))
-        .await
-        .unwrap();
+    browser.tab.find("#advance").await.send_keys("-1h\u{e007}").await;
+    browser.tab.wait_for(Locator::XPath("//code[.='+1d']")).await;
 
     for (field, text) in
         [("fault", "unavailable"), ("fault-client", RECIPIENT.0), ("value", "9s"), ("count", "1")]
     {
         browser
             .tab
-            .find(Locator::Id(field))
+            .find(&format!("#{field}"))
             .await
-            .unwrap()
             .send_keys(if field == "fault" { "Unavail" } else { text })
-            .await
-            .unwrap();
+            .await;
     }
     browser.click("form[aria-labelledby=set] button").await;
     browser.is_told("The fault is set.").await;
@@ -653,23 +587,10 @@ async fn the_controls_are_open_to_all() {
         browser.sees(CONTROLS).await;
         let open =
             "for (const details of document.querySelectorAll('details')) { details.open = true }";
-        browser.tab.execute(open, vec![]).await.unwrap();
+        browser.tab.execute(open, json!([])).await;
         browser.assert_open_to_all("controls").await;
-        browser
-            .tab
-            .find(Locator::Id("advance"))
-            .await
-            .unwrap()
-            .send_keys("soon\u{e007}")
-            .await
-            .unwrap();
-        browser
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Css("[role=alert]"))
-            .await
-            .unwrap();
+        browser.tab.find("#advance").await.send_keys("soon\u{e007}").await;
+        browser.tab.wait_for(Locator::Css("[role=alert]")).await;
         browser.assert_open_to_all("controls that refuse").await;
     }
 }

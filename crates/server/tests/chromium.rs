@@ -7,18 +7,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
-use url::Url;
+
+use crate::webdriver::{Locator, Session};
 
 /// How long a page may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A chromedriver of our own. It ends when it is dropped, and with it its browsers.
 struct Driver {
@@ -65,38 +62,9 @@ impl Drop for Driver {
     }
 }
 
-/// A command of the Chrome DevTools Protocol.
-#[derive(Debug)]
-struct DevTools(&'static str, Value);
-
-impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
-    }
-}
-
-/// Asks for what pages have written to the console.
-#[derive(Debug)]
-struct Console;
-
-impl WebDriverCompatibleCommand for Console {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
-        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(json!({ "type": "browser" }).to_string()))
-    }
-}
-
 /// A browser with a fresh profile.
 pub struct Browser {
-    pub tab: Client,
-    // After the client, so that its session is ended first.
+    pub tab: Session,
     _driver: Driver,
 }
 
@@ -133,23 +101,18 @@ impl Browser {
             "goog:chromeOptions": { "args": args, "prefs": preferences },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
-        let tab = ClientBuilder::new(HttpConnector::new())
-            .capabilities(wanted.as_object().unwrap().clone())
-            .connect(&driver.address)
-            .await;
-        let tab = tab.unwrap_or_else(|error| {
-            panic!("Chromium can't be started ({error}); run ./test, which installs it")
-        });
+        let tab = Session::open(&driver.address, &wanted).await;
         Self { tab, _driver: driver }
     }
 
     async fn tools(&self, command: &'static str, parameters: Value) {
-        self.tab.issue_cmd(DevTools(command, parameters)).await.unwrap();
+        let command = json!({ "cmd": command, "params": parameters });
+        self.tab.post("/goog/cdp/execute", command).await;
     }
 
     /// What pages have written to the console since they were asked last.
     pub async fn console(&self) -> Vec<String> {
-        let lines = self.tab.issue_cmd(Console).await.unwrap();
+        let lines = self.tab.post("/se/log", json!({ "type": "browser" })).await;
         lines
             .as_array()
             .unwrap()
@@ -165,32 +128,21 @@ impl Browser {
     }
 
     pub async fn open(&self, url: &str) {
-        self.tab.goto(url).await.unwrap();
+        self.tab.goto(url).await;
     }
 
     /// Waits for the page with this heading.
     pub async fn sees(&self, heading: &str) {
-        let found = self
-            .tab
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::XPath(&format!("//h1[normalize-space(.)='{heading}']")))
-            .await;
-        if let Err(error) = found {
-            panic!(
-                "no page `{heading}` ({error}) but {}: {}",
-                self.tab.current_url().await.unwrap(),
-                self.tab.source().await.unwrap()
-            );
-        }
+        let heading = format!("//h1[normalize-space(.)='{heading}']");
+        self.tab.wait_for(Locator::XPath(&heading)).await;
     }
 
     pub async fn click(&self, css: &str) {
-        self.tab.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+        self.tab.find(css).await.click().await;
     }
 
     pub async fn text(&self, css: &str) -> String {
-        self.tab.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+        self.tab.find(css).await.text().await
     }
 
     /// Fails where the page can be scrolled sideways, or has a barrier that axe-core knows of, in
@@ -199,7 +151,7 @@ impl Browser {
         let wider =
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         assert_eq!(
-            self.tab.execute(wider, vec![]).await.unwrap(),
+            self.tab.execute(wider, json!([])).await,
             0,
             "{what}: pixels of it are out of sight"
         );
@@ -211,10 +163,10 @@ impl Browser {
             let feature =
                 json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
             self.tools("Emulation.setEmulatedMedia", feature).await;
-            self.tab.execute(&axe, vec![]).await.unwrap();
+            self.tab.execute(&axe, json!([])).await;
             let run = "const done = arguments[arguments.length - 1]; \
                        axe.run().then(found => done([found.passes.length > 0, found.violations]), error => done([false, String(error)]));";
-            let found = self.tab.execute_async(run, vec![]).await.unwrap();
+            let found = self.tab.execute_async(run).await;
             assert_eq!(found, json!([true, []]), "{what}, {scheme}: {found:#}");
         }
     }

@@ -35,3 +35,4 @@ mod tabs;
 mod token_management;
 mod token_requests;
 mod visitor;
+mod webdriver;

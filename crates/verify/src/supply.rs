@@ -416,11 +416,16 @@ pub fn challenge(verifier: &str) -> String {
 }
 
 /// A text that nobody guesses: 256 bits, of characters that are safe anywhere.
-#[allow(clippy::disallowed_methods)] // The one place: what is certified is another program, and core's random is part of it.
 pub fn random() -> String {
-    let mut bytes = [0; 32];
+    URL_SAFE_NO_PAD.encode(random_bytes::<32>())
+}
+
+/// Bytes that nobody guesses.
+#[allow(clippy::disallowed_methods)] // The one place: what is certified is another program, and core's random is part of it.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     // aws-lc aborts rather than give no randomness; were it otherwise, a guessable state would be
     // caught by nobody but harm nobody here.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
-    URL_SAFE_NO_PAD.encode(bytes)
+    bytes
 }

@@ -44,7 +44,9 @@ impl Answer {
     /// The answer to a refresh with `slip`.
     pub(super) fn to(&self, slip: &Slip) -> Result<String, KeyError> {
         let mut claims = self.claims.clone();
-        write_hex(slip.grant, &mut claims[self.grant_at..]);
+        let digits = &mut claims[self.grant_at..][..16];
+        // There is room for exactly these.
+        let _ = hex::encode_to_slice(slip.grant.to_be_bytes(), digits);
         let id_token = self.key.sign(&claims)?;
         let mut body =
             String::with_capacity(self.head.len() + id_token.len() + self.tail.len() + 128);
@@ -54,13 +56,5 @@ impl Answer {
         slip.write_successor(&mut body);
         body.push_str(&self.tail);
         Ok(body)
-    }
-}
-
-/// Overwrites the first 16 bytes with the digits of `number`.
-fn write_hex(number: i64, digits: &mut [u8]) {
-    for (digit, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        let of = |half: u8| b"0123456789abcdef"[usize::from(half & 15)];
-        digit.copy_from_slice(&[of(byte >> 4), of(byte)]);
     }
 }

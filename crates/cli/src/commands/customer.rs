@@ -222,7 +222,7 @@ fn with_password(
         common.show(&common.ask(command(read_password()?))?, output::record);
         return Ok(());
     }
-    let password: String = random::bytes::<12>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let password = hex::encode(random::bytes::<12>());
     let mut shown = common.check(command(password.clone()))?.shown;
     shown["password"] = password.as_str().into();
     common.show_and_ask("password", &shown, command(password))?;

@@ -67,7 +67,7 @@ fn nowhere() -> File {
 #[test]
 fn lines_that_do_not_fit_are_counted_and_the_next_ones_are_whole() {
     let disk = Disk::default();
-    let log = Log::to(disk.clone(), nowhere());
+    let log = Log::to(disk.clone(), nowhere()).unwrap();
     disk.make_room(10);
     for line in ["first\n", "second\n", "third\n"] {
         log.queue(line.as_bytes());
@@ -90,7 +90,7 @@ fn lines_that_do_not_fit_are_counted_and_the_next_ones_are_whole() {
 #[test]
 fn where_nobody_reads_lines_are_dropped_and_counted() {
     let (writer, take) = Stalled::new();
-    let log = Log::to(writer, nowhere());
+    let log = Log::to(writer, nowhere()).unwrap();
     let given = 2 * LONGEST_QUEUE;
     for _ in 0..given {
         log.queue(b"line\n");
@@ -123,7 +123,7 @@ fn what_is_fatal_is_written_at_once_or_not_at_all() {
     let (mut reader, writer) = pipe().unwrap();
     let (stalled, _take) = Stalled::new();
     let log: &'static Log =
-        Box::leak(Box::new(Log::to(stalled, File::from(OwnedFd::from(writer)))));
+        Box::leak(Box::new(Log::to(stalled, File::from(OwnedFd::from(writer))).unwrap()));
     log.queue(b"line\n");
     let page = [b'.'; 4096];
     for _ in 0..4096 {

@@ -27,8 +27,7 @@ pub struct Announced {
 impl Announced {
     /// A secret of 256 random bits.
     pub(super) fn new(at: Timestamp) -> Self {
-        let bits: String = random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { secret: format!("cf_secret_{bits}"), at }
+        Self { secret: format!("cf_secret_{}", hex::encode(random::bytes::<32>())), at }
     }
 }
 

@@ -346,9 +346,7 @@ fn key_of(row: &Row<'_>, table: &Table) -> String {
         let _ = match row.get_ref(at) {
             Ok(ValueRef::Integer(n)) => write!(text, "{n}"),
             Ok(ValueRef::Text(key)) => write!(text, "{:?}", String::from_utf8_lossy(key)),
-            Ok(ValueRef::Blob(bytes)) => {
-                bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"))
-            }
+            Ok(ValueRef::Blob(bytes)) => write!(text, "{}", hex::encode(bytes)),
             _ => write!(text, "?"),
         };
     }

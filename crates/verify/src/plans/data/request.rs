@@ -1,6 +1,8 @@
 //! How requests for data are made, and what goes with every answer.
 
 use reqwest::Method;
+use uuid::fmt::Hyphenated;
+use uuid::{Builder, Uuid};
 
 use super::NOT_AUTHORIZED;
 use crate::case::{CaseRun, Stopped};
@@ -8,7 +10,7 @@ use crate::http::{Answer, Call};
 use crate::id_token::part;
 use crate::plan::{Case, Check, Grant};
 use crate::plans::headers::{no_store, not_allowed};
-use crate::supply::{Tokens, random};
+use crate::supply::{Tokens, random, random_bytes};
 use crate::target::Endpoint;
 
 pub(super) const VERSION: Case = Case {
@@ -171,25 +173,12 @@ async fn interaction_id(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 /// A UUID that was not there before (RFC 9562 section 5.4).
 fn uuid() -> String {
-    let digits: String = random()
-        .bytes()
-        .map(|byte| char::from(b"0123456789abcdef"[usize::from(byte % 16)]))
-        .take(32)
-        .collect();
-    format!(
-        "{}-{}-4{}-8{}-{}",
-        &digits[..8],
-        &digits[8..12],
-        &digits[13..16],
-        &digits[17..20],
-        &digits[20..]
-    )
+    Builder::from_random_bytes(random_bytes()).into_uuid().to_string()
 }
 
+/// Whether it is one as RFC 9562 section 4 writes it; others can be read too.
 fn is_uuid(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    text.len() == Hyphenated::LENGTH && Uuid::try_parse(text).is_ok()
 }
 
 async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
