@@ -1,38 +1,55 @@
-//! What a token is, told offline and without keys: kind, grant, number, times. Secrets are masked;
+//! Explains a token offline and without keys: kind, grant, number, times. Secrets are masked;
 //! nothing is verified.
 
 use serde_json::{Value, json};
 
-use crate::access_token::{self, AccessToken};
+use crate::access_token::AccessToken;
+use crate::clock::Timestamp;
 use crate::jws::Compact;
 use crate::slip::{Kind, Slip};
+use crate::token::Token;
 
-/// What is known of `token`; `None` where it is nothing of ours.
+/// What `token` says; `None` where it is none of ours.
 pub fn explain(token: &str) -> Option<Value> {
-    let token = token.trim();
-    for kind in [Kind::Code, Kind::RefreshToken] {
-        if token.starts_with(kind.prefix()) {
-            return Slip::read_unauthenticated(kind, token).map(|slip| slip_in_words(kind, &slip));
-        }
+    match Token::parse(token.trim()) {
+        Token::Slip(kind, text) => Some(slip(kind, &Slip::read_unauthenticated(kind, text)?)),
+        Token::AccessToken(token) => Some(access_token(&token.unauthenticated())),
+        Token::IdToken(compact) => id_token(&compact),
+        Token::Unknown => None,
     }
-    if token.starts_with(access_token::PREFIX) {
-        let says = AccessToken::read(token)?.unauthenticated();
-        return Some(json!({
-            "kind": "access token",
-            "key": says.key.to_string(),
-            "grant": says.grant,
-            "issued_at": says.issued_at.to_string(),
-            "expires_at": says.expires_at.to_string(),
-            "scope": says.scopes,
-            "mac": "[not checked]",
-        }));
-    }
-    let (header, payload) = Compact::parse(token)?.unauthenticated()?;
+}
+
+fn slip(kind: Kind, slip: &Slip) -> Value {
+    json!({
+        "kind": match kind { Kind::Code => "authorization code", Kind::RefreshToken => "refresh token" },
+        "key": slip.key.to_string(),
+        "grant": slip.grant,
+        "slip": slip.number,
+        "issued_at": slip.issued_at.to_string(),
+        "seal": "[masked]",
+        "mac": "[not checked]",
+    })
+}
+
+fn access_token(token: &AccessToken) -> Value {
+    json!({
+        "kind": "access token",
+        "key": token.key.to_string(),
+        "grant": token.grant,
+        "issued_at": token.issued_at.to_string(),
+        "expires_at": token.expires_at.to_string(),
+        "scope": token.scopes,
+        "mac": "[not checked]",
+    })
+}
+
+fn id_token(compact: &Compact<'_>) -> Option<Value> {
+    let (header, payload) = compact.unauthenticated()?;
     let (header, mut payload): (Value, Value) =
         (serde_json::from_slice(&header).ok()?, serde_json::from_slice(&payload).ok()?);
     for time in ["iat", "exp", "auth_time"] {
         if let Some(seconds) = payload.get(time).and_then(Value::as_i64) {
-            payload[time] = json!(crate::clock::Timestamp::from_unix(seconds).to_string());
+            payload[time] = json!(Timestamp::from_unix(seconds).to_string());
         }
     }
     Some(json!({
@@ -45,22 +62,9 @@ pub fn explain(token: &str) -> Option<Value> {
     }))
 }
 
-fn slip_in_words(kind: Kind, slip: &Slip) -> Value {
-    json!({
-        "kind": match kind { Kind::Code => "authorization code", Kind::RefreshToken => "refresh token" },
-        "key": slip.key.to_string(),
-        "grant": slip.grant,
-        "slip": slip.number,
-        "issued_at": slip.issued_at.to_string(),
-        "seal": "[masked]",
-        "mac": "[not checked]",
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::grant::{GrantId, Seal};
     use crate::slip_keys::{SlipKeyId, test_keys};
 

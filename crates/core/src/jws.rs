@@ -245,8 +245,9 @@ impl SigningKey {
 }
 
 /// A token in compact form, taken apart and not yet verified.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Compact<'a> {
+    text: &'a str,
     signed: &'a str,
     header: &'a str,
     payload: &'a str,
@@ -258,7 +259,12 @@ impl<'a> Compact<'a> {
     pub fn parse(text: &'a str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
-        (!payload.contains('.')).then_some(Self { signed, header, payload, signature })
+        (!payload.contains('.')).then_some(Self { text, signed, header, payload, signature })
+    }
+
+    /// The whole token.
+    pub const fn text(&self) -> &'a str {
+        self.text
     }
 
     /// The decoded header and payload, to show them. Nothing may be decided by the result.

@@ -29,5 +29,6 @@ pub mod settings;
 pub mod slip;
 pub mod slip_keys;
 pub mod text_file;
+pub mod token;
 pub mod token_answer;
 pub mod verdict;

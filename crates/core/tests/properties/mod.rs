@@ -117,7 +117,7 @@ fn read_as_token(text: &str) {
             assert!(Slip::read(kind, text, &OTHER_ISSUER).is_err());
         }
     }
-    if let Some(token) = AccessToken::read(text).and_then(|token| token.prove(&SEAL, &SLIP_KEYS)) {
+    if let Some(token) = AccessToken::read(text).and_then(|token| token.verify(&SEAL, &SLIP_KEYS)) {
         assert_eq!(token.write(&SEAL, &SLIP_KEYS).unwrap().expose(), text);
     }
     if let Some(told) = explain(text) {
@@ -175,13 +175,13 @@ fn written_access_token(key: SlipKeyId, input: &mut Input<'_>) {
     let text = written.expose();
     let read = || AccessToken::read(text).unwrap();
     assert_eq!((read().grant(), read().unauthenticated()), (token.grant, token));
-    assert_eq!(read().prove(&seal, &SLIP_KEYS), Some(token));
-    assert_eq!(read().prove(&seal, &OTHER_ISSUER), None);
+    assert_eq!(read().verify(&seal, &SLIP_KEYS), Some(token));
+    assert_eq!(read().verify(&seal, &OTHER_ISSUER), None);
     let mut other_seal = *seal.expose();
     other_seal[0] ^= 1;
-    assert_eq!(read().prove(&Seal::from_bytes(other_seal), &SLIP_KEYS), None);
+    assert_eq!(read().verify(&Seal::from_bytes(other_seal), &SLIP_KEYS), None);
     let changed = input.change(text);
-    assert_eq!(AccessToken::read(&changed).and_then(|token| token.prove(&seal, &SLIP_KEYS)), None);
+    assert_eq!(AccessToken::read(&changed).and_then(|token| token.verify(&seal, &SLIP_KEYS)), None);
     explain(&changed);
     let told = explain(text).unwrap();
     assert_eq!(told["grant"], token.grant.to_string());

@@ -14,6 +14,7 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::id_token::subject;
 use counterfoil_core::slip::Kind;
+use counterfoil_core::token::Token;
 use serde_json::{Value, json as value};
 
 use crate::http::observe::Seen;
@@ -86,20 +87,24 @@ async fn describe(
             "connectorId": terms.customer.provider,
         })
     };
-    if token.starts_with(Kind::RefreshToken.prefix()) {
-        let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else {
-            return Ok(None);
-        };
-        let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms)) else {
-            return Ok(None);
-        };
-        let current = app.store.living(&terms).await?.filter(|row| {
-            row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at
-        });
-        return Ok(current.map(|row| {
-            about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")
-        }));
-    }
+    let token = match Token::parse(token) {
+        Token::Slip(Kind::RefreshToken, token) => {
+            let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else {
+                return Ok(None);
+            };
+            let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms))
+            else {
+                return Ok(None);
+            };
+            let current = app.store.living(&terms).await?.filter(|row| {
+                row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at
+            });
+            return Ok(current.map(|row| {
+                about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")
+            }));
+        }
+        other => other,
+    };
     let bearer = check_token(app, token, now, Takes::Either).await?;
     let good = bearer.ok().filter(|bearer| may_ask(&bearer.terms));
     Ok(good.map(|bearer| {

@@ -6,13 +6,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::access_token::AccessToken;
 use counterfoil_core::client::Client;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip::Kind;
+use counterfoil_core::token::Token;
 use counterfoil_store::StoreError;
 
 use crate::http::observe::seen;
@@ -89,37 +89,45 @@ enum Named {
 }
 
 async fn named_grant(app: &App, client: &Client, token: &str) -> Result<Named, Unavailable> {
-    if token.starts_with(Kind::RefreshToken.prefix()) {
-        let (_, Ok(slip)) = read_slip(app, Kind::RefreshToken, token).await? else {
-            return Ok(Named::Nothing);
-        };
-        let Some(row) =
-            app.store.counterfoil(slip.grant).await?.filter(|row| row.seal == slip.seal)
-        else {
-            return Ok(Named::Nothing);
-        };
-        // Whoever finds an old token of a public client needs no secret to present it; it must not
-        // end what is long past it.
-        let too_old = client.settings.is_public() && slip.number.saturating_add(1) < row.next_slip;
-        return Ok(match of_client(app, client, slip.grant).await? {
-            Named::Grant(_) if too_old => Named::Nothing,
-            named => named,
-        });
+    match Token::parse(token) {
+        Token::Slip(Kind::RefreshToken, text) => named_by_refresh_token(app, client, text).await,
+        Token::AccessToken(unverified) => {
+            let ring = ring_with(app, unverified.key()).await?;
+            let Some(row) = app.store.counterfoil(unverified.grant()).await? else {
+                return Ok(Named::Nothing);
+            };
+            match unverified.verify(&row.seal, &ring.slips) {
+                Some(token) => Ok(of_client(app, client, token.grant).await?),
+                None => Ok(Named::Nothing),
+            }
+        }
+        Token::IdToken(token) => match id_token::read(app, &token).await? {
+            Ok(claims) => Ok(of_client(app, client, claims.grant_id).await?),
+            Err(_) => Ok(Named::Nothing),
+        },
+        Token::Slip(Kind::Code, _) | Token::Unknown => Ok(Named::Nothing),
     }
-    if let Some(unproven) = AccessToken::read(token) {
-        let ring = ring_with(app, unproven.key()).await?;
-        let Some(row) = app.store.counterfoil(unproven.grant()).await? else {
-            return Ok(Named::Nothing);
-        };
-        let Some(token) = unproven.prove(&row.seal, &ring.slips) else {
-            return Ok(Named::Nothing);
-        };
-        return Ok(of_client(app, client, token.grant).await?);
-    }
-    match id_token::read(app, token).await? {
-        Ok(claims) => Ok(of_client(app, client, claims.grant_id).await?),
-        Err(_) => Ok(Named::Nothing),
-    }
+}
+
+async fn named_by_refresh_token(
+    app: &App,
+    client: &Client,
+    token: &str,
+) -> Result<Named, Unavailable> {
+    let (_, Ok(slip)) = read_slip(app, Kind::RefreshToken, token).await? else {
+        return Ok(Named::Nothing);
+    };
+    let Some(row) = app.store.counterfoil(slip.grant).await?.filter(|row| row.seal == slip.seal)
+    else {
+        return Ok(Named::Nothing);
+    };
+    // Presenting a token of a public client takes no secret, so an old one that somebody found must
+    // not end a grant that has long moved on.
+    let too_old = client.settings.is_public() && slip.number.saturating_add(1) < row.next_slip;
+    Ok(match of_client(app, client, slip.grant).await? {
+        Named::Grant(_) if too_old => Named::Nothing,
+        named => named,
+    })
 }
 
 async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Named, StoreError> {

@@ -12,6 +12,7 @@ use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::form::Form;
 use counterfoil_core::id_token::subject;
 use counterfoil_core::scope::Scopes;
+use counterfoil_core::token::Token;
 use serde::Serialize;
 
 use crate::http::observe::seen;
@@ -60,7 +61,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Respo
                 "there is a token in the header and one in the body",
             ));
         }
-        Some(token) => check_token(&app, token, now, Takes::AccessToken).await,
+        Some(token) => check_token(&app, Token::parse(token), now, Takes::AccessToken).await,
     };
     answer(&app, checked).await
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use counterfoil_core::access_token::{self, AccessToken};
+use counterfoil_core::access_token::UnverifiedAccessToken;
 use counterfoil_core::clock::{SKEW, Timestamp};
 use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::jws::Compact;
 use counterfoil_core::scope::Scopes;
+use counterfoil_core::token::Token;
 use counterfoil_core::verdict::Counterfoil;
 use counterfoil_store::StoreError;
 
@@ -83,7 +85,7 @@ pub async fn check(
     if !scheme.eq_ignore_ascii_case("bearer") {
         return missing("the Authorization header holds no bearer token");
     }
-    check_token(app, token.trim(), now, takes).await
+    check_token(app, Token::parse(token.trim()), now, takes).await
 }
 
 /// Checks a token.
@@ -92,45 +94,63 @@ pub async fn check(
 /// As [`check`].
 pub async fn check_token(
     app: &App,
-    token: &str,
+    token: Token<'_>,
     now: Timestamp,
     takes: Takes,
 ) -> Result<Result<Bearer, NotGood>, Unavailable> {
-    let not_good = |reason, grant| Ok(Err(NotGood { reason, grant, sent: true }));
-    if token.starts_with(access_token::PREFIX) {
-        let Some(unproven) = AccessToken::read(token) else {
-            return not_good("it is not shaped like an access token", None);
-        };
-        let ring = ring_with(app, unproven.key()).await?;
-        let (terms, row) = match living(app, unproven.grant()).await? {
-            Ok(found) => found,
-            Err(reason) => return not_good(reason, None),
-        };
-        let Some(token) = unproven.prove(&row.seal, &ring.slips) else {
-            return not_good("its MAC is wrong", None);
-        };
-        if ring.refuses(token.key, now) {
-            return not_good(
-                "others may have its key, which was good for a while only",
-                Some(token.grant),
-            );
+    match (token, takes) {
+        (Token::AccessToken(token), _) => check_access_token(app, token, now).await,
+        (Token::IdToken(token), Takes::Either) => check_id_token(app, &token, now).await,
+        (_, Takes::AccessToken) => not_good("it is not an access token", None),
+        (Token::Slip(..) | Token::Unknown, Takes::Either) => {
+            not_good("it is neither an access token nor an ID token", None)
         }
-        if now >= token.expires_at {
-            return not_good("the access token has expired", Some(token.grant));
-        }
-        if let Some(reason) = not_of_its_time(app, token.issued_at, &terms, now) {
-            return not_good(reason, Some(token.grant));
-        }
-        return Ok(Ok(Bearer {
-            terms,
-            issued_at: token.issued_at,
-            expires_at: token.expires_at,
-            scopes: token.scopes,
-        }));
     }
-    if takes == Takes::AccessToken {
-        return not_good("it is not an access token", None);
+}
+
+fn not_good(
+    reason: &'static str,
+    grant: Option<GrantId>,
+) -> Result<Result<Bearer, NotGood>, Unavailable> {
+    Ok(Err(NotGood { reason, grant, sent: true }))
+}
+
+async fn check_access_token(
+    app: &App,
+    unverified: UnverifiedAccessToken,
+    now: Timestamp,
+) -> Result<Result<Bearer, NotGood>, Unavailable> {
+    let ring = ring_with(app, unverified.key()).await?;
+    let (terms, row) = match living(app, unverified.grant()).await? {
+        Ok(found) => found,
+        Err(reason) => return not_good(reason, None),
+    };
+    let Some(token) = unverified.verify(&row.seal, &ring.slips) else {
+        return not_good("its MAC is wrong", None);
+    };
+    let grant = Some(token.grant);
+    if ring.refuses(token.key, now) {
+        return not_good("others may have its key, which was good for a while only", grant);
     }
+    if now >= token.expires_at {
+        return not_good("the access token has expired", grant);
+    }
+    if let Some(reason) = not_of_its_time(app, token.issued_at, &terms, now) {
+        return not_good(reason, grant);
+    }
+    Ok(Ok(Bearer {
+        terms,
+        issued_at: token.issued_at,
+        expires_at: token.expires_at,
+        scopes: token.scopes,
+    }))
+}
+
+async fn check_id_token(
+    app: &App,
+    token: &Compact<'_>,
+    now: Timestamp,
+) -> Result<Result<Bearer, NotGood>, Unavailable> {
     let claims = match id_token::read(app, token).await? {
         Ok(claims) => claims,
         Err(reason) => return not_good(reason, None),

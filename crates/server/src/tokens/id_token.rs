@@ -9,8 +9,6 @@ use crate::node::app::App;
 use crate::node::follow::Unavailable;
 use crate::tokens::unknown_key::ring_named_by;
 
-const UNSIGNED: &str = "it is not a token that a key of ours signed";
-
 /// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and
 /// whether its grant lives, is the caller's to ask.
 ///
@@ -18,9 +16,9 @@ const UNSIGNED: &str = "it is not a token that a key of ours signed";
 /// The store can't answer.
 pub async fn read(
     app: &App,
-    token: &str,
+    token: &Compact<'_>,
 ) -> Result<Result<Arc<IdToken>, &'static str>, Unavailable> {
-    let fingerprint = Fingerprint::of(token);
+    let fingerprint = Fingerprint::of(token.text());
     if let Some(known) = app.keys.ring().verified.get(&fingerprint) {
         return Ok(Ok(known));
     }
@@ -43,10 +41,10 @@ pub async fn read(
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn payload(app: &App, token: &str) -> Result<Result<Vec<u8>, &'static str>, Unavailable> {
-    let Some(compact) = Compact::parse(token) else {
-        return Ok(Err(UNSIGNED));
-    };
-    let ring = ring_named_by(app, &compact).await?;
-    Ok(ring.verify(&compact).ok_or(UNSIGNED))
+pub async fn payload(
+    app: &App,
+    token: &Compact<'_>,
+) -> Result<Result<Vec<u8>, &'static str>, Unavailable> {
+    let ring = ring_named_by(app, token).await?;
+    Ok(ring.verify(token).ok_or("it is not a token that a key of ours signed"))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::jws::{Algorithm, Compact, SigningKey};
-use counterfoil_core::mac::MacKey;
+use counterfoil_core::mac::{MacKey, Purpose};
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use serde::Serialize;
 
@@ -105,9 +105,9 @@ impl Ring {
         let pepper = MacKey::new(&file.pepper.0);
         Ok(Self {
             slips: SlipKeys::new(issuer.to_owned(), current, slip_keys),
-            claims: pepper.derive("claims"),
-            tickets: pepper.derive("tickets"),
-            subjects: pepper.derive("subjects"),
+            claims: pepper.derive(Purpose::Claims),
+            tickets: pepper.derive(Purpose::Tickets),
+            subjects: pepper.derive(Purpose::Subjects),
             pepper,
             verified: VerifiedTokens::default(),
             signing,

@@ -2,6 +2,7 @@
 //! an ID token of theirs.
 
 use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::jws::Compact;
 use serde::Deserialize;
 
 use crate::customer::ticket::AuthorizationRequest;
@@ -30,7 +31,10 @@ pub async fn heed(
     hint: &str,
 ) -> Result<Result<(), (ErrorCode, &'static str)>, Unavailable> {
     let invalid = |reason| Ok(Err((ErrorCode::InvalidRequest, reason)));
-    let payload = id_token::payload(app, hint).await?.unwrap_or_default();
+    let payload = match Compact::parse(hint) {
+        Some(token) => id_token::payload(app, &token).await?.unwrap_or_default(),
+        None => Vec::new(),
+    };
     let hinted = serde_json::from_slice::<Hinted>(&payload)
         .ok()
         .filter(|hinted| hinted.iss == app.settings.issuer);
