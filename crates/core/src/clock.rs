@@ -73,22 +73,29 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().map(|t| Self(t.as_second())).map_err(|e| e.to_string())
     }
 
-    /// The day of this moment in UTC, for people: `23 November 2026`.
-    pub fn day_for_people(self) -> String {
-        match jiff::Timestamp::from_second(self.0) {
-            Ok(t) => t.to_zoned(jiff::tz::TimeZone::UTC).strftime("%-d %B %Y").to_string(),
-            Err(_) => self.to_string(),
+    /// Date and time of day in UTC. Where a moment is beyond the calendar, 1970.
+    pub fn utc(self) -> DateTime {
+        let at = jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let at = jiff::tz::Offset::UTC.to_datetime(at);
+        DateTime {
+            year: at.year(),
+            month: at.month(),
+            day: at.day(),
+            hour: at.hour(),
+            minute: at.minute(),
         }
     }
+}
 
-    /// The time of day in UTC by which this moment has come, for people: `14:35 UTC`.
-    pub fn time_for_people(self) -> String {
-        let minute = self.plus(MINUTE - 1);
-        match jiff::Timestamp::from_second(minute.0) {
-            Ok(t) => t.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M UTC").to_string(),
-            Err(_) => self.to_string(),
-        }
-    }
+/// A date with the time of day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct DateTime {
+    pub year: i16,
+    pub month: i8,
+    pub day: i8,
+    pub hour: i8,
+    pub minute: i8,
 }
 
 impl fmt::Display for Timestamp {
@@ -244,9 +251,6 @@ mod tests {
         assert_eq!(duration_in_words(1), "1 second");
         assert_eq!(duration_in_words(12), "12 seconds");
         assert_eq!(duration_in_words(2 * HOUR), "2 hours");
-        assert_eq!(Timestamp::from_unix(1_795_392_000).day_for_people(), "23 November 2026");
-        assert_eq!(Timestamp::from_unix(1_795_392_000).time_for_people(), "00:00 UTC");
-        assert_eq!(Timestamp::from_unix(1_795_392_001).time_for_people(), "00:01 UTC");
         assert_eq!(Timestamp::from_unix(1_795_392_000).to_string(), "2026-11-23T00:00:00Z");
     }
 }

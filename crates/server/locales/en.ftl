@@ -112,6 +112,22 @@ lookback-days =
         [one] the last day
        *[other] the last { $count } days
     }
+day-of-year =
+    { $day } { $month ->
+        [1] January
+        [2] February
+        [3] March
+        [4] April
+        [5] May
+        [6] June
+        [7] July
+        [8] August
+        [9] September
+        [10] October
+        [11] November
+       *[12] December
+    } { $year }
+time-of-day = { $hour }:{ $minute } UTC
 time-hours =
     { $count ->
         [one] one hour

@@ -154,7 +154,8 @@ async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     );
 
     let since = |tokens: &Tokens| {
-        Timestamp::from_unix(claims(&tokens.id_token)["iat"].as_i64().unwrap()).day_for_people()
+        let issued_at = claims(&tokens.id_token)["iat"].as_i64().unwrap();
+        sandbox.app.locale.day(Timestamp::from_unix(issued_at))
     };
     let own = csrf(&page);
     let page = end(&mut visitor, &own, ("grant", &second.grant())).await;

@@ -167,7 +167,7 @@ async fn what_an_operator_changes_meanwhile_is_told_before_it_is_allowed() {
     sandbox.set_client(RECIPIENT.0, &[("lookback_days", "90"), ("duration_days", "30")]).await;
     let mut visitor = Visitor::new(&sandbox);
     visitor.consent(&[]).await;
-    let day = |days: i64| sandbox.app.clock.now().plus(days * DAY).day_for_people();
+    let day = |days: i64| sandbox.app.locale.day(sandbox.app.clock.now().plus(days * DAY));
     for (setting, before, after, said) in [
         (
             "data_clusters",
@@ -400,11 +400,11 @@ async fn the_end_that_was_shown_is_the_end() {
     sandbox.advance(&format!("{}s", to_midnight + DAY - 600)).await;
     let page = visitor.authorize(&[]).await;
     let consent = visitor.sign_in(&page, "customer_1").await;
-    let until = sandbox.app.clock.now().plus(365 * DAY).day_for_people();
+    let until = sandbox.app.locale.day(sandbox.app.clock.now().plus(365 * DAY));
     assert!(consent.text.contains(&format!("Access ends on {until}.")), "{}", consent.text);
     sandbox.advance("20m").await;
     assert_ne!(
-        sandbox.app.clock.now().plus(365 * DAY).day_for_people(),
+        sandbox.app.locale.day(sandbox.app.clock.now().plus(365 * DAY)),
         until,
         "it is another day by now"
     );
@@ -415,7 +415,7 @@ async fn the_end_that_was_shown_is_the_end() {
         nothing_chosen.text
     );
     let terms = terms(&sandbox, &visitor.allow(&nothing_chosen, &["c1-card"]).await).await;
-    assert_eq!(terms.expires_at.day_for_people(), until);
+    assert_eq!(sandbox.app.locale.day(terms.expires_at), until);
     assert!(
         terms.created_at.plus(365 * DAY).since(terms.expires_at) >= 20 * 60,
         "it is the end of the page, not of the press on Allow"
@@ -450,7 +450,7 @@ async fn without_a_refresh_token_access_lasts_as_long_as_the_page_says() {
         );
         assert!(consent.text.contains(&said), "{}", consent.text);
         assert!(consent.text.contains(&format!("<dt>For</dt><dd>{time}</dd>")), "{}", consent.text);
-        let year = sandbox.app.clock.now().plus(365 * DAY).day_for_people();
+        let year = sandbox.app.locale.day(sandbox.app.clock.now().plus(365 * DAY));
         assert!(
             !consent.text.contains(&year) && !consent.text.contains("can fetch new information"),
             "{}",

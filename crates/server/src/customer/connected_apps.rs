@@ -96,7 +96,7 @@ fn since<'a>(grants: &'a [Grant], locale: &'a Locale) -> impl Iterator<Item = St
         let mut neighbours =
             [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| grants.get(at));
         let alone = neighbours.all(|other| day(other.terms.created_at) != day(given));
-        let (date, written) = (given.day_for_people(), given.to_string());
+        let (date, written) = (locale.day(given), given.to_string());
         match written.get(11..16) {
             Some(time) if !alone => {
                 locale.text_with("day-and-time", &[("day", &date), ("time", time)])
@@ -142,12 +142,12 @@ async fn show(
         clusters: grant.terms.clusters.names().collect(),
         accounts: grant.terms.accounts.iter().map(label).collect(),
         since,
-        until: grant.terms.expires_at.day_for_people(),
+        until: app.locale.day(grant.terms.expires_at),
     };
     let ended = ended.map(|grant| {
         let remaining =
             grants.iter().filter(|other| other.terms.client == grant.terms.client).count() as u64;
-        (app.client(&grant.terms.client), grant, grant.terms.created_at.day_for_people(), remaining)
+        (app.client(&grant.terms.client), grant, app.locale.day(grant.terms.created_at), remaining)
     });
     let apps = by_client(grants);
     let clients: Vec<Option<Arc<Client>>> =

@@ -194,7 +194,7 @@ impl ToShow<'_> {
     fn page(self, app: &App, browser: &Browser, now: Timestamp) -> Result<Response, Refused> {
         let Self { client, accounts, request, shown, again } = self;
         let (until, time) = match shown.lasts {
-            Lasts::Until(end) => (Some(end.day_for_people()), None),
+            Lasts::Until(end) => (Some(app.locale.day(end)), None),
             Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
         };
         let ticket = ticket::write(

@@ -60,7 +60,7 @@ impl Failed {
     fn in_words(self, locale: &Locale, client_name: &str) -> TryAgain {
         let (stem, until) = match self {
             Self::Wrong => ("sign-in-failed", String::new()),
-            Self::Closed { until } => ("sign-in-closed", until.time_for_people()),
+            Self::Closed { until } => ("sign-in-closed", locale.time_of_day(until)),
             Self::Old => ("sign-in-old", String::new()),
             Self::Ended => ("sign-in-ended", String::new()),
             Self::AnotherCustomer => ("sign-in-another", String::new()),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use counterfoil_core::clock::{HOUR, MINUTE, Seconds};
+use counterfoil_core::clock::{HOUR, MINUTE, Seconds, Timestamp};
 use counterfoil_core::fdx::CLUSTERS;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use unic_langid::LanguageIdentifier;
@@ -59,7 +59,7 @@ pub(super) const FAULTS: [&str; 10] = [
 ];
 
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 50] = [
+pub(super) const NAMED: [&str; 51] = [
     "changed-accounts-added",
     "changed-accounts-removed",
     "changed-accounts-renamed",
@@ -82,6 +82,7 @@ pub(super) const NAMED: [&str; 50] = [
     "dashboard-unknown-action",
     "dashboard-unknown-grant",
     "day-and-time",
+    "day-of-year",
     "done-advance",
     "done-clear_fault",
     "done-clear_faults",
@@ -270,6 +271,7 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "stub-until",
     "time-hours",
     "time-minutes",
+    "time-of-day",
     "time-seconds",
     "walkthrough-commands",
     "walkthrough-controls",
@@ -361,6 +363,23 @@ impl Locale {
             minutes if minutes % MINUTE == 0 => self.with_count("time-minutes", count(MINUTE)),
             _ => self.with_count("time-seconds", count(1)),
         }
+    }
+
+    /// The day of a moment in UTC: `23 November 2026`.
+    pub fn day(&self, at: Timestamp) -> String {
+        let date = at.utc();
+        let mut args = FluentArgs::new();
+        args.set("day", date.day.to_string());
+        args.set("month", date.month);
+        args.set("year", date.year.to_string());
+        self.format("day-of-year", Some(&args)).unwrap_or_else(|| at.to_string())
+    }
+
+    /// The time of day in UTC by which a moment has come: `14:35 UTC`.
+    pub fn time_of_day(&self, at: Timestamp) -> String {
+        let time = at.plus(MINUTE - 1).utc();
+        let (hour, minute) = (format!("{:02}", time.hour), format!("{:02}", time.minute));
+        self.text_with("time-of-day", &[("hour", &hour), ("minute", &minute)])
     }
 
     /// The name of a data cluster in plain words; an unknown one keeps its own.

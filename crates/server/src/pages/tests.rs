@@ -2,6 +2,7 @@ mod style;
 
 use std::collections::BTreeSet;
 
+use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::CLUSTERS;
 use counterfoil_core::form::Form;
 
@@ -351,6 +352,17 @@ fn ids_of(ftl: &str) -> BTreeSet<String> {
         .filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()))
         .filter_map(entry)
         .collect()
+}
+
+#[test]
+fn days_and_times() {
+    let locale = english();
+    let midnight = Timestamp::from_unix(1_795_392_000);
+    assert_eq!(locale.day(midnight), "23 November 2026");
+    assert_eq!(locale.day(midnight.plus(-200 * DAY)), "7 May 2026");
+    assert_eq!(locale.time_of_day(midnight), "00:00 UTC");
+    assert_eq!(locale.time_of_day(midnight.plus(1)), "00:01 UTC");
+    assert_eq!(locale.time_of_day(midnight.plus(52_450)), "14:35 UTC");
 }
 
 #[test]

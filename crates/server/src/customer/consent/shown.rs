@@ -51,7 +51,7 @@ impl Lasts {
 
     fn in_words(self, locale: &Locale) -> String {
         match self {
-            Self::Until(end) => locale.text_with("lasts-until", &[("day", &end.day_for_people())]),
+            Self::Until(end) => locale.text_with("lasts-until", &[("day", &locale.day(end))]),
             Self::For(seconds) => {
                 locale.text_with("lasts-for", &[("time", &locale.length_of_time(seconds))])
             }
