@@ -106,7 +106,7 @@ mod tests {
     use counterfoil_core::jws::Algorithm;
     use counterfoil_core::pkce::Challenge;
     use counterfoil_core::slip::Slip;
-    use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+    use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presentation};
     use counterfoil_store::{NewGrant, Redeem, Redeemed, Store, SweepTime};
 
     use super::*;
@@ -131,7 +131,7 @@ mod tests {
             seal,
         };
         let claim = Claim::from_bytes([0; Claim::LENGTH]);
-        let presented = Presented {
+        let presented = Presentation {
             slip,
             claim,
             now: grants.now,

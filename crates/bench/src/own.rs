@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use counterfoil_core::client::{ClientSettings, SecretDigest};
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_server::keys::{Keys, Ring};
 use counterfoil_store::{Store, hide_schema_2, keep_to_level_1};
@@ -184,7 +184,7 @@ async fn furnish(
         for numbers in numbers.chunks(AT_ONCE) {
             let adding: Vec<_> = numbers
                 .iter()
-                .map(|n| store.add_customer(directory::customer(grants, *n), Case::Matters))
+                .map(|n| store.add_customer(directory::customer(grants, *n), LetterCase::Matters))
                 .collect();
             for added in adding {
                 added.await.map_err(|e| words(&e))?;

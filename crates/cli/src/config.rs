@@ -9,7 +9,7 @@ use std::time::Duration;
 use counterfoil_core::clock::{parse_lifetime, parse_wait};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::display_name;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_issuer, check_provider_id};
 use counterfoil_core::text_file;
 use counterfoil_server::Bounds;
@@ -278,7 +278,7 @@ impl File {
             }
             display_name::check(&name)
                 .map_err(|e| format!("the name of the provider `{id}`: {e}"))?;
-            let case = if case_insensitive { Case::Ignored } else { Case::Matters };
+            let case = if case_insensitive { LetterCase::Ignored } else { LetterCase::Matters };
             providers.push(Provider { id, name, case });
         }
         let defaults = Lifetimes::default();

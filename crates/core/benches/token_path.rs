@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::access_token::AccessToken;
 use counterfoil_core::basic;
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::client::SecretDigest;
 use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::fdx::DataClusters;
@@ -25,7 +25,7 @@ use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_core::slip_keys::{SlipKeyId, SlipKeys};
 use counterfoil_core::token_answer::TokenAnswer;
-use counterfoil_core::verdict::{Counterfoil, OnLostAnswer, OnReplay, Presented, judge};
+use counterfoil_core::verdict::{Counterfoil, OnLostAnswer, OnReplay, Presentation, judge};
 
 const ISSUER: &str = "https://auth.bank.example";
 const CLIENT: &str = "budget-planner";
@@ -44,7 +44,7 @@ struct Refresh {
     signing_key: SigningKey,
     terms: Terms,
     counterfoil: Counterfoil,
-    presented: Presented,
+    presented: Presentation,
     successor: Slip,
     says: AccessToken,
     client_secret: Secret,
@@ -82,7 +82,7 @@ impl Refresh {
         let claim = Claim::keyed(
             &claims,
             RETRY_KEY,
-            Request { client: CLIENT, slip: refresh_token.expose(), scope: None },
+            RequestIdentity { client: CLIENT, slip: refresh_token.expose(), scope: None },
         );
         let mut refresh = Self {
             claims,
@@ -116,7 +116,7 @@ impl Refresh {
                 epoch: 1,
                 ended: false,
             },
-            presented: Presented {
+            presented: Presentation {
                 slip,
                 claim,
                 now: NOW,
@@ -141,8 +141,8 @@ impl Refresh {
         refresh
     }
 
-    fn request(&self) -> Request<'_> {
-        Request { client: CLIENT, slip: self.refresh_token.expose(), scope: None }
+    fn request(&self) -> RequestIdentity<'_> {
+        RequestIdentity { client: CLIENT, slip: self.refresh_token.expose(), scope: None }
     }
 
     fn claims(&self) -> Vec<u8> {

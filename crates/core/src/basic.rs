@@ -15,7 +15,7 @@ pub struct Basic {
     pub secret: Secret,
 }
 
-/// The header is there but holds no readable Basic credentials.
+/// The header has no readable Basic credentials.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the Authorization header holds no readable Basic credentials")]
 pub struct NotBasic;

@@ -1,18 +1,17 @@
-//! Claims: who redeemed last. A counterfoil keeps one, so that a repeat of the same request can be
-//! told from a replay.
+//! Claims: which request redeemed a slip. A counterfoil keeps the last one, which tells a retry of
+//! that request from a replay.
 
 use crate::mac::MacKey;
 use crate::secret::same;
 
 /// Seconds for which a refresh may be repeated with the `Idempotency-Key` of its first try.
 pub const KEYED_RETRY_WINDOW: crate::clock::Seconds = 10 * 60;
-/// Seconds for which a client with `on_lost_answer = "repeat"` may repeat a refresh that carried no
-/// key.
+/// Seconds for which a client with `on_lost_answer = "repeat"` may repeat a refresh without a key.
 pub const KEYLESS_RETRY_WINDOW: crate::clock::Seconds = 60;
 
-/// What makes two requests to `/token` the same: client, slip and scope as sent.
+/// What two requests to `/token` have in common if one is a retry of the other.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct RequestIdentity<'a> {
     /// The client id.
     pub client: &'a str,
     /// The slip as sent.
@@ -21,8 +20,9 @@ pub struct Request<'a> {
     pub scope: Option<&'a str>,
 }
 
-/// Who redeemed: a byte that says whether a retry key came, then 16 bytes. With a key they are a
-/// MAC of key and request; without one, 8 random bytes and 8 bytes of a MAC of the request.
+/// The request that redeemed a slip: a byte that says whether it had an `Idempotency-Key`, then 16
+/// bytes. With a key they are a MAC of key and request; without, 8 random bytes and 8 bytes of a MAC
+/// of the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim([u8; Claim::LENGTH]);
 
@@ -31,15 +31,15 @@ impl Claim {
     pub const LENGTH: usize = 17;
 
     /// The claim of a request that carried an `Idempotency-Key`.
-    pub fn keyed(mac_key: &MacKey, idempotency_key: &str, request: Request<'_>) -> Self {
+    pub fn keyed(mac_key: &MacKey, idempotency_key: &str, request: RequestIdentity<'_>) -> Self {
         let mac = request.mac(mac_key, b"keyed", idempotency_key);
         let mut bytes = [1; Self::LENGTH];
         bytes[1..].copy_from_slice(&mac[..16]);
         Self(bytes)
     }
 
-    /// The claim of a request without a retry key. `random` tells it from every other try.
-    pub fn keyless(mac_key: &MacKey, random: [u8; 8], request: Request<'_>) -> Self {
+    /// The claim of a request without an `Idempotency-Key`. `random` makes every attempt unique.
+    pub fn keyless(mac_key: &MacKey, random: [u8; 8], request: RequestIdentity<'_>) -> Self {
         let mac = request.mac(mac_key, b"keyless", "");
         let mut bytes = [0; Self::LENGTH];
         bytes[1..9].copy_from_slice(&random);
@@ -47,7 +47,7 @@ impl Claim {
         Self(bytes)
     }
 
-    /// The claim with these bytes, as stored.
+    /// Reads a stored claim.
     pub const fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
         Self(bytes)
     }
@@ -57,13 +57,13 @@ impl Claim {
         &self.0
     }
 
-    /// Whether a retry key came with the request.
+    /// Whether the request had an `Idempotency-Key`.
     pub const fn is_keyed(&self) -> bool {
         self.0[0] == 1
     }
 
-    /// Whether this is the claim of the same request, and of the same retry key or, in both, of
-    /// none.
+    /// Whether this request is a retry of `first`: the same request, with the same key or both
+    /// without one.
     pub fn repeats(&self, first: &Claim) -> bool {
         match (self.is_keyed(), first.is_keyed()) {
             (true, true) => same(&self.0, &first.0),
@@ -73,15 +73,15 @@ impl Claim {
     }
 }
 
-impl Request<'_> {
+impl RequestIdentity<'_> {
     fn mac(&self, key: &MacKey, kind: &[u8], idempotency_key: &str) -> [u8; 32] {
-        let (given, scope): (&[u8], _) = self.scope.map_or((b"0", ""), |scope| (b"1", scope));
+        let (has_scope, scope): (&[u8], _) = self.scope.map_or((b"0", ""), |scope| (b"1", scope));
         key.mac(&[
             kind,
             idempotency_key.as_bytes(),
             self.client.as_bytes(),
             self.slip.as_bytes(),
-            given,
+            has_scope,
             scope.as_bytes(),
         ])
     }
@@ -92,10 +92,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_repeats_what() {
+    fn retries() {
         let key = MacKey::new(&[3; 32]);
-        let request = Request { client: "a", slip: "cfr_x", scope: None };
-        let narrower = Request { scope: Some("openid"), ..request };
+        let request = RequestIdentity { client: "a", slip: "cfr_x", scope: None };
+        let narrower = RequestIdentity { scope: Some("openid"), ..request };
         let (k1, k2) = (Claim::keyed(&key, "key-1", request), Claim::keyed(&key, "key-2", request));
         let (n1, n2) =
             (Claim::keyless(&key, [1; 8], request), Claim::keyless(&key, [2; 8], request));

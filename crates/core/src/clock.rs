@@ -1,15 +1,16 @@
-//! Time as the whole server sees it. `now` is read once when a request enters and handed down;
-//! nothing else asks the system.
+//! Time. `now` is read once when a request enters and handed down; nothing else asks the system.
 
-mod belief;
+mod discipline;
 mod machine;
 mod source;
 mod start;
 
-pub use belief::{Belief, Change, Database, LASTING, Millis, Off, Readings, SMALL_STEP};
-pub use machine::{ByHand, Machine};
+pub use discipline::{
+    Change, Database, Deviation, Discipline, LASTING, Millis, Readings, SMALL_STEP,
+};
+pub use machine::{Machine, ManualClock};
 pub use source::Clock;
-pub use start::{Doubt, FARTHEST_AHEAD, Known, check_at_start};
+pub use start::{Doubt, FARTHEST_AHEAD, StoreTime, check_at_start};
 
 use std::fmt;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub const HOUR: Seconds = 60 * MINUTE;
 /// One day of 24 hours, in seconds.
 pub const DAY: Seconds = 24 * HOUR;
 
-/// Seconds that the clocks of two nodes may be apart.
+/// How many seconds the clocks of two nodes may differ.
 pub const SKEW: Seconds = 30;
 
 /// A moment, in whole seconds since 1970-01-01T00:00:00Z.
@@ -55,11 +56,10 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Whether this moment lies in the window of `span` seconds that `start` opened.
+    /// Whether this moment lies in the window of `span` seconds that opened at `start`.
     ///
-    /// A `start` up to [`SKEW`] ahead counts as now: another node wrote it, or the clock was set
-    /// back a little since. One that is farther ahead opens nothing: a clock that was moved back
-    /// must not reopen a window.
+    /// A `start` up to [`SKEW`] ahead counts as now: another node wrote it, or the clock was set back
+    /// a little. A `start` further ahead opens nothing, so moving the clock back reopens no window.
     pub const fn is_within(self, span: Seconds, start: Timestamp) -> bool {
         let age = self.since(start);
         -SKEW <= age && age < span
@@ -108,7 +108,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The farthest that a sandbox clock may be moved, in seconds: a century either way.
+/// How far a sandbox clock may be moved either way, in seconds: a century.
 pub const FARTHEST_OFFSET: Seconds = 100 * 365 * DAY;
 
 /// Reads a duration such as `5m`, `24h`, `90d` or `5m1s`, with an optional sign, in seconds.
@@ -123,7 +123,7 @@ pub fn parse_duration(text: &str) -> Result<Seconds, String> {
 /// Reads how long something lives, such as `5m` or `90d`, in seconds.
 ///
 /// # Errors
-/// Says what is wrong with `text`: nothing lives for less than a second.
+/// Says what is wrong with `text`; it must be at least a second.
 pub fn parse_lifetime(text: &str) -> Result<Seconds, String> {
     let duration = exact_duration(text)?;
     match duration.as_secs() {
@@ -133,19 +133,19 @@ pub fn parse_lifetime(text: &str) -> Result<Seconds, String> {
     }
 }
 
-/// Reads a duration that something shall wait for, such as `250ms` or `2s`.
+/// Reads how long to wait, such as `250ms` or `2s`.
 ///
 /// # Errors
-/// Says what is wrong with `text`: nobody waits for a time that is past.
+/// Says what is wrong with `text`; it can't be negative.
 pub fn parse_wait(text: &str) -> Result<Duration, String> {
     exact_duration(text)?.try_into().map_err(|_| format!("`{text}` is negative"))
 }
 
-/// The units of durations, as people are told them.
+/// The units of durations, for messages.
 const UNITS: &str = "s, m, h, d and w (and ms)";
 
 fn exact_duration(text: &str) -> Result<jiff::SignedDuration, String> {
-    let span: jiff::Span = text.parse().map_err(|_| what_is_wrong(text))?;
+    let span: jiff::Span = text.parse().map_err(|_| explain_duration(text))?;
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(format!("`{text}` has no fixed length; write it in days, like 365d"));
     }
@@ -153,8 +153,8 @@ fn exact_duration(text: &str) -> Result<jiff::SignedDuration, String> {
         .map_err(|_| format!("`{text}` is too long"))
 }
 
-/// What is wrong with `text`, which is no duration.
-fn what_is_wrong(text: &str) -> String {
+/// Says why `text` is no duration.
+fn explain_duration(text: &str) -> String {
     let unsigned = text.trim().trim_start_matches(['+', '-']);
     let (number, unit) =
         unsigned.split_at(unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len()));

@@ -1,23 +1,23 @@
-//! Names that people are shown: of clients, their legal entities, customers and providers.
+//! Names shown to people: of clients, their legal entities, customers and providers.
 //!
-//! (S) A name stands in sentences of ours, on the page where a customer consents, and in logs and
-//! tables on a terminal. It must not break out of them: no control characters, no line breaks, and
-//! nothing that turns the direction of the text around it (Unicode Technical Report 36 section
-//! 2.5), so that `Acme` followed by a hidden override can't be read as another name.
+//! (S) Names appear in our own sentences on the consent page, in logs and in tables on a terminal,
+//! and must not break out of them: no control characters, no line breaks, and nothing that changes
+//! the direction of the surrounding text (Unicode Technical Report 36 section 2.5), or `Acme`
+//! followed by a hidden override could be read as another name.
 
 /// The longest name, in characters.
 pub const LONGEST: usize = 200;
 
-/// Why text can't be shown as a name.
+/// Why a text is no name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidName {
-    /// Nothing of it can be seen.
+    /// Nothing in it is visible.
     #[error("it must hold something that can be seen")]
     Blank,
     /// Longer than [`LONGEST`].
     #[error("it may have {LONGEST} characters, and has {0}")]
     TooLong(usize),
-    /// It holds a character that a name must not hold.
+    /// It contains a forbidden character.
     #[error(
         "it holds U+{:04X}, and a name must not hold control characters, line breaks or characters that change the direction of text",
         u32::from(*.0)
@@ -28,13 +28,13 @@ pub enum InvalidName {
 /// Checks that `name` may be shown to people.
 ///
 /// # Errors
-/// [`InvalidName`]; the texts follow on the name of what was given, such as `name: `.
+/// [`InvalidName`], worded to follow the name of the field, such as `name: `.
 pub fn check(name: &str) -> Result<(), InvalidName> {
-    if name.chars().all(is_unseen) {
+    if name.chars().all(is_invisible) {
         return Err(InvalidName::Blank);
     }
     if let Some(bad) =
-        name.chars().find(|c| c.is_control() || breaks_lines(*c) || turns_direction(*c))
+        name.chars().find(|c| c.is_control() || breaks_lines(*c) || changes_direction(*c))
     {
         return Err(InvalidName::Character(bad));
     }
@@ -44,9 +44,9 @@ pub fn check(name: &str) -> Result<(), InvalidName> {
     }
 }
 
-/// Spaces, and the joiners and marks without a shape. Some of them are needed within names; on
-/// their own they are none.
-fn is_unseen(c: char) -> bool {
+/// Spaces, joiners and marks without a shape. Some are needed inside names; on their own they don't
+/// make one.
+fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(
             c,
@@ -55,13 +55,13 @@ fn is_unseen(c: char) -> bool {
         )
 }
 
-/// The line and the paragraph separator, which are no control characters by their category.
+/// The line and paragraph separators, which Unicode does not count as control characters.
 fn breaks_lines(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// What has the property `Bidi_Control` (Unicode Standard Annex 9 section 2).
-fn turns_direction(c: char) -> bool {
+/// Characters with the property `Bidi_Control` (Unicode Standard Annex 9 section 2).
+fn changes_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

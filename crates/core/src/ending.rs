@@ -1,5 +1,4 @@
-//! How a grant can end before its time. All ways go through one store verb; this says which way it
-//! was.
+//! How a grant can end early. All ways go through one verb of the store; this tells them apart.
 
 use std::fmt;
 
@@ -23,12 +22,12 @@ pub enum EndedBy {
     ClientRemoved,
     /// The customer was removed.
     CustomerRemoved,
-    /// In a way that a newer version has a word for: the grant is as dead as any.
+    /// In a way that only a newer version knows. The grant is dead all the same.
     Unknown,
 }
 
 impl EndedBy {
-    /// Every way in which this version ends a grant.
+    /// Every way that this version knows.
     pub const ALL: [Self; 7] = [
         Self::Client,
         Self::Customer,
@@ -53,7 +52,7 @@ impl EndedBy {
         }
     }
 
-    /// Reads the word back.
+    /// Reads what [`EndedBy::name`] wrote.
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|way| way.name() == name).unwrap_or(Self::Unknown)
     }

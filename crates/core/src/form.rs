@@ -1,4 +1,4 @@
-//! `application/x-www-form-urlencoded`, read strictly: what is not UTF-8 is refused, not repaired.
+//! `application/x-www-form-urlencoded`, read strictly: invalid UTF-8 is refused, not repaired.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use memchr::{memchr, memchr_iter, memchr2};
 use percent_encoding::percent_decode;
 
-/// How many parameters an OAuth request may carry. Far more than any needs; it bounds the search
-/// for repeated names.
+/// How many parameters an OAuth request may have: far more than any needs. It bounds the search for
+/// repeated names.
 pub const MOST_PARAMETERS: usize = 100;
 
 /// The parameters of a form or query, in the order sent.
@@ -27,7 +27,7 @@ pub enum FormError {
     /// A name or value does not decode to UTF-8.
     #[error("the form is not UTF-8")]
     NotUtf8,
-    /// A name or value holds a NUL, which no text of ours has and not every database can keep.
+    /// A name or value contains a NUL, which not every database can store.
     #[error("the form holds a NUL")]
     Nul,
     /// A parameter was sent more than once (RFC 6749 section 3.2).
@@ -75,8 +75,7 @@ impl<'a> Form<'a> {
         if repeated { Err(FormError::Repeated) } else { Ok(form) }
     }
 
-    /// The value of parameter `name`. One sent without a value counts as not sent (RFC 6749 section
-    /// 3.1).
+    /// The value of a parameter. One without a value counts as not sent (RFC 6749 section 3.1).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -85,7 +84,7 @@ impl<'a> Form<'a> {
             .filter(|value| !value.is_empty())
     }
 
-    /// The form with `value` for parameter `name`, where it was not sent.
+    /// The form with `value` for parameter `name` unless it was sent.
     #[must_use]
     pub fn with_default(mut self, name: &'static str, value: &'static str) -> Self {
         if self.get(name).is_none() {
@@ -111,7 +110,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// What comes before the first `byte` and what comes after it: nothing, where there is none.
+/// Splits at the first `byte`, which may be missing.
 fn split(bytes: &[u8], byte: u8) -> (&[u8], &[u8]) {
     memchr(byte, bytes).map_or((bytes, &[]), |at| (&bytes[..at], &bytes[at + 1..]))
 }

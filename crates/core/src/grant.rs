@@ -1,5 +1,5 @@
 //! Grants: what a customer allowed a client. The terms never change after consent; the counterfoil
-//! beside them does.
+//! changes with every redemption.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::pkce::Challenge;
 use crate::scope::Scopes;
 use crate::secret::same;
 
-/// The name of a grant, which is its consent id and the `grant_id` claim: 63 bits, the older ones
-/// the time of consent.
+/// The id of a grant, which is its consent id and the `grant_id` claim. 63 bits, of which the upper
+/// ones are the time of consent.
 ///
-/// It is no secret: what protects a grant is its [`Seal`].
+/// It is no secret; what protects a grant is its [`Seal`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct GrantId(i64);
 
@@ -23,7 +23,7 @@ pub struct GrantId(i64);
 const RANDOM_BITS: u32 = 30;
 
 impl GrantId {
-    /// A new id for a grant made at `now`, made unique by `random`.
+    /// An id for a grant made at `now`; `random` makes it unique.
     pub fn new(now: Timestamp, random: [u8; 4]) -> Self {
         let seconds = now.unix().clamp(0, (1 << (63 - RANDOM_BITS)) - 1);
         Self(seconds << RANDOM_BITS | i64::from(u32::from_be_bytes(random) >> (32 - RANDOM_BITS)))
@@ -34,7 +34,7 @@ impl GrantId {
         Timestamp::from_unix(self.0 >> RANDOM_BITS)
     }
 
-    /// The id with this number, as stored or sent. Negative numbers name no grant.
+    /// Reads a stored or transmitted number. Negative ones are no ids.
     pub fn from_number(number: i64) -> Option<Self> {
         (number >= 0).then_some(Self(number))
     }
@@ -44,8 +44,8 @@ impl GrantId {
         self.0
     }
 
-    /// The 16 hexadecimal digits that it is written with. Not by `fmt`, which takes 500 instructions
-    /// more: every token names its grant.
+    /// As 16 hexadecimal digits. Not with `fmt`, which takes 500 instructions more: every token names
+    /// its grant.
     fn digits(self) -> [u8; 16] {
         let mut digits = [0; 16];
         // There is room for exactly these.
@@ -53,7 +53,7 @@ impl GrantId {
         digits
     }
 
-    /// Reads an id as written by its `Display`: 16 lower-case hexadecimal digits.
+    /// Reads what `Display` writes: 16 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical =
             text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -86,10 +86,10 @@ impl<'de> Deserialize<'de> for GrantId {
     }
 }
 
-/// 128 random bits of a grant that are found only in its counterfoil and inside its slips.
+/// 128 random bits of a grant that exist only in its counterfoil and inside its slips.
 ///
-/// The key that authenticates slips is not in the database and the seal is not with the keys, so
-/// whoever steals one of the two can make no slip.
+/// Slip keys are not in the database and seals are not with the keys, so stealing either is not
+/// enough to make a slip.
 #[derive(Clone, Copy)]
 pub struct Seal([u8; 16]);
 
@@ -99,7 +99,7 @@ impl Seal {
         Self(bytes)
     }
 
-    /// The bytes themselves, to be stored in the counterfoil or put into a slip and nowhere else.
+    /// The bytes. They belong in the counterfoil and in slips, and nowhere else.
     pub const fn expose(&self) -> &[u8; 16] {
         &self.0
     }

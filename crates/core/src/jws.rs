@@ -1,6 +1,6 @@
-//! JSON Web Signature (RFC 7515), compact form: our own because it is on the way of every refresh,
-//! and a key that is prepared once signs twice as fast (`docs/decisions/`). Independent libraries
-//! verify our tokens in the tests.
+//! JSON Web Signature (RFC 7515), compact form. Our own, because every refresh signs and a key that
+//! is prepared once signs twice as fast (`docs/decisions/jose.md`). The tests verify our tokens with
+//! independent libraries.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// How ID tokens may be signed (RFC 7518 section 3.1, RFC 8037 section 3.1).
+/// How ID tokens can be signed (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Algorithm {
@@ -70,14 +70,14 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
-/// A prepared signing key with the public half that verifies it.
+/// A private key, prepared for signing, with its public half.
 pub struct SigningKey {
     /// RFC 7638 thumbprint of the public key.
     pub kid: String,
     /// What it signs with.
     pub alg: Algorithm,
-    /// The encoded header of every token that it signs, which names it; a token belongs to the key
-    /// whose header it carries.
+    /// The encoded header of every token that this key signs. It names the key, so a token belongs to
+    /// the key whose header it has.
     header: String,
     pair: Pair,
     public: ParsedPublicKey,
@@ -94,7 +94,7 @@ impl fmt::Debug for SigningKey {
 /// A new private key for `alg`, as PKCS#8.
 ///
 /// # Errors
-/// [`KeyError`] where the library can make none.
+/// [`KeyError`] where the library fails.
 pub fn generate(alg: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let failed = |_| KeyError { alg, problem: "could not be made" };
     let pkcs8 = match alg {
@@ -121,7 +121,7 @@ impl SigningKey {
     /// Prepares the private key `pkcs8` for signing with `alg`.
     ///
     /// # Errors
-    /// [`KeyError`] where the bytes are no such key.
+    /// [`KeyError`] where `pkcs8` is no such key.
     pub fn from_pkcs8(alg: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
         let unreadable = || KeyError { alg, problem: "is not readable" };
         let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -226,14 +226,14 @@ impl SigningKey {
         Ok(token)
     }
 
-    /// Whether `token` names this key: its header is this key's own.
+    /// Whether `token` names this key in its header.
     pub fn is_named_by(&self, token: &Compact<'_>) -> bool {
         token.header == self.header
     }
 
-    /// The payload of `token`, if this key signed it. The header must be this key's own, byte for
-    /// byte: we verify nothing but our own tokens, so no header is ever parsed and none can choose
-    /// an algorithm.
+    /// The payload of `token`, if this key signed it. The header must be this key's own byte for
+    /// byte: we verify only our own tokens, so no header is ever parsed and none can choose an
+    /// algorithm.
     pub fn verify(&self, token: &Compact<'_>) -> Option<Vec<u8>> {
         if !self.is_named_by(token) {
             return None;
@@ -244,7 +244,7 @@ impl SigningKey {
     }
 }
 
-/// A token in compact form, taken apart and not yet verified.
+/// A token in compact form, split but not verified.
 #[derive(Clone, Copy, Debug)]
 pub struct Compact<'a> {
     text: &'a str,
@@ -255,7 +255,7 @@ pub struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Takes `text` apart; `None` where it does not have exactly three parts.
+    /// Splits `text`; `None` where it does not have exactly three parts.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;

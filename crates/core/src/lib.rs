@@ -23,7 +23,7 @@ pub mod pkce;
 pub mod random;
 pub mod redirect_uri;
 pub mod scope;
-pub mod sealed;
+pub mod sealing;
 pub mod secret;
 pub mod settings;
 pub mod slip;

@@ -1,4 +1,4 @@
-//! Proof key for code exchange (RFC 7636), method S256 alone.
+//! Proof key for code exchange (RFC 7636), method S256 only.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -20,7 +20,7 @@ impl Challenge {
         URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).map(Self)
     }
 
-    /// The challenge that `bytes`, as stored, stand for.
+    /// Reads a stored challenge.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -35,8 +35,8 @@ impl Challenge {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Whether `verifier` is what this challenge was made of. Its syntax is that of RFC 7636
-    /// section 4.1.
+    /// Whether this challenge was made from `verifier`, which must be well-formed (RFC 7636 section
+    /// 4.1).
     pub fn is_met_by(&self, verifier: &str) -> bool {
         let well_formed = (43..=128).contains(&verifier.len())
             && verifier

@@ -1,17 +1,16 @@
-//! The one place that draws random bytes, from the operating system by way of aws-lc.
+//! The one place that draws random bytes: from the operating system, through aws-lc.
 
 use std::cell::RefCell;
 
 use aws_lc_rs::rand;
 
-/// Bytes that a thread draws at once for [`unique`].
+/// How many bytes a thread draws at a time for [`unique`].
 const DRAWN: usize = 1024;
 
 /// `N` random bytes.
 ///
 /// # Panics
-/// Where the operating system has no randomness to give: nothing in a token server is safe to do
-/// then.
+/// Where the operating system has no randomness: a token server can do nothing safely then.
 #[allow(clippy::disallowed_methods, clippy::expect_used)]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -19,25 +18,25 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// `N` random bytes for an id that must be unlike all others and is no secret. They come from a
-/// stock of the thread's, since drawing a few bytes costs as much as drawing many. A copy of a
-/// running process, as of a virtual machine, gives what is in stock out again.
+/// `N` random bytes for an id that must be unique but is no secret. They come from a buffer of the
+/// thread, since drawing a few bytes costs as much as drawing many. A clone of a running virtual
+/// machine repeats what is left in the buffer.
 ///
 /// # Panics
 /// As [`bytes`].
 pub fn unique<const N: usize>() -> [u8; N] {
     thread_local! {
-        /// Bytes that were drawn, and how many of them were given out.
-        static STOCK: RefCell<([u8; DRAWN], usize)> = const { RefCell::new(([0; DRAWN], DRAWN)) };
+        /// Drawn bytes, and how many of them are used up.
+        static BUFFER: RefCell<([u8; DRAWN], usize)> = const { RefCell::new(([0; DRAWN], DRAWN)) };
     }
     const { assert!(N <= DRAWN) };
-    STOCK.with_borrow_mut(|(drawn, given)| {
-        if DRAWN - *given < N {
-            (*drawn, *given) = (bytes(), 0);
+    BUFFER.with_borrow_mut(|(drawn, used)| {
+        if DRAWN - *used < N {
+            (*drawn, *used) = (bytes(), 0);
         }
         let mut unique = [0; N];
-        unique.copy_from_slice(&drawn[*given..*given + N]);
-        *given += N;
+        unique.copy_from_slice(&drawn[*used..*used + N]);
+        *used += N;
         unique
     })
 }
@@ -49,10 +48,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_given_out_twice() {
-        let given = || (0..3 * DRAWN / 24).map(|_| unique::<24>()).collect::<Vec<_>>();
-        let others = std::thread::spawn(given);
-        let all: HashSet<_> = given().into_iter().chain(others.join().unwrap()).collect();
+    fn nothing_is_drawn_twice() {
+        let draw = || (0..3 * DRAWN / 24).map(|_| unique::<24>()).collect::<Vec<_>>();
+        let others = std::thread::spawn(draw);
+        let all: HashSet<_> = draw().into_iter().chain(others.join().unwrap()).collect();
         assert_eq!(all.len(), 2 * (3 * DRAWN / 24));
         // Nor is any part of it.
         let halves: HashSet<_> = all.iter().flat_map(|id| id.chunks(12)).collect();

@@ -1,4 +1,4 @@
-//! Redirect URIs: which may be registered, and which a request may use.
+//! Redirect URIs: which may be registered, and which a request may name.
 
 use url::{Host, Url};
 
@@ -57,8 +57,8 @@ pub fn check(uri: &str) -> Result<(), InvalidRedirectUri> {
     if allowed { Ok(()) } else { Err(InvalidRedirectUri::Scheme(uri.to_owned())) }
 }
 
-/// Whether `requested` may be used by a client that registered `registered`: the two are equal, but
-/// for the port of one whose host is a loopback address (RFC 8252 section 7.3; not for `localhost`,
+/// Whether a client that registered `registered` may use `requested`: they are equal, except that
+/// the port is free where the host is a loopback address (RFC 8252 section 7.3; not `localhost`,
 /// section 8.3).
 pub fn matches(registered: &str, requested: &str) -> bool {
     registered == requested
@@ -69,8 +69,7 @@ pub fn matches(registered: &str, requested: &str) -> bool {
             })
 }
 
-/// Splits `http://127.0.0.1:port/rest` into its host and its rest; `None` for any other kind of
-/// URI.
+/// Splits `http://127.0.0.1:port/rest` into host and rest; `None` for any other URI.
 fn without_loopback_port(uri: &str) -> Option<(&'static str, &str)> {
     let (host, after) = ["http://127.0.0.1", "http://[::1]"]
         .into_iter()
@@ -86,8 +85,8 @@ fn without_loopback_port(uri: &str) -> Option<(&'static str, &str)> {
     (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
 }
 
-/// Whether the host is a name or an address, as a browser knows them: the URL standard allows `;`,
-/// `,`, `*` and `'` in one.
+/// Whether the host is an ordinary name or an address: the URL standard also allows `;`, `,`, `*` and
+/// `'`.
 fn has_plain_host(url: &Url) -> bool {
     let is_plain = |host: &str| {
         host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
@@ -99,7 +98,7 @@ fn has_plain_host(url: &Url) -> bool {
     }
 }
 
-/// `uri` with `parameters` added to its query (RFC 6749 section 4.1.2); what it had stays.
+/// Adds `parameters` to the query of `uri`, keeping what it had (RFC 6749 section 4.1.2).
 pub fn with_query(uri: &str, parameters: &[(&str, &str)]) -> Option<String> {
     let mut url = Url::parse(uri).ok()?;
     url.query_pairs_mut().extend_pairs(parameters);

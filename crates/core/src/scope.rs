@@ -1,17 +1,17 @@
-//! OAuth scopes (RFC 6749 section 3.3): a closed set, so a set of them is one byte.
+//! OAuth scopes (RFC 6749 section 3.3). There are few, so a set of them is one byte.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Every scope there is, with the bit that stands for it.
+/// Every scope with its bit.
 const NAMES: [(&str, u8); 3] = [("openid", 1), ("profile", 2), ("offline_access", 4)];
 
 /// A set of scopes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Scopes(u8);
 
-/// A scope that does not exist was named.
+/// A scope that does not exist.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("there is no scope `{0}`; the scopes are openid, profile and offline_access")]
 pub struct UnknownScope(pub String);
@@ -28,7 +28,7 @@ impl Scopes {
     /// Every scope there is.
     pub const ALL: Self = Self(7);
 
-    /// The scopes named in `text`, separated by spaces; names that do not exist are left out.
+    /// The scopes named in `text`, separated by spaces; unknown names are skipped.
     pub fn known_in(text: &str) -> Self {
         text.split(' ').filter_map(bit).fold(Self::NONE, |set, bit| Self(set.0 | bit))
     }
@@ -46,18 +46,17 @@ impl Scopes {
         })
     }
 
-    /// The set that a stored or transmitted byte stands for, if it stands for one.
+    /// Reads a transmitted byte; `None` where a bit is not known.
     pub fn from_bits(bits: u8) -> Option<Self> {
         (bits & !Self::ALL.0 == 0).then_some(Self(bits))
     }
 
-    /// The scopes that are known among those that a stored number stands for; a newer version may
-    /// have written others.
+    /// Reads a stored number. Bits that only a newer version knows are dropped.
     pub const fn known_among(bits: i64) -> Self {
         Self((bits & Self::ALL.0 as i64) as u8)
     }
 
-    /// The byte that stands for this set.
+    /// The set as a byte.
     pub const fn bits(self) -> u8 {
         self.0
     }

@@ -1,22 +1,21 @@
-//! Bearer values and passwords as a type of their own.
+//! A type for bearer values and passwords.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-/// A text that must not leak: it does not print, compares in constant time and is wiped when
-/// dropped.
+/// Text that must not leak: it does not print, compares in constant time and is wiped on drop.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes `text` into custody.
+    /// Wraps `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Each call is a place to look at in review.
+    /// The text itself. Every call deserves a look in review.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -36,7 +35,7 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
-/// Whether two byte strings are equal, in time that depends on their lengths alone.
+/// Whether two byte strings are equal, in time that depends only on their lengths.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     verify_slices_are_equal(a, b).is_ok()
 }

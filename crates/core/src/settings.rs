@@ -1,17 +1,17 @@
-//! What an operator decides about a server, checked and ready to use.
+//! The settings of a server, checked and ready to use.
 
 use url::{Host, Url};
 
 use crate::clock::{DAY, HOUR, MINUTE, Seconds};
 use crate::dialect::Dialect;
-use crate::login::Case;
+use crate::login::LetterCase;
 
-/// The settings of a server.
+/// What an operator sets of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The issuer: an origin without a path.
     pub issuer: String,
-    /// How errors are spelled, where a client has no dialect of its own.
+    /// How errors are spelled to clients without a dialect of their own.
     pub dialect: Dialect,
     /// How long things live.
     pub lifetimes: Lifetimes,
@@ -19,14 +19,14 @@ pub struct Settings {
     pub providers: Vec<Provider>,
 }
 
-/// How long things live, in seconds.
+/// How long things live, in seconds from their issue.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
-    /// An authorization code, from its issue.
+    /// An authorization code.
     pub code: Seconds,
-    /// An ID token and the access token beside it, from their issue.
+    /// An ID token and the access token issued with it.
     pub id_token: Seconds,
-    /// A refresh token, from its issue.
+    /// A refresh token.
     pub refresh_token: Seconds,
     /// A grant, from consent.
     pub grant: Seconds,
@@ -63,9 +63,8 @@ pub struct Provider {
     pub id: String,
     /// What customers know it by.
     pub name: String,
-    /// Whether the names with which its customers sign in are the same whatever the case of
-    /// letters.
-    pub case: Case,
+    /// Whether letter case matters in the names that its customers sign in with.
+    pub case: LetterCase,
 }
 
 impl Settings {
@@ -74,14 +73,13 @@ impl Settings {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
-    /// Whether cookies must be kept off plain HTTP: everywhere but on loopback.
+    /// Whether cookies must be `Secure`, which they are everywhere but on loopback.
     pub fn is_https(&self) -> bool {
         self.issuer.starts_with("https://")
     }
 }
 
-/// Checks an issuer: an origin in its canonical form without a path, `https` unless its host is a
-/// loopback one.
+/// Checks an issuer: a canonical origin without a path, `https` unless its host is loopback.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -101,9 +99,8 @@ pub fn check_issuer(issuer: &str) -> Result<(), String> {
     }
 }
 
-/// Checks the issuer of a sandbox: an origin in its canonical form without a path. It may be `http`
-/// under any name, such as that of a service among containers: nothing in a sandbox is worth a
-/// certificate.
+/// Checks the issuer of a sandbox: a canonical origin without a path. `http` is fine under any name,
+/// such as that of a container: nothing in a sandbox is worth a certificate.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -122,7 +119,7 @@ pub fn check_sandbox_issuer(issuer: &str) -> Result<(), String> {
 
 fn check_origin(issuer: &str) -> Result<Url, String> {
     let url = Url::parse(issuer).map_err(|e| format!("the issuer `{issuer}` is not a URL: {e}"))?;
-    // Before anything that says it again.
+    // First, since later messages quote the issuer.
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the issuer must not hold a user name or password".into());
     }
@@ -137,7 +134,7 @@ fn check_origin(issuer: &str) -> Result<Url, String> {
     }
 }
 
-/// Checks the id of a provider: it is part of paths, so letters, digits, `-`, `_` and `.` alone.
+/// Checks the id of a provider, which becomes part of paths: letters, digits, `-`, `_` and `.`.
 ///
 /// # Errors
 /// What it may be.

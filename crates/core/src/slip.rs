@@ -1,5 +1,4 @@
-//! Slips: authorization codes and refresh tokens, numbered, authenticated by a MAC and stored
-//! nowhere.
+//! Slips: authorization codes and refresh tokens. Numbered, authenticated by a MAC, stored nowhere.
 //!
 //! A slip is its kind's prefix and then base64url of
 //!
@@ -13,8 +12,8 @@
 //! | 16 | the grant's seal |
 //! | 32 | HMAC-SHA-256 over the kind, the issuer and all of the above |
 //!
-//! Every field has one length and base64url one canonical form, so a slip has one spelling; any
-//! other is refused.
+//! Every field has a fixed length and base64url has one canonical form, so a slip has exactly one
+//! spelling; any other is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,7 +30,7 @@ const LENGTH: usize = PAYLOAD_LENGTH + MAC_LENGTH;
 /// Characters of base64url for [`LENGTH`] bytes.
 const ENCODED_LENGTH: usize = (LENGTH * 4).div_ceil(3);
 
-/// What a slip is presented as.
+/// The two kinds of slips.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// An authorization code: slip 0.
@@ -54,7 +53,7 @@ impl Kind {
     }
 }
 
-/// One numbered slip of a grant. A value of this type that came from [`Slip::read`] is authentic.
+/// A numbered slip of a grant. One that [`Slip::read`] returned is authentic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slip {
     /// The key that authenticates it.
@@ -69,7 +68,7 @@ pub struct Slip {
     pub seal: Seal,
 }
 
-/// Not a slip of ours: malformed, of another kind or issuer, or made with a key that we don't have.
+/// Why a text is no slip of ours.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotASlip {
     /// Wrong prefix, length, encoding or version.
@@ -78,7 +77,7 @@ pub enum NotASlip {
     /// The key that it names is not one of ours, or was dropped.
     #[error("it names {0}, which is not a key of ours")]
     UnknownKey(SlipKeyId),
-    /// Others may have the key that it names, and it came after the time for which that was borne.
+    /// The key that it names may be in other hands and is no longer accepted.
     #[error("it names {0}, which others may have, and which was good for a while only")]
     RetiredKey(SlipKeyId),
     /// Its MAC is wrong.
@@ -118,8 +117,7 @@ impl Slip {
         if same(&expected, mac) { Ok(slip) } else { Err(NotASlip::WrongMac) }
     }
 
-    /// Reads a slip of `kind` without its key, to show what it says. Nothing may be decided by the
-    /// result.
+    /// Reads a slip of `kind` without its key, to show it. Nothing may be decided by the result.
     pub fn read_unauthenticated(kind: Kind, text: &str) -> Option<Self> {
         decode(kind, text).map(|(slip, _)| slip)
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mac::{MAC_LENGTH, MacKey};
 
-/// The number of a slip key, from 1. It is in every slip, in the clear.
+/// The number of a slip key, from 1. Every slip names its key in the clear.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlipKeyId(pub u16);
@@ -17,7 +17,7 @@ impl fmt::Display for SlipKeyId {
     }
 }
 
-/// Every slip key that may authenticate a token now, and which of them new tokens are made with.
+/// Every slip key that authenticates tokens, and which one makes new ones.
 #[derive(Clone, Debug)]
 pub struct SlipKeys {
     issuer: String,
@@ -26,7 +26,7 @@ pub struct SlipKeys {
 }
 
 impl SlipKeys {
-    /// The keys of `issuer`. `current` must be one of them, or nothing can be issued.
+    /// The keys of `issuer`. Without `current` among them nothing can be issued.
     pub fn new(issuer: String, current: SlipKeyId, keys: Vec<(SlipKeyId, MacKey)>) -> Self {
         Self { issuer, current, keys }
     }
@@ -41,8 +41,8 @@ impl SlipKeys {
         self.keys.iter().any(|(known, _)| *known == id)
     }
 
-    /// The MAC of a token of `kind` under key `id`, or `None` where that key is not (or no longer)
-    /// ours.
+    /// The MAC of a token of `kind` under key `id`; `None` where we don't have that key, or not any
+    /// more.
     pub(crate) fn mac(
         &self,
         id: SlipKeyId,

@@ -1,18 +1,18 @@
-//! Text files as editors leave them: UTF-8, perhaps with a byte order mark in front.
+//! Text files as editors write them: UTF-8, perhaps with a byte order mark.
 
-/// The byte order mark in UTF-8. It says nothing there, and some editors write it all the same.
+/// The byte order mark in UTF-8, where it means nothing, though some editors write it.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why a file is no text that we read.
+/// Why a file can't be read as text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotText {
-    /// It begins with the byte order mark of UTF-16, as `>` of Windows PowerShell 5 writes it.
+    /// It starts with the byte order mark of UTF-16, as `>` in Windows PowerShell 5 writes it.
     #[error("it is UTF-16; save it as UTF-8")]
     Utf16,
-    /// A byte is no UTF-8.
+    /// It is not UTF-8.
     #[error("line {line} is not UTF-8")]
     NotUtf8 {
-        /// The line, counted from 1.
+        /// The first such line, from 1.
         line: usize,
     },
 }

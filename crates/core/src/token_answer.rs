@@ -1,17 +1,15 @@
-//! The answer of `/token` that hands tokens out (RFC 6749 section 5.1, OpenID Connect Core section
-//! 3.1.3.3).
+//! The answer of `/token` with tokens (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
 
 use crate::clock::Seconds;
 use crate::scope::Scopes;
 
-/// Tokens for the client that asked for them, in their written form, which has no character that
-/// JSON would escape.
+/// Tokens as the client gets them. None has a character that JSON would escape.
 pub struct TokenAnswer<'a> {
     /// The access token.
     pub access_token: &'a str,
     /// The ID token.
     pub id_token: &'a str,
-    /// The slip that follows the one redeemed, where the client may refresh.
+    /// The next slip, where the client may refresh.
     pub refresh_token: Option<&'a str>,
     /// How long the access token lives, in seconds.
     pub expires_in: Seconds,
@@ -20,8 +18,8 @@ pub struct TokenAnswer<'a> {
 }
 
 impl TokenAnswer<'_> {
-    /// The body, made in one piece: it is on the way of every refresh, and serde takes five times
-    /// as many instructions for it.
+    /// The body, concatenated by hand: every refresh needs one, and serde takes five times as many
+    /// instructions.
     pub fn to_json(&self) -> Vec<u8> {
         debug_assert!(
             [self.access_token, self.id_token, self.refresh_token.unwrap_or_default()]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use counterfoil_core::clock::{ByHand, Clock, DAY, LASTING, Machine, Millis};
+use counterfoil_core::clock::{Clock, DAY, LASTING, Machine, ManualClock, Millis};
 use counterfoil_core::grant::GrantId;
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{StoreAddress, StoreKind};
@@ -20,7 +20,7 @@ const DAYS: Millis = DAY * 1000;
 /// A node whose machine's clocks are moved by hand.
 struct Node {
     node: Sandbox,
-    hand: Arc<ByHand>,
+    hand: Arc<ManualClock>,
 }
 
 /// Live servers on one store, and its clock where it is a database.
@@ -41,7 +41,7 @@ impl System {
         let now = Clock::live().wall().unix() * 1000;
         system.shift_database(now);
         for off in off {
-            let hand = ByHand::at(now + off);
+            let hand = ManualClock::at(now + off);
             let dir = tempfile::tempdir().unwrap();
             let first = system.nodes.first().map(|Node { node, .. }| node);
             if let Some(first) = first {
@@ -57,7 +57,7 @@ impl System {
                 kind: StoreKind::Live,
                 store: system.database.as_ref().map(|url| StoreAddress::parse(url).unwrap()),
                 issuer: first.map(|first| first.issuer.clone()),
-                machine: Machine::ByHand(hand.clone()),
+                machine: Machine::Manual(hand.clone()),
                 ..Setting::default()
             };
             let node = Sandbox::in_directory(dir, setting).await;
@@ -420,7 +420,7 @@ async fn more_than_can_have_expired(system: System) {
     }
     system.pass(900 * DAYS);
     node.until_ready_says(200, None).await;
-    node.node.app.store.note_time(node.node.app.clock.believed()).await.unwrap();
+    node.node.app.store.note_time(node.node.app.clock.trusted()).await.unwrap();
     let swept = node.admin(Command::GrantSweep { all: false }).await;
     assert_eq!(
         swept,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use counterfoil_core::clock::{ByHand, MINUTE, Machine, Seconds, Timestamp};
+use counterfoil_core::clock::{MINUTE, Machine, ManualClock, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{StoreAddress, StoreKind};
@@ -18,21 +18,21 @@ const CONSENT: &str = "Give Pocket Ledger access to your accounts?";
 const START: Timestamp = Timestamp::from_unix(1_795_437_017);
 
 /// A live server, whose clock is moved by hand.
-async fn live() -> (Sandbox, Arc<ByHand>) {
-    let hand = ByHand::at(START.unix() * 1000);
+async fn live() -> (Sandbox, Arc<ManualClock>) {
+    let hand = ManualClock::at(START.unix() * 1000);
     let dir = tempfile::tempdir().unwrap();
     // A database has a clock of its own.
     let store = Some(StoreAddress::Sqlite(dir.path().join("store.db")));
     let setting = Setting {
         kind: StoreKind::Live,
         store,
-        machine: Machine::ByHand(hand.clone()),
+        machine: Machine::Manual(hand.clone()),
         ..Setting::default()
     };
     (Sandbox::in_directory(dir, setting).await, hand)
 }
 
-fn pass(hand: &ByHand, time: Seconds) {
+fn pass(hand: &ManualClock, time: Seconds) {
     hand.pass(time * 1000);
 }
 

@@ -3,7 +3,7 @@
 
 use argon2::{Argon2, password_hash::PasswordHasher};
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::settings::Provider;
 use counterfoil_server::admin::{Command, execute};
@@ -23,7 +23,7 @@ fn id(customer: &str) -> CustomerId {
     CustomerId { provider: "sandbank".into(), customer: customer.into() }
 }
 
-async fn server(kind: StoreKind, case: Case) -> Sandbox {
+async fn server(kind: StoreKind, case: LetterCase) -> Sandbox {
     let provider = Provider { id: "sandbank".into(), name: "Sandbank".into(), case };
     Sandbox::with(Setting { kind, providers: vec![provider], ..Setting::default() }).await
 }
@@ -50,7 +50,7 @@ async fn put(server: &Sandbox, customer: &str, password: &str) {
     let added = server
         .app
         .store
-        .add_customer(NewCustomer { customer, accounts: Vec::new() }, Case::Matters)
+        .add_customer(NewCustomer { customer, accounts: Vec::new() }, LetterCase::Matters)
         .await
         .unwrap();
     assert_eq!(added, AddCustomer::Added);
@@ -69,7 +69,7 @@ async fn refusal(server: &Sandbox, command: Command) -> String {
 
 #[tokio::test]
 async fn a_name_is_the_same_however_it_is_written() {
-    let server = server(StoreKind::Sandbox, Case::Matters).await;
+    let server = server(StoreKind::Sandbox, LetterCase::Matters).await;
     let added = server.admin(to_add(&format!(" {DECOMPOSED} "), "Ren\u{e9}e", "password")).await;
     assert_eq!(added["customer"], COMPOSED, "new ones are kept in one form");
     // The consent page says that there is nothing to share: it has no accounts.
@@ -94,7 +94,7 @@ async fn a_name_is_the_same_however_it_is_written() {
 /// The subject is a MAC over the id as it is in the store, so it must not follow what was typed.
 #[tokio::test]
 async fn ids_and_subjects_stay_what_they_are_where_case_is_ignored() {
-    let server = server(StoreKind::Sandbox, Case::Ignored).await;
+    let server = server(StoreKind::Sandbox, LetterCase::Ignored).await;
     add_customer(&server, "NEW", "New", &["n-1"]).await;
     put(&server, "Old", "password").await;
     let mut subjects = Vec::new();
@@ -131,7 +131,7 @@ async fn ids_and_subjects_stay_what_they_are_where_case_is_ignored() {
 /// Two who were there before names were compared, or before the case of letters was ignored.
 #[tokio::test]
 async fn two_of_one_name_are_told_of_and_each_signs_in_by_writing_it_just_so() {
-    let server = server(StoreKind::Sandbox, Case::Ignored).await;
+    let server = server(StoreKind::Sandbox, LetterCase::Ignored).await;
     put(&server, "Bob", "password of Bob").await;
     put(&server, "bob", "password of bob").await;
     let signed_in = "There is nothing to share";
@@ -175,7 +175,7 @@ async fn two_of_one_name_are_told_of_and_each_signs_in_by_writing_it_just_so() {
 /// Each way of writing a name would be five guesses more.
 #[tokio::test]
 async fn failures_are_counted_on_the_name_however_it_is_written() {
-    let server = server(StoreKind::Live, Case::Matters).await;
+    let server = server(StoreKind::Live, LetterCase::Matters).await;
     server.admin(to_add(COMPOSED, "Ren\u{e9}e", "password")).await;
     let mut visitor = Visitor::new(&server);
     let page = visitor.authorize(&[]).await;
@@ -197,7 +197,7 @@ async fn failures_are_counted_on_the_name_however_it_is_written() {
 
 #[tokio::test]
 async fn passwords_are_compared_in_one_form_and_old_hashes_go_on() {
-    let server = server(StoreKind::Sandbox, Case::Matters).await;
+    let server = server(StoreKind::Sandbox, LetterCase::Matters).await;
     let signed_in = "There is nothing to share";
     // Hashed as it came, by an earlier version.
     put(&server, "old", "caf\u{e9} cafe\u{301}").await;
@@ -227,7 +227,7 @@ async fn passwords_are_compared_in_one_form_and_old_hashes_go_on() {
 
 #[tokio::test]
 async fn what_a_password_and_a_name_may_be() {
-    let server = server(StoreKind::Live, Case::Matters).await;
+    let server = server(StoreKind::Live, LetterCase::Matters).await;
     put(&server, "old", "short").await;
     assert_eq!(
         after_sign_in(&server, "old", "short").await,

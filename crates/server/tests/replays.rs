@@ -206,7 +206,7 @@ async fn a_code_that_comes_again_after_days_is_refused_and_ends_nothing() {
     let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
     sandbox.advance("72h").await;
     let clock = &sandbox.app.clock;
-    sandbox.app.store.note_time(clock.believed()).await.unwrap();
+    sandbox.app.store.note_time(clock.trusted()).await.unwrap();
     let time = SweepTime { now: clock.now(), ahead: clock.offset() };
     assert_eq!(sandbox.app.store.sweep(time).await.unwrap().codes, 1);
     sandbox.exchange(RECIPIENT, &code).await.is(400, code_refused());

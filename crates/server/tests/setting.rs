@@ -9,7 +9,7 @@ use std::time::Duration;
 use counterfoil_core::clock::{Clock, Machine};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings};
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
@@ -200,7 +200,7 @@ impl Default for Setting {
             providers: vec![Provider {
                 id: "sandbank".into(),
                 name: "Sandbank".into(),
-                case: Case::Matters,
+                case: LetterCase::Matters,
             }],
             kind: StoreKind::Sandbox,
             listen: ([127, 0, 0, 1], 0).into(),

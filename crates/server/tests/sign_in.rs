@@ -1,7 +1,7 @@
 //! Signing in: tickets, cookies, sessions, and the headers that keep pages apart from other sites.
 
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_server::admin::Command;
 use counterfoil_store::{Customer, NewCustomer};
 
@@ -18,7 +18,7 @@ async fn a_customer_without_a_password_is_refused_as_one_with_a_wrong_one_is() {
     sandbox
         .app
         .store
-        .add_customer(NewCustomer { customer, accounts: Vec::new() }, Case::Matters)
+        .add_customer(NewCustomer { customer, accounts: Vec::new() }, LetterCase::Matters)
         .await
         .unwrap();
     let mut visitor = Visitor::new(&sandbox);

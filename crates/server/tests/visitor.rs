@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::settings::Provider;
 use counterfoil_server::admin::Command;
 use reqwest::header::COOKIE;
@@ -261,8 +261,11 @@ pub async fn grants(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 pub async fn two_banks() -> Sandbox {
-    let bank =
-        |id: &str, name: &str| Provider { id: id.into(), name: name.into(), case: Case::Matters };
+    let bank = |id: &str, name: &str| Provider {
+        id: id.into(),
+        name: name.into(),
+        case: LetterCase::Matters,
+    };
     let sandbox = Sandbox::with(Setting {
         providers: vec![bank("sandbank", "Sandbank"), bank("reef", "Reef & Sons")],
         ..Setting::default()

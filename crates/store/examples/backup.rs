@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::clock::DAY;
 use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
-use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presentation};
 use counterfoil_store::{OpenOptions, Redeem, Redeemed, Store, StoreAddress, StoreKind};
 
 use setting::{KEY, NOW, new_grant, terms};
@@ -117,9 +117,9 @@ impl Load {
                     let claim = Claim::keyless(
                         &MacKey::new(&[4; 32]),
                         u64::from(random).to_be_bytes(),
-                        Request { client: "app", slip: "", scope: None },
+                        RequestIdentity { client: "app", slip: "", scope: None },
                     );
-                    let presented = Presented {
+                    let presented = Presentation {
                         slip,
                         claim,
                         now: NOW,

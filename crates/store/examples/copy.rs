@@ -17,12 +17,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::clock::DAY;
 use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
-use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presentation};
 use counterfoil_store::{OpenOptions, Redeem, Store, StoreAddress, StoreCopy, StoreKind};
 
 use setting::{KEY, NOW, new_grant, terms};
@@ -41,9 +41,9 @@ fn redeem(n: u32) -> Redeem {
     let claim = Claim::keyless(
         &MacKey::new(&[4; 32]),
         u64::from(n).to_be_bytes(),
-        Request { client: "app", slip: "", scope: None },
+        RequestIdentity { client: "app", slip: "", scope: None },
     );
-    let presented = Presented {
+    let presented = Presentation {
         slip,
         claim,
         now: NOW,

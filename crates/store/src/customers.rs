@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, Terms};
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 
 use crate::error::StoreError;
@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// The customer of this id, and those of other ids that may be the same to who signs in,
-    /// whatever the case of letters: `login::meant` tells whom it means. One whom a process of an
+    /// whatever the case of letters: `login::find` tells whom it means. One whom a process of an
     /// earlier version added is found by the id alone until [`Store::fill_logins`] came to them.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Store {
     /// customers are the same whatever the case of letters.
     ///
     /// Promise: two customers whose name is the same are not both added, at whatever node.
-    pub fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
+    pub fn add_customer(&self, new: NewCustomer, case: LetterCase) -> Pending<AddCustomer> {
         call!(self, add_customer(new, case))
     }
 

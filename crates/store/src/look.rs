@@ -1,7 +1,7 @@
 //! What a start would find at a store, found out without starting: nothing is made, changed or
 //! locked, and a server may have it meanwhile.
 
-use counterfoil_core::clock::Known;
+use counterfoil_core::clock::StoreTime;
 
 use crate::error::OpenError;
 use crate::record::StoredKeys;
@@ -18,7 +18,7 @@ pub struct Found {
     /// Its keys, where they are in it.
     pub keys: Option<StoredKeys>,
     /// What it knows of time.
-    pub time: Known,
+    pub time: StoreTime,
     /// What is not as it should be, and does not hinder a start.
     pub warnings: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use counterfoil_core::clock::{Database, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::login::{self, Case};
+use counterfoil_core::login::{self, LetterCase};
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
@@ -36,7 +36,7 @@ pub struct NewCustomer {
 pub(crate) fn other_of_the_same_name(
     id: &CustomerId,
     mut others: Vec<String>,
-    case: Case,
+    case: LetterCase,
 ) -> Option<CustomerId> {
     if others.contains(&id.customer) {
         return None;

@@ -8,7 +8,9 @@ use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
-use counterfoil_core::verdict::{Counterfoil, Presented, Refused, RefusedReason, Verdict, judge};
+use counterfoil_core::verdict::{
+    Counterfoil, Presentation, SlipRefusal, SlipRefusalReason, Verdict, judge,
+};
 
 use crate::audit::Event;
 
@@ -16,7 +18,7 @@ use crate::audit::Event;
 #[derive(Debug)]
 pub struct Redeem {
     /// What was presented.
-    pub presented: Presented,
+    pub presented: Presentation,
     /// When the next slip expires.
     pub successor_expires_at: Timestamp,
     /// The key that the next slip will be made with.
@@ -34,7 +36,7 @@ pub enum Redeemed {
     /// It was refused; nothing was claimed.
     Refused {
         /// Why; `None` where its grant is not known.
-        refused: Option<Refused>,
+        refused: Option<SlipRefusal>,
         /// Why in plain words, for logs and the sandbox.
         reason: String,
     },
@@ -88,7 +90,7 @@ impl Redeemed {
     /// The grant of the slip hangs on a consent that is ended or not there.
     pub(crate) fn without_parent() -> Self {
         Self::Refused {
-            refused: Some(Refused::Ended),
+            refused: Some(SlipRefusal::Ended),
             reason: "the consent that the grant hangs on was ended".into(),
         }
     }
@@ -103,7 +105,7 @@ pub(crate) enum Settled {
     /// It is torn already, by the same request before this one, which is recorded.
     Repeated(Torn, String),
     /// It is refused.
-    Refused(Refused, String, Aftermath),
+    Refused(SlipRefusal, String, Aftermath),
 }
 
 /// What else happens when a slip is refused.
@@ -115,7 +117,7 @@ pub(crate) struct Aftermath {
 
 impl Redeem {
     pub(crate) fn torn(&self, how: Tearing) -> Torn {
-        let Presented { slip, now, .. } = self.presented;
+        let Presentation { slip, now, .. } = self.presented;
         Torn {
             successor: Slip {
                 key: self.slip_key,
@@ -136,7 +138,7 @@ impl Redeem {
         again: bool,
         skew: Seconds,
     ) -> Settled {
-        let Presented { slip, .. } = self.presented;
+        let Presentation { slip, .. } = self.presented;
         if again && self.is_own_success(row) {
             // By the row, not by this try: a key may have been rotated in between.
             let successor = Slip {
@@ -162,7 +164,8 @@ impl Redeem {
                 Settled::Repeated(Torn { successor, how: Tearing::Repeated }, detail)
             }
             Verdict::Refuse(refused) => {
-                let reason = RefusedReason { refused, row, presented: &self.presented }.to_string();
+                let reason =
+                    SlipRefusalReason { refused, row, presented: &self.presented }.to_string();
                 Settled::Refused(refused, reason, Aftermath::of(refused, slip.number))
             }
         }
@@ -179,7 +182,7 @@ impl Redeem {
     /// After a commit of unknown outcome: whether the row shows that it was this very request that
     /// redeemed the slip.
     fn is_own_success(&self, row: &Counterfoil) -> bool {
-        let Presented { slip, claim, now, .. } = self.presented;
+        let Presentation { slip, claim, now, .. } = self.presented;
         row.next_slip.checked_sub(1) == Some(slip.number)
             && row.claim == Some(claim)
             && row.redeemed_at == now
@@ -189,18 +192,18 @@ impl Redeem {
 }
 
 impl Aftermath {
-    fn of(refused: Refused, number: u64) -> Self {
+    fn of(refused: SlipRefusal, number: u64) -> Self {
         let (recorded_as, ends_grant) = match (refused, number) {
-            (Refused::Ended | Refused::Expired, _) => (None, None),
-            (Refused::Claimed { ends_grant }, 0) => {
+            (SlipRefusal::Ended | SlipRefusal::Expired, _) => (None, None),
+            (SlipRefusal::Claimed { ends_grant }, 0) => {
                 (Some(Event::CodeReplayed), ends_grant.then_some(EndedBy::CodeReplay))
             }
-            (Refused::Claimed { ends_grant }, _) => (
+            (SlipRefusal::Claimed { ends_grant }, _) => (
                 Some(Event::RefreshTokenReplayed),
                 ends_grant.then_some(EndedBy::RefreshTokenReplay),
             ),
-            (Refused::Forged, _) => (Some(Event::SlipForged), None),
-            (Refused::Ahead, _) => (Some(Event::SlipAhead), None),
+            (SlipRefusal::Forged, _) => (Some(Event::SlipForged), None),
+            (SlipRefusal::Ahead, _) => (Some(Event::SlipAhead), None),
         };
         Self { recorded_as, ends_grant }
     }

@@ -1,7 +1,7 @@
 //! What the store knows of time: the newest moment that it was used at, the clock of its database,
 //! and rows that a wrong clock has dated ahead.
 
-use counterfoil_core::clock::{Known, Timestamp};
+use counterfoil_core::clock::{StoreTime, Timestamp};
 use serde::Serialize;
 
 use crate::error::StoreError;
@@ -43,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn known_time(&self) -> Result<Known, StoreError> {
+    pub async fn known_time(&self) -> Result<StoreTime, StoreError> {
         read!(self, known_time())
     }
 

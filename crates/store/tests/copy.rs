@@ -8,7 +8,7 @@ use std::sync::Arc;
 use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, HOUR};
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{
@@ -102,7 +102,7 @@ async fn fill(store: &Store) {
         let password = (name != "abe").then(|| Secret::new("$argon2id$"));
         let customer =
             Customer { id, name: format!("{name} 'x' \\N\t"), password, created_at: NOW };
-        store.add_customer(NewCustomer { customer, accounts }, Case::Matters).await.unwrap();
+        store.add_customer(NewCustomer { customer, accounts }, LetterCase::Matters).await.unwrap();
     }
     store.remove_client("gone".into(), NOW).await.unwrap();
     store

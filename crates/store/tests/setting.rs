@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
@@ -11,7 +11,7 @@ use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
-use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presentation};
 use counterfoil_store::{
     NewGrant, OpenOptions, Pending, Redeem, Redeemed, Store, StoreAddress, StoreKind,
 };
@@ -80,9 +80,9 @@ pub async fn grant(store: &Store, n: u32) -> (Slip, Arc<Terms>) {
     (code, Arc::new(new.terms))
 }
 
-pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presented {
-    let request = Request { client: "app", slip: "text", scope: None };
-    Presented {
+pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presentation {
+    let request = RequestIdentity { client: "app", slip: "text", scope: None };
+    Presentation {
         slip,
         claim: Claim::keyless(&MacKey::new(&[4; 32]), random.to_be_bytes(), request),
         now,
@@ -92,17 +92,17 @@ pub fn presented(slip: Slip, now: Timestamp, random: u64) -> Presented {
 }
 
 /// The same request with an `Idempotency-Key`.
-pub fn keyed(slip: Slip, now: Timestamp) -> Presented {
+pub fn keyed(slip: Slip, now: Timestamp) -> Presentation {
     let text = slip.number.to_string();
-    let request = Request { client: "app", slip: &text, scope: None };
-    Presented {
+    let request = RequestIdentity { client: "app", slip: &text, scope: None };
+    Presentation {
         claim: Claim::keyed(&MacKey::new(&[4; 32]), "key", request),
         ..presented(slip, now, 0)
     }
 }
 
 /// Begins to redeem a slip of a grant that was made with [`grant`].
-pub fn begin(store: &Store, presented: Presented) -> Pending<Redeemed> {
+pub fn begin(store: &Store, presented: Presentation) -> Pending<Redeemed> {
     begin_for(
         store,
         presented,
@@ -110,12 +110,12 @@ pub fn begin(store: &Store, presented: Presented) -> Pending<Redeemed> {
     )
 }
 
-pub fn begin_for(store: &Store, presented: Presented, terms: Arc<Terms>) -> Pending<Redeemed> {
+pub fn begin_for(store: &Store, presented: Presentation, terms: Arc<Terms>) -> Pending<Redeemed> {
     let successor_expires_at = presented.now.plus(30 * DAY);
     store.redeem(Redeem { presented, successor_expires_at, slip_key: KEY, terms })
 }
 
-pub async fn redeem(store: &Store, presented: Presented) -> Redeemed {
+pub async fn redeem(store: &Store, presented: Presentation) -> Redeemed {
     begin(store, presented).await.unwrap()
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_sandbox_issuer};
 use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
 use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
@@ -310,7 +310,7 @@ async fn open(
         providers: vec![Provider {
             id: PROVIDER.into(),
             name: "Sandbank".into(),
-            case: Case::Matters,
+            case: LetterCase::Matters,
         }],
     };
     let mut app = App::new(settings, store, keys, clock).await.map_err(Failure::failed)?;

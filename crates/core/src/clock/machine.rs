@@ -1,34 +1,33 @@
-//! The two clocks of a machine: the one on the wall, which anybody may set, and the one that counts
-//! since it was started, which nobody can.
+//! The two clocks of a machine: the wall clock, which can be set, and the uptime, which can't.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::belief::Millis;
+use super::discipline::Millis;
 
-/// Where clocks are read.
+/// Where the clocks are read.
 #[derive(Clone, Debug)]
 pub enum Machine {
-    /// The one that this process runs on.
+    /// The machine that this process runs on.
     Own,
     /// Clocks that a test moves.
-    ByHand(Arc<ByHand>),
+    Manual(Arc<ManualClock>),
 }
 
-/// A machine whose clocks stand still until they are moved.
+/// The clocks of a test, which stand still until they are moved.
 #[derive(Debug, Default)]
-pub struct ByHand {
+pub struct ManualClock {
     wall: AtomicI64,
     uptime: AtomicI64,
 }
 
-impl ByHand {
-    /// A machine whose wall clock shows `wall`, in milliseconds since 1970.
+impl ManualClock {
+    /// Clocks of which the wall clock shows `wall`, in milliseconds since 1970.
     pub fn at(wall: Millis) -> Arc<Self> {
         Arc::new(Self { wall: AtomicI64::new(wall), uptime: AtomicI64::new(0) })
     }
 
-    /// Lets time pass.
+    /// Moves both clocks forward.
     pub fn pass(&self, time: Millis) {
         self.wall.fetch_add(time, Ordering::SeqCst);
         self.uptime.fetch_add(time, Ordering::SeqCst);
@@ -45,7 +44,7 @@ impl Machine {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn wall(&self) -> Millis {
         match self {
-            Self::ByHand(hand) => hand.wall.load(Ordering::SeqCst),
+            Self::Manual(hand) => hand.wall.load(Ordering::SeqCst),
             Self::Own => match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
                 Ok(since) => Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX),
                 Err(before) => {
@@ -55,11 +54,11 @@ impl Machine {
         }
     }
 
-    /// Milliseconds since the machine was started, those included in which it was suspended:
-    /// `Instant` leaves them out.
+    /// Milliseconds since the machine started, including those it was suspended for, which `Instant`
+    /// leaves out.
     pub fn uptime(&self) -> Millis {
         match self {
-            Self::ByHand(hand) => hand.uptime.load(Ordering::SeqCst),
+            Self::Manual(hand) => hand.uptime.load(Ordering::SeqCst),
             Self::Own => {
                 #[cfg(target_os = "linux")]
                 const SINCE_START: rustix::time::ClockId = rustix::time::ClockId::Boottime;

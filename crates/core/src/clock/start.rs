@@ -1,39 +1,38 @@
-//! Whether a machine's clock may be believed when a server starts: there is no time before that it
-//! could be held against, but for what the store knows.
+//! Whether to trust the machine's clock when a server starts. All there is to compare it with is what
+//! the store knows.
 
 use std::fmt;
 
-use super::belief::Database;
+use super::discipline::Database;
 use super::{DAY, SKEW, Seconds, Timestamp, duration_in_words};
 
-/// How long a store may have been at rest, in seconds; a clock that is ahead by more is taken for
-/// wrong.
+/// How long a store may have been idle, in seconds; a clock further ahead is taken for wrong.
 pub const FARTHEST_AHEAD: Seconds = 365 * DAY;
 
-/// What a store knows of time.
+/// What a store knows about the time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known {
-    /// The newest moment that it was used at.
+pub struct StoreTime {
+    /// When it was last used.
     pub newest: Option<Timestamp>,
-    /// The clock of its database.
+    /// The clock of its database, where it has one.
     pub database: Option<Database>,
 }
 
-/// Why a clock is not believed. The texts are for the person who starts a server.
+/// Why a clock is not trusted, worded for the person who starts the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Doubt {
-    /// The store was used later than the clock says that it is.
+    /// The store was used at a later time than the clock shows.
     Behind {
         /// What the clock shows.
         clock: Timestamp,
-        /// The newest moment that the store knows.
+        /// When the store was last used.
         newest: Timestamp,
     },
-    /// The store was last used longer ago than stores are left alone.
+    /// The store was idle for longer than stores are.
     Ahead {
         /// What the clock shows.
         clock: Timestamp,
-        /// The newest moment that the store knows.
+        /// When the store was last used.
         newest: Timestamp,
     },
     /// The database's clock shows another time.
@@ -72,12 +71,11 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Holds a machine's clock that shows `wall`, in milliseconds since 1970, against what the store
-/// knows.
+/// Compares a machine's clock, in milliseconds since 1970, with what the store knows.
 ///
 /// # Errors
 /// [`Doubt`].
-pub fn check_at_start(wall: i64, known: Known) -> Result<(), Doubt> {
+pub fn check_at_start(wall: i64, known: StoreTime) -> Result<(), Doubt> {
     let clock = Timestamp::from_unix(wall.div_euclid(1000));
     match known.newest {
         Some(newest) if newest.since(clock) > SKEW => return Err(Doubt::Behind { clock, newest }),
@@ -104,7 +102,7 @@ mod tests {
     fn at(seconds_off: Seconds, database: Option<Database>) -> Result<(), Doubt> {
         check_at_start(
             (NEWEST + seconds_off) * 1000,
-            Known { newest: Some(Timestamp::from_unix(NEWEST)), database },
+            StoreTime { newest: Some(Timestamp::from_unix(NEWEST)), database },
         )
     }
 
@@ -116,7 +114,7 @@ mod tests {
         assert!(matches!(at(-SKEW - 1, None), Err(Doubt::Behind { .. })));
         assert!(matches!(at(-3650 * DAY, None), Err(Doubt::Behind { .. })));
         assert!(matches!(at(800 * DAY, None), Err(Doubt::Ahead { .. })));
-        assert_eq!(check_at_start(0, Known::default()), Ok(()));
+        assert_eq!(check_at_start(0, StoreTime::default()), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::claim::Request;
+use crate::claim::RequestIdentity;
 use crate::clock::{HOUR, MINUTE};
 use crate::grant::GrantId;
 use crate::mac::MacKey;
@@ -57,13 +57,13 @@ impl Model {
         let slip = self.slips[t.slip];
         let last = self.slips.iter().rposition(|s| s.redeemed.is_some() && !s.forgotten);
         if self.ended {
-            return Verdict::Refuse(Refused::Ended);
+            return Verdict::Refuse(SlipRefusal::Ended);
         }
         if slip.forgotten {
             return if self.loss_open {
                 Verdict::RedeemAfterLoss
             } else {
-                Verdict::Refuse(Refused::Ahead)
+                Verdict::Refuse(SlipRefusal::Ahead)
             };
         }
         let Some(redemption) = slip.redeemed else {
@@ -72,7 +72,7 @@ impl Model {
                 return if t.now < slip.expires_at {
                     Verdict::Redeem
                 } else {
-                    Verdict::Refuse(Refused::Expired)
+                    Verdict::Refuse(SlipRefusal::Expired)
                 };
             }
             // Never redeemed as far as the server remembers, but a later one was: claimed in the
@@ -114,7 +114,7 @@ impl Model {
                 && !just_now
                 && last_redeemed.is_none_or(|at| t.now >= at)
         };
-        Verdict::Refuse(Refused::Claimed { ends_grant })
+        Verdict::Refuse(SlipRefusal::Claimed { ends_grant })
     }
 }
 
@@ -208,12 +208,12 @@ proptest! {
                     let Some(number) = model.slips.len().checked_sub(1 + back) else { continue };
                     let text = format!("slip {number}");
                     let scopes = ["openid", "profile"];
-                    let request = Request { client: "c", slip: &text, scope: Some(scopes[usize::from(scope)]) };
+                    let request = RequestIdentity { client: "c", slip: &text, scope: Some(scopes[usize::from(scope)]) };
                     let claim = match retry_key {
                         Some(key) => Claim::keyed(&mac, &format!("key {key}"), request),
                         None => Claim::keyless(&mac, (i as u64).to_be_bytes(), request),
                     };
-                    let presented = Presented {
+                    let presented = Presentation {
                         slip: Slip { key: KEY, grant: GrantId::from_number(1).unwrap(), number: number as u64, issued_at: created, seal: SEAL },
                         claim, now, on_replay, on_lost_answer,
                     };
@@ -232,7 +232,7 @@ proptest! {
                             let next = ModelSlip { expires_at: row.expires_at, redeemed: None, forgotten: false };
                             if number + 1 < model.slips.len() { model.slips[number + 1] = next; } else { model.slips.push(next); }
                         }
-                        Verdict::Refuse(Refused::Claimed { ends_grant: true }) => { row.ended = true; model.ended = true; }
+                        Verdict::Refuse(SlipRefusal::Claimed { ends_grant: true }) => { row.ended = true; model.ended = true; }
                         Verdict::Repeat | Verdict::Refuse(_) => {}
                     }
                 }
@@ -255,8 +255,8 @@ fn a_slip_without_the_seal_is_forged_whatever_else_it_says() {
         ended: false,
     };
     for number in [0, 2, 3, 4] {
-        let request = Request { client: "c", slip: "s", scope: None };
-        let presented = Presented {
+        let request = RequestIdentity { client: "c", slip: "s", scope: None };
+        let presented = Presentation {
             slip: Slip {
                 key: KEY,
                 grant: GrantId::from_number(1).unwrap(),
@@ -269,6 +269,6 @@ fn a_slip_without_the_seal_is_forged_whatever_else_it_says() {
             on_replay: OnReplay::Revoke,
             on_lost_answer: OnLostAnswer::Repeat,
         };
-        assert_eq!(judge(&row, &presented, 1, 0), Verdict::Refuse(Refused::Forged));
+        assert_eq!(judge(&row, &presented, 1, 0), Verdict::Refuse(SlipRefusal::Forged));
     }
 }

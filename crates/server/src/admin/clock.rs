@@ -15,7 +15,7 @@ pub(super) async fn status(app: &App) -> Result<Value, String> {
         known.database.map(|database| database.accepted / 1000).filter(|accepted| *accepted != 0);
     Ok(json!({
         "machine": app.clock.wall().to_string(),
-        "believed": app.clock.believed().to_string(),
+        "believed": app.clock.trusted().to_string(),
         "database": known.database.map(|database| seconds(database.wall)),
         "database_behind_accepted_seconds": accepted,
         "store_last_used": known.newest.map(|newest| newest.to_string()),

@@ -6,7 +6,7 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::display_name;
 use counterfoil_core::fdx::account_id;
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::{self, Case, Meant};
+use counterfoil_core::login::{self, LetterCase, LoginMatch};
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ const AT_ONCE: u32 = 200;
 pub(super) struct ToBe {
     pub(super) id: CustomerId,
     pub(super) accounts: Vec<Account>,
-    case: Case,
+    case: LetterCase,
 }
 
 impl ToBe {
@@ -80,10 +80,10 @@ fn exists(id: &CustomerId) -> String {
     format!("there is a customer {id} already")
 }
 
-fn has_the_same_name(other: &str, case: Case) -> String {
+fn has_the_same_name(other: &str, case: LetterCase) -> String {
     let case = match case {
-        Case::Matters => "",
-        Case::Ignored => ", or in the case of letters alone",
+        LetterCase::Matters => "",
+        LetterCase::Ignored => ", or in the case of letters alone",
     };
     format!(
         "the customer `{}` has the same name: names that look alike and differ in their encoding (Unicode's normal form) or in spaces around them{case} are one to who signs in",
@@ -101,9 +101,9 @@ fn nobody(id: &CustomerId) -> String {
 /// That there is none, or several.
 pub(super) async fn meant(app: &App, typed: &CustomerId) -> Result<Customer, String> {
     match logins::meant(app, typed).await.map_err(failed)? {
-        Meant::One(customer) => Ok(customer),
-        Meant::Nobody => Err(nobody(typed)),
-        Meant::Several(customers) => {
+        LoginMatch::One(customer) => Ok(customer),
+        LoginMatch::Nobody => Err(nobody(typed)),
+        LoginMatch::Several(customers) => {
             let ids: Vec<_> = customers
                 .iter()
                 .map(|customer| format!("`{}`", customer.id.customer.escape_default()))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::{self, Case, Meant};
+use counterfoil_core::login::{self, LetterCase, LoginMatch};
 use counterfoil_store::{Customer, StoreError};
 
 use crate::node::app::App;
@@ -15,17 +15,17 @@ const EVERY: Duration = Duration::from_secs(60);
 const MOST_TOLD: usize = 20;
 
 /// Whether names of a provider's customers are the same whatever the case of letters.
-pub(crate) fn case_at(app: &App, provider: &str) -> Case {
-    app.settings.provider(provider).map_or(Case::Matters, |provider| provider.case)
+pub(crate) fn case_at(app: &App, provider: &str) -> LetterCase {
+    app.settings.provider(provider).map_or(LetterCase::Matters, |provider| provider.case)
 }
 
 /// Whom somebody means who types this name.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn meant(app: &App, typed: &CustomerId) -> Result<Meant<Customer>, StoreError> {
+pub async fn meant(app: &App, typed: &CustomerId) -> Result<LoginMatch<Customer>, StoreError> {
     let known = app.store.customers_named(typed).await?;
-    Ok(login::meant(
+    Ok(login::find(
         &typed.customer,
         known,
         |customer| &customer.id.customer,

@@ -5,7 +5,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::{self, Meant};
+use counterfoil_core::login::{self, LoginMatch};
 use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, SignIn, StoreError};
@@ -171,9 +171,9 @@ async fn look_up(
     // A database refuses some of what nobody can be called.
     let asked = if login::can_be(&typed.customer) { typed } else { &nobody };
     let (id, unknown) = match logins::meant(app, asked).await? {
-        Meant::One(customer) => (Some(customer.id), ""),
-        Meant::Nobody => (None, "there is no such customer"),
-        Meant::Several(_) => {
+        LoginMatch::One(customer) => (Some(customer.id), ""),
+        LoginMatch::Nobody => (None, "there is no such customer"),
+        LoginMatch::Several(_) => {
             (None, "several customers have this name, and it is written as that of none of them")
         }
     };

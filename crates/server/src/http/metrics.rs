@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use axum::http::StatusCode;
-use counterfoil_core::clock::Off;
+use counterfoil_core::clock::Deviation;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::verdict;
 use counterfoil_store::{Redeemed, StoreCounts, Swept, Tearing};
@@ -284,7 +284,10 @@ impl Metrics {
                 Tearing::AfterLoss => "after_loss",
             },
             Redeemed::Refused { refused, reason } => {
-                if matches!(refused, Some(verdict::Refused::Forged | verdict::Refused::Ahead)) {
+                if matches!(
+                    refused,
+                    Some(verdict::SlipRefusal::Forged | verdict::SlipRefusal::Ahead)
+                ) {
                     tracing::error!(%grant, reason, "ALARM: a slip that can't be");
                 }
                 refused.map_or("unknown", |refused| refused.name())
@@ -325,7 +328,7 @@ impl Metrics {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.wal_bytes.set(whole(app.store.wal_bytes()));
         self.queued_writes.set(i64::try_from(app.store.queued_writes()).unwrap_or(i64::MAX));
-        self.clock_off.set(app.clock.off().map_or(0, Off::seconds));
+        self.clock_off.set(app.clock.off().map_or(0, Deviation::seconds));
         self.clock_unsure.set(app.clock.is_unsure().into());
         let counts = app.store.counts();
         for (counter, (_, _, count)) in self.store.iter().zip(STORE) {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use counterfoil_core::clock::{Clock, Millis, Off};
+use counterfoil_core::clock::{Clock, Deviation, Millis};
 use counterfoil_store::{Changes, StoreError};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -51,7 +51,7 @@ pub enum Unavailable {
     Behind,
     /// Clocks disagree, and what time it is is not known.
     #[error("it is not known what time it is: {}", .0.map_or("a clock is wrong".into(), |off| off.to_string()))]
-    Unsure(Option<Off>),
+    Unsure(Option<Deviation>),
 }
 
 /// What a node knows of changes.

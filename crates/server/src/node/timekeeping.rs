@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use counterfoil_core::clock::{Change, Database, LASTING, Millis, Off};
+use counterfoil_core::clock::{Change, Database, Deviation, LASTING, Millis};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::app::App;
@@ -17,7 +17,7 @@ const NOTED_EVERY: u32 = 120;
 /// Compares the clocks, and the `database`'s as it was at an uptime of this machine's.
 pub(crate) fn weigh(app: &App, database: Option<(Millis, Database)>) {
     let seconds = LASTING / 1000;
-    match app.clock.look(database) {
+    match app.clock.poll(database) {
         None => {}
         Some(Change::Disagrees(off)) => {
             tracing::warn!(
@@ -53,12 +53,12 @@ pub(crate) fn weigh(app: &App, database: Option<(Millis, Database)>) {
 }
 
 /// What ends that.
-const fn remedy(off: Off) -> &'static str {
+const fn remedy(off: Deviation) -> &'static str {
     match off {
-        Off::Wall(_) => {
+        Deviation::Wall(_) => {
             "until the clock is set right, or `counterfoil clock accept` says that it is"
         }
-        Off::Database(_) => {
+        Deviation::Database(_) => {
             "until the two clocks are set right, or `counterfoil clock accept` has nodes go by their own"
         }
     }
@@ -68,7 +68,7 @@ const fn remedy(off: Off) -> &'static str {
 /// as well, and a server that starts with a clock which is behind refuses to.
 pub(crate) async fn note(app: &App) {
     if app.clock.off().is_none()
-        && let Err(error) = app.store.note_time(app.clock.believed()).await
+        && let Err(error) = app.store.note_time(app.clock.trusted()).await
     {
         tracing::warn!(%error, "the store could not be told the time; it will be later");
     }

@@ -3,7 +3,7 @@
 use counterfoil_core::client::{AuthMethod, ClientSettings, InvalidSetting, SecretDigest};
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::jws::Algorithm;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, NewCustomer, StoreError};
 
@@ -92,7 +92,7 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
             .map_err(SeedError::BuiltIn)?;
         let customer =
             Customer { id, name: customer.name, password: Some(password), created_at: now };
-        app.store.add_customer(NewCustomer { customer, accounts }, Case::Matters).await?;
+        app.store.add_customer(NewCustomer { customer, accounts }, LetterCase::Matters).await?;
     }
     app.reload_clients().await?;
     Ok(())

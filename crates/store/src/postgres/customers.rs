@@ -2,7 +2,7 @@
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::{self, Case};
+use counterfoil_core::login::{self, LetterCase};
 use counterfoil_core::secret::Secret;
 use futures_util::FutureExt as _;
 use tokio_postgres::Row;
@@ -72,7 +72,7 @@ impl Postgres {
             .map_or(Ok(0), |row| Columns::of(row, "era").number(0).map_err(StoreError::from))
     }
 
-    pub(crate) fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
+    pub(crate) fn add_customer(&self, new: NewCustomer, case: LetterCase) -> Pending<AddCustomer> {
         self.write((new, case), |write, (new, case)| {
             async move {
                 let Customer { id, name, password, created_at } = &new.customer;

@@ -42,7 +42,7 @@ pub(crate) async fn look(
             .transpose()?;
         let time = match client.query_opt(times::KNOWN, &[]).await? {
             Some(row) => times::known(&Columns::of(&row, "meta"))?,
-            None => counterfoil_core::clock::Known::default(),
+            None => counterfoil_core::clock::StoreTime::default(),
         };
         Ok(Found { holder: None, made_with_keys, keys, time, warnings })
     };

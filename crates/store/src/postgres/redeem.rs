@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use counterfoil_core::clock::SKEW;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::verdict::Presented;
+use counterfoil_core::verdict::Presentation;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -222,7 +222,7 @@ fn number(redeem: &Redeem) -> i64 {
 
 /// Takes the verdict on the row, under its lock, and does what it says.
 async fn settle(write: &mut Write<'_>, redeem: &Redeem) -> Result<Redeemed, Trouble> {
-    let Presented { slip, claim, now, .. } = redeem.presented;
+    let Presentation { slip, claim, now, .. } = redeem.presented;
     let terms = &redeem.terms;
     let grant = slip.grant.number();
     let parent = terms.parent.map(GrantId::number);

@@ -1,6 +1,6 @@
 //! What the store knows of time, and rows that a wrong clock has dated ahead.
 
-use counterfoil_core::clock::{Database, HOUR, Known, SKEW, Seconds, Timestamp};
+use counterfoil_core::clock::{Database, HOUR, SKEW, Seconds, StoreTime, Timestamp};
 use counterfoil_core::grant::GrantId;
 use futures_util::FutureExt as _;
 
@@ -55,7 +55,7 @@ async fn clock(write: &mut Write<'_>) -> Result<i64, Trouble> {
 }
 
 /// Reads the row of [`KNOWN`].
-pub(super) fn known(columns: &Columns<'_>) -> Result<Known, Trouble> {
+pub(super) fn known(columns: &Columns<'_>) -> Result<StoreTime, Trouble> {
     let number = |at| columns.get::<Option<i64>>(at);
     let of_grant = number(3)?.and_then(GrantId::from_number).map(GrantId::made_at);
     // Of a store that was last used by a version that noted nothing.
@@ -63,7 +63,10 @@ pub(super) fn known(columns: &Columns<'_>) -> Result<Known, Trouble> {
         of_grant.max(number(4)?.map(|hour| Timestamp::from_unix(hour.saturating_mul(HOUR))));
     let of_rows = of_rows.max(number(5)?.map(Timestamp::from_unix));
     let database = Database { wall: columns.get(0)?, accepted: number(1)?.unwrap_or(0) };
-    Ok(Known { newest: number(2)?.map(Timestamp::from_unix).or(of_rows), database: Some(database) })
+    Ok(StoreTime {
+        newest: number(2)?.map(Timestamp::from_unix).or(of_rows),
+        database: Some(database),
+    })
 }
 
 /// Notes what time it is, and up to where a node's endings are on disk.
@@ -82,9 +85,9 @@ async fn note(
 }
 
 impl Postgres {
-    pub(crate) async fn known_time(&self) -> Result<Known, StoreError> {
+    pub(crate) async fn known_time(&self) -> Result<StoreTime, StoreError> {
         let rows = self.rows(KNOWN, &[]).await?;
-        rows.first().map_or(Ok(Known::default()), |row| {
+        rows.first().map_or(Ok(StoreTime::default()), |row| {
             known(&Columns::of(row, "meta")).map_err(StoreError::from)
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::{self, Case};
+use counterfoil_core::login::{self, LetterCase};
 use counterfoil_core::secret::Secret;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -87,7 +87,7 @@ impl Sqlite {
         Ok(self.eras.of_customer(id))
     }
 
-    pub(crate) fn add_customer(&self, new: NewCustomer, case: Case) -> Pending<AddCustomer> {
+    pub(crate) fn add_customer(&self, new: NewCustomer, case: LetterCase) -> Pending<AddCustomer> {
         self.writer.queue(move |batch| {
             let Customer { id, name, password, created_at } = &new.customer;
             let login = login::common(&id.customer);

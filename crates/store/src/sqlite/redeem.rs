@@ -1,7 +1,7 @@
 //! Redeeming a slip: one conditional write on one row. The write is the gate; the verdict is asked
 //! only where it did not pass.
 
-use counterfoil_core::verdict::Presented;
+use counterfoil_core::verdict::Presentation;
 use rusqlite::{Connection, params};
 
 use super::Sqlite;
@@ -34,7 +34,7 @@ fn tear(
     eras: &Eras,
     epoch: u32,
 ) -> rusqlite::Result<Redeemed> {
-    let Presented { slip, now, .. } = redeem.presented;
+    let Presentation { slip, now, .. } = redeem.presented;
     batch.redeemed += 1;
     if !eras.are_current(&redeem.terms) {
         return Ok(Redeemed::removed());
@@ -73,7 +73,7 @@ fn tear(
 }
 
 fn pass(db: &Connection, gate: &str, redeem: &Redeem, epoch: u32) -> rusqlite::Result<bool> {
-    let Presented { slip, claim, now, .. } = &redeem.presented;
+    let Presentation { slip, claim, now, .. } = &redeem.presented;
     // No counterfoil ever stands as high as the largest number that SQLite holds.
     let number = i64::try_from(slip.number).unwrap_or(i64::MAX - 1);
     let changed = db.prepare_cached(gate)?.execute(params![

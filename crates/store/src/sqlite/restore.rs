@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use counterfoil_core::clock::{Doubt, Known, Timestamp, check_at_start};
+use counterfoil_core::clock::{Doubt, StoreTime, Timestamp, check_at_start};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
@@ -94,8 +94,9 @@ pub(crate) fn restore(
 /// Holds the clock against what the store and the backup know, before anything is dated by it. What
 /// noted no time, or can't be read, says nothing.
 fn check_clock(path: &Path, backup: &Connection, now: Timestamp) -> Result<(), RestoreError> {
-    let check =
-        |newest| check_at_start(now.unix().saturating_mul(1000), Known { newest, database: None });
+    let check = |newest| {
+        check_at_start(now.unix().saturating_mul(1000), StoreTime { newest, database: None })
+    };
     let store = look_into(path).ok();
     check(store.and_then(|db| noted(&db).ok().flatten()))?;
     match check(noted(backup).ok().flatten()) {

@@ -1,6 +1,6 @@
 //! What the store knows of time, and rows that a wrong clock has dated ahead.
 
-use counterfoil_core::clock::{HOUR, Known, SKEW, Seconds, Timestamp};
+use counterfoil_core::clock::{HOUR, SKEW, Seconds, StoreTime, Timestamp};
 use counterfoil_core::grant::GrantId;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -32,7 +32,7 @@ pub(super) fn sweep_by(db: &Connection, time: SweepTime) -> rusqlite::Result<Tim
 }
 
 /// What the store knows of time.
-pub(super) fn known(db: &Connection) -> rusqlite::Result<Known> {
+pub(super) fn known(db: &Connection) -> rusqlite::Result<StoreTime> {
     let newest = match noted(db)? {
         Some(noted) => Some(noted),
         // A sandbox's grants are dated by a clock that was moved.
@@ -51,11 +51,11 @@ pub(super) fn known(db: &Connection) -> rusqlite::Result<Known> {
                 .max(client.map(Timestamp::from_unix))
         }
     };
-    Ok(Known { newest, database: None })
+    Ok(StoreTime { newest, database: None })
 }
 
 impl Sqlite {
-    pub(crate) fn known_time(&self) -> Result<Known, StoreError> {
+    pub(crate) fn known_time(&self) -> Result<StoreTime, StoreError> {
         Ok(known(&*self.readers.reader()?)?)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer, Session, Store};
 
@@ -22,7 +22,7 @@ fn account(id: &str) -> Account {
     Account { id: id.into(), entity: format!("{{\"id\":\"{id}\"}}") }
 }
 
-async fn add(store: &Store, id: CustomerId, case: Case) -> AddCustomer {
+async fn add(store: &Store, id: CustomerId, case: LetterCase) -> AddCustomer {
     let customer = Customer {
         id,
         name: "Somebody".into(),
@@ -45,10 +45,14 @@ async fn named(store: &Store, id: &str) -> Vec<String> {
 pub async fn a_name_is_found_however_it_is_written(bench: Bench) {
     let store = bench.open().await;
     for id in [COMPOSED, "bob", "Bob"] {
-        assert_eq!(add(&store, at_bank(id), Case::Matters).await, AddCustomer::Added);
+        assert_eq!(add(&store, at_bank(id), LetterCase::Matters).await, AddCustomer::Added);
     }
-    add(&store, CustomerId { provider: "other".into(), customer: "bob".into() }, Case::Matters)
-        .await;
+    add(
+        &store,
+        CustomerId { provider: "other".into(), customer: "bob".into() },
+        LetterCase::Matters,
+    )
+    .await;
     for typed in [COMPOSED, DECOMPOSED, "  REN\u{c9}E "] {
         assert_eq!(named(&store, typed).await, [COMPOSED], "{typed:?}");
     }
@@ -58,17 +62,17 @@ pub async fn a_name_is_found_however_it_is_written(bench: Bench) {
 
 pub async fn the_second_of_one_name_is_not_added(bench: Bench) {
     let store = Arc::new(bench.open().await);
-    assert_eq!(add(&store, at_bank(COMPOSED), Case::Matters).await, AddCustomer::Added);
-    assert_eq!(add(&store, at_bank(COMPOSED), Case::Matters).await, AddCustomer::Exists);
+    assert_eq!(add(&store, at_bank(COMPOSED), LetterCase::Matters).await, AddCustomer::Added);
+    assert_eq!(add(&store, at_bank(COMPOSED), LetterCase::Matters).await, AddCustomer::Exists);
     assert_eq!(
-        add(&store, at_bank(DECOMPOSED), Case::Matters).await,
+        add(&store, at_bank(DECOMPOSED), LetterCase::Matters).await,
         AddCustomer::SameName(at_bank(COMPOSED))
     );
     assert_eq!(
-        add(&store, at_bank("ren\u{e9}e"), Case::Ignored).await,
+        add(&store, at_bank("ren\u{e9}e"), LetterCase::Ignored).await,
         AddCustomer::SameName(at_bank(COMPOSED))
     );
-    assert_eq!(add(&store, at_bank("ren\u{e9}e"), Case::Matters).await, AddCustomer::Added);
+    assert_eq!(add(&store, at_bank("ren\u{e9}e"), LetterCase::Matters).await, AddCustomer::Added);
 
     // At once, and each written in another way.
     let another = if store.is_shared() { Arc::new(bench.open().await) } else { store.clone() };
@@ -76,7 +80,7 @@ pub async fn the_second_of_one_name_is_not_added(bench: Bench) {
         .map(|n| {
             let store = if n % 2 == 0 { store.clone() } else { another.clone() };
             tokio::spawn(async move {
-                add(&store, at_bank(&format!("{}eve", " ".repeat(n))), Case::Matters).await
+                add(&store, at_bank(&format!("{}eve", " ".repeat(n))), LetterCase::Matters).await
             })
         })
         .collect();
@@ -90,7 +94,7 @@ pub async fn the_second_of_one_name_is_not_added(bench: Bench) {
 pub async fn two_of_one_name_who_were_added_before_are_listed_and_each_is_found(bench: Bench) {
     let store = bench.open().await;
     for id in [COMPOSED, "bob", "zoe"] {
-        add(&store, at_bank(id), Case::Matters).await;
+        add(&store, at_bank(id), LetterCase::Matters).await;
     }
     drop(store);
     // As a node of version 2 adds them.
@@ -109,7 +113,7 @@ pub async fn two_of_one_name_who_were_added_before_are_listed_and_each_is_found(
 
 pub async fn accounts_are_replaced_also_where_they_are_kept(bench: Bench) {
     let store = bench.open().await;
-    add(&store, customer(), Case::Matters).await;
+    add(&store, customer(), LetterCase::Matters).await;
     let terms = new_grant(1).terms;
     let kept = async |store: &Store| {
         let accounts = store.accounts_behind(&terms).await.unwrap();

@@ -6,7 +6,7 @@ use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_store::{
@@ -142,7 +142,7 @@ pub async fn removals_that_were_forgotten_end_what_is_of_an_earlier_era(bench: B
         created_at: NOW,
     };
     store
-        .add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters)
+        .add_customer(NewCustomer { customer: ada, accounts: vec![] }, LetterCase::Matters)
         .await
         .unwrap();
     let (code, terms) = grant(&store, 1).await;

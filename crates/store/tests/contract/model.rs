@@ -1,13 +1,13 @@
 //! The gate in SQL and the verdict in Rust are one rule: whatever is presented, the store does what
 //! the verdict on its row says.
 
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::clock::{DAY, Seconds};
 use counterfoil_core::grant::Seal;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::verdict::{
-    OnLostAnswer, OnReplay, Presented, Refused, RefusedReason, Verdict, judge,
+    OnLostAnswer, OnReplay, Presentation, SlipRefusal, SlipRefusalReason, Verdict, judge,
 };
 use counterfoil_store::{Endings, Redeemed, Store, Tearing};
 use proptest::prelude::*;
@@ -67,13 +67,13 @@ async fn play(
             epoch += 1;
         }
         let text = number.to_string();
-        let request = Request { client: "app", slip: &text, scope: None };
+        let request = RequestIdentity { client: "app", slip: &text, scope: None };
         let slip = Slip {
             number,
             seal: if forged { Seal::from_bytes([1; 16]) } else { code.seal },
             ..code
         };
-        let presented = Presented {
+        let presented = Presentation {
             slip,
             now,
             claim: match retry_key {
@@ -111,11 +111,11 @@ async fn play(
                 assert_eq!(told, Some(refused), "{}", played());
                 assert_eq!(
                     reason,
-                    RefusedReason { refused, row: &row, presented: &presented }.to_string()
+                    SlipRefusalReason { refused, row: &row, presented: &presented }.to_string()
                 );
                 assert_eq!(
                     after.ended,
-                    row.ended || refused == Refused::Claimed { ends_grant: true }
+                    row.ended || refused == SlipRefusal::Claimed { ends_grant: true }
                 );
                 assert_eq!(after.next_slip, row.next_slip);
             }

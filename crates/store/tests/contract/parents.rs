@@ -6,7 +6,7 @@ use counterfoil_core::client::ClientSettings;
 use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, Terms};
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
@@ -88,7 +88,7 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
         refused(
             begin_for(
                 &store,
-                counterfoil_core::verdict::Presented { on_replay: OnReplay::Revoke, ..again },
+                counterfoil_core::verdict::Presentation { on_replay: OnReplay::Revoke, ..again },
                 parent.clone(),
             )
             .await
@@ -125,7 +125,7 @@ pub async fn a_grant_that_hangs_on_a_consent_dies_with_it_however_that_ends(benc
         created_at: NOW,
     };
     store
-        .add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters)
+        .add_customer(NewCustomer { customer: ada, accounts: vec![] }, LetterCase::Matters)
         .await
         .unwrap();
     let (_, parent) = grant(&store, 140).await;

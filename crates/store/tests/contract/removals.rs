@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use counterfoil_core::client::{Client, ClientSettings, SecretDigest};
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Account, AddClient, AddCustomer, AddSecret, Customer, NewCustomer};
 
@@ -24,7 +24,7 @@ pub async fn removing_a_customer_ends_their_grants_with_one_write(bench: Bench) 
                 },
                 accounts: vec![Account { id: "a1".into(), entity: "{}".into() }],
             },
-            Case::Matters,
+            LetterCase::Matters,
         )
         .await
         .unwrap();
@@ -142,9 +142,15 @@ pub async fn customers_are_listed_with_their_accounts_and_signed_out_by_a_new_pa
             .to_vec(),
     };
     for name in ["cleo", "ada", "bob"] {
-        assert_eq!(store.add_customer(new(name), Case::Matters).await.unwrap(), AddCustomer::Added);
+        assert_eq!(
+            store.add_customer(new(name), LetterCase::Matters).await.unwrap(),
+            AddCustomer::Added
+        );
     }
-    assert_eq!(store.add_customer(new("ada"), Case::Matters).await.unwrap(), AddCustomer::Exists);
+    assert_eq!(
+        store.add_customer(new("ada"), LetterCase::Matters).await.unwrap(),
+        AddCustomer::Exists
+    );
     let names = |customers: Vec<Customer>| {
         customers.into_iter().map(|customer| customer.id.customer).collect::<Vec<_>>()
     };

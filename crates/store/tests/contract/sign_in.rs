@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
 use counterfoil_core::grant::CustomerId;
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{AddCustomer, Continuation, Customer, NewCustomer, Session, SignIn, Store};
 
@@ -107,7 +107,7 @@ async fn add(store: &Store) {
     };
     assert_eq!(
         store
-            .add_customer(NewCustomer { customer: ada, accounts: vec![] }, Case::Matters)
+            .add_customer(NewCustomer { customer: ada, accounts: vec![] }, LetterCase::Matters)
             .await
             .unwrap(),
         AddCustomer::Added

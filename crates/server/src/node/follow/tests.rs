@@ -1,11 +1,11 @@
-use counterfoil_core::clock::{ByHand, Machine};
+use counterfoil_core::clock::{Machine, ManualClock};
 use tokio::sync::Semaphore;
 
 use super::*;
 
 /// A clock that stands still.
 fn still() -> Clock {
-    Clock::of(Machine::ByHand(ByHand::at(0)), None)
+    Clock::of(Machine::Manual(ManualClock::at(0)), None)
 }
 
 /// Looks that wait until they are let go, and say how many there were.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_core::random;
-use counterfoil_core::sealed::{KEY_LENGTH, SealingKey};
+use counterfoil_core::sealing::{KEY_LENGTH, SealingKey};
 use counterfoil_core::text_file;
 use counterfoil_store::StoredKeys;
 use zeroize::Zeroizing;

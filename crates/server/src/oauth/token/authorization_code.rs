@@ -2,12 +2,12 @@
 //! grant.
 
 use axum::response::Response;
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::random;
 use counterfoil_core::secret::same;
 use counterfoil_core::slip::Kind;
-use counterfoil_core::verdict::{OnLostAnswer, Presented};
+use counterfoil_core::verdict::{OnLostAnswer, Presentation};
 
 use super::TokenRequest;
 use super::issue::Issue;
@@ -59,9 +59,9 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     let claim = Claim::keyless(
         &ring.claims,
         random::unique(),
-        Request { client: &request.client.id, slip: code, scope: None },
+        RequestIdentity { client: &request.client.id, slip: code, scope: None },
     );
-    let presented = Presented {
+    let presented = Presentation {
         slip,
         claim,
         now,

@@ -13,7 +13,7 @@ use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::token_answer::TokenAnswer;
-use counterfoil_core::verdict::Presented;
+use counterfoil_core::verdict::Presentation;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
 
@@ -58,7 +58,7 @@ impl Issue<'_> {
     /// lost, that is dropped unseen.
     pub(super) async fn redeem(
         &self,
-        presented: Presented,
+        presented: Presentation,
         refusal: Refusal,
     ) -> Result<Response, Refused> {
         let TokenRequest { app, client, now, .. } = self.request;

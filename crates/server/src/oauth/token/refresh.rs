@@ -3,12 +3,12 @@
 
 use axum::http::HeaderName;
 use axum::response::Response;
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Kind;
-use counterfoil_core::verdict::Presented;
+use counterfoil_core::verdict::Presentation;
 
 use super::TokenRequest;
 use super::issue::Issue;
@@ -46,13 +46,13 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
             ));
         }
     };
-    let claimed = Request { client: &request.client.id, slip: token, scope };
+    let claimed = RequestIdentity { client: &request.client.id, slip: token, scope };
     let claim = match retry_key {
         Some(key) => Claim::keyed(&ring.claims, key, claimed),
         None => Claim::keyless(&ring.claims, random::unique(), claimed),
     };
     let settings = &request.client.settings;
-    let presented = Presented {
+    let presented = Presentation {
         slip,
         claim,
         now,

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use counterfoil_core::claim::{Claim, Request};
+use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::client::{ClientSettings, SecretDigest};
 use counterfoil_core::clock::{DAY, HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::fdx::DataClusters;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::login::Case;
+use counterfoil_core::login::LetterCase;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::Secret;
 use counterfoil_core::slip::Slip;
 use counterfoil_core::slip_keys::SlipKeyId;
-use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presented};
+use counterfoil_core::verdict::{OnLostAnswer, OnReplay, Presentation};
 use tempfile::TempDir;
 
 use super::super::Sqlite;
@@ -95,8 +95,8 @@ async fn grant(store: &Sqlite) -> (Slip, Arc<Terms>) {
 }
 
 async fn redeem(store: &Sqlite, slip: Slip, now: Timestamp, random: u8) -> Redeemed {
-    let request = Request { client: "app", slip: "text", scope: None };
-    let presented = Presented {
+    let request = RequestIdentity { client: "app", slip: "text", scope: None };
+    let presented = Presentation {
         slip,
         claim: Claim::keyless(&MacKey::new(&[4; 32]), [random; 8], request),
         now,
@@ -224,11 +224,11 @@ async fn customers_are_added_once_and_removed_for_good() {
         accounts: vec![],
     };
     assert_eq!(
-        store.add_customer(new("salted hash"), Case::Matters).await.unwrap(),
+        store.add_customer(new("salted hash"), LetterCase::Matters).await.unwrap(),
         AddCustomer::Added
     );
     assert_eq!(
-        store.add_customer(new("another"), Case::Matters).await.unwrap(),
+        store.add_customer(new("another"), LetterCase::Matters).await.unwrap(),
         AddCustomer::Exists
     );
     let (_, terms) = grant(&store).await;

@@ -2,7 +2,7 @@ use super::*;
 
 /// A wall clock and what is believed of it, looked at every half second.
 struct Watched {
-    belief: Belief,
+    discipline: Discipline,
     uptime: Millis,
     /// How far the wall clock is ahead of the uptime.
     wall: Millis,
@@ -17,7 +17,13 @@ const MINUTES: Millis = MINUTE * 1000;
 
 impl Watched {
     fn new() -> Self {
-        Self { belief: Belief::new(0, START), uptime: 0, wall: START, database: None, accepted: 0 }
+        Self {
+            discipline: Discipline::new(0, START),
+            uptime: 0,
+            wall: START,
+            database: None,
+            accepted: 0,
+        }
     }
 
     fn with_database() -> Self {
@@ -32,7 +38,7 @@ impl Watched {
             let database = self
                 .database
                 .map(|ahead| Database { wall: self.uptime + ahead, accepted: self.accepted });
-            changes.extend(self.belief.look(Readings {
+            changes.extend(self.discipline.poll(Readings {
                 uptime: self.uptime,
                 wall: self.uptime + self.wall,
                 database,
@@ -43,7 +49,7 @@ impl Watched {
 
     /// How far the believed time is from the right one.
     fn error(&self) -> Millis {
-        self.belief.ahead() - START
+        self.discipline.ahead() - START
     }
 }
 
@@ -67,7 +73,7 @@ fn readings_that_are_not_quite_together_add_up_to_nothing() {
             let database = Some(Database { wall: clock.uptime + START, accepted: 0 });
             let readings =
                 Readings { uptime: clock.uptime, wall: clock.uptime + clock.wall, database };
-            assert_eq!(clock.belief.look(readings), None);
+            assert_eq!(clock.discipline.poll(readings), None);
         }
     }
     assert_eq!(clock.error(), 0);
@@ -80,7 +86,7 @@ fn many_little_steps_do_not_pass_for_slewing() {
         clock.wall += 850;
         clock.pass(500);
     }
-    assert!(clock.error() <= 2000 && clock.belief.off().is_some(), "{}", clock.error());
+    assert!(clock.error() <= 2000 && clock.discipline.off().is_some(), "{}", clock.error());
 }
 
 #[test]
@@ -88,7 +94,7 @@ fn a_jump_that_does_not_last_changes_nothing() {
     for jump in [800 * DAYS, -3650 * DAYS, SMALL_STEP, -30_000] {
         let mut clock = Watched::new();
         clock.wall += jump;
-        assert_eq!(clock.pass(1500), [Change::Disagrees(Off::Wall(jump / 1000))]);
+        assert_eq!(clock.pass(1500), [Change::Disagrees(Deviation::Wall(jump / 1000))]);
         assert_eq!(clock.error(), 0);
         clock.wall -= jump;
         assert_eq!(clock.pass(5 * MINUTES), [Change::Agrees]);
@@ -102,9 +108,9 @@ fn a_small_step_is_taken_over_once_it_has_lasted() {
         let mut clock = Watched::new();
         clock.wall += step;
         clock.pass(LASTING);
-        assert_eq!((clock.error(), clock.belief.is_unsure()), (0, false), "{step}");
-        assert_eq!(clock.pass(1000), [Change::Adopted(Off::Wall(step / 1000))]);
-        assert_eq!((clock.error(), clock.belief.off()), (step, None));
+        assert_eq!((clock.error(), clock.discipline.is_unsure()), (0, false), "{step}");
+        assert_eq!(clock.pass(1000), [Change::Adopted(Deviation::Wall(step / 1000))]);
+        assert_eq!((clock.error(), clock.discipline.off()), (step, None));
     }
 }
 
@@ -114,12 +120,12 @@ fn a_large_step_is_never_taken_over_on_its_own_word() {
         let mut clock = Watched::new();
         clock.wall += step;
         clock.pass(LASTING);
-        assert!(!clock.belief.is_unsure(), "what was believed serves for a minute");
-        assert_eq!(clock.pass(DAYS), [Change::Unsure(Off::Wall(step / 1000))]);
+        assert!(!clock.discipline.is_unsure(), "what was believed serves for a minute");
+        assert_eq!(clock.pass(DAYS), [Change::Unsure(Deviation::Wall(step / 1000))]);
         assert_eq!(clock.error(), 0);
         clock.wall -= step;
         assert_eq!(clock.pass(500), [Change::Agrees]);
-        assert!(!clock.belief.is_unsure());
+        assert!(!clock.discipline.is_unsure());
     }
 }
 
@@ -128,10 +134,10 @@ fn a_large_step_that_the_database_agrees_with_is_taken_over() {
     let mut clock = Watched::with_database();
     clock.wall += 3 * DAYS;
     clock.pass(2 * MINUTES);
-    assert!(clock.belief.is_unsure());
+    assert!(clock.discipline.is_unsure());
     clock.database = Some(START + 3 * DAYS - 20_000);
-    assert_eq!(clock.pass(500), [Change::Adopted(Off::Wall(3 * DAY))]);
-    assert!(!clock.belief.is_unsure());
+    assert_eq!(clock.pass(500), [Change::Adopted(Deviation::Wall(3 * DAY))]);
+    assert!(!clock.discipline.is_unsure());
 }
 
 #[test]
@@ -140,7 +146,7 @@ fn a_small_step_that_the_database_does_not_agree_with_is_not() {
     clock.wall += 10 * MINUTES;
     assert_eq!(
         clock.pass(5 * MINUTES),
-        [Change::Disagrees(Off::Wall(600)), Change::Unsure(Off::Wall(600))]
+        [Change::Disagrees(Deviation::Wall(600)), Change::Unsure(Deviation::Wall(600))]
     );
     assert_eq!(clock.error(), 0);
 }
@@ -173,8 +179,11 @@ fn a_database_that_disagrees_is_borne_for_a_minute() {
     assert_eq!(clock.pass(5 * MINUTES), []);
     clock.database = Some(START - DAYS);
     clock.pass(LASTING);
-    assert_eq!((clock.belief.is_unsure(), clock.belief.off()), (false, Some(Off::Database(-DAY))));
-    assert_eq!(clock.pass(500), [Change::Unsure(Off::Database(-DAY))]);
+    assert_eq!(
+        (clock.discipline.is_unsure(), clock.discipline.off()),
+        (false, Some(Deviation::Database(-DAY)))
+    );
+    assert_eq!(clock.pass(500), [Change::Unsure(Deviation::Database(-DAY))]);
     // The operator says that it is the database's clock that is wrong.
     clock.accepted = DAYS;
     assert_eq!(clock.pass(500), [Change::Accepted(DAY)]);
@@ -187,37 +196,41 @@ fn a_database_that_disagrees_is_borne_for_a_minute() {
 #[test]
 fn a_clock_that_was_ahead_at_the_start_is_found_out_and_followed_back() {
     let newest = START - 100 * DAYS;
-    let mut clock = Watched { belief: Belief::at_start(0, START, Some(newest)), ..Watched::new() };
-    assert!(clock.belief.is_on_probation(0) && !clock.belief.is_settled(0));
+    let mut clock =
+        Watched { discipline: Discipline::at_start(0, START, Some(newest)), ..Watched::new() };
+    assert!(clock.discipline.is_on_probation(0) && !clock.discipline.is_settled(0));
     clock.pass(MINUTES);
     clock.wall -= 100 * DAYS - 5000;
     assert_eq!(
         clock.pass(2 * MINUTES),
-        [Change::Disagrees(Off::Wall(-100 * DAY + 5)), Change::Adopted(Off::Wall(-100 * DAY + 5))]
+        [
+            Change::Disagrees(Deviation::Wall(-100 * DAY + 5)),
+            Change::Adopted(Deviation::Wall(-100 * DAY + 5))
+        ]
     );
     assert_eq!(clock.error(), -100 * DAYS + 5000);
     // Not to before the store was used, and not after the hour.
     for (after, step) in [(MINUTES, 101 * DAYS), (61 * MINUTES, 99 * DAYS)] {
         let mut clock =
-            Watched { belief: Belief::at_start(0, START, Some(newest)), ..Watched::new() };
+            Watched { discipline: Discipline::at_start(0, START, Some(newest)), ..Watched::new() };
         clock.pass(after);
         clock.wall -= step;
         clock.pass(2 * MINUTES);
-        assert!(clock.belief.is_unsure());
+        assert!(clock.discipline.is_unsure());
     }
 }
 
 #[test]
 fn nothing_is_beyond_doubt_for_a_day_after_a_large_step_or_a_long_rest() {
     let settles = |clock: &mut Watched| {
-        assert!(!clock.belief.is_settled(clock.uptime));
+        assert!(!clock.discipline.is_settled(clock.uptime));
         clock.pass(DAYS - 2 * MINUTES);
-        assert!(!clock.belief.is_settled(clock.uptime));
+        assert!(!clock.discipline.is_settled(clock.uptime));
         clock.pass(3 * MINUTES);
-        assert!(clock.belief.is_settled(clock.uptime));
+        assert!(clock.discipline.is_settled(clock.uptime));
     };
     settles(&mut Watched {
-        belief: Belief::at_start(0, START, Some(START - 2 * DAYS)),
+        discipline: Discipline::at_start(0, START, Some(START - 2 * DAYS)),
         ..Watched::new()
     });
     let mut both = Watched::with_database();
@@ -228,20 +241,20 @@ fn nothing_is_beyond_doubt_for_a_day_after_a_large_step_or_a_long_rest() {
     settles(&mut both);
     let mut accepted = Watched::new();
     accepted.wall += 3 * DAYS;
-    accepted.belief.accept(0, START + 3 * DAYS);
+    accepted.discipline.accept(0, START + 3 * DAYS);
     settles(&mut accepted);
     // As a matter of course.
     for clock in [
-        Belief::at_start(0, START, None),
-        Belief::at_start(0, START, Some(START - DAYS + 1)),
-        Belief::at_start(0, START, Some(START)),
+        Discipline::at_start(0, START, None),
+        Discipline::at_start(0, START, Some(START - DAYS + 1)),
+        Discipline::at_start(0, START, Some(START)),
     ] {
         assert!(clock.is_settled(0) && !clock.is_on_probation(0));
     }
     let mut little = Watched::new();
     little.wall += SMALL_STEP;
     little.pass(2 * MINUTES);
-    assert!(little.belief.is_settled(little.uptime));
+    assert!(little.discipline.is_settled(little.uptime));
 }
 
 #[test]
@@ -249,7 +262,7 @@ fn the_operator_may_say_that_a_large_step_is_right() {
     let mut clock = Watched::new();
     clock.wall += 3 * DAYS;
     clock.pass(2 * MINUTES);
-    clock.belief.accept(clock.uptime, clock.uptime + clock.wall);
+    clock.discipline.accept(clock.uptime, clock.uptime + clock.wall);
     assert_eq!(clock.pass(5 * MINUTES), []);
     assert_eq!(clock.error(), 3 * DAYS);
 }

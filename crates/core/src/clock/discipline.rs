@@ -1,10 +1,9 @@
-//! What time is believed. A wall clock can be wrong, so it is believed only as long as it agrees
-//! with what else is known: the time that passes, and the clock of a database that nodes share.
+//! The clock discipline: which time to trust. A wall clock can be wrong, so it is trusted only while
+//! it agrees with the uptime and with the clock of a database that nodes share.
 //!
-//! While they disagree, time goes on from what was believed before. A small step that lasts is
-//! taken over, as most are made by NTP; after a large one nothing is believed any more, until the
-//! wall clock comes back, the database's clock agrees with it, or the operator says that it is
-//! right.
+//! While clocks disagree, the trusted time follows the uptime. A small step that lasts is adopted,
+//! since NTP makes most of those. After a large one no time is trusted until the wall clock comes
+//! back, the database's clock agrees with it, or the operator says that it is right.
 
 use std::fmt;
 
@@ -13,32 +12,30 @@ use super::{DAY, HOUR, MINUTE, SKEW, Seconds, duration_in_words};
 /// A span of time, or a moment since 1970, in milliseconds.
 pub type Millis = i64;
 
-/// Differences that are no disagreement, within a minute: what slews a wall clock slews the uptime
-/// too, so these are readings that were not quite together, and clocks that are set by a little.
+/// Differences within a minute that are no disagreement. What slews a wall clock slews the uptime
+/// too, so these come from readings that were not simultaneous and from tiny corrections.
 const SLEWED: Millis = 1000;
-/// The largest step that is taken over on the wall clock's own word.
+/// The largest step that is adopted without a second clock.
 pub const SMALL_STEP: Millis = HOUR * 1000;
-/// How long a step must last to be taken over, and a disagreement until nothing is believed any
-/// more.
+/// How long a step must last to be adopted, and a disagreement until no time is trusted.
 pub const LASTING: Millis = MINUTE * 1000;
-/// How far the clock of a database may be off.
+/// How far the clock of a database may deviate.
 const APART: Millis = SKEW * 1000;
-/// How long a store may have been at rest before a start whose clock is taken for right as a matter
-/// of course.
+/// After a shorter rest of the store, the clock is trusted at once.
 const AT_REST: Millis = DAY * 1000;
-/// For how long after a start from a longer rest the clock may turn out to have been ahead.
+/// How long after a start from a longer rest the clock may turn out to have been ahead.
 const PROBATION: Millis = HOUR * 1000;
-/// For how long nothing may be removed after such a start, or after a large step.
+/// How long nothing may be deleted after such a start or a large step.
 const UNSETTLED: Millis = DAY * 1000;
 
 /// What clocks show at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Readings {
-    /// The machine's time since it was started.
+    /// The time since the machine started.
     pub uptime: Millis,
-    /// Its wall clock.
+    /// The machine's wall clock.
     pub wall: Millis,
-    /// The database's clock, where there is a database.
+    /// The database's clock, where there is one.
     pub database: Option<Database>,
 }
 
@@ -47,8 +44,7 @@ pub struct Readings {
 pub struct Database {
     /// What it shows.
     pub wall: Millis,
-    /// How far the operator accepted it to be behind the nodes' clocks; 0 where that was never
-    /// needed.
+    /// How far behind the nodes' clocks the operator accepts it to be; usually 0.
     pub accepted: Millis,
 }
 
@@ -60,17 +56,17 @@ impl Database {
     }
 }
 
-/// How far a clock is off what is believed, in whole seconds; negative where it is behind.
+/// How far a clock deviates from the trusted time, in whole seconds; negative where it is behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Off {
+pub enum Deviation {
     /// The machine's wall clock.
     Wall(Seconds),
-    /// The database's.
+    /// The database's clock.
     Database(Seconds),
 }
 
-impl Off {
-    /// By how much.
+impl Deviation {
+    /// The seconds alone.
     pub const fn seconds(self) -> Seconds {
         match self {
             Self::Wall(seconds) | Self::Database(seconds) => seconds,
@@ -78,7 +74,7 @@ impl Off {
     }
 }
 
-impl fmt::Display for Off {
+impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whose, seconds) = match self {
             Self::Wall(seconds) => ("this machine's clock", *seconds),
@@ -89,54 +85,52 @@ impl fmt::Display for Off {
     }
 }
 
-/// What a look at the clocks changed, for the log.
+/// What a poll of the clocks changed, for the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// A clock stepped away from what is believed.
-    Disagrees(Off),
-    /// That has lasted: nothing is believed any more.
-    Unsure(Off),
-    /// A step was taken over.
-    Adopted(Off),
+    /// A clock stepped away from the trusted time.
+    Disagrees(Deviation),
+    /// That has lasted: no time is trusted.
+    Unsure(Deviation),
+    /// A step was adopted.
+    Adopted(Deviation),
     /// All clocks agree again.
     Agrees,
-    /// The operator accepted that the database's clock is so many seconds behind; 0 where that is
-    /// over.
+    /// The operator accepted that the database's clock is this many seconds behind; 0 when that ends.
     Accepted(Seconds),
 }
 
-/// What is believed, and since when clocks disagree with it.
+/// Which time is trusted, and since when clocks disagree with it.
 #[derive(Debug)]
-pub struct Belief {
-    /// How far the believed time is ahead of the machine's uptime.
+pub struct Discipline {
+    /// How far the trusted time is ahead of the uptime.
     ahead: Millis,
     dispute: Option<Dispute>,
-    /// How far the believed time was ahead at an uptime, which is a minute ago at the most: what
-    /// was followed since counts together.
+    /// `ahead` as it was at an uptime at most a minute ago: the corrections since then add up.
     followed_from: (Millis, Millis),
-    /// While the clock is on probation: the uptime until which it is, and the newest moment before
-    /// the start.
+    /// While the clock is on probation: the uptime at which that ends, and when the store was last
+    /// used before the start.
     probation: Option<(Millis, Millis)>,
-    /// The uptime from which on the time is beyond doubt.
+    /// The uptime from which the time is certain.
     settled_from: Millis,
-    /// What was accepted of the database's clock when it was last looked at.
+    /// What was accepted of the database's clock at the last poll.
     accepted: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Dispute {
-    off: Off,
-    /// How far the wall clock is off, exactly.
+    off: Deviation,
+    /// How far exactly the wall clock is off.
     step: Millis,
-    /// The uptime since which clocks disagree.
+    /// The uptime when clocks began to disagree.
     since: Millis,
-    /// The uptime since which the wall clock is off by the same.
+    /// The uptime since when the wall clock has been off by the same.
     steady_since: Millis,
     unsure: bool,
 }
 
-impl Belief {
-    /// Believes a wall clock that shows `wall` at `uptime`.
+impl Discipline {
+    /// Trusts a wall clock that shows `wall` at `uptime`.
     pub const fn new(uptime: Millis, wall: Millis) -> Self {
         Self {
             ahead: wall - uptime,
@@ -148,9 +142,8 @@ impl Belief {
         }
     }
 
-    /// The same at a start, of a server whose store was last used at `newest`. After a long rest
-    /// nobody can say whether the clock is right or ahead: should it go back within an hour, to
-    /// where the store was used already, it was ahead.
+    /// The same at the start of a server whose store was last used at `newest`. After a long rest the
+    /// clock may be ahead: it was, if it goes back within an hour to where the store was in use.
     pub fn at_start(uptime: Millis, wall: Millis, newest: Option<Millis>) -> Self {
         let begun = Self::new(uptime, wall);
         match newest.filter(|newest| wall.saturating_sub(*newest) > AT_REST) {
@@ -163,8 +156,8 @@ impl Belief {
         }
     }
 
-    /// Whether what follows from the time may be what can't be undone: clocks agree, and have for a
-    /// day after anything that was in doubt.
+    /// Whether the time is certain enough for what can't be undone: clocks agree, and have for a day
+    /// since the last doubt.
     pub fn is_settled(&self, uptime: Millis) -> bool {
         self.dispute.is_none() && uptime >= self.settled_from
     }
@@ -174,23 +167,23 @@ impl Belief {
         self.probation.is_some_and(|(until, _)| uptime < until)
     }
 
-    /// How far the believed time is ahead of the machine's uptime.
+    /// How far the trusted time is ahead of the uptime.
     pub const fn ahead(&self) -> Millis {
         self.ahead
     }
 
-    /// By how much a clock is off, where one is.
-    pub fn off(&self) -> Option<Off> {
+    /// How far a clock deviates, if one does.
+    pub fn off(&self) -> Option<Deviation> {
         self.dispute.map(|dispute| dispute.off)
     }
 
-    /// Whether nothing is believed.
+    /// Whether no time is trusted.
     pub fn is_unsure(&self) -> bool {
         self.dispute.is_some_and(|dispute| dispute.unsure)
     }
 
-    /// Compares the clocks, and decides what is believed from now on.
-    pub fn look(&mut self, readings: Readings) -> Option<Change> {
+    /// Compares the clocks and decides which time to trust from now on.
+    pub fn poll(&mut self, readings: Readings) -> Option<Change> {
         let accepted = readings.database.map_or(self.accepted, |database| database.accepted);
         let was_accepted = std::mem::replace(&mut self.accepted, accepted);
         match self.compare(readings) {
@@ -203,14 +196,13 @@ impl Belief {
 
     fn compare(&mut self, readings: Readings) -> Option<Change> {
         let Readings { uptime, wall, database } = readings;
-        let believed = uptime.saturating_add(self.ahead);
-        let step = wall.saturating_sub(believed);
+        let trusted = uptime.saturating_add(self.ahead);
+        let step = wall.saturating_sub(trusted);
         let with_database = database.is_none_or(|database| database.agrees_with(wall));
         if uptime.saturating_sub(self.followed_from.1) >= LASTING {
             self.followed_from = (self.ahead, uptime);
         }
-        // Two readings are never quite together, now this way and now that, which comes to nothing
-        // over time.
+        // Readings are never quite simultaneous; over time that averages out.
         let followed = wall.saturating_sub(uptime).saturating_sub(self.followed_from.0);
         if step.abs().max(followed.abs()) <= SLEWED && with_database {
             self.ahead = wall - uptime;
@@ -218,9 +210,9 @@ impl Belief {
         }
         let off = match database {
             Some(database) if step.abs() <= SLEWED => {
-                Off::Database(seconds(database.wall.saturating_sub(believed)))
+                Deviation::Database(seconds(database.wall.saturating_sub(trusted)))
             }
-            _ => Off::Wall(seconds(step)),
+            _ => Deviation::Wall(seconds(step)),
         };
         let Some(before) = self.dispute else {
             self.dispute =
@@ -233,8 +225,8 @@ impl Belief {
         let was_ahead = self.probation.is_some_and(|(until, newest)| {
             uptime < until && step < 0 && newest.saturating_sub(wall) <= APART
         });
-        // A database's clock is a second opinion, for a step of any size or against it. Without one
-        // only small steps are taken over.
+        // A database's clock is a second opinion on a step of any size. Without one only small steps
+        // are adopted.
         let credible =
             if database.is_some() { with_database } else { step.abs() <= SMALL_STEP || was_ahead };
         if credible && lasts(steady_since) {
@@ -246,17 +238,15 @@ impl Belief {
             }
             return Some(Change::Adopted(off));
         }
-        // A step that will be taken over once it has lasted is no reason to stop, as long as it
-        // holds.
+        // A step that will be adopted once it has lasted is no reason to stop, while it holds.
         let unsure = before.unsure || (lasts(before.since) && !(credible && steady));
-        // What it began with is kept while it holds, or many little steps would pass for one that
-        // lasts.
+        // The first value stays while it holds, or many little steps would pass for one that lasts.
         let step = if steady { before.step } else { step };
         self.dispute = Some(Dispute { off, step, steady_since, unsure, ..before });
         (unsure && !before.unsure).then_some(Change::Unsure(off))
     }
 
-    /// Believes the wall clock, whatever else says: the operator wants it so.
+    /// Trusts the wall clock against all evidence: the operator says that it is right.
     pub fn accept(&mut self, uptime: Millis, wall: Millis) {
         let before = Some(uptime.saturating_add(self.ahead));
         *self = Self {
@@ -272,7 +262,7 @@ fn seconds(millis: Millis) -> Seconds {
     ((millis + 500 * millis.signum()) / 1000).clamp(-FARTHEST, FARTHEST)
 }
 
-/// Bounds what is shown of a clock that makes no sense, in seconds.
+/// Bounds the deviation of a clock that makes no sense, in seconds.
 const FARTHEST: Seconds = 1_000_000 * DAY;
 
 #[cfg(test)]

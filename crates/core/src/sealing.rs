@@ -1,7 +1,7 @@
-//! Encryption for what is kept where others can look: AES-256-GCM (NIST SP 800-38D).
+//! Encryption of secrets that are stored where others can read: AES-256-GCM (NIST SP 800-38D).
 //!
-//! What is sealed is bound to a context, which is not in it: it opens where the same context is
-//! named, and nowhere else.
+//! A sealed text is bound to a context that is not part of it; it opens only where the same context
+//! is given.
 
 use std::fmt;
 
@@ -13,25 +13,25 @@ use crate::random;
 /// Length of a key, in bytes.
 pub const KEY_LENGTH: usize = 32;
 
-/// A key that seals and opens. It does not print.
+/// An encryption key. It does not print.
 pub struct SealingKey(LessSafeKey);
 
-/// What was sealed can't be had, or nothing can be sealed.
+/// Sealing or opening failed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SealError {
-    /// The key has another length than [`KEY_LENGTH`].
+    /// The key does not have [`KEY_LENGTH`] bytes.
     #[error("it is not a key of {KEY_LENGTH} bytes")]
     NotAKey,
-    /// It was sealed with another key or for another context, or changed since.
+    /// Another key or context sealed it, or it was changed.
     #[error("it was sealed with another key or for something else, or is damaged")]
     NotOpened,
-    /// The library refuses, which it does for more than 64 GiB alone.
+    /// The library refuses, as it does for more than 64 GiB.
     #[error("it could not be sealed")]
     NotSealed,
 }
 
 impl SealingKey {
-    /// A key made of `bytes`, which must be random.
+    /// A key from random `bytes`.
     ///
     /// # Errors
     /// [`SealError::NotAKey`].
@@ -41,14 +41,14 @@ impl SealingKey {
             .map_err(|_| SealError::NotAKey)
     }
 
-    /// `plain`, sealed for `context`: a nonce, the ciphertext and its tag. The nonce is random, so
-    /// a key is good for some billions of them (SP 800-38D section 8.3).
+    /// Seals `plain` for `context`, as nonce, ciphertext and tag. The nonce is random, so a key is good
+    /// for some billions of texts (SP 800-38D section 8.3).
     ///
     /// # Errors
     /// [`SealError::NotSealed`].
     pub fn seal(&self, plain: &[u8], context: &[&[u8]]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = random::bytes();
-        // Whole from the start: one that grew would leave copies of the text behind.
+        // Allocated at once: growing would leave copies of the text in memory.
         let mut sealed =
             Zeroizing::new(Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len()));
         sealed.extend_from_slice(&nonce);
@@ -62,7 +62,7 @@ impl SealingKey {
         Ok(std::mem::take(&mut *sealed))
     }
 
-    /// What was sealed for `context`.
+    /// Opens what was sealed for `context`.
     ///
     /// # Errors
     /// [`SealError::NotOpened`].
@@ -86,7 +86,7 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The parts of a context, each preceded by its length, so that no two contexts are the same.
+/// The parts of a context, each preceded by its length, so that no two contexts are encoded alike.
 fn joined(context: &[&[u8]]) -> Vec<u8> {
     context
         .iter()
