@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use counterfoil_server::METRICS_CONNECTIONS;
 use rustix::process::{Resource, getrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -100,6 +99,9 @@ const OPEN_AT_MOST: usize = 48;
 /// How many connections there are at the most where nobody wants another number: each takes 15 kB
 /// at rest, and up to 140 kB while a head or a body comes in.
 const CONNECTIONS_BY_DEFAULT: usize = 10_000;
+
+/// How many connections the listener for `/metrics` takes at the most.
+pub(crate) const METRICS_CONNECTIONS: usize = 16;
 
 /// How many connections there may be at once: as many as `wanted`, or as the process's limit of
 /// open files leaves, of which those that are open now and some more are kept back, and `later`

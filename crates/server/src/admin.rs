@@ -27,9 +27,10 @@ use counterfoil_store::{AddClient, AddSecret, Ending, Grant, GrantFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::grants::end::end;
 use crate::node::app::App;
-use crate::node::follow::REACHES_ALL_WITHIN;
 use crate::node::keys::PUBLISHED_AHEAD;
+use crate::node::poll::IN_FORCE_WITHIN;
 
 /// Something that an operator wants.
 #[derive(Serialize, Deserialize)]
@@ -155,7 +156,7 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
     let waits = app.store.is_shared() && !app.is_sandbox() && command.changes_what_nodes_keep();
     let done = carry_out(app, command).await?;
     if waits {
-        tokio::time::sleep(REACHES_ALL_WITHIN).await;
+        tokio::time::sleep(IN_FORCE_WITHIN).await;
     }
     Ok(done)
 }
@@ -289,7 +290,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             Ok(shown)
         }
         Command::GrantEnd { grant } => {
-            match app.store.end_grant(grant, EndedBy::Operator, now).await.map_err(failed)? {
+            match end(app, grant, EndedBy::Operator, now).await.map_err(failed)? {
                 Ending::Ended => Ok(json!({ "ended": grant, "was_living": true })),
                 Ending::AlreadyEnded => Ok(json!({ "ended": grant, "was_living": false })),
                 Ending::NotFound => Err(no_grant(grant)),

@@ -3,10 +3,11 @@
 pub mod assets;
 pub mod connected_apps;
 pub mod consent;
+pub mod consent_page;
 pub mod continuation;
-pub mod lockout;
 pub mod logins;
 pub mod passwords;
 pub mod session;
 pub mod sign_in;
+pub mod sign_in_page;
 pub mod ticket;

@@ -1,3 +1,7 @@
 //! Making, finding and ending grants.
 
+pub mod end;
+pub mod find;
+pub mod lasts;
 pub mod living;
+pub mod make;

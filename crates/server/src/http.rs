@@ -1,11 +1,13 @@
 //! What is around a handler: connections, reading, answering, refusing, observing.
 
 pub mod around;
+pub mod body;
 pub mod connections;
 pub mod cookies;
-pub mod metrics;
+pub mod head;
 pub mod observe;
 pub mod refused;
-pub mod request;
 pub mod respond;
+pub mod route;
 pub mod said;
+pub mod shape;

@@ -5,25 +5,22 @@
 //! store's `redeem`.
 
 pub mod admin;
-mod authorization;
-mod customer;
-mod data;
-mod grants;
-mod http;
-mod node;
-mod oauth;
-mod openapi;
+pub mod authorization;
+pub mod customer;
+pub mod data;
+pub mod grants;
+pub mod http;
+pub mod node;
+pub mod oauth;
+pub mod openapi;
 pub mod pages;
-mod routes;
-pub mod sandbox;
+pub mod routes;
 mod serve;
-mod tokens;
+pub mod tokens;
 
-pub use http::connections::{Bounds, Tls, TlsError};
-pub use http::metrics::LogCounts;
+pub use http::connections::{Bounds, End, Listener, Tls, TlsError};
 pub use node::app::{App, AppError};
-pub use node::follow::Unavailable;
 pub use node::keys;
-pub use openapi::DESCRIPTION;
-pub use routes::{router, table};
-pub use serve::{Listeners, METRICS_CONNECTIONS, serve};
+pub use node::metrics::LogCounts;
+pub use node::poll::Unavailable;
+pub use serve::{Server, serve};

@@ -1,9 +1,17 @@
-//! What a node is: its parts, what it keeps in memory, and what it does without being asked.
+//! A node: its parts, what it keeps in memory, and what it does without being asked.
 
 pub mod app;
 pub mod clients;
-pub mod follow;
+pub mod clocks;
+pub mod freshness;
+pub mod guest;
 pub mod keys;
+pub mod known_keys;
+pub mod limits;
+pub mod lockout;
 pub mod maintenance;
+pub mod metrics;
+pub mod poll;
 pub mod sweep;
 pub mod timekeeping;
+pub mod writable;

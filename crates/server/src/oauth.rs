@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod client_auth;
+pub mod client_request;
 pub mod discovery;
 pub mod introspect;
 pub mod jwks;

@@ -1,5 +1,4 @@
-//! The HTML pages: what a customer sees at sign-in, at consent and on the page of connected apps,
-//! and the sandbox's own pages.
+//! The HTML pages: what a customer sees at sign-in, at consent and on the page of connected apps.
 //!
 //! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and
 //! every page works without JavaScript. The pages need no more of a content security policy than
@@ -7,10 +6,8 @@
 //! [`Forms`](crate::http::respond::Forms) says where their forms may lead.
 
 mod customer;
-mod dashboard;
 mod locale;
 mod notices;
-mod sandbox;
 #[cfg(test)]
 mod tests;
 
@@ -18,23 +15,19 @@ pub use customer::{
     AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party,
     SignIn, TryAgain, numbered,
 };
-pub use dashboard::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
 pub use locale::Locale;
-pub use notices::{ErrorPage, FormPost};
-pub use sandbox::{Callback, Walkthrough};
+pub use notices::{ErrorPage, FormPost, WayBack};
 
 /// The style sheet of every page, to be served at `/assets/style.css`.
 pub const STYLE: &str = include_str!("../assets/style.css");
 /// Submits the form of a [`FormPost`] page by itself, to be served at `/assets/form-post.js`.
 pub const FORM_POST_JS: &str = include_str!("../assets/form-post.js");
-/// Makes the copy buttons of the sandbox's pages work, to be served at `/assets/copy.js`.
-pub const COPY_JS: &str = include_str!("../assets/copy.js");
 /// The icon of every page, to be served at `/assets/logo.svg` as `image/svg+xml`.
 pub const LOGO_SVG: &str = include_str!("../assets/logo.svg");
 
 /// The template's output. A template writes to a string and calls nothing that can fail, so the
 /// other arm is never seen; a bare page is better there than a panic.
-fn page(locale: &Locale, rendered: askama::Result<String>) -> String {
+pub fn page(locale: &Locale, rendered: askama::Result<String>) -> String {
     rendered.unwrap_or_else(|_| {
         let title = locale.text("error-internal-title");
         format!(

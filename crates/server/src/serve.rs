@@ -1,41 +1,29 @@
 //! A server at work: its listeners, its maintenance, and its orderly end.
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::{self, AdminSocket};
 use crate::customer::logins;
-use crate::http::connections::{Bounds, Listening, Stage, Tls, listen};
+use crate::http::connections::{End, Listener, Stage, listen};
 use crate::node::app::App;
-use crate::node::follow;
-use crate::node::maintenance;
-use crate::node::timekeeping;
-use crate::routes::{metrics_router, router};
+use crate::node::{freshness, maintenance, timekeeping};
 
 /// How long requests in flight may take to finish once the listener is closed.
 const GRACE: Duration = Duration::from_secs(20);
-/// How many connections a listener for `/metrics` takes at the most.
-pub const METRICS_CONNECTIONS: usize = 16;
-
-/// Where a server listens.
-pub struct Listeners {
-    /// For clients and customers.
-    pub public: TcpListener,
-    /// The certificate, where the server itself speaks TLS.
-    pub tls: Option<Arc<Tls>>,
-    /// For `/metrics` and health alone, where they are kept apart.
-    pub metrics: Option<TcpListener>,
-    /// For admin commands, beside the store.
+/// What a server serves, and how it ends.
+pub struct Server {
+    /// Its listeners; at least one that ends in order.
+    pub listeners: Vec<Listener>,
+    /// For admin commands, next to the store.
     pub admin: Option<AdminSocket>,
-    /// What connections are bounded by.
-    pub bounds: Bounds,
-    /// For how long the server goes on as before, once it is told to stop and says that it is not
-    /// ready: until whoever sends requests here has noticed.
+    /// For how long it goes on as before, once it is told to stop and says that it is not ready:
+    /// until whoever sends requests here has noticed.
     pub shutdown_delay: Duration,
 }
 
@@ -47,46 +35,41 @@ pub struct Listeners {
 /// Where a listener can't be used.
 pub async fn serve(
     app: Arc<App>,
-    listeners: Listeners,
+    server: Server,
     stop: impl Future<Output = ()>,
     at_once: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let Listeners { public, tls, metrics, admin, bounds, shutdown_delay } = listeners;
-    let mut tasks = tokio::task::JoinSet::new();
+    let Server { listeners, admin, shutdown_delay } = server;
+    let mut tasks = JoinSet::new();
     tasks.spawn(timekeeping::keep_time(app.clone()));
     tasks.spawn(maintenance::keep_going(app.clone()));
     tasks.spawn(logins::keep(app.clone()));
     if app.store.is_shared() {
-        tasks.spawn(follow::keep_following(app.clone()));
+        tasks.spawn(freshness::keep_polling(app.clone()));
     }
     let socket = admin.as_ref().map(|socket| socket.path.clone());
     if let Some(socket) = admin {
         tasks.spawn(admin::answer(app.clone(), socket));
     }
     let (stages, stage) = watch::channel(Stage::Open);
-    let router = router(app.clone(), metrics.is_some());
-    // Whoever watches the server sees it until its end.
-    let (metrics_stages, metrics_stage) = watch::channel(Stage::Open);
-    let watched = metrics.map(|listener| {
-        let bounds = Bounds { limit: bounds.limit.min(METRICS_CONNECTIONS), ..bounds };
-        let (router, counts) =
-            (metrics_router(app.clone()), app.metrics.metrics_connections.clone());
-        tokio::spawn(listen(
-            app.clone(),
-            Listening { name: "metrics", listener, tls: None, router, bounds, counts },
-            metrics_stage,
-        ))
-    });
-    let counts = app.metrics.connections.clone();
-    let listening = Listening { name: "public", listener: public, tls, router, bounds, counts };
-    let mut listening = tokio::spawn(listen(app.clone(), listening, stage));
+    let (last_stages, last_stage) = watch::channel(Stage::Open);
+    let (mut in_order, mut last) = (JoinSet::new(), JoinSet::new());
+    for listener in listeners {
+        match listener.end {
+            End::InOrder => in_order.spawn(listen(app.clone(), listener, stage.clone())),
+            End::Last => last.spawn(listen(app.clone(), listener, last_stage.clone())),
+        };
+    }
     let ended = tokio::select! {
-        // It ends by itself only where it could not begin.
-        ended = &mut listening => Some(ended),
+        // A listener ends by itself only where it could not begin.
+        ended = in_order.join_next() => ended,
         () = stop => None,
     };
     let served = match ended {
-        Some(ended) => ended,
+        Some(ended) => {
+            stages.send_replace(Stage::Cut);
+            ended.map_err(io::Error::other).flatten().and(all_of(&mut in_order).await)
+        }
         None => {
             app.begin_stopping();
             let serves_for = shutdown_delay.as_secs_f64();
@@ -94,13 +77,13 @@ pub async fn serve(
                 serves_for,
                 "told to stop: not ready any more, and over once the requests in flight are finished"
             );
-            let in_order = async {
+            let finished = async {
                 sleep(shutdown_delay).await;
                 stages.send_replace(Stage::Closing);
-                timeout(GRACE, &mut listening).await.ok()
+                timeout(GRACE, all_of(&mut in_order)).await.ok()
             };
             let ended = tokio::select! {
-                ended = in_order => ended,
+                ended = finished => ended,
                 () = at_once => None,
             };
             stages.send_replace(Stage::Cut);
@@ -108,16 +91,14 @@ pub async fn serve(
                 Some(ended) => ended,
                 None => {
                     tracing::warn!("connections are cut off that were not finished");
-                    listening.await
+                    all_of(&mut in_order).await
                 }
             }
         }
     };
-    metrics_stages.send_replace(Stage::Cut);
-    if let Some(watched) = watched
-        && let Err(error) = watched.await.map_err(io::Error::other).flatten()
-    {
-        tracing::error!(%error, "the listener for metrics failed");
+    last_stages.send_replace(Stage::Cut);
+    if let Err(error) = all_of(&mut last).await {
+        tracing::error!(%error, "a listener for those who watch the server failed");
     }
     tasks.shutdown().await;
     maintenance::note_secret_uses(&app).await;
@@ -126,5 +107,14 @@ pub async fn serve(
     if let Some(path) = socket {
         let _ = std::fs::remove_file(path);
     }
-    served.map_err(io::Error::other)?
+    served
+}
+
+/// Waits until all of these listeners have ended; the first failure, if there was one.
+async fn all_of(listeners: &mut JoinSet<io::Result<()>>) -> io::Result<()> {
+    let mut all = Ok(());
+    while let Some(ended) = listeners.join_next().await {
+        all = all.and(ended.map_err(io::Error::other).flatten());
+    }
+    all
 }

@@ -2,4 +2,4 @@
 
 pub mod bearer;
 pub mod id_token;
-pub mod unknown_key;
+pub mod slip;

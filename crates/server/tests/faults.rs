@@ -5,7 +5,7 @@ mod at_once;
 
 use std::time::{Duration, Instant};
 
-use counterfoil_server::sandbox::requests::HUNG_UP;
+use counterfoil_sandbox::requests::HUNG_UP;
 use counterfoil_store::StoreKind;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -283,7 +283,7 @@ async fn a_client_that_hangs_up_is_seen() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     set_for_recipient(&sandbox, "delay", &[("value", "20s")]).await;
-    let requests = &sandbox.app.sandbox.as_ref().unwrap().requests;
+    let requests = &sandbox.guest().requests;
     let mut count = requests.count();
     count.mark_unchanged();
     let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token)];

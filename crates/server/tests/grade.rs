@@ -114,7 +114,7 @@ async fn a_client_that_never_checks_is_found_out() {
     sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
     let foreign_state = asks(&sandbox, RECIPIENT.0).await;
     redeem(&sandbox, RECIPIENT, &foreign_state["code"]).await;
-    let mut changes = sandbox.app.sandbox.as_ref().unwrap().grading.changes();
+    let mut changes = sandbox.guest().grading.changes();
     let scorecard = loop {
         let scorecard = sandbox.get("/sandbox/grade").await.json();
         if scorecard["failed"] == 1 {
@@ -156,7 +156,7 @@ async fn a_secret_that_is_known_for_one_late_is_in_no_scorecard() {
         sandbox.bearer(&format!("/accounts/v2/{secret}"), "none").await;
     }
     redeem(&sandbox, RECIPIENT, &presented["code"]).await;
-    let mut changes = sandbox.app.sandbox.as_ref().unwrap().grading.changes();
+    let mut changes = sandbox.guest().grading.changes();
     while sandbox.get("/sandbox/grade").await.json()["failed"] != 1 {
         changes.changed().await.unwrap();
     }

@@ -186,8 +186,8 @@ fn form(good: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn request(good: Vec<String>) -> impl Strategy<Value = Request> {
-    let paths: Vec<&'static str> = counterfoil_server::table()
-        .map(|(path, _)| path)
+    let paths: Vec<&'static str> = counterfoil_sandbox::routes()
+        .map(|route| route.path)
         .chain(["/nowhere", "/fdx/v6/accounts"])
         .collect();
     let segment =

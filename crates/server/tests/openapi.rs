@@ -17,17 +17,18 @@ fn described(document: &Value) -> BTreeSet<(String, String)> {
 
 #[test]
 fn every_route_is_described_and_nothing_else() {
-    let routed: BTreeSet<(String, String)> = counterfoil_server::table()
-        .filter(|(path, _)| !path.starts_with("/assets/"))
-        .flat_map(|(path, methods)| {
-            methods
+    let routed: BTreeSet<(String, String)> = counterfoil_sandbox::routes()
+        .filter(|route| !route.path.starts_with("/assets/"))
+        .flat_map(|route| {
+            route
+                .methods
                 .split(", ")
-                .map(|method| (path.to_owned(), method.to_owned()))
+                .map(|method| (route.path.to_owned(), method.to_owned()))
                 .collect::<Vec<_>>()
         })
         .filter(|(_, method)| method != "HEAD")
         .collect();
-    assert_eq!(described(&counterfoil_server::DESCRIPTION), routed);
+    assert_eq!(described(&counterfoil_server::openapi::DESCRIPTION), routed);
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn every_reference_leads_somewhere() {
             _ => {}
         }
     }
-    walk(&counterfoil_server::DESCRIPTION, &counterfoil_server::DESCRIPTION);
+    walk(&counterfoil_server::openapi::DESCRIPTION, &counterfoil_server::openapi::DESCRIPTION);
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn what_is_served_names_the_server_and_a_live_one_says_nothing_of_the_sand
     let sandbox = Sandbox::start().await;
     let served = sandbox.get("/openapi.json").await.json();
     assert_eq!(served["servers"][0]["url"], sandbox.issuer);
-    assert_eq!(described(&served), described(&counterfoil_server::DESCRIPTION));
+    assert_eq!(described(&served), described(&counterfoil_server::openapi::DESCRIPTION));
 
     let live = Sandbox::with(Setting { kind: StoreKind::Live, ..Setting::default() }).await;
     let served = live.get("/openapi.json").await.json();

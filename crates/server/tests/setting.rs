@@ -11,10 +11,10 @@ use counterfoil_core::dialect::Dialect;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::login::LetterCase;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings};
+use counterfoil_sandbox::{Sandbox as Guest, seed};
 use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
-use counterfoil_server::sandbox::seed;
-use counterfoil_server::{App, Bounds, Listeners, serve};
+use counterfoil_server::{App, Bounds, End, Listener, Server, routes, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -34,6 +34,7 @@ pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub struct Sandbox {
     pub issuer: String,
     pub app: Arc<App>,
+    guest: Option<Arc<Guest>>,
     pub http: Client,
     pub dir: TempDir,
     address: SocketAddr,
@@ -268,23 +269,30 @@ impl Sandbox {
             lifetimes: setting.lifetimes,
             providers: setting.providers,
         };
-        let app = Arc::new(App::new(settings, store, keys, clock).await.unwrap());
+        let (app, guest) = match setting.kind {
+            StoreKind::Sandbox => {
+                let opened = counterfoil_sandbox::open(settings, store, keys, clock, Vec::new());
+                let (app, guest) = opened.await.unwrap();
+                (app, Some(guest))
+            }
+            StoreKind::Live => {
+                (Arc::new(App::new(settings, store, keys, clock).await.unwrap()), None)
+            }
+        };
         seed::seed(&app).await.unwrap();
+        let router = match &guest {
+            Some(guest) => counterfoil_sandbox::router(app.clone(), guest.clone()),
+            None => routes::public(app.clone(), false),
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let (bounds, shutdown_delay) = (setting.bounds, setting.shutdown_delay);
-        let listeners = Listeners {
-            public: listener,
-            tls: None,
-            metrics: None,
-            admin: None,
-            bounds,
-            shutdown_delay,
-        };
+        let (name, end) = ("public", End::InOrder);
+        let listener = Listener { name, socket: listener, tls: None, router, bounds, end };
+        let server = Server { listeners: vec![listener], admin: None, shutdown_delay };
         let stop_signal = async { drop(stopped.await) };
-        let serving =
-            tokio::spawn(serve(app.clone(), listeners, stop_signal, std::future::pending()));
+        let serving = tokio::spawn(serve(app.clone(), server, stop_signal, std::future::pending()));
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { issuer, app, http, dir, address, serving, stop }
+        Self { issuer, app, guest, http, dir, address, serving, stop }
     }
 
     /// Stops the server in order and starts another one on what it left, at the same address.
@@ -301,6 +309,11 @@ impl Sandbox {
     pub fn stop(self) -> JoinHandle<std::io::Result<()>> {
         drop(self.stop);
         self.serving
+    }
+
+    /// What only a sandbox has.
+    pub fn guest(&self) -> &Guest {
+        self.guest.as_deref().unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -1,4 +1,6 @@
-//! PostgreSQL for tests: real clusters on loopback that end with whoever started them, wrapped
+//! What the tests of several crates share: checks of pages (`html.rs`), and PostgreSQL.
+//!
+//! PostgreSQL: real clusters on loopback that end with whoever started them, wrapped
 //! around `scripts/private-postgres`. Only a dev-dependency: whatever goes wrong here is a panic,
 //! in words.
 //!
@@ -10,6 +12,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "its users are tests")]
 
 mod database;
+pub mod html;
 mod postgres;
 mod tls;
 

@@ -1,6 +1,6 @@
 //! A client: grants, refreshes, reads and endings without pause.
 
-use counterfoil_server::sandbox::seed::{CLIENTS, SeedClient};
+use counterfoil_sandbox::seed::{CLIENTS, SeedClient};
 
 use crate::chance::Chance;
 use crate::grant::Grant;

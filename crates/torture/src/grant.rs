@@ -1,6 +1,6 @@
 //! A grant in a client's hands: its tokens, and all that was answered about it.
 
-use counterfoil_server::sandbox::seed::SeedClient;
+use counterfoil_sandbox::seed::SeedClient;
 
 use crate::chance::Chance;
 use crate::checker::judge;

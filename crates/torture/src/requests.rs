@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use counterfoil_core::slip::{Kind, Slip};
-use counterfoil_server::sandbox::seed::SeedClient;
+use counterfoil_sandbox::seed::SeedClient;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use counterfoil_server::sandbox::seed::SeedClient;
+use counterfoil_sandbox::seed::SeedClient;
 use reqwest::Client;
 use serde::Serialize;
 use tokio::sync::watch;

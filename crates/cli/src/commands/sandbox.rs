@@ -13,8 +13,8 @@ use counterfoil_core::clock::Clock;
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::login::LetterCase;
 use counterfoil_core::settings::{Lifetimes, Provider, Settings, check_sandbox_issuer};
-use counterfoil_server::sandbox::{PROVIDER, seed, walkthrough};
-use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
+use counterfoil_sandbox::{PROVIDER, Sandbox, seed, walkthrough};
+use counterfoil_server::{App, Bounds, End, Listener, Server, Tls, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use tempfile::TempDir;
 use url::{Host, Url};
@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let Place { store, keys, tls, temporary } = Place::of(store, arguments.data.as_deref())?;
         let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
         let later = store.opened_later();
-        let app =
+        let (app, sandbox) =
             open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
         app.metrics.tell_of_log(log::counts);
         seed::seed(&app).await.map_err(Failure::failed)?;
@@ -143,14 +143,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             false => (None, None),
         };
         let bounds = Bounds { limit: process::connections(None, later)?, ..Bounds::default() };
-        let listeners = Listeners {
-            public: listener,
-            tls,
-            metrics: None,
-            admin: None,
-            bounds,
-            shutdown_delay: Duration::ZERO,
-        };
+        let router = counterfoil_sandbox::router(app.clone(), sandbox.clone());
+        let (name, end) = ("public", End::InOrder);
+        let listener = Listener { name, socket: listener, tls, router, bounds, end };
+        let server =
+            Server { listeners: vec![listener], admin: None, shutdown_delay: Duration::ZERO };
         let (stop, at_once) = (signals.stop(), signals.stop_at_once());
         // It comes where a terminal is closed too, which is no reason to end what a test may be
         // using.
@@ -159,11 +156,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         })?;
         match arguments.grade {
             Some(client) => {
-                grade::run(app, listeners, (stop, at_once), &client, &arguments.report).await
+                grade::run(app, sandbox, server, (stop, at_once), &client, &arguments.report).await
             }
             None => {
                 introduce(&app.settings.issuer, ca.as_deref());
-                serve(app, listeners, stop, at_once).await.map_err(Failure::failed)
+                serve(app, server, stop, at_once).await.map_err(Failure::failed)
             }
         }?;
         drop(temporary);
@@ -284,7 +281,7 @@ async fn open(
     address: StoreAddress,
     keys: Option<PathBuf>,
     at_start: AtStart,
-) -> Result<Arc<App>, Failure> {
+) -> Result<(Arc<App>, Arc<Sandbox>), Failure> {
     let options = OpenOptions {
         address,
         kind: StoreKind::Sandbox,
@@ -313,11 +310,7 @@ async fn open(
             case: LetterCase::Matters,
         }],
     };
-    let mut app = App::new(settings, store, keys, clock).await.map_err(Failure::failed)?;
-    if let Some(sandbox) = &mut app.sandbox {
-        sandbox.hosts = hosts;
-    }
-    Ok(Arc::new(app))
+    counterfoil_sandbox::open(settings, store, keys, clock, hosts).await.map_err(Failure::failed)
 }
 
 /// The ready line that scripts wait for, then the walk-through.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand};
 use counterfoil_core::clock::duration_in_words;
-use counterfoil_server::sandbox::faults::{Kind, PATHS};
+use counterfoil_sandbox::faults::{Kind, PATHS};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;

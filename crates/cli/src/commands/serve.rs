@@ -11,14 +11,14 @@ use clap::Args;
 use counterfoil_core::clock::{Clock, Doubt, Timestamp, check_at_start};
 use counterfoil_server::admin;
 use counterfoil_server::keys::Keys;
-use counterfoil_server::{App, Bounds, Listeners, Tls, serve};
+use counterfoil_server::{App, Bounds, End, Listener, Server, Tls, routes, serve};
 use counterfoil_store::{
     GrantFilter, OnDifference, OpenError, OpenOptions, Remedy, Store, StoreAddress, StoreError,
     StoreKind,
 };
 
 use crate::config::{Config, Connections};
-use crate::process::{self, Signals, block_on};
+use crate::process::{self, METRICS_CONNECTIONS, Signals, block_on};
 use crate::{Failure, log, output};
 
 const CONFIG_HELP: &str =
@@ -104,17 +104,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             StoreAddress::Postgres(_) => None,
         };
         let bounds = bounds(&config)?;
-        let listeners = Listeners {
-            public,
+        let mut listeners = vec![Listener {
+            name: "public",
+            socket: public,
             tls,
-            metrics,
-            admin,
+            router: routes::public(app.clone(), metrics.is_some()),
             bounds,
-            shutdown_delay: config.shutdown_delay,
-        };
+            end: End::InOrder,
+        }];
+        listeners.extend(metrics.map(|socket| Listener {
+            name: "metrics",
+            socket,
+            tls: None,
+            router: routes::metrics(app.clone()),
+            bounds: Bounds { limit: bounds.limit.min(METRICS_CONNECTIONS), ..bounds },
+            end: End::Last,
+        }));
+        let server = Server { listeners, admin, shutdown_delay: config.shutdown_delay };
         tracing::info!(%address, issuer = app.settings.issuer, version = env!("CARGO_PKG_VERSION"), "serving");
         output::announce(format!("ready {address} as {}", app.settings.issuer));
-        serve(app, listeners, signals.stop(), signals.stop_at_once()).await.map_err(Failure::failed)
+        serve(app, server, signals.stop(), signals.stop_at_once()).await.map_err(Failure::failed)
     })
 }
 

@@ -12,10 +12,11 @@ use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer};
 use serde_json::{Value, json};
 
 use super::{customer_id_json, failed};
-use crate::customer::consent::accounts::ShownAccount;
-use crate::customer::{lockout, logins, passwords};
+use crate::customer::consent_page::accounts::ShownAccount;
+use crate::customer::{logins, passwords};
 use crate::grants::living::LivingGrants;
 use crate::node::app::App;
+use crate::node::lockout;
 
 /// The fewest characters of a password, but in a sandbox.
 const SHORTEST_PASSWORD: usize = 8;
@@ -180,8 +181,11 @@ fn json(customer: &Customer) -> Value {
 
 /// Until when no password of a customer is looked at.
 async fn closed_until(app: &App, id: &CustomerId, now: Timestamp) -> Result<Value, String> {
-    let until =
-        app.store.sign_in_closed_until(&lockout::key_of(app, id), now).await.map_err(failed)?;
+    let until = app
+        .store
+        .sign_in_closed_until(&lockout::key_of(&app.keys.ring().tickets, id), now)
+        .await
+        .map_err(failed)?;
     Ok(until.map(|until| until.to_string()).into())
 }
 
@@ -194,7 +198,7 @@ pub(super) async fn set_password(
     let hash = hash(app, password).await?;
     let set = app
         .store
-        .set_password(id.clone(), hash, lockout::key_of(app, &id))
+        .set_password(id.clone(), hash, lockout::key_of(&app.keys.ring().tickets, &id))
         .await
         .map_err(failed)?;
     if set { Ok(customer_id_json(&id)) } else { Err(nobody(&id)) }
@@ -226,7 +230,10 @@ pub(super) async fn unlock(app: &App, typed: &CustomerId, now: Timestamp) -> Res
     let id = meant(app, typed).await?.id;
     let mut shown = customer_id_json(&id);
     shown["was_closed_until"] = closed_until(app, &id, now).await?;
-    app.store.forget_failures(lockout::key_of(app, &id)).await.map_err(failed)?;
+    app.store
+        .forget_failures(lockout::key_of(&app.keys.ring().tickets, &id))
+        .await
+        .map_err(failed)?;
     Ok(shown)
 }
 

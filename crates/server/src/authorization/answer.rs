@@ -6,9 +6,8 @@ use axum::response::Response;
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::redirect_uri::with_query;
 use counterfoil_core::secret::Secret;
-use url::Url;
 
-use crate::customer::ticket::AuthorizationRequest;
+use crate::authorization::request::AuthorizationRequest;
 use crate::http::observe::Seen;
 use crate::http::refused::Refused;
 use crate::http::respond::{Forms, page, see_other};
@@ -31,54 +30,6 @@ pub fn can_give_back(app: &App, redirect_uri: &str, form_post: bool, state: &str
     }
     let answer = with_query(redirect_uri, &[("state", state), ("iss", &app.settings.issuer)]);
     answer.is_some_and(|answer| answer.len() + REST_OF_ANSWER <= LONGEST_LOCATION)
-}
-
-/// The way back to an app from a page that tells of an error: a link, or the fields of a form where
-/// the app is answered by one.
-#[derive(Debug)]
-pub struct WayBack {
-    /// The app's name.
-    pub client_name: String,
-    /// Where the link or the form goes.
-    pub uri: String,
-    /// The fields of the form; none for a link.
-    pub fields: Vec<(&'static str, String)>,
-}
-
-impl WayBack {
-    /// The way to the front door of a client of which nothing else is known than that it asked for
-    /// something.
-    pub fn to_front_door(app: &App, client: &str) -> Option<Self> {
-        let client = app.client(client)?;
-        Self::to_front_door_of(client.settings.redirect_uris.first()?, client.settings.name.clone())
-    }
-
-    fn to_front_door_of(redirect_uri: &str, client_name: String) -> Option<Self> {
-        let front_door = Url::parse(redirect_uri).ok()?.join("/").ok()?;
-        Some(Self { client_name, uri: front_door.into(), fields: Vec::new() })
-    }
-
-    /// The way back for a request, which tells the app `error`; to the app's own front door where
-    /// it has got an answer before. `None` where the browser may not be sent there any more.
-    pub fn of(app: &App, request: &AuthorizationRequest, error: Option<ErrorCode>) -> Option<Self> {
-        let client = app
-            .client(&request.client)
-            .filter(|client| client.settings.may_redirect_to(&request.redirect_uri))?;
-        let client_name = client.settings.name.clone();
-        let uri = &request.redirect_uri;
-        let Some(error) = error else {
-            return Self::to_front_door_of(uri, client_name);
-        };
-        let mut fields = vec![("error", error.as_str().to_owned())];
-        fields.extend(request.state.clone().map(|state| ("state", state)));
-        fields.push(("iss", app.settings.issuer.clone()));
-        if request.form_post {
-            return Some(Self { client_name, uri: uri.clone(), fields });
-        }
-        let fields: Vec<(&str, &str)> =
-            fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Some(Self { client_name, uri: with_query(uri, &fields)?, fields: Vec::new() })
-    }
 }
 
 /// Sends the browser back with a code.

@@ -3,9 +3,10 @@
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 
-use crate::pages::{COPY_JS, FORM_POST_JS, LOGO_SVG, STYLE};
+use crate::pages::{FORM_POST_JS, LOGO_SVG, STYLE};
 
-fn asset(content_type: &'static str, text: &'static str) -> Response {
+/// A file of text that is built in.
+pub fn asset(content_type: &'static str, text: &'static str) -> Response {
     (
         [
             (CONTENT_TYPE, content_type),
@@ -25,11 +26,6 @@ pub async fn style() -> Response {
 /// `GET /assets/form-post.js`.
 pub async fn form_post() -> Response {
     asset("text/javascript; charset=utf-8", FORM_POST_JS)
-}
-
-/// `GET /assets/copy.js`.
-pub async fn copy() -> Response {
-    asset("text/javascript; charset=utf-8", COPY_JS)
 }
 
 /// `GET /assets/logo.svg`.

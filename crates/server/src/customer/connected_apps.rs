@@ -11,18 +11,18 @@ use counterfoil_core::client::Client;
 use counterfoil_core::clock::{DAY, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::{CustomerId, GrantId};
-use counterfoil_store::{Grant, GrantFilter, Session, StoreError};
-use futures_util::future::join_all;
+use counterfoil_core::grant::GrantId;
+use counterfoil_store::{Grant, Session, StoreError};
 
-use crate::customer::consent::{ShownAccount, party};
+use crate::customer::consent_page::{ShownAccount, party};
 use crate::customer::session::{self, csrf_token, is_csrf_token};
-use crate::customer::sign_in::{self, Attempt};
+use crate::customer::sign_in_page::{self, Attempt};
 use crate::customer::ticket::Purpose;
+use crate::grants::end::{NotAllEnded, end_all, end_one};
 use crate::grants::living::LivingGrants;
+use crate::http::body::page_form;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
-use crate::http::request::page_form;
 use crate::http::respond::{Forms, page as html_page, see_other};
 use crate::node::app::App;
 use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Party};
@@ -31,8 +31,6 @@ use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Pa
 const GRANTS_AT_ONCE: u32 = 500;
 /// How many consents of an app are listed; the older ones are counted.
 const LISTED: usize = 20;
-/// How many grants are being ended at once.
-const ENDED_AT_ONCE: usize = 50;
 /// For how long an ending is confirmed.
 const JUST: Seconds = 10 * MINUTE;
 
@@ -51,7 +49,7 @@ pub async fn get(
     let Some(session) = session::current(app, &headers, now).await.map_err(unavailable)? else {
         let browser = Browser::of(app, &headers);
         let response =
-            sign_in::page(app, &Purpose::ConnectedApps, &browser, now, &Attempt::default());
+            sign_in_page::page(app, &Purpose::ConnectedApps, &browser, now, &Attempt::default());
         return Ok(browser.remember(app, response));
     };
     let browser = Browser::of(app, &headers);
@@ -234,9 +232,18 @@ pub async fn post(
     let named = (form.get("decision"), form.get("grant").map(GrantId::parse), form.get("client"));
     let ended = match named {
         (Some("end"), Some(Some(grant)), None) => {
-            end_one(app, &session.customer, grant, now).await?
+            let ended = end_one(app, &session.customer, grant, now).await;
+            ended.map_err(|error| Refused::unavailable_page(app, error))?
         }
-        (Some("end"), None, Some(client)) => end_all(app, &session.customer, client, now).await?,
+        (Some("end"), None, Some(client)) => {
+            let ended = end_all(app, &session.customer, client, now).await;
+            ended.map_err(|failed| match failed {
+                NotAllEnded::None(error) => Refused::unavailable_page(app, error),
+                NotAllEnded::Some(error) => {
+                    Refused::unavailable_page_of(app, "not-all-ended", error)
+                }
+            })?
+        }
         _ => {
             return Err(Refused::page(
                 app,
@@ -255,60 +262,6 @@ pub async fn post(
             "the customer has given no such grant",
         )),
     }
-}
-
-/// Ends a grant, if the customer has given it.
-async fn end_one(
-    app: &App,
-    customer: &CustomerId,
-    grant: GrantId,
-    now: Timestamp,
-) -> Result<Option<GrantId>, Refused> {
-    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let terms = app.store.terms(grant).await.map_err(unavailable)?;
-    if !terms.is_some_and(|terms| terms.customer == *customer) {
-        return Ok(None);
-    }
-    app.store.end_grant(grant, EndedBy::Customer, now).await.map_err(unavailable)?;
-    Ok(Some(grant))
-}
-
-/// Ends every living grant that the customer has given a client, also one whose code is still on
-/// its way. Where it fails half-way, what was ended stays so, and asking again ends the rest. Gives
-/// the newest of them, `None` where there never was one.
-async fn end_all(
-    app: &App,
-    customer: &CustomerId,
-    client: &str,
-    now: Timestamp,
-) -> Result<Option<GrantId>, Refused> {
-    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
-    let living = LivingGrants::of(app, customer, Some(client), GRANTS_AT_ONCE, now)
-        .all()
-        .await
-        .map_err(unavailable)?;
-    for some in living.chunks(ENDED_AT_ONCE) {
-        // All of these are under way at once, and share commits.
-        let endings = join_all(
-            some.iter().map(|grant| app.store.end_grant(grant.terms.grant, EndedBy::Customer, now)),
-        )
-        .await;
-        if let Some(error) = endings.into_iter().find_map(Result::err) {
-            return Err(Refused::unavailable_page_of(app, "not-all-ended", error));
-        }
-    }
-    if let Some(newest) = living.first() {
-        return Ok(Some(newest.terms.grant));
-    }
-    // An earlier try may have ended them all.
-    let newest = GrantFilter {
-        client: Some(client.to_owned()),
-        customer: Some(customer.clone()),
-        before: None,
-        limit: 1,
-    };
-    let newest = app.store.grants(&newest).await.map_err(unavailable)?;
-    Ok(newest.first().map(|grant| grant.terms.grant))
 }
 
 /// `POST /sign-out`.

@@ -1,11 +1,4 @@
-//! Consent: `GET, POST /consent`. Who asks, for what, which accounts, until when; and the making of
-//! the grant.
-
-pub(crate) mod accounts;
-mod shown;
-
-pub use accounts::ShownAccount;
-pub use shown::{Lasts, Shown};
+//! `GET, POST /consent`: the customer's answer.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,349 +7,24 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::client::{Client, GrantType};
-use counterfoil_core::clock::{SKEW, Timestamp};
-use counterfoil_core::dialect::ErrorCode;
-use counterfoil_core::fdx::DataClusters;
+use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
-use counterfoil_core::random;
-use counterfoil_core::scope::Scopes;
-use counterfoil_core::secret::Secret;
-use counterfoil_core::slip::Slip;
-use counterfoil_store::{CreateGrant, NewGrant, Session};
-use serde::{Deserialize, Serialize};
+use counterfoil_store::Session;
 
-use crate::authorization::answer::{redirect_code, redirect_error};
-use crate::customer::continuation::{self, SignInAgain, ToConsent, send_on};
+use crate::authorization::answer::redirect_code;
+use crate::authorization::answerable::{deny, must_be_unanswered, still_may_ask};
+use crate::authorization::request::AuthorizationRequest;
+use crate::authorization::way_back::{already_answered, linking_back};
+use crate::customer::consent_page::{Shown, ShownAgain, ToConsent, Why, accounts_of, show};
+use crate::customer::continuation::{self, send_on};
 use crate::customer::session;
-use crate::customer::sign_in::{self, Attempt, Failed};
-use crate::customer::ticket::{self, AuthorizationRequest, NotOpened, Purpose, Ticket};
+use crate::customer::sign_in_page::{self, Attempt, Failed, SignInAgain};
+use crate::customer::ticket::{self, NotOpened, Purpose, Ticket};
+use crate::grants::make::{Approval, approve};
+use crate::http::body::consent_form;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
-use crate::http::request::{LARGEST_CONSENT, consent_form};
-use crate::http::respond::{Forms, page as html_page};
 use crate::node::app::App;
-use crate::node::follow::Unavailable;
-use crate::oauth::authorize::fits;
-use crate::pages::{Consent, Party};
-use crate::tokens::unknown_key::ring_with;
-
-/// What a customer says yes to.
-#[derive(Debug)]
-pub struct Approval {
-    /// The client that they say it to, as they were shown it.
-    pub client: Arc<Client>,
-    /// Who says it.
-    pub customer: CustomerId,
-    /// Their era when they proved who they are.
-    pub customer_era: u32,
-    /// Their name.
-    pub name: String,
-    /// The accounts that they share; checked against the directory by the caller.
-    pub accounts: Vec<String>,
-    /// When they proved who they are.
-    pub authenticated_at: Timestamp,
-    /// What they allow.
-    pub scopes: Scopes,
-    /// The kinds of data that they share.
-    pub clusters: DataClusters,
-    /// How many days back the client may look.
-    pub lookback_days: Option<u32>,
-    /// An earlier end than that of client and server.
-    pub ends_no_later_than: Option<Timestamp>,
-    /// The consent that it goes by, where the customer is not asked.
-    pub parent: Option<GrantId>,
-}
-
-/// Makes the grant and gives its code: the one way in which any code is made. `None` where the
-/// request was answered before, otherwise or with a code that is no longer good, or where its grant
-/// id is taken.
-///
-/// # Errors
-/// The store can't answer.
-pub async fn approve(
-    app: &App,
-    request: &AuthorizationRequest,
-    approval: Approval,
-    now: Timestamp,
-) -> Result<Option<Secret>, Unavailable> {
-    let Approval {
-        client,
-        customer,
-        customer_era,
-        name,
-        accounts,
-        authenticated_at,
-        scopes,
-        clusters,
-        lookback_days,
-        ..
-    } = approval;
-    let expires_at = Lasts::of(app, &client, scopes, now).end(now, app.settings.lifetimes.code);
-    let terms = Terms {
-        grant: request.grant,
-        client: client.id.clone(),
-        client_era: client.era,
-        customer_era,
-        customer,
-        name,
-        scopes,
-        clusters,
-        accounts,
-        lookback_days,
-        created_at: now,
-        expires_at: approval.ends_no_later_than.map_or(expires_at, |end| end.min(expires_at)),
-        authenticated_at,
-        parent: approval.parent,
-    };
-    let mut code = Slip {
-        key: app.keys.ring().slips.current(),
-        grant: terms.grant,
-        number: 0,
-        issued_at: now,
-        seal: Seal::from_bytes(random::bytes()),
-    };
-    let code_expires_at = now.plus(app.settings.lifetimes.code).min(terms.expires_at);
-    let bound = CodeBinding {
-        redirect_uri: request.redirect_uri.clone(),
-        challenge: request.challenge,
-        nonce: request.nonce.clone(),
-    };
-    let new = NewGrant {
-        terms: terms.clone(),
-        code: bound.clone(),
-        seal: code.seal,
-        code_expires_at,
-        slip_key: code.key,
-    };
-    match app.store.create_grant(new).await? {
-        CreateGrant::Created => {}
-        CreateGrant::NoParent => return Ok(None),
-        CreateGrant::Exists(existing) => {
-            // A doubled Allow gets the code that the first one got, as long as that is good for
-            // anything. One that says something else does not: the code would stand for what the
-            // customer has just seen and chosen otherwise.
-            let (earlier, row) = *existing;
-            let same_answer = earlier.client == terms.client
-                && earlier.customer == terms.customer
-                && (earlier.client_era, earlier.customer_era) == (terms.client_era, terms.customer_era)
-                && (earlier.scopes, earlier.clusters, earlier.lookback_days) == (terms.scopes, terms.clusters, terms.lookback_days)
-                && earlier.accounts == terms.accounts
-                // Another node may have answered, by a clock that is a little ahead.
-                && earlier.expires_at <= terms.expires_at.plus(SKEW)
-                && app.store.code(request.grant).await? == Some(bound);
-            if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
-                return Ok(None);
-            }
-            code =
-                Slip { key: row.slip_key, issued_at: earlier.created_at, seal: row.seal, ..code };
-        }
-    }
-    // That of the first Allow may have been made by another node.
-    Ok(code.write(&ring_with(app, code.key).await?.slips))
-}
-
-/// Why a consent page is shown again, instead of what its form asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Why {
-    /// No account was chosen.
-    NothingChosen,
-    /// Something is not as it was shown.
-    Changed,
-}
-
-/// A consent page that is shown again.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ShownAgain {
-    why: Why,
-    /// When it was shown first.
-    at: Timestamp,
-    /// Who is asked.
-    customer: CustomerId,
-    /// What has changed since it was shown before, in words.
-    changes: Vec<String>,
-    /// The accounts that are ticked.
-    chosen: Vec<String>,
-}
-
-/// A consent page to be shown.
-struct ToShow<'a> {
-    client: &'a Client,
-    accounts: &'a [ShownAccount],
-    request: &'a AuthorizationRequest,
-    shown: Shown,
-    again: Option<ShownAgain>,
-}
-
-impl ToShow<'_> {
-    fn page(self, app: &App, browser: &Browser, now: Timestamp) -> Result<Response, Refused> {
-        let Self { client, accounts, request, shown, again } = self;
-        let (until, time) = match shown.lasts {
-            Lasts::Until(end) => (Some(app.locale.day(end)), None),
-            Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
-        };
-        let ticket = ticket::write(
-            app,
-            &Purpose::Authorize(Box::new(request.clone())),
-            Some(&shown),
-            browser,
-            now,
-        );
-        if accounts::bytes_of_form(&ticket, accounts) > LARGEST_CONSENT {
-            let reason =
-                "a form with all accounts of the customer would be larger than proxies take";
-            return Err(Refused::page(app, StatusCode::CONFLICT, "too-many-accounts", reason));
-        }
-        let (why, changes, chosen) = match again {
-            Some(ShownAgain { why, changes, chosen, .. }) => {
-                (Some(why), changes, HashSet::from_iter(chosen))
-            }
-            None => (None, Vec::new(), HashSet::new()),
-        };
-        let html = Consent {
-            locale: &app.locale,
-            action: "/consent",
-            ticket: &ticket,
-            client: party(client),
-            provider_name: &shown.provider_name,
-            customer_name: &shown.customer_name,
-            clusters: shown.clusters.names().collect(),
-            accounts: accounts
-                .iter()
-                .map(|account| account.choice(chosen.contains(&account.id)))
-                .collect(),
-            until: until.as_deref(),
-            time: time.as_deref(),
-            lookback_days: shown.lookback_days,
-            nothing_chosen: why == Some(Why::NothingChosen),
-            changes,
-            redirect_host: &host_of(&request.redirect_uri),
-        }
-        .render();
-        let status = match why {
-            None => StatusCode::OK,
-            Some(Why::NothingChosen) => StatusCode::BAD_REQUEST,
-            Some(Why::Changed) => StatusCode::CONFLICT,
-        };
-        Ok(html_page(status, html, Forms::LeadToApp))
-    }
-}
-
-async fn accounts_of(app: &App, session: &Session) -> Result<Vec<ShownAccount>, Refused> {
-    let directory = app
-        .store
-        .accounts(&session.customer)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(directory.iter().map(ShownAccount::of).collect())
-}
-
-/// The consent page, for the first time.
-///
-/// # Errors
-/// A page that says why not.
-pub async fn page(
-    app: &App,
-    request: &AuthorizationRequest,
-    session: &Session,
-    browser: &Browser,
-    now: Timestamp,
-) -> Result<Response, Refused> {
-    show(app, request, None, session, browser, now).await
-}
-
-async fn show(
-    app: &App,
-    request: &AuthorizationRequest,
-    again: Option<ShownAgain>,
-    session: &Session,
-    browser: &Browser,
-    now: Timestamp,
-) -> Result<Response, Refused> {
-    let client = match still_may_ask(app, request)? {
-        Ok(client) => client,
-        Err(answer) => return Ok(*answer),
-    };
-    let accounts = accounts_of(app, session).await?;
-    // What it told whoever was asked before is nothing to the next.
-    let again = again.filter(|again| again.customer == session.customer);
-    let shown = Shown::of(
-        app,
-        request,
-        &client,
-        session,
-        &accounts,
-        again.as_ref().map_or(now, |again| again.at),
-    );
-    ToShow { client: &client, accounts: &accounts, request, shown, again }.page(app, browser, now)
-}
-
-/// The client of a request that was checked when it came, if it may still be answered; else the
-/// error to send the browser back with.
-///
-/// # Errors
-/// A page, where the browser must no longer be sent back: the client was removed, or its redirect
-/// URI is registered no more.
-fn still_may_ask(
-    app: &App,
-    request: &AuthorizationRequest,
-) -> Result<Result<Arc<Client>, Box<Response>>, Refused> {
-    let client = may_be_answered(app, request)?;
-    let refuse = |error, reason| {
-        redirect_error(app, request, error, reason).map(|answer| Err(Box::new(answer)))
-    };
-    if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
-        return refuse(
-            ErrorCode::UnauthorizedClient,
-            "the client is no longer registered for the authorization code flow",
-        );
-    }
-    if client.settings.require_pkce && request.challenge.is_none() {
-        return refuse(
-            ErrorCode::InvalidRequest,
-            "the client must use PKCE now, and there is no code_challenge",
-        );
-    }
-    Ok(Ok(client))
-}
-
-fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
-    let Some(client) = app.client(&request.client) else {
-        return Err(Refused::page(
-            app,
-            StatusCode::BAD_REQUEST,
-            "unknown-client",
-            "the client was removed meanwhile",
-        ));
-    };
-    if !client.settings.may_redirect_to(&request.redirect_uri) {
-        return Err(Refused::page(
-            app,
-            StatusCode::BAD_REQUEST,
-            "redirect-uri",
-            "the redirect URI is no longer registered",
-        ));
-    }
-    Ok(client)
-}
-
-/// Who asks, as pages show it.
-pub fn party(client: &Client) -> Party<'_> {
-    Party {
-        name: &client.settings.name,
-        logo_uri: client.settings.logo_uri.as_deref(),
-        registered_entity: client.settings.registered_entity.as_deref(),
-    }
-}
-
-fn host_of(uri: &str) -> String {
-    url::Url::parse(uri)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_else(|| uri.to_owned())
-}
 
 /// `GET /consent`: where the browser is sent after signing in, and where the page is shown again.
 ///
@@ -380,10 +48,10 @@ pub async fn get(
                 ToConsent { request: *request, again: None }
             }
             Ok(Ticket { purpose: Purpose::Authorize(request), .. }) => {
-                return Err(Refused::not_opened(app, NotOpened { request: Some(request) }).await);
+                return Err(NotOpened { request: Some(request) }.refused(app).await);
             }
-            Ok(_) => return Err(Refused::not_opened(app, NotOpened { request: None }).await),
-            Err(not_opened) => return Err(Refused::not_opened(app, not_opened).await),
+            Ok(_) => return Err(NotOpened { request: None }.refused(app).await),
+            Err(not_opened) => return Err(not_opened.refused(app).await),
         },
         None => continuation::read(app, &query, &browser, now).await?,
     };
@@ -392,7 +60,7 @@ pub async fn get(
             Some(session) => show(app, &request, again, &session, &browser, now).await,
             None => {
                 let attempt = Attempt::first(request.login_hint.as_deref());
-                Ok(sign_in::page(
+                Ok(sign_in_page::page(
                     app,
                     &Purpose::Authorize(Box::new(request.clone())),
                     &browser,
@@ -405,7 +73,7 @@ pub async fn get(
     let answer: Result<Response, Refused> = answer.await;
     match answer {
         Ok(response) => Ok(browser.remember(app, response)),
-        Err(refused) => Err(refused.linking_back(app, &request).await),
+        Err(refused) => Err(linking_back(refused, app, &request).await),
     }
 }
 
@@ -426,7 +94,7 @@ pub async fn post(
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let Purpose::Authorize(request) = &ticket.purpose else {
-        return Err(Refused::not_opened(app, NotOpened { request: None }).await);
+        return Err(NotOpened { request: None }.refused(app).await);
     };
     let answer = match form.get("decision") {
         Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
@@ -441,7 +109,7 @@ pub async fn post(
     };
     match answer {
         Ok(answer) => Ok(answer),
-        Err(refused) => Err(refused.linking_back(app, request).await),
+        Err(refused) => Err(linking_back(refused, app, request).await),
     }
 }
 
@@ -454,7 +122,7 @@ async fn session_for(
     let session = session::current(app, headers, now)
         .await
         .map_err(|error| Refused::unavailable_page(app, error))?;
-    Ok(session.filter(|session| fits(app, session, request, now)))
+    Ok(session.filter(|session| request.is_met_by(app, session, now)))
 }
 
 /// What comes of *Allow*: a code where the page still shows what is true, else the page again.
@@ -467,10 +135,7 @@ async fn allow(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Response, Refused> {
-    let client = match still_may_ask(app, request)? {
-        Ok(client) => client,
-        Err(answer) => return Ok(*answer),
-    };
+    let client = still_may_ask(app, request)?;
     if ticket.is_old {
         must_be_unanswered(app, request).await?;
     }
@@ -479,9 +144,9 @@ async fn allow(
         let hint = request.login_hint.as_deref();
         let attempt = Attempt::again(hint, if ticket.is_old { Failed::Old } else { Failed::Ended });
         let purpose = Purpose::Authorize(Box::new(begun));
-        return match app.continuations.take(now) {
+        return match app.limits.continuations.take(now) {
             true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await,
-            false => Ok(sign_in::page(app, &purpose, browser, now, &attempt)),
+            false => Ok(sign_in_page::page(app, &purpose, browser, now, &attempt)),
         };
     };
     let offered = accounts_of(app, &session).await?;
@@ -502,7 +167,7 @@ async fn allow(
         let at = if ticket.is_old { now } else { now_shown.at };
         let again =
             Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
-        match app.continuations.take(now) {
+        match app.limits.continuations.take(now) {
             true => {
                 send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await
             }
@@ -553,41 +218,9 @@ async fn allow(
         .map_err(|error| Refused::unavailable_page(app, error))?
     {
         Some(code) => redirect_code(app, request, &code),
-        None => Err(Refused::already_answered(
+        None => Err(already_answered(
             app,
             "the request was answered before, otherwise, or its code was used or has expired",
         )),
     }
-}
-
-/// Holds that a request was not allowed before: what was allowed stands, however old the page is
-/// that asked.
-///
-/// # Errors
-/// A page that says that it was.
-pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Result<(), Refused> {
-    match app
-        .store
-        .terms(request.grant)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?
-    {
-        Some(_) => Err(Refused::already_answered(app, "the request was allowed before")),
-        None => Ok(()),
-    }
-}
-
-/// Sends the browser back with the customer's no, unless there was a yes before: that one stands,
-/// and nobody is told otherwise.
-///
-/// # Errors
-/// A page.
-pub async fn deny(
-    app: &App,
-    request: &AuthorizationRequest,
-    reason: &'static str,
-) -> Result<Response, Refused> {
-    may_be_answered(app, request)?;
-    must_be_unanswered(app, request).await?;
-    redirect_error(app, request, ErrorCode::AccessDenied, reason)
 }

@@ -4,24 +4,20 @@
 //! It is kept in the store, under the hash of a number in the page's address. An address that held
 //! it would grow with what the client sent, and proxies take 4 KiB of headers.
 
-use std::sync::{Mutex, PoisonError};
-
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_core::clock::{DAY, HOUR, Seconds, Timestamp};
+use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::form::Form;
 use counterfoil_core::mac::MacKey;
 use counterfoil_core::random;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use url::form_urlencoded::Serializer;
 
-use crate::authorization::answer::WayBack;
-use crate::customer::consent::ShownAgain;
-use crate::customer::sign_in::Attempt;
-use crate::customer::ticket::{AuthorizationRequest, Purpose};
+use crate::authorization::request::AuthorizationRequest;
+use crate::authorization::way_back::{linking_back, to_front_door};
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::http::respond::see_other;
@@ -32,10 +28,6 @@ pub const PARAMETER: &str = "continue";
 /// The parameter that names the client.
 pub const CLIENT: &str = "for";
 
-/// How many are kept in a second of those that need no proof of anything: whoever posts a thousand
-/// wrong passwords a second must not fill the store.
-const MOST_IN_A_SECOND: u32 = 20;
-
 /// What a page goes on with.
 pub trait Continuation: Serialize + DeserializeOwned {
     /// The path of the page.
@@ -45,63 +37,6 @@ pub trait Continuation: Serialize + DeserializeOwned {
 
     /// The request that it is about, if it is about one.
     fn request(&self) -> Option<&AuthorizationRequest>;
-}
-
-/// An authorization request that was posted, and that no address can hold.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Posted {
-    /// The request.
-    pub request: AuthorizationRequest,
-    /// Whether nobody must be asked (`prompt=none`).
-    pub prompt_none: bool,
-}
-
-/// A sign-in that did not succeed, or that must be done once more.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SignInAgain {
-    /// What for.
-    pub purpose: Purpose,
-    /// What was tried.
-    pub attempt: Attempt,
-}
-
-/// A consent page, after signing in or once more.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ToConsent {
-    /// What is asked.
-    pub request: AuthorizationRequest,
-    /// Why it is shown again; `None` the first time.
-    pub again: Option<ShownAgain>,
-}
-
-impl Continuation for Posted {
-    const PATH: &str = "/authorize";
-    const LIFETIME: Seconds = 4 * HOUR;
-
-    fn request(&self) -> Option<&AuthorizationRequest> {
-        Some(&self.request)
-    }
-}
-
-impl Continuation for SignInAgain {
-    const PATH: &str = "/sign-in";
-    const LIFETIME: Seconds = 4 * HOUR;
-
-    fn request(&self) -> Option<&AuthorizationRequest> {
-        match &self.purpose {
-            Purpose::Authorize(request) => Some(request),
-            Purpose::ConnectedApps => None,
-        }
-    }
-}
-
-impl Continuation for ToConsent {
-    const PATH: &str = "/consent";
-    const LIFETIME: Seconds = DAY;
-
-    fn request(&self) -> Option<&AuthorizationRequest> {
-        Some(&self.request)
-    }
 }
 
 fn key_of(number: &[u8; 16]) -> [u8; 32] {
@@ -137,22 +72,6 @@ pub async fn send_on<C: Continuation>(
     Ok(see_other(&format!("{}?{}", C::PATH, query.finish())))
 }
 
-/// How many were kept in the second that it is.
-#[derive(Debug, Default)]
-pub struct Budget(Mutex<(Option<Timestamp>, u32)>);
-
-impl Budget {
-    /// Whether one more may be kept.
-    pub fn take(&self, now: Timestamp) -> bool {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 != Some(now) {
-            *kept = (Some(now), 0);
-        }
-        kept.1 += 1;
-        kept.1 <= MOST_IN_A_SECOND
-    }
-}
-
 /// What the page at `C::PATH` goes on with.
 ///
 /// # Errors
@@ -165,10 +84,8 @@ pub async fn read<C: Continuation>(
 ) -> Result<C, Refused> {
     let refuse = |reason| Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
     let forgotten = |reason| {
-        refuse(reason).leading_to(
-            app,
-            query.get(CLIENT).and_then(|client| WayBack::to_front_door(app, client)),
-        )
+        refuse(reason)
+            .leading_to(app, query.get(CLIENT).and_then(|client| to_front_door(app, client)))
     };
     let number = query
         .get(PARAMETER)
@@ -198,7 +115,7 @@ pub async fn read<C: Continuation>(
     let refused =
         refuse("what the page goes on with is another browser's, or this one has lost its cookies");
     Err(match next.request() {
-        Some(request) => refused.linking_back(app, request).await,
+        Some(request) => linking_back(refused, app, request).await,
         None => refused,
     })
 }

@@ -10,32 +10,27 @@ use counterfoil_core::random;
 use counterfoil_core::secret::Secret;
 use counterfoil_store::{Customer, SignIn, StoreError};
 
-use crate::customer::{lockout, logins};
+use crate::customer::logins;
 use crate::node::app::App;
+use crate::node::lockout;
 
 /// The longest password, in bytes.
 pub const LONGEST: usize = 1024;
 
-/// A password could not be hashed or checked.
+/// A password could not be hashed: the library refused, or the server is stopping.
 #[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
-    /// The store can't answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The library refused, or the server is stopping.
-    #[error("a password could not be hashed: {0}")]
-    Hash(String),
-}
+#[error("a password could not be hashed: {0}")]
+pub struct PasswordError(pub String);
 
 /// The Argon2id hash of a password, in PHC string format. Takes a while: not for the threads that
 /// serve requests.
 ///
 /// # Errors
-/// [`PasswordError::Hash`].
+/// [`PasswordError`].
 pub fn hash(password: &Secret) -> Result<Secret, PasswordError> {
     let salt = random::bytes::<16>();
     let hash = Argon2::default().hash_password_with_salt(password.expose().as_bytes(), &salt);
-    hash.map(|hash| Secret::new(hash.to_string())).map_err(|e| PasswordError::Hash(e.to_string()))
+    hash.map(|hash| Secret::new(hash.to_string())).map_err(|e| PasswordError(e.to_string()))
 }
 
 /// A hash that no password meets, of the same cost as a real one.
@@ -58,8 +53,8 @@ pub struct SignedIn {
 }
 
 /// Why a try to sign in led to nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
+#[derive(Debug)]
+pub enum NotSignedIn {
     /// There is no customer of this name and password; which of both it was is for the log alone.
     Wrong {
         /// What was wrong, for the log.
@@ -71,15 +66,15 @@ pub enum Refusal {
         /// When a password is looked at again.
         until: Timestamp,
     },
+    /// The store can't answer.
+    Store(StoreError),
+    /// The password could not be hashed.
+    Hash(String),
 }
 
-impl Refusal {
-    /// What the log is told.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Wrong { reason } => reason,
-            Self::Closed { .. } => "too many tries to sign in failed lately",
-        }
+impl From<StoreError> for NotSignedIn {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -108,32 +103,33 @@ impl Typed {
 /// sandbox never closes: those who try out what happens are nobody to be kept off.
 ///
 /// # Errors
-/// [`PasswordError`].
+/// [`NotSignedIn`].
 pub async fn sign_in(
     app: &App,
     typed: CustomerId,
     password: Secret,
     now: Timestamp,
-) -> Result<Result<SignedIn, Refusal>, PasswordError> {
-    let key = lockout::key_of(app, &typed);
-    let mut turn = app.sign_in_turns[usize::from(key[0]) % app.sign_in_turns.len()].lock().await;
+) -> Result<SignedIn, NotSignedIn> {
+    let key = lockout::key_of(&app.keys.ring().tickets, &typed);
+    let mut turn = app.limits.sign_in(&key).lock().await;
     let mut counted = None;
     if !app.is_sandbox() {
         match app.store.begin_sign_in(key, now).await? {
             SignIn::Try { number, closes_until } => counted = Some((number, closes_until)),
             SignIn::Closed { until } => {
                 turn.tell_of_refusal(key, &typed, until, now);
-                return Ok(Err(Refusal::Closed { until }));
+                return Err(NotSignedIn::Closed { until });
             }
         }
     }
     let (known, era, unknown) = look_up(app, &typed).await?;
     let permit = app
-        .password_gate
+        .limits
+        .passwords
         .clone()
         .acquire_owned()
         .await
-        .map_err(|e| PasswordError::Hash(e.to_string()))?;
+        .map_err(|e| NotSignedIn::Hash(e.to_string()))?;
     // Who has none signs in elsewhere, and is refused with as much work.
     let hash = known.as_ref().and_then(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
@@ -142,21 +138,21 @@ pub async fn sign_in(
         Typed::of(password).fits(hash.as_ref().unwrap_or(&NOBODY)) && hash.is_some()
     })
     .await
-    .map_err(|e| PasswordError::Hash(e.to_string()))?;
+    .map_err(|e| NotSignedIn::Hash(e.to_string()))?;
     match known {
         Some(customer) if right => {
             if let Some((number, _)) = counted {
                 app.store.sign_in_succeeded(number).await?;
             }
-            Ok(Ok(SignedIn { customer, era }))
+            Ok(SignedIn { customer, era })
         }
         known => {
             if let Some((_, Some(until))) = counted {
                 lockout::tell_of_closing(&typed, known.is_some(), until);
             }
-            Ok(Err(Refusal::Wrong {
+            Err(NotSignedIn::Wrong {
                 reason: if known.is_some() { "the password is wrong" } else { unknown },
-            }))
+            })
         }
     }
 }

@@ -5,79 +5,23 @@
 //! a form with one can't be made or posted by another site (CSRF), and nothing in it can be changed
 //! on the way.
 
+use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_core::clock::{MINUTE, SKEW, Seconds, Timestamp};
+use counterfoil_core::clock::{MINUTE, Seconds, Timestamp};
 use counterfoil_core::form::Form;
-use counterfoil_core::grant::{CustomerId, GrantId};
-use counterfoil_core::id_token::subject;
-use counterfoil_core::pkce::Challenge;
-use counterfoil_core::random;
-use counterfoil_core::scope::Scopes;
 use counterfoil_core::secret::same;
 use serde::{Deserialize, Serialize};
 
-use crate::customer::consent::Shown;
+use crate::authorization::request::AuthorizationRequest;
+use crate::authorization::way_back::linking_back;
+use crate::customer::consent_page::shown::Shown;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
 /// Seconds for which a page may be left open before what it asks is asked anew.
 const LIFETIME: Seconds = 30 * MINUTE;
-
-/// An authorization request that was checked (OpenID Connect Core section 3.1.2.1).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AuthorizationRequest {
-    /// The grant that will be made; set when the request comes in, so that a doubled Allow makes
-    /// one.
-    pub grant: GrantId,
-    /// The client that asks.
-    pub client: String,
-    /// Where the answer goes.
-    pub redirect_uri: String,
-    /// How: in the query, or by a form that the browser posts.
-    pub form_post: bool,
-    /// Given back as it came.
-    pub state: Option<String>,
-    /// For the first ID token.
-    pub nonce: Option<String>,
-    /// What is asked for, already cut to what the client may ask for.
-    pub scopes: Scopes,
-    /// The PKCE challenge.
-    pub challenge: Option<Challenge>,
-    /// The provider to sign in at, where the request names one.
-    pub connector: Option<String>,
-    /// The name to fill in.
-    pub login_hint: Option<String>,
-    /// The `sub` of the customer who is to be asked, where the request has an `id_token_hint`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// The customer must have proven who they are at this moment or later (`prompt=login`,
-    /// `max_age`).
-    pub not_before: Option<Timestamp>,
-}
-
-impl AuthorizationRequest {
-    /// When a customer signed in who did so for this request, at `now`: not before it asks for,
-    /// though another node's clock, by which it asked, may be a little ahead.
-    pub fn signed_in_at(&self, now: Timestamp) -> Timestamp {
-        self.not_before
-            .filter(|not_before| (0..=SKEW).contains(&not_before.since(now)))
-            .unwrap_or(now)
-    }
-
-    /// Whether the request may be answered by this customer: by anybody, unless it asks for one.
-    pub fn is_about(&self, app: &App, customer: &CustomerId) -> bool {
-        self.subject
-            .as_ref()
-            .is_none_or(|asked_for| *asked_for == subject(customer, &app.keys.ring().subjects))
-    }
-
-    /// The request as if it had come in just now, for a grant of its own.
-    pub fn begun_anew(self, now: Timestamp) -> Self {
-        Self { grant: GrantId::new(now, random::bytes()), ..self }
-    }
-}
 
 /// What a customer signs in for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,6 +51,18 @@ pub struct NotOpened {
     /// The request, where it is ours: the browser can be sent back to the client with a no, and
     /// nothing else.
     pub request: Option<Box<AuthorizationRequest>>,
+}
+
+impl NotOpened {
+    /// The page that says so.
+    pub async fn refused(self, app: &App) -> Refused {
+        let reason = "the ticket is missing, another page's, or another browser's";
+        let refused = Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
+        match self.request {
+            Some(request) => linking_back(refused, app, &request).await,
+            None => refused,
+        }
+    }
 }
 
 /// A ticket as it is written. Nodes of the first version write it without what was shown, and read
@@ -167,7 +123,7 @@ pub async fn of_form(
 ) -> Result<Ticket, Refused> {
     match open(app, form.get("ticket").unwrap_or_default(), browser, now) {
         Ok(ticket) => Ok(ticket),
-        Err(not_opened) => Err(Refused::not_opened(app, not_opened).await),
+        Err(not_opened) => Err(not_opened.refused(app).await),
     }
 }
 

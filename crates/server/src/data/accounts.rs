@@ -11,14 +11,14 @@ use counterfoil_core::form::Form;
 use counterfoil_store::Account;
 
 use crate::http::observe::seen;
-use crate::http::refused::{Challenge, Refused, Shape};
+use crate::http::refused::Refused;
 use crate::http::respond::json_bytes;
 use crate::node::app::App;
-use crate::sandbox::faults::strike;
-use crate::tokens::bearer::{Takes, check};
+use crate::tokens::bearer::{NoBearer, Resource, Takes, check_header};
 
 /// The major version of the network's paths.
 const VERSION: &str = "v2";
+const RESOURCE: Resource = Resource { path: "/accounts", is_data: true, takes: Takes::Either };
 
 /// `GET /accounts`.
 ///
@@ -52,20 +52,10 @@ async fn list(
     path: Option<(&str, &str)>,
 ) -> Result<Response, Refused> {
     let now = app.clock.now();
-    let bearer = check(app, headers, now, Takes::Either)
-        .await
-        .map_err(Refused::unavailable_fdx)?
-        .map_err(|not_good| {
-        let challenge =
-            if not_good.sent { Challenge::BearerInvalidToken } else { Challenge::Bearer };
-        Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), not_good.reason)
-            .of(None, not_good.grant)
-    })?;
+    let bearer = check_header(app, RESOURCE, headers, now).await.map_err(NoBearer::at_data)?;
     let terms = &bearer.terms;
     let refuse =
         |error, reason: &str| Refused::fdx(error, None, reason).of(None, Some(terms.grant));
-    let struck = strike(app, "/accounts", Shape::Fdx, &terms.client, Some(&terms.customer)).await;
-    struck.map_err(|refused| refused.of(None, Some(terms.grant)))?;
     if let Some((version, provider)) = path {
         if version != VERSION {
             return Err(refuse(FdxError::VersionNotSupported, "there is no such version"));

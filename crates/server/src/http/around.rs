@@ -1,6 +1,5 @@
 //! What is around every handler: bounds of size and time, which pages may ask (CORS), what becomes
-//! of a panic, the headers of every answer, what a sandbox remembers of it, and the log. One
-//! function and no layers: each layer of axum's costs every request some allocations.
+//! of a panic, the headers of every answer, and the log. One function and no layers: each layer of axum's costs every request some allocations.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -18,38 +17,38 @@ use futures_util::FutureExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
+use crate::http::body::declared_too_large;
+use crate::http::head::check_head;
 use crate::http::observe::observe;
-use crate::http::refused::{Refused, Shape};
-use crate::http::request::{check_head, declared_too_large, largest_body_at, shape_at, shape_of};
+use crate::http::refused::Refused;
 use crate::http::respond::{NO_CACHE, NO_STORE};
 use crate::http::said::{INTERACTION_ID, Said};
+use crate::http::shape::Shape;
+use crate::http::shape::shape_of;
 use crate::node::app::App;
-use crate::node::follow::{self, GoesBy, Unavailable};
-use crate::sandbox;
-use crate::sandbox::requests::Watched;
+use crate::node::freshness::{self, Basis, DependsOn};
+use crate::node::metrics::RouteMetrics;
+use crate::node::poll::Unavailable;
 
 /// How long a request may take before it is answered with 503: a write that hangs must not hang its
 /// clients.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What stands for the route of a request to a path that there is none for.
-pub(crate) const UNMATCHED: &str = "unmatched";
-
 /// What is around the handlers of one route.
-pub(crate) struct Around {
+pub struct Around {
     /// The route's path, by which logs and metrics name it.
-    route: &'static str,
-    /// How its bodies look, where that does not depend on the request.
-    shape: Option<Shape>,
+    pub(super) route: &'static str,
+    pub(super) metrics: RouteMetrics,
+    /// The shape of its answers; by the request's `Accept` where there is none.
+    pub(super) shape: Option<Shape>,
+    pub(super) cors: Cors,
+    pub(super) depends_on: DependsOn,
     /// The largest body that it takes, in bytes.
-    largest_body: usize,
-    cors: Cors,
-    /// Whether it is for this machine alone, as what only a sandbox has.
-    guarded: bool,
+    pub(super) largest_body: usize,
 }
 
 /// To which answers CORS adds its headers.
-pub(crate) enum Cors {
+pub(super) enum Cors {
     /// None.
     Never,
     /// All: they may be kept and then be given to whoever asks.
@@ -59,7 +58,7 @@ pub(crate) enum Cors {
 }
 
 /// A handler with all that is around it.
-pub(crate) struct Handled<H, T> {
+pub struct Handled<H, T> {
     around: Arc<Around>,
     handler: H,
     /// What the handler takes, by which axum tells kinds of handlers apart.
@@ -77,19 +76,8 @@ impl Cors {
 }
 
 impl Around {
-    /// What is around the handlers of the route with this path.
-    pub(crate) fn new(route: &'static str, cors: Cors, guarded: bool) -> Arc<Self> {
-        Arc::new(Self {
-            route,
-            shape: shape_at(route),
-            largest_body: largest_body_at(route),
-            cors,
-            guarded,
-        })
-    }
-
     /// `handler`, with all that is around it.
-    pub(crate) fn handler<H, T>(self: &Arc<Self>, handler: H) -> Handled<H, T> {
+    pub fn handler<H, T>(self: &Arc<Self>, handler: H) -> Handled<H, T> {
         Handled { around: self.clone(), handler, takes: PhantomData }
     }
 
@@ -106,18 +94,17 @@ impl Around {
         // Of the body as it came.
         let too_large = declared_too_large(request.body(), self.largest_body);
         // Before the clock is read for anything: another node may have moved it.
-        let followed = follow::check(&app, self.route).await;
-        let (request, watched) = Watched::begin(&app, request);
+        let fresh = freshness::check(&app, self.depends_on).await;
         // Around all that can be answered: a page that may not read a 503 can't know that it is
         // one. Preflights are answered there, also by a node that answers nothing else.
         let mut response = match self.cors.of(request.headers()) {
-            None => self.answer(handler, request, shape, too_large, followed, &app).await,
+            None => self.answer(handler, request, shape, too_large, fresh, &app).await,
             Some(cors) => {
-                let mut followed = Some(followed);
+                let mut fresh = Some(fresh);
                 let service = service_fn(|request| {
                     // Called once at the most.
-                    let followed = followed.take().unwrap_or(Err(Unavailable::Behind));
-                    self.answer(handler.clone(), request, shape, too_large, followed, &app)
+                    let fresh = fresh.take().unwrap_or(Err(Unavailable::Stale));
+                    self.answer(handler.clone(), request, shape, too_large, fresh, &app)
                         .map(Ok::<_, Infallible>)
                 });
                 let Ok(response) = cors.layer(service).oneshot(request).await;
@@ -132,10 +119,7 @@ impl Around {
         if let Some(id) = &said.interaction_id {
             headers.insert(INTERACTION_ID, id.clone());
         }
-        if let Some(watched) = watched {
-            response = watched.end(response).await;
-        }
-        observe(&app, &method, self.route, &said, start.elapsed(), &mut response);
+        observe(&app, &method, self.route, &self.metrics, &said, start.elapsed(), &mut response);
         response
     }
 
@@ -146,7 +130,7 @@ impl Around {
         request: Request,
         shape: Shape,
         too_large: Option<&'static str>,
-        followed: Result<GoesBy, Unavailable>,
+        fresh: Result<Basis, Unavailable>,
         app: &Arc<App>,
     ) -> Response {
         if let Err(bad) = check_head(request.uri(), request.version(), request.headers()) {
@@ -155,18 +139,13 @@ impl Around {
         if let Some(reason) = too_large {
             return Refused::too_large(shape, app, reason).into_response();
         }
-        let goes_by = match followed {
-            Ok(goes_by) => goes_by,
+        let basis = match fresh {
+            Ok(basis) => basis,
             Err(error) => return Refused::behind(shape, app, error).into_response(),
         };
-        if self.guarded
-            && let Err(refused) = sandbox::guard(app, &request)
-        {
-            return refused.into_response();
-        }
         let handled = AssertUnwindSafe(handler.call(request, app.clone())).catch_unwind();
         match tokio::time::timeout(LONGEST, handled).await {
-            Ok(Ok(response)) => match follow::check_again(app, goes_by).await {
+            Ok(Ok(response)) => match freshness::check_again(app, basis).await {
                 Ok(()) => response,
                 Err(error) => Refused::behind(shape, app, error).into_response(),
             },

@@ -5,19 +5,9 @@
 
 mod body;
 mod connection;
-mod counts;
 mod timed;
 mod tls;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request};
-
-use crate::node::app::App;
-use body::RequestBody;
-use connection::{Connection, Told};
-pub(crate) use counts::ConnectionCounts;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -29,11 +19,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use crate::node::app::App;
+use crate::node::metrics::ConnectionCounts;
+use body::RequestBody;
+use connection::{Connection, Told};
 use timed::Timed;
 pub use tls::{Tls, TlsError};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,7 +41,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::Service;
 
 /// How much of a head is read at all. One that is larger than
-/// [`LARGEST_HEAD`](crate::http::request::LARGEST_HEAD) and not than this is answered in the shape of its
+/// [`LARGEST_HEAD`](crate::http::head::LARGEST_HEAD) and not than this is answered in the shape of its
 /// path; beyond it nobody knows the path, and the answer is a bare 431.
 const LONGEST_HEAD_READ: usize = 64 * 1024;
 /// How long it takes until a listener is tried again that the system could give no connection.
@@ -94,14 +92,28 @@ pub(crate) enum Stage {
 }
 
 /// A listener, and what is served there.
-pub(crate) struct Listening {
-    /// Its word in logs.
-    pub(crate) name: &'static str,
-    pub(crate) listener: TcpListener,
-    pub(crate) tls: Option<Arc<Tls>>,
-    pub(crate) router: Router,
-    pub(crate) bounds: Bounds,
-    pub(crate) counts: ConnectionCounts,
+pub struct Listener {
+    /// Its word in logs and metrics.
+    pub name: &'static str,
+    /// Where it listens.
+    pub socket: TcpListener,
+    /// The certificate, where the server itself speaks TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// What is served.
+    pub router: Router,
+    /// What its connections are bounded by.
+    pub bounds: Bounds,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How a listener ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// First, once the requests in flight are finished.
+    InOrder,
+    /// Last of all: who watches a server sees it until its end.
+    Last,
 }
 
 /// What all connections of a listener share.
@@ -203,12 +215,13 @@ impl Seldom {
 /// Where the listener can't be used.
 pub(crate) async fn listen(
     app: Arc<App>,
-    listening: Listening,
+    listener: Listener,
     mut stage: watch::Receiver<Stage>,
 ) -> io::Result<()> {
-    let Listening { name, listener, tls, router, bounds, counts } = listening;
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let Listener { name, socket, tls, router, bounds, end: _ } = listener;
+    let counts = app.metrics.connections(name);
+    socket.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(socket)?;
     let mut http = http1::Builder::new();
     // Its one time-out for heads also ends connections that are idle; ours are in `timed`.
     http.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(LONGEST_HEAD_READ);

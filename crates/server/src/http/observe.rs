@@ -1,5 +1,5 @@
-//! The only logger of requests. A line names route, status, client, grant and
-//! the private reason; never a query, a body, a header or a token.
+//! The only logger of requests. A line names route, status, client, grant and the private reason;
+//! never a query, a body, a header or a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use counterfoil_core::grant::GrantId;
 
 use crate::http::said::Said;
 use crate::node::app::App;
+use crate::node::metrics::RouteMetrics;
 
 /// What a handler tells the log, as an extension of its answer.
 #[derive(Clone, Debug, Default)]
@@ -35,15 +36,17 @@ pub(crate) fn observe(
     app: &App,
     method: &Method,
     route: &str,
+    metrics: &RouteMetrics,
     said: &Said,
     took: Duration,
     response: &mut Response,
 ) {
     let status = response.status();
-    app.metrics.count(route, status, took.as_secs_f64());
-    let seen = response.extensions_mut().remove::<Seen>().unwrap_or_default();
-    let (client, grant, reason) =
-        (seen.client.as_deref(), seen.grant.map(tracing::field::display), seen.reason.as_deref());
+    metrics.count(status, took);
+    let seen = response.extensions().get::<Seen>();
+    let client = seen.and_then(|seen| seen.client.as_deref());
+    let grant = seen.and_then(|seen| seen.grant).map(tracing::field::display);
+    let reason = seen.and_then(|seen| seen.reason.as_deref());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         app.writable.doubt();
     }

@@ -7,20 +7,19 @@ use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use counterfoil_core::client::Client;
-use counterfoil_core::clock::Seconds;
 use counterfoil_core::dialect::{Dialect, ErrorCode, Refusal, WireError};
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::StoreError;
 use serde::Serialize;
 
-use crate::authorization::answer::WayBack;
-use crate::customer::ticket::{AuthorizationRequest, NotOpened};
+use crate::http::head::BadHead;
 use crate::http::observe::Seen;
-use crate::http::request::BadHead;
 use crate::http::respond::{Forms, json, page};
+use crate::http::shape::Shape;
 use crate::node::app::App;
-use crate::pages::ErrorPage;
+use crate::node::guest::Strike;
+use crate::pages::{ErrorPage, WayBack};
 
 /// Seconds after which a client may try again where the store could not answer.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -74,6 +73,11 @@ impl Refused {
         let mut refused = Self(Box::new(response));
         refused.seen().reason = Some(reason.to_string());
         refused
+    }
+
+    /// An answer that is a refusal as it is: a redirect with an error, say.
+    pub fn by(response: Response) -> Self {
+        Self(Box::new(response))
     }
 
     fn seen(&mut self) -> &mut Seen {
@@ -134,11 +138,20 @@ impl Refused {
         refused
     }
 
-    /// The same page with a way to an app.
+    /// Which page it is, by the name of its messages; `None` where it is none.
+    pub fn message(&self) -> Option<&'static str> {
+        self.0.extensions().get().map(|Message(message)| *message)
+    }
+
+    /// The page with another message.
+    pub fn saying(mut self, message: &'static str) -> Self {
+        self.0.extensions_mut().insert(Message(message));
+        self
+    }
+
+    /// The page with a way to an app.
     pub fn leading_to(mut self, app: &App, way_back: Option<WayBack>) -> Self {
-        let (Some(Message(message)), Some(way_back)) =
-            (self.0.extensions().get().copied(), way_back)
-        else {
+        let (Some(message), Some(way_back)) = (self.message(), way_back) else {
             return self;
         };
         let with_way_back =
@@ -147,37 +160,6 @@ impl Refused {
         self.0.headers_mut().extend(parts.headers);
         *self.0.body_mut() = body;
         self
-    }
-
-    /// The same page with the way back to the app whose request this is about. Every page has one
-    /// that tells of a request which is known to be ours. Where the request was allowed before,
-    /// that is what the customer is told, and the app is told nothing else.
-    pub async fn linking_back(mut self, app: &App, request: &AuthorizationRequest) -> Self {
-        let Some(Message(message)) = self.0.extensions().get().copied() else {
-            return self;
-        };
-        // Where that can't be read, nothing was allowed that this page could know of.
-        let is_allowed = app.store.terms(request.grant).await.is_ok_and(|terms| terms.is_some());
-        if is_allowed && self.0.status().is_client_error() {
-            self.0.extensions_mut().insert(Message(ALREADY_ANSWERED));
-        }
-        let error = if is_allowed { None } else { what_to_tell(message) };
-        self.leading_to(app, WayBack::of(app, request, error))
-    }
-
-    /// The customer has answered the request before, and that answer stands.
-    pub fn already_answered(app: &App, reason: &'static str) -> Self {
-        Self::page(app, StatusCode::BAD_REQUEST, ALREADY_ANSWERED, reason)
-    }
-
-    /// The ticket of a form is none of this browser's.
-    pub async fn not_opened(app: &App, not_opened: NotOpened) -> Self {
-        let reason = "the ticket is missing, another page's, or another browser's";
-        let refused = Self::page(app, StatusCode::BAD_REQUEST, "session", reason);
-        match not_opened.request {
-            Some(request) => refused.linking_back(app, &request).await,
-            None => refused,
-        }
     }
 
     /// The store can't answer, at an OAuth path.
@@ -205,37 +187,29 @@ impl Refused {
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// 503 with `Retry-After` in seconds, for a reason that is not the store's.
-    pub fn unavailable_for(shape: Shape, after: Seconds, reason: impl Display) -> Self {
-        let refused = match shape {
-            Shape::Fdx => Self::fdx(FdxError::SubsystemUnavailable, None, reason),
-            _ => Self::wire(
-                WireError {
-                    status: 503,
-                    error: ErrorCode::TemporarilyUnavailable,
-                    description: None,
-                },
-                None,
-                reason,
-            ),
-        };
-        refused.with_header(RETRY_AFTER, after.into())
-    }
-
-    /// 429 with `Retry-After` in seconds. OAuth has no code of its own for it; the server is
-    /// overloaded for this client.
-    pub fn too_many_requests(shape: Shape, after: Seconds, reason: impl Display) -> Self {
-        let refused = match shape {
-            Shape::Fdx => Self::fdx(FdxError::TooManyRequests, None, reason),
-            _ => Self::wire(
-                WireError {
-                    status: 429,
-                    error: ErrorCode::TemporarilyUnavailable,
-                    description: None,
-                },
-                None,
-                reason,
-            ),
+    /// What a sandbox refuses a request with.
+    pub fn struck(shape: Shape, strike: Strike) -> Self {
+        let reason = "a fault that was set in this sandbox";
+        let wire = |status, error| WireError { status, error, description: None };
+        let (refused, after) = match (strike, shape) {
+            (Strike::Store(error), Shape::Fdx) => return Self::unavailable_fdx(error),
+            (Strike::Store(error), _) => return Self::unavailable(error),
+            (Strike::Fdx(error), _) => {
+                return Self::fdx(error, Some(Challenge::BearerInvalidToken), reason);
+            }
+            (Strike::Unavailable(after), Shape::Fdx) => {
+                (Self::fdx(FdxError::SubsystemUnavailable, None, reason), after)
+            }
+            (Strike::Unavailable(after), _) => {
+                (Self::wire(wire(503, ErrorCode::TemporarilyUnavailable), None, reason), after)
+            }
+            (Strike::TooManyRequests(after), Shape::Fdx) => {
+                (Self::fdx(FdxError::TooManyRequests, None, reason), after)
+            }
+            // OAuth has no code of its own for it: the server is overloaded for this client.
+            (Strike::TooManyRequests(after), _) => {
+                (Self::wire(wire(429, ErrorCode::TemporarilyUnavailable), None, reason), after)
+            }
         };
         refused.with_header(RETRY_AFTER, after.into())
     }
@@ -361,9 +335,6 @@ impl Refused {
     }
 }
 
-/// The page that says so.
-const ALREADY_ANSWERED: &str = "already-answered";
-
 /// Which page it is, so that it can be made once more.
 #[derive(Clone, Copy)]
 struct Message(&'static str);
@@ -371,28 +342,6 @@ struct Message(&'static str);
 fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
     let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
     ErrorPage { locale: &app.locale, title: &title, text: &text, way_back }.render()
-}
-
-/// What an app is told whose customer goes back to it from an error page (RFC 6749 section
-/// 4.1.2.1). Nothing, where it has got an answer before.
-fn what_to_tell(message: &str) -> Option<ErrorCode> {
-    match message {
-        ALREADY_ANSWERED => None,
-        "unavailable" => Some(ErrorCode::TemporarilyUnavailable),
-        "internal" => Some(ErrorCode::ServerError),
-        _ => Some(ErrorCode::AccessDenied),
-    }
-}
-
-/// How bodies look at a path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shape {
-    /// `{"error": "..."}`.
-    OAuth,
-    /// `{"code": ..., "message": "..."}`.
-    Fdx,
-    /// HTML.
-    Page,
 }
 
 fn status(code: u16) -> StatusCode {

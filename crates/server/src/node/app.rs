@@ -6,29 +6,22 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use counterfoil_core::client::Client;
-use counterfoil_core::clock::{Clock, SKEW, Seconds, Timestamp};
+use counterfoil_core::clock::{Clock, SKEW, Timestamp};
 use counterfoil_core::dialect::Dialect;
 use counterfoil_core::jws::Algorithm;
 use counterfoil_core::settings::Settings;
-use counterfoil_store::{Store, StoreError};
-use tokio::sync::Semaphore;
+use counterfoil_store::{Changes, Store, StoreError};
+use tokio::time::timeout;
 
-use crate::admin::health::Writable;
-use crate::customer::continuation::Budget;
-use crate::customer::lockout::Turn;
-use crate::http::metrics::Metrics;
 use crate::node::clients::Clients;
-use crate::node::follow::{Follow, Unavailable};
+use crate::node::clocks::compare;
+use crate::node::guest::Guest;
 use crate::node::keys::Keys;
+use crate::node::limits::Limits;
+use crate::node::metrics::Metrics;
+use crate::node::poll::{self, Poll, Unavailable};
+use crate::node::writable::Writable;
 use crate::pages::Locale;
-use crate::sandbox::Sandbox;
-use crate::sandbox::grade::ID_TOKEN_WHILE_GRADED;
-
-/// Password hashes computed at once: each takes 19 MiB and a core for a while.
-const PASSWORDS_AT_ONCE: usize = 2;
-
-/// Consent forms that are read at once of which each takes up to a megabyte.
-const LARGE_FORMS_AT_ONCE: usize = 16;
 
 /// A server: store, keys, clients, settings and clock.
 pub struct App {
@@ -44,23 +37,16 @@ pub struct App {
     pub metrics: Metrics,
     /// The texts of the pages.
     pub locale: Locale,
-    /// What it knows of changes that others make to the store.
-    pub(crate) follow: Follow,
-    /// What only a sandbox has; its presence makes this server one.
-    pub sandbox: Option<Sandbox>,
+    /// Polls for what others change in the store.
+    pub(crate) poll: Poll,
+    /// What a sandbox does to requests; `None` on a live server.
+    pub guest: Option<Arc<dyn Guest>>,
     /// Whether the store could be written when it was last looked.
     pub(crate) writable: Writable,
     /// Whether it was told to stop.
     stopping: AtomicBool,
-    /// Bounds the memory that password hashes take.
-    pub(crate) password_gate: Arc<Semaphore>,
-    /// Bounds how fast the store grows by what anybody may post.
-    pub(crate) continuations: Budget,
-    /// Bounds the memory that large consent forms take.
-    pub(crate) large_forms: Semaphore,
-    /// Tries to sign in as one customer wait for each other, so that a right one under way is not
-    /// counted as failed. A customer has one of these by hash.
-    pub(crate) sign_in_turns: [tokio::sync::Mutex<Turn>; 64],
+    /// Bounds on what strangers can have it do at once.
+    pub(crate) limits: Limits,
     /// Held while an operator's command is carried out, so that none is decided by what another is
     /// changing.
     pub(crate) one_command: tokio::sync::Mutex<()>,
@@ -85,7 +71,21 @@ impl App {
         keys: Keys,
         clock: Clock,
     ) -> Result<Self, AppError> {
-        Self::knowing(None, settings, store, keys, clock).await
+        Self::knowing(None, settings, store, keys, clock, None).await
+    }
+
+    /// Puts a server together that has a guest.
+    ///
+    /// # Errors
+    /// As for [`App::new`].
+    pub async fn with_guest(
+        guest: Arc<dyn Guest>,
+        settings: Settings,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
+        Self::knowing(None, settings, store, keys, clock, Some(guest)).await
     }
 
     /// Puts together what carries out one command about the client of this id, and knows no other:
@@ -100,7 +100,7 @@ impl App {
         keys: Keys,
         clock: Clock,
     ) -> Result<Self, AppError> {
-        Self::knowing(Some(client), settings, store, keys, clock).await
+        Self::knowing(Some(client), settings, store, keys, clock, None).await
     }
 
     async fn knowing(
@@ -109,35 +109,74 @@ impl App {
         store: Store,
         keys: Keys,
         clock: Clock,
+        guest: Option<Arc<dyn Guest>>,
     ) -> Result<Self, AppError> {
         let app = Self {
-            sandbox: clock.is_sandbox().then(Sandbox::default),
+            guest,
             settings,
             store,
             keys,
             clock,
             metrics: Metrics::new().map_err(AppError::Metrics)?,
-            follow: Follow::default(),
+            poll: Poll::default(),
             writable: Writable::default(),
             stopping: AtomicBool::new(false),
             locale: Locale::english().map_err(AppError::Locale)?,
-            password_gate: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
-            continuations: Budget::default(),
-            large_forms: Semaphore::new(LARGE_FORMS_AT_ONCE),
-            sign_in_turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            limits: Limits::default(),
             one_command: tokio::sync::Mutex::default(),
             one_reload: tokio::sync::Mutex::default(),
             clients: ArcSwap::default(),
             only,
             bearers_from: AtomicI64::new(i64::MIN),
         };
-        app.follow.begin(&app).await?;
+        // The first poll reads everything, and may take longer than a later one.
+        app.poll.run(&app.clock, async |known| Box::pin(app.reload(known)).await).await?;
         Ok(app)
+    }
+
+    /// Polls once, and reads what has changed.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; cached state may be stale.
+    pub(crate) async fn poll(&self) -> Result<(), Unavailable> {
+        // Boxed, so that requests do not carry the room for what they seldom wait for.
+        let poll = async |known| {
+            timeout(poll::TIMEOUT, Box::pin(self.reload(known)))
+                .await
+                .unwrap_or(Err(Unavailable::TimedOut))
+        };
+        self.poll.run(&self.clock, poll).await
+    }
+
+    /// Reads what has changed since the store's number of changes was `known`; gives what it is
+    /// now.
+    async fn reload(&self, known: Option<i64>) -> Result<i64, Unavailable> {
+        // The number comes first: a change in between is read twice, and none is missed.
+        let asked = self.clock.uptime();
+        let Changes { number: changes, database } = self.store.changes().await?;
+        if let Some(database) = database {
+            let at = asked.midpoint(self.clock.uptime());
+            compare(&self.clock, &self.metrics, Some((at, database)));
+        }
+        if known != Some(changes) {
+            self.store.forget_kept();
+            // Before what is held against the time.
+            if self.is_sandbox() {
+                self.clock.set_offset(self.store.clock_offset().await?);
+            }
+            self.reload_clients().await?;
+            self.keys.reload(&self.store).await?;
+            self.reload_bearers_from().await?;
+            if let Some(guest) = &self.guest {
+                guest.reload(&self.store).await?;
+            }
+        }
+        Ok(changes)
     }
 
     /// Whether this server is a sandbox.
     pub fn is_sandbox(&self) -> bool {
-        self.sandbox.is_some()
+        self.clock.is_sandbox()
     }
 
     /// Whether it was told to stop: it serves on for a while, but is not ready any more, and asks
@@ -148,13 +187,6 @@ impl App {
 
     pub(crate) fn begin_stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// How long an ID token of this client lives, in seconds: shorter while it is graded, so that
-    /// nobody waits for a day.
-    pub fn id_token_lifetime(&self, client: &str) -> Seconds {
-        let graded = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.grading.is_of(client));
-        if graded { ID_TOKEN_WHILE_GRADED } else { self.settings.lifetimes.id_token }
     }
 
     /// The client of this id, if there is one.

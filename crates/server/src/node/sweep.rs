@@ -9,8 +9,8 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_store::{StoreError, SweepTime};
 use serde::Serialize;
 
-use crate::http::metrics::{OLD_GRANTS, SHORT_LIVED};
 use crate::node::app::App;
+use crate::node::metrics::{OLD_GRANTS, SHORT_LIVED};
 
 /// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an
 /// operator must say that it is right.

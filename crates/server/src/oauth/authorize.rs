@@ -4,7 +4,7 @@
 mod hint;
 mod request;
 
-pub use request::{Rejected, read};
+pub use request::{Rejected, read as read_request};
 
 use std::sync::Arc;
 
@@ -12,29 +12,50 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::clock::{SKEW, Timestamp};
+use counterfoil_core::clock::{HOUR, Seconds, Timestamp};
 use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
 use counterfoil_core::scope::Scopes;
 use counterfoil_store::{Grant, Session, StoreError};
+use serde::{Deserialize, Serialize};
 
 use crate::authorization::answer::{LONGEST_LOCATION, redirect_code, redirect_error};
-use crate::customer::consent::{self, Approval};
-use crate::customer::continuation::{self, Posted};
+use crate::authorization::request::AuthorizationRequest;
+use crate::authorization::way_back::linking_back;
+use crate::customer::consent_page;
+use crate::customer::continuation::{self, Continuation};
 use crate::customer::session;
-use crate::customer::sign_in::{self, Attempt};
-use crate::customer::ticket::{AuthorizationRequest, Purpose};
+use crate::customer::sign_in_page::{self, Attempt};
+use crate::customer::ticket::Purpose;
 use crate::grants::living::LivingGrants;
+use crate::grants::make::{Approval, approve};
+use crate::http::body::page_form;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
-use crate::http::request::page_form;
 use crate::http::respond::see_other;
 use crate::node::app::App;
-use crate::sandbox::grade;
 
 /// How many consents are read at once: the newest nearly always covers what is asked.
 const CONSENTS_AT_ONCE: u32 = 20;
+
+/// An authorization request that may be asked of the customer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Asked {
+    /// The request.
+    pub request: AuthorizationRequest,
+    /// Whether nobody must be asked (`prompt=none`).
+    pub prompt_none: bool,
+}
+
+impl Continuation for Asked {
+    const PATH: &str = "/authorize";
+    const LIFETIME: Seconds = 4 * HOUR;
+
+    fn request(&self) -> Option<&AuthorizationRequest> {
+        Some(&self.request)
+    }
+}
 
 /// `GET /authorize`.
 ///
@@ -45,24 +66,45 @@ pub async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let app = &*app;
     let now = app.clock.now();
-    let query = uri.query().unwrap_or_default().as_bytes();
-    let form = read_form(app, query)?;
-    let browser = Browser::of(app, &headers);
-    let Posted { request, prompt_none } = match form.get(continuation::PARAMETER) {
+    let asked = read(&app, &uri, &headers, now).await?;
+    answer(&app, &asked, &headers, now).await
+}
+
+/// The request of an address.
+///
+/// # Errors
+/// The answer, where nothing may be asked of the customer.
+pub async fn read(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Asked, Refused> {
+    let form = read_form(app, uri.query().unwrap_or_default().as_bytes())?;
+    match form.get(continuation::PARAMETER) {
         // A request of a client has at least a `client_id`, whatever else it has.
         Some(_) if form.get("client_id").is_none() => {
-            continuation::read(app, &form, &browser, now).await?
+            continuation::read(app, &form, &Browser::of(app, headers), now).await
         }
-        _ => match check(app, &form, now).await? {
-            Ok(checked) => checked,
-            Err(answer) => return Ok(*answer),
-        },
-    };
-    match ask(app, &request, prompt_none, &browser, &headers, now).await {
+        _ => check(app, &form, now).await,
+    }
+}
+
+/// The answer to a request: a page, or the way back to the client.
+///
+/// # Errors
+/// A page.
+pub async fn answer(
+    app: &App,
+    asked: &Asked,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Response, Refused> {
+    let Asked { request, prompt_none } = asked;
+    match ask(app, request, *prompt_none, &Browser::of(app, headers), headers, now).await {
         Ok(answer) => Ok(answer),
-        Err(refused) => Err(refused.linking_back(app, &request).await),
+        Err(refused) => Err(linking_back(refused, app, request).await),
     }
 }
 
@@ -86,16 +128,11 @@ pub async fn post(
     if by_get.len() <= LONGEST_LOCATION && form.get("client_id").is_some() {
         return Ok(see_other(&by_get));
     }
-    match check(app, &form, now).await? {
-        Err(answer) => Ok(*answer),
-        Ok(posted) if app.continuations.take(now) => {
-            continuation::send_on(app, None, &posted, now).await
-        }
-        Ok(_) => Err(Refused::unavailable_page(
-            app,
-            "more requests were posted in this second than are kept",
-        )),
+    let asked = check(app, &form, now).await?;
+    if app.limits.continuations.take(now) {
+        return continuation::send_on(app, None, &asked, now).await;
     }
+    Err(Refused::unavailable_page(app, "more requests were posted in this second than are stored"))
 }
 
 fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
@@ -107,34 +144,33 @@ fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
     form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))
 }
 
-/// A request that may be asked of the customer; else the redirect that says why not.
-async fn check(
-    app: &App,
-    form: &Form<'_>,
-    now: Timestamp,
-) -> Result<Result<Posted, Box<Response>>, Refused> {
-    let redirect = |to: &AuthorizationRequest, error, reason| {
-        redirect_error(app, to, error, reason).map(|answer| Err(Box::new(answer)))
-    };
-    let (mut request, prompt_none) = match read(app, form, now) {
+/// A request that may be asked of the customer.
+///
+/// # Errors
+/// A page, or the redirect that tells the client.
+async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Asked, Refused> {
+    let (mut request, prompt_none) = match request::read(app, form, now) {
         Ok(checked) => checked,
         Err(Rejected::Page(message, reason)) => {
             return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason));
         }
-        Err(Rejected::Redirect(to, error, reason)) => return redirect(&to, error, reason),
+        Err(Rejected::Redirect(to, error, reason)) => {
+            return Err(Refused::by(redirect_error(app, &to, error, reason)?));
+        }
     };
     if let Some(hint) = form.get("id_token_hint") {
         match hint::heed(app, &mut request, hint).await {
             Ok(Ok(())) => {}
-            Ok(Err((error, reason))) => return redirect(&request, error, reason),
+            Ok(Err((error, reason))) => {
+                return Err(Refused::by(redirect_error(app, &request, error, reason)?));
+            }
             Err(error) => {
-                return Err(Refused::unavailable_page(app, error)
-                    .linking_back(app, &request)
-                    .await);
+                let refused = Refused::unavailable_page(app, error);
+                return Err(linking_back(refused, app, &request).await);
             }
         }
     }
-    Ok(Ok(Posted { request, prompt_none }))
+    Ok(Asked { request, prompt_none })
 }
 
 async fn ask(
@@ -145,21 +181,18 @@ async fn ask(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Response, Refused> {
-    if !prompt_none && let Some(answer) = grade::consent(app, request, now).await? {
-        return Ok(answer);
-    }
     let current = session::current(app, headers, now)
         .await
         .map_err(|error| Refused::unavailable_page(app, error))?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
     let session =
-        current.clone().filter(|session| !asks_afresh && fits(app, session, request, now));
+        current.clone().filter(|session| !asks_afresh && request.is_met_by(app, session, now));
     if prompt_none {
         return without_asking(app, request, session, now).await;
     }
     let response = match session {
-        Some(session) => consent::page(app, request, &session, browser, now).await?,
+        Some(session) => consent_page::page(app, request, &session, browser, now).await?,
         None => {
             // The customer whom the client knows is the one who is signed in at this browser, and
             // must do so once more.
@@ -172,7 +205,7 @@ async fn ask(
                     .as_deref()
                     .or(known.as_ref().map(|session| session.customer.customer.as_str())),
             );
-            sign_in::page(
+            sign_in_page::page(
                 app,
                 &Purpose::Authorize(Box::new(request.clone())),
                 browser,
@@ -182,21 +215,6 @@ async fn ask(
         }
     };
     Ok(browser.remember(app, response))
-}
-
-/// Whether a session will do for a request: of the provider and the customer asked for, and not
-/// older than asked for. Another node may have begun it, by a clock that is a little ahead; one
-/// that is behind dates it by the request ([`AuthorizationRequest::signed_in_at`]).
-pub fn fits(app: &App, session: &Session, request: &AuthorizationRequest, now: Timestamp) -> bool {
-    let begun = session.authenticated_at;
-    request.is_about(app, &session.customer)
-        && request
-            .connector
-            .as_ref()
-            .is_none_or(|connector| *connector == session.customer.provider)
-        && request
-            .not_before
-            .is_none_or(|not_before| (not_before..=now.plus(SKEW)).contains(&begun))
 }
 
 /// `prompt=none`: succeeds only where the customer is signed in and has given this client as much
@@ -250,7 +268,7 @@ async fn without_asking(
         // ends.
         parent: Some(earlier.grant),
     };
-    match consent::approve(app, request, approval, now)
+    match approve(app, request, approval, now)
         .await
         .map_err(|error| Refused::unavailable_page(app, error))?
     {

@@ -3,30 +3,34 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use counterfoil_core::client::Client;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::Refusal;
-use counterfoil_core::form::Form;
 use counterfoil_core::grant::Terms;
 use counterfoil_core::id_token::subject;
 use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use serde_json::{Value, json as value};
 
+use crate::http::body::oauth_form;
 use crate::http::observe::Seen;
-use crate::http::refused::{Refused, Shape};
-use crate::http::request::{malformed, oauth_form};
+use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
-use crate::node::follow::Unavailable;
-use crate::oauth::client_auth::authenticate;
-use crate::sandbox::faults::strike;
-use crate::tokens::bearer::{Takes, check_token};
-use crate::tokens::unknown_key::read_good_slip;
+use crate::node::poll::Unavailable;
+use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
+use crate::tokens::bearer::{self, Bearer, NoBearer, Takes};
+use crate::tokens::slip::read_good_slip;
+
+const ENDPOINT: ClientEndpoint = ClientEndpoint {
+    path: "/introspect",
+    missing: Refusal::InvalidClient,
+    wrong: Refusal::InvalidClient,
+};
 
 /// The endpoint.
 ///
@@ -34,26 +38,21 @@ use crate::tokens::unknown_key::read_good_slip;
 /// 401 `invalid_client` for who can't prove itself and for public clients; 400 without a token.
 pub async fn introspect(
     State(app): State<Arc<App>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Refused> {
     let now = app.clock.now();
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
-    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
-    let refuse = |refusal, reason: &str| Refused::oauth(refusal, app.settings.dialect, reason);
-    let client = authenticate(&app, &headers, &form, now)?
-        .map_err(|unproven| refuse(Refusal::InvalidClient, unproven.reason()))?;
+    let request = ClientRequest::read(&app, ENDPOINT, &headers, &bytes, now).await?;
+    let ClientRequest { client, form, .. } = &request;
+    let refuse = |refusal, reason: &str| {
+        Refused::oauth(refusal, app.settings.dialect, reason).of(Some(client), None)
+    };
     if client.settings.is_public() {
-        return Err(refuse(Refusal::InvalidClient, "a public client can't introspect")
-            .of(Some(&client), None));
+        return Err(refuse(Refusal::InvalidClient, "a public client can't introspect"));
     }
-    let struck = strike(&app, "/introspect", Shape::OAuth, &client.id, None).await;
-    struck.map_err(|refused| refused.of(Some(&client), None))?;
-    let token = form
-        .get("token")
-        .ok_or_else(|| refuse(Refusal::TokenMissing, "no token").of(Some(&client), None))?;
-    let active = describe(&app, &client, token, now).await.map_err(Refused::unavailable)?;
+    let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token"))?;
+    let active = describe(&app, client, token, now).await.map_err(Refused::unavailable)?;
     let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));
     response.extensions_mut().insert(Seen { client: Some(client.id.clone()), ..Seen::default() });
     Ok(response)
@@ -105,9 +104,11 @@ async fn describe(
         }
         other => other,
     };
-    let bearer = check_token(app, token, now, Takes::Either).await?;
-    let good = bearer.ok().filter(|bearer| may_ask(&bearer.terms));
-    Ok(good.map(|bearer| {
-        about(&bearer.terms, bearer.issued_at, bearer.expires_at, bearer.scopes, "Bearer")
-    }))
+    let bearer = match bearer::read(app, token, now, Takes::Either).await {
+        Ok(bearer) if may_ask(&bearer.terms) => bearer,
+        Err(NoBearer::Unavailable(error)) => return Err(error),
+        _ => return Ok(None),
+    };
+    let Bearer { terms, issued_at, expires_at, scopes } = bearer;
+    Ok(Some(about(&terms, issued_at, expires_at, scopes, "Bearer")))
 }

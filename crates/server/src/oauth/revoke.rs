@@ -2,58 +2,52 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use counterfoil_core::client::Client;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use counterfoil_store::StoreError;
 
+use crate::grants::end::end;
+use crate::grants::find::{self, Owner};
+use crate::http::body::oauth_form;
 use crate::http::observe::seen;
-use crate::http::refused::{Refused, Shape};
-use crate::http::request::{malformed, oauth_form};
+use crate::http::refused::Refused;
 use crate::http::respond::empty;
 use crate::node::app::App;
-use crate::node::follow::Unavailable;
-use crate::oauth::client_auth::{Unproven, authenticate};
-use crate::sandbox::faults::strike;
+use crate::node::known_keys::ring_with;
+use crate::node::poll::Unavailable;
+use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
 use crate::tokens::id_token;
-use crate::tokens::unknown_key::{read_slip, ring_with};
+use crate::tokens::slip::read_slip;
+
+const ENDPOINT: ClientEndpoint = ClientEndpoint {
+    path: "/revoke",
+    missing: Refusal::RevokeCredentialsMissing,
+    wrong: Refusal::RevokeCredentialsWrong,
+};
 
 /// The endpoint.
 ///
 /// # Errors
 /// As in the table of `counterfoil_core::dialect`. A token that is none of ours is no error: what
 /// its bearer wants is so already.
-pub async fn revoke(
-    State(app): State<Arc<App>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
+pub async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let now = app.clock.now();
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
-    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
-    let client = authenticate(&app, &headers, &form, now)?.map_err(|unproven| {
-        let refusal = match unproven {
-            Unproven::Missing(_) => Refusal::RevokeCredentialsMissing,
-            Unproven::Wrong(_) => Refusal::RevokeCredentialsWrong,
-        };
-        Refused::oauth(refusal, app.settings.dialect, unproven.reason())
-    })?;
-    let struck = strike(&app, "/revoke", Shape::OAuth, &client.id, None).await;
-    struck.map_err(|refused| refused.of(Some(&client), None))?;
-    let dialect = app.dialect_of(&client);
-    let refuse = |refusal, reason| Refused::oauth(refusal, dialect, reason).of(Some(&client), None);
+    let request = ClientRequest::read(&app, ENDPOINT, &headers, &bytes, now).await?;
+    let ClientRequest { client, form, .. } = &request;
+    let refuse = |refusal, reason: &str| request.refuse(refusal, reason);
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token"))?;
     let known_hint = |hint| matches!(hint, "refresh_token" | "id_token" | "access_token");
-    if dialect.refuses_unknown_hints()
+    if app.dialect_of(client).refuses_unknown_hints()
         && form.get("token_type_hint").is_some_and(|hint| !known_hint(hint))
     {
         return Err(refuse(
@@ -62,12 +56,11 @@ pub async fn revoke(
         ));
     }
     // A hint would only speed up a search, and the token's own shape says more.
-    match named_grant(&app, &client, token).await.map_err(Refused::unavailable)? {
+    match named_grant(&app, client, token).await.map_err(Refused::unavailable)? {
         Named::Grant(grant) => {
-            let ending = app.store.end_grant(grant, EndedBy::Client, now);
-            ending
+            end(&app, grant, EndedBy::Client, now)
                 .await
-                .map_err(|error| Refused::unavailable(error).of(Some(&client), Some(grant)))?;
+                .map_err(|error| Refused::unavailable(error).of(Some(client), Some(grant)))?;
             Ok(seen(empty(StatusCode::OK), &client.id, grant))
         }
         Named::AnotherClients(grant) => {
@@ -131,9 +124,9 @@ async fn named_by_refresh_token(
 }
 
 async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Named, StoreError> {
-    Ok(match app.store.terms(grant).await? {
-        None => Named::Nothing,
-        Some(terms) if terms.client == client.id => Named::Grant(grant),
-        Some(_) => Named::AnotherClients(grant),
+    Ok(match find::of_client(app, client, grant).await? {
+        Owner::Unknown => Named::Nothing,
+        Owner::Own(_) => Named::Grant(grant),
+        Owner::Another => Named::AnotherClients(grant),
     })
 }

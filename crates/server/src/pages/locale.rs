@@ -33,33 +33,8 @@ pub(super) const ERRORS: [&str; 15] = [
 pub(super) const SIGN_IN_AGAIN: [&str; 5] =
     ["sign-in-another", "sign-in-closed", "sign-in-ended", "sign-in-failed", "sign-in-old"];
 
-/// The stems of the sandbox's steps; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const STEPS: [&str; 7] = [
-    "step-accounts",
-    "step-clock",
-    "step-code",
-    "step-exchange",
-    "step-refresh",
-    "step-refresh-again",
-    "step-revoke",
-];
-
-/// The stems of the sandbox's faults; each has a message `<stem>-title` and `<stem>-text`.
-pub(super) const FAULTS: [&str; 10] = [
-    "fault-delay",
-    "fault-expire_code",
-    "fault-expire_refresh_token",
-    "fault-fdx_error",
-    "fault-lose_answer",
-    "fault-revoke_grant",
-    "fault-rotate_keys",
-    "fault-skew",
-    "fault-too_many_requests",
-    "fault-unavailable",
-];
-
 /// The messages that are named by a value and not in a template.
-pub(super) const NAMED: [&str; 51] = [
+pub(super) const NAMED: [&str; 20] = [
     "changed-accounts-added",
     "changed-accounts-removed",
     "changed-accounts-renamed",
@@ -78,39 +53,8 @@ pub(super) const NAMED: [&str; 51] = [
     "changed-old",
     "changed-provider",
     "changed-scopes",
-    "dashboard-answer-page",
-    "dashboard-unknown-action",
-    "dashboard-unknown-grant",
     "day-and-time",
     "day-of-year",
-    "done-advance",
-    "done-clear_fault",
-    "done-clear_faults",
-    "done-fault",
-    "done-fault_at_once",
-    "done-grade",
-    "done-machine_time",
-    "done-revoke_grant",
-    "done-stop_grading",
-    "grant-ended",
-    "grant-ended-client",
-    "grant-ended-client_removed",
-    "grant-ended-code_replay",
-    "grant-ended-customer",
-    "grant-ended-customer_removed",
-    "grant-ended-operator",
-    "grant-ended-refresh_token_replay",
-    "grant-ended-unknown",
-    "grant-expired",
-    "grant-living",
-    "grant-parent-ended",
-    "grant-removed",
-    "row-client-confidential",
-    "row-client-other",
-    "row-client-public",
-    "row-customers",
-    "row-discovery",
-    "row-provider",
 ];
 
 /// The messages that the templates name, sorted; a test holds this list to what they do name.
@@ -118,18 +62,6 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "account-ending",
     "account-number",
     "brand",
-    "callback-code",
-    "callback-code-heading",
-    "callback-code-text",
-    "callback-error",
-    "callback-error-description",
-    "callback-error-heading",
-    "callback-error-text",
-    "callback-home",
-    "callback-nothing-heading",
-    "callback-nothing-text",
-    "callback-state",
-    "callback-title",
     "changed-other",
     "cluster-unknown-text",
     "connected-apps-accounts",
@@ -173,68 +105,6 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "consent-terms",
     "consent-title",
     "consent-until",
-    "copy",
-    "copy-done",
-    "dashboard-answer",
-    "dashboard-any",
-    "dashboard-client",
-    "dashboard-clock",
-    "dashboard-clock-advance",
-    "dashboard-clock-hint",
-    "dashboard-clock-moved",
-    "dashboard-clock-not-moved",
-    "dashboard-clock-now",
-    "dashboard-clock-reset",
-    "dashboard-clock-submit",
-    "dashboard-contents",
-    "dashboard-count",
-    "dashboard-count-hint",
-    "dashboard-customer",
-    "dashboard-customer-hint",
-    "dashboard-fault-clear",
-    "dashboard-fault-set",
-    "dashboard-fault-submit",
-    "dashboard-faults",
-    "dashboard-faults-clear",
-    "dashboard-faults-none",
-    "dashboard-grading",
-    "dashboard-grading-event",
-    "dashboard-grading-expected",
-    "dashboard-grading-now",
-    "dashboard-grading-scorecard",
-    "dashboard-grading-stop",
-    "dashboard-grading-submit",
-    "dashboard-grading-text",
-    "dashboard-grant-code",
-    "dashboard-grant-id",
-    "dashboard-grant-next",
-    "dashboard-grant-parent",
-    "dashboard-grant-refresh-token",
-    "dashboard-grant-revoke",
-    "dashboard-grant-since",
-    "dashboard-grant-slip-expired",
-    "dashboard-grants",
-    "dashboard-grants-none",
-    "dashboard-grants-text",
-    "dashboard-kind",
-    "dashboard-kinds",
-    "dashboard-lead",
-    "dashboard-path",
-    "dashboard-preset-code",
-    "dashboard-preset-id-token",
-    "dashboard-preset-refresh-token",
-    "dashboard-remaining",
-    "dashboard-request",
-    "dashboard-request-lost",
-    "dashboard-request-nobody",
-    "dashboard-requests",
-    "dashboard-requests-none",
-    "dashboard-requests-refresh",
-    "dashboard-requests-text",
-    "dashboard-title",
-    "dashboard-value",
-    "dashboard-value-hint",
-    "dashboard-walkthrough",
     "error-back",
     "error-internal-title",
     "error-prefix",
@@ -265,7 +135,6 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "stub-customer",
     "stub-for",
     "stub-from",
-    "stub-issuer",
     "stub-lasts",
     "stub-to",
     "stub-until",
@@ -273,14 +142,6 @@ pub(super) const IN_TEMPLATES: &[&str] = &[
     "time-minutes",
     "time-of-day",
     "time-seconds",
-    "walkthrough-commands",
-    "walkthrough-controls",
-    "walkthrough-heading",
-    "walkthrough-inside",
-    "walkthrough-lead",
-    "walkthrough-start",
-    "walkthrough-start-hint",
-    "walkthrough-title",
 ];
 
 /// The texts of one language.
@@ -297,6 +158,14 @@ impl Locale {
     /// missing.
     pub fn english() -> Result<Locale, String> {
         Locale::parse("en", ENGLISH)
+    }
+
+    /// The built-in English texts, with more for pages of another crate.
+    ///
+    /// # Errors
+    /// As [`Locale::english`].
+    pub fn english_with(more: &str) -> Result<Locale, String> {
+        Locale::parse("en", &format!("{ENGLISH}\n{more}"))
     }
 
     pub(super) fn parse(language: &str, source: &str) -> Result<Locale, String> {
@@ -338,7 +207,7 @@ impl Locale {
     }
 
     /// As [`Locale::text_with`], with one argument of any kind: what a template calls.
-    pub(super) fn with(&self, id: &str, key: &str, value: impl Display) -> String {
+    pub fn with(&self, id: &str, key: &str, value: impl Display) -> String {
         self.text_with(id, &[(key, &value.to_string())])
     }
 
@@ -418,8 +287,6 @@ fn needed() -> impl Iterator<Item = String> {
     let pairs = ERRORS
         .iter()
         .chain(&SIGN_IN_AGAIN)
-        .chain(&STEPS)
-        .chain(&FAULTS)
         .flat_map(|stem| [format!("{stem}-title"), format!("{stem}-text")]);
     clusters.chain(pairs).chain(IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()))
 }

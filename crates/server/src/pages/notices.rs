@@ -3,7 +3,6 @@
 use askama::Template;
 
 use super::{Locale, page};
-use crate::authorization::answer::WayBack;
 
 /// A page that says what went wrong and what can be done.
 #[derive(Template)]
@@ -46,4 +45,16 @@ impl FormPost<'_> {
     pub fn render(&self) -> String {
         page(self.locale, Template::render(self))
     }
+}
+
+/// The way back to an app from a page that tells of an error: a link, or the fields of a form where
+/// the app is answered by one.
+#[derive(Debug)]
+pub struct WayBack {
+    /// The app's name.
+    pub client_name: String,
+    /// Where the link or the form goes.
+    pub uri: String,
+    /// The fields of the form; none for a link.
+    pub fields: Vec<(&'static str, String)>,
 }

@@ -4,40 +4,30 @@ use std::collections::BTreeSet;
 
 use counterfoil_core::clock::{DAY, Timestamp};
 use counterfoil_core::fdx::CLUSTERS;
-use counterfoil_core::form::Form;
+use counterfoil_testing::html::{
+    HOSTILE, between, ids_of, must_be_whole, must_hold_no_text, must_keep_names_text, named_in,
+};
 
-use super::locale::{ERRORS, FAULTS, IN_TEMPLATES, NAMED, SIGN_IN_AGAIN, STEPS};
+use super::locale::{ERRORS, IN_TEMPLATES, NAMED, SIGN_IN_AGAIN};
 use super::*;
-use crate::authorization::answer::WayBack;
 
-const HOSTILE: &str = "<script>alert('1')</script>&\"\u{202e}";
 const TEMPLATES: &[(&str, &str)] = &[
     ("base.html", include_str!("../../templates/base.html")),
-    ("callback.html", include_str!("../../templates/callback.html")),
-    ("command.html", include_str!("../../templates/command.html")),
     ("connected-apps.html", include_str!("../../templates/connected-apps.html")),
     ("consent.html", include_str!("../../templates/consent.html")),
     ("consented.html", include_str!("../../templates/consented.html")),
-    ("dashboard.html", include_str!("../../templates/dashboard.html")),
-    ("dashboard-faults.html", include_str!("../../templates/dashboard-faults.html")),
-    ("dashboard-grants.html", include_str!("../../templates/dashboard-grants.html")),
-    ("dashboard-notice.html", include_str!("../../templates/dashboard-notice.html")),
-    ("dashboard-requests.html", include_str!("../../templates/dashboard-requests.html")),
     ("error.html", include_str!("../../templates/error.html")),
     ("form-post.html", include_str!("../../templates/form-post.html")),
     ("party.html", include_str!("../../templates/party.html")),
     ("shared-data.html", include_str!("../../templates/shared-data.html")),
     ("sign-in.html", include_str!("../../templates/sign-in.html")),
-    ("walkthrough.html", include_str!("../../templates/walkthrough.html")),
 ];
 const SOURCES: &[&str] = &[
     include_str!("customer.rs"),
-    include_str!("dashboard.rs"),
     include_str!("locale.rs"),
     include_str!("notices.rs"),
-    include_str!("sandbox.rs"),
     include_str!("../pages.rs"),
-    include_str!("../customer/consent/shown.rs"),
+    include_str!("../customer/consent_page/shown.rs"),
 ];
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
@@ -134,111 +124,8 @@ fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
     }
 }
 
-fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
-    let fault = WaitingFault {
-        id: "1",
-        kind: "delay",
-        client: Some(name),
-        customer: Some(name),
-        path: Some("/token"),
-        value: Some(name),
-        remaining: 2,
-    };
-    let grant = GrantShown {
-        id: "g1",
-        client: name,
-        customer: name,
-        since: "2026-11-22T10:00:00Z",
-        parent: None,
-        next_slip: 0,
-        slip_expired: true,
-        state: "grant-living",
-        living: true,
-    };
-    let request = RequestShown {
-        at: "2026-11-22T10:00:00Z",
-        method: "POST",
-        path: name.to_owned(),
-        client: Some(name),
-        status: 400,
-        reason: Some(name.to_owned()),
-        lost: true,
-        request: name.to_owned(),
-        answer: name.to_owned(),
-    };
-    Dashboard {
-        locale,
-        issuer: "http://127.0.0.1:8080",
-        notice: Some(Notice { section: "faults", text: name, bad: true }),
-        typed: None,
-        now: "2026-11-22T10:00:00Z",
-        moved: Some("+1d"),
-        faults: vec![
-            fault,
-            WaitingFault {
-                id: "2",
-                client: None,
-                customer: None,
-                path: None,
-                value: None,
-                ..fault
-            },
-        ],
-        kinds: vec!["lose_answer", "delay"],
-        paths: vec!["/token"],
-        clients: vec![("client-1", name)],
-        grants: vec![
-            grant,
-            GrantShown {
-                parent: Some("g0"),
-                next_slip: 3,
-                slip_expired: false,
-                state: "grant-ended-customer",
-                living: false,
-                ..grant
-            },
-        ],
-        requests: vec![
-            request.clone(),
-            RequestShown { client: None, status: 200, reason: None, lost: false, ..request },
-        ],
-        graded: Some(Graded { client: name, event: Some((name, name)) }),
-    }
-}
-
-fn empty_dashboard(locale: &Locale) -> Dashboard<'_> {
-    let (faults, grants, requests) = (vec![], vec![], vec![]);
-    Dashboard {
-        notice: None,
-        moved: None,
-        faults,
-        grants,
-        requests,
-        graded: None,
-        ..dashboard(locale, "App")
-    }
-}
-
 /// Every page in every one of its states, with `name` wherever somebody else chose the text.
 fn pages(locale: &Locale, name: &str) -> Vec<String> {
-    let callback = |code, error| Callback {
-        locale,
-        issuer: "http://127.0.0.1:8080",
-        code,
-        error,
-        state: Some(name),
-        commands: vec![("step-exchange-title", name.to_owned())],
-    };
-    let walkthrough = Walkthrough {
-        locale,
-        issuer: "http://127.0.0.1:8080",
-        authorize_url: "/authorize?a=1&b=2",
-        steps: vec![
-            ("step-code-title", "step-code-text", name.to_owned()),
-            ("step-clock-title", "step-clock-text", String::new()),
-        ],
-        rows: vec![("row-customers", name.to_owned())],
-    };
     let own = SignIn { client_name: None, cancel: false, ..sign_in(locale, name, 1) };
     let form_post = FormPost {
         locale,
@@ -282,17 +169,6 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         .render(),
         ConnectedApps { apps: vec![], ended: None, ..connected(locale, name) }.render(),
         form_post.render(),
-        callback(Some(name), None).render(),
-        callback(None, Some((name, name))).render(),
-        callback(None, None).render(),
-        walkthrough.render(),
-        dashboard(locale, name).render(),
-        Dashboard {
-            notice: Some(Notice { section: "grading", text: name, bad: false }),
-            graded: None,
-            ..dashboard(locale, name)
-        }
-        .render(),
     ];
     for fields in [vec![], vec![("error", "access_denied".to_owned()), ("state", name.to_owned())]]
     {
@@ -324,36 +200,6 @@ fn error_pages(locale: &Locale) -> Vec<String> {
     pages
 }
 
-/// What stands between each `open` and the `close` after it.
-fn between<'a>(text: &'a str, open: &str, close: &str) -> Vec<&'a str> {
-    text.split(open)
-        .skip(1)
-        .filter_map(|rest| rest.split_once(close))
-        .map(|(inside, _)| inside)
-        .collect()
-}
-
-fn without(text: &str, open: &str, close: &str) -> String {
-    let mut pieces = text.split(open);
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |kept, piece| kept + piece.split_once(close).map_or("", |(_, rest)| rest))
-}
-
-/// The ids of messages that a template or a source file names in a call.
-fn named_in(text: &str) -> impl Iterator<Item = &str> {
-    ["text(\"", "text_with(\"", "with(\"", "with_count(\"", "counted(\""]
-        .into_iter()
-        .flat_map(|call| between(text, call, "\""))
-}
-
-fn ids_of(ftl: &str) -> BTreeSet<String> {
-    let entry = |line: &str| line.split_once(" =").map(|(id, _)| id.to_owned());
-    ftl.lines()
-        .filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()))
-        .filter_map(entry)
-        .collect()
-}
-
 #[test]
 fn days_and_times() {
     let locale = english();
@@ -368,66 +214,13 @@ fn days_and_times() {
 #[test]
 fn every_page_is_whole_and_lacks_no_text() {
     let locale = english();
-    for page in pages(&locale, "Budget Buddy")
-        .into_iter()
-        .chain(error_pages(&locale))
-        .chain([empty_dashboard(&locale).render()])
-    {
-        assert!(
-            page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"),
-            "{page}"
-        );
-        assert!(
-            page.contains("<html lang=\"en\">")
-                && page.matches("<h1>").count() == 1
-                && page.matches("<main").count() == 1,
-            "{page}"
-        );
-        assert!(
-            !page.contains("{$")
-                && !page.contains("{ $")
-                && !page.contains("{{")
-                && !page.contains("<title></title>"),
-            "{page}"
-        );
-        assert!(
-            !page.contains(" style=") && !page.contains("<style") && !page.contains("<script>"),
-            "the policy forbids it: {page}"
-        );
-        for tag in [
-            "div", "form", "section", "fieldset", "ul", "ol", "li", "dl", "p", "button", "article",
-            "label", "span", "details",
-        ] {
-            let opened = page.matches(&format!("<{tag}>")).count()
-                + page.matches(&format!("<{tag} ")).count();
-            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}: {page}");
-        }
-        let ids: Vec<&str> = between(&page, " id=\"", "\"");
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id twice: {page}");
-        for pointer in
-            ["for=\"", "aria-describedby=\"", "aria-labelledby=\"", "href=\"#", "data-copies=\""]
-        {
-            for id in between(&page, pointer, "\"") {
-                assert!(ids.contains(&id), "{pointer}{id}: {page}");
-            }
-        }
-    }
+    let pages = pages(&locale, "Budget Buddy").into_iter().chain(error_pages(&locale));
+    pages.for_each(|page| must_be_whole(&page));
 }
 
 #[test]
 fn a_hostile_name_stays_text() {
-    let locale = english();
-    for page in pages(&locale, HOSTILE) {
-        assert!(!page.contains("<script>") && !page.contains("</script>&"), "{page}");
-        assert!(
-            page.contains("&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62;&#38;"),
-            "{page}"
-        );
-        assert!(
-            between(&page, "<title>", "</title>").iter().all(|title| !title.contains('\u{202e}')),
-            "{page}"
-        );
-    }
+    pages(&english(), HOSTILE).iter().for_each(|page| must_keep_names_text(page));
 }
 
 #[test]
@@ -515,26 +308,6 @@ fn forms_carry_what_a_program_looks_for() {
 }
 
 #[test]
-fn what_was_typed_is_kept_unless_it_is_a_secret() {
-    let locale = english();
-    let typed =
-        Form::parse(b"fault=delay&client_id=client-1&path=/token&customer=x%22y&value=cfr_secret&count=7&advance=soon").expect("a form");
-    let page = Dashboard { typed: Some(&typed), ..dashboard(&locale, "App") }.render();
-    for part in [
-        "value=\"delay\" selected",
-        "value=\"client-1\" selected",
-        "value=\"/token\" selected",
-        "value=\"x&#34;y\"",
-        "value=\"7\"",
-        "value=\"soon\"",
-    ] {
-        assert!(page.contains(part), "{part}: {page}");
-    }
-    assert!(!page.contains("cfr_secret"));
-    assert!(page.contains("<title>Error: "), "{page}");
-}
-
-#[test]
 fn a_logo_is_shown_only_where_there_is_one() {
     let locale = english();
     let plain = Party { name: "App", logo_uri: None, registered_entity: None };
@@ -564,7 +337,7 @@ fn the_texts_are_those_that_are_used() {
     let pairs = |stem: &&str| [format!("{stem}-title"), format!("{stem}-text")];
     let mut used: BTreeSet<String> =
         IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()).collect();
-    used.extend(ERRORS.iter().chain(&SIGN_IN_AGAIN).chain(&STEPS).chain(&FAULTS).flat_map(pairs));
+    used.extend(ERRORS.iter().chain(&SIGN_IN_AGAIN).flat_map(pairs));
     used.extend(
         CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]),
     );
@@ -607,22 +380,5 @@ fn templates_hold_no_text_of_their_own() {
         .expect("the templates are there")
         .count();
     assert_eq!(on_disk, TEMPLATES.len(), "TEMPLATES is to list every template");
-    for (name, source) in TEMPLATES {
-        let html = without(&without(&without(source, "{#", "#}"), "{{", "}}"), "{%", "%}");
-        let text = without(&html, "<", ">");
-        // The class names of the `kind` block stand outside of a tag in the templates, inside one
-        // on the page.
-        let text = text.replace("narrow", "").replace("wide", "");
-        assert!(
-            !text.contains(char::is_alphanumeric),
-            "{name} holds text: {}",
-            text.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
-        for attribute in ["aria-label=\"", "alt=\"", "title=\"", "placeholder=\"", "data-copied=\""]
-        {
-            for value in between(&html, attribute, "\"") {
-                assert!(value.is_empty(), "{name}: {attribute}{value}");
-            }
-        }
-    }
+    TEMPLATES.iter().for_each(|(name, source)| must_hold_no_text(name, source));
 }

@@ -7,18 +7,22 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::access_token::UnverifiedAccessToken;
 use counterfoil_core::clock::{SKEW, Timestamp};
+use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::fdx::FdxError;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::jws::Compact;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::token::Token;
-use counterfoil_core::verdict::Counterfoil;
-use counterfoil_store::StoreError;
 
-use crate::http::request::one;
+use crate::grants::find::{Life, life};
+use crate::http::head::one;
+use crate::http::refused::{Challenge, Refused};
+use crate::http::shape::Shape;
 use crate::node::app::App;
-use crate::node::follow::Unavailable;
+use crate::node::guest::{Sender, Strike};
+use crate::node::known_keys::ring_with;
+use crate::node::poll::Unavailable;
 use crate::tokens::id_token;
-use crate::tokens::unknown_key::ring_with;
 
 /// Why a token is refused that may have been revoked: nobody knows any more.
 const LOST: &str = "it was issued before data was lost; refresh it";
@@ -36,15 +40,69 @@ pub struct Bearer {
     pub scopes: Scopes,
 }
 
-/// A bearer token that is not good.
+/// Why there is no good bearer token.
 #[derive(Debug)]
-pub struct NotGood {
-    /// Why, in plain words.
-    pub reason: &'static str,
-    /// The grant that it names, where it is authentic.
-    pub grant: Option<GrantId>,
-    /// Whether there was a token at all.
-    pub sent: bool,
+pub enum NoBearer {
+    /// None was sent.
+    Missing(&'static str),
+    /// The one that was sent is not good.
+    NotGood {
+        /// Why, in plain words.
+        reason: &'static str,
+        /// The grant that it names, where it is authentic.
+        grant: Option<GrantId>,
+    },
+    /// The store can't answer.
+    Unavailable(Unavailable),
+    /// It is good, and a sandbox refuses the request.
+    Struck(Strike, GrantId),
+}
+
+impl<E: Into<Unavailable>> From<E> for NoBearer {
+    fn from(error: E) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl NoBearer {
+    const fn not_good(reason: &'static str, grant: Option<GrantId>) -> Self {
+        Self::NotGood { reason, grant }
+    }
+
+    /// The answer at a data path.
+    pub fn at_data(self) -> Refused {
+        let refuse = |challenge, reason| {
+            Refused::fdx(FdxError::CustomerNotAuthorized, Some(challenge), reason)
+        };
+        match self {
+            Self::Missing(reason) => refuse(Challenge::Bearer, reason),
+            Self::NotGood { reason, grant } => {
+                refuse(Challenge::BearerInvalidToken, reason).of(None, grant)
+            }
+            Self::Unavailable(error) => Refused::unavailable_fdx(error),
+            Self::Struck(strike, grant) => {
+                Refused::struck(Shape::Fdx, strike).of(None, Some(grant))
+            }
+        }
+    }
+
+    /// The answer at an OAuth path (RFC 6750 section 3.1).
+    pub fn at_oauth(self) -> Refused {
+        let refuse = |challenge, reason| {
+            let wire = WireError { status: 401, error: ErrorCode::InvalidToken, description: None };
+            Refused::wire(wire, Some(challenge), reason)
+        };
+        match self {
+            Self::Missing(reason) => refuse(Challenge::Bearer, reason),
+            Self::NotGood { reason, grant } => {
+                refuse(Challenge::BearerInvalidToken, reason).of(None, grant)
+            }
+            Self::Unavailable(error) => Refused::unavailable(error),
+            Self::Struck(strike, grant) => {
+                Refused::struck(Shape::OAuth, strike).of(None, Some(grant))
+            }
+        }
+    }
 }
 
 /// Which tokens a path takes.
@@ -56,153 +114,147 @@ pub enum Takes {
     Either,
 }
 
+/// A route that asks for a bearer token.
+#[derive(Clone, Copy, Debug)]
+pub struct Resource {
+    /// Its path.
+    pub path: &'static str,
+    /// Whether it gives the bank's data.
+    pub is_data: bool,
+    /// Which tokens it takes.
+    pub takes: Takes,
+}
+
 /// Checks the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 ///
 /// # Errors
-/// The outer error is that the store can't answer; the inner one that the token is missing or not
-/// good.
-pub async fn check(
+/// [`NoBearer`].
+pub async fn check_header(
     app: &App,
+    resource: Resource,
     headers: &HeaderMap,
     now: Timestamp,
-    takes: Takes,
-) -> Result<Result<Bearer, NotGood>, Unavailable> {
-    let missing = |reason| Ok(Err(NotGood { reason, grant: None, sent: false }));
+) -> Result<Bearer, NoBearer> {
     let header = match one(headers, &AUTHORIZATION) {
         Ok(Some(header)) => header,
-        Ok(None) => return missing("no bearer token"),
+        Ok(None) => return Err(NoBearer::Missing("no bearer token")),
         Err(_) => {
-            return Ok(Err(NotGood {
-                reason: "the Authorization header is not one text",
-                grant: None,
-                sent: true,
-            }));
+            return Err(NoBearer::not_good("the Authorization header is not one text", None));
         }
     };
-    let Some((scheme, token)) = header.split_once(' ') else {
-        return missing("no bearer token");
-    };
+    let (scheme, token) = header.split_once(' ').ok_or(NoBearer::Missing("no bearer token"))?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return missing("the Authorization header holds no bearer token");
+        return Err(NoBearer::Missing("the Authorization header holds no bearer token"));
     }
-    check_token(app, Token::parse(token.trim()), now, takes).await
+    check(app, resource, Token::parse(token.trim()), now).await
 }
 
-/// Checks a token.
+/// Checks a token that was sent to a resource.
 ///
 /// # Errors
-/// As [`check`].
-pub async fn check_token(
+/// [`NoBearer`].
+pub async fn check(
+    app: &App,
+    resource: Resource,
+    token: Token<'_>,
+    now: Timestamp,
+) -> Result<Bearer, NoBearer> {
+    let bearer = read(app, token, now, resource.takes).await?;
+    if let Some(guest) = &app.guest {
+        let Resource { path, is_data, .. } = resource;
+        let (client, customer) = (&*bearer.terms.client, Some(&bearer.terms.customer));
+        let struck = guest.strike(&app.store, Sender { path, is_data, client, customer }).await;
+        struck.map_err(|strike| NoBearer::Struck(strike, bearer.terms.grant))?;
+    }
+    Ok(bearer)
+}
+
+/// Says whether a token is good.
+///
+/// # Errors
+/// [`NoBearer::NotGood`] or [`NoBearer::Unavailable`].
+pub async fn read(
     app: &App,
     token: Token<'_>,
     now: Timestamp,
     takes: Takes,
-) -> Result<Result<Bearer, NotGood>, Unavailable> {
+) -> Result<Bearer, NoBearer> {
     match (token, takes) {
-        (Token::AccessToken(token), _) => check_access_token(app, token, now).await,
-        (Token::IdToken(token), Takes::Either) => check_id_token(app, &token, now).await,
-        (_, Takes::AccessToken) => not_good("it is not an access token", None),
+        (Token::AccessToken(token), _) => read_access_token(app, token, now).await,
+        (Token::IdToken(token), Takes::Either) => read_id_token(app, &token, now).await,
+        (_, Takes::AccessToken) => Err(NoBearer::not_good("it is not an access token", None)),
         (Token::Slip(..) | Token::Unknown, Takes::Either) => {
-            not_good("it is neither an access token nor an ID token", None)
+            Err(NoBearer::not_good("it is neither an access token nor an ID token", None))
         }
     }
 }
 
-fn not_good(
-    reason: &'static str,
-    grant: Option<GrantId>,
-) -> Result<Result<Bearer, NotGood>, Unavailable> {
-    Ok(Err(NotGood { reason, grant, sent: true }))
+async fn read_id_token(app: &App, token: &Compact<'_>, now: Timestamp) -> Result<Bearer, NoBearer> {
+    let claims =
+        id_token::read(app, token).await?.map_err(|reason| NoBearer::not_good(reason, None))?;
+    let grant = claims.grant_id;
+    let not_good = |reason| NoBearer::not_good(reason, Some(grant));
+    if now >= claims.exp {
+        return Err(not_good("the ID token has expired"));
+    }
+    let terms = match life(app, grant).await? {
+        Life::Living(terms, _) => terms,
+        Life::Over(reason) => return Err(not_good(reason)),
+    };
+    if *terms.client != *claims.aud {
+        return Err(not_good("it is of another client"));
+    }
+    must_be_of_its_time(app, claims.iat, &terms, now).map_err(not_good)?;
+    let scopes = terms.scopes;
+    Ok(Bearer { terms, issued_at: claims.iat, expires_at: claims.exp, scopes })
 }
 
-async fn check_access_token(
+async fn read_access_token(
     app: &App,
     unverified: UnverifiedAccessToken,
     now: Timestamp,
-) -> Result<Result<Bearer, NotGood>, Unavailable> {
+) -> Result<Bearer, NoBearer> {
     let ring = ring_with(app, unverified.key()).await?;
-    let (terms, row) = match living(app, unverified.grant()).await? {
-        Ok(found) => found,
-        Err(reason) => return not_good(reason, None),
+    let (terms, row) = match life(app, unverified.grant()).await? {
+        Life::Living(terms, row) => (terms, row),
+        Life::Over(reason) => return Err(NoBearer::not_good(reason, None)),
     };
-    let Some(token) = unverified.verify(&row.seal, &ring.slips) else {
-        return not_good("its MAC is wrong", None);
-    };
-    let grant = Some(token.grant);
+    let token = unverified
+        .verify(&row.seal, &ring.slips)
+        .ok_or(NoBearer::not_good("its MAC is wrong", None))?;
+    let not_good = |reason| NoBearer::not_good(reason, Some(token.grant));
     if ring.refuses(token.key, now) {
-        return not_good("others may have its key, which was good for a while only", grant);
+        return Err(not_good("others may have its key, which was good for a while only"));
     }
     if now >= token.expires_at {
-        return not_good("the access token has expired", grant);
+        return Err(not_good("the access token has expired"));
     }
-    if let Some(reason) = not_of_its_time(app, token.issued_at, &terms, now) {
-        return not_good(reason, grant);
-    }
-    Ok(Ok(Bearer {
+    must_be_of_its_time(app, token.issued_at, &terms, now).map_err(not_good)?;
+    Ok(Bearer {
         terms,
         issued_at: token.issued_at,
         expires_at: token.expires_at,
         scopes: token.scopes,
-    }))
+    })
 }
 
-async fn check_id_token(
-    app: &App,
-    token: &Compact<'_>,
-    now: Timestamp,
-) -> Result<Result<Bearer, NotGood>, Unavailable> {
-    let claims = match id_token::read(app, token).await? {
-        Ok(claims) => claims,
-        Err(reason) => return not_good(reason, None),
-    };
-    let grant = Some(claims.grant_id);
-    if now >= claims.exp {
-        return not_good("the ID token has expired", grant);
-    }
-    let (terms, _) = match living(app, claims.grant_id).await? {
-        Ok(found) => found,
-        Err(reason) => return not_good(reason, grant),
-    };
-    if *terms.client != *claims.aud {
-        return not_good("it is of another client", grant);
-    }
-    if let Some(reason) = not_of_its_time(app, claims.iat, &terms, now) {
-        return not_good(reason, grant);
-    }
-    let scopes = terms.scopes;
-    Ok(Ok(Bearer { terms, issued_at: claims.iat, expires_at: claims.exp, scopes }))
-}
-
-/// Why a token is not good that was issued at `issued_at` and has not expired.
-fn not_of_its_time(
+/// Holds that a token is good which was issued at `issued_at` and has not expired; else says why it
+/// is not.
+fn must_be_of_its_time(
     app: &App,
     issued_at: Timestamp,
     terms: &Terms,
     now: Timestamp,
-) -> Option<&'static str> {
+) -> Result<(), &'static str> {
     if issued_at < app.bearers_from() {
-        Some(LOST)
+        Err(LOST)
     } else if now >= terms.expires_at {
-        Some("the grant has expired")
+        Err("the grant has expired")
     } else if issued_at.since(now) > SKEW && !app.is_sandbox() {
         // By a clock that was ahead, so it would be good for too long. A sandbox's clock is moved
         // back at will.
-        Some("it was issued in the future; refresh it")
+        Err("it was issued in the future; refresh it")
     } else {
-        None
+        Ok(())
     }
-}
-
-/// The terms and the counterfoil of a living grant, or why there are none.
-async fn living(
-    app: &App,
-    grant: GrantId,
-) -> Result<Result<(Arc<Terms>, Counterfoil), &'static str>, StoreError> {
-    let Some(terms) = app.store.terms(grant).await? else {
-        return Ok(Err("the grant is not known"));
-    };
-    Ok(match app.store.living(&terms).await? {
-        Some(row) => Ok((terms, row)),
-        None => Err("the grant was ended"),
-    })
 }

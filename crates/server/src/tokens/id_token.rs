@@ -6,8 +6,8 @@ use counterfoil_core::id_token::{Fingerprint, IdToken};
 use counterfoil_core::jws::Compact;
 
 use crate::node::app::App;
-use crate::node::follow::Unavailable;
-use crate::tokens::unknown_key::ring_named_by;
+use crate::node::known_keys::ring_named_by;
+use crate::node::poll::Unavailable;
 
 /// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and
 /// whether its grant lives, is the caller's to ask.

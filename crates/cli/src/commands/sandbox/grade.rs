@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use counterfoil_report::text;
-use counterfoil_server::sandbox::grade::{self, Outcome, Progress};
-use counterfoil_server::{App, Listeners, serve};
+use counterfoil_sandbox::Sandbox;
+use counterfoil_sandbox::grade::{self, Outcome, Progress};
+use counterfoil_server::{App, Server, serve};
 use tokio::sync::oneshot;
 
 use crate::reports::{self, Wanted};
@@ -14,7 +15,8 @@ use crate::{Failure, output};
 /// Serves until the script was played to its end, nobody came to be graded, or a signal came.
 pub(super) async fn run(
     app: Arc<App>,
-    listeners: Listeners,
+    sandbox: Arc<Sandbox>,
+    server: Server,
     (told, at_once): (impl Future<Output = ()>, impl Future<Output = ()>),
     client: &str,
     wanted: &[Wanted],
@@ -24,23 +26,25 @@ pub(super) async fn run(
     }
     output::wait_for_no_reader()?;
     // Nobody is told of the address before the client is graded, so its first request counts.
-    grade::start(&app, client)
+    grade::start(&app, &sandbox, client)
         .await
         .map_err(|_| Failure::failed("the grading could not be started"))?;
     introduce(&app.settings.issuer, client);
     let (finished, stop) = oneshot::channel::<()>();
-    let watched = app.clone();
-    let watching = tokio::spawn(async move { watch(&watched, finished).await });
+    let watching = {
+        let (app, sandbox) = (app.clone(), sandbox.clone());
+        tokio::spawn(async move { watch(&app, &sandbox, finished).await })
+    };
     let stop = async {
         tokio::select! {
             () = told => {}
             _ = stop => {}
         }
     };
-    serve(app.clone(), listeners, stop, at_once).await.map_err(Failure::failed)?;
-    grade::stop(&app);
+    serve(app.clone(), server, stop, at_once).await.map_err(Failure::failed)?;
+    grade::stop(&sandbox);
     watching.abort();
-    let Some(Progress { outcome, report, .. }) = progress(&app) else {
+    let Some(Progress { outcome, report, .. }) = progress(&app, &sandbox) else {
         return Err(Failure::failed("nothing was graded"));
     };
     let written = reports::write(wanted, &report);
@@ -73,17 +77,16 @@ fn introduce(issuer: &str, client: &str) {
     );
 }
 
-fn progress(app: &App) -> Option<Progress> {
-    app.sandbox.as_ref()?.grading.progress(&app.settings.issuer)
+fn progress(app: &App, sandbox: &Sandbox) -> Option<Progress> {
+    sandbox.grading.progress(&app.settings.issuer)
 }
 
 /// Tells what is played and how it came out, until the script is at its end.
-async fn watch(app: &App, finished: oneshot::Sender<()>) {
-    let Some(sandbox) = &app.sandbox else { return };
+async fn watch(app: &App, sandbox: &Sandbox, finished: oneshot::Sender<()>) {
     let mut changes = sandbox.grading.changes();
     let (mut told, mut announced) = (0, "");
     loop {
-        let Some(Progress { under_way, outcome, report }) = progress(app) else {
+        let Some(Progress { under_way, outcome, report }) = progress(app, sandbox) else {
             return;
         };
         let cases = report.plans.first().map(|plan| plan.cases.as_slice()).unwrap_or_default();

@@ -48,8 +48,15 @@ async fn a_panic_is_answered_as_a_failure_of_ours() {
     for (crosses, cors) in
         [(false, Cors::Never), (true, Cors::ToPages(CorsLayer::new().allow_origin(Any)))]
     {
-        let router = Router::new()
-            .route("/accounts", get(Around::new("/accounts", cors, false).handler(panicking)));
+        let around = Arc::new(Around {
+            route: "/accounts",
+            metrics: app.metrics.route("/accounts"),
+            shape: Some(Shape::Fdx),
+            cors,
+            depends_on: DependsOn::StateAndTime,
+            largest_body: 0,
+        });
+        let router = Router::new().route("/accounts", get(around.handler(panicking)));
         let request = Request::get("/accounts")
             .header(HOST, "auth.bank.example")
             .header(ORIGIN, "https://app.example")

@@ -5,9 +5,9 @@ use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::jws::Compact;
 use serde::Deserialize;
 
-use crate::customer::ticket::AuthorizationRequest;
+use crate::authorization::request::AuthorizationRequest;
 use crate::node::app::App;
-use crate::node::follow::Unavailable;
+use crate::node::poll::Unavailable;
 use crate::tokens::id_token;
 
 /// What an ID token says of its customer.

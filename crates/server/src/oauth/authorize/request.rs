@@ -12,7 +12,7 @@ use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 
 use crate::authorization::answer::can_give_back;
-use crate::customer::ticket::AuthorizationRequest;
+use crate::authorization::request::AuthorizationRequest;
 use crate::node::app::App;
 
 /// The longest `login_hint` that is filled in, in bytes.

@@ -9,25 +9,26 @@ use counterfoil_core::secret::same;
 use counterfoil_core::slip::Kind;
 use counterfoil_core::verdict::{OnLostAnswer, Presentation};
 
-use super::TokenRequest;
 use super::issue::Issue;
+use super::request::CodeExchange;
+use super::terms_of;
 use crate::http::refused::Refused;
-use crate::tokens::unknown_key::read_good_slip;
+use crate::oauth::client_request::ClientRequest;
+use crate::tokens::slip::read_good_slip;
 
 /// Redeems a code.
 ///
 /// # Errors
 /// As in the table of `counterfoil_core::dialect`; a refused attempt claims nothing.
-pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refused> {
-    let TokenRequest { app, form, now, .. } = request;
-    let code = form.get("code").ok_or_else(|| request.refuse(Refusal::CodeInvalid, "no code"))?;
-    let redirect_uri = form
-        .get("redirect_uri")
-        .ok_or_else(|| request.refuse(Refusal::RedirectUriMismatch, "no redirect_uri"))?;
+pub(super) async fn redeem(
+    request: &ClientRequest<'_>,
+    CodeExchange { code, redirect_uri, code_verifier }: CodeExchange<'_>,
+) -> Result<Response, Refused> {
+    let (app, now) = (request.app, request.now);
     let (ring, slip) =
         read_good_slip(app, Kind::Code, code, now).await.map_err(Refused::unavailable)?;
     let slip = slip.map_err(|reason| request.refuse(Refusal::CodeInvalid, reason))?;
-    let terms = request.terms_of(slip.grant, Refusal::CodeInvalid).await?;
+    let terms = terms_of(request, slip.grant, Refusal::CodeInvalid).await?;
     let refuse =
         |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
     let bound = app.store.code(terms.grant).await.map_err(Refused::unavailable)?;
@@ -42,7 +43,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
     }
     // RFC 7636 section 4.6, and RFC 9700 section 2.1.1: a verifier where no challenge was is a
     // downgrade.
-    match (&bound.challenge, form.get("code_verifier")) {
+    match (&bound.challenge, code_verifier) {
         (None, None) => {}
         (Some(challenge), Some(verifier)) if challenge.is_met_by(verifier) => {}
         (Some(_), Some(_)) => {
@@ -69,7 +70,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
         on_lost_answer: OnLostAnswer::Strict,
     };
     let issue = Issue {
-        request: &request,
+        request,
         ring: &ring,
         terms: &terms,
         scopes: terms.scopes,

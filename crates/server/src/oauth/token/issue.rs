@@ -17,17 +17,17 @@ use counterfoil_core::verdict::Presentation;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
 
-use super::TokenRequest;
 use crate::http::observe::seen;
 use crate::http::refused::Refused;
 use crate::http::respond::json_bytes;
+use crate::node::guest::Special;
 use crate::node::keys::Ring;
-use crate::sandbox::faults;
-use crate::tokens::unknown_key::ring_with;
+use crate::node::known_keys::ring_with;
+use crate::oauth::client_request::ClientRequest;
 
 /// What tokens are issued for.
 pub(super) struct Issue<'a> {
-    pub(super) request: &'a TokenRequest<'a>,
+    pub(super) request: &'a ClientRequest<'a>,
     pub(super) ring: &'a Ring,
     pub(super) terms: &'a Arc<Terms>,
     pub(super) scopes: Scopes,
@@ -61,19 +61,22 @@ impl Issue<'_> {
         presented: Presentation,
         refusal: Refusal,
     ) -> Result<Response, Refused> {
-        let TokenRequest { app, client, now, .. } = self.request;
+        let ClientRequest { app, client, now, .. } = self.request;
         let unavailable =
             |error| Refused::unavailable(error).of(Some(client), Some(self.terms.grant));
-        faults::before_redeeming(app, &client.id, &presented.slip, *now)
-            .await
-            .map_err(unavailable)?;
-        let skew = faults::skew(app, &client.id).await.map_err(unavailable)?;
-        let prepared = self.prepare(&presented.slip)?;
+        let special = match &app.guest {
+            None => Special::default(),
+            Some(guest) => {
+                let special = guest.before_issuing(&app.store, &client.id, &presented.slip, *now);
+                special.await.map_err(unavailable)?
+            }
+        };
+        let prepared = self.prepare(&presented.slip, special)?;
         let successor_expires_at =
             now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
         let (slip_key, terms) = (self.ring.slips.current(), self.terms.clone());
         let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key, terms });
-        let tokens = self.sign(prepared, skew);
+        let tokens = self.sign(prepared, special.skew);
         let redeemed = pending.await.map_err(unavailable)?;
         app.metrics.count_slip(&redeemed, self.terms.grant);
         let refuse =
@@ -92,9 +95,10 @@ impl Issue<'_> {
         }
     }
 
-    fn prepare(&self, slip: &Slip) -> Result<Prepared<'_>, Refused> {
-        let TokenRequest { app, client, now, .. } = self.request;
-        let expires_at = now.plus(app.id_token_lifetime(&client.id)).min(self.terms.expires_at);
+    fn prepare(&self, slip: &Slip, special: Special) -> Result<Prepared<'_>, Refused> {
+        let ClientRequest { app, client, now, .. } = self.request;
+        let lifetime = special.id_token_lifetime.unwrap_or(app.settings.lifetimes.id_token);
+        let expires_at = now.plus(lifetime).min(self.terms.expires_at);
         let slips = &self.ring.slips;
         let says = AccessToken {
             key: slips.current(),
@@ -116,7 +120,7 @@ impl Issue<'_> {
 
     /// Signs the ID token, its times off by `skew`.
     fn sign(&self, prepared: Prepared<'_>, skew: Seconds) -> Result<Tokens, Refused> {
-        let TokenRequest { app, now, .. } = self.request;
+        let ClientRequest { app, now, .. } = self.request;
         let Prepared { access_token, key, expires_at } = prepared;
         let new = id_token::NewIdToken {
             subjects: &self.ring.subjects,

@@ -1,44 +1,42 @@
 //! Grant type `refresh_token` (RFC 6749 section 6): slip n for the tokens of the day and slip n +
 //! 1.
 
-use axum::http::HeaderName;
 use axum::response::Response;
 use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::random;
-use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip::Kind;
 use counterfoil_core::verdict::Presentation;
 
-use super::TokenRequest;
 use super::issue::Issue;
+use super::request::{AskedScope, Refresh};
+use super::terms_of;
 use crate::http::refused::Refused;
-use crate::http::request::one;
-use crate::tokens::unknown_key::read_good_slip;
-
-/// The header that makes a refresh repeatable.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::oauth::client_request::ClientRequest;
+use crate::tokens::slip::read_good_slip;
 
 /// Redeems a refresh token.
 ///
 /// # Errors
 /// As in the table of `counterfoil_core::dialect`; a refused attempt claims nothing.
-pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refused> {
-    let TokenRequest { app, form, now, .. } = request;
-    let retry_key = retry_key(&request)?;
-    let token = form
-        .get("refresh_token")
-        .ok_or_else(|| request.refuse(Refusal::RefreshTokenMissing, "no refresh_token"))?;
+pub(super) async fn redeem(
+    request: &ClientRequest<'_>,
+    Refresh { token, scope, retry_key }: Refresh<'_>,
+) -> Result<Response, Refused> {
+    let (app, now) = (request.app, request.now);
     let (ring, slip) =
         read_good_slip(app, Kind::RefreshToken, token, now).await.map_err(Refused::unavailable)?;
     let slip = slip.map_err(|reason| request.refuse(Refusal::RefreshTokenInvalid, reason))?;
-    let terms = request.terms_of(slip.grant, Refusal::RefreshTokenInvalid).await?;
+    let terms = terms_of(request, slip.grant, Refusal::RefreshTokenInvalid).await?;
     let refuse =
         |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
-    let scope = form.get("scope");
-    let scopes = match scope.map(Scopes::parse) {
+    let scopes = match &scope {
         None => terms.scopes,
-        Some(Ok(asked)) if terms.scopes.contains(asked) && !asked.is_empty() => asked,
+        Some(AskedScope { scopes: Some(asked), .. })
+            if terms.scopes.contains(*asked) && !asked.is_empty() =>
+        {
+            *asked
+        }
         Some(_) => {
             return Err(refuse(
                 Refusal::ScopeBeyondGrant,
@@ -46,6 +44,7 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
             ));
         }
     };
+    let scope = scope.map(|scope| scope.text);
     let claimed = RequestIdentity { client: &request.client.id, slip: token, scope };
     let claim = match retry_key {
         Some(key) => Claim::keyed(&ring.claims, key, claimed),
@@ -59,22 +58,6 @@ pub(super) async fn redeem(request: TokenRequest<'_>) -> Result<Response, Refuse
         on_replay: settings.on_replay(),
         on_lost_answer: settings.on_lost_answer,
     };
-    let issue = Issue { request: &request, ring: &ring, terms: &terms, scopes, nonce: None };
+    let issue = Issue { request, ring: &ring, terms: &terms, scopes, nonce: None };
     issue.redeem(presented, Refusal::RefreshTokenInvalid).await
-}
-
-/// The `Idempotency-Key`: 16 to 255 visible characters.
-fn retry_key<'a>(request: &TokenRequest<'a>) -> Result<Option<&'a str>, Refused> {
-    match one(request.headers, &IDEMPOTENCY_KEY) {
-        Ok(None) => Ok(None),
-        Ok(Some(key))
-            if (16..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) =>
-        {
-            Ok(Some(key))
-        }
-        _ => Err(request.refuse(
-            Refusal::MalformedRequest,
-            "the Idempotency-Key is not one header of 16 to 255 visible characters",
-        )),
-    }
 }

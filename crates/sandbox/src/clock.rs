@@ -1,0 +1,102 @@
+//! `GET, POST, DELETE /sandbox/clock`: time as the whole server sees it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::clock::{FARTHEST_OFFSET, Seconds, Timestamp, parse_duration};
+use counterfoil_core::form::Form;
+use counterfoil_server::App;
+use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::refused::Refused;
+use counterfoil_server::http::respond::json;
+use counterfoil_server::node::maintenance;
+use serde_json::json as value;
+
+use crate::guard::Local;
+
+/// What time it is.
+pub async fn get(_: Local, State(app): State<Arc<App>>) -> Response {
+    told(&app)
+}
+
+fn told(app: &App) -> Response {
+    json(
+        StatusCode::OK,
+        &value!({ "now": app.clock.now().to_string(), "offset_seconds": app.clock.offset() }),
+    )
+}
+
+/// Moves the clock, by `advance` or to `set`.
+///
+/// # Errors
+/// 400 with what is wrong, 503.
+pub async fn post(
+    _: Local,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    move_as_asked(&app, &form).await?;
+    Ok(told(&app))
+}
+
+/// Back to the machine's time.
+///
+/// # Errors
+/// 503.
+pub async fn delete(_: Local, State(app): State<Arc<App>>) -> Result<Response, Refused> {
+    move_to(&app, 0).await?;
+    Ok(told(&app))
+}
+
+/// Moves the clock as a form asks.
+///
+/// # Errors
+/// 400 with what is wrong, 503.
+pub async fn move_as_asked(app: &Arc<App>, form: &Form<'_>) -> Result<(), Refused> {
+    let offset = match (form.get("advance"), form.get("set")) {
+        (Some(advance), None) => {
+            let by = parse_duration(advance).map_err(|problem| malformed(app, problem))?;
+            app.clock.offset().saturating_add(by)
+        }
+        (None, Some(set)) => {
+            let to = Timestamp::parse_rfc3339(set);
+            let to = to.map_err(|_| {
+                malformed(
+                    app,
+                    format!("`{set}` is not an RFC 3339 time; write it like 2026-12-01T00:00:00Z"),
+                )
+            })?;
+            let machine = app.clock.now().plus(-app.clock.offset());
+            to.since(machine)
+        }
+        _ => {
+            return Err(malformed(
+                app,
+                "send either advance, such as 25h, or set, an RFC 3339 time",
+            ));
+        }
+    };
+    if offset.abs() > FARTHEST_OFFSET {
+        return Err(malformed(app, "the clock can be moved by a century at the most"));
+    }
+    move_to(app, offset).await
+}
+
+/// Moves the clock to so many seconds ahead of the machine's time.
+///
+/// # Errors
+/// 503.
+pub async fn move_to(app: &Arc<App>, offset: Seconds) -> Result<(), Refused> {
+    app.store.set_clock_offset(offset).await.map_err(Refused::unavailable)?;
+    app.clock.set_offset(offset);
+    // Keys whose time has come are replaced before the answer, not at the next round.
+    maintenance::keep_keys(app, false).await;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `POST /sandbox/codes`: an authorization code without a browser, made by the same code path as
+//! the consent page.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_server::App;
+use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::refused::Refused;
+use counterfoil_server::http::respond::json;
+use counterfoil_server::oauth::authorize::{Rejected, read_request as read};
+use serde::Serialize;
+
+use crate::PROVIDER;
+use crate::approval::{NoCode, approve_at_once};
+use crate::guard::Local;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    expires_in: i64,
+}
+
+/// What the customer of such a request asks for, unless it says otherwise.
+const SCOPE: &str = "openid profile offline_access";
+
+/// The endpoint.
+///
+/// # Errors
+/// 400 with the error that `/authorize` would give, 503.
+pub async fn codes(
+    _: Local,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let now = app.clock.now();
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    let form = form.with_default("response_type", "code").with_default("scope", SCOPE);
+    let refuse = |error, reason: &str| {
+        Refused::wire(WireError { status: 400, error, description: None }, None, reason)
+    };
+    let (mut request, _) = read(&app, &form, now).map_err(|rejected| match rejected {
+        Rejected::Page("unknown-client", reason) => refuse(ErrorCode::InvalidClient, reason),
+        Rejected::Page(_, reason) => refuse(ErrorCode::InvalidRequest, reason),
+        Rejected::Redirect(_, error, reason) => refuse(error, reason),
+    })?;
+    let provider = request.connector.clone().unwrap_or_else(|| PROVIDER.to_owned());
+    let id = CustomerId { provider, customer: form.get("customer").unwrap_or_default().to_owned() };
+    let chosen: Option<Vec<&str>> = form.get("accounts").map(|ids| ids.split(',').collect());
+    let code =
+        approve_at_once(&app, &mut request, &id, chosen.as_deref(), now).await.map_err(|why| {
+            match why {
+                NoCode::UnknownClient => {
+                    refuse(ErrorCode::InvalidClient, "the client was removed meanwhile")
+                }
+                NoCode::UnknownCustomer => {
+                    refuse(ErrorCode::InvalidRequest, "the customer is missing or unknown")
+                }
+                NoCode::UnknownAccount => {
+                    refuse(ErrorCode::InvalidRequest, "the customer has no such account")
+                }
+                other => other.unexpected(),
+            }
+        })?;
+    let body = Answer {
+        code: code.expose(),
+        state: request.state,
+        expires_in: app.settings.lifetimes.code,
+    };
+    Ok(json(StatusCode::CREATED, &body))
+}

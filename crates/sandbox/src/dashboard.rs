@@ -1,0 +1,171 @@
+//! `GET, POST /sandbox`: clock, faults, grants and the last requests on one page, which sets all of
+//! it by hand.
+
+mod shown;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::REFERRER_POLICY;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::GrantId;
+use counterfoil_server::App;
+use counterfoil_server::grants::end::end;
+use counterfoil_server::http::body::page_form;
+use counterfoil_server::http::observe::Seen;
+use counterfoil_server::http::refused::Refused;
+use counterfoil_server::http::respond::see_other;
+
+use crate::guard::Local;
+use crate::pages::Notice;
+use crate::{Sandbox, clock, faults, grade};
+
+/// What can have been done on the page, and the section that says so, by the message `done-<word>`.
+/// Where nothing else is said the word is the `action` of the form.
+const DONE: [(&str, &str); 9] = [
+    ("advance", "clock"),
+    ("machine_time", "clock"),
+    ("fault", "faults"),
+    // A `fault` that has happened.
+    ("fault_at_once", "faults"),
+    ("clear_fault", "faults"),
+    // A `clear_fault` without an id.
+    ("clear_faults", "faults"),
+    ("revoke_grant", "grants"),
+    ("grade", "grading"),
+    ("stop_grading", "grading"),
+];
+
+/// The page.
+///
+/// # Errors
+/// A page.
+pub async fn get(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    let done = query.get("done").and_then(|done| DONE.iter().find(|(word, _)| *word == done));
+    let text =
+        done.map(|(word, _)| sandbox.locale.text(&format!("done-{word}"))).unwrap_or_default();
+    let notice = done.map(|(_, section)| Notice { section, text: &text, bad: false });
+    show(&app, &sandbox, StatusCode::OK, notice, None).await
+}
+
+/// Does what a form asks for and leads back to the page; what is refused is said on the page
+/// itself.
+///
+/// # Errors
+/// A page.
+pub async fn post(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let bytes = page_form(&app, &headers, body).await?;
+    let form = Form::parse_oauth(&bytes)
+        .map_err(|error| Refused::page(&app, StatusCode::BAD_REQUEST, "malformed", error))?;
+    let action = form.get("action").unwrap_or_default();
+    match act(&app, &sandbox, action, &form).await {
+        Ok(done) => Ok(see_other(&format!("/sandbox?done={done}"))),
+        Err(refused) => {
+            let (status, reason) = refused.told();
+            let section = DONE
+                .iter()
+                .find(|(known, _)| *known == action)
+                .map_or("clock", |(_, section)| section);
+            let mut response = show(
+                &app,
+                &sandbox,
+                status,
+                Some(Notice { section, text: reason, bad: true }),
+                Some(&form),
+            )
+            .await?;
+            response
+                .extensions_mut()
+                .insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
+            Ok(response)
+        }
+    }
+}
+
+/// Does it, by the functions behind the endpoints that scripts use. Gives the word for what was
+/// done.
+async fn act(
+    app: &Arc<App>,
+    sandbox: &Arc<Sandbox>,
+    action: &str,
+    form: &Form<'_>,
+) -> Result<&'static str, Refused> {
+    match action {
+        "advance" => clock::move_as_asked(app, form).await.map(|()| "advance"),
+        "machine_time" => clock::move_to(app, 0).await.map(|()| "machine_time"),
+        "fault" => {
+            let fault = faults::endpoint::set(app, sandbox, form).await?;
+            Ok(if fault.remaining == 0 { "fault_at_once" } else { "fault" })
+        }
+        "clear_fault" => {
+            let id = form.get("id");
+            faults::endpoint::clear(app, sandbox, id).await?;
+            Ok(if id.is_some() { "clear_fault" } else { "clear_faults" })
+        }
+        "revoke_grant" => {
+            let unknown = || {
+                refuse(
+                    StatusCode::NOT_FOUND,
+                    ErrorCode::NotFound,
+                    sandbox.locale.text("dashboard-unknown-grant"),
+                )
+            };
+            let id = form.get("grant").and_then(GrantId::parse).ok_or_else(unknown)?;
+            app.store.terms(id).await.map_err(Refused::unavailable)?.ok_or_else(unknown)?;
+            end(app, id, EndedBy::Customer, app.clock.now()).await.map_err(Refused::unavailable)?;
+            Ok("revoke_grant")
+        }
+        "grade" => grade::start(app, sandbox, form.get("client_id").unwrap_or_default())
+            .await
+            .map(|()| "grade"),
+        "stop_grading" => {
+            grade::stop(sandbox);
+            Ok("stop_grading")
+        }
+        _ => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::InvalidRequest,
+            sandbox.locale.text("dashboard-unknown-action"),
+        )),
+    }
+}
+
+fn refuse(status: StatusCode, error: ErrorCode, reason: String) -> Refused {
+    Refused::wire(WireError { status: status.as_u16(), error, description: None }, None, reason)
+}
+
+async fn show(
+    app: &App,
+    sandbox: &Sandbox,
+    status: StatusCode,
+    notice: Option<Notice<'_>>,
+    typed: Option<&Form<'_>>,
+) -> Result<Response, Refused> {
+    let html = shown::html(app, sandbox, notice, typed)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let mut response = counterfoil_server::http::respond::page(
+        status,
+        html,
+        counterfoil_server::http::respond::Forms::StayHere,
+    );
+    // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and
+    // the guard refuses that.
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    Ok(response)
+}

@@ -1,0 +1,125 @@
+//! `POST, GET, DELETE /sandbox/faults`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::form::Form;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_server::App;
+use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::refused::Refused;
+use counterfoil_server::http::respond::json;
+use serde_json::json as value;
+
+use super::{Fault, Kind, Wish, at_once};
+use crate::guard::Local;
+use crate::{PROVIDER, Sandbox};
+
+/// The most requests that one fault strikes.
+const MOST: u32 = 1_000_000;
+
+/// Lists the faults that wait.
+pub async fn get(Local(sandbox): Local) -> Response {
+    json(StatusCode::OK, &value!({ "faults": sandbox.faults.waiting() }))
+}
+
+/// Sets a fault, or has it happen at once.
+///
+/// # Errors
+/// 400 with what is wrong, 503.
+pub async fn post(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    Ok(json(StatusCode::CREATED, &set(&app, &sandbox, &form).await?))
+}
+
+/// Clears the fault that `?id=` names, or all.
+///
+/// # Errors
+/// 404 where there is no such fault, 503.
+pub async fn delete(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes())
+        .map_err(|error| malformed(&app, error))?;
+    // An empty id is one that a script failed to fill in, and not all of them.
+    let id = query.names().any(|name| name == "id").then(|| query.get("id").unwrap_or_default());
+    clear(&app, &sandbox, id).await?;
+    Ok(get(Local(sandbox)).await)
+}
+
+/// Sets the fault that a form asks for, or has it happen at once: then it has no requests left to
+/// strike.
+///
+/// # Errors
+/// 400 with what is wrong, 503.
+pub async fn set(app: &Arc<App>, sandbox: &Sandbox, form: &Form<'_>) -> Result<Fault, Refused> {
+    let now = app.clock.now();
+    let refuse = |problem: String| malformed(app, problem);
+    let text = |name| form.get(name).filter(|text: &&str| !text.is_empty()).map(str::to_owned);
+    let names = || Kind::ALL.map(Kind::name).join(", ");
+    let fault =
+        text("fault").ok_or_else(|| refuse(format!("no fault; the faults are {}", names())))?;
+    let fault = Kind::from_name(&fault).ok_or_else(|| {
+        refuse(format!("there is no fault `{fault}`; the faults are {}", names()))
+    })?;
+    let wish = Wish {
+        fault,
+        client_id: text("client_id"),
+        customer: text("customer"),
+        path: text("path"),
+        value: text("value"),
+    };
+    if let Some(id) = wish.client_id.as_deref().filter(|id| app.client(id).is_none()) {
+        return Err(refuse(format!("there is no client `{id}`")));
+    }
+    if let Some(customer) = wish.customer() {
+        let id = CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() };
+        if app.store.customer(&id).await.map_err(Refused::unavailable)?.is_none() {
+            // Not told again: what was meant to be a customer may be a token.
+            return Err(refuse("there is no such customer".into()));
+        }
+    }
+    let effect = wish.effect().map_err(refuse)?;
+    let count = match text("count") {
+        None => 1,
+        Some(count) if effect.is_at_once() && count != "1" => {
+            return Err(refuse(format!("{} happens at once: its count is 1", fault.name())));
+        }
+        Some(count) => count
+            .parse()
+            .ok()
+            .filter(|count| (1..=MOST).contains(count))
+            .ok_or_else(|| refuse(format!("a count is from 1 to {MOST}")))?,
+    };
+    if effect.is_at_once() {
+        at_once::happen(app, &wish, effect, now).await?;
+    }
+    let fault =
+        sandbox.faults.set(&app.store, wish, effect, if effect.is_at_once() { 0 } else { count });
+    fault.await.map_err(Refused::unavailable)
+}
+
+/// Clears a fault, or all.
+///
+/// # Errors
+/// 404 where there is no such fault, 503.
+pub async fn clear(app: &App, sandbox: &Sandbox, id: Option<&str>) -> Result<(), Refused> {
+    if !sandbox.faults.clear(&app.store, id).await.map_err(Refused::unavailable)? {
+        let wire = WireError { status: 404, error: ErrorCode::NotFound, description: None };
+        return Err(Refused::wire(wire, None, "no fault of this id waits"));
+    }
+    Ok(())
+}

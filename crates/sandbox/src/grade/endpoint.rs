@@ -1,0 +1,99 @@
+//! `GET, POST, DELETE /sandbox/grade`: the scorecard, and the buttons for it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use counterfoil_core::form::Form;
+use counterfoil_server::App;
+use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::refused::Refused;
+use counterfoil_server::http::respond::{NO_STORE, json};
+use serde_json::json as value;
+
+use super::{Progress, start, stop};
+use crate::guard::Local;
+use crate::seed::CLIENTS;
+
+/// A report brings its style with it, and nothing else.
+const REPORT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+
+/// The scorecard so far: as a report to a browser, as JUnit XML to who asks for XML, as JSON with
+/// `state` and `under_way` to everyone else.
+///
+/// # Errors
+/// None that a value of ours makes happen.
+pub async fn get(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let progress = sandbox.grading.progress(&app.settings.issuer);
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    match progress {
+        // Browsers take XML too, and HTML first.
+        Some(progress) if accept.contains("text/html") => {
+            let mut response =
+                text("text/html; charset=utf-8", counterfoil_report::html(&progress.report));
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, REPORT_POLICY);
+            Ok(response)
+        }
+        Some(progress) if accept.contains("application/xml") => {
+            Ok(text("application/xml", counterfoil_report::junit(&progress.report)))
+        }
+        progress => told(progress),
+    }
+}
+
+fn text(content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+fn told(progress: Option<Progress>) -> Result<Response, Refused> {
+    let Some(Progress { under_way, outcome, report }) = progress else {
+        return Ok(json(StatusCode::OK, &value!({ "state": "idle" })));
+    };
+    let mut body = report.to_json().map_err(Refused::internal)?;
+    body["state"] = outcome.map_or(value!("playing"), |outcome| value!(outcome));
+    body["under_way"] = value!(under_way);
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// Begins to grade the client of the form, or the sandbox's first.
+///
+/// # Errors
+/// 400 where there is no such client, 409 while one is graded.
+pub async fn post(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
+    start(&app, &sandbox, form.get("client_id").unwrap_or(CLIENTS[0].id)).await?;
+    let mut response = get(Local(sandbox), State(app), HeaderMap::new()).await?;
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// Stops grading; what was found so far stays.
+///
+/// # Errors
+/// As [`get`].
+pub async fn delete(
+    Local(sandbox): Local,
+    State(app): State<Arc<App>>,
+) -> Result<Response, Refused> {
+    stop(&sandbox);
+    get(Local(sandbox), State(app), HeaderMap::new()).await
+}

@@ -1,0 +1,92 @@
+//! Whether a request that was checked when it came may still be answered, and the answer no.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use counterfoil_core::client::{Client, GrantType};
+use counterfoil_core::dialect::ErrorCode;
+
+use crate::authorization::answer::redirect_error;
+use crate::authorization::request::AuthorizationRequest;
+use crate::authorization::way_back::already_answered;
+use crate::http::refused::Refused;
+use crate::node::app::App;
+
+/// The client of a request that was checked when it came, if it may still be answered.
+///
+/// # Errors
+/// The error to send the browser back with; a page, where it must no longer be sent back: the client
+/// was removed, or its redirect URI is registered no more.
+pub fn still_may_ask(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
+    let client = may_be_answered(app, request)?;
+    let refuse = |error, reason| {
+        redirect_error(app, request, error, reason)
+            .map_or_else(Err, |answer| Err(Refused::by(answer)))
+    };
+    if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
+        return refuse(
+            ErrorCode::UnauthorizedClient,
+            "the client is no longer registered for the authorization code flow",
+        );
+    }
+    if client.settings.require_pkce && request.challenge.is_none() {
+        return refuse(
+            ErrorCode::InvalidRequest,
+            "the client must use PKCE now, and there is no code_challenge",
+        );
+    }
+    Ok(client)
+}
+
+fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
+    let Some(client) = app.client(&request.client) else {
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "unknown-client",
+            "the client was removed meanwhile",
+        ));
+    };
+    if !client.settings.may_redirect_to(&request.redirect_uri) {
+        return Err(Refused::page(
+            app,
+            StatusCode::BAD_REQUEST,
+            "redirect-uri",
+            "the redirect URI is no longer registered",
+        ));
+    }
+    Ok(client)
+}
+
+/// Holds that a request was not allowed before: what was allowed stands, however old the page is
+/// that asked.
+///
+/// # Errors
+/// A page that says that it was.
+pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Result<(), Refused> {
+    match app
+        .store
+        .terms(request.grant)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?
+    {
+        Some(_) => Err(already_answered(app, "the request was allowed before")),
+        None => Ok(()),
+    }
+}
+
+/// Sends the browser back with the customer's no, unless there was a yes before: that one stands,
+/// and nobody is told otherwise.
+///
+/// # Errors
+/// A page.
+pub async fn deny(
+    app: &App,
+    request: &AuthorizationRequest,
+    reason: &'static str,
+) -> Result<Response, Refused> {
+    may_be_answered(app, request)?;
+    must_be_unanswered(app, request).await?;
+    redirect_error(app, request, ErrorCode::AccessDenied, reason)
+}

@@ -1,0 +1,208 @@
+//! The consent page: who asks, for what, which accounts, until when.
+
+pub mod accounts;
+pub mod shown;
+
+pub use accounts::ShownAccount;
+pub use shown::Shown;
+
+use std::collections::HashSet;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::{DAY, Seconds, Timestamp};
+use counterfoil_core::grant::CustomerId;
+use counterfoil_store::Session;
+use serde::{Deserialize, Serialize};
+
+use crate::authorization::answerable::still_may_ask;
+use crate::authorization::request::AuthorizationRequest;
+use crate::customer::continuation::Continuation;
+use crate::customer::ticket::{self, Purpose};
+use crate::grants::lasts::Lasts;
+use crate::http::body::LARGEST_CONSENT;
+use crate::http::cookies::Browser;
+use crate::http::refused::Refused;
+use crate::http::respond::{Forms, page as html_page};
+use crate::node::app::App;
+use crate::pages::{Consent, Party};
+
+/// Why a consent page is shown again, instead of what its form asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Why {
+    /// No account was chosen.
+    NothingChosen,
+    /// Something is not as it was shown.
+    Changed,
+}
+
+/// A consent page that is shown again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ShownAgain {
+    pub(super) why: Why,
+    /// When it was shown first.
+    pub(super) at: Timestamp,
+    /// Who is asked.
+    pub(super) customer: CustomerId,
+    /// What has changed since it was shown before, in words.
+    pub(super) changes: Vec<String>,
+    /// The accounts that are ticked.
+    pub(super) chosen: Vec<String>,
+}
+
+/// A consent page, after signing in or once more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ToConsent {
+    /// What is asked.
+    pub request: AuthorizationRequest,
+    /// Why it is shown again; `None` the first time.
+    pub again: Option<ShownAgain>,
+}
+
+impl Continuation for ToConsent {
+    const PATH: &str = "/consent";
+    const LIFETIME: Seconds = DAY;
+
+    fn request(&self) -> Option<&AuthorizationRequest> {
+        Some(&self.request)
+    }
+}
+
+/// A consent page to be shown.
+pub(super) struct ToShow<'a> {
+    pub(super) client: &'a Client,
+    pub(super) accounts: &'a [ShownAccount],
+    pub(super) request: &'a AuthorizationRequest,
+    pub(super) shown: Shown,
+    pub(super) again: Option<ShownAgain>,
+}
+
+impl ToShow<'_> {
+    pub(super) fn page(
+        self,
+        app: &App,
+        browser: &Browser,
+        now: Timestamp,
+    ) -> Result<Response, Refused> {
+        let Self { client, accounts, request, shown, again } = self;
+        let (until, time) = match shown.lasts {
+            Lasts::Until(end) => (Some(app.locale.day(end)), None),
+            Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
+        };
+        let ticket = ticket::write(
+            app,
+            &Purpose::Authorize(Box::new(request.clone())),
+            Some(&shown),
+            browser,
+            now,
+        );
+        if accounts::bytes_of_form(&ticket, accounts) > LARGEST_CONSENT {
+            let reason =
+                "a form with all accounts of the customer would be larger than proxies take";
+            return Err(Refused::page(app, StatusCode::CONFLICT, "too-many-accounts", reason));
+        }
+        let (why, changes, chosen) = match again {
+            Some(ShownAgain { why, changes, chosen, .. }) => {
+                (Some(why), changes, HashSet::from_iter(chosen))
+            }
+            None => (None, Vec::new(), HashSet::new()),
+        };
+        let html = Consent {
+            locale: &app.locale,
+            action: "/consent",
+            ticket: &ticket,
+            client: party(client),
+            provider_name: &shown.provider_name,
+            customer_name: &shown.customer_name,
+            clusters: shown.clusters.names().collect(),
+            accounts: accounts
+                .iter()
+                .map(|account| account.choice(chosen.contains(&account.id)))
+                .collect(),
+            until: until.as_deref(),
+            time: time.as_deref(),
+            lookback_days: shown.lookback_days,
+            nothing_chosen: why == Some(Why::NothingChosen),
+            changes,
+            redirect_host: &host_of(&request.redirect_uri),
+        }
+        .render();
+        let status = match why {
+            None => StatusCode::OK,
+            Some(Why::NothingChosen) => StatusCode::BAD_REQUEST,
+            Some(Why::Changed) => StatusCode::CONFLICT,
+        };
+        Ok(html_page(status, html, Forms::LeadToApp))
+    }
+}
+
+pub(super) async fn accounts_of(
+    app: &App,
+    session: &Session,
+) -> Result<Vec<ShownAccount>, Refused> {
+    let directory = app
+        .store
+        .accounts(&session.customer)
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
+    Ok(directory.iter().map(ShownAccount::of).collect())
+}
+
+/// The consent page, for the first time.
+///
+/// # Errors
+/// A page that says why not.
+pub async fn page(
+    app: &App,
+    request: &AuthorizationRequest,
+    session: &Session,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<Response, Refused> {
+    show(app, request, None, session, browser, now).await
+}
+
+/// The consent page, perhaps once more.
+///
+/// # Errors
+/// A page that says why not.
+pub(super) async fn show(
+    app: &App,
+    request: &AuthorizationRequest,
+    again: Option<ShownAgain>,
+    session: &Session,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<Response, Refused> {
+    let client = still_may_ask(app, request)?;
+    let accounts = accounts_of(app, session).await?;
+    // What it told whoever was asked before is nothing to the next.
+    let again = again.filter(|again| again.customer == session.customer);
+    let shown = Shown::of(
+        app,
+        request,
+        &client,
+        session,
+        &accounts,
+        again.as_ref().map_or(now, |again| again.at),
+    );
+    ToShow { client: &client, accounts: &accounts, request, shown, again }.page(app, browser, now)
+}
+
+/// Who asks, as pages show it.
+pub fn party(client: &Client) -> Party<'_> {
+    Party {
+        name: &client.settings.name,
+        logo_uri: client.settings.logo_uri.as_deref(),
+        registered_entity: client.settings.registered_entity.as_deref(),
+    }
+}
+
+fn host_of(uri: &str) -> String {
+    url::Url::parse(uri)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| uri.to_owned())
+}

@@ -1,0 +1,89 @@
+//! Ending grants.
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::ending::EndedBy;
+use counterfoil_core::grant::{CustomerId, GrantId};
+use counterfoil_store::{Ending, GrantFilter, StoreError};
+use futures_util::future::join_all;
+
+use crate::grants::living::LivingGrants;
+use crate::node::app::App;
+
+/// How many grants are read from the store at once.
+const READ_AT_ONCE: u32 = 500;
+/// How many grants are being ended at once.
+const ENDED_AT_ONCE: usize = 50;
+
+/// Ends a grant. Once this returns, every token of it is refused everywhere.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end(
+    app: &App,
+    grant: GrantId,
+    by: EndedBy,
+    now: Timestamp,
+) -> Result<Ending, StoreError> {
+    app.store.end_grant(grant, by, now).await
+}
+
+/// Ends a grant of the customer; `None` where it is none of theirs.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end_one(
+    app: &App,
+    customer: &CustomerId,
+    grant: GrantId,
+    now: Timestamp,
+) -> Result<Option<GrantId>, StoreError> {
+    let terms = app.store.terms(grant).await?;
+    if !terms.is_some_and(|terms| terms.customer == *customer) {
+        return Ok(None);
+    }
+    end(app, grant, EndedBy::Customer, now).await?;
+    Ok(Some(grant))
+}
+
+/// Why not every grant of a client was ended.
+pub enum NotAllEnded {
+    /// None was.
+    None(StoreError),
+    /// Some may have been.
+    Some(StoreError),
+}
+
+/// Ends every living grant that the customer has given a client, also one whose code is still on
+/// its way. Where it fails half-way, what was ended stays so, and asking again ends the rest. Gives
+/// the newest of them, `None` where there never was one.
+///
+/// # Errors
+/// [`NotAllEnded`].
+pub async fn end_all(
+    app: &App,
+    customer: &CustomerId,
+    client: &str,
+    now: Timestamp,
+) -> Result<Option<GrantId>, NotAllEnded> {
+    let living = LivingGrants::of(app, customer, Some(client), READ_AT_ONCE, now);
+    let living = living.all().await.map_err(NotAllEnded::None)?;
+    for some in living.chunks(ENDED_AT_ONCE) {
+        // All of these are in flight at once, and share commits.
+        let endings = some.iter().map(|grant| end(app, grant.terms.grant, EndedBy::Customer, now));
+        if let Some(error) = join_all(endings).await.into_iter().find_map(Result::err) {
+            return Err(NotAllEnded::Some(error));
+        }
+    }
+    if let Some(newest) = living.first() {
+        return Ok(Some(newest.terms.grant));
+    }
+    // An earlier try may have ended them all.
+    let newest = GrantFilter {
+        client: Some(client.to_owned()),
+        customer: Some(customer.clone()),
+        before: None,
+        limit: 1,
+    };
+    let newest = app.store.grants(&newest).await.map_err(NotAllEnded::None)?;
+    Ok(newest.first().map(|grant| grant.terms.grant))
+}

@@ -1,0 +1,54 @@
+//! Finding a grant.
+
+use std::sync::Arc;
+
+use counterfoil_core::client::Client;
+use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::verdict::Counterfoil;
+use counterfoil_store::StoreError;
+
+use crate::node::app::App;
+
+/// Whose grant it is, as a client sees it.
+pub enum Owner {
+    /// The client's own.
+    Own(Arc<Terms>),
+    /// Another client's.
+    Another,
+    /// There is no such grant.
+    Unknown,
+}
+
+/// Whose grant this is.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Owner, StoreError> {
+    Ok(match app.store.terms(grant).await? {
+        None => Owner::Unknown,
+        Some(terms) if terms.client == client.id => Owner::Own(terms),
+        Some(_) => Owner::Another,
+    })
+}
+
+/// A grant that lives or does not.
+pub enum Life {
+    /// It lives: its terms, and its counterfoil.
+    Living(Arc<Terms>, Counterfoil),
+    /// It does not, and why.
+    Over(&'static str),
+}
+
+/// Whether a grant lives. Expiry is the caller's to ask.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn life(app: &App, grant: GrantId) -> Result<Life, StoreError> {
+    let Some(terms) = app.store.terms(grant).await? else {
+        return Ok(Life::Over("the grant is not known"));
+    };
+    Ok(match app.store.living(&terms).await? {
+        Some(row) => Life::Living(terms, row),
+        None => Life::Over("the grant was ended"),
+    })
+}

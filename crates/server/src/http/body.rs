@@ -1,0 +1,175 @@
+//! Reading the body of a request: of bounded size, in bounded time, as a form.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
+use counterfoil_core::form::Form;
+use futures_util::future::poll_immediate;
+
+use crate::http::head::one;
+use crate::http::refused::Refused;
+use crate::node::app::App;
+
+/// The largest body, in bytes.
+pub const LARGEST_BODY: usize = 64 * 1024;
+/// The largest body of a consent form, in bytes, which names each account that was chosen: somewhat
+/// less than the megabyte that nginx takes.
+pub const LARGEST_CONSENT: usize = 960 * 1024;
+/// How long a body may take to come in.
+const SLOWEST_BODY: Duration = Duration::from_secs(20);
+
+/// Parameters of `/token`, `/revoke` and `/introspect` that must not be in the query: it ends up in
+/// logs (RFC 6749 section 2.3.1).
+const OAUTH_PARAMETERS: [&str; 11] = [
+    "client_id",
+    "client_secret",
+    "grant_type",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "refresh_token",
+    "scope",
+    "token",
+    "token_type_hint",
+    "access_token",
+];
+
+/// Why a body can't be read.
+enum BodyError {
+    TooLarge,
+    TooSlow,
+    Broken,
+    NotAForm,
+}
+
+impl BodyError {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken | Self::NotAForm => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "the body is too large",
+            Self::TooSlow => "the body took too long to come in",
+            Self::Broken => "the body broke off",
+            Self::NotAForm => "the body is not application/x-www-form-urlencoded",
+        }
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, BodyError> {
+    let mut whole = pin!(to_bytes(body, largest));
+    // One that came with its head needs no clock.
+    let read = match poll_immediate(&mut whole).await {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(SLOWEST_BODY, whole).await,
+    };
+    let bytes = match read {
+        Err(_) => return Err(BodyError::TooSlow),
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+            while let Some(cause) = source {
+                if cause.is::<http_body_util::LengthLimitError>() {
+                    return Err(BodyError::TooLarge);
+                }
+                source = cause.source();
+            }
+            return Err(BodyError::Broken);
+        }
+    };
+    // An empty body needs no type: what is missing from it is said next.
+    if is_form(headers) || (bytes.is_empty() && content_type(headers).is_empty()) {
+        Ok(bytes)
+    } else {
+        Err(BodyError::NotAForm)
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    one(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default()
+}
+
+/// Whether a request says that its body is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The body of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none of
+/// their parameters.
+///
+/// # Errors
+/// 413, 408 or 400 `invalid_request`.
+pub async fn oauth_form(
+    app: &App,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: Body,
+) -> Result<Bytes, Refused> {
+    let bytes = read(headers, body, LARGEST_BODY).await.map_err(|error| {
+        let wire = WireError {
+            status: error.status().as_u16(),
+            error: ErrorCode::InvalidRequest,
+            description: None,
+        };
+        Refused::wire(wire, None, error.reason())
+    })?;
+    if let Some(query) = query {
+        let query = Form::parse(query.as_bytes()).map_err(|error| malformed(app, error))?;
+        if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
+            return Err(malformed(app, "an OAuth parameter is in the query"));
+        }
+    }
+    Ok(bytes)
+}
+
+/// Why a request is refused before all else is looked at: its body says itself that it is too
+/// large. One that does not say is cut off where it is read.
+pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
+    (body.size_hint().lower() > largest as u64).then(|| BodyError::TooLarge.reason())
+}
+
+/// The body of a form that a page posted.
+///
+/// # Errors
+/// A page that says what is wrong.
+pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    read(headers, body, LARGEST_BODY).await.map_err(|error| refused_page(app, &error))
+}
+
+/// The body of a consent form.
+///
+/// # Errors
+/// As [`page_form`].
+pub async fn consent_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    if body.size_hint().upper().is_some_and(|most| most <= LARGEST_BODY as u64) {
+        return page_form(app, headers, body).await;
+    }
+    // Nobody has proven anything yet, so only so many large ones are in memory at once.
+    let _turn = app
+        .limits
+        .large_forms
+        .acquire()
+        .await
+        .map_err(|error| Refused::unavailable_page(app, error))?;
+    read(headers, body, LARGEST_CONSENT).await.map_err(|error| refused_page(app, &error))
+}
+
+fn refused_page(app: &App, error: &BodyError) -> Refused {
+    let message = if matches!(error, BodyError::TooLarge) { "too-large" } else { "malformed" };
+    Refused::page(app, error.status(), message, error.reason())
+}
+
+/// 400 `invalid_request`: the request can't be read.
+pub fn malformed(app: &App, reason: impl std::fmt::Display) -> Refused {
+    Refused::oauth(Refusal::MalformedRequest, app.settings.dialect, reason)
+}

@@ -1,0 +1,195 @@
+//! A route: its path and methods, and all that holds for every request to it, said once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::routing::MethodRouter;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use crate::http::around::{Around, Cors};
+use crate::http::body::LARGEST_BODY;
+use crate::http::refused::Refused;
+use crate::http::shape::Shape;
+use crate::http::shape::shape_of;
+use crate::node::app::App;
+use crate::node::freshness::DependsOn;
+
+/// What logs and metrics call the route of a path that has none.
+const UNMATCHED: &str = "unmatched";
+
+/// `GET` and what comes with it.
+pub const GET: &str = "GET, HEAD";
+/// `POST` alone.
+pub const POST: &str = "POST";
+/// `GET` and `POST`.
+pub const GET_AND_POST: &str = "GET, HEAD, POST";
+
+/// The handlers of a route, each with all that is around it.
+pub type Endpoint = fn(&Arc<Around>) -> MethodRouter<Arc<App>>;
+
+/// Scripts of which other sites may call a route (CORS).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CrossOrigin {
+    /// Of none.
+    Nobody,
+    /// Of all: what it says is public.
+    Everybody,
+    /// Of public clients.
+    PublicClients,
+}
+
+/// A route.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// Its path, by which logs and metrics name it.
+    pub path: &'static str,
+    /// The value of `Allow`.
+    pub methods: &'static str,
+    /// The shape of its answers; by the request's `Accept` where there is none.
+    shape: Option<Shape>,
+    cross_origin: CrossOrigin,
+    depends_on: DependsOn,
+    /// The largest body that it takes, in bytes.
+    largest_body: usize,
+    endpoint: Endpoint,
+}
+
+impl Route {
+    const fn new(
+        path: &'static str,
+        methods: &'static str,
+        shape: Option<Shape>,
+        endpoint: Endpoint,
+    ) -> Self {
+        Self {
+            path,
+            methods,
+            shape,
+            cross_origin: CrossOrigin::Nobody,
+            depends_on: DependsOn::StateAndTime,
+            largest_body: LARGEST_BODY,
+            endpoint,
+        }
+    }
+
+    /// One whose errors are OAuth's.
+    pub const fn oauth(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
+        Self::new(path, methods, Some(Shape::OAuth), endpoint)
+    }
+
+    /// One whose errors are FDX's.
+    pub const fn data(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
+        Self::new(path, methods, Some(Shape::Fdx), endpoint)
+    }
+
+    /// A page, whose errors are pages too.
+    pub const fn page(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
+        Self::new(path, methods, Some(Shape::Page), endpoint)
+    }
+
+    /// One for people and programs, whose errors are what the request accepts.
+    pub const fn any(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
+        Self::new(path, methods, None, endpoint)
+    }
+
+    /// The same for scripts of every site: what it says is public.
+    pub const fn for_everybody(self) -> Self {
+        Self { cross_origin: CrossOrigin::Everybody, ..self }
+    }
+
+    /// The same for scripts of public clients too.
+    pub const fn for_public_clients(self) -> Self {
+        Self { cross_origin: CrossOrigin::PublicClients, ..self }
+    }
+
+    /// The same, whose answers do not depend on what time it is.
+    pub const fn at_any_time(self) -> Self {
+        Self { depends_on: DependsOn::State, ..self }
+    }
+
+    /// The same, whose answers depend on nothing that changes.
+    pub const fn always(self) -> Self {
+        Self { depends_on: DependsOn::Nothing, ..self }
+    }
+
+    /// The same, taking bodies of up to `largest_body` bytes.
+    pub const fn with_bodies_of(self, largest_body: usize) -> Self {
+        Self { largest_body, ..self }
+    }
+
+    /// The same with other handlers.
+    pub const fn answered_by(self, endpoint: Endpoint) -> Self {
+        Self { endpoint, ..self }
+    }
+}
+
+/// A server of these routes.
+pub fn router(app: Arc<App>, routes: impl IntoIterator<Item = Route>) -> Router {
+    let mut router = Router::new();
+    for Route { path, methods, shape, cross_origin, depends_on, largest_body, endpoint } in routes {
+        let around = Arc::new(Around {
+            route: path,
+            metrics: app.metrics.route(path),
+            shape,
+            cors: cross_origin.cors(&app),
+            depends_on,
+            largest_body,
+        });
+        let other_methods = around.handler(
+            move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
+                let shape = shape.unwrap_or_else(|| shape_of(uri.path(), &headers));
+                Refused::method(shape, &app, methods)
+            },
+        );
+        router = router.route(path, endpoint(&around).fallback(other_methods));
+    }
+    let elsewhere = Arc::new(Around {
+        route: UNMATCHED,
+        metrics: app.metrics.route(UNMATCHED),
+        shape: None,
+        cors: Cors::Never,
+        depends_on: DependsOn::Nothing,
+        largest_body: LARGEST_BODY,
+    });
+    router.fallback(elsewhere.handler(not_found)).with_state(app)
+}
+
+async fn not_found(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Refused {
+    Refused::not_found(shape_of(uri.path(), request.headers()), &app)
+}
+
+impl CrossOrigin {
+    fn cors(self, app: &Arc<App>) -> Cors {
+        match self {
+            Self::Nobody => Cors::Never,
+            Self::Everybody => {
+                Cors::Always(CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]))
+            }
+            Self::PublicClients => Cors::ToPages(cors_for_public_clients(app.clone())),
+        }
+    }
+}
+
+fn cors_for_public_clients(app: Arc<App>) -> CorsLayer {
+    let known = move |origin: &HeaderValue, _: &_| {
+        origin.to_str().is_ok_and(|origin| app.is_origin_of_public_client(origin))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(known))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+        ])
+        .expose_headers([
+            header::WWW_AUTHENTICATE,
+            header::RETRY_AFTER,
+            HeaderName::from_static("idempotency-replayed"),
+        ])
+        .max_age(Duration::from_secs(600))
+}

@@ -1,0 +1,113 @@
+//! Sign-in is closed for a customer while too many tries have failed lately: what failures are
+//! counted under, and what the log says of it.
+
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::grant::CustomerId;
+use counterfoil_core::login;
+use counterfoil_core::mac::MacKey;
+
+/// The most characters of a name that somebody typed in a line of the log.
+const LONGEST_IN_LOG: usize = 200;
+/// The most closings that one turn remembers to have told of.
+const MOST_TOLD: usize = 64;
+
+/// What tries to sign in as a customer are counted under: no name, so that a stolen store does not
+/// tell who tried. Names that nobody has are counted too: a closed door must not tell that there is
+/// a customer behind it. However a name is written it is counted as one, or each way of writing it
+/// would be five more guesses.
+pub fn key_of(tickets: &MacKey, CustomerId { provider, customer }: &CustomerId) -> [u8; 32] {
+    tickets.mac(&[b"sign-in", provider.as_bytes(), login::common(customer).as_bytes()])
+}
+
+/// What is held while somebody tries to sign in, so that tries as one customer wait for each other.
+/// It remembers which closings the log told of, so that a flood of tries is one line.
+#[derive(Debug, Default)]
+pub struct Turn {
+    told: Vec<([u8; 32], Timestamp)>,
+}
+
+impl Turn {
+    /// Tells in the log that a try was refused, once in each closing.
+    pub(crate) fn tell_of_refusal(
+        &mut self,
+        key: [u8; 32],
+        id: &CustomerId,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
+        if self.is_news(key, until, now) {
+            let CustomerId { provider, customer } = id;
+            tracing::info!(provider, customer = in_log(customer), %until, "a try to sign in was refused, as further ones are until then");
+        }
+    }
+
+    fn is_news(&mut self, key: [u8; 32], until: Timestamp, now: Timestamp) -> bool {
+        if self.told.contains(&(key, until)) {
+            return false;
+        }
+        self.told.retain(|(of, over)| *of != key && *over > now);
+        if self.told.len() == MOST_TOLD {
+            self.told.remove(0);
+        }
+        self.told.push((key, until));
+        true
+    }
+}
+
+/// Tells in the log that the last try that may fail did, and what to do about it where there is
+/// such a customer.
+pub(crate) fn tell_of_closing(
+    CustomerId { provider, customer }: &CustomerId,
+    is_known: bool,
+    until: Timestamp,
+) {
+    let advice = if is_known {
+        "`counterfoil customer unlock` lets the customer try again"
+    } else {
+        "nobody has that name"
+    };
+    tracing::warn!(
+        provider,
+        customer = in_log(customer),
+        %until,
+        "too many tries to sign in have failed: none is let through until then; {advice}"
+    );
+}
+
+/// What somebody typed, as a line of the log can take it.
+fn in_log(typed: &str) -> String {
+    let mut shown: String =
+        typed.chars().take(LONGEST_IN_LOG).flat_map(char::escape_debug).collect();
+    if typed.chars().nth(LONGEST_IN_LOG).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_closing_is_told_once_and_few_are_remembered() {
+        let now = Timestamp::from_unix(1000);
+        let mut turn = Turn::default();
+        assert!(turn.is_news([1; 32], now.plus(60), now));
+        assert!(!turn.is_news([1; 32], now.plus(60), now));
+        assert!(turn.is_news([2; 32], now.plus(60), now));
+        assert!(!turn.is_news([1; 32], now.plus(60), now.plus(59)));
+        assert!(turn.is_news([1; 32], now.plus(120), now.plus(60)), "it closed anew");
+        assert_eq!(turn.told.len(), 1, "what is over is forgotten");
+        for n in 0..=255 {
+            turn.is_news([n; 32], now.plus(300), now.plus(60));
+        }
+        assert_eq!(turn.told.len(), MOST_TOLD);
+    }
+
+    #[test]
+    fn a_name_can_not_forge_a_line_or_fill_the_disk() {
+        assert_eq!(in_log("M\u{fc}ller"), "M\u{fc}ller");
+        assert_eq!(in_log("a\nb\u{202e}\u{1b}[2J"), "a\\nb\\u{202e}\\u{1b}[2J");
+        assert_eq!(in_log(&"x".repeat(60_000)).len(), LONGEST_IN_LOG + 3);
+    }
+}

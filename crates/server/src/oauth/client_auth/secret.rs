@@ -1,0 +1,28 @@
+//! A secret, however it was sent.
+
+use std::sync::Arc;
+
+use counterfoil_core::client::{Client, SecretDigest};
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::secret::Secret;
+
+use super::Unproven;
+use crate::node::app::App;
+
+/// An unknown client costs the same work as a wrong secret: one digest.
+pub(super) fn prove(
+    app: &App,
+    client: Option<Arc<Client>>,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<Arc<Client>, Unproven> {
+    let digest = SecretDigest::of(secret, &app.keys.ring().pepper);
+    match client {
+        Some(client) if client.settings.is_public() => {
+            Err(Unproven::Wrong("a secret from a public client"))
+        }
+        Some(client) if client.is_proven_by(&digest, now) => Ok(client),
+        Some(_) => Err(Unproven::Wrong("the client secret is wrong")),
+        None => Err(Unproven::Wrong("the client is unknown")),
+    }
+}

@@ -1,0 +1,82 @@
+//! What `/token`, `/revoke` and `/introspect` have in common: a form that a client sends which
+//! proves itself.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use counterfoil_core::client::Client;
+use counterfoil_core::clock::Timestamp;
+use counterfoil_core::dialect::Refusal;
+use counterfoil_core::form::Form;
+
+use crate::http::body::malformed;
+use crate::http::refused::Refused;
+use crate::http::shape::Shape;
+use crate::node::app::App;
+use crate::node::guest::Sender;
+use crate::oauth::client_auth::{Unproven, prove};
+
+/// An endpoint that clients prove themselves at.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientEndpoint {
+    /// Its path.
+    pub path: &'static str,
+    /// The refusal where id or secret are missing.
+    pub missing: Refusal,
+    /// The refusal where they are wrong.
+    pub wrong: Refusal,
+}
+
+/// A request of a client that has proven itself.
+pub struct ClientRequest<'a> {
+    /// The server.
+    pub app: &'a App,
+    /// The client.
+    pub client: Arc<Client>,
+    /// What it sent.
+    pub form: Form<'a>,
+    /// The headers that came with it.
+    pub headers: &'a HeaderMap,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+impl<'a> ClientRequest<'a> {
+    /// Reads a request, and has its client prove itself.
+    ///
+    /// # Errors
+    /// 400 `invalid_request`, the endpoint's own refusals, or what a sandbox was asked for.
+    pub async fn read(
+        app: &'a App,
+        endpoint: ClientEndpoint,
+        headers: &'a HeaderMap,
+        body: &'a Bytes,
+        now: Timestamp,
+    ) -> Result<Self, Refused> {
+        let form = Form::parse_oauth(body).map_err(|error| malformed(app, error))?;
+        let client = prove(app, headers, &form, now).map_err(|unproven| {
+            let refusal = match unproven {
+                Unproven::Contradiction(_) => Refusal::MalformedRequest,
+                Unproven::Missing(_) => endpoint.missing,
+                Unproven::Wrong(_) => endpoint.wrong,
+            };
+            Refused::oauth(refusal, app.settings.dialect, unproven.reason())
+        })?;
+        if let Some(guest) = &app.guest {
+            let sender =
+                Sender { path: endpoint.path, is_data: false, client: &client.id, customer: None };
+            let struck = guest.strike(&app.store, sender).await;
+            struck
+                .map_err(|strike| Refused::struck(Shape::OAuth, strike).of(Some(&client), None))?;
+        }
+        Ok(Self { app, client, form, headers, now })
+    }
+
+    /// A refusal in the client's dialect.
+    pub fn refuse(&self, refusal: Refusal, reason: impl Display) -> Refused {
+        Refused::oauth(refusal, self.app.dialect_of(&self.client), reason)
+            .of(Some(&self.client), None)
+    }
+}
