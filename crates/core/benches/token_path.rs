@@ -1,8 +1,8 @@
 //! How many instructions the pure parts of a refresh take. `scripts/instructions` counts them under
 //! valgrind and compares the counts with those in `instructions.txt`.
 //!
-//! Each step is taken twice and the second time is counted, with the dropping of its result: what a
-//! server prepares once, such as its keys and the seed of its random numbers, is there by then.
+//! Each step runs twice and the second run is counted, including the drop of its result: by then
+//! everything that a server prepares once, such as keys and the seed of random numbers, is there.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::hint::black_box;
@@ -35,7 +35,7 @@ const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
 const SEAL: Seal = Seal::from_bytes([5; 16]);
 const SLIP_KEY: SlipKeyId = SlipKeyId(2);
 
-/// One refresh: what the server knows, what the client sends, and what it gets.
+/// A refresh: what the server knows, what the client sends, and what it gets.
 struct Refresh {
     slip_keys: SlipKeys,
     claims: MacKey,
@@ -57,7 +57,7 @@ struct Refresh {
 }
 
 impl Refresh {
-    /// With the key for `alg`. The keys were made for this alone.
+    /// Signed with the key for `alg`. The keys were made for this benchmark.
     fn signed_with(alg: Algorithm) -> Self {
         let pkcs8: &[u8] = match alg {
             Algorithm::Es256 => include_bytes!("keys/es256.pkcs8"),
@@ -207,7 +207,7 @@ fn judge_redeem(refresh: &Refresh) {
     black_box(judge(&refresh.counterfoil, &refresh.presented, 1, 0));
 }
 
-/// The same request again, after it was redeemed.
+/// A retry of the request that redeemed the slip.
 fn judge_repeat(refresh: &Refresh) {
     let (before, claim) = (refresh.counterfoil, refresh.presented.claim);
     let after = Counterfoil {
@@ -219,7 +219,7 @@ fn judge_repeat(refresh: &Refresh) {
     black_box(judge(black_box(&after), &refresh.presented, 1, 0));
 }
 
-/// The same slip, after its successor was redeemed too.
+/// A slip whose successor was redeemed too.
 fn judge_replay(refresh: &Refresh) {
     let before = refresh.counterfoil;
     let later = Counterfoil {
@@ -243,7 +243,7 @@ fn write_claims(refresh: &Refresh) {
     black_box(refresh.claims());
 }
 
-/// With the claims, which are written for every signature.
+/// Includes the claims, which every signature needs.
 fn sign(refresh: &Refresh) {
     black_box(refresh.sign());
 }
@@ -263,11 +263,11 @@ fn answer(refresh: &Refresh) {
     black_box(answer.to_json());
 }
 
-/// Its name, the algorithm of its keys, and what is counted.
+/// Name, algorithm of the keys, and what is counted.
 type Step = (&'static str, Algorithm, fn(&Refresh));
 
-/// EdDSA where nothing is signed: it draws no random numbers, whose generator takes a second under
-/// valgrind to seed itself.
+/// EdDSA where nothing is signed: it draws no random numbers, and under valgrind the generator takes
+/// a second to seed itself.
 const STEPS: [Step; 20] = [
     ("parse_form", Algorithm::EdDsa, parse_form),
     ("parse_basic", Algorithm::EdDsa, parse_basic),
@@ -291,14 +291,13 @@ const STEPS: [Step; 20] = [
     ("answer", Algorithm::EdDsa, answer),
 ];
 
-/// The instructions between its start and its end are what is counted, so it is a symbol of its
-/// own.
+/// Valgrind counts the instructions inside this function, so it must be a symbol of its own.
 #[inline(never)]
 fn counted(step: fn(&Refresh), refresh: &Refresh) {
     step(refresh);
 }
 
-/// Takes the step that is named, or lists them.
+/// Runs the step that is named, or lists them all.
 fn main() {
     let name = std::env::args().nth(1);
     match STEPS.iter().find(|(step, ..)| Some(*step) == name.as_deref()) {

@@ -1,17 +1,19 @@
 //! Clients: the apps that customers share data with.
 
+mod document;
 mod id;
 mod secret;
 mod settings;
 mod stored;
 mod typed;
 
+pub use document::Unreadable;
 pub use id::{InvalidId, LONGEST_ID, check_id};
 pub use secret::{ClientSecret, MOST_SECRETS, SecretDigest};
 pub use settings::{
     AuthMethod, ClientSettings, GrantType, InvalidSetting, LONGEST_GRANT_DAYS, SETTINGS, Setting,
 };
-pub use stored::{Document, Unreadable};
+pub use stored::Document;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

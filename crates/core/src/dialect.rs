@@ -1,76 +1,26 @@
-//! The two dialects of OAuth errors, as one table: which situation gets which answer.
+//! The refusals of OAuth endpoints and their two spellings, as one table.
 //!
-//! The system that this project implements answers some errors with other codes than the RFCs. Data
-//! recipients certify against the `network` dialect; generic clients and certification suites
-//! expect `rfc`.
+//! The network that this project implements answers some errors with other codes than the RFCs.
+//! Data recipients certify against the `network` dialect; generic clients and certification suites
+//! expect `rfc`. Errors that any path can answer are in [`failure`](crate::failure), those that
+//! `/authorize` redirects with in [`authorization_error`](crate::authorization_error).
 
 use serde::{Deserialize, Serialize};
 
-/// How errors are spelled on the wire.
+use crate::oauth_error::{Challenge, ErrorCode, OAuthError};
+
+/// How errors are spelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// As the network does it.
+    /// As the network does.
     #[default]
     Network,
     /// As RFC 6749 and RFC 7009 say.
     Rfc,
 }
 
-/// The error codes that we send (RFC 6749 sections 4.1.2.1 and 5.2, RFC 7009 section 2.2.1, OpenID
-/// Connect Core section 3.1.2.6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub enum ErrorCode {
-    AccessDenied,
-    ConsentRequired,
-    InteractionRequired,
-    InvalidClient,
-    InvalidGrant,
-    InvalidRequest,
-    InvalidScope,
-    InvalidToken,
-    LoginRequired,
-    MethodNotAllowed,
-    NotFound,
-    RequestNotSupported,
-    RequestUriNotSupported,
-    ServerError,
-    TemporarilyUnavailable,
-    UnauthorizedClient,
-    UnsupportedGrantType,
-    UnsupportedResponseType,
-    UnsupportedTokenType,
-}
-
-impl ErrorCode {
-    /// The code on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessDenied => "access_denied",
-            Self::ConsentRequired => "consent_required",
-            Self::InteractionRequired => "interaction_required",
-            Self::InvalidClient => "invalid_client",
-            Self::InvalidGrant => "invalid_grant",
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidScope => "invalid_scope",
-            Self::InvalidToken => "invalid_token",
-            Self::LoginRequired => "login_required",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::NotFound => "not_found",
-            Self::RequestNotSupported => "request_not_supported",
-            Self::RequestUriNotSupported => "request_uri_not_supported",
-            Self::ServerError => "server_error",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
-            Self::UnauthorizedClient => "unauthorized_client",
-            Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::UnsupportedResponseType => "unsupported_response_type",
-            Self::UnsupportedTokenType => "unsupported_token_type",
-        }
-    }
-}
-
-/// A refusal at `/token`, `/revoke` or `/introspect`: the situation, not yet its spelling.
+/// Why an OAuth endpoint refuses a request: the situation, not yet its spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// The request can't be read: parameters sent twice, credentials in two places, OAuth
@@ -108,63 +58,72 @@ pub enum Refusal {
     TokenTypeHintUnknown,
     /// `/revoke`: the token was issued to another client.
     TokenOfAnotherClient,
-}
-
-/// A refusal as it goes on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WireError {
-    /// HTTP status.
-    pub status: u16,
-    /// The `error` member.
-    pub error: ErrorCode,
-    /// The `error_description` member, where there is one.
-    pub description: Option<&'static str>,
+    /// `/userinfo`: no bearer token.
+    BearerTokenMissing,
+    /// `/userinfo`: a bearer token that is not good.
+    BearerTokenInvalid,
+    /// `/userinfo`: a bearer token in two places, or a form that can't be read.
+    BearerTokenMalformed,
+    /// `/sandbox/*`: asked for by a page of another site.
+    ForeignOrigin,
+    /// `/sandbox/codes`: there is no such client.
+    UnknownClient,
+    /// `/sandbox/grade`: another client is being graded.
+    GradingUnderWay,
 }
 
 impl Refusal {
     /// The table.
-    pub const fn on_wire(self, dialect: Dialect) -> WireError {
+    pub const fn on_wire(self, dialect: Dialect) -> OAuthError {
         use Dialect::{Network, Rfc};
         use ErrorCode as E;
         match (self, dialect) {
-            (Self::MalformedRequest, _) => plain(400, E::InvalidRequest),
-            (Self::InvalidClient, _) => {
-                described(401, E::InvalidClient, "Invalid client credentials.")
-            }
-            (Self::GrantTypeMissing, Network) => plain(400, E::InvalidGrant),
-            (Self::GrantTypeMissing, Rfc) => plain(400, E::InvalidRequest),
-            (Self::GrantTypeUnknown, Network) => plain(400, E::InvalidGrant),
-            (Self::GrantTypeUnknown, Rfc) => plain(400, E::UnsupportedGrantType),
-            (Self::GrantTypeNotAllowed, _) => plain(400, E::UnauthorizedClient),
+            (Self::MalformedRequest, _) => bad(E::InvalidRequest),
+            (Self::InvalidClient, _) => unauthorized(E::InvalidClient, Challenge::Basic)
+                .described("Invalid client credentials."),
+            (Self::GrantTypeMissing, Network) => bad(E::InvalidGrant),
+            (Self::GrantTypeMissing, Rfc) => bad(E::InvalidRequest),
+            (Self::GrantTypeUnknown, Network) => bad(E::InvalidGrant),
+            (Self::GrantTypeUnknown, Rfc) => bad(E::UnsupportedGrantType),
+            (Self::GrantTypeNotAllowed, _) => bad(E::UnauthorizedClient),
             (Self::CodeInvalid, Network) => {
-                described(400, E::InvalidRequest, "Invalid or expired code parameter.")
+                bad(E::InvalidRequest).described("Invalid or expired code parameter.")
             }
-            (Self::CodeInvalid, Rfc) => plain(400, E::InvalidGrant),
-            (Self::RedirectUriMismatch, Network) => described(
-                400,
-                E::InvalidRequest,
-                "redirect_uri did not match URI from initial request.",
-            ),
-            (Self::RedirectUriMismatch, Rfc) => plain(400, E::InvalidGrant),
-            (Self::PkceMismatch, _) => plain(400, E::InvalidGrant),
+            (Self::CodeInvalid, Rfc) => bad(E::InvalidGrant),
+            (Self::RedirectUriMismatch, Network) => bad(E::InvalidRequest)
+                .described("redirect_uri did not match URI from initial request."),
+            (Self::RedirectUriMismatch, Rfc) => bad(E::InvalidGrant),
+            (Self::PkceMismatch, _) => bad(E::InvalidGrant),
             (Self::RefreshTokenMissing, _) => {
-                described(400, E::InvalidRequest, "No refresh token in request.")
+                bad(E::InvalidRequest).described("No refresh token in request.")
             }
-            (Self::RefreshTokenInvalid, Network) => described(
-                400,
-                E::InvalidRequest,
+            (Self::RefreshTokenInvalid, Network) => bad(E::InvalidRequest).described(
                 "Refresh token is invalid or has already been claimed by another client.",
             ),
-            (Self::RefreshTokenInvalid, Rfc) => plain(400, E::InvalidGrant),
-            (Self::ScopeBeyondGrant, _) => plain(400, E::InvalidScope),
-            (Self::RevokeCredentialsMissing, Network) => plain(400, E::InvalidRequest),
-            (Self::RevokeCredentialsMissing, Rfc) => plain(401, E::InvalidClient),
-            (Self::RevokeCredentialsWrong, Network) => plain(401, E::UnauthorizedClient),
-            (Self::RevokeCredentialsWrong, Rfc) => plain(401, E::InvalidClient),
-            (Self::TokenMissing, _) => plain(400, E::InvalidRequest),
-            (Self::TokenTypeHintUnknown, _) => plain(400, E::UnsupportedTokenType),
-            (Self::TokenOfAnotherClient, Network) => plain(400, E::InvalidRequest),
-            (Self::TokenOfAnotherClient, Rfc) => plain(400, E::InvalidGrant),
+            (Self::RefreshTokenInvalid, Rfc) => bad(E::InvalidGrant),
+            (Self::ScopeBeyondGrant, _) => bad(E::InvalidScope),
+            (Self::RevokeCredentialsMissing, Network) => bad(E::InvalidRequest),
+            (Self::RevokeCredentialsMissing, Rfc) => {
+                unauthorized(E::InvalidClient, Challenge::Basic)
+            }
+            (Self::RevokeCredentialsWrong, Network) => {
+                unauthorized(E::UnauthorizedClient, Challenge::Basic)
+            }
+            (Self::RevokeCredentialsWrong, Rfc) => unauthorized(E::InvalidClient, Challenge::Basic),
+            (Self::TokenMissing, _) => bad(E::InvalidRequest),
+            (Self::TokenTypeHintUnknown, _) => bad(E::UnsupportedTokenType),
+            (Self::TokenOfAnotherClient, Network) => bad(E::InvalidRequest),
+            (Self::TokenOfAnotherClient, Rfc) => bad(E::InvalidGrant),
+            (Self::BearerTokenMissing, _) => unauthorized(E::InvalidToken, Challenge::Bearer),
+            (Self::BearerTokenInvalid, _) => {
+                unauthorized(E::InvalidToken, Challenge::BearerInvalidToken)
+            }
+            (Self::BearerTokenMalformed, _) => {
+                bad(E::InvalidRequest).asking_for(Challenge::BearerInvalidRequest)
+            }
+            (Self::ForeignOrigin, _) => OAuthError::plain(403, E::AccessDenied),
+            (Self::UnknownClient, _) => bad(E::InvalidClient),
+            (Self::GradingUnderWay, _) => OAuthError::plain(409, E::InvalidRequest),
         }
     }
 }
@@ -177,10 +136,10 @@ impl Dialect {
     }
 }
 
-const fn plain(status: u16, error: ErrorCode) -> WireError {
-    WireError { status, error, description: None }
+const fn bad(code: ErrorCode) -> OAuthError {
+    OAuthError::plain(400, code)
 }
 
-const fn described(status: u16, error: ErrorCode, description: &'static str) -> WireError {
-    WireError { status, error, description: Some(description) }
+const fn unauthorized(code: ErrorCode, challenge: Challenge) -> OAuthError {
+    OAuthError::plain(401, code).asking_for(challenge)
 }

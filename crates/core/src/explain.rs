@@ -9,7 +9,7 @@ use crate::jws::Compact;
 use crate::slip::{Kind, Slip};
 use crate::token::Token;
 
-/// What `token` says; `None` where it is none of ours.
+/// What `token` says; `None` where we issue no such token.
 pub fn explain(token: &str) -> Option<Value> {
     match Token::parse(token.trim()) {
         Token::Slip(kind, text) => Some(slip(kind, &Slip::read_unauthenticated(kind, text)?)),

@@ -1,4 +1,4 @@
-//! What of the FDX API the token authority itself needs: data clusters and error bodies.
+//! The parts of the FDX API that a token authority needs: data clusters and errors.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub const CLUSTERS: [&str; 14] = [
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DataClusters(u16);
 
-/// A data cluster that does not exist was named.
+/// A data cluster that does not exist.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("there is no data cluster `{0}`; they are {list}", list = CLUSTERS.join(", "))]
 pub struct UnknownCluster(pub String);
@@ -47,20 +47,19 @@ impl DataClusters {
         })
     }
 
-    /// The clusters that are known among those that a stored number stands for; a newer version may
-    /// have written others.
+    /// Reads a stored number. Bits that only a newer version knows are dropped.
     pub const fn known_among(bits: i64) -> Self {
         Self((bits & ((1 << CLUSTERS.len()) - 1)) as u16)
     }
 
-    /// The clusters that are known among these names.
+    /// The clusters with these names; unknown ones are skipped.
     pub fn known_in<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let bits =
             names.into_iter().filter_map(|name| CLUSTERS.iter().position(|known| *known == name));
         Self(bits.fold(0, |set, bit| set | 1 << bit))
     }
 
-    /// The number that stands for this set.
+    /// The set as a number.
     pub const fn bits(self) -> u16 {
         self.0
     }
@@ -88,11 +87,11 @@ impl<'de> Deserialize<'de> for DataClusters {
     }
 }
 
-/// A refusal at a data path, with the code and message of FDX. The network sends the code as an
+/// An error at a data path, with code and message as in FDX. The network sends the code as an
 /// integer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FdxError {
-    /// A parameter that can't be read.
+    /// A parameter, or the request itself, can't be read.
     InvalidInput,
     /// The provider in the path is not the token's.
     Forbidden,
@@ -102,7 +101,7 @@ pub enum FdxError {
     MethodNotAllowed,
     /// A body larger than any that is read. FDX has no code for it.
     PayloadTooLarge,
-    /// Something here is broken.
+    /// A bug.
     InternalServerError,
     /// The store can't answer.
     SubsystemUnavailable,
@@ -114,9 +113,9 @@ pub enum FdxError {
     CustomerNotAuthorized,
     /// An account that is not in the consent, or does not exist.
     AccountNotFound,
-    /// A start or end date that is none.
+    /// A malformed start or end date.
     InvalidDates,
-    /// A range of dates that is none, or beyond what may be asked for.
+    /// An empty range of dates, or one beyond what may be asked for.
     InvalidDateRange,
     /// A kind of account that has no such data.
     AccountTypeNotSupported,
@@ -124,12 +123,12 @@ pub enum FdxError {
     AccountClosed,
     /// An unknown major version in the path.
     VersionNotSupported,
-    /// More requests than are let through.
+    /// Too many requests.
     TooManyRequests,
 }
 
 impl FdxError {
-    /// The errors that FDX has a code for, and that a sandbox can be told to answer with.
+    /// The errors with an FDX code, which a sandbox can be told to answer with.
     pub const CODED: [Self; 14] = [
         Self::InvalidInput,
         Self::Forbidden,
@@ -147,7 +146,7 @@ impl FdxError {
         Self::TooManyRequests,
     ];
 
-    /// The error of an FDX code.
+    /// The error with this FDX code.
     pub fn from_code(code: u16) -> Option<Self> {
         Self::CODED.into_iter().find(|error| error.on_wire().1 == code)
     }

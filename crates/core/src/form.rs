@@ -15,7 +15,7 @@ pub const MOST_PARAMETERS: usize = 100;
 pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl fmt::Debug for Form<'_> {
-    /// The names alone: values may be secrets.
+    /// Only the names: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.names()).finish()
     }

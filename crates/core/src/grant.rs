@@ -135,7 +135,7 @@ impl fmt::Display for CustomerId {
 }
 
 /// What a customer allowed a client. Written once, at consent, and never changed, so it may be
-/// cached for good.
+/// cached forever.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
     /// The grant's name.

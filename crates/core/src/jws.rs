@@ -172,13 +172,13 @@ impl SigningKey {
         };
         let mut jwk: serde_json::Map<_, _> =
             members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        // RFC 7638 section 3: the required members alone, in lexicographic order, as serde_json's
+        // RFC 7638 section 3: only the required members, in lexicographic order, as serde_json's
         // map keeps them.
         let thumbprint = digest::digest(
             &digest::SHA256,
             serde_json::Value::from(jwk.clone()).to_string().as_bytes(),
         );
-        // One key is never shared by two algorithms, so the thumbprint alone names it.
+        // One key is never shared by two algorithms, so the thumbprint is enough to name it.
         let kid = b64(thumbprint.as_ref());
         jwk.extend(
             [("alg", alg.name()), ("kid", &kid), ("use", "sig")]

@@ -4,6 +4,7 @@
 //! is presented).
 
 pub mod access_token;
+pub mod authorization_error;
 pub mod basic;
 pub mod claim;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod dialect;
 pub mod display_name;
 pub mod ending;
 pub mod explain;
+pub mod failure;
 pub mod fdx;
 pub mod form;
 pub mod grant;
@@ -19,6 +21,7 @@ pub mod id_token;
 pub mod jws;
 pub mod login;
 pub mod mac;
+pub mod oauth_error;
 pub mod pkce;
 pub mod random;
 pub mod redirect_uri;

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::App;
@@ -47,13 +47,12 @@ pub async fn codes(
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&app, error))?;
     let form = form.with_default("response_type", "code").with_default("scope", SCOPE);
-    let refuse = |error, reason: &str| {
-        Refused::wire(WireError { status: 400, error, description: None }, None, reason)
-    };
+    let unknown_client =
+        |reason| Refused::oauth(Refusal::UnknownClient, app.settings.dialect, reason);
     let (mut request, _) = read(&app, &form, now).map_err(|rejected| match rejected {
-        Rejected::Page("unknown-client", reason) => refuse(ErrorCode::InvalidClient, reason),
-        Rejected::Page(_, reason) => refuse(ErrorCode::InvalidRequest, reason),
-        Rejected::Redirect(_, error, reason) => refuse(error, reason),
+        Rejected::Page("unknown-client", reason) => unknown_client(reason),
+        Rejected::Page(_, reason) => malformed(&app, reason),
+        Rejected::Redirect(_, error) => Refused::authorization(error),
     })?;
     let provider = request.connector.clone().unwrap_or_else(|| PROVIDER.to_owned());
     let id = CustomerId { provider, customer: form.get("customer").unwrap_or_default().to_owned() };
@@ -61,15 +60,9 @@ pub async fn codes(
     let code =
         approve_at_once(&app, &mut request, &id, chosen.as_deref(), now).await.map_err(|why| {
             match why {
-                NoCode::UnknownClient => {
-                    refuse(ErrorCode::InvalidClient, "the client was removed meanwhile")
-                }
-                NoCode::UnknownCustomer => {
-                    refuse(ErrorCode::InvalidRequest, "the customer is missing or unknown")
-                }
-                NoCode::UnknownAccount => {
-                    refuse(ErrorCode::InvalidRequest, "the customer has no such account")
-                }
+                NoCode::UnknownClient => unknown_client("the client was removed meanwhile"),
+                NoCode::UnknownCustomer => malformed(&app, "the customer is missing or unknown"),
+                NoCode::UnknownAccount => malformed(&app, "the customer has no such account"),
                 other => other.unexpected(),
             }
         })?;

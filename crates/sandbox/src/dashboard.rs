@@ -10,16 +10,17 @@ use axum::extract::State;
 use axum::http::header::REFERRER_POLICY;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::dialect::{ErrorCode, WireError};
 use counterfoil_core::ending::EndedBy;
+use counterfoil_core::failure::Failure;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_server::App;
 use counterfoil_server::grants::end::end;
-use counterfoil_server::http::body::page_form;
+use counterfoil_server::http::body::{malformed, page_form};
 use counterfoil_server::http::observe::Seen;
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::see_other;
+use counterfoil_server::http::shape::Shape;
 
 use crate::guard::Local;
 use crate::pages::Notice;
@@ -119,11 +120,8 @@ async fn act(
         }
         "revoke_grant" => {
             let unknown = || {
-                refuse(
-                    StatusCode::NOT_FOUND,
-                    ErrorCode::NotFound,
-                    sandbox.locale.text("dashboard-unknown-grant"),
-                )
+                let reason = sandbox.locale.text("dashboard-unknown-grant");
+                Refused::failed(Shape::OAuth, app, Failure::NotFound, reason)
             };
             let id = form.get("grant").and_then(GrantId::parse).ok_or_else(unknown)?;
             app.store.terms(id).await.map_err(Refused::unavailable)?.ok_or_else(unknown)?;
@@ -137,16 +135,8 @@ async fn act(
             grade::stop(sandbox);
             Ok("stop_grading")
         }
-        _ => Err(refuse(
-            StatusCode::BAD_REQUEST,
-            ErrorCode::InvalidRequest,
-            sandbox.locale.text("dashboard-unknown-action"),
-        )),
+        _ => Err(malformed(app, sandbox.locale.text("dashboard-unknown-action"))),
     }
-}
-
-fn refuse(status: StatusCode, error: ErrorCode, reason: String) -> Refused {
-    Refused::wire(WireError { status: status.as_u16(), error, description: None }, None, reason)
 }
 
 async fn show(

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use counterfoil_core::clock::{Seconds, Timestamp};
-use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::dialect::Refusal;
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::{Case, Plan, Report};
 use counterfoil_server::App;
@@ -211,12 +211,8 @@ fn begin(
     };
     let mut current = sandbox.grading.graded();
     if let Some(playing) = current.as_ref().filter(|current| current.outcome.is_none()) {
-        let wire = WireError { status: 409, error: ErrorCode::InvalidRequest, description: None };
-        return Err(Refused::wire(
-            wire,
-            None,
-            format!("{} is graded now: stop that first", playing.client),
-        ));
+        let reason = format!("{} is graded now: stop that first", playing.client);
+        return Err(Refused::oauth(Refusal::GradingUnderWay, app.settings.dialect, reason));
     }
     let run = Run(current.as_ref().map_or(0, |earlier| earlier.run.0 + 1));
     // It finds itself in place: it waits for the lock that is held here.

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
-use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::dialect::Refusal;
 use counterfoil_server::App;
 use counterfoil_server::http::refused::Refused;
 use url::{Host, Url};
@@ -27,11 +27,9 @@ impl FromRequestParts<Arc<App>> for Local {
         let sandbox = parts.extensions.get::<Arc<Sandbox>>().cloned();
         let sandbox = sandbox.ok_or_else(|| Refused::internal("this is no sandbox"))?;
         match foreign(app, &sandbox, &parts.headers, &parts.uri) {
-            Some(reason) => Err(Refused::wire(
-                WireError { status: 403, error: ErrorCode::AccessDenied, description: None },
-                None,
-                reason,
-            )),
+            Some(reason) => {
+                Err(Refused::oauth(Refusal::ForeignOrigin, app.settings.dialect, reason))
+            }
             None => Ok(Self(sandbox)),
         }
     }

@@ -56,7 +56,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Give a client a new secret, shown once; the one before it stays good beside it
+    /// Give a client a new secret, shown once; the previous one stays good too
     RotateSecret {
         /// The client id
         id: String,
@@ -129,7 +129,7 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Has a command carried out that makes a secret, where the client is not public.
+/// Runs a command that makes a secret, unless the client is public.
 fn with_secret(
     common: &Common,
     command: impl Fn(Option<Announced>) -> Command,

@@ -66,7 +66,7 @@ pub enum Deviation {
 }
 
 impl Deviation {
-    /// The seconds alone.
+    /// How many seconds, whichever clock it is.
     pub const fn seconds(self) -> Seconds {
         match self {
             Self::Wall(seconds) | Self::Database(seconds) => seconds,

@@ -1,6 +1,6 @@
-//! What must hold for any input at all. The targets in `fuzz/` look for inputs for which it does
-//! not; the test in `corpus.rs` holds it against those that they found interesting. Each function
-//! panics where its property fails.
+//! Properties that hold for any input. The targets in `fuzz/` look for counterexamples; the test in
+//! `corpus.rs` checks the inputs that they found interesting. Each function panics where its
+//! property fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -28,8 +28,7 @@ use percent_encoding::percent_decode;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-/// Input from which numbers are taken. Where it has ended there are zeros, so every input says
-/// something.
+/// Input to take numbers from. It ends in infinite zeros, so every input means something.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -53,7 +52,7 @@ impl Input<'_> {
         Timestamp::from_unix(i64::from_be_bytes(self.take()))
     }
 
-    /// `text`, which is ASCII, changed at one place.
+    /// `text`, which is ASCII, changed in one place.
     fn change(&mut self, text: &str) -> String {
         let (how, character) = (self.byte(), char::from(self.byte() & 127));
         let at = usize::from(u16::from_be_bytes(self.take())) % text.len();
@@ -64,17 +63,17 @@ impl Input<'_> {
             2 => format!("{before}{}", &after[1..]),
             3 => before.to_owned(),
             4 => format!("{text}{character}"),
-            // The next base64 digit over and the like: the lowest bit alone.
+            // Flips the lowest bit, as in the next base64 digit.
             _ => format!("{before}{}{}", char::from(after.as_bytes()[0] ^ 1), &after[1..]),
         };
-        // A change that is none is made one.
+        // Makes sure that something changes.
         if changed == text { format!("{text}=") } else { changed }
     }
 }
 
 const ISSUER: &str = "https://issuer.example";
 
-/// The MAC key of each slip key that there is.
+/// The MAC keys of all slip keys.
 static MAC_KEYS: LazyLock<[MacKey; 2]> =
     LazyLock::new(|| [MacKey::new(&[1; 32]), MacKey::new(&[2; 32])]);
 
@@ -108,7 +107,7 @@ pub fn slip(data: &[u8]) {
     authentic_nonsense(&mut Input(data));
 }
 
-/// Whatever is accepted is what we would have written.
+/// What is accepted is what we would have written.
 fn read_as_token(text: &str) {
     for kind in KINDS {
         if let Ok(slip) = Slip::read(kind, text, &SLIP_KEYS) {
@@ -156,7 +155,7 @@ fn written_slip(key: SlipKeyId, input: &mut Input<'_>) {
     assert_eq!(told["slip"], slip.number);
     assert_eq!(told["issued_at"], slip.issued_at.to_string());
     assert_eq!((&told["seal"], &told["mac"]), (&"[masked]".into(), &"[not checked]".into()));
-    // The last 40 characters are MAC and nothing else.
+    // The last 40 characters hold only the MAC.
     assert!(!told.to_string().contains(&text[text.len() - 40..]));
 }
 
@@ -189,8 +188,8 @@ fn written_access_token(key: SlipKeyId, input: &mut Input<'_>) {
     assert!(!told.to_string().contains(&text[text.len() - 40..]));
 }
 
-/// A right MAC over any bytes at all is still no slip, unless it is the one that we would have
-/// written: versions, kinds and ids are checked besides.
+/// A right MAC over arbitrary bytes makes no slip unless we would have written the same: versions,
+/// kinds and ids are checked too.
 fn authentic_nonsense(input: &mut Input<'_>) {
     let key = &MAC_KEYS[usize::from(input.byte() % 2)];
     let token = |prefix: &str, payload: &[u8], seal: &[u8]| {
@@ -199,7 +198,7 @@ fn authentic_nonsense(input: &mut Input<'_>) {
     };
     let (mut of_slip, mut of_access_token) = (input.take::<43>(), [0; 28]);
     of_access_token.copy_from_slice(&of_slip[..28]);
-    // What gets past the version and the key, for the most part.
+    // Mostly gets past the checks of version and key.
     if input.byte() < 192 {
         for payload in [&mut of_slip[..], &mut of_access_token] {
             (payload[0], payload[1]) = (1, 0);
@@ -213,7 +212,7 @@ fn authentic_nonsense(input: &mut Input<'_>) {
 
 type Pairs = Vec<(String, String)>;
 
-/// The parameters of a form in the order sent, by what is public of it.
+/// The parameters of a form in the order sent, as its public methods show them.
 fn pairs(form: &Form<'_>) -> Pairs {
     let mut values = HashMap::new();
     let next = |name| {
@@ -303,8 +302,8 @@ const SCALAR: [u8; 32] = [7; 32];
 static SIGNS_ANYTHING: LazyLock<Ed25519KeyPair> =
     LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&SCALAR).unwrap());
 
-/// One key of each kind, made of a known scalar, so that what fails once fails again: PKCS#8 with
-/// the private key alone.
+/// One key of each kind from a known scalar, so that failures can be reproduced: PKCS#8 with only
+/// the private key.
 static SIGNING_KEYS: LazyLock<[SigningKey; 2]> = LazyLock::new(|| {
     let p256 = b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
     let ed25519 = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
@@ -318,7 +317,7 @@ pub fn jwt(data: &[u8]) {
         arbitrary_token(text);
         explain(text);
         if text.bytes().filter(|b| *b == b'.').count() == 1 {
-            // A payload and a signature, under the only headers that a signature is looked at for.
+            // A payload and a signature, under headers that name a key.
             for key in &*SIGNING_KEYS {
                 let signed = key.sign(b"").unwrap();
                 arbitrary_token(&format!("{}.{text}", signed.split_once('.').unwrap().0));
@@ -338,8 +337,8 @@ pub fn jwt(data: &[u8]) {
     signed_token(key, other, &change, input.0);
 }
 
-/// Signatures of Ed25519 are the same each time, so what verifies must be what is signed again;
-/// those of ES256 can't be known beforehand.
+/// Ed25519 is deterministic, so what verifies is what signing again gives. ES256 is not, and no
+/// fuzzer finds a signature.
 fn arbitrary_token(text: &str) {
     let Some(token) = Compact::parse(text) else {
         return;
@@ -379,7 +378,7 @@ fn signed_token(key: &SigningKey, other: &SigningKey, change: &[u8], payload: &[
     let mut told = told.unwrap();
     assert_eq!((&told["key"], &told["alg"]), (&key.kid.as_str().into(), &key.alg.name().into()));
     for time in ["iat", "exp", "auth_time"] {
-        // These alone are told in another way.
+        // Only these are worded differently.
         if claims.get(time).is_some_and(Value::is_i64) {
             assert!(told["claims"][time].is_string());
             (claims[time], told["claims"][time]) = (Value::Null, Value::Null);
@@ -429,7 +428,7 @@ fn compare(registered: &str, requested: &str) {
     );
 }
 
-/// What the server does with a URI that may be registered: sends an answer there.
+/// What the server does with a registered URI: it sends an answer there.
 fn redirect_to(uri: &str, state: &str) {
     let registrable = check(uri).is_ok();
     let parameters = [("code", "cfc_x"), ("state", state)];

@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::failure::Failure;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::App;
 use counterfoil_server::http::body::{malformed, oauth_form};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::json;
+use counterfoil_server::http::shape::Shape;
 use serde_json::json as value;
 
 use super::{Fault, Kind, Wish, at_once};
@@ -118,8 +119,8 @@ pub async fn set(app: &Arc<App>, sandbox: &Sandbox, form: &Form<'_>) -> Result<F
 /// 404 where there is no such fault, 503.
 pub async fn clear(app: &App, sandbox: &Sandbox, id: Option<&str>) -> Result<(), Refused> {
     if !sandbox.faults.clear(&app.store, id).await.map_err(Refused::unavailable)? {
-        let wire = WireError { status: 404, error: ErrorCode::NotFound, description: None };
-        return Err(Refused::wire(wire, None, "no fault of this id waits"));
+        let reason = "no fault of this id waits";
+        return Err(Refused::failed(Shape::OAuth, app, Failure::NotFound, reason));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use counterfoil_core::failure::Failure;
 use serde_json::json as value;
 
 use crate::http::refused::Refused;
@@ -36,7 +37,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<Response, Refused> {
     if ready {
         return Ok(json(StatusCode::OK, &answer));
     }
-    answer["error"] = "temporarily_unavailable".into();
+    answer["error"] = Failure::Unavailable.oauth().code.as_str().into();
     let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &answer);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     Ok(response)

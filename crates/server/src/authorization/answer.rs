@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::redirect_uri::with_query;
 use counterfoil_core::secret::Secret;
 
@@ -64,13 +64,13 @@ pub fn redirect_code_from(
 pub fn redirect_error(
     app: &App,
     request: &AuthorizationRequest,
-    error: ErrorCode,
-    reason: &'static str,
+    error: AuthorizationError,
 ) -> Result<Response, Refused> {
+    let (code, reason) = error.on_wire();
     send(
         app,
         request,
-        &[("error", error.as_str()), ("error_description", reason)],
+        &[("error", code.as_str()), ("error_description", reason)],
         Some(&app.settings.issuer),
         Some(reason),
     )

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::client::{Client, GrantType};
-use counterfoil_core::dialect::ErrorCode;
 
 use crate::authorization::answer::redirect_error;
 use crate::authorization::request::AuthorizationRequest;
@@ -20,21 +20,13 @@ use crate::node::app::App;
 /// was removed, or its redirect URI is registered no more.
 pub fn still_may_ask(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
     let client = may_be_answered(app, request)?;
-    let refuse = |error, reason| {
-        redirect_error(app, request, error, reason)
-            .map_or_else(Err, |answer| Err(Refused::by(answer)))
-    };
+    let refuse =
+        |error| redirect_error(app, request, error).and_then(|answer| Err(Refused::by(answer)));
     if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
-        return refuse(
-            ErrorCode::UnauthorizedClient,
-            "the client is no longer registered for the authorization code flow",
-        );
+        return refuse(AuthorizationError::NoLongerRegisteredForCodes);
     }
     if client.settings.require_pkce && request.challenge.is_none() {
-        return refuse(
-            ErrorCode::InvalidRequest,
-            "the client must use PKCE now, and there is no code_challenge",
-        );
+        return refuse(AuthorizationError::PkceRequiredSince);
     }
     Ok(client)
 }
@@ -84,9 +76,9 @@ pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Re
 pub async fn deny(
     app: &App,
     request: &AuthorizationRequest,
-    reason: &'static str,
+    error: AuthorizationError,
 ) -> Result<Response, Refused> {
     may_be_answered(app, request)?;
     must_be_unanswered(app, request).await?;
-    redirect_error(app, request, ErrorCode::AccessDenied, reason)
+    redirect_error(app, request, error)
 }

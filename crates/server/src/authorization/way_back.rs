@@ -1,7 +1,7 @@
 //! The way back to an app from a page that tells of an error.
 
 use axum::http::StatusCode;
-use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::redirect_uri::with_query;
 use url::Url;
 
@@ -53,7 +53,7 @@ fn to_front_door_of(redirect_uri: &str, client_name: String) -> Option<WayBack> 
 fn to_client(
     app: &App,
     request: &AuthorizationRequest,
-    error: Option<ErrorCode>,
+    error: Option<AuthorizationError>,
 ) -> Option<WayBack> {
     let client = app
         .client(&request.client)
@@ -63,7 +63,7 @@ fn to_client(
     let Some(error) = error else {
         return to_front_door_of(uri, client_name);
     };
-    let mut fields = vec![("error", error.as_str().to_owned())];
+    let mut fields = vec![("error", error.on_wire().0.as_str().to_owned())];
     fields.extend(request.state.clone().map(|state| ("state", state)));
     fields.push(("iss", app.settings.issuer.clone()));
     if request.form_post {
@@ -76,11 +76,11 @@ fn to_client(
 
 /// What an app is told whose customer goes back to it from an error page (RFC 6749 section
 /// 4.1.2.1). Nothing, where it has got an answer before.
-fn what_to_tell(message: &str) -> Option<ErrorCode> {
+fn what_to_tell(message: &str) -> Option<AuthorizationError> {
     match message {
         ALREADY_ANSWERED => None,
-        "unavailable" => Some(ErrorCode::TemporarilyUnavailable),
-        "internal" => Some(ErrorCode::ServerError),
-        _ => Some(ErrorCode::AccessDenied),
+        "unavailable" => Some(AuthorizationError::Unavailable),
+        "internal" => Some(AuthorizationError::Internal),
+        _ => Some(AuthorizationError::NotCompleted),
     }
 }

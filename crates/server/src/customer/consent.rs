@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_store::Session;
@@ -99,7 +100,7 @@ pub async fn post(
     let answer = match form.get("decision") {
         Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
         // Nothing is given, so it matters not who is signed in by now.
-        Some("deny") => deny(app, request, "the customer said no").await,
+        Some("deny") => deny(app, request, AuthorizationError::DeniedByCustomer).await,
         _ => Err(Refused::page(
             app,
             StatusCode::BAD_REQUEST,

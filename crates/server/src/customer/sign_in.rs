@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
@@ -94,7 +95,7 @@ async fn sign_in(
     let mut connector = form.get("connector").map(str::to_owned);
     if let Purpose::Authorize(request) = &purpose {
         if form.get("decision") == Some("deny") {
-            return deny(app, request, "the customer went back without signing in").await;
+            return deny(app, request, AuthorizationError::CustomerWentBack).await;
         }
         connector = request.connector.clone().or(connector);
     }

@@ -4,14 +4,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
-use counterfoil_core::dialect::{ErrorCode, Refusal, WireError};
+use counterfoil_core::dialect::Refusal;
+use counterfoil_core::failure::Failure;
 use counterfoil_core::form::Form;
 use futures_util::future::poll_immediate;
 
 use crate::http::head::one;
 use crate::http::refused::Refused;
+use crate::http::shape::Shape;
 use crate::node::app::App;
 
 /// The largest body, in bytes.
@@ -47,11 +49,11 @@ enum BodyError {
 }
 
 impl BodyError {
-    const fn status(&self) -> StatusCode {
+    const fn failure(&self) -> Failure {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken | Self::NotAForm => StatusCode::BAD_REQUEST,
+            Self::TooLarge => Failure::BodyTooLarge,
+            Self::TooSlow => Failure::BodyTooSlow,
+            Self::Broken | Self::NotAForm => Failure::Malformed,
         }
     }
 
@@ -115,14 +117,9 @@ pub async fn oauth_form(
     query: Option<&str>,
     body: Body,
 ) -> Result<Bytes, Refused> {
-    let bytes = read(headers, body, LARGEST_BODY).await.map_err(|error| {
-        let wire = WireError {
-            status: error.status().as_u16(),
-            error: ErrorCode::InvalidRequest,
-            description: None,
-        };
-        Refused::wire(wire, None, error.reason())
-    })?;
+    let bytes = read(headers, body, LARGEST_BODY)
+        .await
+        .map_err(|error| Refused::failed(Shape::OAuth, app, error.failure(), error.reason()))?;
     if let Some(query) = query {
         let query = Form::parse(query.as_bytes()).map_err(|error| malformed(app, error))?;
         if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
@@ -165,8 +162,7 @@ pub async fn consent_form(app: &App, headers: &HeaderMap, body: Body) -> Result<
 }
 
 fn refused_page(app: &App, error: &BodyError) -> Refused {
-    let message = if matches!(error, BodyError::TooLarge) { "too-large" } else { "malformed" };
-    Refused::page(app, error.status(), message, error.reason())
+    Refused::failed(Shape::Page, app, error.failure(), error.reason())
 }
 
 /// 400 `invalid_request`: the request can't be read.

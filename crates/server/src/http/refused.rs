@@ -6,10 +6,13 @@ use std::sync::Arc;
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::client::Client;
-use counterfoil_core::dialect::{Dialect, ErrorCode, Refusal, WireError};
+use counterfoil_core::dialect::{Dialect, Refusal};
+use counterfoil_core::failure::Failure;
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::oauth_error::{Challenge, OAuthError};
 use counterfoil_store::StoreError;
 use serde::Serialize;
 
@@ -35,37 +38,9 @@ impl IntoResponse for Refused {
 }
 
 #[derive(Serialize)]
-struct OAuthBody {
-    error: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_description: Option<&'static str>,
-}
-
-#[derive(Serialize)]
 struct FdxBody {
     code: u16,
     message: &'static str,
-}
-
-/// Which authentication a 401 asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Challenge {
-    /// A client's credentials.
-    Basic,
-    /// A bearer token, where none was sent.
-    Bearer,
-    /// A better bearer token than the one that was sent (RFC 6750 section 3.1).
-    BearerInvalidToken,
-}
-
-impl Challenge {
-    const fn header(self) -> &'static str {
-        match self {
-            Self::Basic => "Basic realm=\"counterfoil\", charset=\"UTF-8\"",
-            Self::Bearer => "Bearer realm=\"counterfoil\"",
-            Self::BearerInvalidToken => "Bearer realm=\"counterfoil\", error=\"invalid_token\"",
-        }
-    }
 }
 
 impl Refused {
@@ -89,44 +64,47 @@ impl Refused {
         self
     }
 
-    fn challenge(self, challenge: Option<Challenge>) -> Self {
+    fn asking_for(self, challenge: Option<Challenge>) -> Self {
         match challenge {
-            Some(challenge) if self.0.status() == StatusCode::UNAUTHORIZED => {
+            Some(challenge) => {
                 self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.header()))
             }
-            _ => self,
+            None => self,
         }
     }
 
-    /// A refusal at `/token`, `/revoke` or `/introspect`, in the dialect of the client or, before
-    /// it is known, of the server.
+    fn spelled(error: OAuthError, reason: impl Display) -> Self {
+        Self::new(json(status(error.status), &error), reason).asking_for(error.challenge)
+    }
+
+    /// A refusal at an OAuth endpoint, in the dialect of the client or, before it is known, of the
+    /// server.
     pub fn oauth(refusal: Refusal, dialect: Dialect, reason: impl Display) -> Self {
-        Self::wire(refusal.on_wire(dialect), Some(Challenge::Basic), reason)
+        Self::spelled(refusal.on_wire(dialect), reason)
     }
 
-    /// An OAuth-shaped refusal that no dialect spells.
-    pub fn wire(error: WireError, challenge: Option<Challenge>, reason: impl Display) -> Self {
-        let body = OAuthBody { error: error.error.as_str(), error_description: error.description };
-        Self::new(json(status(error.status), &body), reason).challenge(challenge)
+    /// What is wrong with an authorization request that no browser brought.
+    pub fn authorization(error: AuthorizationError) -> Self {
+        let (code, reason) = error.on_wire();
+        Self::spelled(OAuthError { code, ..Failure::Malformed.oauth() }, reason)
     }
 
-    /// A request with a bearer token that can't be read, or has it in two places (RFC 6750 section
-    /// 3.1).
-    pub fn bearer_request(reason: impl Display) -> Self {
-        let challenge =
-            HeaderValue::from_static("Bearer realm=\"counterfoil\", error=\"invalid_request\"");
-        Self::wire(
-            WireError { status: 400, error: ErrorCode::InvalidRequest, description: None },
-            None,
-            reason,
-        )
-        .with_header(WWW_AUTHENTICATE, challenge)
-    }
-
-    /// A refusal at a data path.
+    /// A refusal at a data path; a 401 asks for `challenge`.
     pub fn fdx(error: FdxError, challenge: Option<Challenge>, reason: impl Display) -> Self {
         let (http, code, message) = error.on_wire();
-        Self::new(json(status(http), &FdxBody { code, message }), reason).challenge(challenge)
+        let challenge = challenge.filter(|_| http == 401);
+        Self::new(json(status(http), &FdxBody { code, message }), reason).asking_for(challenge)
+    }
+
+    /// A failure at a path of this shape.
+    pub fn failed(shape: Shape, app: &App, failure: Failure, reason: impl Display) -> Self {
+        match shape {
+            Shape::OAuth => Self::spelled(failure.oauth(), reason),
+            Shape::Fdx => Self::fdx(failure.fdx(), None, reason),
+            Shape::Page => {
+                Self::page(app, status(failure.oauth().status), message_of(failure), reason)
+            }
+        }
     }
 
     /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title`
@@ -164,14 +142,13 @@ impl Refused {
 
     /// The store can't answer, at an OAuth path.
     pub fn unavailable(error: impl Display) -> Self {
-        let wire =
-            WireError { status: 503, error: ErrorCode::TemporarilyUnavailable, description: None };
-        Self::wire(wire, None, error).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+        Self::spelled(Failure::Unavailable.oauth(), error)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// The store can't answer, at a data path.
     pub fn unavailable_fdx(error: impl Display) -> Self {
-        Self::fdx(FdxError::SubsystemUnavailable, None, error)
+        Self::fdx(Failure::Unavailable.fdx(), None, error)
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
@@ -190,37 +167,26 @@ impl Refused {
     /// What a sandbox refuses a request with.
     pub fn struck(shape: Shape, strike: Strike) -> Self {
         let reason = "a fault that was set in this sandbox";
-        let wire = |status, error| WireError { status, error, description: None };
-        let (refused, after) = match (strike, shape) {
-            (Strike::Store(error), Shape::Fdx) => return Self::unavailable_fdx(error),
-            (Strike::Store(error), _) => return Self::unavailable(error),
-            (Strike::Fdx(error), _) => {
+        let (failure, after) = match strike {
+            Strike::Store(error) if shape == Shape::Fdx => return Self::unavailable_fdx(error),
+            Strike::Store(error) => return Self::unavailable(error),
+            Strike::Fdx(error) => {
                 return Self::fdx(error, Some(Challenge::BearerInvalidToken), reason);
             }
-            (Strike::Unavailable(after), Shape::Fdx) => {
-                (Self::fdx(FdxError::SubsystemUnavailable, None, reason), after)
-            }
-            (Strike::Unavailable(after), _) => {
-                (Self::wire(wire(503, ErrorCode::TemporarilyUnavailable), None, reason), after)
-            }
-            (Strike::TooManyRequests(after), Shape::Fdx) => {
-                (Self::fdx(FdxError::TooManyRequests, None, reason), after)
-            }
-            // OAuth has no code of its own for it: the server is overloaded for this client.
-            (Strike::TooManyRequests(after), _) => {
-                (Self::wire(wire(429, ErrorCode::TemporarilyUnavailable), None, reason), after)
-            }
+            Strike::Unavailable(after) => (Failure::Unavailable, after),
+            Strike::TooManyRequests(after) => (Failure::TooManyRequests, after),
+        };
+        let refused = match shape {
+            Shape::Fdx => Self::fdx(failure.fdx(), None, reason),
+            _ => Self::spelled(failure.oauth(), reason),
         };
         refused.with_header(RETRY_AFTER, after.into())
     }
 
     /// The store can't answer, at a path of this shape.
     pub fn unavailable_at(shape: Shape, app: &App, error: impl Display) -> Self {
-        match shape {
-            Shape::OAuth => Self::unavailable(error),
-            Shape::Fdx => Self::unavailable_fdx(error),
-            Shape::Page => Self::unavailable_page(app, error),
-        }
+        Self::failed(shape, app, Failure::Unavailable, error)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// This node may not know what has changed; another one may, or this one in a moment.
@@ -236,88 +202,37 @@ impl Refused {
 
     /// A handler panicked: a bug. The client learns nothing but that it is ours.
     pub fn panicked(shape: Shape, app: &App) -> Self {
-        let reason = "a handler panicked";
-        match shape {
-            Shape::OAuth => Self::internal(reason),
-            Shape::Fdx => Self::fdx(FdxError::InternalServerError, None, reason),
-            Shape::Page => Self::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason),
-        }
+        Self::failed(shape, app, Failure::Internal, "a handler panicked")
     }
 
     /// Something that can't happen did: keys that don't sign, values that don't serialise.
     pub fn internal(reason: impl Display) -> Self {
-        Self::wire(
-            WireError { status: 500, error: ErrorCode::ServerError, description: None },
-            None,
-            reason,
-        )
+        Self::spelled(Failure::Internal.oauth(), reason)
     }
 
     /// The path takes other methods.
     pub fn method(shape: Shape, app: &App, allow: &'static str) -> Self {
-        let reason = "the path does not take this method";
-        let refused = match shape {
-            Shape::OAuth => Self::wire(
-                WireError { status: 405, error: ErrorCode::MethodNotAllowed, description: None },
-                None,
-                reason,
-            ),
-            Shape::Fdx => Self::fdx(FdxError::MethodNotAllowed, None, reason),
-            Shape::Page => Self::page(app, StatusCode::METHOD_NOT_ALLOWED, "method", reason),
-        };
-        refused.with_header(ALLOW, HeaderValue::from_static(allow))
+        Self::failed(shape, app, Failure::MethodNotAllowed, "the path does not take this method")
+            .with_header(ALLOW, HeaderValue::from_static(allow))
     }
 
     /// The body is larger than any that is read.
     pub fn too_large(shape: Shape, app: &App, reason: impl Display) -> Self {
-        match shape {
-            Shape::OAuth => Self::wire(
-                WireError { status: 413, error: ErrorCode::InvalidRequest, description: None },
-                None,
-                reason,
-            ),
-            Shape::Fdx => Self::fdx(FdxError::PayloadTooLarge, None, reason),
-            Shape::Page => Self::page(app, StatusCode::PAYLOAD_TOO_LARGE, "too-large", reason),
-        }
+        Self::failed(shape, app, Failure::BodyTooLarge, reason)
     }
 
-    /// The head of the request is none that is looked at any further.
+    /// The head of the request is too large or has no proper `Host`.
     pub fn bad_head(shape: Shape, app: &App, bad: BadHead) -> Self {
-        let (status, message, reason) = match bad {
-            BadHead::TooLarge => (
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "large-head",
-                "the head is larger than 32 KiB",
-            ),
-            BadHead::Host(reason) => (StatusCode::BAD_REQUEST, "malformed", reason),
+        let (failure, reason) = match bad {
+            BadHead::TooLarge => (Failure::HeadTooLarge, "the head is larger than 32 KiB"),
+            BadHead::Host(reason) => (Failure::Malformed, reason),
         };
-        match shape {
-            Shape::OAuth => Self::wire(
-                WireError {
-                    status: status.as_u16(),
-                    error: ErrorCode::InvalidRequest,
-                    description: None,
-                },
-                None,
-                reason,
-            ),
-            Shape::Fdx => Self::fdx(FdxError::InvalidInput, None, reason),
-            Shape::Page => Self::page(app, status, message, reason),
-        }
+        Self::failed(shape, app, failure, reason)
     }
 
     /// There is no such path.
     pub fn not_found(shape: Shape, app: &App) -> Self {
-        let reason = "there is no such path";
-        match shape {
-            Shape::OAuth => Self::wire(
-                WireError { status: 404, error: ErrorCode::NotFound, description: None },
-                None,
-                reason,
-            ),
-            Shape::Fdx => Self::fdx(FdxError::NotFound, None, reason),
-            Shape::Page => Self::page(app, StatusCode::NOT_FOUND, "not-found", reason),
-        }
+        Self::failed(shape, app, Failure::NotFound, "there is no such path")
     }
 
     /// Why, in plain words, and the status that says so; for a page that tells it in its own way.
@@ -342,6 +257,19 @@ struct Message(&'static str);
 fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
     let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
     ErrorPage { locale: &app.locale, title: &title, text: &text, way_back }.render()
+}
+
+/// The message of the page that tells a person of a failure.
+const fn message_of(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Malformed | Failure::BodyTooSlow => "malformed",
+        Failure::NotFound => "not-found",
+        Failure::MethodNotAllowed => "method",
+        Failure::BodyTooLarge => "too-large",
+        Failure::HeadTooLarge => "large-head",
+        Failure::Internal => "internal",
+        Failure::TooManyRequests | Failure::Unavailable => "unavailable",
+    }
 }
 
 fn status(code: u16) -> StatusCode {

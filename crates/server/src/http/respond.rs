@@ -7,6 +7,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use counterfoil_core::oauth_error::ErrorCode;
 use serde::Serialize;
 
 /// A JSON answer that nobody may keep.
@@ -15,7 +16,8 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
         Ok(bytes) => json_bytes(status, bytes),
         Err(error) => {
             tracing::error!(%error, "an answer could not be serialised");
-            json_bytes(StatusCode::INTERNAL_SERVER_ERROR, br#"{"error":"server_error"}"#.to_vec())
+            let body = format!(r#"{{"error":"{}"}}"#, ErrorCode::ServerError.as_str());
+            json_bytes(StatusCode::INTERNAL_SERVER_ERROR, body.into_bytes())
         }
     }
 }

@@ -12,8 +12,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::clock::{HOUR, Seconds, Timestamp};
-use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::{Form, FormError};
 use counterfoil_core::grant::Terms;
 use counterfoil_core::scope::Scopes;
@@ -154,16 +154,14 @@ async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Asked, Refu
         Err(Rejected::Page(message, reason)) => {
             return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason));
         }
-        Err(Rejected::Redirect(to, error, reason)) => {
-            return Err(Refused::by(redirect_error(app, &to, error, reason)?));
+        Err(Rejected::Redirect(to, error)) => {
+            return Err(Refused::by(redirect_error(app, &to, error)?));
         }
     };
     if let Some(hint) = form.get("id_token_hint") {
         match hint::heed(app, &mut request, hint).await {
             Ok(Ok(())) => {}
-            Ok(Err((error, reason))) => {
-                return Err(Refused::by(redirect_error(app, &request, error, reason)?));
-            }
+            Ok(Err(error)) => return Err(Refused::by(redirect_error(app, &request, error)?)),
             Err(error) => {
                 let refused = Refused::unavailable_page(app, error);
                 return Err(linking_back(refused, app, &request).await);
@@ -225,9 +223,9 @@ async fn without_asking(
     session: Option<Session>,
     now: Timestamp,
 ) -> Result<Response, Refused> {
-    let refuse = |error, reason: &'static str| redirect_error(app, request, error, reason);
+    let refuse = |error| redirect_error(app, request, error);
     let Some(session) = session else {
-        return refuse(ErrorCode::LoginRequired, "the customer is not signed in");
+        return refuse(AuthorizationError::NotSignedIn);
     };
     // RFC 8252 section 8.6: whoever listens on a loopback port or claims a private scheme is not
     // known to be the app that was allowed.
@@ -240,18 +238,12 @@ async fn without_asking(
         ));
     };
     if !request.redirect_uri.starts_with("https://") && client.settings.is_public() {
-        return refuse(
-            ErrorCode::InteractionRequired,
-            "the client's identity is not assured, so the customer must be asked",
-        );
+        return refuse(AuthorizationError::ClientNotAssured);
     }
     let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
     let Some(earlier) = covering_consent(app, request, &session, now).await.map_err(unavailable)?
     else {
-        return refuse(
-            ErrorCode::ConsentRequired,
-            "no living consent for this client covers the request",
-        );
+        return refuse(AuthorizationError::NoConsent);
     };
     let approval = Approval {
         client,
@@ -273,9 +265,7 @@ async fn without_asking(
         .map_err(|error| Refused::unavailable_page(app, error))?
     {
         Some(code) => redirect_code(app, request, &code),
-        None => {
-            refuse(ErrorCode::ConsentRequired, "the consent that covers the request has just ended")
-        }
+        None => refuse(AuthorizationError::ConsentEnded),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `GET, POST /userinfo` (OpenID Connect Core section 5.3): who the customer is, for an access
 //! token.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -8,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
 use counterfoil_core::id_token::subject;
 use counterfoil_core::scope::Scopes;
@@ -52,14 +54,15 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     } else {
         Bytes::new()
     };
-    let form = Form::parse_oauth(&bytes).map_err(Refused::bearer_request)?;
+    let malformed = |reason: &dyn Display| {
+        Refused::oauth(Refusal::BearerTokenMalformed, app.settings.dialect, reason)
+    };
+    let form = Form::parse_oauth(&bytes).map_err(|error| malformed(&error))?;
     let now = app.clock.now();
     let checked = match form.get("access_token") {
         None => check_header(&app, RESOURCE, &parts.headers, now).await,
         Some(_) if parts.headers.contains_key(AUTHORIZATION) => {
-            return Err(Refused::bearer_request(
-                "there is a token in the header and one in the body",
-            ));
+            return Err(malformed(&"there is a token in the header and one in the body"));
         }
         Some(token) => check(&app, RESOURCE, Token::parse(token), now).await,
     };
@@ -67,7 +70,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Respo
 }
 
 fn answer(app: &App, checked: Result<Bearer, NoBearer>) -> Result<Response, Refused> {
-    let bearer = checked.map_err(NoBearer::at_oauth)?;
+    let bearer = checked.map_err(|no_bearer| no_bearer.at_oauth(app.settings.dialect))?;
     let name = bearer.scopes.contains(Scopes::PROFILE).then_some(bearer.terms.name.as_str());
     let body = UserInfo { sub: subject(&bearer.terms.customer, &app.keys.ring().subjects), name };
     Ok(seen(json(StatusCode::OK, &body), &bearer.terms.client, bearer.terms.grant))

@@ -7,16 +7,17 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use counterfoil_core::access_token::UnverifiedAccessToken;
 use counterfoil_core::clock::{SKEW, Timestamp};
-use counterfoil_core::dialect::{ErrorCode, WireError};
+use counterfoil_core::dialect::{Dialect, Refusal};
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::jws::Compact;
+use counterfoil_core::oauth_error::Challenge;
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::token::Token;
 
 use crate::grants::find::{Life, life};
 use crate::http::head::one;
-use crate::http::refused::{Challenge, Refused};
+use crate::http::refused::Refused;
 use crate::http::shape::Shape;
 use crate::node::app::App;
 use crate::node::guest::{Sender, Strike};
@@ -87,15 +88,11 @@ impl NoBearer {
     }
 
     /// The answer at an OAuth path (RFC 6750 section 3.1).
-    pub fn at_oauth(self) -> Refused {
-        let refuse = |challenge, reason| {
-            let wire = WireError { status: 401, error: ErrorCode::InvalidToken, description: None };
-            Refused::wire(wire, Some(challenge), reason)
-        };
+    pub fn at_oauth(self, dialect: Dialect) -> Refused {
         match self {
-            Self::Missing(reason) => refuse(Challenge::Bearer, reason),
+            Self::Missing(reason) => Refused::oauth(Refusal::BearerTokenMissing, dialect, reason),
             Self::NotGood { reason, grant } => {
-                refuse(Challenge::BearerInvalidToken, reason).of(None, grant)
+                Refused::oauth(Refusal::BearerTokenInvalid, dialect, reason).of(None, grant)
             }
             Self::Unavailable(error) => Refused::unavailable(error),
             Self::Struck(strike, grant) => {

@@ -1,7 +1,7 @@
 //! `id_token_hint` (OpenID Connect Core section 3.1.2.1): the customer whom a request is about, by
 //! an ID token of theirs.
 
-use counterfoil_core::dialect::ErrorCode;
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::jws::Compact;
 use serde::Deserialize;
 
@@ -29,8 +29,7 @@ pub async fn heed(
     app: &App,
     request: &mut AuthorizationRequest,
     hint: &str,
-) -> Result<Result<(), (ErrorCode, &'static str)>, Unavailable> {
-    let invalid = |reason| Ok(Err((ErrorCode::InvalidRequest, reason)));
+) -> Result<Result<(), AuthorizationError>, Unavailable> {
     let payload = match Compact::parse(hint) {
         Some(token) => id_token::payload(app, &token).await?.unwrap_or_default(),
         None => Vec::new(),
@@ -39,22 +38,16 @@ pub async fn heed(
         .ok()
         .filter(|hinted| hinted.iss == app.settings.issuer);
     let Some(hinted) = hinted else {
-        return invalid("the id_token_hint is not an ID token of this server");
+        return Ok(Err(AuthorizationError::HintNotOurs));
     };
     if hinted.aud != request.client {
-        return invalid("the id_token_hint is an ID token for another client");
+        return Ok(Err(AuthorizationError::HintOfAnotherClient));
     }
     if request.connector.as_ref().is_some_and(|connector| *connector != hinted.connector_id) {
-        return Ok(Err((
-            ErrorCode::LoginRequired,
-            "the id_token_hint is of a customer of another connector",
-        )));
+        return Ok(Err(AuthorizationError::HintOfAnotherConnector));
     }
     if app.settings.provider(&hinted.connector_id).is_none() {
-        return Ok(Err((
-            ErrorCode::LoginRequired,
-            "the id_token_hint is of a customer whose connector is gone",
-        )));
+        return Ok(Err(AuthorizationError::HintOfRemovedConnector));
     }
     request.connector = Some(hinted.connector_id);
     // (S) No more than that: a page that was filled in with the name which the customer signs in

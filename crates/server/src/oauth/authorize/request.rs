@@ -1,9 +1,9 @@
 //! Reading an authorization request: what is wrong with it, and whether the browser may be sent
 //! back with that.
 
+use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::client::{Client, GrantType};
 use counterfoil_core::clock::Timestamp;
-use counterfoil_core::dialect::ErrorCode;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_core::id_token::nonce_fits;
@@ -25,7 +25,7 @@ pub enum Rejected {
     /// reason.
     Page(&'static str, &'static str),
     /// The browser goes back to the client with an error.
-    Redirect(Box<AuthorizationRequest>, ErrorCode, &'static str),
+    Redirect(Box<AuthorizationRequest>, AuthorizationError),
 }
 
 /// Reads a request; also says whether it has `prompt=none`.
@@ -81,7 +81,7 @@ pub fn read(
     };
     match fill(&mut request, form, &client, now) {
         Ok(prompt_none) => Ok((request, prompt_none)),
-        Err((error, reason)) => Err(Rejected::Redirect(Box::new(request), error, reason)),
+        Err(error) => Err(Rejected::Redirect(Box::new(request), error)),
     }
 }
 
@@ -96,39 +96,33 @@ fn fill(
     form: &Form<'_>,
     client: &Client,
     now: Timestamp,
-) -> Result<bool, (ErrorCode, &'static str)> {
-    let invalid = |reason| Err((ErrorCode::InvalidRequest, reason));
+) -> Result<bool, AuthorizationError> {
     if form.names().any(|name| is_repeated(form, name)) {
-        return invalid("a parameter was sent twice");
+        return Err(AuthorizationError::ParameterRepeated);
     }
     if form.get("request").is_some() {
-        return Err((ErrorCode::RequestNotSupported, "request objects are not supported"));
+        return Err(AuthorizationError::RequestObject);
     }
     if form.get("request_uri").is_some() {
-        return Err((ErrorCode::RequestUriNotSupported, "request_uri is not supported"));
+        return Err(AuthorizationError::RequestUri);
     }
     match form.get("response_type") {
-        None => return invalid("no response_type"),
+        None => return Err(AuthorizationError::ResponseTypeMissing),
         Some("code") => {}
-        Some(_) => {
-            return Err((ErrorCode::UnsupportedResponseType, "the response_type is not code"));
-        }
+        Some(_) => return Err(AuthorizationError::ResponseTypeNotSupported),
     }
     if !client.settings.grant_types.contains(&GrantType::AuthorizationCode) {
-        return Err((
-            ErrorCode::UnauthorizedClient,
-            "the client is not registered for the authorization code flow",
-        ));
+        return Err(AuthorizationError::NotRegisteredForCodes);
     }
     if !matches!(form.get("response_mode"), None | Some("query" | "form_post")) {
-        return invalid("the response_mode is neither query nor form_post");
+        return Err(AuthorizationError::ResponseModeNotSupported);
     }
     if request.nonce.as_ref().is_some_and(|nonce| !nonce_fits(nonce)) {
-        return invalid("the nonce is too long");
+        return Err(AuthorizationError::NonceTooLong);
     }
     let asked = Scopes::known_in(form.get("scope").unwrap_or_default());
     if !asked.contains(Scopes::OPENID) {
-        return Err((ErrorCode::InvalidScope, "the scope does not hold openid"));
+        return Err(AuthorizationError::OpenidNotRequested);
     }
     request.scopes = asked.and(client.settings.scopes);
     request.challenge = challenge(form, client)?;
@@ -136,14 +130,14 @@ fn fill(
         form.get("prompt").map(|prompt| prompt.split(' ').collect()).unwrap_or_default();
     let none = prompt.contains(&"none");
     if none && prompt.len() > 1 {
-        return invalid("prompt=none together with another prompt");
+        return Err(AuthorizationError::PromptNoneWithAnother);
     }
     if prompt.iter().any(|prompt| matches!(*prompt, "login" | "select_account")) {
         request.not_before = Some(now);
     }
     if let Some(max_age) = form.get("max_age") {
         let Some(seconds) = max_age.parse::<u32>().ok() else {
-            return invalid("the max_age is not a number of seconds");
+            return Err(AuthorizationError::MaxAgeMalformed);
         };
         request.not_before = request.not_before.max(Some(now.plus(-i64::from(seconds))));
     }
@@ -151,21 +145,14 @@ fn fill(
 }
 
 /// RFC 7636 section 4.3, with S256 alone.
-fn challenge(
-    form: &Form<'_>,
-    client: &Client,
-) -> Result<Option<Challenge>, (ErrorCode, &'static str)> {
-    let invalid = |reason| Err((ErrorCode::InvalidRequest, reason));
+fn challenge(form: &Form<'_>, client: &Client) -> Result<Option<Challenge>, AuthorizationError> {
     match (form.get("code_challenge"), form.get("code_challenge_method")) {
-        (Some(challenge), Some("S256")) => match Challenge::parse(challenge) {
-            Some(challenge) => Ok(Some(challenge)),
-            None => invalid("the code_challenge is not 43 characters of base64url"),
-        },
-        (Some(_), _) => invalid("the code_challenge_method is not S256"),
-        (None, Some(_)) => invalid("a code_challenge_method without a code_challenge"),
-        (None, None) if client.settings.require_pkce => {
-            invalid("the client must use PKCE, and there is no code_challenge")
+        (Some(challenge), Some("S256")) => {
+            Challenge::parse(challenge).map(Some).ok_or(AuthorizationError::CodeChallengeMalformed)
         }
+        (Some(_), _) => Err(AuthorizationError::CodeChallengeMethodNotSupported),
+        (None, Some(_)) => Err(AuthorizationError::CodeChallengeMethodAlone),
+        (None, None) if client.settings.require_pkce => Err(AuthorizationError::PkceRequired),
         (None, None) => Ok(None),
     }
 }
