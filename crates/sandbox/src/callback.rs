@@ -40,13 +40,13 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let bytes = page_form(&app, &headers, body).await?;
+    let bytes = page_form(&headers, body).await?;
     show(&app, &sandbox, &bytes)
 }
 
 fn show(app: &App, sandbox: &Sandbox, answer: &[u8]) -> Result<Response, Refused> {
     let form = Form::parse(answer)
-        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     // The code is put into commands to paste: only what can be one of ours is.
     let safe = |code: &&str| {
         code.len() <= 256

@@ -70,9 +70,9 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let bytes = page_form(&app, &headers, body).await?;
+    let bytes = page_form(&headers, body).await?;
     let form = Form::parse_oauth(&bytes)
-        .map_err(|error| Refused::page(&app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let action = form.get("action").unwrap_or_default();
     match act(&app, &sandbox, action, &form).await {
         Ok(done) => Ok(see_other(&format!("/sandbox?done={done}"))),
@@ -121,7 +121,7 @@ async fn act(
         "revoke_grant" => {
             let unknown = || {
                 let reason = sandbox.locale.text("dashboard-unknown-grant");
-                Refused::failed(Shape::OAuth, app, Failure::NotFound, reason)
+                Refused::failed(Shape::OAuth, Failure::NotFound, reason)
             };
             let id = form.get("grant").and_then(GrantId::parse).ok_or_else(unknown)?;
             app.store.terms(id).await.map_err(Refused::unavailable)?.ok_or_else(unknown)?;
@@ -146,9 +146,7 @@ async fn show(
     notice: Option<Notice<'_>>,
     typed: Option<&Form<'_>>,
 ) -> Result<Response, Refused> {
-    let html = shown::html(app, sandbox, notice, typed)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let html = shown::html(app, sandbox, notice, typed).await.map_err(Refused::unavailable_page)?;
     let mut response = counterfoil_server::http::respond::page(
         status,
         html,

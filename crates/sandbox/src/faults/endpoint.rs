@@ -120,7 +120,7 @@ pub async fn set(app: &Arc<App>, sandbox: &Sandbox, form: &Form<'_>) -> Result<F
 pub async fn clear(app: &App, sandbox: &Sandbox, id: Option<&str>) -> Result<(), Refused> {
     if !sandbox.faults.clear(&app.store, id).await.map_err(Refused::unavailable)? {
         let reason = "no fault of this id waits";
-        return Err(Refused::failed(Shape::OAuth, app, Failure::NotFound, reason));
+        return Err(Refused::failed(Shape::OAuth, Failure::NotFound, reason));
     }
     Ok(())
 }

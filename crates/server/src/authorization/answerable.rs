@@ -34,7 +34,6 @@ pub fn still_may_ask(app: &App, request: &AuthorizationRequest) -> Result<Arc<Cl
 fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
     let Some(client) = app.client(&request.client) else {
         return Err(Refused::page(
-            app,
             StatusCode::BAD_REQUEST,
             "unknown-client",
             "the client was removed meanwhile",
@@ -42,7 +41,6 @@ fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Clie
     };
     if !client.settings.may_redirect_to(&request.redirect_uri) {
         return Err(Refused::page(
-            app,
             StatusCode::BAD_REQUEST,
             "redirect-uri",
             "the redirect URI is no longer registered",
@@ -57,13 +55,8 @@ fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Clie
 /// # Errors
 /// A page that says that it was.
 pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Result<(), Refused> {
-    match app
-        .store
-        .terms(request.grant)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?
-    {
-        Some(_) => Err(already_answered(app, "the request was allowed before")),
+    match app.store.terms(request.grant).await.map_err(Refused::unavailable_page)? {
+        Some(_) => Err(already_answered("the request was allowed before")),
         None => Ok(()),
     }
 }

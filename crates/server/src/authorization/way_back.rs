@@ -14,8 +14,8 @@ use crate::pages::WayBack;
 const ALREADY_ANSWERED: &str = "already-answered";
 
 /// The customer has answered the request before, and that answer stands.
-pub fn already_answered(app: &App, reason: &'static str) -> Refused {
-    Refused::page(app, StatusCode::BAD_REQUEST, ALREADY_ANSWERED, reason)
+pub fn already_answered(reason: &'static str) -> Refused {
+    Refused::page(StatusCode::BAD_REQUEST, ALREADY_ANSWERED, reason)
 }
 
 /// A page with the way back to the app whose request it is about. Every page has one that tells of
@@ -33,7 +33,7 @@ pub async fn linking_back(refused: Refused, app: &App, request: &AuthorizationRe
     } else {
         refused
     };
-    refused.leading_to(app, to_client(app, request, error))
+    refused.leading_to(to_client(app, request, error))
 }
 
 /// The way to the front door of a client of which nothing else is known than that it asked for

@@ -45,7 +45,7 @@ pub async fn get(
 ) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
+    let unavailable = Refused::unavailable_page;
     let Some(session) = session::current(app, &headers, now).await.map_err(unavailable)? else {
         let browser = Browser::of(app, &headers);
         let response =
@@ -194,16 +194,13 @@ async fn session_of_form(
     form: &Form<'_>,
     now: Timestamp,
 ) -> Result<Option<Session>, Refused> {
-    let session = session::current(app, headers, now)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let session = session::current(app, headers, now).await.map_err(Refused::unavailable_page)?;
     let browser = Browser::of(app, headers);
     if session
         .as_ref()
         .is_some_and(|session| !is_csrf_token(app, &browser, &session.customer, form.get("csrf")))
     {
         return Err(Refused::page(
-            app,
             StatusCode::BAD_REQUEST,
             "session",
             "the form is not of this session",
@@ -223,9 +220,9 @@ pub async fn post(
 ) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let bytes = page_form(app, &headers, body).await?;
+    let bytes = page_form(&headers, body).await?;
     let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let Some(session) = session_of_form(app, &headers, &form, now).await? else {
         return Ok(see_other("/connected-apps"));
     };
@@ -233,20 +230,17 @@ pub async fn post(
     let ended = match named {
         (Some("end"), Some(Some(grant)), None) => {
             let ended = end_one(app, &session.customer, grant, now).await;
-            ended.map_err(|error| Refused::unavailable_page(app, error))?
+            ended.map_err(Refused::unavailable_page)?
         }
         (Some("end"), None, Some(client)) => {
             let ended = end_all(app, &session.customer, client, now).await;
             ended.map_err(|failed| match failed {
-                NotAllEnded::None(error) => Refused::unavailable_page(app, error),
-                NotAllEnded::Some(error) => {
-                    Refused::unavailable_page_of(app, "not-all-ended", error)
-                }
+                NotAllEnded::None(error) => Refused::unavailable_page(error),
+                NotAllEnded::Some(error) => Refused::unavailable_page_of("not-all-ended", error),
             })?
         }
         _ => {
             return Err(Refused::page(
-                app,
                 StatusCode::BAD_REQUEST,
                 "malformed",
                 "neither a grant nor a client to end the access of",
@@ -256,7 +250,6 @@ pub async fn post(
     match ended {
         Some(grant) => Ok(see_other(&format!("/connected-apps?ended={grant}"))),
         None => Err(Refused::page(
-            app,
             StatusCode::NOT_FOUND,
             "not-found",
             "the customer has given no such grant",
@@ -275,13 +268,11 @@ pub async fn sign_out(
 ) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let bytes = page_form(app, &headers, body).await?;
+    let bytes = page_form(&headers, body).await?;
     let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     session_of_form(app, &headers, &form, now).await?;
     let mut response = see_other("/connected-apps");
-    session::end(app, &headers, &mut response)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    session::end(app, &headers, &mut response).await.map_err(Refused::unavailable_page)?;
     Ok(response)
 }

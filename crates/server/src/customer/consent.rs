@@ -40,7 +40,7 @@ pub async fn get(
     let now = app.clock.now();
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
     let query =
-        query.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        query.map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ToConsent { request, again } = match query.get("ticket") {
         // As a node of the version before sends browsers here.
@@ -91,7 +91,7 @@ pub async fn post(
     let now = app.clock.now();
     let bytes = consent_form(app, &headers, body).await?;
     let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let Purpose::Authorize(request) = &ticket.purpose else {
@@ -102,7 +102,6 @@ pub async fn post(
         // Nothing is given, so it matters not who is signed in by now.
         Some("deny") => deny(app, request, AuthorizationError::DeniedByCustomer).await,
         _ => Err(Refused::page(
-            app,
             StatusCode::BAD_REQUEST,
             "malformed",
             "the decision is neither allow nor deny",
@@ -120,9 +119,7 @@ async fn session_for(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<Session>, Refused> {
-    let session = session::current(app, headers, now)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let session = session::current(app, headers, now).await.map_err(Refused::unavailable_page)?;
     Ok(session.filter(|session| request.is_met_by(app, session, now)))
 }
 
@@ -187,7 +184,6 @@ async fn allow(
     }
     if !chosen.is_subset(&ids) {
         return Err(Refused::page(
-            app,
             StatusCode::BAD_REQUEST,
             "malformed",
             "an account that is not the customer's was chosen",
@@ -214,13 +210,9 @@ async fn allow(
         ends_no_later_than: Some(now_shown.lasts.end(now, app.settings.lifetimes.code)),
         parent: None,
     };
-    match approve(app, request, approval, now)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?
-    {
+    match approve(app, request, approval, now).await.map_err(Refused::unavailable_page)? {
         Some(code) => redirect_code(app, request, &code),
         None => Err(already_answered(
-            app,
             "the request was answered before, otherwise, or its code was used or has expired",
         )),
     }

@@ -101,7 +101,7 @@ impl ToShow<'_> {
         if accounts::bytes_of_form(&ticket, accounts) > LARGEST_CONSENT {
             let reason =
                 "a form with all accounts of the customer would be larger than proxies take";
-            return Err(Refused::page(app, StatusCode::CONFLICT, "too-many-accounts", reason));
+            return Err(Refused::page(StatusCode::CONFLICT, "too-many-accounts", reason));
         }
         let (why, changes, chosen) = match again {
             Some(ShownAgain { why, changes, chosen, .. }) => {
@@ -142,11 +142,8 @@ pub(super) async fn accounts_of(
     app: &App,
     session: &Session,
 ) -> Result<Vec<ShownAccount>, Refused> {
-    let directory = app
-        .store
-        .accounts(&session.customer)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let directory =
+        app.store.accounts(&session.customer).await.map_err(Refused::unavailable_page)?;
     Ok(directory.iter().map(ShownAccount::of).collect())
 }
 

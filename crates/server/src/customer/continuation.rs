@@ -65,7 +65,7 @@ pub async fn send_on<C: Continuation>(
     app.store
         .keep_continuation(key_of(&number), continuation)
         .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+        .map_err(Refused::unavailable_page)?;
     let mut query = Serializer::new(String::new());
     query.append_pair(PARAMETER, &URL_SAFE_NO_PAD.encode(number));
     query.extend_pairs(next.request().map(|request| (CLIENT, &request.client)));
@@ -82,10 +82,9 @@ pub async fn read<C: Continuation>(
     browser: &Browser,
     now: Timestamp,
 ) -> Result<C, Refused> {
-    let refuse = |reason| Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
+    let refuse = |reason| Refused::page(StatusCode::BAD_REQUEST, "session", reason);
     let forgotten = |reason| {
-        refuse(reason)
-            .leading_to(app, query.get(CLIENT).and_then(|client| to_front_door(app, client)))
+        refuse(reason).leading_to(query.get(CLIENT).and_then(|client| to_front_door(app, client)))
     };
     let number = query
         .get(PARAMETER)
@@ -94,11 +93,8 @@ pub async fn read<C: Continuation>(
     let Some(number) = number else {
         return Err(forgotten("what the page goes on with is missing"));
     };
-    let found = app
-        .store
-        .continuation(&key_of(&number), now)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let found =
+        app.store.continuation(&key_of(&number), now).await.map_err(Refused::unavailable_page)?;
     let found = found.filter(|found| found.kind == C::PATH.trim_start_matches('/'));
     let Some(continuation) = found else {
         return Err(forgotten(

@@ -68,9 +68,9 @@ pub async fn post(
 ) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let bytes = page_form(app, &headers, body).await?;
+    let bytes = page_form(&headers, body).await?;
     let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))?;
+        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let request = match &ticket.purpose {
@@ -151,9 +151,9 @@ async fn sign_in(
             let reason = "too many tries to sign in failed lately";
             return once_more(purpose, Failed::Closed { until }, reason).await;
         }
-        Err(NotSignedIn::Store(error)) => return Err(Refused::unavailable_page(app, error)),
+        Err(NotSignedIn::Store(error)) => return Err(Refused::unavailable_page(error)),
         Err(NotSignedIn::Hash(reason)) => {
-            return Err(Refused::page(app, StatusCode::INTERNAL_SERVER_ERROR, "internal", reason));
+            return Err(Refused::page(StatusCode::INTERNAL_SERVER_ERROR, "internal", reason));
         }
     };
     if let Purpose::Authorize(request) = &purpose
@@ -175,6 +175,6 @@ async fn sign_in(
     };
     session::begin(app, headers, signed_in, authenticated_at, now, &mut response)
         .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+        .map_err(Refused::unavailable_page)?;
     Ok(response)
 }

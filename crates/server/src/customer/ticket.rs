@@ -57,7 +57,7 @@ impl NotOpened {
     /// The page that says so.
     pub async fn refused(self, app: &App) -> Refused {
         let reason = "the ticket is missing, another page's, or another browser's";
-        let refused = Refused::page(app, StatusCode::BAD_REQUEST, "session", reason);
+        let refused = Refused::page(StatusCode::BAD_REQUEST, "session", reason);
         match self.request {
             Some(request) => linking_back(refused, app, &request).await,
             None => refused,

@@ -20,7 +20,7 @@ use tower_http::cors::CorsLayer;
 use crate::http::body::declared_too_large;
 use crate::http::head::check_head;
 use crate::http::observe::observe;
-use crate::http::refused::Refused;
+use crate::http::refused::{Refused, render};
 use crate::http::respond::{NO_CACHE, NO_STORE};
 use crate::http::said::{INTERACTION_ID, Said};
 use crate::http::shape::Shape;
@@ -111,6 +111,7 @@ impl Around {
                 response
             }
         };
+        render(&mut response, &app.locale);
         // Nobody may keep an answer unless it says otherwise; at data paths it names the request.
         let headers = response.headers_mut();
         if *headers.entry(CACHE_CONTROL).or_insert(NO_STORE) == NO_STORE {
@@ -134,25 +135,25 @@ impl Around {
         app: &Arc<App>,
     ) -> Response {
         if let Err(bad) = check_head(request.uri(), request.version(), request.headers()) {
-            return Refused::bad_head(shape, app, bad).into_response();
+            return Refused::bad_head(shape, bad).into_response();
         }
         if let Some(reason) = too_large {
-            return Refused::too_large(shape, app, reason).into_response();
+            return Refused::too_large(shape, reason).into_response();
         }
         let basis = match fresh {
             Ok(basis) => basis,
-            Err(error) => return Refused::behind(shape, app, error).into_response(),
+            Err(error) => return Refused::behind(shape, error).into_response(),
         };
         let handled = AssertUnwindSafe(handler.call(request, app.clone())).catch_unwind();
         match tokio::time::timeout(LONGEST, handled).await {
             Ok(Ok(response)) => match freshness::check_again(app, basis).await {
                 Ok(()) => response,
-                Err(error) => Refused::behind(shape, app, error).into_response(),
+                Err(error) => Refused::behind(shape, error).into_response(),
             },
             // A bug. The log has where.
-            Ok(Err(_)) => Refused::panicked(shape, app).into_response(),
+            Ok(Err(_)) => Refused::panicked(shape).into_response(),
             // What was queued for the store goes on; whether it took effect is not known here.
-            Err(_) => Refused::too_slow(shape, app).into_response(),
+            Err(_) => Refused::too_slow(shape).into_response(),
         }
     }
 }

@@ -119,7 +119,7 @@ pub async fn oauth_form(
 ) -> Result<Bytes, Refused> {
     let bytes = read(headers, body, LARGEST_BODY)
         .await
-        .map_err(|error| Refused::failed(Shape::OAuth, app, error.failure(), error.reason()))?;
+        .map_err(|error| Refused::failed(Shape::OAuth, error.failure(), error.reason()))?;
     if let Some(query) = query {
         let query = Form::parse(query.as_bytes()).map_err(|error| malformed(app, error))?;
         if query.names().any(|name| OAUTH_PARAMETERS.contains(&name)) {
@@ -139,8 +139,8 @@ pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
 ///
 /// # Errors
 /// A page that says what is wrong.
-pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
-    read(headers, body, LARGEST_BODY).await.map_err(|error| refused_page(app, &error))
+pub async fn page_form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    read(headers, body, LARGEST_BODY).await.map_err(|error| refused_page(&error))
 }
 
 /// The body of a consent form.
@@ -149,20 +149,15 @@ pub async fn page_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Byt
 /// As [`page_form`].
 pub async fn consent_form(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     if body.size_hint().upper().is_some_and(|most| most <= LARGEST_BODY as u64) {
-        return page_form(app, headers, body).await;
+        return page_form(headers, body).await;
     }
     // Nobody has proven anything yet, so only so many large ones are in memory at once.
-    let _turn = app
-        .limits
-        .large_forms
-        .acquire()
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
-    read(headers, body, LARGEST_CONSENT).await.map_err(|error| refused_page(app, &error))
+    let _turn = app.limits.large_forms.acquire().await.map_err(Refused::unavailable_page)?;
+    read(headers, body, LARGEST_CONSENT).await.map_err(|error| refused_page(&error))
 }
 
-fn refused_page(app: &App, error: &BodyError) -> Refused {
-    Refused::failed(Shape::Page, app, error.failure(), error.reason())
+fn refused_page(error: &BodyError) -> Refused {
+    Refused::failed(Shape::Page, error.failure(), error.reason())
 }
 
 /// 400 `invalid_request`: the request can't be read.

@@ -18,11 +18,10 @@ use serde::Serialize;
 
 use crate::http::head::BadHead;
 use crate::http::observe::Seen;
-use crate::http::respond::{Forms, json, page};
+use crate::http::respond::{Forms, empty, json, page};
 use crate::http::shape::Shape;
-use crate::node::app::App;
 use crate::node::guest::Strike;
-use crate::pages::{ErrorPage, WayBack};
+use crate::pages::{ErrorPage, Locale, WayBack};
 
 /// Seconds after which a client may try again where the store could not answer.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -97,46 +96,40 @@ impl Refused {
     }
 
     /// A failure at a path of this shape.
-    pub fn failed(shape: Shape, app: &App, failure: Failure, reason: impl Display) -> Self {
+    pub fn failed(shape: Shape, failure: Failure, reason: impl Display) -> Self {
         match shape {
             Shape::OAuth => Self::spelled(failure.oauth(), reason),
             Shape::Fdx => Self::fdx(failure.fdx(), None, reason),
-            Shape::Page => {
-                Self::page(app, status(failure.oauth().status), message_of(failure), reason)
-            }
+            Shape::Page => Self::page(status(failure.oauth().status), message_of(failure), reason),
         }
     }
 
     /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title`
     /// and `error-<message>-text`.
-    pub fn page(app: &App, http: StatusCode, message: &'static str, reason: impl Display) -> Self {
-        let mut refused =
-            Self::new(page(http, error_page(app, message, None), Forms::StayHere), reason);
-        refused.0.extensions_mut().insert(Message(message));
+    pub fn page(http: StatusCode, message: &'static str, reason: impl Display) -> Self {
+        let mut refused = Self::new(empty(http), reason);
+        refused.0.extensions_mut().insert(Message { message, way_back: None });
         refused
     }
 
     /// Which page it is, by the name of its messages; `None` where it is none.
     pub fn message(&self) -> Option<&'static str> {
-        self.0.extensions().get().map(|Message(message)| *message)
+        self.0.extensions().get().map(|Message { message, .. }| *message)
     }
 
     /// The page with another message.
     pub fn saying(mut self, message: &'static str) -> Self {
-        self.0.extensions_mut().insert(Message(message));
+        if let Some(shown) = self.0.extensions_mut().get_mut::<Message>() {
+            shown.message = message;
+        }
         self
     }
 
     /// The page with a way to an app.
-    pub fn leading_to(mut self, app: &App, way_back: Option<WayBack>) -> Self {
-        let (Some(message), Some(way_back)) = (self.message(), way_back) else {
-            return self;
-        };
-        let with_way_back =
-            page(self.0.status(), error_page(app, message, Some(&way_back)), Forms::LeadToApp);
-        let (parts, body) = with_way_back.into_parts();
-        self.0.headers_mut().extend(parts.headers);
-        *self.0.body_mut() = body;
+    pub fn leading_to(mut self, way_back: Option<WayBack>) -> Self {
+        if let Some(shown) = self.0.extensions_mut().get_mut::<Message>() {
+            shown.way_back = way_back;
+        }
         self
     }
 
@@ -153,14 +146,14 @@ impl Refused {
     }
 
     /// The store can't answer, to a person.
-    pub fn unavailable_page(app: &App, error: impl Display) -> Self {
-        Self::unavailable_page_of(app, "unavailable", error)
+    pub fn unavailable_page(error: impl Display) -> Self {
+        Self::unavailable_page_of("unavailable", error)
     }
 
     /// The store can't answer, to a person who must know what was done until then: a page as in
     /// [`Refused::page`].
-    pub fn unavailable_page_of(app: &App, message: &'static str, error: impl Display) -> Self {
-        Self::page(app, StatusCode::SERVICE_UNAVAILABLE, message, error)
+    pub fn unavailable_page_of(message: &'static str, error: impl Display) -> Self {
+        Self::page(StatusCode::SERVICE_UNAVAILABLE, message, error)
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
@@ -184,25 +177,24 @@ impl Refused {
     }
 
     /// The store can't answer, at a path of this shape.
-    pub fn unavailable_at(shape: Shape, app: &App, error: impl Display) -> Self {
-        Self::failed(shape, app, Failure::Unavailable, error)
+    pub fn unavailable_at(shape: Shape, error: impl Display) -> Self {
+        Self::failed(shape, Failure::Unavailable, error)
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// This node may not know what has changed; another one may, or this one in a moment.
-    pub fn behind(shape: Shape, app: &App, error: impl Display) -> Self {
-        Self::unavailable_at(shape, app, error)
-            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    pub fn behind(shape: Shape, error: impl Display) -> Self {
+        Self::unavailable_at(shape, error).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// The answer is not known in time.
-    pub fn too_slow(shape: Shape, app: &App) -> Self {
-        Self::unavailable_at(shape, app, StoreError::NotWritten("no answer in time".into()))
+    pub fn too_slow(shape: Shape) -> Self {
+        Self::unavailable_at(shape, StoreError::NotWritten("no answer in time".into()))
     }
 
     /// A handler panicked: a bug. The client learns nothing but that it is ours.
-    pub fn panicked(shape: Shape, app: &App) -> Self {
-        Self::failed(shape, app, Failure::Internal, "a handler panicked")
+    pub fn panicked(shape: Shape) -> Self {
+        Self::failed(shape, Failure::Internal, "a handler panicked")
     }
 
     /// Something that can't happen did: keys that don't sign, values that don't serialise.
@@ -211,28 +203,28 @@ impl Refused {
     }
 
     /// The path takes other methods.
-    pub fn method(shape: Shape, app: &App, allow: &'static str) -> Self {
-        Self::failed(shape, app, Failure::MethodNotAllowed, "the path does not take this method")
+    pub fn method(shape: Shape, allow: &'static str) -> Self {
+        Self::failed(shape, Failure::MethodNotAllowed, "the path does not take this method")
             .with_header(ALLOW, HeaderValue::from_static(allow))
     }
 
     /// The body is larger than any that is read.
-    pub fn too_large(shape: Shape, app: &App, reason: impl Display) -> Self {
-        Self::failed(shape, app, Failure::BodyTooLarge, reason)
+    pub fn too_large(shape: Shape, reason: impl Display) -> Self {
+        Self::failed(shape, Failure::BodyTooLarge, reason)
     }
 
     /// The head of the request is too large or has no proper `Host`.
-    pub fn bad_head(shape: Shape, app: &App, bad: BadHead) -> Self {
+    pub fn bad_head(shape: Shape, bad: BadHead) -> Self {
         let (failure, reason) = match bad {
             BadHead::TooLarge => (Failure::HeadTooLarge, "the head is larger than 32 KiB"),
             BadHead::Host(reason) => (Failure::Malformed, reason),
         };
-        Self::failed(shape, app, failure, reason)
+        Self::failed(shape, failure, reason)
     }
 
     /// There is no such path.
-    pub fn not_found(shape: Shape, app: &App) -> Self {
-        Self::failed(shape, app, Failure::NotFound, "there is no such path")
+    pub fn not_found(shape: Shape) -> Self {
+        Self::failed(shape, Failure::NotFound, "there is no such path")
     }
 
     /// Why, in plain words, and the status that says so; for a page that tells it in its own way.
@@ -250,13 +242,25 @@ impl Refused {
     }
 }
 
-/// Which page it is, so that it can be made once more.
-#[derive(Clone, Copy)]
-struct Message(&'static str);
+/// An error page that is yet to be rendered, in the language of whoever asked.
+#[derive(Clone)]
+struct Message {
+    message: &'static str,
+    way_back: Option<WayBack>,
+}
 
-fn error_page(app: &App, message: &str, way_back: Option<&WayBack>) -> String {
+/// Renders the page of an answer that is an error page.
+pub(super) fn render(response: &mut Response, locale: &Locale) {
+    let Some(Message { message, way_back }) = response.extensions_mut().remove() else {
+        return;
+    };
     let (title, text) = (format!("error-{message}-title"), format!("error-{message}-text"));
-    ErrorPage { locale: &app.locale, title: &title, text: &text, way_back }.render()
+    let way_back = way_back.as_ref();
+    let forms = if way_back.is_some() { Forms::LeadToApp } else { Forms::StayHere };
+    let html = ErrorPage { locale, title: &title, text: &text, way_back }.render();
+    let (parts, body) = page(response.status(), html, forms).into_parts();
+    response.headers_mut().extend(parts.headers);
+    *response.body_mut() = body;
 }
 
 /// The message of the page that tells a person of a failure.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::routing::MethodRouter;
@@ -139,12 +139,10 @@ pub fn router(app: Arc<App>, routes: impl IntoIterator<Item = Route>) -> Router 
             depends_on,
             largest_body,
         });
-        let other_methods = around.handler(
-            move |State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap| async move {
-                let shape = shape.unwrap_or_else(|| shape_of(uri.path(), &headers));
-                Refused::method(shape, &app, methods)
-            },
-        );
+        let other_methods = around.handler(move |uri: Uri, headers: HeaderMap| async move {
+            let shape = shape.unwrap_or_else(|| shape_of(uri.path(), &headers));
+            Refused::method(shape, methods)
+        });
         router = router.route(path, endpoint(&around).fallback(other_methods));
     }
     let elsewhere = Arc::new(Around {
@@ -158,8 +156,8 @@ pub fn router(app: Arc<App>, routes: impl IntoIterator<Item = Route>) -> Router 
     router.fallback(elsewhere.handler(not_found)).with_state(app)
 }
 
-async fn not_found(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Refused {
-    Refused::not_found(shape_of(uri.path(), request.headers()), &app)
+async fn not_found(uri: Uri, request: Request) -> Refused {
+    Refused::not_found(shape_of(uri.path(), request.headers()))
 }
 
 impl CrossOrigin {

@@ -81,7 +81,7 @@ pub async fn read(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Asked, Refused> {
-    let form = read_form(app, uri.query().unwrap_or_default().as_bytes())?;
+    let form = read_form(uri.query().unwrap_or_default().as_bytes())?;
     match form.get(continuation::PARAMETER) {
         // A request of a client has at least a `client_id`, whatever else it has.
         Some(_) if form.get("client_id").is_none() => {
@@ -120,8 +120,8 @@ pub async fn post(
 ) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let bytes = page_form(app, &headers, body).await?;
-    let form = read_form(app, &bytes)?;
+    let bytes = page_form(&headers, body).await?;
+    let form = read_form(&bytes)?;
     let by_get = format!("/authorize?{}", form.encoded());
     // Without a client there is nothing to ask: a program that posts again where it should get
     // would do so for ever.
@@ -132,16 +132,16 @@ pub async fn post(
     if app.limits.continuations.take(now) {
         return continuation::send_on(app, None, &asked, now).await;
     }
-    Err(Refused::unavailable_page(app, "more requests were posted in this second than are stored"))
+    Err(Refused::unavailable_page("more requests were posted in this second than are stored"))
 }
 
-fn read_form<'a>(app: &App, parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
+fn read_form<'a>(parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
     // One that was sent twice is answered by redirect, like every error once the client is known.
     let form = match Form::parse_oauth(parameters) {
         Err(FormError::Repeated) => Form::parse(parameters),
         read => read,
     };
-    form.map_err(|error| Refused::page(app, StatusCode::BAD_REQUEST, "malformed", error))
+    form.map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))
 }
 
 /// A request that may be asked of the customer.
@@ -152,7 +152,7 @@ async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Asked, Refu
     let (mut request, prompt_none) = match request::read(app, form, now) {
         Ok(checked) => checked,
         Err(Rejected::Page(message, reason)) => {
-            return Err(Refused::page(app, StatusCode::BAD_REQUEST, message, reason));
+            return Err(Refused::page(StatusCode::BAD_REQUEST, message, reason));
         }
         Err(Rejected::Redirect(to, error)) => {
             return Err(Refused::by(redirect_error(app, &to, error)?));
@@ -163,7 +163,7 @@ async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Asked, Refu
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Refused::by(redirect_error(app, &request, error)?)),
             Err(error) => {
-                let refused = Refused::unavailable_page(app, error);
+                let refused = Refused::unavailable_page(error);
                 return Err(linking_back(refused, app, &request).await);
             }
         }
@@ -179,9 +179,7 @@ async fn ask(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Response, Refused> {
-    let current = session::current(app, headers, now)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?;
+    let current = session::current(app, headers, now).await.map_err(Refused::unavailable_page)?;
     // A request for a sign-in from this moment on is not met by one of the same second, before it.
     let asks_afresh = request.not_before == Some(now);
     let session =
@@ -231,7 +229,6 @@ async fn without_asking(
     // known to be the app that was allowed.
     let Some(client) = app.client(&request.client) else {
         return Err(Refused::page(
-            app,
             StatusCode::BAD_REQUEST,
             "unknown-client",
             "the client was removed meanwhile",
@@ -240,7 +237,7 @@ async fn without_asking(
     if !request.redirect_uri.starts_with("https://") && client.settings.is_public() {
         return refuse(AuthorizationError::ClientNotAssured);
     }
-    let unavailable = |error: StoreError| Refused::unavailable_page(app, error);
+    let unavailable = Refused::unavailable_page;
     let Some(earlier) = covering_consent(app, request, &session, now).await.map_err(unavailable)?
     else {
         return refuse(AuthorizationError::NoConsent);
@@ -260,10 +257,7 @@ async fn without_asking(
         // ends.
         parent: Some(earlier.grant),
     };
-    match approve(app, request, approval, now)
-        .await
-        .map_err(|error| Refused::unavailable_page(app, error))?
-    {
+    match approve(app, request, approval, now).await.map_err(Refused::unavailable_page)? {
         Some(code) => redirect_code(app, request, &code),
         None => refuse(AuthorizationError::ConsentEnded),
     }

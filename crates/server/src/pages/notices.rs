@@ -49,7 +49,7 @@ impl FormPost<'_> {
 
 /// The way back to an app from a page that tells of an error: a link, or the fields of a form where
 /// the app is answered by one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WayBack {
     /// The app's name.
     pub client_name: String,
