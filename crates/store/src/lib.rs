@@ -80,7 +80,7 @@ pub use record::{
 };
 pub use redeem::{Redeem, Redeemed, Tearing, Torn};
 pub use restore::{RestoreError, Restored};
-pub use sqlite::{CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, LogFile, WRITER_CACHE, give_way};
+pub use sqlite::{CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, WRITER_CACHE, give_way};
 pub use store::Store;
 pub use times::Repaired;
 

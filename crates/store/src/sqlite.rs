@@ -15,7 +15,6 @@ mod file;
 mod fill;
 pub(crate) mod grants;
 mod identity;
-mod log_file;
 pub(crate) mod look;
 mod loss;
 mod meta;
@@ -36,7 +35,6 @@ pub(crate) mod writer;
 
 pub use checkpoint::{EVERY as CHECKPOINT_EVERY, give_way};
 pub use file::{CACHE, LOG_BOUND, LOG_KEPT, WRITER_CACHE};
-pub use log_file::LogFile;
 
 use std::fs::File;
 use std::path::Path;
@@ -143,19 +141,13 @@ impl Sqlite {
             problem: format!("no thread could be started: {e}"),
         };
         let checkpointer = connect(path).map_err(damaged)?;
-        let log_file = LogFile::of(&db).map(Arc::new).map_err(not_writable)?;
-        let checkpointer = Checkpointer::start(
-            file.clone(),
-            log_file.clone(),
-            checkpointer,
-            readers.clone(),
-            commits.clone(),
-        )
-        .map_err(no_thread)?;
+        let checkpointer =
+            Checkpointer::start(file.clone(), checkpointer, readers.clone(), commits.clone())
+                .map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
         let db = with_large_cache(db).map_err(damaged)?;
-        let log = checkpointer.log(log_file, readers.clone());
+        let log = checkpointer.log(readers.clone());
         let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log)
             .map_err(no_thread)?;
         Ok(Self {

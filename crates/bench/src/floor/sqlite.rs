@@ -1,6 +1,5 @@
 //! The floor's way with SQLite: one thread writes all that is queued in one transaction, another
-//! checkpoints, with the settings of the store and its ways of lengthening the log's file and of
-//! beginning the log anew.
+//! checkpoints, with the store's settings and its way of restarting the log.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use counterfoil_store::{
-    CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, LogFile, WRITER_CACHE, give_way,
-};
+use counterfoil_store::{CACHE, CHECKPOINT_EVERY, LOG_BOUND, LOG_KEPT, WRITER_CACHE, give_way};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -37,14 +34,13 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
     let (writer, checkpointer) = (connect(path).map_err(failed)?, connect(path).map_err(failed)?);
     writer.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE)).map_err(failed)?;
     let no_file = |e: std::io::Error| BenchError::System(format!("the floor's store: {e}"));
-    let (file, log_file) =
-        (File::open(path).map_err(no_file)?, Arc::new(LogFile::of(&writer).map_err(no_file)?));
+    let file = File::open(path).map_err(no_file)?;
     let (dirty, due) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (committed, restart, log) = (dirty.clone(), due.clone(), log_file.clone());
+    let (committed, restart) = (dirty.clone(), due.clone());
     std::thread::spawn(move || {
         let mut jobs = Vec::with_capacity(MOST);
         while tears.blocking_recv_many(&mut jobs, MOST) > 0 {
-            let written = write(&writer, &log, &jobs);
+            let written = write(&writer, &jobs);
             committed.store(true, Ordering::Release);
             match written {
                 Ok(torn) => {
@@ -65,7 +61,6 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
             std::thread::sleep(CHECKPOINT_EVERY);
             if dirty.swap(false, Ordering::AcqRel) {
                 let bytes = checkpoint(&checkpointer, "PASSIVE").unwrap_or(0);
-                log_file.look(bytes);
                 if bytes > LOG_BOUND {
                     for _ in 0..2 {
                         let _ = checkpoint(&checkpointer, "PASSIVE");
@@ -87,9 +82,8 @@ fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
 }
 
 /// One transaction around all of `jobs`. Gives which of them moved their row.
-fn write(db: &Connection, log: &LogFile, jobs: &[Tear]) -> rusqlite::Result<Vec<bool>> {
+fn write(db: &Connection, jobs: &[Tear]) -> rusqlite::Result<Vec<bool>> {
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    log.lengthen_where_short();
     let mut tear = db.prepare_cached(TEAR)?;
     let torn = jobs
         .iter()

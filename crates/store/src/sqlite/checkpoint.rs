@@ -11,7 +11,6 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 
 use super::file::{BUSY, LOG_BOUND, PAGE_SIZE};
-use super::log_file::LogFile;
 use super::reader::{Commits, Readers};
 
 /// How often what was committed is copied into the file, while commits come in.
@@ -51,13 +50,12 @@ impl Checkpointer {
     /// with the first handle that a process closes, it loses all its locks on the file (POSIX).
     pub(crate) fn start(
         file: Arc<File>,
-        log_file: Arc<LogFile>,
         db: Connection,
         readers: Arc<Readers>,
         commits: Arc<Commits>,
     ) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let step = Step { db, file, log_file, readers, shared: shared.clone() };
+        let step = Step { db, file, readers, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
             give_way();
             let mut seen = None;
@@ -77,8 +75,8 @@ impl Checkpointer {
     }
 
     /// What the writer is to do between two transactions.
-    pub(crate) fn log(&self, file: Arc<LogFile>, readers: Arc<Readers>) -> Log {
-        Log { file, shared: self.shared.clone(), readers }
+    pub(crate) fn log(&self, readers: Arc<Readers>) -> Log {
+        Log { shared: self.shared.clone(), readers }
     }
 
     /// Whether the log was begun anew by the writer.
@@ -106,7 +104,6 @@ impl Drop for Checkpointer {
 struct Step {
     db: Connection,
     file: Arc<File>,
-    log_file: Arc<LogFile>,
     readers: Arc<Readers>,
     shared: Arc<Shared>,
 }
@@ -148,7 +145,6 @@ impl Step {
         let made = checkpoint(&self.db, "PASSIVE")?;
         if let Some(made) = &made {
             self.shared.wal_bytes.store(made.bytes, Ordering::Relaxed);
-            self.log_file.look(made.bytes);
         }
         // Where all was copied, and nobody reads from the log any more, the next commit begins it
         // anew.
@@ -167,7 +163,6 @@ impl Step {
 /// The write-ahead log, for the writer.
 #[derive(Debug)]
 pub(super) struct Log {
-    pub(super) file: Arc<LogFile>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
 }
@@ -265,8 +260,7 @@ mod tests {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
         let connection = || super::super::file::connect(&path).unwrap();
         let readers = Arc::new(Readers::new(vec![connection(), connection()], Arc::default()));
-        let file = Arc::new(LogFile::of(&db).unwrap());
-        let log = Log { file, shared: Arc::default(), readers: readers.clone() };
+        let log = Log { shared: Arc::default(), readers: readers.clone() };
         let begin_anew = || {
             log.shared.due.store(true, Ordering::Release);
             log.begin_anew_where_due(&db);

@@ -249,7 +249,6 @@ impl Work {
         again: bool,
     ) -> rusqlite::Result<Committed> {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        self.log.file.lengthen_where_short();
         let mut batch = Batch::new(db, again);
         let mut acknowledges_ending = Vec::with_capacity(jobs.len());
         for job in jobs.iter_mut() {

@@ -237,23 +237,6 @@ async fn customers_are_added_once_and_removed_for_good() {
     assert_eq!(store.customer_era(&customer()).unwrap(), 1);
 }
 
-/// Commits one by one do not have to make the log's file longer, each by itself.
-#[tokio::test]
-async fn the_write_ahead_log_is_lengthened_ahead() {
-    let (store, dir) = store_in_doubt();
-    store.writer.in_doubt.store(false, Ordering::Relaxed);
-    let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
-    // Each is one page, and what made the store is a few. No pause: the checkpointer's turn comes
-    // meanwhile.
-    for n in 0..100_000 {
-        store.probe().await.unwrap();
-        if wal() > (n + 200) * 1048 + (1 << 20) {
-            return;
-        }
-    }
-    panic!("the log's file has {} bytes", wal());
-}
-
 /// The log is begun anew at its bound, though somebody writes and reads all the time, and its file
 /// shrinks back after a burst. Nobody who writes waits for one who reads for long.
 #[tokio::test]
