@@ -55,7 +55,7 @@ use identity::{check_identity, id, write_identity};
 use loss::Epoch;
 use meta::{meta, set_meta};
 use ownership::own;
-use reader::{Commits, Readers};
+use reader::Readers;
 use schema::{check_schema, existing};
 use writer::Writer;
 
@@ -68,7 +68,7 @@ pub(crate) struct Sqlite {
     writer: Writer,
     checkpointer: Checkpointer,
     /// After both, so that the last connection, which checkpoints, is closed by whoever drops this.
-    readers: Arc<Readers>,
+    readers: Readers,
     eras: Arc<Eras>,
     epoch: Epoch,
     /// Raised while nobody has the file open.
@@ -132,24 +132,22 @@ impl Sqlite {
                 endings_log::note_place(&db, node, place).map_err(damaged)?;
             }
         }
-        let commits = Arc::<Commits>::default();
         let readers =
             (0..READERS).map(|_| connect(path)).collect::<Result<_, _>>().map_err(damaged)?;
-        let readers = Arc::new(Readers::new(readers, commits.clone()));
+        let readers = Readers::new(readers);
         let no_thread = |e: std::io::Error| OpenError::NotWritable {
             store: path.display().to_string(),
             problem: format!("no thread could be started: {e}"),
         };
-        let checkpointer = connect(path).map_err(damaged)?;
-        let checkpointer =
-            Checkpointer::start(file.clone(), checkpointer, readers.clone(), commits.clone())
-                .map_err(no_thread)?;
         let counts = Arc::<Counts>::default();
         counts.connections.add(READERS + 2);
+        let checkpointer = connect(path).map_err(damaged)?;
+        let checkpointer =
+            Checkpointer::start(file.clone(), checkpointer, counts.clone()).map_err(no_thread)?;
         let db = with_large_cache(db).map_err(damaged)?;
-        let log = checkpointer.log(readers.clone());
-        let writer = Writer::start(path.to_owned(), db, journal, counts.clone(), commits, log)
-            .map_err(no_thread)?;
+        let log = checkpointer.log();
+        let writer =
+            Writer::start(path.to_owned(), db, journal, counts.clone(), log).map_err(no_thread)?;
         Ok(Self {
             writer,
             checkpointer,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 
 use super::file::{BUSY, LOG_BOUND, PAGE_SIZE};
-use super::reader::{Commits, Readers};
+use crate::counts::Counts;
 
 /// How often what was committed is copied into the file, while commits come in.
 pub const EVERY: Duration = Duration::from_millis(300);
@@ -51,16 +51,15 @@ impl Checkpointer {
     pub(crate) fn start(
         file: Arc<File>,
         db: Connection,
-        readers: Arc<Readers>,
-        commits: Arc<Commits>,
+        counts: Arc<Counts>,
     ) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let step = Step { db, file, readers, shared: shared.clone() };
+        let step = Step { db, file, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
             give_way();
             let mut seen = None;
             while !step.shared.stop.load(Ordering::Acquire) {
-                let now = Some(commits.so_far());
+                let now = Some(counts.commits.get());
                 if now != seen {
                     match step.make() {
                         Ok(Made::AllOfIt) => seen = now,
@@ -75,8 +74,8 @@ impl Checkpointer {
     }
 
     /// What the writer is to do between two transactions.
-    pub(crate) fn log(&self, readers: Arc<Readers>) -> Log {
-        Log { shared: self.shared.clone(), readers }
+    pub(crate) fn log(&self) -> Log {
+        Log { shared: self.shared.clone() }
     }
 
     /// Whether the log was begun anew by the writer.
@@ -104,7 +103,6 @@ impl Drop for Checkpointer {
 struct Step {
     db: Connection,
     file: Arc<File>,
-    readers: Arc<Readers>,
     shared: Arc<Shared>,
 }
 
@@ -141,14 +139,10 @@ impl Step {
 
     /// Copies what was committed into the file. `None` where somebody else is at it.
     fn copy(&self) -> rusqlite::Result<Option<Checkpoint>> {
-        self.readers.leave();
         let made = checkpoint(&self.db, "PASSIVE")?;
         if let Some(made) = &made {
             self.shared.wal_bytes.store(made.bytes, Ordering::Relaxed);
         }
-        // Where all was copied, and nobody reads from the log any more, the next commit begins it
-        // anew.
-        self.readers.leave();
         Ok(made)
     }
 
@@ -164,7 +158,6 @@ impl Step {
 #[derive(Debug)]
 pub(super) struct Log {
     shared: Arc<Shared>,
-    readers: Arc<Readers>,
 }
 
 impl Log {
@@ -189,7 +182,7 @@ impl Log {
 
     fn begin_anew(&self, db: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
         db.busy_timeout(PATIENCE)?;
-        let restarted = self.readers.while_none_stays(|| checkpoint(db, "RESTART"));
+        let restarted = checkpoint(db, "RESTART");
         db.busy_timeout(BUSY)?;
         restarted
     }
@@ -253,35 +246,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_begun_anew_where_nobody_reads_for_long() {
+    fn the_log_is_restarted_unless_somebody_reads_for_long() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         let db = Connection::open(&path).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n (n); INSERT INTO n VALUES (0)").unwrap();
-        let connection = || super::super::file::connect(&path).unwrap();
-        let readers = Arc::new(Readers::new(vec![connection(), connection()], Arc::default()));
-        let log = Log { shared: Arc::default(), readers: readers.clone() };
-        let begin_anew = || {
+        let reader = super::super::file::connect(&path).unwrap();
+        let log = Log { shared: Arc::default() };
+        let restart = || {
             log.shared.due.store(true, Ordering::Release);
             log.begin_anew_where_due(&db);
             log.shared.begun_anew_at.load(Ordering::Acquire) > 0
         };
-        let read = |reader: &Connection| {
-            reader.query_row("SELECT n FROM n", [], |row| row.get::<_, i64>(0)).unwrap()
-        };
-        let long = readers.reader().unwrap();
-        read(&long);
+        reader.execute_batch("BEGIN; SELECT n FROM n").unwrap();
         db.execute("UPDATE n SET n = 1", []).unwrap();
-        assert!(!begin_anew(), "somebody reads what was before");
-        drop(long);
-        assert_eq!(read(&readers.reader().unwrap()), 1, "it was told to leave while it was busy");
-        db.execute("UPDATE n SET n = 2", []).unwrap();
-        assert_eq!(
-            read(&readers.reader().unwrap()),
-            1,
-            "it stays, since nobody was told of the commit"
-        );
-        assert!(begin_anew());
-        assert_eq!(read(&readers.reader().unwrap()), 2);
+        assert!(!restart(), "somebody reads what was before");
+        reader.execute_batch("COMMIT").unwrap();
+        assert!(restart());
     }
 }

@@ -20,7 +20,7 @@ impl Sqlite {
     pub(crate) fn clients(&self, id: Option<&str>) -> Result<Vec<Client>, StoreError> {
         // Before the rows: a client removed meanwhile has an earlier era than its name has now.
         let eras = self.eras.of_clients();
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(match id {
             None => "SELECT client_id, settings, created_at FROM client ORDER BY client_id",
             Some(_) => "SELECT client_id, settings, created_at FROM client WHERE client_id = ?1",

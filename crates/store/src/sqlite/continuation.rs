@@ -34,7 +34,7 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Option<Continuation>, StoreError> {
         self.readers
-            .reader()?
+            .reader()
             .prepare_cached("SELECT browser, kind, document, expires_at FROM \"authorization\" WHERE id = ?1 AND expires_at > ?2")?
             .query_row(params![id, now.unix()], |row| {
                 Ok(Continuation {

@@ -43,7 +43,7 @@ fn customer(row: &Row<'_>) -> rusqlite::Result<Customer> {
 impl Sqlite {
     pub(crate) fn customer(&self, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
         self.readers
-            .reader()?
+            .reader()
             .prepare_cached(&format!(
                 "SELECT {CUSTOMER} FROM customer WHERE provider = ?1 AND customer = ?2"
             ))?
@@ -58,7 +58,7 @@ impl Sqlite {
         after: Option<&CustomerId>,
         limit: u32,
     ) -> Result<Vec<Customer>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let (after_provider, after_customer) =
             after.map_or(("", ""), |id| (id.provider.as_str(), id.customer.as_str()));
         let mut query = reader.prepare_cached(&format!(
@@ -71,7 +71,7 @@ impl Sqlite {
     }
 
     pub(crate) fn accounts(&self, id: &CustomerId) -> Result<Vec<Account>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(READ_ACCOUNTS)?;
         let row =
             |row: &Row<'_>| Ok((row.get(0)?, Account { id: row.get(1)?, entity: row.get(2)? }));
@@ -140,7 +140,7 @@ impl Sqlite {
     }
 
     pub(crate) fn customers_named(&self, id: &CustomerId) -> Result<Vec<Customer>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(READ_NAMED)?;
         let found = query
             .query_map([&id.provider, &id.customer, &login::common(&id.customer)], customer)?;
@@ -148,7 +148,7 @@ impl Sqlite {
     }
 
     pub(crate) fn customers_with_a_common_name(&self) -> Result<Vec<CustomerId>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(
             "SELECT provider, customer FROM customer WHERE (provider, login) IN \
              (SELECT provider, login FROM customer WHERE login IS NOT NULL GROUP BY provider, login HAVING count(*) > 1) \

@@ -73,12 +73,12 @@ pub(super) fn last(db: &Connection, node: &str) -> rusqlite::Result<i64> {
 
 impl Sqlite {
     pub(crate) fn id(&self) -> Result<String, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         Ok(meta(&reader, "id")?.unwrap_or_default())
     }
 
     pub(crate) fn endings_logs(&self) -> Result<Vec<KnownLog>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         Ok(known(&reader)?)
     }
 

@@ -46,19 +46,15 @@ impl Sqlite {
     }
 
     pub(crate) fn terms(&self, grant: GrantId) -> Result<Option<Arc<Terms>>, StoreError> {
-        let mut found = terms(&*self.readers.reader_of_the_past()?, grant);
-        if let Ok(None) = found {
-            // It may have come since.
-            found = terms(&*self.readers.reader()?, grant);
-        }
-        found.map(|found| found.map(Arc::new)).map_err(named("terms", grant))
+        let found = terms(&self.readers.reader(), grant).map_err(named("terms", grant))?;
+        Ok(found.map(Arc::new))
     }
 
     pub(crate) fn living(&self, terms: &Terms) -> Result<Option<Counterfoil>, StoreError> {
         if !self.eras.are_current(terms) {
             return Ok(None);
         }
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let Some(row) =
             counterfoil(&reader, terms.grant).map_err(named("counterfoil", terms.grant))?
         else {
@@ -68,13 +64,13 @@ impl Sqlite {
     }
 
     pub(crate) fn code(&self, grant: GrantId) -> Result<Option<CodeBinding>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(read_code!())?;
         query.query_row([grant.number()], row::code).optional().map_err(named("code", grant))
     }
 
     pub(crate) fn counterfoil(&self, grant: GrantId) -> Result<Option<Counterfoil>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         counterfoil(&reader, grant).map_err(named("counterfoil", grant))
     }
 
@@ -98,7 +94,7 @@ impl Sqlite {
     }
 
     pub(crate) fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(select_grant!("WHERE terms.grant_id = ?1"))?;
         let found =
             query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
@@ -106,7 +102,7 @@ impl Sqlite {
     }
 
     pub(crate) fn grants(&self, filter: &GrantFilter) -> Result<Vec<Grant>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let before = filter.before.map_or(i64::MAX, GrantId::number);
         let found: rusqlite::Result<Vec<Grant>> = match &filter.customer {
             Some(CustomerId { provider, customer }) => reader
@@ -131,7 +127,7 @@ impl Sqlite {
     }
 
     pub(crate) fn audit(&self, grant: GrantId) -> Result<Vec<AuditEntry>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader
             .prepare_cached("SELECT event, first_at, last_at, count, detail FROM audit WHERE grant_id = ?1 ORDER BY last_at DESC, event")?;
         let entry = |row: &Row<'_>| {
@@ -150,7 +146,7 @@ impl Sqlite {
     }
 
     pub(crate) fn replayed(&self, grants: &[GrantId]) -> Result<Vec<GrantId>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query = reader.prepare_cached(
             "SELECT DISTINCT grant_id FROM audit \
              WHERE grant_id IN (SELECT value FROM json_each(?1)) AND event IN ('code_replayed', 'refresh_token_replayed')",

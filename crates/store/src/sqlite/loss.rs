@@ -83,7 +83,7 @@ impl Sqlite {
     }
 
     pub(crate) fn bearers_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         Ok(bearers_from(&reader)?)
     }
 }

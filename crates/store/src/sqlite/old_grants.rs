@@ -21,7 +21,7 @@ impl Sqlite {
         after: Option<GrantId>,
         time: SweepTime,
     ) -> Result<OldGrants, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let cutoff = sweep_by(&reader, time)?.plus(-GRANTS_KEPT_FOR);
         // A grant ends after it was made, so none that is younger is due.
         let before = GrantId::new(cutoff, [0; 4]).number();
@@ -74,7 +74,7 @@ impl Sqlite {
     }
 
     pub(crate) fn slip_keys_in_use(&self) -> Result<BTreeSet<SlipKeyId>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let mut query =
             reader.prepare("SELECT DISTINCT slip_key FROM counterfoil WHERE ended = 0")?;
         Ok(query
@@ -83,14 +83,14 @@ impl Sqlite {
     }
 
     pub(crate) fn count_slips_of(&self, key: SlipKeyId, now: Timestamp) -> Result<u64, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let count = "SELECT count(*) FROM counterfoil WHERE ended = 0 AND slip_key = ?1 AND expires_at > ?2";
         let count: i64 = reader.query_row(count, params![key.0, now.unix()], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     pub(crate) fn count_grants(&self) -> Result<u64, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let count: i64 =
             reader.query_row("SELECT count(*) FROM counterfoil WHERE ended = 0", [], |row| {
                 row.get(0)

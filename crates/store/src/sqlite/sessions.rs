@@ -66,7 +66,7 @@ impl Sqlite {
     ) -> Result<Option<Session>, StoreError> {
         let found = self
             .readers
-            .reader()?
+            .reader()
             .prepare_cached(
                 "SELECT provider, customer, name, authenticated_at, expires_at, customer_era FROM session WHERE id = ?1 AND expires_at > ?2",
             )?
@@ -92,7 +92,7 @@ impl Sqlite {
         let sql = "SELECT count(*) FROM session WHERE provider = ?1 AND customer = ?2 AND expires_at > ?3 AND customer_era = ?4";
         let parameters = params![id.provider, id.customer, now.unix(), self.eras.of_customer(id)];
         let count: i64 =
-            self.readers.reader()?.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
+            self.readers.reader().prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -124,7 +124,7 @@ impl Sqlite {
         customer: &[u8; 32],
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         Ok(closed_until(&latest_failures(&reader, customer, now)?))
     }
 

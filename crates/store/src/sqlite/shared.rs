@@ -38,7 +38,7 @@ impl Sqlite {
     }
 
     pub(crate) fn clock_offset(&self) -> Result<Seconds, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         let text = meta(&reader, "clock_offset")?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
@@ -48,7 +48,7 @@ impl Sqlite {
     }
 
     pub(crate) fn faults(&self) -> Result<Option<String>, StoreError> {
-        let reader = self.readers.reader()?;
+        let reader = self.readers.reader();
         Ok(meta(&reader, "faults")?)
     }
 

@@ -56,7 +56,7 @@ pub(super) fn known(db: &Connection) -> rusqlite::Result<StoreTime> {
 
 impl Sqlite {
     pub(crate) fn known_time(&self) -> Result<StoreTime, StoreError> {
-        Ok(known(&*self.readers.reader()?)?)
+        Ok(known(&self.readers.reader())?)
     }
 
     pub(crate) fn note_time(&self, now: Timestamp) -> Pending<()> {

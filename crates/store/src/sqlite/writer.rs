@@ -18,7 +18,6 @@ use super::crowd::{Crowd, ENOUGH, Lookout};
 use super::endings::recent_endings;
 use super::endings_log;
 use super::file::{connect, with_large_cache};
-use super::reader::Commits;
 use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::journal::{Journal, Numbered};
@@ -54,7 +53,6 @@ impl Writer {
         db: Connection,
         journal: Journal,
         counts: Arc<Counts>,
-        commits: Arc<Commits>,
         log: Log,
     ) -> std::io::Result<Self> {
         let (queue, tasks) = sync_channel(QUEUE);
@@ -69,7 +67,6 @@ impl Writer {
             db: Some(db),
             journal,
             counts,
-            commits,
             tasks,
             waiting: waiting.clone(),
             log,
@@ -145,7 +142,6 @@ struct Work {
     db: Option<Connection>,
     journal: Journal,
     counts: Arc<Counts>,
-    commits: Arc<Commits>,
     tasks: Receiver<Task>,
     waiting: Arc<AtomicUsize>,
     log: Log,
@@ -263,10 +259,7 @@ impl Work {
             Some((node, _)) => Some(endings_log::last(db, node)?),
             None => None,
         };
-        let committed = db.prepare_cached("COMMIT")?.execute([]);
-        // Whatever came of it: what failed may have taken effect all the same.
-        self.commits.count();
-        committed?;
+        db.prepare_cached("COMMIT")?.execute([])?;
         #[cfg(test)]
         if !again && self.in_doubt.load(Ordering::Relaxed) {
             return Err(rusqlite::Error::StatementChangedRows(0));

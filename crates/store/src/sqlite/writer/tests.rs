@@ -246,19 +246,19 @@ async fn the_write_ahead_log_is_bounded() {
     // Another text each time: SQLite leaves pages alone that would stay as they are.
     let write = |n: usize| {
         let text = ["a", "b"][n % 2].repeat(1 << 20);
-        store.writer.queue(move |batch| super::super::set_meta(batch.db, "text", &text))
+        store.writer.queue(move |batch| super::super::meta::set_meta(batch.db, "text", &text))
     };
     let kept = super::super::file::LOG_KEPT;
     let wal = || std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
-    let long = store.readers.reader().unwrap();
-    long.query_row("SELECT count(*) FROM meta", [], |_| Ok(())).unwrap();
+    let long = super::super::file::connect(&dir.path().join("store.db")).unwrap();
+    long.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
     for n in 0..220 {
         write(n).await.unwrap();
         store.faults().unwrap();
     }
     assert!(wal() > kept);
     assert!(!store.checkpointer.has_begun_anew(), "somebody reads from it");
-    drop(long);
+    long.execute_batch("COMMIT").unwrap();
     // No pause: where nobody writes for long enough, SQLite begins the log anew by itself.
     for n in 0..2000 {
         write(n).await.unwrap();
