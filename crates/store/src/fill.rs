@@ -1,17 +1,19 @@
 //! Filling a new store with many grants at once, to measure what a store of that size does. They go
 //! the way of a copy's rows.
 
-use counterfoil_core::grant::{GrantId, Terms};
+use counterfoil_core::grant::{CodeBinding, GrantId, Terms};
 use counterfoil_core::random;
 use counterfoil_core::verdict::Counterfoil;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
 
+use crate::columns::Value;
 use crate::copy::error::CopyError;
 use crate::copy::pieces::{Piece, WAITING};
+use crate::level::Level;
 use crate::postgres::copy::Database;
 use crate::sqlite::copy::File;
-use crate::{OpenOptions, StoreAddress};
+use crate::{OpenOptions, StoreAddress, terms};
 
 /// What a new store is filled with.
 #[derive(Clone, Copy, Debug)]
@@ -121,34 +123,24 @@ fn rows(count: u64, put: impl Fn(u64, &mut Piece) + Send + 'static) -> Receiver<
     rows
 }
 
-/// A row of `terms`; its columns as in `copy/tables.rs`.
+/// A row of `terms`, in the order of the copy.
 fn put_terms(terms: &Terms, piece: &mut Piece) {
-    // A list of texts is always JSON.
-    let accounts = serde_json::to_vec(&terms.accounts).unwrap_or_default();
-    let number = |number: i64| number.to_be_bytes();
-    piece.begin_row(19);
-    piece.add(Some(&number(terms.grant.number())));
-    piece.add(Some(terms.client.as_bytes()));
-    piece.add(Some(terms.customer.provider.as_bytes()));
-    piece.add(Some(terms.customer.customer.as_bytes()));
-    piece.add(Some(terms.name.as_bytes()));
-    piece.add(Some(&number(terms.scopes.bits().into())));
-    piece.add(Some(&number(terms.clusters.bits().into())));
-    piece.add(Some(&accounts));
-    piece
-        .add(terms.lookback_days.map(|days| number(days.into())).as_ref().map(<[u8; 8]>::as_slice));
-    piece.add(Some(&number(terms.created_at.unix())));
-    piece.add(Some(&number(terms.expires_at.unix())));
-    piece.add(Some(&number(terms.authenticated_at.unix())));
-    // What their codes were bound to was swept.
-    piece.add(Some(b""));
-    piece.add(None);
-    piece.add(None);
-    piece.add(Some(&number(terms.client_era.into())));
-    piece.add(Some(&number(terms.customer_era.into())));
-    piece.add(terms.parent.map(|parent| number(parent.number())).as_ref().map(<[u8; 8]>::as_slice));
+    piece.begin_row(terms::TABLE.len());
+    for value in terms::to_insert(terms, &SWEPT, Level::Two) {
+        match value {
+            Value::Null => piece.add(None),
+            Value::Integer(number) => piece.add(Some(&number.to_be_bytes())),
+            Value::Text(text) => piece.add(Some(text.as_bytes())),
+            Value::Bytes(bytes) => piece.add(Some(bytes)),
+        }
+    }
+    // `open`.
     piece.add(None);
 }
+
+/// What their codes were bound to is gone.
+const SWEPT: CodeBinding =
+    CodeBinding { redirect_uri: String::new(), challenge: None, nonce: None };
 
 /// A row of `counterfoil`; its columns as in `copy/tables.rs`.
 fn put_counterfoil(grant: GrantId, row: &Counterfoil, piece: &mut Piece) {

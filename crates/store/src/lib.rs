@@ -57,6 +57,7 @@ mod sessions;
 mod shared;
 mod sqlite;
 mod store;
+mod terms;
 mod times;
 
 pub use address::StoreAddress;

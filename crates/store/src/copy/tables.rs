@@ -4,18 +4,8 @@
 
 use std::fmt::Write as _;
 
-/// What a column holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    /// A number of 64 bits.
-    Integer,
-    /// A number of 32 bits, where PostgreSQL has one.
-    Small,
-    /// Yes or no; 1 or 0 in SQLite.
-    Flag,
-    Text,
-    Bytes,
-}
+use crate::columns::Kind::{self, Bytes, Flag, Integer, Small, Text};
+use crate::terms;
 
 /// A table.
 #[derive(Debug)]
@@ -31,8 +21,6 @@ pub(crate) struct Table {
     pub(crate) number: Option<&'static str>,
 }
 
-use Kind::{Bytes, Flag, Integer, Small, Text};
-
 const fn table(name: &'static str, key: usize, columns: &'static [(&'static str, Kind)]) -> Table {
     Table { name, columns, key, which: "", number: None }
 }
@@ -42,31 +30,7 @@ const fn numbered(name: &'static str, columns: &'static [(&'static str, Kind)]) 
 }
 
 /// What customers allowed.
-pub(crate) const TERMS: Table = table(
-    "terms",
-    1,
-    &[
-        ("grant_id", Integer),
-        ("client", Text),
-        ("provider", Text),
-        ("customer", Text),
-        ("name", Text),
-        ("scopes", Integer),
-        ("clusters", Integer),
-        ("accounts", Text),
-        ("lookback_days", Integer),
-        ("created_at", Integer),
-        ("expires_at", Integer),
-        ("authenticated_at", Integer),
-        ("redirect_uri", Text),
-        ("challenge", Bytes),
-        ("nonce", Text),
-        ("client_era", Integer),
-        ("customer_era", Integer),
-        ("parent", Integer),
-        ("open", Text),
-    ],
-);
+pub(crate) const TERMS: Table = table("terms", 1, &terms::TABLE);
 /// Where grants stand.
 pub(crate) const COUNTERFOIL: Table = table(
     "counterfoil",

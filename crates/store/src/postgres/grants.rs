@@ -1,53 +1,70 @@
 //! Grants: made at consent, ended in one way, looked at by people. What the token path reads of
 //! them is in `reads.rs`.
 
+use std::sync::LazyLock;
+
 use counterfoil_core::clock::{HOUR, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use futures_util::FutureExt as _;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::Postgres;
 use super::row::Columns;
 use super::trouble::Trouble;
 use super::write::Write;
 use crate::audit::Event;
-use crate::columns::{
-    COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns,
-};
+use crate::columns::{COUNTERFOIL_COLUMNS, Value, counterfoil_columns, parent_lives, read_code};
 use crate::error::StoreError;
 use crate::journal::Line;
 use crate::level::Level;
 use crate::pending::Pending;
 use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
+use crate::terms;
 
 /// A grant with its counterfoil, how it was ended, whether it is of the era of its client and
-/// customer, and whether what it hangs on lives. A macro, since `concat!` takes literals alone.
-macro_rules! select_grant {
-    ($condition:literal) => {
-        concat!(
-            "SELECT ",
-            terms_columns!(),
-            ", ",
-            counterfoil_columns!(),
-            ", ending.at, ended_by, \
-             client_era = coalesce((SELECT era FROM era WHERE era.client = terms.client AND era.provider = '' AND era.customer = ''), 0) \
-             AND customer_era = coalesce((SELECT era FROM era WHERE era.client = '' AND era.provider = terms.provider \
-                AND era.customer = terms.customer), 0), ",
-            parent_lives!(),
-            " FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
-            $condition
-        )
-    };
+/// customer, and whether what it hangs on lives.
+fn select_grant(condition: &str) -> String {
+    format!(
+        "SELECT {}, {}, ending.at, ended_by, \
+         client_era = coalesce((SELECT era FROM era WHERE era.client = terms.client AND era.provider = '' AND era.customer = ''), 0) \
+         AND customer_era = coalesce((SELECT era FROM era WHERE era.client = '' AND era.provider = terms.provider \
+            AND era.customer = terms.customer), 0), {} \
+         FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) {condition}",
+        *terms::NAMES,
+        counterfoil_columns!(),
+        parent_lives!(),
+    )
 }
+
+static READ_GRANT: LazyLock<String> = LazyLock::new(|| select_grant("WHERE terms.grant_id = $1"));
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    select_grant(
+        "WHERE terms.grant_id < $1 AND ($2::text IS NULL OR client = $2) ORDER BY terms.grant_id DESC LIMIT $3",
+    )
+});
+static LIST_OF_CUSTOMER: LazyLock<String> = LazyLock::new(|| {
+    select_grant(
+        "WHERE parent IS NULL AND provider = $1 AND customer = $2 AND terms.grant_id < $3 AND ($4::text IS NULL OR client = $4) \
+         ORDER BY terms.grant_id DESC LIMIT $5",
+    )
+});
+static READ_EXISTING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {}, {} FROM terms JOIN counterfoil USING (grant_id) WHERE terms.grant_id = $1",
+        *terms::NAMES,
+        counterfoil_columns!(),
+    )
+});
 
 /// Seconds for which an ending may still lack its line in any journal: its node was killed in
 /// between, and starts again or is replaced within them.
 const VOUCHED_FOR: Seconds = 15 * MINUTE;
 
 /// The place of the ending in the columns of `select_grant`.
-const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
+const ENDING_COLUMN: usize = terms::WIDTH + COUNTERFOIL_COLUMNS;
 
 impl Postgres {
     pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
@@ -92,8 +109,7 @@ impl Postgres {
     }
 
     pub(crate) async fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
-        let rows =
-            self.rows(select_grant!("WHERE terms.grant_id = $1"), &[&grant.number()]).await?;
+        let rows = self.rows(&READ_GRANT, &[&grant.number()]).await?;
         rows.first().map(|row| whole(row).map_err(StoreError::from)).transpose()
     }
 
@@ -102,19 +118,10 @@ impl Postgres {
             (filter.before.map_or(i64::MAX, GrantId::number), i64::from(filter.limit));
         let rows = match &filter.customer {
             Some(CustomerId { provider, customer }) => {
-                let of_customer = select_grant!(
-                    "WHERE parent IS NULL AND provider = $1 AND customer = $2 AND terms.grant_id < $3 AND ($4::text IS NULL OR client = $4) \
-                     ORDER BY terms.grant_id DESC LIMIT $5"
-                );
-                self.rows(of_customer, &[provider, customer, &before, &filter.client, &limit])
+                self.rows(&LIST_OF_CUSTOMER, &[provider, customer, &before, &filter.client, &limit])
                     .await?
             }
-            None => {
-                let of_all = select_grant!(
-                    "WHERE terms.grant_id < $1 AND ($2::text IS NULL OR client = $2) ORDER BY terms.grant_id DESC LIMIT $3"
-                );
-                self.rows(of_all, &[&before, &filter.client, &limit]).await?
-            }
+            None => self.rows(&LIST, &[&before, &filter.client, &limit]).await?,
         };
         Ok(rows.iter().map(whole).collect::<Result<_, _>>()?)
     }
@@ -161,35 +168,9 @@ async fn create(
         return Ok(existing
             .map_or(CreateGrant::NoParent, |existing| CreateGrant::Exists(Box::new(existing))));
     }
-    let accounts = serde_json::to_string(&terms.accounts).unwrap_or_default();
-    let (redirect_uri, challenge, nonce) = level.in_terms(code);
-    let made = write
-        .execute(
-            "INSERT INTO terms (grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, expires_at, \
-                authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era, parent) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING",
-            &[
-                &id,
-                &&*terms.client,
-                &terms.customer.provider,
-                &terms.customer.customer,
-                &terms.name,
-                &i64::from(terms.scopes.bits()),
-                &i64::from(terms.clusters.bits()),
-                &accounts,
-                &terms.lookback_days.map(i64::from),
-                &terms.created_at.unix(),
-                &terms.expires_at.unix(),
-                &terms.authenticated_at.unix(),
-                &redirect_uri,
-                &challenge,
-                &nonce,
-                &i64::from(terms.client_era),
-                &i64::from(terms.customer_era),
-                &terms.parent.map(GrantId::number),
-            ],
-        )
-        .await?;
+    let row: Vec<Value<'_>> = terms::to_insert(terms, code, level).collect();
+    let row: Vec<&(dyn ToSql + Sync)> = row.iter().map(|value| value as _).collect();
+    let made = write.execute(&terms::INSERT, &row).await?;
     if made == 0
         && let Some(existing) = existing(write, id).await?
     {
@@ -217,8 +198,7 @@ async fn parent_lives(
     terms: &Terms,
     parent: GrantId,
 ) -> Result<bool, Trouble> {
-    let sql = select_grant!("WHERE terms.grant_id = $1");
-    let Some(row) = write.row(sql, &[&parent.number()]).await? else {
+    let Some(row) = write.row(&READ_GRANT, &[&parent.number()]).await? else {
         return Ok(false);
     };
     let above = whole(&row)?;
@@ -229,18 +209,11 @@ async fn existing(
     write: &mut Write<'_>,
     grant: i64,
 ) -> Result<Option<(Terms, Counterfoil)>, Trouble> {
-    let sql = concat!(
-        "SELECT ",
-        terms_columns!(),
-        ", ",
-        counterfoil_columns!(),
-        " FROM terms JOIN counterfoil USING (grant_id) WHERE terms.grant_id = $1"
-    );
-    let Some(row) = write.row(sql, &[&grant]).await? else {
+    let Some(row) = write.row(&READ_EXISTING, &[&grant]).await? else {
         return Ok(None);
     };
     let columns = Columns::of(&row, "terms");
-    Ok(Some((columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?)))
+    Ok(Some((columns.terms()?, columns.counterfoil(terms::WIDTH)?)))
 }
 
 /// The one way in which a grant ends.
@@ -311,7 +284,7 @@ fn whole(row: &Row) -> Result<Grant, Trouble> {
             Some(EndedAt { at: columns.time(ENDING_COLUMN)?, by: EndedBy::from_name(name) })
         }
     };
-    let (terms, counterfoil) = (columns.terms()?, columns.counterfoil(TERMS_COLUMNS)?);
+    let (terms, counterfoil) = (columns.terms()?, columns.counterfoil(terms::WIDTH)?);
     let (current, parent_lives) =
         (columns.get(ENDING_COLUMN + 2)?, columns.get(ENDING_COLUMN + 3)?);
     Ok(Grant { terms, counterfoil, ended, current, parent_lives })

@@ -2,7 +2,7 @@
 //! none joins one that was sent before it asked.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use counterfoil_core::clock::Database;
@@ -21,10 +21,11 @@ use super::endings_log::Past;
 use super::row::Columns;
 use super::trouble::Trouble;
 use super::{Inner, Postgres};
-use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns, terms_columns};
+use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns};
 use crate::error::StoreError;
 use crate::level::Level;
 use crate::record::Changes;
+use crate::terms;
 
 /// The most reads in one round trip.
 const MOST: usize = 256;
@@ -32,8 +33,8 @@ const MOST: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// By primary key alone.
-pub(super) const READ_TERMS: &str =
-    concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ANY($1)");
+pub(super) static READ_TERMS: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM terms WHERE grant_id = ANY($1)", *terms::NAMES));
 /// By primary key alone.
 pub(super) const READ_COUNTERFOILS: &str = concat!(
     "SELECT ",
@@ -216,7 +217,7 @@ impl Found {
             ([&terms], [&counterfoils]);
         let Connection { client, prepared } = connection;
         let mut statements = Vec::with_capacity(4);
-        for sql in [READ_TERMS, READ_COUNTERFOILS, READ_LIVING, READ_CHANGES] {
+        for sql in [READ_TERMS.as_str(), READ_COUNTERFOILS, READ_LIVING, READ_CHANGES] {
             statements.push(prepared.statement(client, sql).await?);
         }
         let (terms, counterfoils, living, changes) = tokio::try_join!(

@@ -1,17 +1,20 @@
 //! Rows become types here; what can't be is a named error, not a default.
 
+use std::error::Error;
+
+use bytes::BytesMut;
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
-use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, Seal, Terms};
 use counterfoil_core::pkce::Challenge;
-use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::trouble::Trouble;
+use crate::columns::Value;
+use crate::terms;
 
 /// The columns of a row of `table`, to be read by their place.
 pub(super) struct Columns<'a> {
@@ -73,27 +76,12 @@ impl<'a> Columns<'a> {
 
     /// The terms of a grant from the first columns.
     pub(super) fn terms(&self) -> Result<Terms, Trouble> {
-        let text = |at| self.get::<String>(at);
-        Ok(Terms {
-            grant: self.make(0, GrantId::from_number)?,
-            client: text(1)?.into(),
-            customer: CustomerId { provider: text(2)?, customer: text(3)? },
-            name: text(4)?,
-            scopes: Scopes::known_among(self.get(5)?),
-            clusters: DataClusters::known_among(self.get(6)?),
-            accounts: self.make(7, |text: &str| serde_json::from_str(text).ok())?,
-            lookback_days: self
-                .make(8, |days: Option<i64>| days.map(u32::try_from).transpose().ok())?,
-            created_at: self.time(9)?,
-            expires_at: self.time(10)?,
-            authenticated_at: self.time(11)?,
-            client_era: self.number(12)?,
-            customer_era: self.number(13)?,
-            parent: self.make(14, |parent: Option<i64>| match parent {
-                None => Some(None),
-                Some(parent) => GrantId::from_number(parent).map(Some),
-            })?,
-        })
+        let mut values = [const { Value::Null }; terms::WIDTH];
+        for (at, place) in values.iter_mut().enumerate() {
+            *place = self.get::<Option<_>>(at)?.unwrap_or(Value::Null);
+        }
+        terms::from_row(&values)
+            .map_err(|column| self.corrupt(&format!("an impossible value in {column}")))
     }
 
     /// What a code is bound to.
@@ -120,5 +108,40 @@ impl<'a> Columns<'a> {
             id: id.unwrap_or_default(),
             problem: problem.to_owned(),
         }
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Integer(number) => number.to_sql(ty, out),
+            Self::Text(text) => text.as_ref().to_sql(ty, out),
+            Self::Bytes(bytes) => bytes.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(*ty, Type::INT8 | Type::TEXT | Type::BYTEA)
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Value<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        match *ty {
+            Type::INT8 => i64::from_sql(ty, raw).map(Self::Integer),
+            Type::BYTEA => Ok(Self::Bytes(raw)),
+            _ => <&str>::from_sql(ty, raw).map(Self::from),
+        }
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <Self as ToSql>::accepts(ty)
     }
 }

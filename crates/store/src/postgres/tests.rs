@@ -27,7 +27,7 @@ async fn the_token_path_goes_by_primary_key_alone() {
          INSERT INTO counterfoil SELECT n, 0, 0, 0, 1, 0, false, decode('00', 'hex'), NULL FROM generate_series(1, 20000) n; \
          INSERT INTO era SELECT 'client' || n, '', '', 1 FROM generate_series(1, 20000) n; ANALYZE",
     );
-    for (sql, nulls) in [(GATE, 13), (READ_LIVING, 7), (READ_TERMS, 1), (READ_COUNTERFOILS, 1)] {
+    for (sql, nulls) in [(GATE, 13), (READ_LIVING, 7), (&READ_TERMS, 1), (READ_COUNTERFOILS, 1)] {
         let nulls = vec!["NULL"; nulls].join(", ");
         let plan = psql(
             &url,

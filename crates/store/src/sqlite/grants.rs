@@ -1,43 +1,49 @@
 //! Grants: made at consent, read on every request, ended in one way.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use counterfoil_core::clock::{HOUR, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Sqlite;
 use super::batch::Batch;
 use super::era::Eras;
 use super::row::{self, column, named, time};
 use crate::audit::Event;
-use crate::columns::{
-    COUNTERFOIL_COLUMNS, TERMS_COLUMNS, counterfoil_columns, parent_lives, read_code, terms_columns,
-};
+use crate::columns::{COUNTERFOIL_COLUMNS, counterfoil_columns, parent_lives, read_code};
 use crate::error::StoreError;
 use crate::journal::Line;
 use crate::level::Level;
 use crate::pending::Pending;
 use crate::record::{AuditEntry, CreateGrant, EndedAt, Ending, Grant, GrantFilter, NewGrant};
+use crate::terms;
 
-/// A grant with its counterfoil, where it was ended how, and whether what it hangs on lives. A
-/// macro, since `concat!` takes literals alone.
-macro_rules! select_grant {
-    ($condition:literal) => {
-        concat!(
-            "SELECT ",
-            terms_columns!(),
-            ", ",
-            counterfoil_columns!(),
-            ", ending.at, ended_by, ",
-            parent_lives!(),
-            " FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) ",
-            $condition
-        )
-    };
+/// A grant with its counterfoil, how it was ended, and whether what it hangs on lives.
+fn select_grant(condition: &str) -> String {
+    format!(
+        "SELECT {}, {}, ending.at, ended_by, {} \
+         FROM terms JOIN counterfoil USING (grant_id) LEFT JOIN ending USING (grant_id) {condition}",
+        *terms::NAMES,
+        counterfoil_columns!(),
+        parent_lives!(),
+    )
 }
+
+static READ_GRANT: LazyLock<String> = LazyLock::new(|| select_grant("WHERE terms.grant_id = ?1"));
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    select_grant(
+        "WHERE terms.grant_id < ?1 AND (?2 IS NULL OR client = ?2) ORDER BY terms.grant_id DESC LIMIT ?3",
+    )
+});
+static LIST_OF_CUSTOMER: LazyLock<String> = LazyLock::new(|| {
+    select_grant(
+        "WHERE parent IS NULL AND provider = ?1 AND customer = ?2 AND terms.grant_id < ?3 AND (?4 IS NULL OR client = ?4) \
+         ORDER BY terms.grant_id DESC LIMIT ?5",
+    )
+});
 
 impl Sqlite {
     pub(crate) fn create_grant(&self, grant: NewGrant) -> Pending<CreateGrant> {
@@ -95,7 +101,7 @@ impl Sqlite {
 
     pub(crate) fn grant(&self, grant: GrantId) -> Result<Option<Grant>, StoreError> {
         let reader = self.readers.reader();
-        let mut query = reader.prepare_cached(select_grant!("WHERE terms.grant_id = ?1"))?;
+        let mut query = reader.prepare_cached(&READ_GRANT)?;
         let found =
             query.query_row([grant.number()], whole).optional().map_err(named("terms", grant))?;
         Ok(found.map(|grant| self.with_currency(grant)))
@@ -106,16 +112,11 @@ impl Sqlite {
         let before = filter.before.map_or(i64::MAX, GrantId::number);
         let found: rusqlite::Result<Vec<Grant>> = match &filter.customer {
             Some(CustomerId { provider, customer }) => reader
-                .prepare_cached(select_grant!(
-                    "WHERE parent IS NULL AND provider = ?1 AND customer = ?2 AND terms.grant_id < ?3 AND (?4 IS NULL OR client = ?4) \
-                     ORDER BY terms.grant_id DESC LIMIT ?5"
-                ))?
+                .prepare_cached(&LIST_OF_CUSTOMER)?
                 .query_map(params![provider, customer, before, filter.client, filter.limit], whole)?
                 .collect(),
             None => reader
-                .prepare_cached(select_grant!(
-                    "WHERE terms.grant_id < ?1 AND (?2 IS NULL OR client = ?2) ORDER BY terms.grant_id DESC LIMIT ?3"
-                ))?
+                .prepare_cached(&LIST)?
                 .query_map(params![before, filter.client, filter.limit], whole)?
                 .collect(),
         };
@@ -181,35 +182,9 @@ fn create(
             return Ok(CreateGrant::NoParent);
         }
     }
-    let accounts = serde_json::to_string(&terms.accounts)
-        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let (redirect_uri, challenge, nonce) = level.in_terms(code);
     let made = db
-        .prepare_cached(
-            "INSERT INTO terms (grant_id, client, provider, customer, name, scopes, clusters, accounts, lookback_days, created_at, expires_at, \
-                 authenticated_at, redirect_uri, challenge, nonce, client_era, customer_era, parent) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            id,
-            terms.client,
-            terms.customer.provider,
-            terms.customer.customer,
-            terms.name,
-            terms.scopes.bits(),
-            terms.clusters.bits(),
-            accounts,
-            terms.lookback_days,
-            terms.created_at.unix(),
-            terms.expires_at.unix(),
-            terms.authenticated_at.unix(),
-            redirect_uri,
-            challenge,
-            nonce,
-            terms.client_era,
-            terms.customer_era,
-            terms.parent.map(GrantId::number),
-        ])?;
+        .prepare_cached(&terms::INSERT)?
+        .execute(params_from_iter(terms::to_insert(terms, code, level)))?;
     if made == 0
         && let Some(existing) = self::terms(db, terms.grant)?.zip(counterfoil(db, terms.grant)?)
     {
@@ -261,11 +236,11 @@ pub(super) fn hangs_on_living(db: &Connection, terms: &Terms) -> rusqlite::Resul
 }
 
 /// By primary key alone.
-pub(crate) const READ_TERMS: &str =
-    concat!("SELECT ", terms_columns!(), " FROM terms WHERE grant_id = ?1");
+pub(crate) static READ_TERMS: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM terms WHERE grant_id = ?1", *terms::NAMES));
 
 fn terms(db: &Connection, grant: GrantId) -> rusqlite::Result<Option<Terms>> {
-    db.prepare_cached(READ_TERMS)?.query_row([grant.number()], row::terms).optional()
+    db.prepare_cached(&READ_TERMS)?.query_row([grant.number()], row::terms).optional()
 }
 
 /// The one way in which a grant ends.
@@ -328,7 +303,7 @@ pub(crate) fn audit(
 }
 
 /// The place of the ending in the columns of `select_grant`.
-const ENDING_COLUMN: usize = TERMS_COLUMNS + COUNTERFOIL_COLUMNS;
+const ENDING_COLUMN: usize = terms::WIDTH + COUNTERFOIL_COLUMNS;
 
 fn whole(row: &Row<'_>) -> rusqlite::Result<Grant> {
     let ended_by: Option<String> = row.get(ENDING_COLUMN + 1)?;
@@ -338,7 +313,7 @@ fn whole(row: &Row<'_>) -> rusqlite::Result<Grant> {
             Some(EndedAt { at: time(row, ENDING_COLUMN)?, by: EndedBy::from_name(&name) })
         }
     };
-    let (terms, counterfoil) = (row::terms(row)?, row::counterfoil(row, TERMS_COLUMNS)?);
+    let (terms, counterfoil) = (row::terms(row)?, row::counterfoil(row, terms::WIDTH)?);
     Ok(Grant {
         terms,
         counterfoil,

@@ -2,16 +2,16 @@
 
 use counterfoil_core::claim::Claim;
 use counterfoil_core::clock::Timestamp;
-use counterfoil_core::fdx::DataClusters;
-use counterfoil_core::grant::{CodeBinding, CustomerId, GrantId, Seal, Terms};
+use counterfoil_core::grant::{CodeBinding, Seal, Terms};
 use counterfoil_core::pkce::Challenge;
-use counterfoil_core::scope::Scopes;
 use counterfoil_core::slip_keys::SlipKeyId;
 use counterfoil_core::verdict::Counterfoil;
-use rusqlite::types::FromSql;
+use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Error, Row};
 
+use crate::columns::Value;
 use crate::error::StoreError;
+use crate::terms;
 
 /// A value that a column may not hold.
 #[derive(Debug, thiserror::Error)]
@@ -50,28 +50,35 @@ pub(crate) fn counterfoil(row: &Row<'_>, at: usize) -> rusqlite::Result<Counterf
     })
 }
 
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn value<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Value<'a>> {
+    Ok(match row.get_ref(at)? {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| impossible(at))?.into(),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes),
+        ValueRef::Real(_) => return Err(impossible(at)),
+    })
+}
+
 /// The terms of a grant from the first columns.
 pub(crate) fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
-    let client: String = row.get(1)?;
-    Ok(Terms {
-        grant: column(row, 0, GrantId::from_number)?,
-        client: client.into(),
-        customer: CustomerId { provider: row.get(2)?, customer: row.get(3)? },
-        name: row.get(4)?,
-        scopes: Scopes::known_among(row.get(5)?),
-        clusters: DataClusters::known_among(row.get(6)?),
-        accounts: column(row, 7, |text: String| serde_json::from_str(&text).ok())?,
-        lookback_days: row.get(8)?,
-        created_at: time(row, 9)?,
-        expires_at: time(row, 10)?,
-        authenticated_at: time(row, 11)?,
-        client_era: row.get(12)?,
-        customer_era: row.get(13)?,
-        parent: column(row, 14, |parent: Option<i64>| match parent {
-            None => Some(None),
-            Some(parent) => GrantId::from_number(parent).map(Some),
-        })?,
-    })
+    let mut values = [const { Value::Null }; terms::WIDTH];
+    for (at, place) in values.iter_mut().enumerate() {
+        *place = value(row, at)?;
+    }
+    terms::from_row(&values)
+        .map_err(|column| impossible(row.as_ref().column_index(column).unwrap_or(0)))
 }
 
 /// What a code is bound to.

@@ -26,7 +26,7 @@ fn the_token_path_goes_by_primary_key_alone() {
     for (statement, table) in [
         (redeem::GATE, "counterfoil"),
         (grants::READ_COUNTERFOIL, "counterfoil"),
-        (grants::READ_TERMS, "terms"),
+        (&grants::READ_TERMS, "terms"),
     ] {
         let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
         let parameters = explain.parameter_count();
@@ -67,7 +67,7 @@ fn a_customer_is_found_by_indexes() {
 fn what_the_token_path_runs_stays_prepared() {
     let (_dir, db) = empty();
     for statement in
-        [redeem::GATE, grants::READ_COUNTERFOIL, grants::READ_TERMS, customers::READ_ACCOUNTS]
+        [redeem::GATE, grants::READ_COUNTERFOIL, &grants::READ_TERMS, customers::READ_ACCOUNTS]
     {
         for number in 0..3 {
             let mut prepared = db.prepare_cached(statement).unwrap();
