@@ -40,6 +40,7 @@ macro_rules! on {
                 an_ended_grant_is_dead_at_once_and_for_good,
                 an_ending_that_a_crash_kept_out_of_the_journal_is_added_at_the_next_start,
                 a_doubled_consent_makes_one_grant,
+                of_consents_that_are_doubled_at_once_one_makes_the_grant,
                 a_grant_is_found_as_soon_as_it_was_made,
                 grants_are_listed_by_page_and_filter,
             }
@@ -93,7 +94,7 @@ macro_rules! on {
                 half_a_line_that_a_crash_left_in_the_journal_is_cut_off,
             }
             model {
-                the_gate_agrees_with_the_verdict,
+                what_becomes_of_a_slip_follows_from_those_before_it,
             }
         }
     };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use counterfoil_core::claim::{Claim, RequestIdentity};
 use counterfoil_core::clock::{DAY, Seconds, Timestamp};
@@ -16,10 +17,12 @@ use counterfoil_store::{
     NewGrant, OpenOptions, Pending, Redeem, Redeemed, Store, StoreAddress, StoreKind,
 };
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 
 pub const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 pub const KEY: SlipKeyId = SlipKeyId(1);
 pub const CODE_LIFETIME: Seconds = 300;
+pub const SLIP_LIFETIME: Seconds = 30 * DAY;
 
 pub fn path(dir: &TempDir) -> PathBuf {
     dir.path().join("store.db")
@@ -111,7 +114,7 @@ pub fn begin(store: &Store, presented: Presentation) -> Pending<Redeemed> {
 }
 
 pub fn begin_for(store: &Store, presented: Presentation, terms: Arc<Terms>) -> Pending<Redeemed> {
-    let successor_expires_at = presented.now.plus(30 * DAY);
+    let successor_expires_at = presented.now.plus(SLIP_LIFETIME);
     store.redeem(Redeem { presented, successor_expires_at, slip_key: KEY, terms })
 }
 
@@ -132,5 +135,38 @@ pub fn refused(redeemed: Redeemed) -> String {
     match redeemed {
         Redeemed::Torn(torn) => panic!("torn: {torn:?}"),
         Redeemed::Refused { reason, .. } => reason,
+    }
+}
+
+/// Makes all calls at once and gives their answers. At least two must have been under way before
+/// the first was answered, or nothing was proved.
+#[track_caller]
+pub fn race<T, F>(calls: Vec<F>) -> impl Future<Output = Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let caller = std::panic::Location::caller();
+    async move {
+        let ready = Arc::new(Barrier::new(calls.len()));
+        let calls: Vec<_> = calls
+            .into_iter()
+            .map(|call| {
+                let ready = ready.clone();
+                tokio::spawn(async move {
+                    ready.wait().await;
+                    let began = Instant::now();
+                    (call.await, began, Instant::now())
+                })
+            })
+            .collect();
+        let mut done = Vec::new();
+        for call in calls {
+            done.push(call.await.unwrap());
+        }
+        let first_answer = done.iter().map(|(_, _, ended)| *ended).min();
+        let overlap = done.iter().filter(|(_, began, _)| Some(*began) < first_answer).count();
+        assert!(overlap > 1, "{caller}: the calls came one after the other");
+        done.into_iter().map(|(answer, ..)| answer).collect()
     }
 }

@@ -12,7 +12,9 @@ use counterfoil_core::slip::Slip;
 use counterfoil_store::{Ending, Endings, GrantFilter, OpenError, Store, SweepTime};
 
 use self::version_1::{Engine, Place, SETTINGS};
-use crate::setting::{KEY, NOW, customer, grant, new_grant, presented, redeem, refused, torn};
+use crate::setting::{
+    KEY, NOW, customer, grant, new_grant, presented, race, redeem, refused, torn,
+};
 
 fn id(grant: u32) -> i64 {
     new_grant(grant).terms.grant.number()
@@ -273,9 +275,8 @@ async fn what_a_newer_version_wrote_is_passed_over_and_kept() {
 async fn nodes_that_upgrade_a_database_at_once_make_its_indexes_once() {
     let place = Place::with_version_1(Engine::Postgres).await;
     let options = place.options();
-    let opening: Vec<_> = (0..4).map(|_| tokio::spawn(Store::open(options.clone()))).collect();
-    for node in opening {
-        drop(node.await.unwrap().unwrap());
+    for node in race((0..4).map(|_| Store::open(options.clone())).collect()).await {
+        drop(node.unwrap());
     }
     let whole = "SELECT count(*) FROM pg_index WHERE indexrelid IN ('consent_by_customer'::regclass, 'ending_by_number'::regclass) AND indisvalid";
     assert_eq!(place.says(whole), "2");
@@ -291,9 +292,8 @@ async fn nodes_that_upgrade_a_database_at_once_make_its_indexes_once() {
     place.run(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'consent_by_customer'::regclass",
     );
-    let opening: Vec<_> = (0..3).map(|_| tokio::spawn(Store::open(options.clone()))).collect();
-    for node in opening {
-        drop(node.await.unwrap().unwrap());
+    for node in race((0..3).map(|_| Store::open(options.clone())).collect()).await {
+        drop(node.unwrap());
     }
     assert_eq!(place.says(whole), "2");
     assert_ne!(place.says(made), first);

@@ -1,12 +1,14 @@
 //! Grants: made, listed, ended.
 
+use std::sync::Arc;
+
 use counterfoil_core::clock::DAY;
 use counterfoil_core::ending::EndedBy;
-use counterfoil_core::grant::GrantId;
+use counterfoil_core::grant::{GrantId, Seal};
 use counterfoil_store::{CreateGrant, Ending, GrantFilter};
 
 use crate::contract::bench::Bench;
-use crate::setting::{NOW, customer, grant, new_grant, presented, redeem, refused, torn};
+use crate::setting::{NOW, customer, grant, new_grant, presented, race, redeem, refused, torn};
 
 pub async fn an_ended_grant_is_dead_at_once_and_for_good(bench: Bench) {
     let store = bench.open().await;
@@ -77,6 +79,43 @@ pub async fn a_doubled_consent_makes_one_grant(bench: Bench) {
     };
     assert_eq!(existing.0, new.terms);
     assert_eq!(existing.1.next_slip, 0);
+}
+
+/// Also where they come to several nodes, and other grants are made meanwhile.
+pub async fn of_consents_that_are_doubled_at_once_one_makes_the_grant(bench: Bench) {
+    let store = Arc::new(bench.open().await);
+    let nodes = match store.is_shared() {
+        true => [store.clone(), Arc::new(bench.open().await)],
+        false => [store.clone(), store.clone()],
+    };
+    for round in 0..10_u32 {
+        // Three grants, and eight calls for each.
+        let calls = (0..24_u32).map(|n| {
+            let (node, mut new) = (nodes[n as usize % 2].clone(), new_grant(round * 3 + n / 8));
+            // Each call has drawn a seal of its own.
+            new.seal = Seal::from_bytes([n as u8; 16]);
+            async move { (new.seal, new.terms.grant, node.create_grant(new).await.unwrap()) }
+        });
+        let answers = race(calls.collect()).await;
+        for n in 0..3 {
+            let grant = new_grant(round * 3 + n).terms.grant;
+            let stands = store.counterfoil(grant).await.unwrap().unwrap();
+            let mut made = 0;
+            for (seal, _, answer) in answers.iter().filter(|(_, of, _)| *of == grant) {
+                match answer {
+                    CreateGrant::Created => {
+                        made += 1;
+                        assert_eq!(*seal, stands.seal, "the one that made it");
+                    }
+                    CreateGrant::Exists(existing) => {
+                        assert_eq!((existing.0.grant, existing.1), (grant, stands));
+                    }
+                    CreateGrant::NoParent => panic!("it hangs on none"),
+                }
+            }
+            assert_eq!(made, 1, "in round {round}");
+        }
+    }
 }
 
 /// Whatever was read before, on whichever connection.

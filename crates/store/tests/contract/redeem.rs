@@ -7,7 +7,9 @@ use counterfoil_core::slip::Slip;
 use counterfoil_store::{Redeemed, Tearing};
 
 use crate::contract::bench::Bench;
-use crate::setting::{CODE_LIFETIME, NOW, grant, new_grant, presented, redeem, refused, torn};
+use crate::setting::{
+    CODE_LIFETIME, NOW, grant, new_grant, presented, race, redeem, refused, torn,
+};
 
 pub async fn a_slip_is_torn_once_and_names_its_successor(bench: Bench) {
     let store = bench.open().await;
@@ -56,20 +58,18 @@ pub async fn of_a_hundred_concurrent_redemptions_one_wins(bench: Bench) {
     let (code, _) = grant(&store, 1).await;
     let mut slip = code;
     for round in 0..3_u64 {
-        let tries: Vec<_> = (0..100)
-            .map(|n| {
-                let store = store.clone();
-                tokio::spawn(
-                    async move { redeem(&store, presented(slip, NOW, round * 100 + n)).await },
-                )
+        let tries = (0..100).map(|n| {
+            let store = store.clone();
+            async move { redeem(&store, presented(slip, NOW, round * 100 + n)).await }
+        });
+        let winners: Vec<Slip> = race(tries.collect())
+            .await
+            .into_iter()
+            .filter_map(|done| match done {
+                Redeemed::Torn(torn) => Some(*torn.successor()),
+                Redeemed::Refused { .. } => None,
             })
             .collect();
-        let mut winners = Vec::new();
-        for attempt in tries {
-            if let Redeemed::Torn(torn) = attempt.await.unwrap() {
-                winners.push(*torn.successor());
-            }
-        }
         assert_eq!(winners.len(), 1);
         slip = winners[0];
     }

@@ -9,7 +9,7 @@ use counterfoil_core::secret::Secret;
 use counterfoil_store::{AddCustomer, Continuation, Customer, NewCustomer, Session, SignIn, Store};
 
 use crate::contract::bench::Bench;
-use crate::setting::{NOW, customer};
+use crate::setting::{NOW, customer, race};
 
 const QUARTER: Seconds = 15 * MINUTE;
 
@@ -85,17 +85,16 @@ pub async fn what_is_forgotten_opens_the_door_of_one_customer(bench: Bench) {
 /// Of many tries at once no more are let through than may fail.
 pub async fn no_more_passwords_are_looked_at_at_once_than_may_fail(bench: Bench) {
     let store = Arc::new(bench.open().await);
-    let tries: Vec<_> = (0..30)
-        .map(|_| {
+    for customer in 3..8 {
+        let tries = (0..30).map(|_| {
             let store = store.clone();
-            tokio::spawn(async move { store.begin_sign_in([3; 32], NOW).await.unwrap() })
-        })
-        .collect();
-    let mut let_through = 0;
-    for attempt in tries {
-        let_through += usize::from(matches!(attempt.await.unwrap(), SignIn::Try { .. }));
+            async move { store.begin_sign_in([customer; 32], NOW).await.unwrap() }
+        });
+        let answers = race(tries.collect()).await;
+        let let_through =
+            answers.iter().filter(|answer| matches!(answer, SignIn::Try { .. })).count();
+        assert_eq!(let_through, 5);
     }
-    assert_eq!(let_through, 5);
 }
 
 async fn add(store: &Store) {
