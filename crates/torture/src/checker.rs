@@ -55,23 +55,23 @@ impl Fault {
 
 /// A fault, and what shows it.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Finding {
+pub(crate) struct Violation {
     pub(crate) fault: Fault,
     pub(crate) what: String,
 }
 
-fn found(fault: Fault, what: impl fmt::Display) -> Option<Finding> {
-    Some(Finding { fault, what: what.to_string() })
+fn found(fault: Fault, what: impl fmt::Display) -> Option<Violation> {
+    Some(Violation { fault, what: what.to_string() })
 }
 
 /// What is wrong with the exchanges from `new` on. `history` is all of one grant, in the order of the
 /// answers; requests that were under way side by side are judged together, once each of them was
 /// answered.
-pub(crate) fn judge(history: &[Exchange], new: usize) -> Vec<Finding> {
+pub(crate) fn judge(history: &[Exchange], new: usize) -> Vec<Violation> {
     (new..history.len()).filter_map(|at| judge_one(History(history), at)).collect()
 }
 
-fn judge_one(history: History<'_>, at: usize) -> Option<Finding> {
+fn judge_one(history: History<'_>, at: usize) -> Option<Violation> {
     let exchange = &history.0[at];
     match (&exchange.asked, &exchange.answer) {
         (_, Answer::Lost(_)) => None,
@@ -145,7 +145,7 @@ fn judge_redemption(
     at: usize,
     (slip, key): (u64, Option<u64>),
     successor: &Successor,
-) -> Option<Finding> {
+) -> Option<Violation> {
     let exchange = &history.0[at];
     let grant = history.0.iter().find_map(|other| Some(successor_of(other)?.grant));
     if successor.number != slip + 1 || grant.is_some_and(|grant| grant != successor.grant) {
@@ -198,7 +198,7 @@ fn judge_refusal(
     exchange: &Exchange,
     (slip, key): (u64, Option<u64>),
     reason: &str,
-) -> Option<Finding> {
+) -> Option<Violation> {
     if history.ending_sent_before(exchange.answered)
         || history.may_have_moved_past(slip + 1, exchange.answered)
     {

@@ -4,6 +4,7 @@ use counterfoil_sandbox::seed::{CLIENTS, SeedClient};
 
 use crate::chance::Chance;
 use crate::grant::Grant;
+use crate::graveyard::Graveyard;
 use crate::run::{Phase, Run};
 
 /// Grants are refreshed fewer times than 2 to the power of this.
@@ -19,6 +20,7 @@ pub(crate) const fn of(task: usize) -> &'static SeedClient {
 /// Works until the run is closing, and gives back the grant that it has then.
 pub(crate) async fn work(
     run: &Run,
+    graves: &Graveyard,
     mut chance: Chance,
     client: &'static SeedClient,
 ) -> Option<Grant> {
@@ -36,19 +38,19 @@ pub(crate) async fn work(
             if grant.number() > last {
                 break grant.end(run, &mut chance).await;
             }
-            if !step(run, &mut chance, &mut grant).await {
+            if !step(run, graves, &mut chance, &mut grant).await {
                 break false;
             }
         };
         // A grant that something is wrong with would only be found again and again.
         if sound {
-            bury(run, &mut chance, grant).await;
+            bury(run, graves, &mut chance, grant).await;
         }
     }
     None
 }
 
-async fn step(run: &Run, chance: &mut Chance, grant: &mut Grant) -> bool {
+async fn step(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: &mut Grant) -> bool {
     match chance.below(100) {
         0..64 => grant.refresh(run, chance).await,
         64..72 => grant.repeat(run, chance).await,
@@ -56,10 +58,10 @@ async fn step(run: &Run, chance: &mut Chance, grant: &mut Grant) -> bool {
         80..85 => grant.race(run, chance).await,
         85..98 => grant.read(run, chance).await,
         _ => {
-            if let Some(mut ended) = run.dig(chance)
+            if let Some(mut ended) = graves.dig(chance)
                 && ended.check_ended(run, chance, None).await
             {
-                bury(run, chance, ended).await;
+                bury(run, graves, chance, ended).await;
             }
             true
         }
@@ -67,20 +69,25 @@ async fn step(run: &Run, chance: &mut Chance, grant: &mut Grant) -> bool {
 }
 
 /// Keeps an ended grant, and tries the one once more that must make room for it.
-async fn bury(run: &Run, chance: &mut Chance, grant: Grant) {
-    if let Some(mut oldest) = run.bury(grant) {
+async fn bury(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: Grant) {
+    if let Some(mut oldest) = graves.bury(grant) {
         oldest.check_ended(run, chance, None).await;
     }
 }
 
 /// Once nobody is killed any more: tries everything that the living grants have, then everything
 /// that the ended ones had.
-pub(crate) async fn close(run: &Run, mut chance: Chance, living: Option<Grant>) {
+pub(crate) async fn close(
+    run: &Run,
+    graves: &Graveyard,
+    mut chance: Chance,
+    living: Option<Grant>,
+) {
     if let Some(mut grant) = living {
         grant.check_living(run, &mut chance).await;
     }
     while run.phase() < Phase::Over
-        && let Some(mut ended) = run.dig(&mut chance)
+        && let Some(mut ended) = graves.dig(&mut chance)
     {
         ended.check_ended(run, &mut chance, None).await;
     }

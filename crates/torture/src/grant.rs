@@ -4,6 +4,7 @@ use counterfoil_sandbox::seed::SeedClient;
 
 use crate::chance::Chance;
 use crate::checker::judge;
+use crate::findings::Subject;
 use crate::history::{Answer, Asked, Exchange, Token};
 use crate::requests::{Issued, Request};
 use crate::run::{Asking, Phase, Run};
@@ -50,12 +51,8 @@ impl Grant {
         self.issued.last().map_or(0, |issued| issued.number)
     }
 
-    pub(crate) fn history(&self) -> &[Exchange] {
-        &self.history
-    }
-
     /// Which grant it is, and whose, for a finding.
-    pub(crate) fn in_words(&self) -> String {
+    fn in_words(&self) -> String {
         let named = self.history.iter().find_map(|exchange| match &exchange.answer {
             Answer::Tokens { successor, .. } => Some(successor.grant.to_string()),
             _ => None,
@@ -281,10 +278,11 @@ impl Grant {
             self.issued.remove(1);
         }
         self.history[new..].sort_by_key(|exchange| exchange.answered);
-        let findings = judge(&self.history, new);
-        let sound = findings.is_empty();
-        for finding in findings {
-            run.report(finding, Some(self));
+        let violations = judge(&self.history, new);
+        let sound = violations.is_empty();
+        for violation in violations {
+            let subject = Subject { name: self.in_words(), history: &self.history };
+            run.report(violation, Some(subject));
         }
         sound && run.phase() < Phase::Over
     }

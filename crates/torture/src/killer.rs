@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::chance::Chance;
-use crate::checker::{Fault, Finding};
+use crate::checker::{Fault, Violation};
 use crate::error::TortureError;
 use crate::node::{Node, NotStarted};
 use crate::run::{Phase, Run};
@@ -78,7 +78,7 @@ impl Killer {
                     Ok(raised) => run.incident(raised),
                     Err(problem) => {
                         run.report(
-                            Finding {
+                            Violation {
                                 fault: Fault::ServerFailed,
                                 what: format!("the store's level can't be raised: {problem}"),
                             },
@@ -163,7 +163,7 @@ impl Killer {
             }
             Err(NotStarted { message, .. }) => {
                 let what = format!("node {} does not start again: {message}", node.number);
-                run.report(Finding { fault: Fault::ServerFailed, what }, None);
+                run.report(Violation { fault: Fault::ServerFailed, what }, None);
                 run.enter(Phase::Over);
             }
         }
@@ -187,7 +187,7 @@ impl Killer {
                     node.number,
                     node.last_words()
                 );
-                run.report(Finding { fault: Fault::ServerFailed, what }, None);
+                run.report(Violation { fault: Fault::ServerFailed, what }, None);
                 run.enter(Phase::Over);
             }
         }
@@ -210,7 +210,7 @@ fn stop(run: &Run, node: &mut Node) -> Result<(), TortureError> {
     node.kill().map_err(|error| TortureError::Kill { node: node.number, error })?;
     if let Some(line) = node.panicked() {
         run.report(
-            Finding {
+            Violation {
                 fault: Fault::ServerFailed,
                 what: format!("node {} had a bug: {line}", node.number),
             },

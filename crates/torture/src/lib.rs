@@ -2,11 +2,14 @@
 //! store are killed at random moments while clients use them, and every answer is held against all
 //! earlier ones about its grant.
 
+mod availability;
 mod chance;
 mod checker;
 mod client;
 mod error;
+mod findings;
 mod grant;
+mod graveyard;
 mod history;
 mod killer;
 mod node;
@@ -17,6 +20,7 @@ mod torture;
 mod upgrade;
 
 pub use error::TortureError;
-pub use run::{Event, Found, Tell};
+pub use findings::Finding;
+pub use run::{Event, Tell};
 pub use tally::Tally;
 pub use torture::{Limit, Options, Summary, Torture};

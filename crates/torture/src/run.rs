@@ -1,18 +1,18 @@
-//! One run: where the nodes are, what was done to them, and what was found.
+//! What everybody in a torture shares: where the nodes are, how far it is, and how a request is sent
+//! until it is answered.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use counterfoil_sandbox::seed::SeedClient;
 use reqwest::Client;
-use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::availability::{Availability, Health};
 use crate::chance::Chance;
-use crate::checker::{Fault, Finding};
-use crate::grant::Grant;
-use crate::history::{Answer, Exchange, Moment};
+use crate::checker::{Fault, Violation};
+use crate::findings::{Finding, Findings, Subject};
+use crate::history::{Answer, Exchange};
 use crate::requests::{self, Issued, Request};
 use crate::tally::Tally;
 
@@ -20,13 +20,6 @@ use crate::tally::Tally;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The pauses of a client that is not answered grow up to this.
 const LONGEST_PAUSE_MS: usize = 250;
-/// Ended grants that are remembered.
-const GRAVES: usize = 10_000;
-/// For how long a server that runs may answer nothing but 503, as one does that is short of the
-/// processor.
-const LONGEST_UNAVAILABLE: Duration = Duration::from_secs(3);
-/// Findings after which nothing new is to be learnt.
-const ENOUGH: usize = 100;
 
 /// How far a run is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
@@ -37,19 +30,6 @@ pub(crate) enum Phase {
     Closing,
     /// Nobody asks anything any more.
     Over,
-}
-
-/// Something wrong, with its evidence.
-#[derive(Serialize)]
-pub struct Found {
-    /// Which rule was broken.
-    pub fault: &'static str,
-    /// How.
-    pub what: String,
-    /// The grant and its client, if it is about one.
-    pub about: Option<String>,
-    /// Requests and kills in the order of time.
-    pub history: Vec<String>,
 }
 
 /// What happens during a torture.
@@ -64,7 +44,7 @@ pub enum Event<'a> {
         closing: bool,
     },
     /// Something is wrong; findings are numbered from 1.
-    Found(usize, &'a Found),
+    Found(usize, &'a Finding),
     /// An interrupt came: clients finish what they are doing.
     Finishing,
 }
@@ -77,25 +57,11 @@ pub(crate) struct Run {
     pub(crate) http: Client,
     pub(crate) origins: Vec<String>,
     tell: Tell,
-    /// Whether the database is killed too.
-    database_dies: bool,
     began: Instant,
     phase: watch::Sender<Phase>,
     tally: Mutex<Tally>,
-    incidents: Mutex<Vec<(Duration, String)>>,
-    /// What is known of each server, in their order.
-    servers: Mutex<Vec<Server>>,
-    found: Mutex<Vec<Found>>,
-    graves: Mutex<VecDeque<Grant>>,
-}
-
-/// Whether a server answers.
-#[derive(Clone, Copy, Default)]
-struct Server {
-    /// Since when it runs, if it does.
-    up_since: Option<Duration>,
-    /// Since when it has answered nothing but 503.
-    unavailable_since: Option<Duration>,
+    availability: Availability,
+    pub(crate) findings: Findings,
 }
 
 /// A request that was sent until it was answered: every try, and the tokens that came.
@@ -104,25 +70,17 @@ pub(crate) struct Asking {
     pub(crate) issued: Option<Issued>,
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Run {
     pub(crate) fn new(http: Client, origins: Vec<String>, tell: Tell, database_dies: bool) -> Self {
-        let running = Server { up_since: Some(Duration::ZERO), unavailable_since: None };
         Self {
-            servers: Mutex::new(vec![running; origins.len()]),
+            availability: Availability::new(origins.len(), database_dies),
             http,
             origins,
             tell,
-            database_dies,
             began: Instant::now(),
             phase: watch::Sender::new(Phase::Torture),
             tally: Mutex::default(),
-            incidents: Mutex::default(),
-            found: Mutex::default(),
-            graves: Mutex::default(),
+            findings: Findings::default(),
         }
     }
 
@@ -155,49 +113,33 @@ impl Run {
     }
 
     pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
-        lock(&self.tally)
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers what was done to the servers, for the histories of findings.
     pub(crate) fn incident(&self, what: String) {
-        lock(&self.incidents).push((self.now(), what));
+        self.findings.incident(self.now(), what);
     }
 
     /// A server was killed or, with `is_up`, is back.
     pub(crate) fn server_is(&self, node: usize, is_up: bool) {
-        lock(&self.servers)[node] =
-            Server { up_since: is_up.then(|| self.now()), unavailable_since: None };
+        self.availability.set(node, is_up.then(|| self.now()));
     }
 
-    /// An answer that says nothing: 503, or none at all.
-    fn lost_by(&self, node: usize, sent: Duration, why: &str) {
-        if why.starts_with("503") {
-            self.was_answered(node, sent, true);
-        }
-    }
-
-    /// Looks whether a server that was up when it was asked at `sent` is there for its clients. One
-    /// whose database may be dead is excused.
-    fn was_answered(&self, node: usize, sent: Duration, unavailable: bool) {
-        let now = self.now();
-        let mut servers = lock(&self.servers);
-        let server = &mut servers[node];
-        if server.up_since.is_none_or(|since| since > sent) {
-            return;
-        }
-        let since = unavailable.then(|| *server.unavailable_since.get_or_insert(now));
-        server.unavailable_since = since;
-        let Some(since) = since else { return };
-        self.tally().unavailable += 1;
-        if now.saturating_sub(since) >= LONGEST_UNAVAILABLE && !self.database_dies {
-            server.up_since = None;
-            drop(servers);
-            let what = format!(
-                "node {} answered nothing but 503 for {} seconds",
-                node + 1,
-                LONGEST_UNAVAILABLE.as_secs()
-            );
-            self.report(Finding { fault: Fault::Unavailable, what }, None);
+    /// Looks whether a server is there for its clients: at an answer to a request sent at `sent`.
+    fn was_answered(&self, node: usize, sent: Duration, answer: Option<&Answer>) {
+        let is_503 = match answer {
+            Some(Answer::Lost(why)) if why.starts_with("503") => true,
+            Some(Answer::Lost(_)) => return,
+            _ => false,
+        };
+        match self.availability.note(node, sent, self.now(), is_503) {
+            Health::Good => {}
+            Health::Unavailable => self.tally().unavailable += 1,
+            Health::UnavailableForLong(violation) => {
+                self.tally().unavailable += 1;
+                self.report(violation, None);
+            }
         }
     }
 
@@ -205,10 +147,7 @@ impl Run {
     pub(crate) async fn ask_once(&self, request: Request<'_>, node: usize) -> Asking {
         let sent = self.now();
         let (answer, issued) = requests::send(&self.http, &self.origins[node], &request).await;
-        match &answer {
-            Answer::Lost(why) => self.lost_by(node, sent, why),
-            _ => self.was_answered(node, sent, false),
-        }
+        self.was_answered(node, sent, Some(&answer));
         Asking {
             tries: vec![Exchange {
                 sent,
@@ -266,10 +205,7 @@ impl Run {
         while self.phase() < Phase::Over {
             let (node, sent) = (chance.below(self.origins.len()), self.now());
             let answer = requests::code(&self.http, &self.origins[node], client, customer).await;
-            match &answer {
-                Err(Answer::Lost(why)) => self.lost_by(node, sent, why),
-                _ => self.was_answered(node, sent, false),
-            }
+            self.was_answered(node, sent, answer.as_ref().err());
             let waited = self.now().saturating_sub(began);
             match answer {
                 Ok(code) => {
@@ -287,10 +223,8 @@ impl Run {
                     } else {
                         Fault::Unexpected
                     };
-                    self.report(
-                        Finding { fault, what: format!("a code for {customer}: {answer}") },
-                        None,
-                    );
+                    let what = format!("a code for {customer}: {answer}");
+                    self.report(Violation { fault, what }, None);
                     return None;
                 }
             }
@@ -298,65 +232,14 @@ impl Run {
         None
     }
 
-    /// Keeps an ended grant, so that it can be tried again. Gives one back that there is no more
-    /// room for.
-    pub(crate) fn bury(&self, grant: Grant) -> Option<Grant> {
-        let mut graves = lock(&self.graves);
-        graves.push_back(grant);
-        if graves.len() > GRAVES { graves.pop_front() } else { None }
-    }
-
-    /// Takes out one of the ended grants.
-    pub(crate) fn dig(&self, chance: &mut Chance) -> Option<Grant> {
-        let mut graves = lock(&self.graves);
-        let at = chance.below(graves.len());
-        graves.swap_remove_back(at)
-    }
-
     /// Tells what is wrong, and keeps it for the summary.
-    pub(crate) fn report(&self, finding: Finding, grant: Option<&Grant>) {
-        let Finding { fault, what } = finding;
-        let found = Found {
-            fault: fault.name(),
-            what,
-            about: grant.map(Grant::in_words),
-            history: grant.map_or_else(Vec::new, |grant| self.history(grant.history())),
-        };
-        let mut all = lock(&self.found);
-        if all.len() == ENOUGH {
-            return;
+    pub(crate) fn report(&self, violation: Violation, subject: Option<Subject<'_>>) {
+        if let Some((number, finding)) = self.findings.add(violation, subject) {
+            self.tell(Event::Found(number, &finding));
         }
-        self.tell(Event::Found(all.len() + 1, &found));
-        all.push(found);
-        if all.len() == ENOUGH {
+        if self.findings.are_enough() {
             self.enter(Phase::Over);
         }
-    }
-
-    /// The requests about a grant and what was done to the servers meanwhile.
-    fn history(&self, exchanges: &[Exchange]) -> Vec<String> {
-        let (Some(first), Some(last)) = (exchanges.first(), exchanges.last()) else {
-            return Vec::new();
-        };
-        let incidents = lock(&self.incidents);
-        let meanwhile =
-            incidents.iter().filter(|(when, _)| *when >= first.sent && *when <= last.answered);
-        let mut lines: Vec<_> =
-            meanwhile.map(|(when, what)| (*when, format!("{} {what}", Moment(*when)))).collect();
-        lines.extend(exchanges.iter().map(|exchange| (exchange.answered, exchange.to_string())));
-        lines.sort_by_key(|(when, _)| *when);
-        lines.into_iter().map(|(_, line)| line).collect()
-    }
-
-    /// Everything that was found, and whether the run was broken off because it was enough.
-    pub(crate) fn take_found(&self) -> (Vec<Found>, bool) {
-        let found = std::mem::take(&mut *lock(&self.found));
-        let enough = found.len() == ENOUGH;
-        (found, enough)
-    }
-
-    pub(crate) fn findings(&self) -> usize {
-        lock(&self.found).len()
     }
 }
 

@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use crate::chance::Chance;
 use crate::client;
 use crate::error::TortureError;
+use crate::findings::Finding;
+use crate::graveyard::Graveyard;
 use crate::killer::Killer;
 use crate::node::{Node, NotStarted, free_addresses};
-use crate::run::{Event, Found, Phase, Run, Tell};
+use crate::run::{Event, Phase, Run, Tell};
 use crate::tally::Tally;
 use crate::upgrade::Upgrade;
 
@@ -66,7 +68,7 @@ pub struct Summary {
     /// What was done.
     pub tally: Tally,
     /// What is wrong.
-    pub findings: Vec<Found>,
+    pub findings: Vec<Finding>,
     /// Whether it was broken off because nothing new was to be learnt from more findings.
     pub enough: bool,
     /// Whether everything was checked at the end.
@@ -112,6 +114,7 @@ impl Torture {
         let origins: Vec<_> = nodes.iter().map(|node| node.origin.clone()).collect();
         let (count, issuer) = (origins.len(), origins[0].clone());
         let run = Arc::new(Run::new(http, origins, tell, options.restart_database.is_some()));
+        let graves = Arc::new(Graveyard::default());
         let (time, kills) = match options.limit {
             Limit::Time(time) => (Some(time), None),
             Limit::Kills(kills) => (None, Some(kills)),
@@ -122,8 +125,10 @@ impl Torture {
         ];
         let working: Vec<_> = (0..usize::from(options.clients))
             .map(|number| {
-                let (run, chance) = (run.clone(), chance.fork());
-                tokio::spawn(async move { client::work(&run, chance, client::of(number)).await })
+                let (run, graves, chance) = (run.clone(), graves.clone(), chance.fork());
+                tokio::spawn(async move {
+                    client::work(&run, &graves, chance, client::of(number)).await
+                })
             })
             .collect();
         let upgrade =
@@ -144,8 +149,8 @@ impl Torture {
             living.push(client.await?);
         }
         let closing = living.into_iter().map(|grant| {
-            let (run, chance) = (run.clone(), chance.fork());
-            tokio::spawn(async move { client::close(&run, chance, grant).await })
+            let (run, graves, chance) = (run.clone(), graves.clone(), chance.fork());
+            tokio::spawn(async move { client::close(&run, &graves, chance, grant).await })
         });
         for client in closing.collect::<Vec<_>>() {
             client.await?;
@@ -156,7 +161,7 @@ impl Torture {
         let whole = run.phase() < Phase::Over;
         killer.finish(&run)?;
         let tally = run.tally().clone();
-        let (findings, enough) = run.take_found();
+        let (findings, enough) = (run.findings.all(), run.findings.are_enough());
         Ok(Summary { tally, findings, enough, whole, time: run.now(), problem })
     }
 }
@@ -192,7 +197,7 @@ async fn tell_progress(run: Arc<Run>) {
         tokio::time::sleep(TICK).await;
         run.tell(Event::Progress {
             tally: &run.tally().clone(),
-            findings: run.findings(),
+            findings: run.findings.count(),
             closing: run.phase() > Phase::Torture,
         });
     }

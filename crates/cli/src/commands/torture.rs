@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use counterfoil_core::random;
 use counterfoil_store::StoreAddress;
-use counterfoil_torture::{Event, Found, Limit, Options, Summary, Tell, Torture, TortureError};
+use counterfoil_torture::{Event, Finding, Limit, Options, Summary, Tell, Torture, TortureError};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
@@ -154,7 +154,7 @@ fn tell(progress: ProgressBar, json: bool) -> Tell {
     })
 }
 
-fn finding(number: usize, Found { fault, what, about, history }: &Found) -> String {
+fn finding(number: usize, Finding { fault, what, about, history }: &Finding) -> String {
     let about = about.as_ref().map(|about| format!("\n  {about}")).unwrap_or_default();
     let lines: String = history.iter().map(|line| format!("\n    {line}")).collect();
     format!("finding {number}: {fault}: {what}{about}{lines}\n")
