@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use counterfoil_report::Outcome::{Failed, NotRun};
-use counterfoil_verify::{Aged, Endpoint, Event, Options, VerifyError};
+use counterfoil_verify::{Endpoint, Event, Options, TokenFile, VerifyError};
 use tokio::sync::Notify;
 
 use crate::certified::browser::consent_in_background;
@@ -224,7 +224,7 @@ async fn tokens_kept_for_a_day() {
     certified.server.post("/sandbox/clock", &[("advance", "25h")]).await;
     certified.spoil(no_sandbox);
     let options = Options {
-        aged_token: Some(Aged::read(&file).unwrap()),
+        aged_token: Some(TokenFile::read(&file).unwrap()),
         keep_token: Some(file.clone()),
         ..elsewhere(&certified)
     };
@@ -236,7 +236,8 @@ async fn tokens_kept_for_a_day() {
         "{events:?}"
     );
     // Once more today, with what was kept just now.
-    let options = Options { aged_token: Some(Aged::read(&file).unwrap()), ..elsewhere(&certified) };
+    let options =
+        Options { aged_token: Some(TokenFile::read(&file).unwrap()), ..elsewhere(&certified) };
     let (report, _) = verify_with_events(options, consent_in_background).await;
     assert!(
         check(&report, "refresh-expired-id-token", 0).reason.contains("0 hours old"),

@@ -1,83 +1,53 @@
 //! A case under way: what plans are written with.
 
-use counterfoil_report::{Check, Outcome};
+use counterfoil_report::Outcome;
 use serde_json::Value;
 
-use crate::http::{Answer, Call};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::check::Check;
+use crate::client::Client;
+use crate::event::Event;
 use crate::id_token;
 use crate::judge::judge;
-use crate::plan::{Case, Grant};
-use crate::session::{Event, Session};
-use crate::supply::{Code, Tokens};
+use crate::response::Response;
+use crate::session::Session;
 use crate::target::{Endpoint, Target};
-
-/// Why a case ends before all of its checks were made.
-#[derive(Debug)]
-pub enum Stopped {
-    /// The server did not do what leads to the check: the rest has failed.
-    Failed(String),
-    /// It can't be done here: the rest is not run.
-    NotRun(String),
-}
-
-impl Stopped {
-    /// The server did not do what leads to the check.
-    pub fn set_up(why: impl Into<String>) -> Self {
-        Self::Failed(format!("set-up: {}", why.into()))
-    }
-
-    /// It can't be done here.
-    pub fn not_run(why: impl Into<String>) -> Self {
-        Self::NotRun(why.into())
-    }
-}
-
-/// Who a request says that it comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Client {
-    /// The client, with its secret if it has one.
-    Ours,
-    /// The client, with a secret that is not its own.
-    WrongSecret,
-    /// The client by its id alone.
-    NoSecret,
-    /// A client that does not exist.
-    Unknown,
-    /// Nobody: there are no credentials at all.
-    Nobody,
-}
+use crate::tokens::{Code, Tokens};
 
 /// A case under way.
 pub struct CaseRun<'s> {
     pub(crate) session: &'s mut Session,
-    case: &'static Case,
-    checks: Vec<Check>,
+    declared: &'static [Check],
+    checks: Vec<counterfoil_report::Check>,
     made: Vec<bool>,
 }
 
 impl<'s> CaseRun<'s> {
-    pub(crate) fn begin(session: &'s mut Session, plan: &str, case: &'static Case) -> Self {
-        session.http.begin(&format!("{plan}/{}", case.id));
+    /// Begins a case, which servers see as `name` in their logs.
+    pub(crate) fn begin(session: &'s mut Session, name: &str, declared: &'static [Check]) -> Self {
+        session.http.begin(name);
         Self {
             session,
-            case,
-            checks: case.checks.iter().map(|check| check.not_run()).collect(),
-            made: vec![false; case.checks.len()],
+            declared,
+            checks: declared.iter().map(Check::not_run).collect(),
+            made: vec![false; declared.len()],
         }
     }
 
     // What a check says.
 
     /// Holds an answer against what the check expects.
-    pub fn holds(&mut self, check: usize, answer: &Answer) {
-        let Some(declared) = self.case.checks.get(check) else {
-            return;
+    pub fn holds(&mut self, check: usize, answer: &Response) {
+        let verdict = match self.declared.get(check) {
+            Some(declared) => judge(&declared.expected, answer),
+            None => Err("the plan declares no such check: please report this".to_owned()),
         };
-        self.judged(check, answer, judge(&declared.expected, answer));
+        self.judged(check, answer, verdict);
     }
 
     /// Says how a check came out that the case looks at itself: well, or what is wrong in words.
-    pub fn judged(&mut self, check: usize, answer: &Answer, verdict: Result<(), String>) {
+    pub fn judged(&mut self, check: usize, answer: &Response, verdict: Result<(), String>) {
         let seen = self.session.http.seen(answer);
         self.session.http.note(answer, &format!("check {}", check + 1));
         self.saw(check, seen, verdict);
@@ -99,28 +69,39 @@ impl<'s> CaseRun<'s> {
     }
 
     /// An answer in a line, to be told in a reason.
-    pub fn line(&mut self, answer: &Answer) -> String {
+    pub fn line(&mut self, answer: &Response) -> String {
         self.session.http.seen(answer)
     }
 
     fn conclude(&mut self, check: usize, result: Outcome, seen: &str, reason: &str) {
         let (seen, reason) = (self.session.http.masked(seen), self.session.http.masked(reason));
-        if let (Some(concluded), Some(made)) =
-            (self.checks.get_mut(check), self.made.get_mut(check))
-        {
-            (concluded.result, concluded.seen, concluded.reason) = (result, seen, reason);
-            *made = true;
+        if check >= self.checks.len() {
+            // A plan with a mistake must not pass.
+            let given = format!("check {}, which the plan does not declare", check + 1);
+            let result = Outcome::Failed;
+            let expected = String::new();
+            self.checks.push(counterfoil_report::Check { given, result, expected, seen, reason });
+            self.made.push(true);
+            return;
         }
+        let concluded = &mut self.checks[check];
+        (concluded.result, concluded.seen, concluded.reason) = (result, seen, reason);
+        self.made[check] = true;
     }
 
-    /// Ends the case: puts the clock back, and says of the checks that were not made why.
-    pub(crate) async fn end(mut self, done: Result<(), Stopped>) -> counterfoil_report::Case {
+    /// Ends the case: puts the clock back, says of the checks that were not made why, and fills in
+    /// its report.
+    pub(crate) async fn end(
+        mut self,
+        done: Result<(), Abort>,
+        report: counterfoil_report::Case,
+    ) -> counterfoil_report::Case {
         let (result, reason) = match done {
             Ok(()) => {
                 (Outcome::NotRun, "the plan did not come to it: please report this".to_owned())
             }
-            Err(Stopped::Failed(reason)) => (Outcome::Failed, reason),
-            Err(Stopped::NotRun(reason)) => (Outcome::NotRun, reason),
+            Err(Abort::Failed(reason)) => (Outcome::Failed, reason),
+            Err(Abort::NotRun(reason)) => (Outcome::NotRun, reason),
         };
         for check in 0..self.checks.len() {
             if !self.made[check] {
@@ -132,16 +113,7 @@ impl<'s> CaseRun<'s> {
                 "the sandbox's clock could not be put back yet: {seen}"
             )));
         }
-        if self.case.grant != Grant::Lives {
-            self.session.supply.doubt();
-        }
-        self.session.http.with_evidence(counterfoil_report::Case {
-            id: self.case.id.into(),
-            title: self.case.title.into(),
-            clause: self.case.clause.into(),
-            checks: self.checks,
-            exchanges: Vec::new(),
-        })
+        self.session.http.with_evidence(counterfoil_report::Case { checks: self.checks, ..report })
     }
 
     // What is certified, and as whom.
@@ -165,7 +137,7 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where it is not known.
-    pub fn endpoint(&self, endpoint: Endpoint) -> Result<String, Stopped> {
+    pub fn endpoint(&self, endpoint: Endpoint) -> Result<String, Abort> {
         self.session.endpoint(endpoint)
     }
 
@@ -173,9 +145,8 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where the client is a public one.
-    pub fn secret(&self) -> Result<String, Stopped> {
-        let public =
-            || Stopped::not_run("the client has no secret, so none can be missing or wrong");
+    pub fn secret(&self) -> Result<String, Abort> {
+        let public = || Abort::not_run("the client has no secret, so none can be missing or wrong");
         self.session.recipient.secret.clone().ok_or_else(public)
     }
 
@@ -185,7 +156,7 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where there is none to be had.
-    pub async fn code(&mut self) -> Result<Code, Stopped> {
+    pub async fn code(&mut self) -> Result<Code, Abort> {
         self.session.code(&[]).await
     }
 
@@ -194,7 +165,7 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where there is none to be had.
-    pub async fn code_with(&mut self, parameters: &[(&str, &str)]) -> Result<Code, Stopped> {
+    pub async fn code_with(&mut self, parameters: &[(&str, &str)]) -> Result<Code, Abort> {
         self.session.code(parameters).await
     }
 
@@ -203,7 +174,7 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where the sandbox gives none.
-    pub async fn any_code(&mut self) -> Result<Code, Stopped> {
+    pub async fn any_code(&mut self) -> Result<Code, Abort> {
         self.session.any_code().await
     }
 
@@ -211,7 +182,7 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where there is none to be had.
-    pub async fn tokens(&mut self) -> Result<Tokens, Stopped> {
+    pub async fn tokens(&mut self) -> Result<Tokens, Abort> {
         self.session.tokens().await
     }
 
@@ -219,30 +190,30 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where it has none.
-    pub fn tokens_of(&mut self, answer: &Answer, what: &str) -> Result<Tokens, Stopped> {
+    pub fn tokens_of(&mut self, answer: &Response, what: &str) -> Result<Tokens, Abort> {
         let seen = self.session.http.seen(answer);
-        Tokens::of(answer).map_err(|problem| Stopped::set_up(format!("{what}: {problem} ({seen})")))
+        Tokens::of(answer).map_err(|problem| Abort::set_up(format!("{what}: {problem} ({seen})")))
     }
 
     /// The tokens that a client holds after a refresh that leads to a check.
     ///
     /// # Errors
     /// Where it was refused.
-    pub fn renewed_by(&mut self, answer: &Answer, before: &Tokens) -> Result<Tokens, Stopped> {
+    pub fn renewed_by(&mut self, answer: &Response, before: &Tokens) -> Result<Tokens, Abort> {
         let seen = self.session.http.seen(answer);
         let refused = |problem| {
-            Stopped::set_up(format!("a current refresh_token was not redeemed: {problem} ({seen})"))
+            Abort::set_up(format!("a current refresh_token was not redeemed: {problem} ({seen})"))
         };
         before.renewed_by(answer).map_err(refused)
     }
 
     /// Redeems a code.
-    pub async fn redeem(&mut self, code: &Code) -> Answer {
+    pub async fn redeem(&mut self, code: &Code) -> Response {
         self.session.post(Endpoint::Token, &code.form()).await
     }
 
     /// Redeems a refresh token.
-    pub async fn refresh(&mut self, refresh_token: &str) -> Answer {
+    pub async fn refresh(&mut self, refresh_token: &str) -> Response {
         self.session
             .post(
                 Endpoint::Token,
@@ -254,7 +225,7 @@ impl<'s> CaseRun<'s> {
     // Requests.
 
     /// Sends any request.
-    pub async fn send(&mut self, call: Call) -> Answer {
+    pub async fn send(&mut self, call: Call) -> Response {
         self.session.http.send(&call).await
     }
 
@@ -264,7 +235,7 @@ impl<'s> CaseRun<'s> {
         client: Client,
         endpoint: Endpoint,
         form: &[(&str, &str)],
-    ) -> Answer {
+    ) -> Response {
         self.session.post_as(client, endpoint, form).await
     }
 
@@ -272,7 +243,7 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where it is not known how.
-    pub async fn accounts(&mut self, token: &str) -> Result<Answer, Stopped> {
+    pub async fn accounts(&mut self, token: &str) -> Result<Response, Abort> {
         let url = self.endpoint(Endpoint::Accounts)?;
         let answer = self.send(Call::get(&url).bearer(token)).await;
         let is_fdx = answer.json().is_some_and(|body| body["code"].is_number());
@@ -281,7 +252,7 @@ impl<'s> CaseRun<'s> {
             && !self.target().accounts_given
             && self.target().sandbox.is_none()
         {
-            return Err(Stopped::not_run(format!(
+            return Err(Abort::not_run(format!(
                 "there are no accounts at {url}: say where they are with --accounts-url"
             )));
         }
@@ -292,13 +263,13 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where they are not.
-    pub async fn accounts_accept(&mut self, token: &str) -> Result<(), Stopped> {
+    pub async fn accounts_accept(&mut self, token: &str) -> Result<(), Abort> {
         let answer = self.accounts(token).await?;
         if answer.is(200) {
             return Ok(());
         }
         let seen = self.session.http.seen(&answer);
-        Err(Stopped::set_up(format!("the accounts are not given for a good ID token: {seen}")))
+        Err(Abort::set_up(format!("the accounts are not given for a good ID token: {seen}")))
     }
 
     /// Verifies the ID token of an answer against the keys that the server publishes now, and
@@ -333,15 +304,15 @@ impl<'s> CaseRun<'s> {
     ///
     /// # Errors
     /// Where there is none to be moved.
-    pub async fn advance(&mut self, seconds: i64) -> Result<(), Stopped> {
+    pub async fn advance(&mut self, seconds: i64) -> Result<(), Abort> {
         if !self.session.clock.is_movable() {
-            return Err(Stopped::not_run(
+            return Err(Abort::not_run(
                 "it needs a clock that can be moved, and the server has none",
             ));
         }
         let Session { clock, http, .. } = &mut *self.session;
         let moved = clock.advance(http, seconds).await;
-        moved.map_err(|seen| Stopped::set_up(format!("the sandbox's clock was not moved: {seen}")))
+        moved.map_err(|seen| Abort::set_up(format!("the sandbox's clock was not moved: {seen}")))
     }
 
     /// Whether the server's clock can be moved.
@@ -355,7 +326,7 @@ impl<'s> CaseRun<'s> {
     }
 
     /// Tokens that were kept for a day, where they were given.
-    pub(crate) fn aged(&self) -> Option<&crate::aged::Aged> {
+    pub(crate) fn aged(&self) -> Option<&crate::token_file::TokenFile> {
         self.session.options.aged_token.as_ref()
     }
 }

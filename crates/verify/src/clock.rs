@@ -1,14 +1,10 @@
-//! Time: this machine's, and the sandbox's, which can be moved and is left as it was found.
+//! The server's clock: a sandbox's can be moved, and is left as it was found.
 
 use jiff::Timestamp;
 
-use crate::http::{Call, Http};
-
-/// This machine's time.
-#[allow(clippy::disallowed_methods)] // The one place: what is certified is another program, and core's Clock is part of it.
-pub(crate) fn local() -> Timestamp {
-    Timestamp::now()
-}
+use crate::call::Call;
+use crate::http::Http;
+use crate::machine_time;
 
 /// How far this machine's clock may be from the server's.
 const LEEWAY: i64 = 60;
@@ -41,7 +37,7 @@ impl Clock {
 
     /// The server's time in unix seconds, as far as it is known.
     pub(crate) fn now(&self) -> i64 {
-        local().as_second().saturating_add(self.ahead)
+        machine_time::now().as_second().saturating_add(self.ahead)
     }
 
     /// By how much the server's time may differ from `now`.
@@ -105,7 +101,7 @@ impl Clock {
             Some((now, clock["offset_seconds"].as_i64()?))
         });
         let (now, offset) = told.ok_or_else(|| http.seen(&answer))?;
-        self.ahead = now.as_second().saturating_sub(local().as_second());
+        self.ahead = now.as_second().saturating_sub(machine_time::now().as_second());
         Ok(offset)
     }
 }

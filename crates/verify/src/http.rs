@@ -3,18 +3,15 @@
 use std::error::Error;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use counterfoil_report::{Case, Exchange, Mask};
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Request, Url};
-use serde_json::Value;
-use url::form_urlencoded::{Serializer, byte_serialize};
+use reqwest::{Client, Request};
+use url::form_urlencoded::byte_serialize;
 
-use crate::clock;
+use crate::call::Call;
+use crate::machine_time;
+use crate::response::Response;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,127 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_BODY: usize = 1 << 20;
 /// How much of a body is told in a line.
 const LONGEST_LINE: usize = 400;
-
-/// A request to be sent.
-#[derive(Clone)]
-pub struct Call {
-    method: Method,
-    url: String,
-    headers: Vec<(String, String)>,
-    body: Option<String>,
-}
-
-impl Call {
-    /// A request of any method.
-    pub fn new(method: Method, url: &str) -> Self {
-        Self { method, url: url.to_owned(), headers: Vec::new(), body: None }
-    }
-
-    /// A GET.
-    pub fn get(url: &str) -> Self {
-        Self::new(Method::GET, url)
-    }
-
-    /// A POST.
-    pub fn post(url: &str) -> Self {
-        Self::new(Method::POST, url)
-    }
-
-    /// With a header; a second one of the same name goes out beside the first.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// With an access token or an ID token as bearer (RFC 6750 section 2.1).
-    #[must_use]
-    pub fn bearer(self, token: &str) -> Self {
-        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
-    }
-
-    /// With Basic credentials, each encoded as a form would be (RFC 6749 section 2.3.1).
-    #[must_use]
-    pub fn basic(self, id: &str, secret: &str) -> Self {
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!("{}:{}", encoded(id), encoded(secret));
-        self.header(AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(pair)))
-    }
-
-    /// With a form as its body.
-    #[must_use]
-    pub fn form(self, form: &[(&str, &str)]) -> Self {
-        let body = Serializer::new(String::new()).extend_pairs(form).finish();
-        self.body("application/x-www-form-urlencoded", &body)
-    }
-
-    /// With any body.
-    #[must_use]
-    pub fn body(mut self, content_type: &str, body: &str) -> Self {
-        self.body = Some(body.to_owned());
-        self.header(CONTENT_TYPE.as_str(), content_type)
-    }
-
-    fn build(&self, agent: &str) -> Result<Request, String> {
-        let url = Url::parse(&self.url)
-            .map_err(|error| format!("`{}` is not a URL: {error}", self.url))?;
-        let mut request = Request::new(self.method.clone(), url);
-        let own = [(ACCEPT.as_str(), "application/json"), (USER_AGENT.as_str(), agent)];
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in own.into_iter().chain(headers) {
-            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
-            let value = HeaderValue::try_from(value)
-                .map_err(|_| format!("the value of {name} can't be sent in a header"))?;
-            request.headers_mut().append(name, value);
-        }
-        *request.body_mut() = self.body.clone().map(Into::into);
-        Ok(request)
-    }
-}
-
-/// An answer, read to its end; or that there was none.
-#[derive(Clone)]
-pub struct Answer {
-    /// The status; `None` where there was no answer.
-    pub status: Option<u16>,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body as text, or why there was no answer.
-    pub body: String,
-    /// Which of the case's exchanges it is.
-    pub(crate) exchange: usize,
-}
-
-impl Answer {
-    /// Whether the status is this one.
-    pub fn is(&self, status: u16) -> bool {
-        self.status == Some(status)
-    }
-
-    /// The first header of this name; empty where there is none.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// Whether it is said to be JSON.
-    pub fn is_json(&self) -> bool {
-        let content_type = self.header(CONTENT_TYPE.as_str());
-        content_type
-            .split(';')
-            .next()
-            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-    }
-
-    /// The body as JSON.
-    pub fn json(&self) -> Option<Value> {
-        serde_json::from_str(&self.body).ok()
-    }
-
-    /// A text member of the body.
-    pub fn text(&self, name: &str) -> Option<String> {
-        Some(self.json()?.get(name)?.as_str()?.to_owned())
-    }
-}
 
 /// Sends requests and keeps, secrets masked, what was sent and answered.
 pub(crate) struct Http {
@@ -194,7 +70,7 @@ impl Http {
     }
 
     /// An answer in a line, without secrets.
-    pub(crate) fn seen(&mut self, answer: &Answer) -> String {
+    pub(crate) fn seen(&mut self, answer: &Response) -> String {
         let Some(status) = answer.status else {
             return format!("no answer: {}", self.mask.text(&answer.body));
         };
@@ -207,17 +83,17 @@ impl Http {
     }
 
     /// Says what an exchange is about.
-    pub(crate) fn note(&mut self, answer: &Answer, note: &str) {
+    pub(crate) fn note(&mut self, answer: &Response, note: &str) {
         if let Some(exchange) = self.exchanges.get_mut(answer.exchange) {
             exchange.note = note.to_owned();
         }
     }
 
     /// Sends a request and keeps what became of it.
-    pub(crate) async fn send(&mut self, call: &Call) -> Answer {
-        let at = clock::local()
+    pub(crate) async fn send(&mut self, call: &Call) -> Response {
+        let at = machine_time::now()
             .round(jiff::Unit::Millisecond)
-            .unwrap_or_else(|_| clock::local())
+            .unwrap_or_else(|_| machine_time::now())
             .to_string();
         let mut request_headers = Vec::new();
         let received = match call.build(&self.agent) {
@@ -245,7 +121,7 @@ impl Http {
             answer_body: self.mask.body(&body),
         };
         self.exchanges.push(exchange);
-        Answer { status, headers, body, exchange: self.exchanges.len() - 1 }
+        Response { status, headers, body, exchange: self.exchanges.len() - 1 }
     }
 
     async fn receive(&self, request: Request) -> Result<(u16, HeaderMap, String), String> {
@@ -385,15 +261,6 @@ mod tests {
         assert_eq!(
             evidence.iter().map(|exchange| exchange.note.as_str()).collect::<Vec<_>>(),
             [""]
-        );
-    }
-
-    #[test]
-    fn basic_credentials_are_encoded_as_forms_are() {
-        let call = Call::get("http://x").basic("a b", "c:d%");
-        assert_eq!(
-            call.headers,
-            [("authorization".to_owned(), format!("Basic {}", STANDARD.encode("a+b:c%3Ad%25")))]
         );
     }
 }

@@ -7,54 +7,33 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::http::Answer;
-use crate::plan::Expected;
-
-/// What is expected, as a report says it.
-pub(crate) fn in_words(expected: &Expected) -> String {
-    match expected {
-        Expected::Body(status, body) => format!("{status} {body}"),
-        Expected::Described(status, body) => {
-            format!("{status} {body}, with or without the error_description")
-        }
-        Expected::OneOf(errors) => {
-            let each: Vec<String> = errors
-                .iter()
-                .map(|(status, error)| format!("{status} {{\"error\":\"{error}\"}}"))
-                .collect();
-            format!("{}, described or not", each.join(" or "))
-        }
-        Expected::Fdx(status, body) => format!("{status} {body}, with or without a debugMessage"),
-        Expected::Status(status) => status.to_string(),
-        Expected::Empty(status) => format!("{status} and an empty body"),
-        Expected::Words(words) => (*words).to_owned(),
-    }
-}
+use crate::expectation::Expectation;
+use crate::response::Response;
 
 /// Holds an answer against what is expected. A check in words is the case's own affair: here it
 /// can't pass.
 ///
 /// # Errors
 /// Everything that is wrong with it, in words.
-pub(crate) fn judge(expected: &Expected, answer: &Answer) -> Result<(), String> {
+pub(crate) fn judge(expected: &Expectation, answer: &Response) -> Result<(), String> {
     let Some(seen) = answer.status else {
         return Err(answer.body.clone());
     };
     let (status, body) = match *expected {
-        Expected::Words(_) => {
+        Expectation::Words(_) => {
             return Err("the plan judges this itself: please report this".to_owned());
         }
-        Expected::OneOf(errors) => return one_of(errors, answer),
-        Expected::Fdx(status, body) => {
+        Expectation::OneOf(errors) => return one_of(errors, answer),
+        Expectation::Fdx(status, body) => {
             (status, compare(answer, &object(body), &[], &["debugMessage"]))
         }
-        Expected::Status(status) => (status, Vec::new()),
-        Expected::Empty(status) if answer.body.is_empty() => (status, Vec::new()),
-        Expected::Empty(status) => {
+        Expectation::Status(status) => (status, Vec::new()),
+        Expectation::Empty(status) if answer.body.is_empty() => (status, Vec::new()),
+        Expectation::Empty(status) => {
             (status, vec![format!("the body is not empty, it has {} bytes", answer.body.len())])
         }
-        Expected::Body(status, body) => (status, compare(answer, &object(body), &[], &[])),
-        Expected::Described(status, body) => {
+        Expectation::Body(status, body) => (status, compare(answer, &object(body), &[], &[])),
+        Expectation::Described(status, body) => {
             (status, compare(answer, &object(body), &["error_description"], &[]))
         }
     };
@@ -66,7 +45,7 @@ pub(crate) fn judge(expected: &Expected, answer: &Answer) -> Result<(), String> 
 }
 
 /// An error as RFC 6749 section 5.2 describes it; it does not forbid further members.
-fn one_of(errors: &[(u16, &str)], answer: &Answer) -> Result<(), String> {
+fn one_of(errors: &[(u16, &str)], answer: &Response) -> Result<(), String> {
     let (status, error) =
         (answer.status.unwrap_or_default(), answer.text("error").unwrap_or_default());
     if !errors.iter().any(|(expected, of)| *expected == status && *of == error) {
@@ -90,7 +69,7 @@ fn object(declared: &str) -> Map<String, Value> {
 /// What differs between the members of an answer and those expected. The `optional` ones may be
 /// missing, and what is `free` may be there with any text.
 fn compare(
-    answer: &Answer,
+    answer: &Response,
     expected: &Map<String, Value>,
     optional: &[&str],
     free: &[&str],
@@ -162,9 +141,9 @@ mod tests {
         for case in PLANS.iter().flat_map(|plan| plan.cases) {
             assert!(!case.checks.is_empty(), "{}", case.id);
             for check in case.checks {
-                if let Expected::Body(_, body)
-                | Expected::Described(_, body)
-                | Expected::Fdx(_, body) = check.expected
+                if let Expectation::Body(_, body)
+                | Expectation::Described(_, body)
+                | Expectation::Fdx(_, body) = check.expected
                 {
                     assert!(!object(body).is_empty(), "{}: {body}", case.id);
                 }
@@ -172,18 +151,18 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, content_type: &'static str, body: &str) -> Answer {
+    fn answer(status: u16, content_type: &'static str, body: &str) -> Response {
         let headers = HeaderMap::from_iter([(
             reqwest::header::CONTENT_TYPE,
             reqwest::header::HeaderValue::from_static(content_type),
         )]);
-        Answer { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
+        Response { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
     }
 
     #[test]
     fn what_a_case_judges_itself_does_not_pass_here() {
         let verdict =
-            judge(&Expected::Words("200 with tokens"), &answer(200, "application/json", "{}"));
+            judge(&Expectation::Words("200 with tokens"), &answer(200, "application/json", "{}"));
         assert!(verdict.is_err_and(|why| why.contains("please report this")));
     }
 
@@ -191,7 +170,7 @@ mod tests {
     fn a_member_that_is_there_twice() {
         let judged = |body| {
             judge(
-                &Expected::Body(400, r#"{"error":"invalid_request"}"#),
+                &Expectation::Body(400, r#"{"error":"invalid_request"}"#),
                 &answer(400, "application/json", body),
             )
         };
@@ -207,7 +186,7 @@ mod tests {
     /// RFC 6749 section 5.2 leaves texts and further members to the server.
     #[test]
     fn one_of_several_errors() {
-        let expected = Expected::OneOf(&[(400, "invalid_request"), (401, "invalid_client")]);
+        let expected = Expectation::OneOf(&[(400, "invalid_request"), (401, "invalid_client")]);
         for (status, content_type, body, fits) in [
             (400, "application/json", r#"{"error":"invalid_request"}"#, true),
             (

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Host;
 
-use crate::VerifyError;
+use crate::error::VerifyError;
 
 /// A loopback redirect URI that is listened on.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! The plans, one file a topic.
 
+use crate::error::VerifyError;
+use crate::plan::Plan;
+
 mod data;
 mod discovery;
 mod headers;
 mod oauth;
 mod token_management;
-
-use crate::VerifyError;
-use crate::plan::Plan;
 
 /// Every plan; the first one is run where none is named.
 pub(crate) const PLANS: &[Plan] =

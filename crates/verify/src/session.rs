@@ -1,41 +1,19 @@
 //! What a run has at hand: the server, the client, and what is left of codes and grants.
 
-use crate::case::{Client, Stopped};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::client::Client;
 use crate::clock::Clock;
-use crate::http::{Answer, Call, Http};
+use crate::error::VerifyError;
+use crate::event::Progress;
+use crate::http::Http;
 use crate::listener::Listener;
-use crate::plan::Plan;
-use crate::supply::{Code, Source, Supply, random};
+use crate::options::Options;
+use crate::random::random;
+use crate::response::Response;
+use crate::supply::{Source, Supply};
 use crate::target::{Endpoint, Target};
-use crate::{Options, VerifyError};
-
-/// What happens while it runs.
-#[derive(Debug)]
-pub enum Event {
-    /// A case begins.
-    Begins {
-        /// Its plan.
-        plan: &'static str,
-        /// Its id.
-        case: &'static str,
-    },
-    /// A case has ended.
-    Ended(counterfoil_report::Case),
-    /// The user is asked to consent in a browser.
-    Consent {
-        /// Which consent it is, from 1.
-        number: u32,
-        /// How many there are at the most.
-        of: u32,
-        /// The authorization request.
-        url: String,
-    },
-    /// Something that the user should know.
-    Note(String),
-}
-
-/// Who is told.
-pub type Progress = Box<dyn FnMut(Event) + Send>;
+use crate::tokens::Code;
 
 /// The client that the requests are made with.
 pub(crate) struct Recipient {
@@ -61,22 +39,21 @@ const SANDBOX_CLIENT: (&str, &str) =
     ("sandbox-recipient", "sandbox-recipient-secret-for-local-use");
 
 impl Session {
-    /// Looks at the server and at what was given.
+    /// Looks at the server and at what was given. Each of the `needs` is a plan and an endpoint
+    /// without which it can't begin.
     ///
     /// # Errors
     /// Where it can't run.
     pub(crate) async fn open(
         options: Options,
-        plans: &[&'static Plan],
+        needs: impl IntoIterator<Item = (&'static str, Endpoint)>,
         progress: Progress,
     ) -> Result<Self, VerifyError> {
         let mut http = Http::new().map_err(|error| VerifyError::Usage(error.to_string()))?;
         http.begin("discovery");
         let target = Target::discover(&mut http, &options.issuer, &options.endpoints).await?;
-        for plan in plans {
-            for endpoint in plan.needs {
-                target.require(*endpoint, &format!("the plan {}", plan.name))?;
-            }
+        for (plan, endpoint) in needs {
+            target.require(endpoint, &format!("the plan {plan}"))?;
         }
         let recipient = recipient(&options, &target)?;
         if let Some(secret) = &recipient.secret {
@@ -105,7 +82,7 @@ impl Session {
         // green.
         if session.options.refresh_token.is_some()
             && session.target.endpoint(Endpoint::Token).is_some()
-            && let Err(Stopped::Failed(why) | Stopped::NotRun(why)) = session.tokens().await
+            && let Err(Abort::Failed(why) | Abort::NotRun(why)) = session.tokens().await
         {
             return Err(VerifyError::Usage(format!(
                 "the refresh token that was given is no good: {}",
@@ -115,9 +92,9 @@ impl Session {
         Ok(session)
     }
 
-    pub(crate) fn endpoint(&self, endpoint: Endpoint) -> Result<String, Stopped> {
+    pub(crate) fn endpoint(&self, endpoint: Endpoint) -> Result<String, Abort> {
         let unknown = || {
-            Stopped::not_run(format!(
+            Abort::not_run(format!(
                 "it needs an endpoint that discovery does not tell: give it with {}",
                 endpoint.option()
             ))
@@ -126,7 +103,7 @@ impl Session {
     }
 
     /// Posts a form to an endpoint as the client.
-    pub(crate) async fn post(&mut self, endpoint: Endpoint, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, endpoint: Endpoint, form: &[(&str, &str)]) -> Response {
         let answer = self.post_as(Client::Ours, endpoint, form).await;
         self.http.note(&answer, "set-up");
         answer
@@ -138,7 +115,7 @@ impl Session {
         client: Client,
         endpoint: Endpoint,
         form: &[(&str, &str)],
-    ) -> Answer {
+    ) -> Response {
         let url = self.target.endpoint(endpoint).unwrap_or_default();
         let Recipient { id, secret, basic } = &self.recipient;
         let (unknown, wrong) = (random(), random());

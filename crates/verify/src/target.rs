@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::VerifyError;
-use crate::http::{Answer, Call, Http};
+use crate::call::Call;
+use crate::error::VerifyError;
+use crate::http::Http;
+use crate::response::Response;
 
 /// An endpoint of the server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -174,7 +176,7 @@ async fn metadata(http: &mut Http, asked: &str, url: &Url) -> Result<Value, Veri
     ] {
         let answer = http.send(&Call::get(&document)).await;
         match answer {
-            Answer { status: None, body, .. } => {
+            Response { status: None, body, .. } => {
                 return Err(VerifyError::Unreachable { url: document, why: body });
             }
             answer if answer.is(200) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use counterfoil_report::{Report, Tally, text};
-use counterfoil_verify::{Aged, Endpoint, Event, Options, Progress, VerifyError};
+use counterfoil_verify::{Endpoint, Event, Options, Progress, TokenFile, VerifyError};
 use indicatif::ProgressBar;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -186,7 +186,7 @@ fn options(arguments: Arguments) -> Result<Options, Failure> {
     };
     let aged_token = arguments
         .aged_token
-        .map(|path| Aged::read(&path).map_err(|error| unreadable(&path, error)))
+        .map(|path| TokenFile::read(&path).map_err(|error| unreadable(&path, error)))
         .transpose()?;
     Ok(Options {
         plans: arguments.plans,

@@ -8,9 +8,11 @@ mod works;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
 use crate::plan::Plan;
+use crate::response::Response;
 
 pub(crate) const PLAN: Plan = Plan {
     name: "discovery",
@@ -48,10 +50,10 @@ fn openid_url(case: &CaseRun<'_>) -> String {
 }
 
 /// Where RFC 8414 section 3.1 does: before the path of the issuer.
-fn oauth_url(case: &CaseRun<'_>) -> Result<String, Stopped> {
+fn oauth_url(case: &CaseRun<'_>) -> Result<String, Abort> {
     let issuer = &case.target().issuer;
     let url = Url::parse(issuer)
-        .map_err(|error| Stopped::set_up(format!("the issuer `{issuer}` is not a URL: {error}")))?;
+        .map_err(|error| Abort::set_up(format!("the issuer `{issuer}` is not a URL: {error}")))?;
     Ok(format!(
         "{}/.well-known/oauth-authorization-server{}",
         url.origin().ascii_serialization(),
@@ -60,7 +62,7 @@ fn oauth_url(case: &CaseRun<'_>) -> Result<String, Stopped> {
 }
 
 /// Both documents, as they are answered now.
-async fn documents(case: &mut CaseRun<'_>) -> Result<[Answer; 2], Stopped> {
+async fn documents(case: &mut CaseRun<'_>) -> Result<[Response; 2], Abort> {
     let (openid, oauth) = (openid_url(case), oauth_url(case)?);
     Ok([case.send(Call::get(&openid)).await, case.send(Call::get(&oauth)).await])
 }
@@ -69,7 +71,7 @@ async fn documents(case: &mut CaseRun<'_>) -> Result<[Answer; 2], Stopped> {
 ///
 /// # Errors
 /// What it is instead.
-fn document_of(answer: &Answer) -> Result<Value, String> {
+fn document_of(answer: &Response) -> Result<Value, String> {
     match answer.json() {
         _ if !answer.is(200) => {
             Err(format!("the status is {}, not 200", answer.status.unwrap_or_default()))
@@ -87,7 +89,7 @@ fn document_of(answer: &Answer) -> Result<Value, String> {
 ///
 /// # Errors
 /// Where there is neither.
-async fn document(case: &mut CaseRun<'_>) -> Result<(Answer, Value), Stopped> {
+async fn document(case: &mut CaseRun<'_>) -> Result<(Response, Value), Abort> {
     let url = openid_url(case);
     let mut answer = case.send(Call::get(&url)).await;
     if answer.is(404) {
@@ -95,11 +97,11 @@ async fn document(case: &mut CaseRun<'_>) -> Result<(Answer, Value), Stopped> {
         answer = case.send(Call::get(&url)).await;
     }
     if answer.is(404) {
-        return Err(Stopped::not_run(NO_DOCUMENT));
+        return Err(Abort::not_run(NO_DOCUMENT));
     }
     match document_of(&answer) {
         Ok(document) => Ok((answer, document)),
-        Err(problem) => Err(Stopped::set_up(format!("there is no discovery document: {problem}"))),
+        Err(problem) => Err(Abort::set_up(format!("there is no discovery document: {problem}"))),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use reqwest::header::{ALLOW, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 
-use crate::http::Answer;
+use crate::response::Response;
 
 /// All values of a header, in one line.
-pub(super) fn line(answer: &Answer, name: &HeaderName) -> String {
+pub(super) fn line(answer: &Response, name: &HeaderName) -> String {
     let values: Vec<&str> =
         answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(", ")
@@ -15,7 +15,7 @@ pub(super) fn line(answer: &Answer, name: &HeaderName) -> String {
 ///
 /// # Errors
 /// What is said instead.
-pub(super) fn no_store(answer: &Answer) -> Result<(), String> {
+pub(super) fn no_store(answer: &Response) -> Result<(), String> {
     let said = line(answer, &CACHE_CONTROL);
     if said.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store")) {
         return Ok(());
@@ -27,7 +27,7 @@ pub(super) fn no_store(answer: &Answer) -> Result<(), String> {
 ///
 /// # Errors
 /// What is said instead.
-pub(super) fn challenged(answer: &Answer, scheme: &str) -> Result<(), String> {
+pub(super) fn challenged(answer: &Response, scheme: &str) -> Result<(), String> {
     if !answer.is(401) {
         return Err(format!("the status is {}, not 401", answer.status.unwrap_or_default()));
     }
@@ -46,7 +46,7 @@ pub(super) fn challenged(answer: &Answer, scheme: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// What is said instead.
-pub(super) fn not_allowed(answer: &Answer, but: &str) -> Result<(), String> {
+pub(super) fn not_allowed(answer: &Response, but: &str) -> Result<(), String> {
     if !answer.is(405) {
         return Err(format!("the status is {}, not 405", answer.status.unwrap_or_default()));
     }

@@ -14,7 +14,8 @@ mod request;
 mod revoke;
 mod spelling;
 
-use crate::plan::{Check, Plan};
+use crate::check::Check;
+use crate::plan::Plan;
 use crate::target::Endpoint;
 use spelling::Row;
 

@@ -1,12 +1,16 @@
 //! The token management test plan: refresh and revocation of ID tokens, and what is answered to
 //! those who get it wrong.
 
-use crate::case::{CaseRun, Client, Stopped};
-use crate::http::Answer;
+use crate::abort::Abort;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
 use crate::id_token;
-use crate::plan::{Case, Check, Grant, Plan};
-use crate::supply::{Code, Tokens, random};
+use crate::plan::{Case, GrantFate, Plan};
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
+use crate::tokens::{Code, Tokens};
 
 pub(crate) const PLAN: Plan = Plan {
     name: "token-management",
@@ -17,7 +21,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "refresh",
             title: "Refresh an ID token",
             clause: "Token management test plan: Refresh an ID token; OpenID Connect Core section 12.2; RFC 6749 section 6",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[Check::words(
                 "grant_type=refresh_token with the current refresh_token and valid client credentials",
                 RENEWED,
@@ -28,7 +32,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "refresh-expired-id-token",
             title: "Refresh an expired ID token",
             clause: "Token management test plan: Refresh an expired ID token; OpenID Connect Core section 12.2",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[Check::words(
                 "the ID token is older than 24 hours (and so refused by /accounts), the refresh_token is current",
                 RENEWED,
@@ -39,7 +43,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "revoke-id-token",
             title: "Revoke an ID token",
             clause: "Token management test plan: Revoke an ID token; RFC 7009 section 2.2; FDX error 602",
-            grant: Grant::Ends,
+            grant: GrantFate::Ends,
             checks: &[
                 Check::empty("the token is revoked with valid client credentials", 200),
                 Check::body(
@@ -54,7 +58,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "refresh-used",
             title: "Refresh with a used refresh_token",
             clause: "Token management test plan: Refresh a used refresh_token; RFC 9700 section 4.14.2",
-            grant: Grant::MayEnd,
+            grant: GrantFate::MayEnd,
             checks: &[Check::body(
                 "a refresh_token that has already been claimed",
                 400,
@@ -66,7 +70,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "refresh-bad-secret",
             title: "Refresh with an invalid client_secret",
             clause: "Token management test plan: Refresh with invalid client_secret; RFC 6749 section 5.2",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[Check::body(
                 "a current refresh_token and a wrong client_secret",
                 401,
@@ -78,7 +82,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "revoke-bad-secret",
             title: "Revoke with an invalid client_secret",
             clause: "Token management test plan: Revoke with invalid client_secret; RFC 7009 section 2.1",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[
                 Check::body("no client_secret at all", 400, r#"{"error":"invalid_request"}"#),
                 Check::body("a wrong client_secret", 401, r#"{"error":"unauthorized_client"}"#),
@@ -89,7 +93,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "code-invalid",
             title: "Obtain a token with an invalid authorization code",
             clause: "Token management test plan: Obtain a token with invalid authorization code; RFC 6749 section 4.1.2",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[
                 Check::body("an expired code", 400, INVALID_CODE),
                 Check::body("an incorrect code", 400, INVALID_CODE),
@@ -100,7 +104,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "redirect-uri-mismatch",
             title: "Obtain a token with an incorrect redirect_uri",
             clause: "Token management test plan: Obtain a token with an incorrect redirect_URI; RFC 6749 section 4.1.3",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[Check::body(
                 "a good code and a redirect_uri that differs from the one in the authorization request",
                 400,
@@ -112,7 +116,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "grant-type-invalid",
             title: "Obtain a token with a missing or incorrect grant_type",
             clause: "Token management test plan: Obtain a token with a missing grant_type field",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[
                 Check::body("no grant_type", 400, r#"{"error":"invalid_grant"}"#),
                 Check::body(
@@ -127,7 +131,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "client-invalid",
             title: "Obtain a token with incorrect client credentials",
             clause: "Token management test plan: Obtain a token with an incorrect client_id; RFC 6749 section 5.2",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[
                 Check::described("an unknown client_id", 401, INVALID_CLIENT),
                 Check::body("a wrong client_secret", 401, INVALID_CLIENT),
@@ -138,7 +142,7 @@ pub(crate) const PLAN: Plan = Plan {
             id: "refresh-token-missing",
             title: "Refresh without a refresh_token",
             clause: "Token management test plan: Refresh a token without a refresh_token; RFC 6749 section 6",
-            grant: Grant::Lives,
+            grant: GrantFate::Lives,
             checks: &[Check::body(
                 "grant_type=refresh_token, valid client credentials, no refresh_token",
                 400,
@@ -160,7 +164,7 @@ const INVALID_CODE: &str =
 const DAY: i64 = 24 * 60 * 60;
 const PAST_A_DAY: i64 = 25 * 60 * 60;
 
-async fn refresh(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn refresh(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     // Where they are not, the check can't be made.
     case.accounts(&tokens.id_token).await?;
@@ -170,11 +174,11 @@ async fn refresh(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn refresh_expired_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn refresh_expired_id_token(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (id_token, refresh_token) = expired_id_token(case).await?;
     let refused = case.accounts(&id_token).await?;
     if !refused.is(401) {
-        return Err(Stopped::set_up(format!(
+        return Err(Abort::set_up(format!(
             "the accounts don't refuse an ID token that is older than 24 hours: {}",
             case.line(&refused)
         )));
@@ -185,7 +189,7 @@ async fn refresh_expired_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped>
     Ok(())
 }
 
-async fn revoke_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn revoke_id_token(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     case.accounts_accept(&tokens.id_token).await?;
     let revoked =
@@ -196,7 +200,7 @@ async fn revoke_id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn refresh_used(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn refresh_used(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let claimed = case.refresh(&tokens.refresh_token).await;
     case.tokens_of(&claimed, "a current refresh_token was not redeemed")?;
@@ -205,7 +209,7 @@ async fn refresh_used(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn refresh_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn refresh_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     case.secret()?;
     let tokens = case.tokens().await?;
     let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token)];
@@ -214,7 +218,7 @@ async fn refresh_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn revoke_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn revoke_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     case.secret()?;
     let tokens = case.tokens().await?;
     for (check, client) in [Client::NoSecret, Client::WrongSecret].into_iter().enumerate() {
@@ -225,13 +229,13 @@ async fn revoke_bad_secret(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn code_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn code_invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let incorrect = Code { value: random(), ..case.any_code().await? };
     let answer = case.redeem(&incorrect).await;
     case.holds(1, &answer);
     // Last: what ends the case here is about an expired code alone.
     if !case.has_clock() {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "a code expires only as time goes by, and the server has no clock that can be moved",
         ));
     }
@@ -242,7 +246,7 @@ async fn code_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn redirect_uri_mismatch(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn redirect_uri_mismatch(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.code().await?;
     let elsewhere = Code { redirect_uri: format!("{}/elsewhere", code.redirect_uri), ..code };
     let answer = case.redeem(&elsewhere).await;
@@ -251,7 +255,7 @@ async fn redirect_uri_mismatch(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 }
 
 /// No grant type, then one that does not exist.
-pub(super) async fn grant_type_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+pub(super) async fn grant_type_invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.any_code().await?;
     let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "grant_type").collect();
     let missing = case.post_as(Client::Ours, Endpoint::Token, &form).await;
@@ -263,7 +267,7 @@ pub(super) async fn grant_type_invalid(case: &mut CaseRun<'_>) -> Result<(), Sto
 }
 
 /// An unknown client, then a wrong secret.
-pub(super) async fn client_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+pub(super) async fn client_invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.any_code().await?;
     let answer = case.post_as(Client::Unknown, Endpoint::Token, &code.form()).await;
     case.holds(0, &answer);
@@ -273,7 +277,7 @@ pub(super) async fn client_invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped
     Ok(())
 }
 
-async fn refresh_token_missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn refresh_token_missing(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer =
         case.post_as(Client::Ours, Endpoint::Token, &[("grant_type", "refresh_token")]).await;
     case.holds(0, &answer);
@@ -282,7 +286,7 @@ async fn refresh_token_missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 
 /// An ID token that is older than 24 hours, and the refresh token of its grant: made so by the
 /// clock, or kept for as long.
-async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), Stopped> {
+async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), Abort> {
     if case.has_clock() {
         let tokens = case.tokens().await?;
         case.advance(PAST_A_DAY).await?;
@@ -290,17 +294,17 @@ async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), St
     }
     let Some(aged) = case.aged().cloned() else {
         let why = "the server has no clock that can be moved: give tokens of an earlier day with --aged-token (--keep-token keeps some)";
-        return Err(Stopped::not_run(why));
+        return Err(Abort::not_run(why));
     };
     let age =
         id_token::issued_at(&aged.id_token).map(|issued_at| case.now().saturating_sub(issued_at));
     match age {
         Some(age) if age > DAY => Ok((aged.id_token, aged.refresh_token)),
-        Some(age) => Err(Stopped::not_run(format!(
+        Some(age) => Err(Abort::not_run(format!(
             "the aged ID token is {} hours old, not more than 24",
             age / 3600
         ))),
-        None => Err(Stopped::not_run("the aged ID token does not tell when it was issued")),
+        None => Err(Abort::not_run("the aged ID token does not tell when it was issued")),
     }
 }
 
@@ -309,7 +313,7 @@ async fn renewed(
     case: &mut CaseRun<'_>,
     id_token: &str,
     refresh_token: &str,
-    answer: &Answer,
+    answer: &Response,
 ) -> Result<(), String> {
     let tokens = Tokens::of(answer)?;
     if tokens.id_token == id_token {

@@ -5,13 +5,18 @@ use serde_json::json;
 
 use super::NOT_AUTHORIZED;
 use super::forged::{self, Stranger};
-use crate::case::{CaseRun, Client, Stopped};
-use crate::http::{Answer, Call};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
 use crate::id_token::part;
-use crate::plan::{Case, Check, Grant};
+use crate::plan::{Case, GrantFate};
 use crate::plans::headers::challenged;
-use crate::supply::{Tokens, random};
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
+use crate::tokens::Tokens;
 
 /// A check that a token is refused.
 const fn refused(given: &'static str) -> Check {
@@ -22,7 +27,7 @@ pub(super) const MISSING: Case = Case {
     id: "bearer-missing",
     title: "Nobody is given accounts without a token",
     clause: "RFC 6750 section 3; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         refused("no Authorization header"),
         refused("a good token by another scheme"),
@@ -35,7 +40,7 @@ pub(super) const NO_TOKEN: Case = Case {
     id: "bearer-garbage",
     title: "A bearer that is no token",
     clause: "RFC 6750 section 3.1 (invalid_token); FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         refused("a text that was never issued"),
         refused("a text that looks like a JWS and is none"),
@@ -48,7 +53,7 @@ pub(super) const EXPIRED: Case = Case {
     id: "bearer-expired",
     title: "A token that has expired",
     clause: "OpenID Connect Core section 2 (exp); RFC 7519 section 4.1.4; RFC 6750 section 3.1; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         refused("an ID token whose exp has passed"),
         refused("the access token of the same answer"),
@@ -60,7 +65,7 @@ pub(super) const OTHER_KINDS: Case = Case {
     id: "bearer-of-another-kind",
     title: "A refresh token or a code is no bearer",
     clause: "RFC 6749 sections 1.5 and 10.4; RFC 8725 section 3.12; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[refused("a refresh token"), refused("a code")],
     run: |case| Box::pin(other_kinds(case)),
 };
@@ -69,7 +74,7 @@ pub(super) const TAMPERED: Case = Case {
     id: "bearer-tampered",
     title: "A token in which a character was changed",
     clause: "RFC 7515 section 5.2; RFC 8725 section 3.3; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         refused("an ID token with one character of its signature changed"),
         refused("an ID token with another sub under its signature"),
@@ -82,7 +87,7 @@ pub(super) const UNSIGNED: Case = Case {
     id: "bearer-unsigned",
     title: "A token that says that it needs no signature",
     clause: "RFC 8725 sections 2.1, 3.1 and 3.2; RFC 7519 section 6; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         refused("an ID token with alg none and no signature"),
         refused("an ID token with alg none and its old signature"),
@@ -94,7 +99,7 @@ pub(super) const STRANGER: Case = Case {
     id: "bearer-of-a-stranger",
     title: "A token that somebody else signed",
     clause: "RFC 7515 sections 4.1.3, 4.1.4 and 6; RFC 8725 sections 3.8 and 3.10; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         refused("signed with a stranger's key, under the kid of a published one"),
         refused("signed with a stranger's key that its header brings along (jwk)"),
@@ -107,7 +112,7 @@ pub(super) const IN_QUERY: Case = Case {
     id: "bearer-in-query",
     title: "A token in the query, which ends up in logs",
     clause: "RFC 6750 sections 2.3 and 5.3; RFC 9700 section 4.3.2; FDX error 602",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[refused("a good token as the query's access_token")],
     run: |case| Box::pin(in_query(case)),
 };
@@ -116,7 +121,7 @@ pub(super) const REVOKED: Case = Case {
     id: "bearer-revoked",
     title: "After a revocation no token of the grant is taken",
     clause: "RFC 7009 section 2.1; FDX security model: consent is checked on every request; FDX error 602",
-    grant: Grant::Ends,
+    grant: GrantFate::Ends,
     checks: &[
         refused("the ID token"),
         refused("the ID token that was there before a refresh"),
@@ -129,7 +134,7 @@ pub(super) const CHALLENGED: Case = Case {
     id: "bearer-challenged",
     title: "Who is refused is told how to ask",
     clause: "RFC 6750 sections 3 and 3.1; RFC 9110 section 11.6.1",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("no token", "401 with WWW-Authenticate: Bearer, and no error"),
         Check::words(
@@ -144,7 +149,7 @@ pub(super) const ACCESS_TOKEN: Case = Case {
     id: "bearer-access-token",
     title: "ID token and access token are both taken",
     clause: "RFC 6750 section 2.1; RFC 9110 section 11.1; Counterfoil wire contract: GET /accounts",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("the ID token", "200 with accounts"),
         Check::words("the access token", "200 with the same accounts"),
@@ -157,7 +162,7 @@ pub(super) const ACCESS_TOKEN: Case = Case {
 };
 
 /// Asks for the accounts with any header.
-async fn with_header(case: &mut CaseRun<'_>, header: &str) -> Result<Answer, Stopped> {
+async fn with_header(case: &mut CaseRun<'_>, header: &str) -> Result<Response, Abort> {
     let url = case.endpoint(Endpoint::Accounts)?;
     Ok(case.send(Call::get(&url).header("authorization", header)).await)
 }
@@ -169,7 +174,7 @@ const NO_JWS: &str = "the ID token is no JWS, and nothing like it can be made of
 const NO_ACCESS_TOKEN: &str = "the tokens at hand have no access token";
 
 /// Holds each bearer against a check of its own, in order.
-async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Bearer]) -> Result<(), Stopped> {
+async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Bearer]) -> Result<(), Abort> {
     for (check, bearer) in bearers.iter().enumerate() {
         match bearer {
             Ok(bearer) => {
@@ -183,13 +188,13 @@ async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Bearer]) -> Result<(
 }
 
 /// Tokens that are taken as they are: what is made of them is refused for that alone.
-async fn good(case: &mut CaseRun<'_>) -> Result<Tokens, Stopped> {
+async fn good(case: &mut CaseRun<'_>) -> Result<Tokens, Abort> {
     let tokens = case.tokens().await?;
     case.accounts_accept(&tokens.id_token).await?;
     Ok(tokens)
 }
 
-async fn missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn missing(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let url = case.endpoint(Endpoint::Accounts)?;
     let answer = case.send(Call::get(&url)).await;
     case.holds(0, &answer);
@@ -201,18 +206,18 @@ async fn missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn no_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn no_token(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = good(case).await?;
     let twice = format!("{0} {0}", tokens.id_token);
     each_is_refused(case, &[Ok(random()), Ok("e30.e30.e30".to_owned()), Ok(twice)]).await
 }
 
-async fn expired(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn expired(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     if case.has_clock() {
         let tokens = good(case).await?;
         let exp = part(&tokens.id_token, 1).unwrap_or_default()["exp"].as_i64();
         let Some(exp) = exp else {
-            return Err(Stopped::set_up("the ID token has no exp"));
+            return Err(Abort::set_up("the ID token has no exp"));
         };
         case.advance(exp.saturating_sub(case.now()).saturating_add(LEEWAY)).await?;
         return each_is_refused(
@@ -223,11 +228,11 @@ async fn expired(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     }
     let Some(aged) = case.aged().cloned() else {
         let why = "the server has no clock that can be moved: give tokens of an earlier day with --aged-token (--keep-token keeps some)";
-        return Err(Stopped::not_run(why));
+        return Err(Abort::not_run(why));
     };
     let exp = part(&aged.id_token, 1).unwrap_or_default()["exp"].as_i64();
     if exp.is_none_or(|exp| exp.saturating_add(LEEWAY) > case.now()) {
-        return Err(Stopped::not_run("the aged ID token has not expired yet"));
+        return Err(Abort::not_run("the aged ID token has not expired yet"));
     }
     case.not_run(1, "the access token of the aged ID token was not kept");
     let answer = case.accounts(&aged.id_token).await?;
@@ -238,7 +243,7 @@ async fn expired(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 /// How long after its end a token may still be taken, since clocks differ.
 const LEEWAY: i64 = 60;
 
-async fn other_kinds(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn other_kinds(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = good(case).await?;
     each_is_refused(case, &[Ok(tokens.refresh_token)]).await?;
     let code = case.code().await?;
@@ -247,7 +252,7 @@ async fn other_kinds(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn tampered(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn tampered(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let Tokens { id_token, access_token, .. } = good(case).await?;
     let access_token =
         access_token.map(|token| forged::one_character_changed(&token)).ok_or(NO_ACCESS_TOKEN);
@@ -256,17 +261,17 @@ async fn tampered(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     each_is_refused(case, &[signature, claims, access_token]).await
 }
 
-async fn unsigned(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn unsigned(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = good(case).await?;
     let [without, with] = forged::unsigned(&tokens.id_token)
         .map_or([Err(NO_JWS), Err(NO_JWS)], |tokens| tokens.map(Ok));
     each_is_refused(case, &[without, with]).await
 }
 
-async fn stranger(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn stranger(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let id_token = good(case).await?.id_token;
     let Some(key) = Stranger::new() else {
-        return Err(Stopped::not_run("no key could be made"));
+        return Err(Abort::not_run("no key could be made"));
     };
     let same = json!({});
     let named = Stranger::under_the_name_of(&id_token)
@@ -280,18 +285,18 @@ async fn stranger(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     each_is_refused(case, &[named, brought, of_another].map(|made| made.ok_or(NO_JWS))).await
 }
 
-async fn in_query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn in_query(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = good(case).await?;
     let url = case.endpoint(Endpoint::Accounts)?;
     let mut url = Url::parse(&url)
-        .map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
+        .map_err(|error| Abort::set_up(format!("`{url}` is not a URL: {error}")))?;
     url.query_pairs_mut().append_pair("access_token", &tokens.id_token);
     let answer = case.send(Call::get(url.as_str())).await;
     case.holds(0, &answer);
     Ok(())
 }
 
-async fn revoked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn revoked(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     case.endpoint(Endpoint::Revocation)?;
     let before = good(case).await?;
     let refreshed = case.refresh(&before.refresh_token).await;
@@ -300,7 +305,7 @@ async fn revoked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer =
         case.post_as(Client::Ours, Endpoint::Revocation, &[("token", &now.refresh_token)]).await;
     if !answer.is(200) {
-        return Err(Stopped::set_up(format!(
+        return Err(Abort::set_up(format!(
             "a refresh token was not revoked: {}",
             case.line(&answer)
         )));
@@ -312,7 +317,7 @@ async fn revoked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     .await
 }
 
-async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let url = case.endpoint(Endpoint::Accounts)?;
     for (check, call) in
         [Call::get(&url), Call::get(&url).bearer(&random())].into_iter().enumerate()
@@ -333,7 +338,7 @@ async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn access_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn access_token(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let by_id_token = case.accounts(&tokens.id_token).await?;
     let has_list =
@@ -343,7 +348,7 @@ async fn access_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         &by_id_token,
         if has_list { Ok(()) } else { Err("there is no list of accounts".to_owned()) },
     );
-    let same = |answer: &Answer| {
+    let same = |answer: &Response| {
         let same = answer.is(200) && answer.json() == by_id_token.json();
         if same {
             Ok(())

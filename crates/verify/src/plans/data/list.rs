@@ -6,18 +6,22 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::NOT_FOUND;
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
 use crate::id_token::part;
-use crate::plan::{Case, Check, Grant};
-use crate::supply::{Tokens, random};
+use crate::plan::{Case, GrantFate};
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
+use crate::tokens::Tokens;
 
 pub(super) const SHAPE: Case = Case {
     id: "accounts-shape",
     title: "Accounts are shaped as FDX says",
     clause: "FDX API: GET /accounts, account descriptors",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("the answer", "200 application/json with a list of accounts"),
         Check::words(
@@ -33,7 +37,7 @@ pub(super) const CONSENTED: Case = Case {
     id: "accounts-consented",
     title: "The accounts of the consent are given, and no others",
     clause: "FDX security model: the consent bounds the data; Counterfoil wire contract: GET /accounts",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("the accounts claim of the ID token", "names the accounts that are given"),
         Check::words("a consent to one of several accounts", "200 with this account alone"),
@@ -46,7 +50,7 @@ pub(super) const NARROWED: Case = Case {
     id: "accounts-narrowed",
     title: "A request may ask for some of the accounts",
     clause: "FDX API: GET /accounts, query parameter accountIds",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("accountIds with one account", "200 with this account alone"),
         Check::words("accountIds with all accounts", "200 with all of them"),
@@ -58,7 +62,7 @@ pub(super) const UNKNOWN: Case = Case {
     id: "account-unknown",
     title: "An account that does not exist",
     clause: "FDX error 701",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::fdx("accountIds with an account that does not exist", 404, NOT_FOUND),
         Check::fdx("accountIds with one that does and one that does not", 404, NOT_FOUND),
@@ -70,7 +74,7 @@ pub(super) const OF_ANOTHER: Case = Case {
     id: "account-of-another-customer",
     title: "Another customer's account is as good as none",
     clause: "FDX error 701; OWASP API1:2023 (broken object level authorization)",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("the accounts of another customer", "200 with none of this one's"),
         Check::fdx("accountIds with an account of another customer", 404, NOT_FOUND),
@@ -82,7 +86,7 @@ pub(super) const EMPTY: Case = Case {
     id: "accounts-empty",
     title: "A customer without accounts",
     clause: "Counterfoil wire contract: GET /accounts",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::body("the token of a customer without accounts", 200, r#"{"accounts":[]}"#)],
     run: |case| Box::pin(empty(case)),
 };
@@ -92,7 +96,7 @@ const OTHER: &str = "customer_2";
 const WITHOUT_ACCOUNTS: &str = "customer_5";
 
 /// The accounts of an answer: each with its kind.
-fn entities(answer: &Answer) -> Result<Vec<(String, Value)>, String> {
+fn entities(answer: &Response) -> Result<Vec<(String, Value)>, String> {
     if !answer.is(200) || !answer.is_json() {
         let (status, content_type) =
             (answer.status.unwrap_or_default(), answer.header("content-type"));
@@ -121,7 +125,7 @@ fn entity(account: &Value) -> Option<(String, Value)> {
 }
 
 /// The ids of an answer's accounts.
-fn ids(answer: &Answer) -> Result<BTreeSet<String>, String> {
+fn ids(answer: &Response) -> Result<BTreeSet<String>, String> {
     Ok(entities(answer)?
         .iter()
         .filter_map(|(_, entity)| Some(entity["accountId"].as_str()?.to_owned()))
@@ -129,7 +133,7 @@ fn ids(answer: &Answer) -> Result<BTreeSet<String>, String> {
 }
 
 /// Whether these are the accounts given.
-fn are(answer: &Answer, expected: &BTreeSet<String>) -> Result<(), String> {
+fn are(answer: &Response, expected: &BTreeSet<String>) -> Result<(), String> {
     let found = ids(answer)?;
     if found == *expected {
         Ok(())
@@ -139,38 +143,35 @@ fn are(answer: &Answer, expected: &BTreeSet<String>) -> Result<(), String> {
 }
 
 /// Asks for some of the accounts.
-async fn some(case: &mut CaseRun<'_>, token: &str, accounts: &[&str]) -> Result<Answer, Stopped> {
+async fn some(case: &mut CaseRun<'_>, token: &str, accounts: &[&str]) -> Result<Response, Abort> {
     let url = case.endpoint(Endpoint::Accounts)?;
     let mut url = Url::parse(&url)
-        .map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
+        .map_err(|error| Abort::set_up(format!("`{url}` is not a URL: {error}")))?;
     url.query_pairs_mut().append_pair("accountIds", &accounts.join(","));
     Ok(case.send(Call::get(url.as_str()).bearer(token)).await)
 }
 
 /// Tokens, and the accounts that they are given; at least one.
-async fn with_accounts(case: &mut CaseRun<'_>) -> Result<(Tokens, BTreeSet<String>), Stopped> {
+async fn with_accounts(case: &mut CaseRun<'_>) -> Result<(Tokens, BTreeSet<String>), Abort> {
     let tokens = case.tokens().await?;
     let answer = case.accounts(&tokens.id_token).await?;
     match ids(&answer) {
-        Ok(ids) if ids.is_empty() => Err(Stopped::not_run("the customer has no accounts")),
+        Ok(ids) if ids.is_empty() => Err(Abort::not_run("the customer has no accounts")),
         Ok(ids) => Ok((tokens, ids)),
-        Err(problem) => Err(Stopped::set_up(format!(
-            "the accounts are not given for a good ID token: {problem}"
-        ))),
+        Err(problem) => {
+            Err(Abort::set_up(format!("the accounts are not given for a good ID token: {problem}")))
+        }
     }
 }
 
 /// Tokens of a code that a sandbox gives for this.
-async fn tokens_with(
-    case: &mut CaseRun<'_>,
-    parameters: &[(&str, &str)],
-) -> Result<Tokens, Stopped> {
+async fn tokens_with(case: &mut CaseRun<'_>, parameters: &[(&str, &str)]) -> Result<Tokens, Abort> {
     let code = case.code_with(parameters).await?;
     let answer = case.redeem(&code).await;
     case.tokens_of(&answer, "a code was not redeemed")
 }
 
-async fn shape(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn shape(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let answer = case.accounts(&tokens.id_token).await?;
     let json = answer.json().unwrap_or_default();
@@ -181,7 +182,7 @@ async fn shape(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         list.map(drop).ok_or_else(|| "there is no list of accounts".to_owned()),
     );
     let Some(list) = list else {
-        return Err(Stopped::set_up("there is no list of accounts"));
+        return Err(Abort::set_up("there is no list of accounts"));
     };
     let wrong: Vec<String> =
         list.iter().filter(|account| entity(account).is_none()).map(Value::to_string).collect();
@@ -207,7 +208,7 @@ async fn shape(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn consented(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn consented(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, all) = with_accounts(case).await?;
     let claim = part(&tokens.id_token, 1).unwrap_or_default()["accounts"].clone();
     match claim.as_array() {
@@ -225,7 +226,7 @@ async fn consented(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     }
     let mut all = all.into_iter();
     let (Some(one), Some(other)) = (all.next(), all.next()) else {
-        return Err(Stopped::not_run("the customer has one account alone"));
+        return Err(Abort::not_run("the customer has one account alone"));
     };
     let tokens = tokens_with(case, &[("accounts", &one)]).await?;
     let answer = case.accounts(&tokens.id_token).await?;
@@ -235,7 +236,7 @@ async fn consented(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn narrowed(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn narrowed(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, all) = with_accounts(case).await?;
     let one: BTreeSet<String> = all.iter().take(1).cloned().collect();
     for (check, asked) in [&one, &all].into_iter().enumerate() {
@@ -247,7 +248,7 @@ async fn narrowed(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, all) = with_accounts(case).await?;
     let unknown = random();
     let answer = some(case, &tokens.id_token, &[&unknown]).await?;
@@ -258,12 +259,12 @@ async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, all) = with_accounts(case).await?;
     let others = tokens_with(case, &[("customer", OTHER)]).await?;
     let answer = case.accounts(&others.id_token).await?;
     let theirs = ids(&answer).map_err(|problem| {
-        Stopped::set_up(format!("the accounts of another customer are not given: {problem}"))
+        Abort::set_up(format!("the accounts of another customer are not given: {problem}"))
     })?;
     let both: Vec<&String> = theirs.intersection(&all).collect();
     case.judged(
@@ -277,7 +278,7 @@ async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn empty(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn empty(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = tokens_with(case, &[("customer", WITHOUT_ACCOUNTS)]).await?;
     let answer = case.accounts(&tokens.id_token).await?;
     case.holds(0, &answer);

@@ -5,19 +5,23 @@ use uuid::fmt::Hyphenated;
 use uuid::{Builder, Uuid};
 
 use super::NOT_AUTHORIZED;
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
 use crate::id_token::part;
-use crate::plan::{Case, Check, Grant};
+use crate::plan::{Case, GrantFate};
 use crate::plans::headers::{no_store, not_allowed};
-use crate::supply::{Tokens, random, random_bytes};
+use crate::random::{random, random_bytes};
+use crate::response::Response;
 use crate::target::Endpoint;
+use crate::tokens::Tokens;
 
 pub(super) const VERSION: Case = Case {
     id: "version",
     title: "The version in the path",
     clause: "FDX API versioning; FDX error 1106",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("/accounts/v2/{provider}", "200 with the accounts that /accounts has"),
         Check::fdx(
@@ -38,7 +42,7 @@ pub(super) const PROVIDER: Case = Case {
     id: "provider",
     title: "The provider in the path is the token's",
     clause: "FDX error 403; Counterfoil wire contract: GET /accounts",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::fdx(
         "/accounts/v2/{another provider}",
         403,
@@ -51,7 +55,7 @@ pub(super) const INTERACTION_ID: Case = Case {
     id: "interaction-id",
     title: "Each request has a name on both sides",
     clause: "FAPI 1.0 Baseline section 6.2.1 (item 11); FDX API, header x-fapi-interaction-id; RFC 9562 section 4",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words(
             "x-fapi-interaction-id with a request that is answered",
@@ -74,7 +78,7 @@ pub(super) const NOT_STORED: Case = Case {
     id: "not-stored",
     title: "Nobody keeps the data",
     clause: "RFC 9111 section 5.2.2.5; Counterfoil wire contract: in every answer",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("accounts that are given", "Cache-Control: no-store"),
         Check::words("accounts that are refused", "Cache-Control: no-store"),
@@ -86,7 +90,7 @@ pub(super) const METHOD: Case = Case {
     id: "method",
     title: "Accounts are read, not written",
     clause: "RFC 9110 section 15.5.6; FDX API: the shape of errors",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("POST, with a good token", NOT_ALLOWED),
         Check::words("DELETE, with a good token", NOT_ALLOWED),
@@ -100,27 +104,27 @@ const INTERACTION: &str = "x-fapi-interaction-id";
 
 /// Tokens, and the path of their provider in a version of the API; not run where there are no such
 /// paths.
-async fn versioned(case: &mut CaseRun<'_>) -> Result<(Tokens, String, String), Stopped> {
+async fn versioned(case: &mut CaseRun<'_>) -> Result<(Tokens, String, String), Abort> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
     let Some(provider) = part(&tokens.id_token, 1)
         .and_then(|claims| claims["connectorId"].as_str().map(str::to_owned))
     else {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "the ID token has no connectorId, so the paths of its provider are not known",
         ));
     };
     let answer = at(case, &format!("{url}/v2/{provider}"), &tokens.id_token).await;
     if answer.is(404) {
-        return Err(Stopped::not_run(format!("there are no paths with versions below {url}")));
+        return Err(Abort::not_run(format!("there are no paths with versions below {url}")));
     }
     Ok((tokens, url, provider))
 }
 
-async fn at(case: &mut CaseRun<'_>, url: &str, token: &str) -> Answer {
+async fn at(case: &mut CaseRun<'_>, url: &str, token: &str) -> Response {
     case.send(Call::get(url).bearer(token)).await
 }
 
-async fn version(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn version(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url, provider) = versioned(case).await?;
     let plain = case.accounts(&tokens.id_token).await?;
     let answer = at(case, &format!("{url}/v2/{provider}"), &tokens.id_token).await;
@@ -138,14 +142,14 @@ async fn version(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn provider(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn provider(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url, provider) = versioned(case).await?;
     let answer = at(case, &format!("{url}/v2/not-{provider}"), &tokens.id_token).await;
     case.holds(0, &answer);
     Ok(())
 }
 
-async fn interaction_id(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn interaction_id(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
     let calls = || [Call::get(&url).bearer(&tokens.id_token), Call::get(&url)];
     for (check, call) in calls().into_iter().enumerate() {
@@ -181,7 +185,7 @@ fn is_uuid(text: &str) -> bool {
     text.len() == Hyphenated::LENGTH && Uuid::try_parse(text).is_ok()
 }
 
-async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
     for (check, call) in
         [Call::get(&url).bearer(&tokens.id_token), Call::get(&url)].into_iter().enumerate()
@@ -192,7 +196,7 @@ async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn method(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn method(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Accounts)?);
     for (check, method) in [Method::POST, Method::DELETE].into_iter().enumerate() {
         let answer = case.send(Call::new(method, &url).bearer(&tokens.id_token)).await;

@@ -4,14 +4,16 @@ use reqwest::Url;
 use serde_json::{Map, Value};
 
 use super::{NO_DOCUMENT, document, document_of, documents, saw, texts, verdict};
-use crate::case::{CaseRun, Stopped};
-use crate::plan::{Case, Check, Grant};
+use crate::abort::Abort;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::plan::{Case, GrantFate};
 
 pub(super) const PUBLISHED: Case = Case {
     id: "published",
     title: "The documents are published, and agree",
     clause: "OpenID Connect Discovery 1.0 section 4.2; RFC 8414 sections 3 and 3.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("/.well-known/openid-configuration", "200 with a JSON object"),
         Check::words("/.well-known/oauth-authorization-server", "200 with a JSON object"),
@@ -24,7 +26,7 @@ pub(super) const ISSUER: Case = Case {
     id: "issuer",
     title: "The issuer of each document is the one that was asked for",
     clause: "OpenID Connect Discovery 1.0 sections 3 and 4.3; RFC 8414 sections 2 and 3.3",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("issuer in /.well-known/openid-configuration", THE_ISSUER),
         Check::words("issuer in /.well-known/oauth-authorization-server", THE_ISSUER),
@@ -36,7 +38,7 @@ pub(super) const REQUIRED: Case = Case {
     id: "required-members",
     title: "Nothing is missing that clients need",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 8414 section 2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::words(
         "the document",
         "issuer, authorization_endpoint, token_endpoint, jwks_uri, response_types_supported, subject_types_supported and \
@@ -49,7 +51,7 @@ pub(super) const TYPES: Case = Case {
     id: "member-types",
     title: "Each member is of the right type",
     clause: "OpenID Connect Discovery 1.0 sections 3 and 4.2; RFC 8414 sections 2 and 3.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("lists", "arrays of texts, none of them empty"),
         Check::words("URLs", "texts that are absolute URLs"),
@@ -62,7 +64,7 @@ pub(super) const SECURE: Case = Case {
     id: "secure-urls",
     title: "Everything is reached by TLS",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 6749 sections 3.1 and 3.2; RFC 8414 section 2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words(
             "the issuer",
@@ -80,7 +82,7 @@ pub(super) const RESPONSE_TYPES: Case = Case {
     id: "response-types",
     title: "The code flow is offered",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 8414 section 2; RFC 9700 section 2.1.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("response_types_supported", "has code"),
         Check::words(
@@ -95,7 +97,7 @@ pub(super) const SCOPES: Case = Case {
     id: "scopes-and-subjects",
     title: "Scopes and kinds of subjects",
     clause: "OpenID Connect Discovery 1.0 section 3; OpenID Connect Core section 8",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("scopes_supported, where it is there", "has openid"),
         Check::words("subject_types_supported", "public, pairwise or both, and nothing else"),
@@ -107,7 +109,7 @@ pub(super) const ALGORITHMS: Case = Case {
     id: "id-token-algorithms",
     title: "ID tokens are signed",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 8725 sections 3.1 and 3.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("id_token_signing_alg_values_supported", "has RS256"),
         Check::words("it, and what clients may sign with at the endpoints", "has no none"),
@@ -119,7 +121,7 @@ pub(super) const AUTH_METHODS: Case = Case {
     id: "auth-methods",
     title: "How clients prove who they are",
     clause: "OpenID Connect Core section 9; RFC 8414 section 2; RFC 8705 section 2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words(
             "token_endpoint_auth_methods_supported and the like",
@@ -137,7 +139,7 @@ pub(super) const PKCE: Case = Case {
     id: "pkce-methods",
     title: "Challenges can be made with S256",
     clause: "RFC 7636 section 4.2; RFC 8414 section 2; RFC 9700 section 2.1.1",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::words("code_challenge_methods_supported", "has S256")],
     run: |case| Box::pin(pkce(case)),
 };
@@ -176,7 +178,7 @@ const REGISTERED_METHODS: [&str; 7] = [
     "self_signed_tls_client_auth",
 ];
 
-async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn published(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answers = documents(case).await?;
     for (check, answer) in answers.iter().enumerate() {
         match answer.status {
@@ -185,13 +187,11 @@ async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         }
     }
     if answers.iter().any(|answer| answer.is(404)) {
-        return Err(Stopped::not_run(
-            "there is one document, and nothing that it could differ from",
-        ));
+        return Err(Abort::not_run("there is one document, and nothing that it could differ from"));
     }
     let [openid, oauth] = answers.each_ref().map(document_of);
     let (Ok(Value::Object(openid)), Ok(Value::Object(oauth))) = (openid, oauth) else {
-        return Err(Stopped::set_up("one of the documents can't be read"));
+        return Err(Abort::set_up("one of the documents can't be read"));
     };
     let differing = |name: &&String| oauth.get(*name).is_some_and(|value| *value != openid[*name]);
     let wrong: Vec<String> = openid
@@ -204,7 +204,7 @@ async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn issuer(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn issuer(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     for (check, answer) in documents(case).await?.iter().enumerate() {
         if answer.is(404) {
             case.not_run(check, NO_DOCUMENT);
@@ -223,7 +223,7 @@ async fn issuer(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn required(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn required(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let missing = REQUIRED_MEMBERS.iter().filter(|name| document[**name].is_null());
     let wrong: Vec<String> = missing.map(|name| format!("`{name}` is missing")).collect();
@@ -238,7 +238,7 @@ async fn required(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 /// Members of a kind, by their names, and what their values must be.
 type Kind = (fn(&str) -> bool, fn(&Value) -> bool);
 
-async fn types(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn types(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let members = members(&document);
     let is_list = |name: &str| LISTS.iter().any(|kind| name.ends_with(kind));
@@ -264,7 +264,7 @@ async fn types(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn secure(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn secure(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let issuer = document["issuer"].as_str().unwrap_or_default();
     saw(case, 0, &document, &["issuer"], is_secure(issuer, true));
@@ -288,7 +288,7 @@ async fn secure(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn response_types(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn response_types(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     saw(
         case,
@@ -314,7 +314,7 @@ async fn response_types(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn scopes(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn scopes(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     if document["scopes_supported"].is_null() {
         case.not_run(0, "the document has no scopes_supported");
@@ -335,7 +335,7 @@ async fn scopes(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let of_id_tokens = "id_token_signing_alg_values_supported";
     saw(case, 0, &document, &[of_id_tokens], has(&document, of_id_tokens, &["RS256"]));
@@ -352,7 +352,7 @@ async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn auth_methods(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn auth_methods(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let members = members(&document);
     let lists: Vec<&str> = members
@@ -377,7 +377,7 @@ async fn auth_methods(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn pkce(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn pkce(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let methods = "code_challenge_methods_supported";
     saw(case, 0, &document, &[methods], has(&document, methods, &["S256"]));

@@ -6,17 +6,20 @@ use reqwest::header::CACHE_CONTROL;
 use serde_json::Value;
 
 use super::{document_of, texts, verdict};
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
-use crate::plan::{Case, Check, Grant};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::plan::{Case, GrantFate};
 use crate::plans::headers::line;
+use crate::response::Response;
 use crate::target::Endpoint;
 
 pub(super) const PUBLISHED: Case = Case {
     id: "keys-published",
     title: "The keys are published, and how long a copy is good can be read",
     clause: "RFC 7517 sections 5 and 5.1; OpenID Connect Core section 10.1.1; RFC 9111 section 5.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("jwks_uri", "200 with a JSON object whose keys is a list of at least one"),
         Check::words(
@@ -31,7 +34,7 @@ pub(super) const NAMED: Case = Case {
     id: "keys-named",
     title: "Each key says what it is and has a name of its own",
     clause: "RFC 7517 sections 4.1 and 4.5; OpenID Connect Core section 10.1",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("kty of each key", "one that is registered"),
         Check::words("kid of each key", "a text; it may be missing where there is one key alone"),
@@ -44,7 +47,7 @@ pub(super) const USE: Case = Case {
     id: "keys-use",
     title: "Each key says what it is for",
     clause: "RFC 7517 sections 4.2 and 4.4; RFC 8725 section 3.1; OpenID Connect Discovery 1.0 section 3 (jwks_uri)",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("use of each key", "sig or enc; all or none have it"),
         Check::words(
@@ -59,7 +62,7 @@ pub(super) const PRIVATE: Case = Case {
     id: "keys-public",
     title: "Nothing is published that signs",
     clause: "OpenID Connect Discovery 1.0 section 3 (jwks_uri); RFC 7517 section 9.2; RFC 7518 sections 6.2.2, 6.3.2 and 6.4",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("members of each key", "none of d, p, q, dp, dq, qi and oth"),
         Check::words("keys that are symmetric", "none"),
@@ -71,7 +74,7 @@ pub(super) const STRENGTH: Case = Case {
     id: "keys-strength",
     title: "The keys are strong enough",
     clause: "RFC 7518 sections 3.3, 3.4, 3.5 and 6.2.1; RFC 8037 section 2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("each RSA key", "2048 bits or more, and an odd exponent above 1"),
         Check::words(
@@ -86,7 +89,7 @@ pub(super) const ALGORITHMS: Case = Case {
     id: "keys-algorithms",
     title: "For each algorithm of ID tokens there is a key",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 7518 section 3.1; RFC 8037 section 3.1",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words(
             "each of id_token_signing_alg_values_supported but HS256 and the like",
@@ -111,18 +114,18 @@ const CURVES: [(&str, usize); 7] = [
 const WEAKEST_RSA: usize = 2048;
 
 /// The keys as they are published now.
-async fn keys(case: &mut CaseRun<'_>) -> Result<Vec<Value>, Stopped> {
+async fn keys(case: &mut CaseRun<'_>) -> Result<Vec<Value>, Abort> {
     let answer = fetch(case).await?;
     set_of(&answer)
-        .map_err(|problem| Stopped::set_up(format!("the keys are not published: {problem}")))
+        .map_err(|problem| Abort::set_up(format!("the keys are not published: {problem}")))
 }
 
-async fn fetch(case: &mut CaseRun<'_>) -> Result<Answer, Stopped> {
+async fn fetch(case: &mut CaseRun<'_>) -> Result<Response, Abort> {
     let url = case.endpoint(Endpoint::Jwks)?;
     Ok(case.send(Call::get(&url)).await)
 }
 
-fn set_of(answer: &Answer) -> Result<Vec<Value>, String> {
+fn set_of(answer: &Response) -> Result<Vec<Value>, String> {
     // RFC 7517 section 8.5.2 has a type of its own for sets.
     let own =
         answer.is(200) && answer.header("content-type").starts_with("application/jwk-set+json");
@@ -167,7 +170,7 @@ fn ages(cache_control: &str) -> Result<(), String> {
     )
 }
 
-async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn published(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = fetch(case).await?;
     let set = set_of(&answer);
     let seen =
@@ -182,7 +185,7 @@ async fn published(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn named(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn named(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let keys = keys(case).await?;
     let unknown = |key: &Value| {
         (!["RSA", "EC", "OKP", "oct"].map(Value::from).contains(&key["kty"]))
@@ -204,7 +207,7 @@ async fn named(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn usage(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn usage(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let keys = keys(case).await?;
     let why = |member: &str| format!("no key has {member}, which RFC 7517 leaves to the server");
     if keys.iter().all(|key| key["use"].is_null()) {
@@ -229,7 +232,7 @@ async fn usage(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn private(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn private(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let keys = keys(case).await?;
     let told = |key: &Value| {
         let told: Vec<&str> =
@@ -244,7 +247,7 @@ async fn private(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn strength(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn strength(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let keys = keys(case).await?;
     let rsa: Vec<Value> = keys.iter().filter(|key| key["kty"] == "RSA").cloned().collect();
     let weak = |key: &Value| {
@@ -271,7 +274,7 @@ async fn strength(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = super::document(case).await?;
     let keys: Vec<Value> =
         keys(case).await?.into_iter().filter(|key| signs(key) && key["kty"] != "oct").collect();

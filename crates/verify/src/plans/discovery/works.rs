@@ -3,10 +3,13 @@
 use serde_json::Value;
 
 use super::{document, openid_url, verdict};
-use crate::case::{CaseRun, Client, Stopped};
-use crate::http::Call;
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
 use crate::id_token::part;
-use crate::plan::{Case, Check, Grant};
+use crate::plan::{Case, GrantFate};
 use crate::plans::oauth::authorize;
 use crate::target::Endpoint;
 
@@ -14,7 +17,7 @@ pub(super) const ENDPOINTS: Case = Case {
     id: "endpoints",
     title: "Each endpoint that is listed is there",
     clause: "OpenID Connect Discovery 1.0 section 3; RFC 8414 section 2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::words(
         "a plain GET of jwks_uri and the endpoints that take one, an empty form to those that take forms alone",
         "an answer that is neither 404 nor 5xx",
@@ -26,7 +29,7 @@ pub(super) const ISS: Case = Case {
     id: "iss-parameter",
     title: "Authorization responses name the issuer, as the document says",
     clause: "RFC 9207 sections 2 and 3; RFC 9700 section 4.4.2.1",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::words(
         "an authorization response (an error: that needs no customer)",
         "iss is the issuer, and the document says so",
@@ -38,7 +41,7 @@ pub(super) const USERINFO: Case = Case {
     id: "userinfo",
     title: "The userinfo endpoint tells of whom the tokens are",
     clause: "OpenID Connect Core sections 5.3.1 and 5.3.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::words(
         "the access token of a grant at userinfo_endpoint",
         "200 with the sub of the ID token",
@@ -50,7 +53,7 @@ pub(super) const INTROSPECTION: Case = Case {
     id: "introspection",
     title: "The introspection endpoint knows what it issued, and nothing else",
     clause: "RFC 7662 sections 2.1 and 2.2",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("the client's access token at introspection_endpoint", "200 with active true"),
         Check::words("a token that was never issued", "200 with active false, and nothing else"),
@@ -62,7 +65,7 @@ pub(super) const CORS: Case = Case {
     id: "cors",
     title: "Pages of other sites may read what is public",
     clause: "Fetch standard, CORS protocol",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[
         Check::words("the document, asked from a page of another site", CROSS),
         Check::words("jwks_uri, asked so", CROSS),
@@ -74,7 +77,7 @@ pub(super) const ID_TOKEN: Case = Case {
     id: "id-token",
     title: "An ID token is signed with a key and an algorithm that are published",
     clause: "OpenID Connect Core sections 2, 3.1.3.7 and 10.1",
-    grant: Grant::Lives,
+    grant: GrantFate::Lives,
     checks: &[Check::words(
         "the ID token of a grant",
         "verifies against a published key, by an algorithm that is listed",
@@ -85,7 +88,7 @@ pub(super) const ID_TOKEN: Case = Case {
 const CROSS: &str = "Access-Control-Allow-Origin, for all or for this site; no credentials";
 const SITE: &str = "https://app.example";
 
-async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let members = document.as_object().into_iter().flatten();
     let endpoints: Vec<(&String, Call)> =
@@ -122,12 +125,12 @@ fn asking(name: &str, url: &str) -> Option<Call> {
     }
 }
 
-async fn iss(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn iss(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let promised = document["authorization_response_iss_parameter_supported"] == Value::Bool(true);
     let answer = authorize::ask(case, &[("response_type", "no_such_type")]).await?;
     let Some(told) = authorize::told(case, &answer) else {
-        return Err(Stopped::not_run(format!(
+        return Err(Abort::not_run(format!(
             "a wrong request is not answered to the client: {}",
             case.line(&answer)
         )));
@@ -135,7 +138,7 @@ async fn iss(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let issuer = case.target().issuer.clone();
     let verdict = match told.get("iss") {
         None if !promised => {
-            return Err(Stopped::not_run(
+            return Err(Abort::not_run(
                 "the server does not say that its responses have one, and they have none",
             ));
         }
@@ -149,11 +152,11 @@ async fn iss(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn userinfo(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn userinfo(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let url = listed(case, Endpoint::Userinfo)?;
     let tokens = case.tokens().await?;
     let Some(access_token) = &tokens.access_token else {
-        return Err(Stopped::not_run("the tokens at hand have no access token"));
+        return Err(Abort::not_run("the tokens at hand have no access token"));
     };
     let sub = part(&tokens.id_token, 1).unwrap_or_default()["sub"].clone();
     let answer = case.send(Call::get(&url).bearer(access_token)).await;
@@ -167,17 +170,17 @@ async fn userinfo(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn introspection(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn introspection(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     listed(case, Endpoint::Introspection)?;
     case.secret()?;
     let tokens = case.tokens().await?;
     let Some(access_token) = &tokens.access_token else {
-        return Err(Stopped::not_run("the tokens at hand have no access token"));
+        return Err(Abort::not_run("the tokens at hand have no access token"));
     };
     let answer =
         case.post_as(Client::Ours, Endpoint::Introspection, &[("token", access_token)]).await;
     if matches!(answer.status, Some(401 | 403)) {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "the server lets this client introspect nothing, which RFC 7662 section 2.1 leaves to it",
         ));
     }
@@ -188,7 +191,7 @@ async fn introspection(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
         Err("it is not active".to_owned())
     };
     case.judged(0, &answer, verdict);
-    let unknown = crate::supply::random();
+    let unknown = crate::random::random();
     let answer = case.post_as(Client::Ours, Endpoint::Introspection, &[("token", &unknown)]).await;
     let inactive = answer.json() == Some(serde_json::json!({ "active": false }));
     let verdict = if answer.is(200) && inactive {
@@ -200,7 +203,7 @@ async fn introspection(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn cors(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn cors(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let urls = [openid_url(case), case.endpoint(Endpoint::Jwks)?];
     for (check, url) in urls.into_iter().enumerate() {
         let answer = case.send(Call::get(&url).header("origin", SITE)).await;
@@ -220,7 +223,7 @@ async fn cors(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn id_token(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     case.endpoint(Endpoint::Token)?;
     let tokens = case.tokens().await?;
     let header = part(&tokens.id_token, 0).unwrap_or_default();
@@ -230,7 +233,7 @@ async fn id_token(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 }
 
 /// An endpoint that discovery may leave out.
-fn listed(case: &CaseRun<'_>, endpoint: Endpoint) -> Result<String, Stopped> {
+fn listed(case: &CaseRun<'_>, endpoint: Endpoint) -> Result<String, Abort> {
     let member = endpoint.member().unwrap_or_default();
-    case.endpoint(endpoint).map_err(|_| Stopped::not_run(format!("the server has no {member}")))
+    case.endpoint(endpoint).map_err(|_| Abort::not_run(format!("the server has no {member}")))
 }

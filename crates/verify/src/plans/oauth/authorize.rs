@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use reqwest::Url;
 
 use super::Cases;
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
-use crate::plan::{Case, Check, Grant};
-use crate::supply::{challenge, random};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::plan::{Case, GrantFate};
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
+use crate::tokens::challenge;
 
 /// A state that comes back as it was only where it is encoded and decoded well.
 const STATE: &str = "a+b c&d=e%20f/~";
@@ -19,7 +23,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "authorize-errors",
         title: "An authorization request that is wrong is answered to the client",
         clause: "RFC 6749 section 4.1.2.1; OpenID Connect Core section 3.1.2.6",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE]
         } else {
@@ -32,7 +36,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "authorize-nowhere",
         title: "An authorization request of nobody, or to elsewhere, redirects nobody",
         clause: "RFC 6749 sections 3.1.2.4 and 4.1.2.1; RFC 9700 sections 2.1 and 4.11.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[
                 Check::words(OTHER_REDIRECT_URI, "no redirect to there"),
@@ -51,7 +55,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "authorize-prompt-none",
         title: "An authorization request that must show no page, without a session",
         clause: "OpenID Connect Core sections 3.1.2.1 and 3.1.2.6; RFC 9700 section 4.4.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[Check::words(
             "prompt=none",
             "a redirect to the client with error=login_required and the state as it was",
@@ -75,7 +79,7 @@ const NO_OPENID: Check = Check::words(
 const OTHER_REDIRECT_URI: &str = "a redirect_uri that the client has not registered";
 const UNKNOWN_CLIENT: &str = "a client_id that does not exist";
 
-async fn errors<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn errors<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = ask(case, &[("response_type", "")]).await?;
     tells::<RFC>(case, 0, &answer, &["invalid_request"]);
     let answer = ask(case, &[("response_type", "no_such_type")]).await?;
@@ -97,7 +101,7 @@ async fn errors<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     Ok(())
 }
 
-async fn nowhere<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn nowhere<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let elsewhere = format!("{}/elsewhere", case.redirect_uri());
     let answer = ask(case, &[("redirect_uri", &elsewhere)]).await?;
     let verdict = stays::<RFC>(&answer, &elsewhere);
@@ -109,7 +113,7 @@ async fn nowhere<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped>
     Ok(())
 }
 
-async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = ask(case, &[("prompt", "none")]).await?;
     let rfc = [
         "login_required",
@@ -125,10 +129,10 @@ async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stop
 pub(in crate::plans) async fn ask(
     case: &mut CaseRun<'_>,
     changed: &[(&str, &str)],
-) -> Result<Answer, Stopped> {
+) -> Result<Response, Abort> {
     let endpoint = case.endpoint(Endpoint::Authorization)?;
     let mut url = Url::parse(&endpoint)
-        .map_err(|error| Stopped::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
+        .map_err(|error| Abort::set_up(format!("`{endpoint}` is not a URL: {error}")))?;
     let (nonce, challenge) = (random(), challenge(&random()));
     let options = &case.session.options;
     let good = [
@@ -154,7 +158,7 @@ pub(in crate::plans) async fn ask(
 /// What an answer tells the client at its redirect URI, where it does.
 pub(in crate::plans) fn told(
     case: &CaseRun<'_>,
-    answer: &Answer,
+    answer: &Response,
 ) -> Option<BTreeMap<String, String>> {
     if !matches!(answer.status, Some(302 | 303)) {
         return None;
@@ -170,7 +174,7 @@ pub(in crate::plans) fn told(
 pub(super) fn tells<const RFC: bool>(
     case: &mut CaseRun<'_>,
     check: usize,
-    answer: &Answer,
+    answer: &Response,
     errors: &[&str],
 ) {
     let Some(told) = told(case, answer) else {
@@ -197,7 +201,7 @@ pub(super) fn tells<const RFC: bool>(
 }
 
 /// Whether the browser stays with the server.
-fn stays<const RFC: bool>(answer: &Answer, from: &str) -> Result<(), String> {
+fn stays<const RFC: bool>(answer: &Response, from: &str) -> Result<(), String> {
     let location = answer.header("location");
     if location.starts_with(from) {
         return Err(format!("the browser is sent to `{location}`"));

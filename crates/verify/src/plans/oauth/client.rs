@@ -5,12 +5,15 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::moves::{by_hand, has_tokens, refreshing};
 use super::{Cases, spelling};
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
-use crate::plan::{Case, Check, Grant};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::plan::{Case, GrantFate};
 use crate::plans::headers::challenged;
 use crate::plans::token_management::client_invalid;
-use crate::supply::random;
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
 
 impl<const RFC: bool> Cases<RFC> {
@@ -18,7 +21,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "client-credentials",
         title: "A client with a secret proves it in either way",
         clause: "RFC 6749 section 2.3.1",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words("a refresh with id and secret by HTTP Basic", "200 with new tokens"),
             Check::words("a refresh with id and secret in the body", "200 with new tokens"),
@@ -34,7 +37,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "client-invalid",
         title: "A client that is unknown, or whose secret is wrong",
         clause: "RFC 6749 section 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("an unknown client_id", spelling::CLIENT_UNKNOWN),
             Self::answered("a wrong client_secret", spelling::SECRET_WRONG),
@@ -46,7 +49,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "client-challenged",
         title: "Credentials by HTTP Basic that are wrong are answered with a challenge",
         clause: "RFC 6749 section 5.2; RFC 7009 section 2.2.1; RFC 9110 section 11.6.1",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words(
                 "a wrong secret by HTTP Basic at the token endpoint",
@@ -64,7 +67,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "client-twice",
         title: "Credentials in two places",
         clause: "RFC 6749 sections 2.3 and 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("a good secret by HTTP Basic and in the body", spelling::MALFORMED),
             Self::answered(
@@ -81,13 +84,13 @@ async fn refresh_by_hand(
     case: &mut CaseRun<'_>,
     call: Call,
     more: &[(&str, &str)],
-) -> Result<Answer, Stopped> {
+) -> Result<Response, Abort> {
     let refresh_token = case.tokens().await?.refresh_token;
     let form = [&refreshing(&refresh_token), more].concat();
     Ok(by_hand(case, Endpoint::Token, call.form(&form), &form).await)
 }
 
-async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (id, secret, url) =
         (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
     let basic = refresh_by_hand(case, Call::post(&url).basic(&id, &secret), &[]).await?;
@@ -103,7 +106,7 @@ async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stop
     .await?;
     // OpenID Connect registers a client for one way; the other one may be refused.
     let other_way =
-        |answer: &Answer| RFC && answer.text("error").as_deref() == Some("invalid_client");
+        |answer: &Response| RFC && answer.text("error").as_deref() == Some("invalid_client");
     for (check, answer, instead) in [(0, &basic, &body), (1, &body, &basic), (2, &encoded, &body)] {
         if other_way(answer) && has_tokens(instead).is_ok() && (check < 2 || other_way(&basic)) {
             case.not_run(
@@ -122,7 +125,7 @@ fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (id, wrong, token) = (case.client_id().to_owned(), random(), random());
     case.secret()?;
     for (check, endpoint) in [Endpoint::Token, Endpoint::Revocation].into_iter().enumerate() {
@@ -134,7 +137,7 @@ async fn is_challenged(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn twice(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn twice(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (id, secret, url) =
         (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
     let call = || Call::post(&url).basic(&id, &secret);

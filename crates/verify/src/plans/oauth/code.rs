@@ -2,17 +2,21 @@
 
 use super::moves::{Another, has_tokens, refreshing, still_good};
 use super::{Cases, spelling};
-use crate::case::{CaseRun, Client, Stopped};
-use crate::plan::{Case, Check, Grant};
-use crate::supply::{Code, random};
+use crate::abort::Abort;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
+use crate::plan::{Case, GrantFate};
+use crate::random::random;
 use crate::target::Endpoint;
+use crate::tokens::Code;
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const CODE_INVALID: Case = Case {
         id: "code-invalid",
         title: "What is no good code",
         clause: "RFC 6749 sections 4.1.2, 4.1.3 and 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("no code", spelling::CODE_MISSING),
             Self::answered("a code that was never issued", spelling::CODE_INVALID),
@@ -26,7 +30,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "code-used",
         title: "A code is redeemed once",
         clause: "RFC 6749 sections 4.1.2 and 10.5; RFC 9700 section 2.1.1",
-        grant: Grant::Ends,
+        grant: GrantFate::Ends,
         checks: if RFC {
             &[Self::answered(AGAIN, spelling::CODE_INVALID)]
         } else {
@@ -45,7 +49,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "code-redirect-uri",
         title: "A code is good for the redirect URI of its request",
         clause: "RFC 6749 sections 4.1.3 and 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[
                 Self::answered("no redirect_uri", spelling::REDIRECT_URI_MISSING),
@@ -68,7 +72,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "code-of-another-client",
         title: "A code is good for the client that it was issued to",
         clause: "RFC 6749 sections 4.1.3 and 10.5",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[Self::answered("a code of another client", spelling::CODE_INVALID)]
         } else {
@@ -86,7 +90,7 @@ impl<const RFC: bool> Cases<RFC> {
 
 const AGAIN: &str = "a code that was redeemed, and whose refresh token was too";
 
-async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.any_code().await?;
     let form: Vec<_> = code.form().into_iter().filter(|(name, _)| *name != "code").collect();
     let answer = case.post_as(Client::Ours, Endpoint::Token, &form).await;
@@ -97,7 +101,7 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     let answer = case.redeem(&Code { value: tokens.refresh_token, ..code }).await;
     case.holds(2, &answer);
     if !case.has_clock() {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "a code expires only as time goes by, and the server has no clock that can be moved",
         ));
     }
@@ -108,11 +112,11 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.code().await?;
     let first = case.redeem(&code).await;
     if code.tried && has_tokens(&first).is_err() {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "the code at hand was sent wrongly before, which may have voided it",
         ));
     }
@@ -130,7 +134,7 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.code().await?;
     let elsewhere =
         Code { redirect_uri: format!("{}/elsewhere", code.redirect_uri), ..code.clone() };
@@ -153,7 +157,7 @@ async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Sto
     Ok(())
 }
 
-async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let another = Another::client(case)?;
     let code = another.code(case).await?;
     let answer = case.redeem(&code).await;
@@ -166,7 +170,7 @@ async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopp
 }
 
 /// A refresh token is no code, nor a code a refresh token.
-pub(super) async fn as_refresh_token(case: &mut CaseRun<'_>, check: usize) -> Result<(), Stopped> {
+pub(super) async fn as_refresh_token(case: &mut CaseRun<'_>, check: usize) -> Result<(), Abort> {
     let code = case.code().await?;
     let answer = case.post_as(Client::Ours, Endpoint::Token, &refreshing(&code.value)).await;
     case.holds(check, &answer);

@@ -1,9 +1,11 @@
 //! Moves that several cases make.
 
-use crate::case::{CaseRun, Stopped};
-use crate::http::{Answer, Call};
-use crate::supply::{Code, Tokens, access_token};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::response::Response;
 use crate::target::Endpoint;
+use crate::tokens::{Code, Tokens, access_token};
 
 /// A form that refreshes.
 pub(super) fn refreshing(refresh_token: &str) -> [(&str, &str); 2] {
@@ -14,7 +16,7 @@ pub(super) fn refreshing(refresh_token: &str) -> [(&str, &str); 2] {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn has_tokens(answer: &Answer) -> Result<(), String> {
+pub(super) fn has_tokens(answer: &Response) -> Result<(), String> {
     access_token(answer).map(drop)
 }
 
@@ -34,7 +36,7 @@ pub(super) async fn still_good(case: &mut CaseRun<'_>, check: usize, code: &Code
 ///
 /// # Errors
 /// That it was not.
-pub(super) fn refused(answer: &Answer) -> Result<(), String> {
+pub(super) fn refused(answer: &Response) -> Result<(), String> {
     match answer.status {
         Some(400..=499) => Ok(()),
         Some(status) => Err(format!("the status is {status}, not one of 400 to 499")),
@@ -49,7 +51,7 @@ pub(super) async fn by_hand(
     endpoint: Endpoint,
     call: Call,
     form: &[(&str, &str)],
-) -> Answer {
+) -> Response {
     let answer = case.send(call).await;
     if !case.session.supply.is_plentiful() {
         case.session.supply.saw(endpoint, form, &answer);
@@ -93,25 +95,25 @@ impl Another {
     ///
     /// # Errors
     /// Elsewhere no second client is known.
-    pub(super) fn client(case: &CaseRun<'_>) -> Result<Self, Stopped> {
+    pub(super) fn client(case: &CaseRun<'_>) -> Result<Self, Abort> {
         let sandbox = case.target().sandbox.as_deref();
         let redirect_uri = sandbox.map(|sandbox| format!("{sandbox}/callback"));
         let other = SANDBOX_CLIENTS.into_iter().find(|(id, _)| *id != case.client_id());
         match redirect_uri.zip(other) {
             Some((redirect_uri, (id, secret))) => Ok(Self { id, secret, redirect_uri }),
-            None => Err(Stopped::not_run(
+            None => Err(Abort::not_run(
                 "it needs a second client, and only a sandbox has one that is known",
             )),
         }
     }
 
     /// A code of its own.
-    pub(super) async fn code(&self, case: &mut CaseRun<'_>) -> Result<Code, Stopped> {
+    pub(super) async fn code(&self, case: &mut CaseRun<'_>) -> Result<Code, Abort> {
         case.code_with(&[("client_id", self.id), ("redirect_uri", &self.redirect_uri)]).await
     }
 
     /// Tokens of its own.
-    pub(super) async fn tokens(&self, case: &mut CaseRun<'_>) -> Result<Tokens, Stopped> {
+    pub(super) async fn tokens(&self, case: &mut CaseRun<'_>) -> Result<Tokens, Abort> {
         let code = self.code(case).await?;
         let answer = self.post(case, &code.form()).await?;
         case.tokens_of(&answer, "the second client's code was not redeemed")
@@ -122,7 +124,7 @@ impl Another {
         &self,
         case: &mut CaseRun<'_>,
         form: &[(&str, &str)],
-    ) -> Result<Answer, Stopped> {
+    ) -> Result<Response, Abort> {
         let url = case.endpoint(Endpoint::Token)?;
         Ok(case.send(Call::post(&url).basic(self.id, self.secret).form(form)).await)
     }

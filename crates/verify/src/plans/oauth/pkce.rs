@@ -3,16 +3,19 @@
 use super::authorize::{ask, tells};
 use super::moves::still_good;
 use super::{Cases, spelling};
-use crate::case::{CaseRun, Stopped};
-use crate::plan::{Case, Check, Grant};
-use crate::supply::{Code, random};
+use crate::abort::Abort;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::plan::{Case, GrantFate};
+use crate::random::random;
+use crate::tokens::Code;
 
 impl<const RFC: bool> Cases<RFC> {
     pub(super) const PKCE_VERIFIER: Case = Case {
         id: "pkce-verifier",
         title: "A code whose request had a challenge needs its verifier",
         clause: "RFC 7636 sections 4.5 and 4.6",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[
                 Self::answered("no code_verifier", spelling::VERIFIER_UNFIT),
@@ -37,7 +40,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "pkce-unasked",
         title: "A verifier for a code whose request had no challenge",
         clause: "RFC 9700 sections 2.1.1 and 4.8.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[Self::answered(
             "a code_verifier where no code_challenge was",
             spelling::VERIFIER_UNFIT,
@@ -49,7 +52,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "pkce-method",
         title: "Challenges are made with S256",
         clause: "RFC 7636 sections 4.2, 4.3 and 4.4.1; RFC 9700 section 2.1.1",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words("code_challenge_method=plain", INVALID_REQUEST),
             Check::words("a code_challenge without a method, which means plain", INVALID_REQUEST),
@@ -62,7 +65,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "pkce-public",
         title: "A public client needs a challenge",
         clause: "RFC 9700 section 2.1.1; RFC 7636 section 4.4.1",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[Check::words(
             "an authorization request of a public client without a code_challenge",
             INVALID_REQUEST,
@@ -74,13 +77,13 @@ impl<const RFC: bool> Cases<RFC> {
 const INVALID_REQUEST: &str =
     "a redirect to the client with error=invalid_request and the state as it was";
 
-async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let mut code = case.code().await?;
     let Some(right) = code.verifier.clone() else {
-        return Err(Stopped::not_run("the code that was given has no verifier"));
+        return Err(Abort::not_run("the code that was given has no verifier"));
     };
     for (check, verifier) in
-        [None, Some(random()), Some(crate::supply::challenge(&right))].into_iter().enumerate()
+        [None, Some(random()), Some(crate::tokens::challenge(&right))].into_iter().enumerate()
     {
         if RFC && check > 0 {
             // In a sandbox a new one: what is refused first may void a code.
@@ -95,9 +98,9 @@ async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped
     Ok(())
 }
 
-async fn unasked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn unasked(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     if case.session.recipient.secret.is_none() {
-        return Err(Stopped::not_run("a public client gets no code without a challenge"));
+        return Err(Abort::not_run("a public client gets no code without a challenge"));
     }
     let code = case.code_with(&[("code_challenge", ""), ("code_challenge_method", "")]).await?;
     let answer = case.redeem(&Code { verifier: Some(random()), ..code }).await;
@@ -105,7 +108,7 @@ async fn unasked(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     // RFC 7636 itself knows plain: where it is listed it may be taken.
     let plain_listed =
         RFC && case.target().lists("code_challenge_methods_supported", "plain") != Some(false);
@@ -120,11 +123,11 @@ async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     Ok(())
 }
 
-async fn public<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn public<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let ours = case.session.recipient.secret.is_none().then(|| case.client_id().to_owned());
     let sandboxs = case.target().sandbox.is_some().then(|| "sandbox-app".to_owned());
     let Some(id) = ours.or(sandboxs) else {
-        return Err(Stopped::not_run("it needs a public client, and this one has a secret"));
+        return Err(Abort::not_run("it needs a public client, and this one has a secret"));
     };
     let answer =
         ask(case, &[("client_id", &id), ("code_challenge", ""), ("code_challenge_method", "")])

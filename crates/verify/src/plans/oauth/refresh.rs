@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use super::moves::{Another, has_tokens, refreshing, still_good};
 use super::{Cases, code, spelling};
-use crate::case::{CaseRun, Client, Stopped};
-use crate::http::Answer;
-use crate::plan::{Case, Check, Grant};
-use crate::supply::random;
+use crate::abort::Abort;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
+use crate::plan::{Case, GrantFate};
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
 
 impl<const RFC: bool> Cases<RFC> {
@@ -15,7 +18,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "refresh-invalid",
         title: "What is no refresh token",
         clause: "RFC 6749 sections 5.2 and 6",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("no refresh_token", spelling::REFRESH_TOKEN_MISSING),
             Self::answered(
@@ -32,7 +35,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "refresh-used",
         title: "A refresh token that was replaced",
         clause: "RFC 6749 sections 6 and 10.4; RFC 9700 section 4.14.2",
-        grant: Grant::MayEnd,
+        grant: GrantFate::MayEnd,
         checks: &[Self::answered(
             "a refresh_token for which a new one was given",
             spelling::REFRESH_TOKEN_INVALID,
@@ -44,7 +47,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "refresh-scope",
         title: "A refresh may ask for less than was granted, not for more",
         clause: "RFC 6749 section 6",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words(
                 "scope=openid",
@@ -63,7 +66,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "refresh-of-another-client",
         title: "A refresh token is good for the client that it was issued to",
         clause: "RFC 6749 sections 6 and 10.4",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[Self::answered("a refresh_token of another client", spelling::REFRESH_TOKEN_INVALID)]
         } else {
@@ -85,7 +88,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "refused-claims-nothing",
         title: "What is refused claims nothing",
         clause: "Counterfoil wire contract: order of checks at /token",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words(
                 "a refresh_token that came with a wrong secret, without one, and with a wider scope",
@@ -102,7 +105,7 @@ impl<const RFC: bool> Cases<RFC> {
 
 const CLAIMED_NOTHING: &str = "200 with tokens once everything is right";
 
-async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer =
         case.post_as(Client::Ours, Endpoint::Token, &[("grant_type", "refresh_token")]).await;
     case.holds(0, &answer);
@@ -114,12 +117,12 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     code::as_refresh_token(case, 3).await
 }
 
-async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let first = case.refresh(&tokens.refresh_token).await;
     let next = case.renewed_by(&first, &tokens)?;
     if RFC && next.refresh_token == tokens.refresh_token {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "the server gives the same refresh token again, which RFC 6749 section 6 lets it",
         ));
     }
@@ -128,7 +131,7 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn scope(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn scope(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let refreshed = case.refresh(&tokens.refresh_token).await;
     let tokens = case.renewed_by(&refreshed, &tokens)?;
@@ -144,7 +147,7 @@ async fn scope(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn with_scope(case: &mut CaseRun<'_>, refresh_token: &str, scope: &str) -> Answer {
+async fn with_scope(case: &mut CaseRun<'_>, refresh_token: &str, scope: &str) -> Response {
     case.post_as(
         Client::Ours,
         Endpoint::Token,
@@ -154,7 +157,7 @@ async fn with_scope(case: &mut CaseRun<'_>, refresh_token: &str, scope: &str) ->
 }
 
 /// Whether an answer has tokens of this scope; it need not tell the scope (RFC 6749 section 5.1).
-fn has_scope(answer: &Answer, expected: &Option<String>) -> Result<(), String> {
+fn has_scope(answer: &Response, expected: &Option<String>) -> Result<(), String> {
     has_tokens(answer)?;
     match (answer.text("scope"), expected) {
         (Some(told), Some(expected)) if scopes(&told) != scopes(expected) => {
@@ -169,7 +172,7 @@ fn scopes(scope: &str) -> BTreeSet<&str> {
     scope.split(' ').collect()
 }
 
-async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let another = Another::client(case)?;
     let tokens = another.tokens(case).await?;
     let answer = case.refresh(&tokens.refresh_token).await;
@@ -181,7 +184,7 @@ async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopp
     Ok(())
 }
 
-async fn claims_nothing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn claims_nothing(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let form = refreshing(&tokens.refresh_token);
     unproven(case, &form).await;

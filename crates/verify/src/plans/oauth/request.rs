@@ -4,12 +4,16 @@ use reqwest::Url;
 
 use super::moves::{by_hand, has_tokens, proven, refreshing, refused};
 use super::{Cases, spelling};
-use crate::case::{CaseRun, Client, Stopped};
-use crate::http::{Answer, Call};
-use crate::plan::{Case, Check, Grant};
+use crate::abort::Abort;
+use crate::call::Call;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
+use crate::plan::{Case, GrantFate};
 use crate::plans::headers::{no_store, not_allowed};
 use crate::plans::token_management::grant_type_invalid;
-use crate::supply::random;
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
 
 impl<const RFC: bool> Cases<RFC> {
@@ -17,7 +21,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "request-method",
         title: "A request that is no POST",
         clause: "RFC 6749 section 3.2; RFC 7009 section 2.1; RFC 9110 section 15.5.6",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words("GET at the token endpoint", if RFC { REFUSED } else { NOT_ALLOWED }),
             Check::words("GET at the revocation endpoint", if RFC { REFUSED } else { NOT_ALLOWED }),
@@ -29,7 +33,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "request-type",
         title: "A request whose body is no form",
         clause: "RFC 6749 sections 3.2 and 6, appendix B",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: if RFC {
             &[Check::words("a refresh as JSON", REFUSED)]
         } else {
@@ -42,7 +46,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "request-repeated",
         title: "A parameter that is sent twice",
         clause: "RFC 6749 sections 3.2 and 5.2",
-        grant: Grant::MayEnd,
+        grant: GrantFate::MayEnd,
         checks: &[
             Self::answered("the same refresh_token twice", spelling::MALFORMED),
             Self::answered("two grant_types", spelling::MALFORMED),
@@ -54,7 +58,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "request-query",
         title: "Credentials and tokens in the query, which ends up in logs",
         clause: "RFC 6749 sections 2.3.1 and 3.2; RFC 9700 section 4.3",
-        grant: Grant::MayEnd,
+        grant: GrantFate::MayEnd,
         checks: &[
             Self::answered(
                 "client_id and client_secret in the query of a refresh",
@@ -69,7 +73,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "request-ignored",
         title: "Parameters that count as not sent",
         clause: "RFC 6749 section 3.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words("a refresh with a parameter that nobody knows", "200 with new tokens"),
             Check::words("a refresh with a scope without a value", "200 with new tokens"),
@@ -82,7 +86,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "grant-type",
         title: "A grant_type that is missing or does not exist",
         clause: "RFC 6749 sections 4.1.3 and 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("no grant_type", spelling::GRANT_TYPE_MISSING),
             Self::answered("a grant_type that does not exist", spelling::GRANT_TYPE_UNKNOWN),
@@ -94,7 +98,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "token-answer",
         title: "The answer with tokens",
         clause: "RFC 6749 section 5.1",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words("token_type", "Bearer, in any case"),
             Check::words(
@@ -118,7 +122,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "not-stored",
         title: "Nobody keeps a refusal or the answer to a revocation",
         clause: "RFC 9111 section 5.2.2.5; Counterfoil wire contract: in every answer",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Check::words("a refresh that is refused", "Cache-Control: no-store"),
             Check::words("credentials that are wrong", "Cache-Control: no-store"),
@@ -131,7 +135,7 @@ impl<const RFC: bool> Cases<RFC> {
 const REFUSED: &str = "a status of 400 to 499; 405 with an Allow that lists POST";
 const NOT_ALLOWED: &str = "405 with an Allow that lists POST";
 
-async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     for (check, endpoint) in [Endpoint::Token, Endpoint::Revocation].into_iter().enumerate() {
         let url = case.endpoint(endpoint)?;
         let answer = case.send(Call::get(&url)).await;
@@ -142,7 +146,7 @@ async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     Ok(())
 }
 
-async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Token)?);
     let form = refreshing(&tokens.refresh_token);
     let (call, members) = proven(case, Call::post(&url), &form);
@@ -158,7 +162,7 @@ async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Sto
     Ok(())
 }
 
-async fn repeated(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn repeated(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let form = refreshing(&tokens.refresh_token);
     let answer =
@@ -176,16 +180,16 @@ async fn repeated(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
 }
 
 /// A URL with a query.
-fn with_query(url: &str, query: &[(&str, &str)]) -> Result<String, Stopped> {
-    let mut url = Url::parse(url)
-        .map_err(|error| Stopped::set_up(format!("`{url}` is not a URL: {error}")))?;
+fn with_query(url: &str, query: &[(&str, &str)]) -> Result<String, Abort> {
+    let mut url =
+        Url::parse(url).map_err(|error| Abort::set_up(format!("`{url}` is not a URL: {error}")))?;
     url.query_pairs_mut().extend_pairs(query);
     Ok(url.into())
 }
 
-async fn query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn query(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     if !case.session.supply.is_plentiful() {
-        return Err(Stopped::not_run(
+        return Err(Abort::not_run(
             "it would put a live secret and a live token into the server's access log: only a sandbox is asked this",
         ));
     }
@@ -204,7 +208,7 @@ async fn query(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn ignored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn ignored(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     for (check, ignored) in [("no_such_parameter", "1"), ("scope", "")].into_iter().enumerate() {
         let tokens = case.tokens().await?;
         let form = [&refreshing(&tokens.refresh_token)[..], &[ignored]].concat();
@@ -216,7 +220,7 @@ async fn ignored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let answer = case.refresh(&tokens.refresh_token).await;
     case.renewed_by(&answer, &tokens)?;
@@ -251,9 +255,9 @@ async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> 
     Ok(())
 }
 
-async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn not_stored(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let unknown = random();
-    let answers: [Answer; 3] = [
+    let answers: [Response; 3] = [
         case.post_as(Client::Ours, Endpoint::Token, &refreshing(&unknown)).await,
         case.post_as(Client::Unknown, Endpoint::Token, &refreshing(&unknown)).await,
         case.post_as(Client::Ours, Endpoint::Revocation, &[("token", &unknown)]).await,

@@ -2,10 +2,13 @@
 
 use super::moves::{Another, has_tokens, refreshing, still_good};
 use super::{Cases, spelling};
-use crate::case::{CaseRun, Client, Stopped};
-use crate::http::Answer;
-use crate::plan::{Case, Check, Grant};
-use crate::supply::random;
+use crate::abort::Abort;
+use crate::case::CaseRun;
+use crate::check::Check;
+use crate::client::Client;
+use crate::plan::{Case, GrantFate};
+use crate::random::random;
+use crate::response::Response;
 use crate::target::Endpoint;
 
 impl<const RFC: bool> Cases<RFC> {
@@ -13,7 +16,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-client",
         title: "A revocation by somebody who does not prove to be the client",
         clause: "RFC 7009 sections 2.1 and 2.2.1; RFC 6749 section 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("neither client_id nor secret", spelling::REVOKE_NOBODY),
             Self::answered("an unknown client_id with a secret", spelling::REVOKE_WRONGLY_PROVEN),
@@ -28,7 +31,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-token-missing",
         title: "A revocation of nothing",
         clause: "RFC 7009 section 2.1; RFC 6749 section 5.2",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[Self::answered("no token", spelling::MALFORMED)],
         run: |case| Box::pin(token_missing(case)),
     };
@@ -37,7 +40,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-unknown",
         title: "A revocation of what is no token, or not any more",
         clause: "RFC 7009 section 2.2",
-        grant: Grant::Ends,
+        grant: GrantFate::Ends,
         checks: &[
             Self::answered("a token that was never issued", spelling::REVOKED),
             Self::answered("a refresh token that was revoked before", spelling::REVOKED),
@@ -49,7 +52,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-of-another-client",
         title: "A revocation of another client's token",
         clause: "RFC 7009 section 2.1",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("a refresh token of another client", spelling::TOKEN_OF_ANOTHER),
             Check::words(
@@ -64,7 +67,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-code",
         title: "A code is no token that could be revoked",
         clause: "RFC 7009 section 2.2; Counterfoil wire contract: POST /revoke",
-        grant: Grant::Lives,
+        grant: GrantFate::Lives,
         checks: &[
             Self::answered("a code that was not redeemed", spelling::REVOKED),
             Check::words("then its redemption", "200 with tokens: nothing was revoked"),
@@ -84,7 +87,7 @@ impl<const RFC: bool> Cases<RFC> {
         } else {
             "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke"
         },
-        grant: Grant::Ends,
+        grant: GrantFate::Ends,
         checks: if RFC {
             &[
                 Self::answered("a refresh token", spelling::REVOKED),
@@ -107,7 +110,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-superseded",
         title: "An old refresh token ends the grant too",
         clause: "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke",
-        grant: Grant::Ends,
+        grant: GrantFate::Ends,
         checks: &[
             Self::answered("the refresh token before the current one", spelling::REVOKED),
             Self::answered("then a refresh with the current one", spelling::REFRESH_TOKEN_INVALID),
@@ -119,7 +122,7 @@ impl<const RFC: bool> Cases<RFC> {
         id: "revoke-hint",
         title: "A token_type_hint that is wrong still finds the token",
         clause: "RFC 7009 section 2.1",
-        grant: Grant::Ends,
+        grant: GrantFate::Ends,
         checks: &[
             Self::answered("a refresh token with token_type_hint=access_token", spelling::REVOKED),
             Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
@@ -135,7 +138,7 @@ impl<const RFC: bool> Cases<RFC> {
         } else {
             "RFC 7009 section 2.2.1; Counterfoil wire contract: POST /revoke"
         },
-        grant: if RFC { Grant::Ends } else { Grant::MayEnd },
+        grant: if RFC { GrantFate::Ends } else { GrantFate::MayEnd },
         checks: if RFC {
             &[
                 Self::answered(
@@ -160,21 +163,19 @@ impl<const RFC: bool> Cases<RFC> {
 const THEN_REFRESH: &str = "then a refresh of its grant";
 
 /// Revokes as the client.
-async fn revoke(case: &mut CaseRun<'_>, token: &str) -> Answer {
+async fn revoke(case: &mut CaseRun<'_>, token: &str) -> Response {
     case.post_as(Client::Ours, Endpoint::Revocation, &[("token", token)]).await
 }
 
-async fn client(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn client(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let form = [("token", &*tokens.refresh_token)];
     for (check, client) in [Client::Nobody, Client::Unknown, Client::NoSecret, Client::WrongSecret]
         .into_iter()
         .enumerate()
     {
-        if let (
-            Client::Unknown | Client::NoSecret | Client::WrongSecret,
-            Err(Stopped::NotRun(why)),
-        ) = (client, case.secret())
+        if let (Client::Unknown | Client::NoSecret | Client::WrongSecret, Err(Abort::NotRun(why))) =
+            (client, case.secret())
         {
             case.not_run(check, &why);
             continue;
@@ -187,19 +188,19 @@ async fn client(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn token_missing(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn token_missing(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = case.post_as(Client::Ours, Endpoint::Revocation, &[]).await;
     case.holds(0, &answer);
     Ok(())
 }
 
-async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = revoke(case, &random()).await;
     case.holds(0, &answer);
     let tokens = case.tokens().await?;
     let first = revoke(case, &tokens.refresh_token).await;
     if !first.is(200) {
-        return Err(Stopped::set_up(format!(
+        return Err(Abort::set_up(format!(
             "a refresh token was not revoked: {}",
             case.line(&first)
         )));
@@ -209,7 +210,7 @@ async fn unknown(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let another = Another::client(case)?;
     let tokens = another.tokens(case).await?;
     let answer = revoke(case, &tokens.refresh_token).await;
@@ -219,7 +220,7 @@ async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn code(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn code(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.code().await?;
     let answer = revoke(case, &code.value).await;
     case.holds(0, &answer);
@@ -227,7 +228,7 @@ async fn code(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     for (kind, check) in [0, 2, 4].into_iter().enumerate().take(if RFC { 1 } else { 3 }) {
         let tokens = case.tokens().await?;
         let token = match kind {
@@ -236,7 +237,7 @@ async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
             _ => tokens.access_token.as_ref(),
         };
         let Some(token) = token else {
-            return Err(Stopped::set_up("there is no access_token"));
+            return Err(Abort::set_up("there is no access_token"));
         };
         let answer = revoke(case, token).await;
         case.holds(check, &answer);
@@ -246,7 +247,7 @@ async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn superseded(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn superseded(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let old = case.tokens().await?;
     let refreshed = case.refresh(&old.refresh_token).await;
     let current = case.renewed_by(&refreshed, &old)?;
@@ -257,7 +258,7 @@ async fn superseded(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn hinted(case: &mut CaseRun<'_>, hint: &str) -> Result<String, Stopped> {
+async fn hinted(case: &mut CaseRun<'_>, hint: &str) -> Result<String, Abort> {
     let tokens = case.tokens().await?;
     let form = [("token", &*tokens.refresh_token), ("token_type_hint", hint)];
     let answer = case.post_as(Client::Ours, Endpoint::Revocation, &form).await;
@@ -265,14 +266,14 @@ async fn hinted(case: &mut CaseRun<'_>, hint: &str) -> Result<String, Stopped> {
     Ok(tokens.refresh_token)
 }
 
-async fn hint(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn hint(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let refresh_token = hinted(case, "access_token").await?;
     let answer = case.refresh(&refresh_token).await;
     case.holds(1, &answer);
     Ok(())
 }
 
-async fn unknown_hint<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Stopped> {
+async fn unknown_hint<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let refresh_token = hinted(case, "no_such_type").await?;
     let answer = case.refresh(&refresh_token).await;
     if RFC {

@@ -1,16 +1,16 @@
 //! The table: which situation gets which answer, in the network's words and as the RFCs let a
 //! server answer.
 
-use crate::plan::Expected::{self, Body, Described, Empty, OneOf, Status};
+use crate::expectation::Expectation::{self, Body, Described, Empty, OneOf, Status};
 
 /// A situation, and what is answered in either dialect.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
-    pub(super) network: Expected,
-    pub(super) rfc: Expected,
+    pub(super) network: Expectation,
+    pub(super) rfc: Expectation,
 }
 
-const fn row(network: Expected, rfc: Expected) -> Row {
+const fn row(network: Expectation, rfc: Expectation) -> Row {
     Row { network, rfc }
 }
 
@@ -114,7 +114,7 @@ const INVALID_CLIENT: &str =
 const INVALID_CODE: &str =
     r#"{"error":"invalid_request","error_description":"Invalid or expired code parameter."}"#;
 const OTHER_REDIRECT_URI: &str = r#"{"error":"invalid_request","error_description":"redirect_uri did not match URI from initial request."}"#;
-const INVALID_REQUEST: Expected = Body(400, r#"{"error":"invalid_request"}"#);
-const INVALID_GRANT: Expected = Body(400, r#"{"error":"invalid_grant"}"#);
+const INVALID_REQUEST: Expectation = Body(400, r#"{"error":"invalid_request"}"#);
+const INVALID_GRANT: Expectation = Body(400, r#"{"error":"invalid_grant"}"#);
 /// RFC 6749 section 5.2: 401 is a must only where the client used the Authorization header.
-const NOT_PROVEN: Expected = OneOf(&[(401, "invalid_client"), (400, "invalid_client")]);
+const NOT_PROVEN: Expectation = OneOf(&[(401, "invalid_client"), (400, "invalid_client")]);

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 /// An ID token and the refresh token of its grant, kept from an earlier run.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Aged {
+pub struct TokenFile {
     /// The ID token.
     pub id_token: String,
     /// The refresh token that was current with it.
     pub refresh_token: String,
 }
 
-impl Aged {
+impl TokenFile {
     /// Reads a file that an earlier run kept.
     ///
     /// # Errors

@@ -1,0 +1,49 @@
+//! A check: one observable answer.
+
+use crate::expectation::Expectation;
+
+/// A check: one observable answer.
+pub struct Check {
+    /// The situation that it is about.
+    pub given: &'static str,
+    /// What should be seen.
+    pub expected: Expectation,
+}
+
+impl Check {
+    /// Expects `status` and exactly the JSON object `body`.
+    pub const fn body(given: &'static str, status: u16, body: &'static str) -> Self {
+        Self { given, expected: Expectation::Body(status, body) }
+    }
+
+    /// Expects `status` and the JSON object `body`, with or without its `error_description`.
+    pub const fn described(given: &'static str, status: u16, body: &'static str) -> Self {
+        Self { given, expected: Expectation::Described(status, body) }
+    }
+
+    /// Expects `status` and the FDX error `body`, with or without a `debugMessage`.
+    pub const fn fdx(given: &'static str, status: u16, body: &'static str) -> Self {
+        Self { given, expected: Expectation::Fdx(status, body) }
+    }
+
+    /// Expects `status` and an empty body.
+    pub const fn empty(given: &'static str, status: u16) -> Self {
+        Self { given, expected: Expectation::Empty(status) }
+    }
+
+    /// Expects what `expected` says and the case looks at.
+    pub const fn words(given: &'static str, expected: &'static str) -> Self {
+        Self { given, expected: Expectation::Words(expected) }
+    }
+
+    /// The check in a report, before it is run.
+    pub(crate) fn not_run(&self) -> counterfoil_report::Check {
+        counterfoil_report::Check {
+            given: self.given.into(),
+            result: counterfoil_report::Outcome::NotRun,
+            expected: self.expected.in_words(),
+            seen: String::new(),
+            reason: String::new(),
+        }
+    }
+}
