@@ -330,3 +330,71 @@ impl<'s> CaseRun<'s> {
         self.session.options.aged_token.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    const CHECKS: &[Check] = &[Check::empty("one", 200), Check::words("two", "something")];
+
+    /// A session with a server that publishes nothing.
+    async fn session() -> Session {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, axum::Router::new()).await });
+        let options = Options {
+            client_id: Some("client".into()),
+            code: Some("code".into()),
+            redirect_uri: Some("http://127.0.0.1/callback".into()),
+            ..Options::new(&issuer)
+        };
+        Session::open(options, [], Box::new(drop)).await.unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn blank() -> counterfoil_report::Case {
+        counterfoil_report::Case {
+            id: "case".into(),
+            title: String::new(),
+            clause: String::new(),
+            checks: Vec::new(),
+            exchanges: Vec::new(),
+        }
+    }
+
+    fn results(case: &counterfoil_report::Case) -> Vec<Outcome> {
+        case.checks.iter().map(|check| check.result).collect()
+    }
+
+    #[tokio::test]
+    async fn a_check_that_the_plan_does_not_declare_fails() {
+        let mut session = session().await;
+        let mut case = CaseRun::begin(&mut session, "plan/case", CHECKS);
+        let answer = Response::sample(200, &[], "");
+        case.holds(0, &answer);
+        case.saw(1, "something", Ok(()));
+        case.holds(2, &answer);
+        case.saw(7, "something", Ok(()));
+        let ended = case.end(Ok(()), blank()).await;
+        use Outcome::{Failed, Passed};
+        assert_eq!(results(&ended), [Passed, Passed, Failed, Failed]);
+        assert_eq!(ended.checks[3].given, "check 8, which the plan does not declare");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_come_to_does_not_pass() {
+        use Outcome::{Failed, NotRun, Passed};
+        let mut session = session().await;
+        for (done, result, reason) in [
+            (Ok(()), NotRun, "the plan did not come to it: please report this"),
+            (Err(Abort::set_up("no code")), Failed, "set-up: no code"),
+            (Err(Abort::not_run("no clock")), NotRun, "no clock"),
+        ] {
+            let mut case = CaseRun::begin(&mut session, "plan/case", CHECKS);
+            case.holds(0, &Response::sample(200, &[], ""));
+            let ended = case.end(done, blank()).await;
+            assert_eq!(results(&ended), [Passed, result]);
+            assert_eq!(ended.checks[1].reason, reason);
+        }
+    }
+}

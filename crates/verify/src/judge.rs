@@ -131,8 +131,6 @@ impl<'de> Visitor<'de> for Repeated {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderMap;
-
     use super::*;
     use crate::plans::PLANS;
 
@@ -151,12 +149,81 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, content_type: &'static str, body: &str) -> Response {
-        let headers = HeaderMap::from_iter([(
-            reqwest::header::CONTENT_TYPE,
-            reqwest::header::HeaderValue::from_static(content_type),
-        )]);
-        Response { status: Some(status), headers, body: body.to_owned(), exchange: 0 }
+    fn answer(status: u16, content_type: &str, body: &str) -> Response {
+        Response::sample(status, &[("content-type", content_type)], body)
+    }
+
+    /// What is wrong, judged in JSON.
+    fn wrong(expected: Expectation, status: u16, body: &str) -> String {
+        judge(&expected, &answer(status, "application/json", body)).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_body_is_compared_key_for_key() {
+        let expected = Expectation::Body(400, r#"{"error":"invalid_grant","n":1}"#);
+        for (status, body, says) in [
+            (400, r#"{"n":1,"error":"invalid_grant"}"#, ""),
+            (401, r#"{"error":"invalid_grant","n":1}"#, "the status is 401, not 400"),
+            (
+                400,
+                r#"{"error":"invalid_client","n":1}"#,
+                r#"`error` is "invalid_client", not "invalid_grant""#,
+            ),
+            (400, r#"{"error":"invalid_grant"}"#, "`n` is missing"),
+            (400, r#"{"error":"invalid_grant","n":1,"more":2}"#, "`more` should not be there"),
+            (400, "[]", "the body is not a JSON object"),
+            (500, "oops", "the status is 500, not 400; the body is not a JSON object"),
+        ] {
+            assert_eq!(wrong(expected, status, body), says, "{status} {body}");
+        }
+        let html = answer(400, "text/html", r#"{"error":"invalid_grant","n":1}"#);
+        let problem = "the content type is `text/html`, not application/json".to_owned();
+        assert_eq!(judge(&expected, &html), Err(problem));
+    }
+
+    #[test]
+    fn a_description_may_be_left_out_but_not_differ() {
+        let expected =
+            Expectation::Described(400, r#"{"error":"e","error_description":"the words"}"#);
+        assert_eq!(wrong(expected, 400, r#"{"error":"e","error_description":"the words"}"#), "");
+        assert_eq!(wrong(expected, 400, r#"{"error":"e"}"#), "");
+        assert!(
+            wrong(expected, 400, r#"{"error":"e","error_description":"other"}"#).contains("other")
+        );
+        assert_eq!(
+            wrong(expected, 400, r#"{"error_description":"the words"}"#),
+            "`error` is missing"
+        );
+    }
+
+    #[test]
+    fn a_debug_message_is_free_text() {
+        let expected = Expectation::Fdx(404, r#"{"code":701,"message":"Account not found"}"#);
+        let body = |more: &str| format!(r#"{{"code":701,"message":"Account not found"{more}}}"#);
+        assert_eq!(wrong(expected, 404, &body("")), "");
+        assert_eq!(wrong(expected, 404, &body(r#","debugMessage":"any""#)), "");
+        assert!(!wrong(expected, 404, &body(r#","debugMessage":7"#)).is_empty());
+        assert!(!wrong(expected, 404, &body(r#","detail":"any""#)).is_empty());
+    }
+
+    #[test]
+    fn a_status_alone_and_a_body_of_no_length() {
+        assert_eq!(wrong(Expectation::Status(200), 200, "anything"), "");
+        assert_eq!(wrong(Expectation::Status(200), 204, ""), "the status is 204, not 200");
+        assert_eq!(wrong(Expectation::Empty(200), 200, ""), "");
+        assert_eq!(
+            wrong(Expectation::Empty(200), 200, " "),
+            "the body is not empty, it has 1 bytes"
+        );
+        assert_eq!(wrong(Expectation::Empty(200), 400, ""), "the status is 400, not 200");
+    }
+
+    #[test]
+    fn no_answer_fulfils_nothing() {
+        let none = Response { status: None, ..answer(0, "text/plain", "connection refused") };
+        for expected in [Expectation::Status(200), Expectation::OneOf(&[(400, "e")])] {
+            assert_eq!(judge(&expected, &none), Err("connection refused".to_owned()));
+        }
     }
 
     #[test]

@@ -46,3 +46,40 @@ impl Response {
         Some(self.json()?.get(name)?.as_str()?.to_owned())
     }
 }
+
+#[cfg(test)]
+impl Response {
+    /// An answer for tests.
+    pub(crate) fn sample(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = reqwest::header::HeaderName::try_from(*name).unwrap();
+            map.append(name, value.parse().unwrap());
+        }
+        Self { status: Some(status), headers: map, body: body.to_owned(), exchange: 0 }
+    }
+
+    /// An answer in JSON, for tests.
+    pub(crate) fn json_sample(status: u16, body: &Value) -> Self {
+        Self::sample(status, &[("content-type", "application/json")], &body.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_a_media_type() {
+        for (content_type, is_json) in [
+            ("application/json", true),
+            ("Application/JSON ; charset=utf-8", true),
+            ("application/jsonp", false),
+            ("text/html", false),
+        ] {
+            let answer = Response::sample(200, &[("content-type", content_type)], "{}");
+            assert_eq!(answer.is_json(), is_json, "{content_type}");
+        }
+        assert!(!Response::sample(200, &[], "{}").is_json());
+    }
+}

@@ -120,3 +120,51 @@ fn is_success(answer: &Response) -> Result<(), String> {
 pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tokens_come_with_200_and_in_json() {
+        let body = json!({ "id_token": "i", "refresh_token": "r", "access_token": "a" });
+        let tokens =
+            Tokens::of(&Response::json_sample(200, &body)).unwrap_or_else(|e| panic!("{e}"));
+        assert!(["i", "r", "a"].iter().all(|token| tokens.has(token)) && !tokens.has("x"));
+        let wrong = |answer: &Response| Tokens::of(answer).err().unwrap_or_default();
+        assert_eq!(wrong(&Response::json_sample(201, &body)), "the status is 201, not 200");
+        let text = Response::sample(200, &[("content-type", "text/plain")], &body.to_string());
+        assert_eq!(wrong(&text), "the content type is `text/plain`, not application/json");
+        for missing in ["id_token", "refresh_token"] {
+            let mut less = body.clone();
+            less[missing].take();
+            let problem = wrong(&Response::json_sample(200, &less));
+            assert_eq!(problem, format!("there is no `{missing}` in the answer"));
+        }
+    }
+
+    #[test]
+    fn what_a_refresh_leaves_out_stays() {
+        let before = Tokens { id_token: "i".into(), access_token: None, refresh_token: "r".into() };
+        let renewed = |body| before.renewed_by(&Response::json_sample(200, &body));
+        let after = renewed(json!({ "access_token": "a2" })).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((&*after.id_token, &*after.refresh_token), ("i", "r"));
+        assert_eq!(after.access_token.as_deref(), Some("a2"));
+        let after =
+            renewed(json!({ "access_token": "a2", "refresh_token": "r2", "id_token": "i2" }));
+        let after = after.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((&*after.id_token, &*after.refresh_token), ("i2", "r2"));
+        assert!(renewed(json!({ "refresh_token": "r2" })).is_err());
+    }
+
+    /// The example of RFC 7636, appendix B.
+    #[test]
+    fn a_challenge_is_the_hash_of_its_verifier() {
+        assert_eq!(
+            challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 
 mod document;
 mod keys;
+mod members;
 mod works;
 
 use reqwest::Url;

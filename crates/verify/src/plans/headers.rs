@@ -57,3 +57,61 @@ pub(super) fn not_allowed(answer: &Response, but: &str) -> Result<(), String> {
         Err(format!("Allow is `{said}`, without {but}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, name: &str, values: &[&str]) -> Response {
+        let headers: Vec<_> = values.iter().map(|value| (name, *value)).collect();
+        Response::sample(status, &headers, "")
+    }
+
+    #[test]
+    fn directives_are_read_one_by_one() {
+        for (values, is_good) in [
+            (&["no-store"][..], true),
+            (&["private, No-Store"], true),
+            (&["private", "no-store"], true),
+            (&["no-store-please"], false),
+            (&["no-cache"], false),
+            (&[], false),
+        ] {
+            assert_eq!(
+                no_store(&answer(200, "cache-control", values)).is_ok(),
+                is_good,
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_of_a_scheme() {
+        for (status, values, is_good) in [
+            (401, &["Basic realm=\"a\""][..], true),
+            (401, &["bearer"], true),
+            (401, &["Digest realm=\"Basic\"", "basic"], true),
+            (401, &["Basics"], false),
+            (401, &[], false),
+            (400, &["Basic realm=\"a\""], false),
+        ] {
+            let scheme = if values == ["bearer"] { "Bearer" } else { "Basic" };
+            let verdict = challenged(&answer(status, "www-authenticate", values), scheme);
+            assert_eq!(verdict.is_ok(), is_good, "{status} {values:?}");
+        }
+    }
+
+    #[test]
+    fn a_405_says_what_is_taken() {
+        for (status, values, is_good) in [
+            (405, &["POST"][..], true),
+            (405, &["OPTIONS, POST"], true),
+            (405, &["GET"], false),
+            (405, &[], false),
+            (404, &["POST"], false),
+        ] {
+            let verdict = not_allowed(&answer(status, "allow", values), "POST");
+            assert_eq!(verdict.is_ok(), is_good, "{status} {values:?}");
+        }
+    }
+}

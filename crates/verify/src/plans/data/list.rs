@@ -284,3 +284,48 @@ async fn empty(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     case.holds(0, &answer);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_account_is_of_one_kind_or_flat() {
+        for (account, kind) in [
+            (json!({ "depositAccount": { "accountId": "a" } }), Some("depositAccount")),
+            (
+                json!({ "accountCategory": "DEPOSIT_ACCOUNT", "accountId": "a" }),
+                Some("DEPOSIT_ACCOUNT"),
+            ),
+            (json!({ "depositAccount": { "accountId": "" } }), None),
+            (json!({ "depositAccount": { "accountId": 7 } }), None),
+            (json!({ "deposit": { "accountId": "a" } }), None),
+            (json!({ "depositAccount": { "accountId": "a" }, "more": 1 }), None),
+            (json!({}), None),
+            (json!("a"), None),
+        ] {
+            let found = entity(&account).map(|(kind, _)| kind);
+            assert_eq!(found.as_deref(), kind, "{account}");
+        }
+    }
+
+    #[test]
+    fn the_accounts_are_those_and_no_others() {
+        let account = |id: &str| json!({ "loanAccount": { "accountId": id } });
+        let answer = |ids: &[&str]| {
+            let list: Vec<Value> = ids.iter().map(|id| account(id)).collect();
+            Response::json_sample(200, &json!({ "accounts": list }))
+        };
+        let expected: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+        assert_eq!(are(&answer(&["b", "a"]), &expected), Ok(()));
+        for ids in [&["a"][..], &["a", "b", "c"], &[]] {
+            assert!(are(&answer(ids), &expected).is_err(), "{ids:?}");
+        }
+        let refused = Response::json_sample(401, &json!({ "code": 602 }));
+        assert!(are(&refused, &expected).is_err_and(|why| why.contains("the status is 401")));
+        let spoilt = Response::json_sample(200, &json!({ "accounts": [account("a"), {}] }));
+        assert!(are(&spoilt, &expected).is_err_and(|why| why.contains("an account is {}")));
+    }
+}

@@ -211,3 +211,22 @@ async fn method(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interaction_is_told_by_a_uuid() {
+        assert!(is_uuid(&uuid()) && uuid() != uuid());
+        assert!(is_uuid("F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6"));
+        for other in [
+            "",
+            "f81d4fae7dec11d0a76500a0c91e6bf6",
+            "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+            "g81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        ] {
+            assert!(!is_uuid(other), "{other}");
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! The document itself.
 
 use reqwest::Url;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::members::{has, is_endpoint, is_flag, is_list, is_secure, is_url, members};
 use super::{NO_DOCUMENT, document, document_of, documents, saw, texts, verdict};
 use crate::abort::Abort;
 use crate::case::CaseRun;
@@ -157,16 +158,6 @@ const REQUIRED_MEMBERS: [&str; 7] = [
     "subject_types_supported",
     "id_token_signing_alg_values_supported",
 ];
-/// How lists are named that are known; others are nobody's here.
-const LISTS: [&str; 7] = [
-    "scopes_supported",
-    "claims_supported",
-    "_types_supported",
-    "_modes_supported",
-    "_methods_supported",
-    "_values_supported",
-    "_locales_supported",
-];
 /// The registry of RFC 7591 section 4.2, with what RFC 8705 and OpenID Connect Core section 9 add.
 const REGISTERED_METHODS: [&str; 7] = [
     "none",
@@ -241,7 +232,6 @@ type Kind = (fn(&str) -> bool, fn(&Value) -> bool);
 async fn types(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let members = members(&document);
-    let is_list = |name: &str| LISTS.iter().any(|kind| name.ends_with(kind));
     let is_texts = |value: &Value| {
         value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string))
     };
@@ -381,59 +371,5 @@ async fn pkce(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (_, document) = document(case).await?;
     let methods = "code_challenge_methods_supported";
     saw(case, 0, &document, &[methods], has(&document, methods, &["S256"]));
-    Ok(())
-}
-
-/// The members of a document.
-fn members(document: &Value) -> Map<String, Value> {
-    document.as_object().cloned().unwrap_or_default()
-}
-
-/// Whether a member says yes or no.
-fn is_flag(name: &str) -> bool {
-    name.ends_with("_parameter_supported")
-        || name.ends_with("logout_supported")
-        || name.ends_with("session_supported")
-        || name.starts_with("require_")
-}
-
-/// Whether a member is where requests of OAuth or OpenID go, or the keys are.
-fn is_endpoint(name: &str) -> bool {
-    name.ends_with("_endpoint") || name == "jwks_uri"
-}
-
-/// Whether a member is a URL.
-fn is_url(name: &str) -> bool {
-    is_endpoint(name)
-        || ["issuer", "service_documentation", "op_policy_uri", "op_tos_uri"].contains(&name)
-}
-
-/// Whether a list has all of these.
-fn has(document: &Value, member: &str, expected: &[&str]) -> Result<(), String> {
-    let missing: Vec<&str> = expected
-        .iter()
-        .copied()
-        .filter(|text| !texts(document, member).any(|listed| listed == *text))
-        .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("`{member}` does not have {}", missing.join(" and ")))
-    }
-}
-
-/// Whether a URL is reached by TLS, or does not leave the machine.
-fn is_secure(url: &str, is_issuer: bool) -> Result<(), String> {
-    let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
-    let host = parsed.host_str().unwrap_or_default();
-    let is_loopback = host == "localhost"
-        || host == "[::1]"
-        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-    if parsed.scheme() != "https" && !(parsed.scheme() == "http" && is_loopback) {
-        return Err(format!("`{url}` is not https"));
-    }
-    if parsed.fragment().is_some() || (is_issuer && parsed.query().is_some()) {
-        return Err(format!("`{url}` has a query or a fragment"));
-    }
     Ok(())
 }

@@ -234,15 +234,7 @@ async fn usage(case: &mut CaseRun<'_>) -> Result<(), Abort> {
 
 async fn private(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let keys = keys(case).await?;
-    let told = |key: &Value| {
-        let told: Vec<&str> =
-            PRIVATE_MEMBERS.into_iter().filter(|member| !key[*member].is_null()).collect();
-        (!told.is_empty()).then(|| format!("it has {}", told.join(", ")))
-    };
-    case.saw(0, format!("{} keys", keys.len()), each(&keys, told));
-    let symmetric = |key: &Value| {
-        (key["kty"] == "oct" || !key["k"].is_null()).then(|| "it is symmetric".to_owned())
-    };
+    case.saw(0, format!("{} keys", keys.len()), each(&keys, private_part));
     case.saw(1, all(&keys, "kty"), each(&keys, symmetric));
     Ok(())
 }
@@ -250,27 +242,16 @@ async fn private(case: &mut CaseRun<'_>) -> Result<(), Abort> {
 async fn strength(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let keys = keys(case).await?;
     let rsa: Vec<Value> = keys.iter().filter(|key| key["kty"] == "RSA").cloned().collect();
-    let weak = |key: &Value| {
-        let (bits, exponent) = (bits(&key["n"]), decoded(&key["e"]));
-        let odd = exponent.last().is_some_and(|last| last % 2 == 1) && exponent != [1];
-        (bits < WEAKEST_RSA || !odd)
-            .then(|| format!("it has {bits} bits, and the exponent {}", key["e"]))
-    };
     let seen =
         rsa.iter().map(|key| format!("{} bits", bits(&key["n"]))).collect::<Vec<_>>().join(", ");
-    case.saw(0, if seen.is_empty() { "no RSA keys".to_owned() } else { seen }, each(&rsa, weak));
+    case.saw(
+        0,
+        if seen.is_empty() { "no RSA keys".to_owned() } else { seen },
+        each(&rsa, weak_rsa),
+    );
     let curves: Vec<Value> =
         keys.into_iter().filter(|key| key["kty"] == "EC" || key["kty"] == "OKP").collect();
-    let wrong = |key: &Value| {
-        let size = CURVES.iter().find(|(name, _)| key["crv"] == *name).map(|(_, size)| *size);
-        let sizes = [
-            decoded(&key["x"]).len(),
-            if key["kty"] == "EC" { decoded(&key["y"]).len() } else { size.unwrap_or_default() },
-        ];
-        (size.is_none() || sizes != [size.unwrap_or_default(); 2])
-            .then(|| format!("crv is {}, its coordinates have {sizes:?} bytes", key["crv"]))
-    };
-    case.saw(1, all(&curves, "crv"), each(&curves, wrong));
+    case.saw(1, all(&curves, "crv"), each(&curves, wrong_curve));
     Ok(())
 }
 
@@ -293,6 +274,37 @@ async fn algorithms(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     };
     case.saw(1, format!("{}; {}", listed.join(", "), all(&keys, "alg")), each(&keys, unlisted));
     Ok(())
+}
+
+/// The private members of a key.
+fn private_part(key: &Value) -> Option<String> {
+    let private: Vec<&str> =
+        PRIVATE_MEMBERS.into_iter().filter(|member| !key[*member].is_null()).collect();
+    (!private.is_empty()).then(|| format!("it has {}", private.join(", ")))
+}
+
+/// That a key is symmetric: who can verify with it can sign.
+fn symmetric(key: &Value) -> Option<String> {
+    (key["kty"] == "oct" || !key["k"].is_null()).then(|| "it is symmetric".to_owned())
+}
+
+/// What is weak in an RSA key.
+fn weak_rsa(key: &Value) -> Option<String> {
+    let (bits, exponent) = (bits(&key["n"]), decoded(&key["e"]));
+    let odd = exponent.last().is_some_and(|last| last % 2 == 1) && exponent != [1];
+    (bits < WEAKEST_RSA || !odd)
+        .then(|| format!("it has {bits} bits, and the exponent {}", key["e"]))
+}
+
+/// What is wrong with a key's curve or its coordinates.
+fn wrong_curve(key: &Value) -> Option<String> {
+    let size = CURVES.iter().find(|(name, _)| key["crv"] == *name).map(|(_, size)| *size);
+    let sizes = [
+        decoded(&key["x"]).len(),
+        if key["kty"] == "EC" { decoded(&key["y"]).len() } else { size.unwrap_or_default() },
+    ];
+    (size.is_none() || sizes != [size.unwrap_or_default(); 2])
+        .then(|| format!("crv is {}, its coordinates have {sizes:?} bytes", key["crv"]))
 }
 
 /// Whether a key is for signatures, as far as it says.
@@ -325,4 +337,105 @@ fn bits(member: &Value) -> usize {
     let bytes = decoded(member);
     let significant = bytes.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &bytes[at..]);
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn number(bytes: usize) -> String {
+        URL_SAFE_NO_PAD.encode(vec![0x81; bytes])
+    }
+
+    #[test]
+    fn a_set_is_a_list_of_objects() {
+        let set = json!({ "keys": [{ "kty": "RSA" }] });
+        for (content_type, body, is_set) in [
+            ("application/json", set.to_string(), true),
+            ("application/jwk-set+json; charset=utf-8", set.to_string(), true),
+            ("text/plain", set.to_string(), false),
+            ("application/json", json!({ "keys": [] }).to_string(), false),
+            ("application/json", json!({ "keys": ["key"] }).to_string(), false),
+            ("application/jwk-set+json", "keys".to_owned(), false),
+        ] {
+            let answer = Response::sample(200, &[("content-type", content_type)], &body);
+            assert_eq!(set_of(&answer).is_ok(), is_set, "{content_type} {body}");
+        }
+        assert!(set_of(&Response::json_sample(404, &set)).is_err());
+    }
+
+    #[test]
+    fn every_wrong_key_is_named() {
+        let keys =
+            [json!({ "kid": "a", "k": "x" }), json!({ "kty": "EC" }), json!({ "kty": "oct" })];
+        let problem = "key `a`: it is symmetric; key 3: it is symmetric".to_owned();
+        assert_eq!(each(&keys, symmetric), Err(problem));
+        assert_eq!(each(&keys[1..2], symmetric), Ok(()));
+    }
+
+    #[test]
+    fn nothing_private_is_published() {
+        assert_eq!(private_part(&json!({ "kty": "RSA", "n": "n", "e": "AQAB" })), None);
+        let key = json!({ "kty": "RSA", "n": "n", "d": "d", "qi": "qi" });
+        assert_eq!(private_part(&key), Some("it has d, qi".to_owned()));
+    }
+
+    #[test]
+    fn rsa_keys_are_long_and_have_an_odd_exponent() {
+        let key =
+            |bytes, exponent: &str| json!({ "kty": "RSA", "n": number(bytes), "e": exponent });
+        assert_eq!(weak_rsa(&key(256, "AQAB")), None);
+        assert!(weak_rsa(&key(255, "AQAB")).is_some_and(|problem| problem.contains("2040 bits")));
+        for exponent in ["AQ", "Ag", "", "not base64url!"] {
+            assert!(weak_rsa(&key(256, exponent)).is_some(), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn coordinates_have_the_size_of_their_curve() {
+        let ec = |curve: &str, x, y| json!({ "kty": "EC", "crv": curve, "x": number(x), "y": number(y) });
+        assert_eq!(wrong_curve(&ec("P-256", 32, 32)), None);
+        assert_eq!(wrong_curve(&ec("P-521", 66, 66)), None);
+        assert_eq!(wrong_curve(&json!({ "kty": "OKP", "crv": "Ed25519", "x": number(32) })), None);
+        for key in [ec("P-256", 32, 31), ec("P-384", 32, 32), ec("P-255", 32, 32)] {
+            assert!(wrong_curve(&key).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn ages_are_whole_numbers() {
+        for (said, is_good) in [
+            ("max-age=300", true),
+            ("public, Max-Age=300, s-maxage=0", true),
+            ("no-cache", true),
+            ("max-age", false),
+            ("max-age=-1", false),
+            ("s-maxage=\"300\"", false),
+        ] {
+            assert_eq!(ages(said).is_ok(), is_good, "{said}");
+        }
+    }
+
+    #[test]
+    fn algorithms_fit_their_keys() {
+        let key = |kty: &str, crv: &str| json!({ "kty": kty, "crv": crv });
+        for (key, alg, is_good) in [
+            (key("RSA", ""), "PS256", true),
+            (key("EC", "P-256"), "ES256", true),
+            (key("EC", "P-384"), "ES256", false),
+            (key("OKP", "Ed448"), "EdDSA", true),
+            (key("OKP", "X25519"), "EdDSA", false),
+            (key("RSA", ""), "ES256", false),
+            (key("RSA", ""), "none", false),
+        ] {
+            assert_eq!(fits(&key, alg), is_good, "{key} {alg}");
+        }
+        assert!(
+            signs(&json!({}))
+                && signs(&json!({ "use": "sig" }))
+                && !signs(&json!({ "use": "enc" }))
+        );
+    }
 }

@@ -129,3 +129,29 @@ impl Another {
         Ok(case.send(Call::post(&url).basic(self.id, self.secret).form(form)).await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_the_clients_fault() {
+        for (status, is_refusal) in
+            [(400, true), (499, true), (200, false), (302, false), (500, false)]
+        {
+            assert_eq!(refused(&Response::sample(status, &[], "")).is_ok(), is_refusal, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_tokens_where_it_has_an_access_token() {
+        assert_eq!(
+            has_tokens(&Response::json_sample(200, &json!({ "access_token": "a" }))),
+            Ok(())
+        );
+        assert!(has_tokens(&Response::json_sample(200, &json!({ "id_token": "i" }))).is_err());
+        assert!(has_tokens(&Response::json_sample(400, &json!({ "access_token": "a" }))).is_err());
+    }
+}
