@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::contender::{End, Held};
+use crate::contender::{End, ProcessGuard};
 use crate::error::BenchError;
 
 /// Characters of a server's log that a message shows.
@@ -13,8 +13,8 @@ const SHOWN: usize = 2_000;
 
 /// A server that accepts connections.
 #[derive(Debug)]
-pub(crate) struct Started {
-    pub(crate) process: Held,
+pub(crate) struct RunningServer {
+    pub(crate) process: ProcessGuard,
     /// Where it listens.
     pub(crate) address: String,
 }
@@ -30,7 +30,7 @@ pub(crate) fn start(
     arguments: &[OsString],
     cores: Option<&str>,
     directory: &Path,
-) -> Result<Started, BenchError> {
+) -> Result<RunningServer, BenchError> {
     let failed = BenchError::file(directory);
     let log = tempfile::tempfile_in(directory).and_then(|log| Ok((log.try_clone()?, log)));
     let (mut log, for_it) = log.map_err(failed)?;
@@ -54,9 +54,9 @@ pub(crate) fn start(
         program: command.get_program().display().to_string(),
         error,
     })?;
-    let mut process = Held(spawned, End::Killed);
+    let mut process = ProcessGuard(spawned, End::Kill);
     match ready(&mut process.0) {
-        Some(address) => Ok(Started { process, address }),
+        Some(address) => Ok(RunningServer { process, address }),
         None => {
             let mut said = String::new();
             // What can't be read is not told.

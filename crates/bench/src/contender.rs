@@ -18,21 +18,21 @@ pub struct Contender {
     /// spread over them.
     pub urls: Vec<String>,
     /// What it is asked for.
-    pub asks: Asks,
+    pub workload: Workload,
     /// The processes whose CPU time (with that of their descendants) and memory count as its.
     pub pids: Vec<u32>,
     /// Processes that end when this is dropped.
-    pub held: Vec<Held>,
+    pub processes: Vec<ProcessGuard>,
     /// Where its things are, which are gone after that.
     pub place: Option<Place>,
 }
 
 /// What a contender is asked for.
 #[derive(Debug)]
-pub enum Asks {
+pub enum Workload {
     /// Refreshes: each answer's refresh token is the next request's of that chain.
     Refresh {
-        /// Who asks.
+        /// Who workload.
         client: Client,
         /// The first refresh token of each chain.
         tokens: Vec<String>,
@@ -44,7 +44,7 @@ pub enum Asks {
     },
 }
 
-/// Who asks for refreshes.
+/// Who workload for refreshes.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Its id.
@@ -69,18 +69,18 @@ pub enum ClientAuth {
 
 /// A process that ends, with all that it has started, when this is dropped.
 #[derive(Debug)]
-pub struct Held(pub Child, pub End);
+pub struct ProcessGuard(pub Child, pub End);
 
 /// How a process is ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     /// At once.
-    Killed,
+    Kill,
     /// By closing its standard input and SIGTERM; it is killed if it takes long.
-    Asked,
+    Terminate,
 }
 
-impl Drop for Held {
+impl Drop for ProcessGuard {
     fn drop(&mut self) {
         process::end(&mut self.0, self.1);
     }

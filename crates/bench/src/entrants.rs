@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use counterfoil_core::jws::Algorithm;
 
-use crate::measured::Round;
+use crate::figures::Round;
 use crate::{BenchError, Contender, Mode, Plan, StorePlace, floor, own, peer};
 
 /// One that takes part, and what came of it so far.

@@ -6,10 +6,10 @@
 //! in common with the server: the HTTP library, the tables and how they are written and read, and
 //! what signs.
 
-mod answer;
 mod bearer;
 mod postgres;
 mod refresh;
+mod response;
 mod serve;
 mod slip;
 mod sqlite;
@@ -22,9 +22,9 @@ use std::path::Path;
 use counterfoil_core::jws::{self, SigningKey};
 
 use crate::child;
-use crate::contender::{Asks, Client, ClientAuth, Contender};
+use crate::contender::{Client, ClientAuth, Contender, Workload};
 use crate::error::BenchError;
-use crate::filled;
+use crate::full_store;
 use crate::grants::CLIENT;
 use crate::plan::{Mode, Plan};
 use crate::tokens;
@@ -42,14 +42,14 @@ pub const MODES: [(&str, Mode); 3] = [
 /// # Errors
 /// [`BenchError`].
 pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
-    let (place, grants) = filled::make(plan)?;
-    let store = filled::describe(&place, plan.grants);
+    let (place, grants) = full_store::make(plan)?;
+    let store = full_store::describe(&place, plan.grants);
     let pkcs8 = jws::generate(plan.alg).map_err(|e| BenchError::System(e.to_string()))?;
     let key_file = place.directory().join("floor.key");
     std::fs::write(&key_file, &*pkcs8).map_err(BenchError::file(&key_file))?;
     let key =
         SigningKey::from_pkcs8(plan.alg, &pkcs8).map_err(|e| BenchError::System(e.to_string()))?;
-    let asks = match plan.mode {
+    let workload = match plan.mode {
         Mode::Refresh => {
             let tokens = tokens::refresh_tokens(grants, plan.chains, &tokens::nobodys_keys())?;
             // As many bytes as the server is sent.
@@ -58,7 +58,7 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
                 secret: Some(tokens::client_secret()),
                 auth: ClientAuth::Post,
             };
-            Asks::Refresh { client, tokens }
+            Workload::Refresh { client, tokens }
         }
         Mode::Bearer { first_sight } => {
             let mut tokens = tokens::id_tokens(grants, plan.chains, &key)?;
@@ -67,7 +67,7 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
                     token.replace_range(..16, &grants.id(n).to_string());
                 }
             }
-            Asks::Bearer { tokens }
+            Workload::Bearer { tokens }
         }
     };
     let mode =
@@ -82,23 +82,23 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
         "--key".into(),
         key_file.into(),
         "--store".into(),
-        filled::address(&place).into(),
+        full_store::address(&place).into(),
     ];
     let path = if plan.mode == Mode::Refresh { "/token" } else { "/accounts" };
-    let (mut urls, mut held) = (Vec::new(), Vec::new());
+    let (mut urls, mut processes) = (Vec::new(), Vec::new());
     for _ in 0..plan.nodes {
         let started =
             child::start(&plan.name, binary, &arguments, plan.cores.as_deref(), place.directory())?;
         urls.push(format!("http://{}{path}", started.address));
-        held.push(started.process);
+        processes.push(started.process);
     }
     Ok(Contender {
         name: plan.name.clone(),
         note: format!("the bare server, {}, {store}; checks nothing", plan.alg),
         urls,
-        asks,
-        pids: held.iter().map(|process| process.0.id()).collect(),
-        held,
+        workload,
+        pids: processes.iter().map(|process| process.0.id()).collect(),
+        processes,
         place: Some(place),
     })
 }

@@ -1,8 +1,8 @@
 //! The load: connections that each have one request under way all the time.
 
-mod answer;
-mod asking;
 mod connection;
+mod request;
+mod response;
 mod target;
 
 use std::collections::VecDeque;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::measured::{Latencies, Round, micros};
+use crate::figures::{Latencies, Round, micros};
 use crate::process::Tree;
-use crate::{Asks, BenchError, Contender};
-use asking::Asking;
+use crate::{BenchError, Contender, Workload};
 use connection::Connection;
+use request::RequestTemplate;
 use target::Target;
 
 /// How long the last answers may take once the measured time is over.
@@ -61,7 +61,7 @@ impl Phase {
 
 /// What one connection saw.
 #[derive(Default)]
-struct Seen {
+struct Samples {
     /// Of good answers whose requests began in the measured time, in microseconds.
     latencies: Vec<u32>,
     /// Good answers that came in the measured time.
@@ -76,11 +76,11 @@ struct Seen {
 impl Queues {
     /// Takes a contender's tokens and spreads them evenly over connections, or over fewer where
     /// there are not as many tokens.
-    pub(crate) fn of(asks: &mut Asks, load: &Load) -> Self {
-        let (Asks::Refresh { tokens, .. } | Asks::Bearer { tokens }) = asks;
+    pub(crate) fn of(workload: &mut Workload, load: &Load) -> Self {
+        let (Workload::Refresh { tokens, .. } | Workload::Bearer { tokens }) = workload;
         let mut tokens = std::mem::take(tokens);
         // A bearer token that takes turns may be on many connections at once.
-        if matches!(asks, Asks::Bearer { .. }) && !load.once {
+        if matches!(workload, Workload::Bearer { .. }) && !load.once {
             tokens =
                 tokens.iter().cycle().take(tokens.len().max(load.connections)).cloned().collect();
         }
@@ -111,7 +111,10 @@ pub(crate) async fn load(
     let mut targets = Vec::with_capacity(contender.urls.len());
     for url in &contender.urls {
         let target = Target::of(url, load.ca.as_deref())?;
-        targets.push(Arc::new((Asking::new(&contender.asks, &target, load.once), target)));
+        targets.push(Arc::new((
+            RequestTemplate::new(&contender.workload, &target, load.once),
+            target,
+        )));
     }
     let phase = Arc::new(Phase::default());
     let mut opened = Vec::with_capacity(queues.0.len());
@@ -148,7 +151,7 @@ pub(crate) async fn load(
     phase.enter(Phase::OVER);
     let (seconds, after) = (began.elapsed().as_secs_f64(), cpu());
 
-    let mut all = Seen::default();
+    let mut all = Samples::default();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !connections.is_empty() {
         let ended = tokio::time::timeout_at(deadline, connections.join_next()).await;
@@ -202,20 +205,20 @@ pub(crate) async fn load(
     })
 }
 
-/// Asks with one token of the queue after the other until the time is over or there are none.
+/// Sends requests with one token of the queue after the other until the time is over or there are none.
 async fn keep_asking(
-    target: &(Asking, Target),
+    target: &(RequestTemplate, Target),
     connection: Connection,
     queue: &mut VecDeque<String>,
     phase: &Phase,
-) -> Seen {
+) -> Samples {
     let (asking, target) = target;
     let mut connection = Some(connection);
     let mut request = Vec::new();
-    let mut seen = Seen::default();
+    let mut seen = Samples::default();
     while phase.now() != Phase::OVER {
         let Some(token) = queue.pop_front() else {
-            seen.ran_dry = matches!(asking, Asking::Bearer { once: true, .. });
+            seen.ran_dry = matches!(asking, RequestTemplate::Bearer { once: true, .. });
             break;
         };
         asking.write(&token, &mut request);
@@ -254,7 +257,7 @@ async fn keep_asking(
     seen
 }
 
-impl Seen {
+impl Samples {
     fn wrong(&mut self, problem: String) {
         self.errors += 1;
         self.first_error.get_or_insert(problem);

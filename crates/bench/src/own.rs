@@ -10,11 +10,11 @@ use counterfoil_core::secret::Secret;
 use counterfoil_server::keys::{Keys, Ring};
 use counterfoil_store::{Store, hide_schema_2, keep_to_level_1};
 
-use crate::child::{self, Started};
-use crate::contender::{Asks, Client, ClientAuth, Contender};
+use crate::child::{self, RunningServer};
+use crate::contender::{Client, ClientAuth, Contender, Workload};
 use crate::directory;
 use crate::error::BenchError;
-use crate::filled;
+use crate::full_store;
 use crate::grants::{CLIENT, Grants, MOST_BEARERS, PROVIDER, REDIRECT_URI};
 use crate::place::Place;
 use crate::plan::{Mode, Plan};
@@ -34,9 +34,9 @@ pub(crate) enum Schema {
 
 /// A store with keys, a client and tokens, for as many nodes as there are to be.
 #[derive(Debug)]
-pub(crate) struct Furnished {
+pub(crate) struct Fixture {
     place: Place,
-    asks: Asks,
+    workload: Workload,
     /// What it is and how large, for people.
     store: String,
 }
@@ -47,14 +47,14 @@ pub(crate) struct Furnished {
 /// # Errors
 /// [`BenchError`].
 pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
-    let (furnished, first) = Furnished::for_binary(binary, plan)?;
+    let (furnished, first) = Fixture::for_binary(binary, plan)?;
     let path = if plan.mode == Mode::Refresh { "/token" } else { "/accounts" };
-    let (mut urls, mut held) = (Vec::new(), Vec::new());
+    let (mut urls, mut processes) = (Vec::new(), Vec::new());
     let others = (1..plan.nodes).map(|node| furnished.start(binary, plan, node));
     for started in std::iter::once(Ok(first)).chain(others) {
         let started = started?;
         urls.push(format!("http://{}{path}", started.address));
-        held.push(started.process);
+        processes.push(started.process);
     }
     let store = match plan.nodes {
         1 => furnished.store.clone(),
@@ -64,9 +64,9 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
         name: plan.name.clone(),
         note: format!("{}, {store}, log = \"error\"", plan.alg),
         urls,
-        asks: furnished.asks,
-        pids: held.iter().map(|process| process.0.id()).collect(),
-        held,
+        workload: furnished.workload,
+        pids: processes.iter().map(|process| process.0.id()).collect(),
+        processes,
         place: Some(furnished.place),
     })
 }
@@ -74,10 +74,10 @@ pub fn start(binary: &Path, plan: &Plan) -> Result<Contender, BenchError> {
 /// What a build says to a store that is newer than it knows, where it knows the first alone.
 const KNOWS_THE_FIRST_SCHEMA: &str = "knows schemas up to 1";
 
-impl Furnished {
+impl Fixture {
     /// Makes a store that `binary` can use, also where that is of a version before the second
     /// schema, and starts the first node on it.
-    fn for_binary(binary: &Path, plan: &Plan) -> Result<(Self, Started), BenchError> {
+    fn for_binary(binary: &Path, plan: &Plan) -> Result<(Self, RunningServer), BenchError> {
         let furnished = Self::new(plan, Schema::Newest)?;
         let furnished = match furnished.start(binary, plan, 0) {
             Ok(started) => return Ok((furnished, started)),
@@ -97,15 +97,15 @@ impl Furnished {
     /// # Errors
     /// [`BenchError`].
     pub(crate) fn new(plan: &Plan, schema: Schema) -> Result<Self, BenchError> {
-        let (place, grants) = filled::make(plan)?;
-        let store = filled::describe(&place, plan.grants);
+        let (place, grants) = full_store::make(plan)?;
+        let store = full_store::describe(&place, plan.grants);
         let failed = |problem: String| BenchError::Store { name: plan.name.clone(), problem };
         let secret = tokens::client_secret();
-        let ring = filled::runtime()?
+        let ring = full_store::runtime()?
             .block_on(furnish(&place, plan, grants, &secret, schema))
             .map_err(failed)?;
-        let asks = match plan.mode {
-            Mode::Refresh => Asks::Refresh {
+        let workload = match plan.mode {
+            Mode::Refresh => Workload::Refresh {
                 client: Client { id: CLIENT.into(), secret: Some(secret), auth: ClientAuth::Post },
                 tokens: tokens::refresh_tokens(grants, plan.chains, &ring.slips)?,
             },
@@ -113,10 +113,10 @@ impl Furnished {
                 let key = ring.signing_key(plan.alg, grants.now);
                 let key =
                     key.ok_or_else(|| BenchError::System(format!("there is no {} key", plan.alg)))?;
-                Asks::Bearer { tokens: tokens::id_tokens(grants, plan.chains, key)? }
+                Workload::Bearer { tokens: tokens::id_tokens(grants, plan.chains, key)? }
             }
         };
-        Ok(Self { place, asks, store })
+        Ok(Self { place, workload, store })
     }
 
     /// Starts a node.
@@ -128,7 +128,7 @@ impl Furnished {
         binary: &Path,
         plan: &Plan,
         node: usize,
-    ) -> Result<Started, BenchError> {
+    ) -> Result<RunningServer, BenchError> {
         let arguments: [OsString; 3] =
             ["serve".into(), "--config".into(), configuration(&self.place, node)?.into()];
         child::start(&plan.name, binary, &arguments, plan.cores.as_deref(), self.place.directory())
@@ -136,7 +136,7 @@ impl Furnished {
 
     /// The bodies of requests, each the first refresh of a chain.
     pub(crate) fn refreshes(&self) -> Vec<String> {
-        let Asks::Refresh { client, tokens } = &self.asks else {
+        let Workload::Refresh { client, tokens } = &self.workload else {
             return Vec::new();
         };
         let secret = client.secret.as_deref().unwrap_or_default();
@@ -160,7 +160,7 @@ async fn furnish(
     schema: Schema,
 ) -> Result<Arc<Ring>, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
-    let options = filled::options(place).map_err(|e| words(&e))?;
+    let options = full_store::options(place).map_err(|e| words(&e))?;
     if schema == Schema::First {
         keep_to_level_1(&options).await.map_err(|e| words(&e))?;
     }
@@ -212,7 +212,7 @@ fn configuration(place: &Place, node: usize) -> Result<PathBuf, BenchError> {
         "issuer = {}\nlisten = \"127.0.0.1:0\"\nstore = {}\nkeys = {}\nendings_log = {}\nlog = \"error\"\n\n\
          [[provider]]\nid = {}\nname = \"Example Bank\"\n",
         quoted(ISSUER),
-        quoted(&filled::address(place)),
+        quoted(&full_store::address(place)),
         quoted(&keys(place).to_string_lossy()),
         quoted(&directory.join(format!("endings-{node}.jsonl")).to_string_lossy()),
         quoted(PROVIDER),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use counterfoil_core::jws::Algorithm;
 use serde::Deserialize;
 
-use crate::{Asks, BenchError, Client, ClientAuth, Contender, End, Held, Place};
+use crate::{BenchError, Client, ClientAuth, Contender, End, Place, ProcessGuard, Workload};
 
 /// How long a peer may take to make its grants and start.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -68,7 +68,7 @@ pub(crate) fn start(
         .stderr(File::create(&log).map_err(BenchError::file(&log))?);
     let child =
         shell.spawn().map_err(|error| BenchError::Start { program: command.to_owned(), error })?;
-    let mut held = Held(child, End::Asked);
+    let mut process = ProcessGuard(child, End::Terminate);
 
     let not_ready = |problem: &str| {
         let said = fs::read_to_string(&log).unwrap_or_default();
@@ -79,7 +79,7 @@ pub(crate) fn start(
         }
     };
     let (found, finding) = sync_channel(1);
-    let stdout = held.0.stdout.take();
+    let stdout = process.0.stdout.take();
     // Reads on after that, so that a peer which goes on printing does not block.
     std::thread::spawn(move || {
         for line in BufReader::new(stdout?).lines().map_while(Result::ok) {
@@ -102,12 +102,12 @@ pub(crate) fn start(
         name: ready.name,
         note: ready.note,
         urls: vec![ready.token_endpoint],
-        asks: Asks::Refresh {
+        workload: Workload::Refresh {
             client: Client { id: ready.client_id, secret: ready.client_secret, auth: ready.auth },
             tokens,
         },
-        pids: if ready.pids.is_empty() { vec![held.0.id()] } else { ready.pids },
-        held: vec![held],
+        pids: if ready.pids.is_empty() { vec![process.0.id()] } else { ready.pids },
+        processes: vec![process],
         place: Some(place),
     })
 }
@@ -152,9 +152,9 @@ mod tests {
         assert_eq!((contender.name.as_str(), contender.note.as_str()), ("ES256 2", ""));
         let url = url::Url::parse(&contender.urls[0]).unwrap();
         assert!(url.port().is_some() && url.path() == "/token", "{url}");
-        assert_eq!(contender.pids, [contender.held[0].0.id()]);
-        let Asks::Refresh { client, tokens } = &contender.asks else {
-            panic!("{:?}", contender.asks)
+        assert_eq!(contender.pids, [contender.processes[0].0.id()]);
+        let Workload::Refresh { client, tokens } = &contender.workload else {
+            panic!("{:?}", contender.workload)
         };
         assert_eq!(
             (client.id.as_str(), client.secret.as_deref(), client.auth),

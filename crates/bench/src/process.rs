@@ -158,7 +158,7 @@ impl Tree {
 /// Ends a child and its descendants, and waits for it.
 pub(crate) fn end(child: &mut Child, how: End) {
     let tree = Tree::of(&[child.id()]);
-    if let (End::Asked, Ok(tree)) = (how, &tree) {
+    if let (End::Terminate, Ok(tree)) = (how, &tree) {
         drop(child.stdin.take());
         tree.signal("TERM");
         let asked = Instant::now();
@@ -253,7 +253,7 @@ mod tests {
         assert!(tree.cpu() > Duration::ZERO);
         let memory = tree.memory();
         assert!(memory.rss > 0 && memory.peak >= memory.rss, "{memory:?}");
-        end(&mut child, End::Killed);
+        end(&mut child, End::Kill);
         assert!(!alive(child.id()));
         gone(inner);
         assert!(Tree::of(&[child.id()]).unwrap_err().to_string().contains("there is no process"));
@@ -270,7 +270,7 @@ mod tests {
             .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(said.next().unwrap().unwrap(), "ready");
-        end(&mut child, End::Asked);
+        end(&mut child, End::Terminate);
         assert_eq!(said.next().unwrap().unwrap(), "asked");
     }
 

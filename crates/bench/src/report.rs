@@ -6,8 +6,8 @@ mod table;
 use serde::Serialize;
 
 use crate::entrants::Entrant;
+use crate::figures::{Round, Spread};
 use crate::machine::Machine;
-use crate::measured::{Round, Spread};
 use crate::parts::Parts;
 
 /// A load share from which on the load generator may be what was measured.
@@ -184,7 +184,7 @@ impl Report {
 #[cfg(test)]
 pub(crate) mod sample {
     use super::*;
-    use crate::{Asks, Contender};
+    use crate::{Contender, Workload};
 
     /// A round at a rate.
     pub(crate) fn round(requests_per_second: f64) -> Round {
@@ -210,15 +210,15 @@ pub(crate) mod sample {
     /// Two servers on stores of ours and a peer, measured three times.
     pub(crate) fn report() -> Report {
         let entrant = |name: &str, floor, grants, rates: [f64; 3]| {
-            let asks = Asks::Bearer { tokens: Vec::new() };
+            let workload = Workload::Bearer { tokens: Vec::new() };
             let note = format!("the note of {name}");
             let contender = Contender {
                 name: name.into(),
                 note,
                 urls: Vec::new(),
-                asks,
+                workload,
                 pids: Vec::new(),
-                held: Vec::new(),
+                processes: Vec::new(),
                 place: None,
             };
             Entrant { grants, floor, rounds: rates.map(round).into(), ..Entrant::new(contender) }

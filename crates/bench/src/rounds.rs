@@ -8,8 +8,8 @@ use crate::entrants::{Entrant, Field};
 use crate::load::{Load, Queues, load};
 use crate::machine::Machine;
 use crate::report::{Report, Standing};
-use crate::stopped::stopped;
-use crate::{Asks, BenchError, Mode, Parts, StorePlace, process};
+use crate::stop::stop_signal;
+use crate::{BenchError, Mode, Parts, StorePlace, Workload, process};
 
 /// Is told what is under way.
 pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
@@ -27,7 +27,7 @@ pub struct Rounds {
 
 /// What was measured, and the tokens that are left over of each contender.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Measurement {
     /// What was measured.
     pub report: Report,
     /// For each entrant, every token that was not sent yet or that the last answer of its chain
@@ -41,18 +41,18 @@ impl Rounds {
     ///
     /// # Errors
     /// One can't be started or does not answer as it should, or this process was told to stop.
-    pub async fn run_field(&self, field: Field, tell: Tell) -> Result<Outcome, BenchError> {
+    pub async fn run_field(&self, field: Field, tell: Tell) -> Result<Measurement, BenchError> {
         let (to_start, telling) = (field.clone(), tell.clone());
         let mut starting = tokio::task::spawn_blocking(move || to_start.start(&*telling));
         let started = tokio::select! {
             started = &mut starting => started,
-            told = stopped() => {
+            told = stop_signal() => {
                 // Whatever waits for a child gets an error now, and drops what it made.
                 process::end_all_children();
                 tell("stopping; once more does so without removing what was made".into());
                 tokio::select! {
                     _ = &mut starting => {}
-                    _ = stopped() => {}
+                    _ = stop_signal() => {}
                 }
                 return Err(told);
             }
@@ -87,7 +87,11 @@ impl Rounds {
     ///
     /// # Errors
     /// As [`Rounds::run_field`].
-    pub async fn run(&self, entrants: Vec<Entrant>, tell: &Tell) -> Result<Outcome, BenchError> {
+    pub async fn run(
+        &self,
+        entrants: Vec<Entrant>,
+        tell: &Tell,
+    ) -> Result<Measurement, BenchError> {
         self.keep_to_cores()?;
         self.measure(entrants, None, tell).await
     }
@@ -104,10 +108,10 @@ impl Rounds {
         mut entrants: Vec<Entrant>,
         stores: Option<&Path>,
         tell: &Tell,
-    ) -> Result<Outcome, BenchError> {
+    ) -> Result<Measurement, BenchError> {
         let mut queues: Vec<Queues> = entrants
             .iter_mut()
-            .map(|entrant| Queues::of(&mut entrant.contender.asks, &self.load))
+            .map(|entrant| Queues::of(&mut entrant.contender.workload, &self.load))
             .collect();
         let measuring = async {
             for round in 0..self.count {
@@ -122,13 +126,13 @@ impl Rounds {
         };
         tokio::select! {
             measured = measuring => measured?,
-            told = stopped() => return Err(told),
+            told = stop_signal() => return Err(told),
         }
         let tokens =
             queues.iter().map(|queues| queues.tokens().map(str::to_owned).collect()).collect();
         let mode = if entrants
             .iter()
-            .all(|entrant| matches!(entrant.contender.asks, Asks::Refresh { .. }))
+            .all(|entrant| matches!(entrant.contender.workload, Workload::Refresh { .. }))
         {
             "refresh"
         } else {
@@ -148,6 +152,6 @@ impl Rounds {
             parts: None,
             contenders: (0..entrants.len()).map(|at| Standing::of(&entrants, at)).collect(),
         };
-        Ok(Outcome { report, tokens })
+        Ok(Measurement { report, tokens })
     }
 }

@@ -8,10 +8,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::error::BenchError;
-use crate::own::{Furnished, Schema};
+use crate::own::{Fixture, Schema};
 use crate::plan::Plan;
 use crate::process;
-use crate::stopped::stopped;
+use crate::stop::stop_signal;
 
 /// How long one start took, in milliseconds from when its process was asked for.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -36,7 +36,7 @@ pub async fn measure(binary: PathBuf, plan: Plan, tell: Tell) -> Result<Vec<Star
         tokio::task::spawn_blocking(move || start_again_and_again(&binary, &plan, tell));
     let measured = tokio::select! {
         measured = &mut measuring => measured,
-        told = stopped() => {
+        told = stop_signal() => {
             // Whatever waits for a child gets an error now, and drops what it made.
             process::end_all_children();
             drop(measuring.await);
@@ -51,7 +51,7 @@ fn start_again_and_again(
     plan: &Plan,
     mut tell: Tell,
 ) -> Result<Vec<Start>, BenchError> {
-    let furnished = Furnished::new(plan, Schema::Newest)?;
+    let furnished = Fixture::new(plan, Schema::Newest)?;
     let mut starts = Vec::with_capacity(plan.chains);
     for body in furnished.refreshes() {
         let began = Instant::now();

@@ -13,7 +13,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use counterfoil_bench::{
-    Asks, BenchError, Client, ClientAuth, Contender, Entrant, Load, Outcome, Rounds, Standing, Tell,
+    BenchError, Client, ClientAuth, Contender, Entrant, Load, Measurement, Rounds, Standing, Tell,
+    Workload,
 };
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,21 +82,21 @@ fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("first-{number}")).collect()
 }
 
-fn contender(urls: Vec<String>, asks: Asks) -> Contender {
+fn contender(urls: Vec<String>, workload: Workload) -> Contender {
     Contender {
         name: "it".into(),
         note: String::new(),
         urls,
-        asks,
+        workload,
         pids: Vec::new(),
-        held: Vec::new(),
+        processes: Vec::new(),
         place: None,
     }
 }
 
 fn refreshing(url: String, tokens: Vec<String>) -> Contender {
     let client = Client { id: "app".into(), secret: Some("a&b".into()), auth: ClientAuth::Post };
-    contender(vec![url], Asks::Refresh { client, tokens })
+    contender(vec![url], Workload::Refresh { client, tokens })
 }
 
 fn rounds(connections: usize) -> Rounds {
@@ -109,7 +110,7 @@ fn rounds(connections: usize) -> Rounds {
     Rounds { load, count: 2, cores: None }
 }
 
-async fn run(rounds: &Rounds, contenders: Vec<Contender>) -> Result<Outcome, BenchError> {
+async fn run(rounds: &Rounds, contenders: Vec<Contender>) -> Result<Measurement, BenchError> {
     let tell: Tell = Arc::new(|_| {});
     rounds.run(contenders.into_iter().map(Entrant::new).collect(), &tell).await
 }
@@ -228,7 +229,7 @@ async fn contenders_and_nodes_take_turns() {
     let accounts = |origins: &[&String], tokens| {
         contender(
             origins.iter().map(|origin| format!("{origin}/accounts")).collect(),
-            Asks::Bearer { tokens },
+            Workload::Bearer { tokens },
         )
     };
     // One token on three connections to two nodes; and ten tokens on one node.
@@ -278,7 +279,7 @@ async fn a_token_that_is_sent_once() {
     let mut rounds = rounds(2);
     rounds.load.once = true;
     let once = |count| {
-        contender(vec![format!("{origin}/accounts")], Asks::Bearer { tokens: numbered(count) })
+        contender(vec![format!("{origin}/accounts")], Workload::Bearer { tokens: numbered(count) })
     };
     let dry = run(&rounds, vec![once(2)]).await.unwrap_err().to_string();
     assert!(dry.contains("were all sent before the time was over"), "{dry}");
@@ -321,7 +322,8 @@ async fn over_tls_with_a_certificate_of_ones_own() {
             });
         }
     });
-    let asking = || vec![contender(vec![url.clone()], Asks::Bearer { tokens: vec!["t".into()] })];
+    let asking =
+        || vec![contender(vec![url.clone()], Workload::Bearer { tokens: vec!["t".into()] })];
     let with = |ca: Option<PathBuf>| {
         let mut rounds = rounds(2);
         rounds.load.ca = ca;
@@ -338,8 +340,10 @@ async fn over_tls_with_a_certificate_of_ones_own() {
 #[tokio::test]
 async fn processes_are_watched() {
     let origin = serve(Router::new().route("/accounts", get(async || "{}"))).await;
-    let mut watched =
-        contender(vec![format!("{origin}/accounts")], Asks::Bearer { tokens: vec!["t".into()] });
+    let mut watched = contender(
+        vec![format!("{origin}/accounts")],
+        Workload::Bearer { tokens: vec!["t".into()] },
+    );
     watched.pids = vec![std::process::id()];
     let outcome = run(&rounds(2), vec![watched]).await.unwrap();
     for round in &outcome.report.contenders[0].rounds {
@@ -352,7 +356,7 @@ async fn processes_are_watched() {
             "{round:?}"
         );
     }
-    let mut gone = contender(vec![origin], Asks::Bearer { tokens: vec!["t".into()] });
+    let mut gone = contender(vec![origin], Workload::Bearer { tokens: vec!["t".into()] });
     gone.pids = vec![u32::MAX];
     let refused = run(&rounds(1), vec![gone]).await.unwrap_err().to_string();
     assert!(

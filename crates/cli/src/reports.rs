@@ -9,7 +9,7 @@ use crate::Failure;
 
 /// A report that was asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct ReportFile {
     format: Format,
     path: PathBuf,
 }
@@ -22,7 +22,7 @@ enum Format {
 }
 
 /// Reads `FORMAT=FILE`.
-pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
+pub(crate) fn report_file(text: &str) -> Result<ReportFile, String> {
     let (format, path) = text
         .split_once('=')
         .filter(|(_, path)| !path.is_empty())
@@ -37,13 +37,13 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
             ));
         }
     };
-    Ok(Wanted { format, path: path.into() })
+    Ok(ReportFile { format, path: path.into() })
 }
 
 /// Sees to it that the files can be written, before anything runs whose result would be lost.
 /// Leaves none behind that was not there.
-pub(crate) fn prepare(reports: &[Wanted]) -> Result<(), Failure> {
-    for (at, Wanted { path, .. }) in reports.iter().enumerate() {
+pub(crate) fn prepare(reports: &[ReportFile]) -> Result<(), Failure> {
+    for (at, ReportFile { path, .. }) in reports.iter().enumerate() {
         if reports[..at].iter().any(|earlier| earlier.path == *path) {
             return Err(Failure::usage(format!(
                 "two reports can't be one file: {}",
@@ -63,8 +63,8 @@ pub(crate) fn prepare(reports: &[Wanted]) -> Result<(), Failure> {
 }
 
 /// Writes the reports.
-pub(crate) fn write(reports: &[Wanted], report: &Report) -> Result<(), Failure> {
-    for Wanted { format, path } in reports {
+pub(crate) fn write(reports: &[ReportFile], report: &Report) -> Result<(), Failure> {
+    for ReportFile { format, path } in reports {
         let text = match format {
             Format::Html => counterfoil_report::html(report),
             Format::Junit => counterfoil_report::junit(report),

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::history::{Answer, Asked, Exchange, Key, Moment, Successor, Token};
+use crate::history::{Exchange, Key, Moment, Operation, Reply, Successor, Token};
 
 /// What can be wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,33 +73,33 @@ pub(crate) fn judge(history: &[Exchange], new: usize) -> Vec<Violation> {
 
 fn judge_one(history: History<'_>, at: usize) -> Option<Violation> {
     let exchange = &history.0[at];
-    match (&exchange.asked, &exchange.answer) {
-        (_, Answer::Lost(_)) => None,
-        (asked, Answer::Never(why)) => {
-            found(Fault::NoAnswer, format_args!("{asked} was given up: {why}"))
+    match (&exchange.operation, &exchange.answer) {
+        (_, Reply::Lost(_)) => None,
+        (operation, Reply::Never(why)) => {
+            found(Fault::NoAnswer, format_args!("{operation} was given up: {why}"))
         }
-        (asked, Answer::Wrong(what)) => {
-            found(Fault::Unexpected, format_args!("{asked} was answered with {what}"))
+        (operation, Reply::Wrong(what)) => {
+            found(Fault::Unexpected, format_args!("{operation} was answered with {what}"))
         }
-        (Asked::Revoke(_), Answer::Yes) => None,
-        (asked, Answer::Yes | Answer::Tokens { .. })
+        (Operation::Revoke(_), Reply::Yes) => None,
+        (operation, Reply::Yes | Reply::Tokens { .. })
             if let Some(ended) = history.ended_before(exchange.sent) =>
         {
             found(
                 Fault::EndingLost,
                 format_args!(
-                    "{asked} went well after the end of the grant was acknowledged at {}",
+                    "{operation} went well after the end of the grant was acknowledged at {}",
                     Moment(ended)
                 ),
             )
         }
-        (Asked::Redeem { slip, key }, Answer::Tokens { successor, .. }) => {
+        (Operation::Redeem { slip, key }, Reply::Tokens { successor, .. }) => {
             judge_redemption(history, at, (*slip, *key), successor)
         }
-        (Asked::Redeem { slip, key }, Answer::No(reason)) => {
+        (Operation::Redeem { slip, key }, Reply::No(reason)) => {
             judge_refusal(history, exchange, (*slip, *key), reason)
         }
-        (Asked::Introspect(Token::Refresh(slip)), Answer::Yes) => {
+        (Operation::Introspect(Token::Refresh(slip)), Reply::Yes) => {
             let moved_on =
                 history.redeemed_from(*slip).find(|other| other.answered < exchange.sent)?;
             let when = Moment(moved_on.answered);
@@ -110,8 +110,8 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Violation> {
                 ),
             )
         }
-        (Asked::Accounts(_) | Asked::Introspect(_), Answer::Yes) => None,
-        (Asked::Introspect(Token::Refresh(slip)), Answer::No(reason)) => {
+        (Operation::Accounts(_) | Operation::Introspect(_), Reply::Yes) => None,
+        (Operation::Introspect(Token::Refresh(slip)), Reply::No(reason)) => {
             let excused = history.ending_sent_before(exchange.answered)
                 || history.may_have_moved_past(*slip, exchange.answered);
             let fault = (!excused).then_some(Fault::RedemptionLost)?;
@@ -122,18 +122,18 @@ fn judge_one(history: History<'_>, at: usize) -> Option<Violation> {
                 ),
             )
         }
-        (asked @ (Asked::Accounts(_) | Asked::Introspect(_)), Answer::No(reason)) => {
+        (operation @ (Operation::Accounts(_) | Operation::Introspect(_)), Reply::No(reason)) => {
             let fault = (!history.ending_sent_before(exchange.answered))
                 .then_some(Fault::RefusedWithoutCause)?;
             found(
                 fault,
                 format_args!(
-                    "{asked} was refused though nobody had asked to end the grant: {reason}"
+                    "{operation} was refused though nobody had asked to end the grant: {reason}"
                 ),
             )
         }
-        (asked, answer) => {
-            found(Fault::Unexpected, format_args!("{asked} was answered with {answer}"))
+        (operation, answer) => {
+            found(Fault::Unexpected, format_args!("{operation} was answered with {answer}"))
         }
     }
 }
@@ -254,16 +254,16 @@ impl<'a> History<'a> {
     /// When the grant's end was acknowledged, if it was before `moment`.
     fn ended_before(self, moment: Duration) -> Option<Duration> {
         let endings = self.0.iter().filter(|exchange| {
-            matches!((&exchange.asked, &exchange.answer), (Asked::Revoke(_), Answer::Yes))
+            matches!((&exchange.operation, &exchange.answer), (Operation::Revoke(_), Reply::Yes))
         });
         endings.map(|exchange| exchange.answered).find(|answered| *answered < moment)
     }
 
     /// Whether anybody had asked to end the grant before `moment`.
     fn ending_sent_before(self, moment: Duration) -> bool {
-        self.0
-            .iter()
-            .any(|exchange| matches!(exchange.asked, Asked::Revoke(_)) && exchange.sent < moment)
+        self.0.iter().any(|exchange| {
+            matches!(exchange.operation, Operation::Revoke(_)) && exchange.sent < moment
+        })
     }
 
     /// The acknowledged redemptions of this slip and of later ones.
@@ -298,7 +298,7 @@ impl<'a> History<'a> {
         let was_refused = |exchange: &Exchange| {
             let same = exchange.redeems().is_some_and(|(other, _)| other == slip)
                 && is_same_key(exchange, key);
-            same && matches!(exchange.answer, Answer::No(_))
+            same && matches!(exchange.answer, Reply::No(_))
         };
         successor_of(attempt).is_some() || attempt.is_open() && !self.0.iter().any(was_refused)
     }
@@ -306,7 +306,7 @@ impl<'a> History<'a> {
 
 fn successor_of(exchange: &Exchange) -> Option<&Successor> {
     match &exchange.answer {
-        Answer::Tokens { successor, .. } => Some(successor),
+        Reply::Tokens { successor, .. } => Some(successor),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use counterfoil_sandbox::seed::{CLIENTS, SeedClient};
 
 use crate::chance::Chance;
-use crate::grant::Grant;
+use crate::client_grant::ClientGrant;
 use crate::graveyard::Graveyard;
 use crate::run::{Phase, Run};
 
@@ -23,9 +23,9 @@ pub(crate) async fn work(
     graves: &Graveyard,
     mut chance: Chance,
     client: &'static SeedClient,
-) -> Option<Grant> {
+) -> Option<ClientGrant> {
     while run.phase() == Phase::Torture {
-        let Some(mut grant) = Grant::obtain(run, &mut chance, client).await else {
+        let Some(mut grant) = ClientGrant::obtain(run, &mut chance, client).await else {
             continue;
         };
         // As many short lives as long ones: of short ones more end, of long ones more is left to
@@ -50,7 +50,7 @@ pub(crate) async fn work(
     None
 }
 
-async fn step(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: &mut Grant) -> bool {
+async fn step(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: &mut ClientGrant) -> bool {
     match chance.below(100) {
         0..64 => grant.refresh(run, chance).await,
         64..72 => grant.repeat(run, chance).await,
@@ -69,7 +69,7 @@ async fn step(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: &mut Gr
 }
 
 /// Keeps an ended grant, and tries the one once more that must make room for it.
-async fn bury(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: Grant) {
+async fn bury(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: ClientGrant) {
     if let Some(mut oldest) = graves.bury(grant) {
         oldest.check_ended(run, chance, None).await;
     }
@@ -81,7 +81,7 @@ pub(crate) async fn close(
     run: &Run,
     graves: &Graveyard,
     mut chance: Chance,
-    living: Option<Grant>,
+    living: Option<ClientGrant>,
 ) {
     if let Some(mut grant) = living {
         grant.check_living(run, &mut chance).await;

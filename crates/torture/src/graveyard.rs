@@ -4,28 +4,28 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chance::Chance;
-use crate::grant::Grant;
+use crate::client_grant::ClientGrant;
 
 /// Ended grants that are remembered.
 const ROOM: usize = 10_000;
 
 #[derive(Default)]
-pub(crate) struct Graveyard(Mutex<VecDeque<Grant>>);
+pub(crate) struct Graveyard(Mutex<VecDeque<ClientGrant>>);
 
 impl Graveyard {
-    fn graves(&self) -> MutexGuard<'_, VecDeque<Grant>> {
+    fn graves(&self) -> MutexGuard<'_, VecDeque<ClientGrant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps an ended grant. Gives back the oldest one where there is no room for both.
-    pub(crate) fn bury(&self, grant: Grant) -> Option<Grant> {
+    pub(crate) fn bury(&self, grant: ClientGrant) -> Option<ClientGrant> {
         let mut graves = self.graves();
         graves.push_back(grant);
         if graves.len() > ROOM { graves.pop_front() } else { None }
     }
 
     /// Takes out any of them.
-    pub(crate) fn dig(&self, chance: &mut Chance) -> Option<Grant> {
+    pub(crate) fn dig(&self, chance: &mut Chance) -> Option<ClientGrant> {
         let mut graves = self.graves();
         let at = chance.below(graves.len());
         graves.swap_remove_back(at)

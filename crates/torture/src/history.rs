@@ -21,7 +21,7 @@ pub(crate) enum Token {
 
 /// A request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Operation {
     /// `POST /token` with a slip and, where a key is named, its `Idempotency-Key`. Two requests
     /// without a key are never the same.
     Redeem { slip: u64, key: Option<u64> },
@@ -46,7 +46,7 @@ pub(crate) struct Successor {
 
 /// What came back.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// 200 with tokens; `replayed` is `Idempotency-Replayed: true`.
     Tokens { successor: Successor, replayed: bool },
     /// Accounts, an active token, or the acknowledgement of an ending.
@@ -70,22 +70,22 @@ pub(crate) struct Exchange {
     pub(crate) answered: Duration,
     /// The number of the node that was asked, from 1.
     pub(crate) node: usize,
-    pub(crate) asked: Asked,
-    pub(crate) answer: Answer,
+    pub(crate) operation: Operation,
+    pub(crate) answer: Reply,
 }
 
 impl Exchange {
     /// The slip and the key, if this asked to redeem one.
     pub(crate) const fn redeems(&self) -> Option<(u64, Option<u64>)> {
-        match self.asked {
-            Asked::Redeem { slip, key } => Some((slip, key)),
+        match self.operation {
+            Operation::Redeem { slip, key } => Some((slip, key)),
             _ => None,
         }
     }
 
     /// Whether nobody knows what became of the request.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.answer, Answer::Lost(_) | Answer::Never(_))
+        matches!(self.answer, Reply::Lost(_) | Reply::Never(_))
     }
 }
 
@@ -100,7 +100,7 @@ impl fmt::Display for Token {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redeem { slip: 0, .. } => f.write_str("exchange of the code"),
@@ -124,7 +124,7 @@ impl fmt::Display for Key {
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tokens { successor, replayed } => {
@@ -141,8 +141,8 @@ impl fmt::Display for Answer {
 
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, answered, node, asked, answer } = self;
-        write!(f, "{}..{} node {node}: {asked} -> {answer}", Moment(*sent), Moment(*answered))
+        let Self { sent, answered, node, operation, answer } = self;
+        write!(f, "{}..{} node {node}: {operation} -> {answer}", Moment(*sent), Moment(*answered))
     }
 }
 

@@ -8,7 +8,7 @@ use counterfoil_sandbox::seed::SeedClient;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::history::{Answer, Asked, Successor};
+use crate::history::{Operation, Reply, Successor};
 
 /// A redirect URI that every client of a sandbox has.
 const CALLBACK: &str = "http://127.0.0.1/callback";
@@ -18,7 +18,7 @@ const SHOWN: usize = 200;
 /// A request about a grant.
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
-    pub(crate) asked: Asked,
+    pub(crate) operation: Operation,
     /// The text of the token that `asked` names.
     pub(crate) token: &'a str,
     pub(crate) client: &'static SeedClient,
@@ -41,17 +41,17 @@ pub(crate) async fn send(
     http: &Client,
     origin: &str,
     request: &Request<'_>,
-) -> (Answer, Option<Issued>) {
-    let Request { asked, token, client } = request;
+) -> (Reply, Option<Issued>) {
+    let Request { operation, token, client } = request;
     let post = |path: &str, form: &[(&str, &str)]| {
         http.post(format!("{origin}{path}")).basic_auth(client.id, client.secret).form(form)
     };
-    let received = receive(match asked {
-        Asked::Redeem { slip: 0, .. } => post(
+    let received = receive(match operation {
+        Operation::Redeem { slip: 0, .. } => post(
             "/token",
             &[("grant_type", "authorization_code"), ("code", token), ("redirect_uri", CALLBACK)],
         ),
-        Asked::Redeem { key, .. } => {
+        Operation::Redeem { key, .. } => {
             let refresh =
                 post("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]);
             match key {
@@ -59,15 +59,15 @@ pub(crate) async fn send(
                 None => refresh,
             }
         }
-        Asked::Accounts(_) => http.get(format!("{origin}/accounts")).bearer_auth(token),
-        Asked::Introspect(_) => post("/introspect", &[("token", token)]),
-        Asked::Revoke(_) => post("/revoke", &[("token", token)]),
+        Operation::Accounts(_) => http.get(format!("{origin}/accounts")).bearer_auth(token),
+        Operation::Introspect(_) => post("/introspect", &[("token", token)]),
+        Operation::Revoke(_) => post("/revoke", &[("token", token)]),
     });
     match received.await {
-        Err(lost) => (Answer::Lost(lost), None),
+        Err(lost) => (Reply::Lost(lost), None),
         Ok(received) => {
-            let (answer, issued) = received.answer(*asked);
-            (answer.unwrap_or_else(|| Answer::Wrong(received.in_words())), issued)
+            let (answer, issued) = received.answer(*operation);
+            (answer.unwrap_or_else(|| Reply::Wrong(received.in_words())), issued)
         }
     }
 }
@@ -79,19 +79,19 @@ pub(crate) async fn code(
     origin: &str,
     client: &SeedClient,
     customer: &str,
-) -> Result<String, Answer> {
+) -> Result<String, Reply> {
     let form = [("client_id", client.id), ("redirect_uri", CALLBACK), ("customer", customer)];
     let received = receive(http.post(format!("{origin}/sandbox/codes")).form(&form))
         .await
-        .map_err(Answer::Lost)?;
+        .map_err(Reply::Lost)?;
     match (received.status, received.member("code")) {
         (201, Some(code)) => Ok(code.to_owned()),
-        _ => Err(Answer::Wrong(received.in_words())),
+        _ => Err(Reply::Wrong(received.in_words())),
     }
 }
 
 /// An answer, read to its end.
-struct Received {
+struct HttpReply {
     status: u16,
     body: Value,
     text: String,
@@ -101,7 +101,7 @@ struct Received {
 
 /// # Errors
 /// Why there is no answer, or none that says what was done.
-async fn receive(request: RequestBuilder) -> Result<Received, String> {
+async fn receive(request: RequestBuilder) -> Result<HttpReply, String> {
     let lost = |error: reqwest::Error| {
         let mut cause: &dyn Error = &error;
         while let Some(deeper) = cause.source() {
@@ -127,7 +127,7 @@ async fn receive(request: RequestBuilder) -> Result<Received, String> {
     if status == 503 {
         return Err(format!("503, {reason}"));
     }
-    Ok(Received {
+    Ok(HttpReply {
         status,
         body: serde_json::from_str(&text).unwrap_or_default(),
         text,
@@ -136,36 +136,36 @@ async fn receive(request: RequestBuilder) -> Result<Received, String> {
     })
 }
 
-impl Received {
+impl HttpReply {
     fn member(&self, name: &str) -> Option<&str> {
         self.body.get(name)?.as_str()
     }
 
     /// What the documentation calls this answer; `None` where it doesn't know it.
-    fn answer(&self, asked: Asked) -> (Option<Answer>, Option<Issued>) {
-        let no = || Answer::No(self.reason.clone());
-        let yes_or_no = match (asked, self.status) {
-            (Asked::Redeem { key, .. }, 200) => {
+    fn answer(&self, operation: Operation) -> (Option<Reply>, Option<Issued>) {
+        let no = || Reply::No(self.reason.clone());
+        let yes_or_no = match (operation, self.status) {
+            (Operation::Redeem { key, .. }, 200) => {
                 let Some((successor, issued)) = self.tokens(key) else {
                     return (None, None);
                 };
-                return (Some(Answer::Tokens { successor, replayed: self.replayed }), Some(issued));
+                return (Some(Reply::Tokens { successor, replayed: self.replayed }), Some(issued));
             }
-            (Asked::Redeem { slip, .. }, 400) => (self.body == refusal(slip)).then(no),
-            (Asked::Accounts(_), 200) => self
+            (Operation::Redeem { slip, .. }, 400) => (self.body == refusal(slip)).then(no),
+            (Operation::Accounts(_), 200) => self
                 .body
                 .get("accounts")
                 .and_then(Value::as_array)
                 .is_some_and(|list| !list.is_empty())
-                .then_some(Answer::Yes),
-            (Asked::Accounts(_), 401) => {
+                .then_some(Reply::Yes),
+            (Operation::Accounts(_), 401) => {
                 (self.body == json!({"code": 602, "message": "Customer not authorized"})).then(no)
             }
-            (Asked::Introspect(_), 200) if self.body == json!({"active": false}) => Some(no()),
-            (Asked::Introspect(_), 200) => {
-                (self.body.get("active") == Some(&Value::Bool(true))).then_some(Answer::Yes)
+            (Operation::Introspect(_), 200) if self.body == json!({"active": false}) => Some(no()),
+            (Operation::Introspect(_), 200) => {
+                (self.body.get("active") == Some(&Value::Bool(true))).then_some(Reply::Yes)
             }
-            (Asked::Revoke(_), 200) => self.text.is_empty().then_some(Answer::Yes),
+            (Operation::Revoke(_), 200) => self.text.is_empty().then_some(Reply::Yes),
             _ => None,
         };
         (yes_or_no, None)
@@ -216,8 +216,8 @@ mod tests {
     use super::*;
     use crate::history::Token;
 
-    fn received(status: u16, body: &Value) -> Received {
-        Received {
+    fn received(status: u16, body: &Value) -> HttpReply {
+        HttpReply {
             status,
             body: body.clone(),
             text: body.to_string(),
@@ -228,24 +228,24 @@ mod tests {
 
     #[test]
     fn only_what_is_documented_is_an_answer() {
-        let asked = Asked::Redeem { slip: 3, key: None };
+        let operation = Operation::Redeem { slip: 3, key: None };
         let is_known =
-            |asked, status, body: &Value| received(status, body).answer(asked).0.is_some();
-        assert!(is_known(asked, 400, &refusal(3)));
-        assert!(!is_known(asked, 400, &refusal(0)));
-        assert!(!is_known(asked, 400, &json!({"error": "invalid_grant"})));
-        assert!(!is_known(asked, 500, &refusal(3)));
+            |operation, status, body: &Value| received(status, body).answer(operation).0.is_some();
+        assert!(is_known(operation, 400, &refusal(3)));
+        assert!(!is_known(operation, 400, &refusal(0)));
+        assert!(!is_known(operation, 400, &json!({"error": "invalid_grant"})));
+        assert!(!is_known(operation, 500, &refusal(3)));
         assert!(!is_known(
-            asked,
+            operation,
             200,
             &json!({"refresh_token": "cfr_short", "id_token": "i", "access_token": "a"})
         ));
-        let accounts = Asked::Accounts(Token::Id(1));
+        let accounts = Operation::Accounts(Token::Id(1));
         assert!(is_known(accounts, 200, &json!({"accounts": [{}]})));
         assert!(!is_known(accounts, 200, &json!({"accounts": []})));
         assert!(!is_known(accounts, 401, &json!({"code": 602})));
-        assert!(!is_known(Asked::Revoke(Token::Code), 200, &json!({"active": true})));
-        assert!(!is_known(Asked::Introspect(Token::Id(1)), 200, &json!({})));
+        assert!(!is_known(Operation::Revoke(Token::Code), 200, &json!({"active": true})));
+        assert!(!is_known(Operation::Introspect(Token::Id(1)), 200, &json!({})));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::availability::{Availability, Health};
 use crate::chance::Chance;
 use crate::checker::{Fault, Violation};
 use crate::findings::{Finding, Findings, Subject};
-use crate::history::{Answer, Exchange};
+use crate::history::{Exchange, Reply};
 use crate::requests::{self, Issued, Request};
 use crate::tally::Tally;
 
@@ -65,7 +65,7 @@ pub(crate) struct Run {
 }
 
 /// A request that was sent until it was answered: every try, and the tokens that came.
-pub(crate) struct Asking {
+pub(crate) struct Attempts {
     pub(crate) tries: Vec<Exchange>,
     pub(crate) issued: Option<Issued>,
 }
@@ -127,10 +127,10 @@ impl Run {
     }
 
     /// Looks whether a server is there for its clients: at an answer to a request sent at `sent`.
-    fn was_answered(&self, node: usize, sent: Duration, answer: Option<&Answer>) {
+    fn was_answered(&self, node: usize, sent: Duration, answer: Option<&Reply>) {
         let is_503 = match answer {
-            Some(Answer::Lost(why)) if why.starts_with("503") => true,
-            Some(Answer::Lost(_)) => return,
+            Some(Reply::Lost(why)) if why.starts_with("503") => true,
+            Some(Reply::Lost(_)) => return,
             _ => false,
         };
         match self.availability.note(node, sent, self.now(), is_503) {
@@ -144,16 +144,16 @@ impl Run {
     }
 
     /// Sends a request once.
-    pub(crate) async fn ask_once(&self, request: Request<'_>, node: usize) -> Asking {
+    pub(crate) async fn ask_once(&self, request: Request<'_>, node: usize) -> Attempts {
         let sent = self.now();
         let (answer, issued) = requests::send(&self.http, &self.origins[node], &request).await;
         self.was_answered(node, sent, Some(&answer));
-        Asking {
+        Attempts {
             tries: vec![Exchange {
                 sent,
                 answered: self.now(),
                 node: node + 1,
-                asked: request.asked,
+                operation: request.operation,
                 answer,
             }],
             issued,
@@ -167,11 +167,11 @@ impl Run {
         chance: &mut Chance,
         request: Request<'_>,
         node: Option<usize>,
-    ) -> Asking {
+    ) -> Attempts {
         let began = self.now();
-        let mut asking = Asking { tries: Vec::new(), issued: None };
+        let mut asking = Attempts { tries: Vec::new(), issued: None };
         while self.phase() < Phase::Over {
-            let Asking { tries, issued } = self
+            let Attempts { tries, issued } = self
                 .ask_once(request, node.unwrap_or_else(|| chance.below(self.origins.len())))
                 .await;
             asking.tries.extend(tries);
@@ -180,8 +180,8 @@ impl Run {
             };
             let waited = last.answered.saturating_sub(began);
             match &last.answer {
-                Answer::Lost(why) if waited > PATIENCE => last.answer = Answer::Never(why.clone()),
-                Answer::Lost(_) => {
+                Reply::Lost(why) if waited > PATIENCE => last.answer = Reply::Never(why.clone()),
+                Reply::Lost(_) => {
                     self.tally().retries += 1;
                     pause(chance, asking.tries.len()).await;
                     continue;
@@ -212,13 +212,13 @@ impl Run {
                     self.tally().waited(waited);
                     return Some(code);
                 }
-                Err(Answer::Lost(_)) if waited <= PATIENCE => {
+                Err(Reply::Lost(_)) if waited <= PATIENCE => {
                     self.tally().retries += 1;
                     tries += 1;
                     pause(chance, tries).await;
                 }
                 Err(answer) => {
-                    let fault = if matches!(answer, Answer::Lost(_)) {
+                    let fault = if matches!(answer, Reply::Lost(_)) {
                         Fault::NoAnswer
                     } else {
                         Fault::Unexpected

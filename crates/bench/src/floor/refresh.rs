@@ -11,7 +11,7 @@ use counterfoil_core::clock::{Clock, DAY};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::answer::Answer;
+use super::response::ResponseTemplate;
 use super::slip::Slip;
 
 /// A counterfoil to move on by one.
@@ -29,7 +29,7 @@ pub(super) struct Tear {
 #[derive(Debug)]
 pub(super) struct Refresh {
     pub(super) tears: UnboundedSender<Tear>,
-    pub(super) answer: Answer,
+    pub(super) answer: ResponseTemplate,
     pub(super) clock: Clock,
 }
 

@@ -14,9 +14,9 @@ use counterfoil_store::StoreAddress;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::answer::Answer;
 use super::bearer::{self, Bearer, Counterfoils};
 use super::refresh::{self, Refresh};
+use super::response::ResponseTemplate;
 use super::{postgres, sqlite};
 use crate::error::BenchError;
 use crate::plan::Mode;
@@ -55,7 +55,8 @@ pub async fn serve(
                 StoreAddress::Postgres(_) => postgres::start_tearing(&options.store, queue).await?,
             }
             let clock = Clock::live();
-            let refresh = Refresh { tears, answer: Answer::new(key, clock.now())?, clock };
+            let refresh =
+                Refresh { tears, answer: ResponseTemplate::new(key, clock.now())?, clock };
             Router::new().route("/token", post(refresh::token)).with_state(Arc::new(refresh))
         }
         Mode::Bearer { first_sight } => {

@@ -37,16 +37,16 @@ impl Floor {
             nodes: 1,
             cores: None,
         };
-        let (place, grants) = filled::make(&plan).unwrap();
+        let (place, grants) = full_store::make(&plan).unwrap();
         let pkcs8 = jws::generate(alg).unwrap();
         let key_file = place.directory().join("floor.key");
         std::fs::write(&key_file, &*pkcs8).unwrap();
-        let options = Options { mode, alg, key: key_file, store: filled::address(&place) };
+        let options = Options { mode, alg, key: key_file, store: full_store::address(&place) };
         let (told, ready) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let stop = async { stopped.await.unwrap() };
-            filled::runtime()
+            full_store::runtime()
                 .unwrap()
                 .block_on(serve(options, move |address| told.send(address).unwrap(), stop))
                 .unwrap();
@@ -89,8 +89,8 @@ impl Floor {
     }
 
     fn next_slip(&self, grant: GrantId) -> u64 {
-        filled::runtime().unwrap().block_on(async {
-            let store = Store::open(filled::options(&self.place).unwrap()).await.unwrap();
+        full_store::runtime().unwrap().block_on(async {
+            let store = Store::open(full_store::options(&self.place).unwrap()).await.unwrap();
             store.counterfoil(grant).await.unwrap().unwrap().next_slip
         })
     }

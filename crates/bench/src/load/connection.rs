@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::answer::Answer;
+use super::response::Response;
 use super::target::Target;
 
 /// An answer that is longer is not read.
@@ -67,20 +67,20 @@ impl Connection {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>, String> {
+    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Response<'_>, String> {
         self.read.clear();
         self.stream.write(request).await.map_err(|error| error.to_string())?;
         let mut closed = false;
         // Twice, because the borrow checker does not see that an answer which is returned ends the
         // loop.
-        while !closed && Answer::find(&self.read, closed)?.is_none() {
+        while !closed && Response::find(&self.read, closed)?.is_none() {
             if self.read.len() > LONGEST {
                 return Err(format!("its answer is longer than {LONGEST} bytes"));
             }
             closed =
                 self.stream.read(&mut self.read).await.map_err(|error| error.to_string())? == 0;
         }
-        let whole = Answer::find(&self.read, closed)?;
+        let whole = Response::find(&self.read, closed)?;
         whole.ok_or_else(|| "it closed the connection before its answer was whole".to_owned())
     }
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::table::grouped;
 use super::{Report, Standing};
-use crate::measured::Spread;
+use crate::figures::Spread;
 
 const WIDTH: u32 = 840;
 /// Above the bars.

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::Report;
-use crate::measured::Spread;
+use crate::figures::Spread;
 
 const HEADER: [&str; 13] = [
     "",

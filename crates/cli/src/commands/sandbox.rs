@@ -22,7 +22,7 @@ use url::{Host, Url};
 use super::serve::{AtStart, check_clock, open_keys};
 use crate::config::listen_address;
 use crate::process::{self, Signals, block_on};
-use crate::reports::{self, Wanted};
+use crate::reports::{self, ReportFile};
 use crate::{Failure, log, output};
 
 #[derive(Args)]
@@ -56,8 +56,8 @@ pub(crate) struct Arguments {
     grade: Option<String>,
     /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be given several
     /// times
-    #[arg(long, value_name = "FORMAT=FILE", requires = "grade", value_parser = reports::wanted)]
-    report: Vec<Wanted>,
+    #[arg(long, value_name = "FORMAT=FILE", requires = "grade", value_parser = reports::report_file)]
+    report: Vec<ReportFile>,
     /// How errors are spelled to clients: network, or rfc as RFC 6749 and RFC 7009 say
     #[arg(long, value_name = "DIALECT", default_value = "network", value_parser = dialect)]
     dialect: Dialect,

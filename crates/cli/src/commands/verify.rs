@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::process::{Signals, block_on};
-use crate::reports::{self, Wanted};
+use crate::reports::{self, ReportFile};
 use crate::{Failure, output};
 
 #[derive(Args)]
@@ -38,8 +38,8 @@ pub(crate) struct Arguments {
     #[arg(long = "plan", value_name = "NAME", value_parser = PossibleValuesParser::new(counterfoil_verify::names()))]
     plans: Vec<String>,
     /// Write a report: html=FILE, junit=FILE or json=FILE; may be repeated
-    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = reports::wanted)]
-    reports: Vec<Wanted>,
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = reports::report_file)]
+    reports: Vec<ReportFile>,
     /// Print the report as JSON instead of a table
     #[arg(long)]
     json: bool,

@@ -18,18 +18,18 @@ impl Tale {
         Self::default().redeem(10, 20, 0, None, tokens(1)).redeem(30, 40, 1, KEY, tokens(2))
     }
 
-    fn exchange(mut self, sent: u64, answered: u64, asked: Asked, answer: Answer) -> Self {
+    fn exchange(mut self, sent: u64, answered: u64, operation: Operation, answer: Reply) -> Self {
         let [sent, answered] = [sent, answered].map(Duration::from_millis);
-        self.0.push(Exchange { sent, answered, node: 1, asked, answer });
+        self.0.push(Exchange { sent, answered, node: 1, operation, answer });
         self
     }
 
-    fn redeem(self, sent: u64, answered: u64, slip: u64, key: Option<u64>, answer: Answer) -> Self {
-        self.exchange(sent, answered, Asked::Redeem { slip, key }, answer)
+    fn redeem(self, sent: u64, answered: u64, slip: u64, key: Option<u64>, answer: Reply) -> Self {
+        self.exchange(sent, answered, Operation::Redeem { slip, key }, answer)
     }
 
-    fn ends(self, sent: u64, answered: u64, answer: Answer) -> Self {
-        self.exchange(sent, answered, Asked::Revoke(Token::Id(2)), answer)
+    fn ends(self, sent: u64, answered: u64, answer: Reply) -> Self {
+        self.exchange(sent, answered, Operation::Revoke(Token::Id(2)), answer)
     }
 
     /// Nothing is wrong with it, whether it is judged at once or exchange by exchange.
@@ -61,20 +61,20 @@ fn successor(number: u64, text: &str, grant: i64) -> Successor {
     }
 }
 
-fn tokens(number: u64) -> Answer {
-    Answer::Tokens { successor: successor(number, &number.to_string(), 7), replayed: false }
+fn tokens(number: u64) -> Reply {
+    Reply::Tokens { successor: successor(number, &number.to_string(), 7), replayed: false }
 }
 
-fn replayed(number: u64) -> Answer {
-    Answer::Tokens { successor: successor(number, &number.to_string(), 7), replayed: true }
+fn replayed(number: u64) -> Reply {
+    Reply::Tokens { successor: successor(number, &number.to_string(), 7), replayed: true }
 }
 
-fn no() -> Answer {
-    Answer::No("why".into())
+fn no() -> Reply {
+    Reply::No("why".into())
 }
 
-fn lost() -> Answer {
-    Answer::Lost("connection reset".into())
+fn lost() -> Reply {
+    Reply::Lost("connection reset".into())
 }
 
 #[test]
@@ -82,18 +82,18 @@ fn a_life_without_faults() {
     Tale::begun()
         .redeem(50, 60, 1, KEY, replayed(2))
         .redeem(70, 80, 1, None, no())
-        .exchange(82, 83, Asked::Introspect(Token::Refresh(2)), Answer::Yes)
-        .exchange(84, 85, Asked::Introspect(Token::Refresh(1)), no())
+        .exchange(82, 83, Operation::Introspect(Token::Refresh(2)), Reply::Yes)
+        .exchange(84, 85, Operation::Introspect(Token::Refresh(1)), no())
         .redeem(90, 100, 2, OTHER, lost())
         .redeem(110, 120, 2, OTHER, replayed(3))
         .redeem(130, 140, 1, KEY, no())
-        .exchange(150, 160, Asked::Accounts(Token::Id(1)), Answer::Yes)
+        .exchange(150, 160, Operation::Accounts(Token::Id(1)), Reply::Yes)
         .ends(170, 180, lost())
-        .exchange(190, 200, Asked::Accounts(Token::Id(3)), no())
-        .ends(210, 220, Answer::Yes)
+        .exchange(190, 200, Operation::Accounts(Token::Id(3)), no())
+        .ends(210, 220, Reply::Yes)
         .redeem(230, 240, 3, None, no())
         .redeem(250, 260, 0, None, no())
-        .exchange(270, 280, Asked::Introspect(Token::Access(3)), no())
+        .exchange(270, 280, Operation::Introspect(Token::Access(3)), no())
         .is_sound();
 }
 
@@ -105,10 +105,10 @@ fn an_acknowledged_redemption_that_is_gone() {
         .redeem(70, 80, 1, KEY, replayed(2))
         .shows(Fault::RedemptionLost);
     Tale::begun()
-        .exchange(50, 60, Asked::Introspect(Token::Refresh(2)), no())
+        .exchange(50, 60, Operation::Introspect(Token::Refresh(2)), no())
         .shows(Fault::RedemptionLost);
     Tale::begun()
-        .exchange(50, 60, Asked::Introspect(Token::Refresh(1)), Answer::Yes)
+        .exchange(50, 60, Operation::Introspect(Token::Refresh(1)), Reply::Yes)
         .shows(Fault::RedemptionLost);
     // The predecessor's replay was lost: that is no reason to refuse the successor.
     Tale::begun()
@@ -172,7 +172,7 @@ fn a_retry_that_is_refused() {
 
 #[test]
 fn a_repeat_that_differs() {
-    let different = Answer::Tokens { successor: successor(2, "another", 7), replayed: true };
+    let different = Reply::Tokens { successor: successor(2, "another", 7), replayed: true };
     Tale::begun().redeem(50, 60, 1, KEY, different).shows(Fault::RepeatDiffers);
     // Not marked as a repeat it is one all the same: a server whose database died under it can't
     // tell its own success from an earlier one.
@@ -181,42 +181,44 @@ fn a_repeat_that_differs() {
 
 #[test]
 fn an_acknowledged_ending_that_is_gone() {
-    let ended = Tale::begun().ends(50, 60, Answer::Yes);
+    let ended = Tale::begun().ends(50, 60, Reply::Yes);
     ended.clone().redeem(70, 80, 2, OTHER, tokens(3)).shows(Fault::EndingLost);
     ended.clone().redeem(70, 80, 1, KEY, replayed(2)).shows(Fault::EndingLost);
-    for asked in [
-        Asked::Accounts(Token::Id(1)),
-        Asked::Accounts(Token::Access(2)),
-        Asked::Introspect(Token::Refresh(2)),
-        Asked::Introspect(Token::Id(2)),
-        Asked::Introspect(Token::Access(1)),
+    for operation in [
+        Operation::Accounts(Token::Id(1)),
+        Operation::Accounts(Token::Access(2)),
+        Operation::Introspect(Token::Refresh(2)),
+        Operation::Introspect(Token::Id(2)),
+        Operation::Introspect(Token::Access(1)),
     ] {
-        ended.clone().exchange(70, 80, asked, no()).is_sound();
-        ended.clone().exchange(70, 80, asked, Answer::Yes).shows(Fault::EndingLost);
+        ended.clone().exchange(70, 80, operation, no()).is_sound();
+        ended.clone().exchange(70, 80, operation, Reply::Yes).shows(Fault::EndingLost);
     }
     // Acknowledged to a retry, it holds as well.
-    let retried = Tale::begun().ends(50, 60, lost()).ends(61, 65, Answer::Yes);
-    retried.exchange(70, 80, Asked::Accounts(Token::Id(2)), Answer::Yes).shows(Fault::EndingLost);
+    let retried = Tale::begun().ends(50, 60, lost()).ends(61, 65, Reply::Yes);
+    retried
+        .exchange(70, 80, Operation::Accounts(Token::Id(2)), Reply::Yes)
+        .shows(Fault::EndingLost);
 }
 
 #[test]
 fn what_overlaps_an_ending_may_go_either_way() {
     for answer in [tokens(3), no()] {
-        Tale::begun().redeem(55, 58, 2, OTHER, answer.clone()).ends(50, 60, Answer::Yes).is_sound();
-        Tale::begun().ends(50, 60, Answer::Yes).redeem(55, 65, 2, OTHER, answer).is_sound();
+        Tale::begun().redeem(55, 58, 2, OTHER, answer.clone()).ends(50, 60, Reply::Yes).is_sound();
+        Tale::begun().ends(50, 60, Reply::Yes).redeem(55, 65, 2, OTHER, answer).is_sound();
     }
     // A revocation that was lost may have been done, or not yet.
-    for answer in [Answer::Yes, no()] {
+    for answer in [Reply::Yes, no()] {
         Tale::begun()
             .ends(50, 60, lost())
-            .exchange(70, 80, Asked::Accounts(Token::Id(2)), answer)
+            .exchange(70, 80, Operation::Accounts(Token::Id(2)), answer)
             .is_sound();
     }
     // But one that was sent after the answer is no cause for it.
-    let early = Tale::begun().exchange(50, 60, Asked::Accounts(Token::Id(2)), no()).ends(
+    let early = Tale::begun().exchange(50, 60, Operation::Accounts(Token::Id(2)), no()).ends(
         61,
         70,
-        Answer::Yes,
+        Reply::Yes,
     );
     assert_eq!(judge(&early.0, 2).len(), 1);
 }
@@ -224,20 +226,20 @@ fn what_overlaps_an_ending_may_go_either_way() {
 #[test]
 fn a_good_token_that_is_refused() {
     for token in [Token::Id(1), Token::Id(2), Token::Access(2)] {
-        for asked in [Asked::Accounts(token), Asked::Introspect(token)] {
-            Tale::begun().exchange(50, 60, asked, Answer::Yes).is_sound();
-            Tale::begun().exchange(50, 60, asked, no()).shows(Fault::RefusedWithoutCause);
+        for operation in [Operation::Accounts(token), Operation::Introspect(token)] {
+            Tale::begun().exchange(50, 60, operation, Reply::Yes).is_sound();
+            Tale::begun().exchange(50, 60, operation, no()).shows(Fault::RefusedWithoutCause);
         }
     }
 }
 
 #[test]
 fn answers_that_are_none() {
-    let wrong = || Answer::Wrong("500 boom".into());
+    let wrong = || Reply::Wrong("500 boom".into());
     Tale::begun().redeem(50, 60, 2, OTHER, wrong()).shows(Fault::Unexpected);
     Tale::begun().ends(50, 60, wrong()).shows(Fault::Unexpected);
     Tale::begun().redeem(50, 60, 2, OTHER, tokens(4)).shows(Fault::Unexpected);
-    let foreign = Answer::Tokens { successor: successor(3, "3", 8), replayed: false };
+    let foreign = Reply::Tokens { successor: successor(3, "3", 8), replayed: false };
     Tale::begun().redeem(50, 60, 2, OTHER, foreign).shows(Fault::Unexpected);
-    Tale::begun().redeem(50, 60, 2, OTHER, Answer::Never("time-out".into())).shows(Fault::NoAnswer);
+    Tale::begun().redeem(50, 60, 2, OTHER, Reply::Never("time-out".into())).shows(Fault::NoAnswer);
 }

@@ -1,7 +1,7 @@
 //! `counterfoil bench bearer`.
 
 use clap::Args;
-use counterfoil_bench::{Asks, Mode};
+use counterfoil_bench::{Mode, Workload};
 
 use super::elsewhere::Elsewhere;
 use super::how::{How, Who};
@@ -52,7 +52,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Some(url) => {
             let ca = elsewhere.ca.clone();
-            Who::Running(Box::new(elsewhere.entrant(url, |tokens| Asks::Bearer { tokens })?), ca)
+            Who::Running(
+                Box::new(elsewhere.entrant(url, |tokens| Workload::Bearer { tokens })?),
+                ca,
+            )
         }
     };
     how.measure(who, first_sight).map(drop)

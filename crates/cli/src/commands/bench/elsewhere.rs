@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use counterfoil_bench::{Asks, Contender, Entrant, read_tokens};
+use counterfoil_bench::{Contender, Entrant, Workload, read_tokens};
 
 use super::{failure, ours};
 use crate::Failure;
@@ -31,7 +31,7 @@ impl Elsewhere {
     pub(super) fn entrant(
         self,
         url: String,
-        asks: impl FnOnce(Vec<String>) -> Asks,
+        workload: impl FnOnce(Vec<String>) -> Workload,
     ) -> Result<Entrant, Failure> {
         let path = self.tokens.ok_or_else(|| {
             Failure::usage("--tokens is missing: a file with the tokens to begin with, one a line")
@@ -41,9 +41,9 @@ impl Elsewhere {
             name: url.clone(),
             note: "it ran already".into(),
             urls: vec![url],
-            asks: asks(tokens),
+            workload: workload(tokens),
             pids: self.pid,
-            held: Vec::new(),
+            processes: Vec::new(),
             place: None,
         }))
     }

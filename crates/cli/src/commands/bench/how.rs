@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use counterfoil_bench::{BenchError, Entrant, Field, Load, Outcome, Report, Rounds, Tell};
+use counterfoil_bench::{BenchError, Entrant, Field, Load, Measurement, Report, Rounds, Tell};
 use indicatif::ProgressBar;
 
 use super::failure;
@@ -76,19 +76,19 @@ impl How {
         let rounds = Rounds { load, count: rounds.into(), cores };
         let measured = run(&rounds, who, &tell(&spinner));
         spinner.finish_and_clear();
-        let Outcome { report, tokens } = measured?;
+        let Measurement { report, tokens } = measured?;
         show(&report, json, plot.as_deref())?;
         Ok(tokens)
     }
 }
 
 /// On one thread, whose cores the load generator has to itself.
-fn run(rounds: &Rounds, who: Who, tell: &Tell) -> Result<Outcome, Failure> {
+fn run(rounds: &Rounds, who: Who, tell: &Tell) -> Result<Measurement, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::failed)?;
-    let measured: Result<Outcome, BenchError> = runtime.block_on(async {
+    let measured: Result<Measurement, BenchError> = runtime.block_on(async {
         match who {
             Who::Started(field) => rounds.run_field(field, tell.clone()).await,
             Who::Running(entrant, _) => rounds.run(vec![*entrant], tell).await,

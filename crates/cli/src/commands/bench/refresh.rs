@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use counterfoil_bench::{Asks, Client, ClientAuth, Mode};
+use counterfoil_bench::{Client, ClientAuth, Mode, Workload};
 
 use super::elsewhere::Elsewhere;
 use super::how::{How, Who};
@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     // Before the tokens that there are get used up.
     let keep = keep_tokens.map(|path| private(&path).map(|file| (path, file))).transpose()?;
     let ca = elsewhere.ca.clone();
-    let entrant = elsewhere.entrant(url, |tokens| Asks::Refresh {
+    let entrant = elsewhere.entrant(url, |tokens| Workload::Refresh {
         client: Client { id, secret: client_secret, auth },
         tokens,
     })?;

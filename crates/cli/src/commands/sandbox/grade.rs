@@ -9,7 +9,7 @@ use counterfoil_sandbox::grade::{self, Outcome, Progress};
 use counterfoil_server::{App, Server, serve};
 use tokio::sync::oneshot;
 
-use crate::reports::{self, Wanted};
+use crate::reports::{self, ReportFile};
 use crate::{Failure, output};
 
 /// Serves until the script was played to its end, nobody came to be graded, or a signal came.
@@ -19,7 +19,7 @@ pub(super) async fn run(
     server: Server,
     (told, at_once): (impl Future<Output = ()>, impl Future<Output = ()>),
     client: &str,
-    wanted: &[Wanted],
+    wanted: &[ReportFile],
 ) -> Result<(), Failure> {
     if app.client(client).is_none() {
         return Err(Failure::usage(format!("there is no client `{client}` to grade")));

@@ -8,9 +8,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::response::Response;
 use super::target::Target;
-use crate::{Asks, Client, ClientAuth};
+use crate::{Client, ClientAuth, Workload};
 
 /// What a form value spells out; everything else is escaped.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -18,7 +18,7 @@ const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 const SHOWN: usize = 300;
 
 /// What is sent to one URL for a token.
-pub(super) enum Asking {
+pub(super) enum RequestTemplate {
     Refresh {
         /// The head up to the value of `Content-Length`.
         head: String,
@@ -34,16 +34,16 @@ pub(super) enum Asking {
 }
 
 #[derive(Deserialize)]
-struct Refreshed<'a> {
+struct TokenResponse<'a> {
     #[serde(borrow)]
     refresh_token: Option<Cow<'a, str>>,
 }
 
-impl Asking {
-    pub(super) fn new(asks: &Asks, target: &Target, once: bool) -> Self {
+impl RequestTemplate {
+    pub(super) fn new(workload: &Workload, target: &Target, once: bool) -> Self {
         let Target { authority, path, .. } = target;
-        match asks {
-            Asks::Refresh { client, .. } => {
+        match workload {
+            Workload::Refresh { client, .. } => {
                 let (authorization, credentials) = proof(client);
                 Self::Refresh {
                     head: format!(
@@ -53,7 +53,7 @@ impl Asking {
                     form: format!("grant_type=refresh_token&{credentials}refresh_token="),
                 }
             }
-            Asks::Bearer { .. } => Self::Bearer {
+            Workload::Bearer { .. } => Self::Bearer {
                 head: format!(
                     "GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nAuthorization: Bearer "
                 ),
@@ -86,13 +86,17 @@ impl Asking {
     ///
     /// # Errors
     /// The answer is not what it should be; it is shown without tokens.
-    pub(super) fn next(&self, sent: String, answer: &Answer<'_>) -> Result<Option<String>, String> {
+    pub(super) fn next(
+        &self,
+        sent: String,
+        answer: &Response<'_>,
+    ) -> Result<Option<String>, String> {
         if answer.status != 200 {
             return Err(shown(answer, &sent));
         }
         match self {
             Self::Refresh { .. } => match serde_json::from_slice(&answer.body) {
-                Ok(Refreshed { refresh_token: Some(token) }) => Ok(Some(token.into_owned())),
+                Ok(TokenResponse { refresh_token: Some(token) }) => Ok(Some(token.into_owned())),
                 _ => Err(format!("no refresh_token in {}", shown(answer, &sent))),
             },
             Self::Bearer { once, .. } => Ok((!once).then_some(sent)),
@@ -116,7 +120,7 @@ fn proof(client: &Client) -> (String, String) {
 }
 
 /// An answer in one line, without the tokens in it.
-fn shown(answer: &Answer<'_>, sent: &str) -> String {
+fn shown(answer: &Response<'_>, sent: &str) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let masked = match serde_json::from_str(&text) {
         Ok(Value::Object(mut members)) => {
@@ -136,20 +140,20 @@ fn shown(answer: &Answer<'_>, sent: &str) -> String {
 mod tests {
     use super::*;
 
-    fn asking(auth: ClientAuth) -> Asking {
+    fn asking(auth: ClientAuth) -> RequestTemplate {
         let client = Client { id: "a client".into(), secret: Some("s:cret".into()), auth };
         let target = Target::of("http://localhost:8080/token", None).unwrap();
-        Asking::new(&Asks::Refresh { client, tokens: Vec::new() }, &target, false)
+        RequestTemplate::new(&Workload::Refresh { client, tokens: Vec::new() }, &target, false)
     }
 
-    fn written(asking: &Asking, token: &str) -> String {
+    fn written(asking: &RequestTemplate, token: &str) -> String {
         let mut request = b"what was there".to_vec();
         asking.write(token, &mut request);
         String::from_utf8(request).unwrap()
     }
 
-    fn answer(status: u16, body: &str) -> Answer<'_> {
-        Answer { status, body: Cow::Borrowed(body.as_bytes()), keeps: true }
+    fn answer(status: u16, body: &str) -> Response<'_> {
+        Response { status, body: Cow::Borrowed(body.as_bytes()), keeps: true }
     }
 
     #[test]
@@ -186,7 +190,8 @@ mod tests {
         let good = answer(200, r#"{"access_token":"a","refresh_token":"new\/er","expires_in":1}"#);
         assert_eq!(refresh.next("old".into(), &good), Ok(Some("new/er".into())));
         let target = Target::of("http://localhost/accounts", None).unwrap();
-        let bearer = |once| Asking::new(&Asks::Bearer { tokens: Vec::new() }, &target, once);
+        let bearer =
+            |once| RequestTemplate::new(&Workload::Bearer { tokens: Vec::new() }, &target, once);
         assert_eq!(
             bearer(false).next("token".into(), &answer(200, "anything")),
             Ok(Some("token".into()))

@@ -7,7 +7,7 @@ const HEADERS: usize = 64;
 
 /// A whole answer.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Answer<'a> {
+pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) body: Cow<'a, [u8]>,
     /// Whether the connection can be used again.
@@ -28,7 +28,7 @@ struct Head {
     keeps: bool,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> Response<'a> {
     /// The answer, once it is whole. `closed` is whether nothing more will come.
     ///
     /// # Errors
@@ -124,12 +124,12 @@ mod tests {
         // Nothing is taken for an answer before its last byte is there.
         for end in 0..read.len() {
             assert_eq!(
-                Answer::find(&read.as_bytes()[..end], false).unwrap(),
+                Response::find(&read.as_bytes()[..end], false).unwrap(),
                 None,
                 "after {end} bytes"
             );
         }
-        let answer = Answer::find(read.as_bytes(), closed).unwrap().unwrap();
+        let answer = Response::find(read.as_bytes(), closed).unwrap().unwrap();
         (answer.status, String::from_utf8(answer.body.into_owned()).unwrap(), answer.keeps)
     }
 
@@ -167,7 +167,7 @@ mod tests {
             (200, "all of it".into(), false)
         );
         assert_eq!(
-            Answer::find(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", true),
+            Response::find(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", true),
             Ok(None)
         );
     }
@@ -181,10 +181,10 @@ mod tests {
 
     #[test]
     fn no_http() {
-        assert!(Answer::find(b"SSH-2.0-OpenSSH_9.2\r\n", false).is_err());
-        assert!(Answer::find(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", false).is_err());
+        assert!(Response::find(b"SSH-2.0-OpenSSH_9.2\r\n", false).is_err());
+        assert!(Response::find(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", false).is_err());
         assert!(
-            Answer::find(
+            Response::find(
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n",
                 false
             )

@@ -10,7 +10,7 @@ use crate::error::BenchError;
 use crate::grants::Grants;
 use crate::place::Place;
 use crate::plan::{Mode, Plan, StorePlace};
-use crate::stopped::stopped;
+use crate::stop::stop_signal;
 use crate::tokens::ISSUER;
 
 /// The name of the file.
@@ -50,7 +50,7 @@ pub(crate) fn make(plan: &Plan) -> Result<(Place, Grants), BenchError> {
         let options = options(&place)?;
         tokio::select! {
             filled = filling.fill(&options) => filled.map_err(|e| failed(e.to_string()))?,
-            told = stopped() => return Err(told),
+            told = stop_signal() => return Err(told),
         }
         Ok((place, grants))
     })

@@ -12,7 +12,7 @@ use crate::tokens;
 
 /// What answers are made of.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseTemplate {
     key: SigningKey,
     /// The claims of an ID token of ours.
     claims: Vec<u8>,
@@ -24,7 +24,7 @@ pub(super) struct Answer {
     tail: String,
 }
 
-impl Answer {
+impl ResponseTemplate {
     pub(super) fn new(key: SigningKey, now: Timestamp) -> Result<Self, BenchError> {
         let terms = Grants { count: 1, now }.terms(0);
         let claims = tokens::claims(&terms, key.alg, now)?;

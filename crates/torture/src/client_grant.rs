@@ -5,9 +5,9 @@ use counterfoil_sandbox::seed::SeedClient;
 use crate::chance::Chance;
 use crate::checker::judge;
 use crate::findings::Subject;
-use crate::history::{Answer, Asked, Exchange, Token};
+use crate::history::{Exchange, Operation, Reply, Token};
 use crate::requests::{Issued, Request};
-use crate::run::{Asking, Phase, Run};
+use crate::run::{Attempts, Phase, Run};
 
 /// Answers of which a living grant keeps the tokens, the first among them.
 const KEPT: usize = 8;
@@ -16,7 +16,7 @@ const LAST_EXCHANGES: usize = 24;
 /// The customers that have accounts.
 const CUSTOMERS: [&str; 4] = ["customer_1", "customer_2", "customer_3", "customer_4"];
 
-pub(crate) struct Grant {
+pub(crate) struct ClientGrant {
     client: &'static SeedClient,
     code: String,
     /// Tokens in the order of their numbers: the first that were issued, and the last few. Never
@@ -25,7 +25,7 @@ pub(crate) struct Grant {
     history: Vec<Exchange>,
 }
 
-impl Grant {
+impl ClientGrant {
     /// A new grant with its first tokens. `None` where there is none to be had: a code of which the
     /// answer was lost is no good any more.
     pub(crate) async fn obtain(
@@ -36,8 +36,8 @@ impl Grant {
         let customer = CUSTOMERS[chance.below(CUSTOMERS.len())];
         let code = run.code(chance, client, customer).await?;
         let node = chance.below(run.origins.len());
-        let asked = Asked::Redeem { slip: 0, key: None };
-        let exchange = run.ask_once(Request { asked, token: &code, client }, node).await;
+        let operation = Operation::Redeem { slip: 0, key: None };
+        let exchange = run.ask_once(Request { operation, token: &code, client }, node).await;
         let mut grant = Self { client, code, issued: Vec::new(), history: Vec::new() };
         if !grant.record(run, [exchange]) || grant.issued.is_empty() {
             return None;
@@ -54,7 +54,7 @@ impl Grant {
     /// Which grant it is, and whose, for a finding.
     fn in_words(&self) -> String {
         let named = self.history.iter().find_map(|exchange| match &exchange.answer {
-            Answer::Tokens { successor, .. } => Some(successor.grant.to_string()),
+            Reply::Tokens { successor, .. } => Some(successor.grant.to_string()),
             _ => None,
         });
         format!("grant {} of {}", named.as_deref().unwrap_or("without a name"), self.client.id)
@@ -63,8 +63,8 @@ impl Grant {
     /// Refreshes, with a key. As all that follow: whether everything is as it should be.
     pub(crate) async fn refresh(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let (before, tries) = (self.number(), self.history.len());
-        let asked = Asked::Redeem { slip: before, key: Some(chance.next()) };
-        if !self.ask(run, chance, asked, None).await {
+        let operation = Operation::Redeem { slip: before, key: Some(chance.next()) };
+        if !self.ask(run, chance, operation, None).await {
             return false;
         }
         run.tally().refreshes += u64::from(self.number() > before);
@@ -85,7 +85,7 @@ impl Grant {
         let unmarked = self
             .history
             .last()
-            .is_some_and(|last| matches!(last.answer, Answer::Tokens { replayed: false, .. }));
+            .is_some_and(|last| matches!(last.answer, Reply::Tokens { replayed: false, .. }));
         let mut tally = run.tally();
         tally.repeats += u64::from(sound);
         tally.unmarked_repeats += u64::from(unmarked);
@@ -93,9 +93,9 @@ impl Grant {
     }
 
     /// The request that gave the newest tokens, if it was a refresh.
-    fn last_refresh(&self) -> Option<Asked> {
+    fn last_refresh(&self) -> Option<Operation> {
         let newest = self.issued.last()?;
-        newest.key.map(|key| Asked::Redeem { slip: newest.number - 1, key: Some(key) })
+        newest.key.map(|key| Operation::Redeem { slip: newest.number - 1, key: Some(key) })
     }
 
     /// Presents an old slip without a key.
@@ -104,7 +104,7 @@ impl Grant {
         let Some(old) = old.get(chance.below(old.len())) else {
             return true;
         };
-        let replay = Asked::Redeem { slip: old.number, key: None };
+        let replay = Operation::Redeem { slip: old.number, key: None };
         let sound = self.ask(run, chance, replay, None).await;
         run.tally().replays += u64::from(sound);
         sound
@@ -114,7 +114,7 @@ impl Grant {
     pub(crate) async fn race(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let slip = self.number();
         let [first, second] = [chance.next(), chance.next()]
-            .map(|key| self.request(Asked::Redeem { slip, key: Some(key) }));
+            .map(|key| self.request(Operation::Redeem { slip, key: Some(key) }));
         let (Some(first), Some(second)) = (first, second) else {
             return true;
         };
@@ -131,14 +131,14 @@ impl Grant {
             return true;
         };
         let number = issued.number;
-        let asked = match chance.below(6) {
-            0 | 1 => Asked::Accounts(Token::Id(number)),
-            2 => Asked::Accounts(Token::Access(number)),
-            3 => Asked::Introspect(Token::Refresh(number)),
-            4 => Asked::Introspect(Token::Id(number)),
-            _ => Asked::Introspect(Token::Access(number)),
+        let operation = match chance.below(6) {
+            0 | 1 => Operation::Accounts(Token::Id(number)),
+            2 => Operation::Accounts(Token::Access(number)),
+            3 => Operation::Introspect(Token::Refresh(number)),
+            4 => Operation::Introspect(Token::Id(number)),
+            _ => Operation::Introspect(Token::Access(number)),
         };
-        let sound = self.ask(run, chance, asked, None).await;
+        let sound = self.ask(run, chance, operation, None).await;
         run.tally().reads += u64::from(sound);
         sound
     }
@@ -150,9 +150,9 @@ impl Grant {
         let with =
             [Token::Refresh(newest), Token::Id(newest), Token::Access(newest), Token::Refresh(1)]
                 [chance.below(4)];
-        let refresh = Asked::Redeem { slip: newest, key: Some(chance.next()) };
+        let refresh = Operation::Redeem { slip: newest, key: Some(chance.next()) };
         let (Some(revoke), Some(refresh)) =
-            (self.request(Asked::Revoke(with)), self.request(refresh))
+            (self.request(Operation::Revoke(with)), self.request(refresh))
         else {
             return true;
         };
@@ -187,24 +187,24 @@ impl Grant {
     ) -> bool {
         let newest = self.number();
         let mut all = vec![
-            Asked::Accounts(Token::Id(newest)),
-            Asked::Accounts(Token::Access(newest)),
-            Asked::Redeem { slip: newest, key: None },
-            Asked::Introspect(Token::Refresh(newest)),
-            Asked::Introspect(Token::Id(newest)),
-            Asked::Introspect(Token::Access(newest)),
-            Asked::Redeem { slip: 0, key: None },
+            Operation::Accounts(Token::Id(newest)),
+            Operation::Accounts(Token::Access(newest)),
+            Operation::Redeem { slip: newest, key: None },
+            Operation::Introspect(Token::Refresh(newest)),
+            Operation::Introspect(Token::Id(newest)),
+            Operation::Introspect(Token::Access(newest)),
+            Operation::Redeem { slip: 0, key: None },
         ];
         if newest > 1 {
             all.extend([
-                Asked::Accounts(Token::Id(1)),
-                Asked::Accounts(Token::Access(1)),
-                Asked::Redeem { slip: 1, key: None },
+                Operation::Accounts(Token::Id(1)),
+                Operation::Accounts(Token::Access(1)),
+                Operation::Redeem { slip: 1, key: None },
             ]);
         }
         all.extend(self.last_refresh());
-        for asked in all {
-            if !self.ask(run, chance, asked, node).await {
+        for operation in all {
+            if !self.ask(run, chance, operation, node).await {
                 return false;
             }
         }
@@ -216,16 +216,18 @@ impl Grant {
     /// can be refreshed.
     pub(crate) async fn check_living(&mut self, run: &Run, chance: &mut Chance) -> bool {
         let newest = self.number();
-        let mut all =
-            vec![Asked::Accounts(Token::Id(newest)), Asked::Accounts(Token::Access(newest))];
+        let mut all = vec![
+            Operation::Accounts(Token::Id(newest)),
+            Operation::Accounts(Token::Access(newest)),
+        ];
         all.extend(
-            self.issued.iter().map(|issued| Asked::Introspect(Token::Refresh(issued.number))),
+            self.issued.iter().map(|issued| Operation::Introspect(Token::Refresh(issued.number))),
         );
         all.extend(self.last_refresh());
         let old = self.issued.iter().filter(|issued| issued.number < newest);
-        all.extend(old.map(|issued| Asked::Redeem { slip: issued.number, key: None }));
-        for asked in all {
-            if !self.ask(run, chance, asked, None).await {
+        all.extend(old.map(|issued| Operation::Redeem { slip: issued.number, key: None }));
+        for operation in all {
+            if !self.ask(run, chance, operation, None).await {
                 return false;
             }
         }
@@ -236,10 +238,10 @@ impl Grant {
         &mut self,
         run: &Run,
         chance: &mut Chance,
-        asked: Asked,
+        operation: Operation,
         node: Option<usize>,
     ) -> bool {
-        let Some(request) = self.request(asked) else {
+        let Some(request) = self.request(operation) else {
             return true;
         };
         let asking = run.ask(chance, request, node).await;
@@ -247,11 +249,13 @@ impl Grant {
     }
 
     /// A request with the text of its token, if that was kept.
-    fn request(&self, asked: Asked) -> Option<Request<'_>> {
-        let named = match asked {
-            Asked::Redeem { slip: 0, .. } => Token::Code,
-            Asked::Redeem { slip, .. } => Token::Refresh(slip),
-            Asked::Accounts(token) | Asked::Introspect(token) | Asked::Revoke(token) => token,
+    fn request(&self, operation: Operation) -> Option<Request<'_>> {
+        let named = match operation {
+            Operation::Redeem { slip: 0, .. } => Token::Code,
+            Operation::Redeem { slip, .. } => Token::Refresh(slip),
+            Operation::Accounts(token)
+            | Operation::Introspect(token)
+            | Operation::Revoke(token) => token,
         };
         let issued = |number| self.issued.iter().find(|issued| issued.number == number);
         let token = match named {
@@ -260,15 +264,15 @@ impl Grant {
             Token::Id(number) => &*issued(number)?.id_token,
             Token::Access(number) => &*issued(number)?.access_token,
         };
-        Some(Request { asked, token, client: self.client })
+        Some(Request { operation, token, client: self.client })
     }
 
     /// Takes down what was answered to requests that were under way side by side, holds it against
     /// all that was before, and keeps the tokens. False where something is wrong, or the run is
     /// over and nobody knows.
-    fn record<const N: usize>(&mut self, run: &Run, askings: [Asking; N]) -> bool {
+    fn record<const N: usize>(&mut self, run: &Run, askings: [Attempts; N]) -> bool {
         let new = self.history.len();
-        for Asking { tries, issued } in askings {
+        for Attempts { tries, issued } in askings {
             self.history.extend(tries);
             if let Some(issued) = issued.filter(|issued| issued.number > self.number()) {
                 self.issued.push(issued);
@@ -296,7 +300,7 @@ impl Grant {
         let mut at = 0;
         self.history.retain(|exchange| {
             at += 1;
-            at > late || at == 1 || matches!(exchange.asked, Asked::Revoke(_))
+            at > late || at == 1 || matches!(exchange.operation, Operation::Revoke(_))
         });
     }
 }

@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::BenchError;
 
 /// Waits until this process is told to stop, by Ctrl-C or SIGTERM. Gives the error to end with.
-pub(crate) async fn stopped() -> BenchError {
+pub(crate) async fn stop_signal() -> BenchError {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
