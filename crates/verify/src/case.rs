@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::check::Check;
 use crate::client::Client;
 use crate::event::Event;
+use crate::expectation::Dialect;
 use crate::id_token;
 use crate::judge::judge;
 use crate::response::Response;
@@ -19,18 +20,25 @@ use crate::tokens::{Code, Tokens};
 pub struct CaseRun<'s> {
     pub(crate) session: &'s mut Session,
     declared: &'static [Check],
+    dialect: Dialect,
     checks: Vec<counterfoil_report::Check>,
     made: Vec<bool>,
 }
 
 impl<'s> CaseRun<'s> {
     /// Begins a case, which servers see as `name` in their logs.
-    pub(crate) fn begin(session: &'s mut Session, name: &str, declared: &'static [Check]) -> Self {
+    pub(crate) fn begin(
+        session: &'s mut Session,
+        name: &str,
+        declared: &'static [Check],
+        dialect: Dialect,
+    ) -> Self {
         session.http.begin(name);
         Self {
             session,
             declared,
-            checks: declared.iter().map(Check::not_run).collect(),
+            dialect,
+            checks: declared.iter().map(|check| check.not_run(dialect)).collect(),
             made: vec![false; declared.len()],
         }
     }
@@ -40,7 +48,7 @@ impl<'s> CaseRun<'s> {
     /// Holds an answer against what the check expects.
     pub fn holds(&mut self, check: usize, answer: &Response) {
         let verdict = match self.declared.get(check) {
-            Some(declared) => judge(&declared.expected, answer),
+            Some(declared) => judge(declared.expected.in_dialect(self.dialect), answer),
             None => Err("the plan declares no such check: please report this".to_owned()),
         };
         self.judged(check, answer, verdict);
@@ -117,6 +125,11 @@ impl<'s> CaseRun<'s> {
     }
 
     // What is certified, and as whom.
+
+    /// Whether it is certified as the RFCs say, and not as the network does.
+    pub fn is_rfc(&self) -> bool {
+        self.dialect == Dialect::Rfc
+    }
 
     /// The server.
     pub fn target(&self) -> &Target {
@@ -369,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn a_check_that_the_plan_does_not_declare_fails() {
         let mut session = session().await;
-        let mut case = CaseRun::begin(&mut session, "plan/case", CHECKS);
+        let mut case = CaseRun::begin(&mut session, "plan/case", CHECKS, Dialect::Network);
         let answer = Response::sample(200, &[], "");
         case.holds(0, &answer);
         case.saw(1, "something", Ok(()));
@@ -390,7 +403,7 @@ mod tests {
             (Err(Abort::set_up("no code")), Failed, "set-up: no code"),
             (Err(Abort::not_run("no clock")), NotRun, "no clock"),
         ] {
-            let mut case = CaseRun::begin(&mut session, "plan/case", CHECKS);
+            let mut case = CaseRun::begin(&mut session, "plan/case", CHECKS, Dialect::Network);
             case.holds(0, &Response::sample(200, &[], ""));
             let ended = case.end(done, blank()).await;
             assert_eq!(results(&ended), [Passed, result]);

@@ -1,4 +1,4 @@
-//! What a check expects.
+//! What a check expects, in one dialect or the other.
 
 /// What a check expects.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,39 @@ impl Expectation {
             Self::Status(status) => status.to_string(),
             Self::Empty(status) => format!("{status} and an empty body"),
             Self::Words(words) => (*words).to_owned(),
+        }
+    }
+}
+
+/// Whose words a plan expects where they differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// The network's.
+    Network,
+    /// Those that the RFCs let a server use.
+    Rfc,
+}
+
+/// What is expected of one situation in either dialect.
+#[derive(Clone, Copy, Debug)]
+pub struct Spelling {
+    /// In the network's words.
+    pub network: Expectation,
+    /// As the RFCs let a server answer.
+    pub rfc: Expectation,
+}
+
+impl Spelling {
+    /// The same in both.
+    pub const fn of(expected: Expectation) -> Self {
+        Self { network: expected, rfc: expected }
+    }
+
+    /// What is expected in this dialect.
+    pub fn in_dialect(&self, dialect: Dialect) -> &Expectation {
+        match dialect {
+            Dialect::Network => &self.network,
+            Dialect::Rfc => &self.rfc,
         }
     }
 }

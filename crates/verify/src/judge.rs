@@ -139,11 +139,13 @@ mod tests {
         for case in PLANS.iter().flat_map(|plan| plan.cases) {
             assert!(!case.checks.is_empty(), "{}", case.id);
             for check in case.checks {
-                if let Expectation::Body(_, body)
-                | Expectation::Described(_, body)
-                | Expectation::Fdx(_, body) = check.expected
-                {
-                    assert!(!object(body).is_empty(), "{}: {body}", case.id);
+                for expected in [check.expected.network, check.expected.rfc] {
+                    if let Expectation::Body(_, body)
+                    | Expectation::Described(_, body)
+                    | Expectation::Fdx(_, body) = expected
+                    {
+                        assert!(!object(body).is_empty(), "{}: {body}", case.id);
+                    }
                 }
             }
         }

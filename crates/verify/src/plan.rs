@@ -6,6 +6,7 @@ use std::pin::Pin;
 use crate::abort::Abort;
 use crate::case::CaseRun;
 use crate::check::Check;
+use crate::expectation::Dialect;
 use crate::target::Endpoint;
 
 /// A plan: cases on one topic.
@@ -14,6 +15,8 @@ pub struct Plan {
     pub name: &'static str,
     /// What it is about.
     pub title: &'static str,
+    /// Whose words it expects where they differ.
+    pub dialect: Dialect,
     /// The endpoints without which it can't begin.
     pub needs: &'static [Endpoint],
     /// Its cases, in the order of the report.

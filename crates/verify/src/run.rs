@@ -41,7 +41,7 @@ pub async fn run(
     for (place, plan, case) in in_order(&plans, &session) {
         (session.progress)(Event::Begins { plan: plan.name, case: case.id });
         let name = format!("{}/{}", plan.name, case.id);
-        let mut run = CaseRun::begin(&mut session, &name, case.checks);
+        let mut run = CaseRun::begin(&mut session, &name, case.checks, plan.dialect);
         let result = tokio::select! {
             result = (case.run)(&mut run) => Some(result),
             () = &mut stop => None,

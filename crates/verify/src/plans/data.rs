@@ -6,12 +6,14 @@ mod forged;
 mod list;
 mod request;
 
+use crate::expectation::Dialect;
 use crate::plan::Plan;
 use crate::target::Endpoint;
 
 pub(crate) const PLAN: Plan = Plan {
     name: "data",
     title: "The data API and its errors",
+    dialect: Dialect::Network,
     needs: &[Endpoint::Token, Endpoint::Accounts],
     cases: &[
         bearer::MISSING,

@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::abort::Abort;
 use crate::call::Call;
 use crate::case::CaseRun;
+use crate::expectation::Dialect;
 use crate::plan::Plan;
 use crate::response::Response;
 
 pub(crate) const PLAN: Plan = Plan {
     name: "discovery",
     title: "Discovery and keys",
+    dialect: Dialect::Network,
     needs: &[],
     cases: &[
         document::PUBLISHED,

@@ -5,6 +5,7 @@ use crate::abort::Abort;
 use crate::case::CaseRun;
 use crate::check::Check;
 use crate::client::Client;
+use crate::expectation::Dialect;
 use crate::id_token;
 use crate::plan::{Case, GrantFate, Plan};
 use crate::random::random;
@@ -15,6 +16,7 @@ use crate::tokens::{Code, Tokens};
 pub(crate) const PLAN: Plan = Plan {
     name: "token-management",
     title: "Token management",
+    dialect: Dialect::Network,
     needs: &[Endpoint::Token, Endpoint::Revocation, Endpoint::Jwks],
     cases: &[
         Case {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Url;
 
-use super::Cases;
+use super::spelling;
 use crate::abort::Abort;
 use crate::call::Call;
 use crate::case::CaseRun;
@@ -18,51 +18,41 @@ use crate::tokens::challenge;
 /// A state that comes back as it was only where it is encoded and decoded well.
 const STATE: &str = "a+b c&d=e%20f/~";
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const AUTHORIZE_ERRORS: Case = Case {
-        id: "authorize-errors",
-        title: "An authorization request that is wrong is answered to the client",
-        clause: "RFC 6749 section 4.1.2.1; OpenID Connect Core section 3.1.2.6",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE]
-        } else {
-            &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE, NO_OPENID]
-        },
-        run: |case| Box::pin(errors::<RFC>(case)),
-    };
+pub(super) const AUTHORIZE_ERRORS: Case = Case {
+    id: "authorize-errors",
+    title: "An authorization request that is wrong is answered to the client",
+    clause: "RFC 6749 section 4.1.2.1; OpenID Connect Core section 3.1.2.6",
+    grant: GrantFate::Lives,
+    checks: &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE, NO_OPENID],
+    run: |case| Box::pin(errors(case)),
+};
 
-    pub(super) const AUTHORIZE_NOWHERE: Case = Case {
-        id: "authorize-nowhere",
-        title: "An authorization request of nobody, or to elsewhere, redirects nobody",
-        clause: "RFC 6749 sections 3.1.2.4 and 4.1.2.1; RFC 9700 sections 2.1 and 4.11.2",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[
-                Check::words(OTHER_REDIRECT_URI, "no redirect to there"),
-                Check::words(UNKNOWN_CLIENT, "no redirect to there"),
-            ]
-        } else {
-            &[
-                Check::words(OTHER_REDIRECT_URI, "400, and no redirect"),
-                Check::words(UNKNOWN_CLIENT, "400, and no redirect"),
-            ]
-        },
-        run: |case| Box::pin(nowhere::<RFC>(case)),
-    };
+pub(super) const AUTHORIZE_ERRORS_RFC: Case =
+    Case { checks: &[NO_RESPONSE_TYPE, OTHER_RESPONSE_TYPE], ..AUTHORIZE_ERRORS };
 
-    pub(super) const AUTHORIZE_PROMPT_NONE: Case = Case {
-        id: "authorize-prompt-none",
-        title: "An authorization request that must show no page, without a session",
-        clause: "OpenID Connect Core sections 3.1.2.1 and 3.1.2.6; RFC 9700 section 4.4.2",
-        grant: GrantFate::Lives,
-        checks: &[Check::words(
-            "prompt=none",
-            "a redirect to the client with error=login_required and the state as it was",
-        )],
-        run: |case| Box::pin(prompt_none::<RFC>(case)),
-    };
-}
+pub(super) const AUTHORIZE_NOWHERE: Case = Case {
+    id: "authorize-nowhere",
+    title: "An authorization request of nobody, or to elsewhere, redirects nobody",
+    clause: "RFC 6749 sections 3.1.2.4 and 4.1.2.1; RFC 9700 sections 2.1 and 4.11.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled(OTHER_REDIRECT_URI, spelling::NO_REDIRECT),
+        Check::spelled(UNKNOWN_CLIENT, spelling::NO_REDIRECT),
+    ],
+    run: |case| Box::pin(nowhere(case)),
+};
+
+pub(super) const AUTHORIZE_PROMPT_NONE: Case = Case {
+    id: "authorize-prompt-none",
+    title: "An authorization request that must show no page, without a session",
+    clause: "OpenID Connect Core sections 3.1.2.1 and 3.1.2.6; RFC 9700 section 4.4.2",
+    grant: GrantFate::Lives,
+    checks: &[Check::words(
+        "prompt=none",
+        "a redirect to the client with error=login_required and the state as it was",
+    )],
+    run: |case| Box::pin(prompt_none(case)),
+};
 
 const NO_RESPONSE_TYPE: Check = Check::words(
     "no response_type",
@@ -79,41 +69,41 @@ const NO_OPENID: Check = Check::words(
 const OTHER_REDIRECT_URI: &str = "a redirect_uri that the client has not registered";
 const UNKNOWN_CLIENT: &str = "a client_id that does not exist";
 
-async fn errors<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn errors(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = ask(case, &[("response_type", "")]).await?;
-    tells::<RFC>(case, 0, &answer, &["invalid_request"]);
+    tells(case, 0, &answer, &["invalid_request"]);
     let answer = ask(case, &[("response_type", "no_such_type")]).await?;
     // That a client may not use it (unauthorized_client) is as true of a type that nobody may use.
-    tells::<RFC>(
+    tells(
         case,
         1,
         &answer,
-        if RFC {
+        if case.is_rfc() {
             &["unsupported_response_type", "unauthorized_client"]
         } else {
             &["unsupported_response_type"]
         },
     );
-    if !RFC {
+    if !case.is_rfc() {
         let answer = ask(case, &[("scope", "offline_access")]).await?;
-        tells::<RFC>(case, 2, &answer, &["invalid_scope"]);
+        tells(case, 2, &answer, &["invalid_scope"]);
     }
     Ok(())
 }
 
-async fn nowhere<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn nowhere(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let elsewhere = format!("{}/elsewhere", case.redirect_uri());
     let answer = ask(case, &[("redirect_uri", &elsewhere)]).await?;
-    let verdict = stays::<RFC>(&answer, &elsewhere);
+    let verdict = stays(case, &answer, &elsewhere);
     case.judged(0, &answer, verdict);
     let (unknown, redirect_uri) = (random(), case.redirect_uri().to_owned());
     let answer = ask(case, &[("client_id", &unknown)]).await?;
-    let verdict = stays::<RFC>(&answer, &redirect_uri);
+    let verdict = stays(case, &answer, &redirect_uri);
     case.judged(1, &answer, verdict);
     Ok(())
 }
 
-async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn prompt_none(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = ask(case, &[("prompt", "none")]).await?;
     let rfc = [
         "login_required",
@@ -121,7 +111,8 @@ async fn prompt_none<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abor
         "consent_required",
         "account_selection_required",
     ];
-    tells::<RFC>(case, 0, &answer, if RFC { &rfc } else { &["login_required"] });
+    let expected: &[&str] = if case.is_rfc() { &rfc } else { &["login_required"] };
+    tells(case, 0, &answer, expected);
     Ok(())
 }
 
@@ -171,14 +162,9 @@ pub(in crate::plans) fn told(
 /// Holds that the client is told one of these errors, with its state. A server that lets the
 /// customer sign in first may find the error later, which nobody sees here: as the RFCs go, it is
 /// not run then.
-pub(super) fn tells<const RFC: bool>(
-    case: &mut CaseRun<'_>,
-    check: usize,
-    answer: &Response,
-    errors: &[&str],
-) {
+pub(super) fn tells(case: &mut CaseRun<'_>, check: usize, answer: &Response, errors: &[&str]) {
     let Some(told) = told(case, answer) else {
-        if RFC && matches!(answer.status, Some(200..=399)) {
+        if case.is_rfc() && matches!(answer.status, Some(200..=399)) {
             return case.not_run(check, "the server shows a page first, and what it tells the client after that needs a customer");
         }
         let (status, location) = (answer.status.unwrap_or_default(), answer.header("location"));
@@ -201,12 +187,12 @@ pub(super) fn tells<const RFC: bool>(
 }
 
 /// Whether the browser stays with the server.
-fn stays<const RFC: bool>(answer: &Response, from: &str) -> Result<(), String> {
+fn stays(case: &CaseRun<'_>, answer: &Response, from: &str) -> Result<(), String> {
     let location = answer.header("location");
     if location.starts_with(from) {
         return Err(format!("the browser is sent to `{location}`"));
     }
-    if !RFC && (!answer.is(400) || !location.is_empty()) {
+    if !case.is_rfc() && (!answer.is(400) || !location.is_empty()) {
         return Err(format!(
             "the status is {}, not 400, the Location `{location}`",
             answer.status.unwrap_or_default()

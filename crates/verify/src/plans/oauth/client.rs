@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::moves::{by_hand, has_tokens, refreshing};
-use super::{Cases, spelling};
+use super::spelling;
 use crate::abort::Abort;
 use crate::call::Call;
 use crate::case::CaseRun;
@@ -16,68 +16,66 @@ use crate::random::random;
 use crate::response::Response;
 use crate::target::Endpoint;
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const CLIENT_CREDENTIALS: Case = Case {
-        id: "client-credentials",
-        title: "A client with a secret proves it in either way",
-        clause: "RFC 6749 section 2.3.1",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words("a refresh with id and secret by HTTP Basic", "200 with new tokens"),
-            Check::words("a refresh with id and secret in the body", "200 with new tokens"),
-            Check::words(
-                "a refresh by HTTP Basic, each character of id and secret percent-encoded",
-                "200 with new tokens",
-            ),
-        ],
-        run: |case| Box::pin(credentials::<RFC>(case)),
-    };
+pub(super) const CLIENT_CREDENTIALS: Case = Case {
+    id: "client-credentials",
+    title: "A client with a secret proves it in either way",
+    clause: "RFC 6749 section 2.3.1",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words("a refresh with id and secret by HTTP Basic", "200 with new tokens"),
+        Check::words("a refresh with id and secret in the body", "200 with new tokens"),
+        Check::words(
+            "a refresh by HTTP Basic, each character of id and secret percent-encoded",
+            "200 with new tokens",
+        ),
+    ],
+    run: |case| Box::pin(credentials(case)),
+};
 
-    pub(super) const CLIENT_INVALID: Case = Case {
-        id: "client-invalid",
-        title: "A client that is unknown, or whose secret is wrong",
-        clause: "RFC 6749 section 5.2",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("an unknown client_id", spelling::CLIENT_UNKNOWN),
-            Self::answered("a wrong client_secret", spelling::SECRET_WRONG),
-        ],
-        run: |case| Box::pin(client_invalid(case)),
-    };
+pub(super) const CLIENT_INVALID: Case = Case {
+    id: "client-invalid",
+    title: "A client that is unknown, or whose secret is wrong",
+    clause: "RFC 6749 section 5.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("an unknown client_id", spelling::CLIENT_UNKNOWN),
+        Check::spelled("a wrong client_secret", spelling::SECRET_WRONG),
+    ],
+    run: |case| Box::pin(client_invalid(case)),
+};
 
-    pub(super) const CLIENT_CHALLENGED: Case = Case {
-        id: "client-challenged",
-        title: "Credentials by HTTP Basic that are wrong are answered with a challenge",
-        clause: "RFC 6749 section 5.2; RFC 7009 section 2.2.1; RFC 9110 section 11.6.1",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words(
-                "a wrong secret by HTTP Basic at the token endpoint",
-                "401 with WWW-Authenticate: Basic",
-            ),
-            Check::words(
-                "a wrong secret by HTTP Basic at the revocation endpoint",
-                "401 with WWW-Authenticate: Basic",
-            ),
-        ],
-        run: |case| Box::pin(is_challenged(case)),
-    };
+pub(super) const CLIENT_CHALLENGED: Case = Case {
+    id: "client-challenged",
+    title: "Credentials by HTTP Basic that are wrong are answered with a challenge",
+    clause: "RFC 6749 section 5.2; RFC 7009 section 2.2.1; RFC 9110 section 11.6.1",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words(
+            "a wrong secret by HTTP Basic at the token endpoint",
+            "401 with WWW-Authenticate: Basic",
+        ),
+        Check::words(
+            "a wrong secret by HTTP Basic at the revocation endpoint",
+            "401 with WWW-Authenticate: Basic",
+        ),
+    ],
+    run: |case| Box::pin(is_challenged(case)),
+};
 
-    pub(super) const CLIENT_TWICE: Case = Case {
-        id: "client-twice",
-        title: "Credentials in two places",
-        clause: "RFC 6749 sections 2.3 and 5.2",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("a good secret by HTTP Basic and in the body", spelling::MALFORMED),
-            Self::answered(
-                "a client_id in the body that is not the one of HTTP Basic",
-                spelling::TWO_CLIENTS,
-            ),
-        ],
-        run: |case| Box::pin(twice(case)),
-    };
-}
+pub(super) const CLIENT_TWICE: Case = Case {
+    id: "client-twice",
+    title: "Credentials in two places",
+    clause: "RFC 6749 sections 2.3 and 5.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("a good secret by HTTP Basic and in the body", spelling::MALFORMED),
+        Check::spelled(
+            "a client_id in the body that is not the one of HTTP Basic",
+            spelling::TWO_CLIENTS,
+        ),
+    ],
+    run: |case| Box::pin(twice(case)),
+};
 
 /// Refreshes with a request made by hand.
 async fn refresh_by_hand(
@@ -90,7 +88,7 @@ async fn refresh_by_hand(
     Ok(by_hand(case, Endpoint::Token, call.form(&form), &form).await)
 }
 
-async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn credentials(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (id, secret, url) =
         (case.client_id().to_owned(), case.secret()?, case.endpoint(Endpoint::Token)?);
     let basic = refresh_by_hand(case, Call::post(&url).basic(&id, &secret), &[]).await?;
@@ -105,8 +103,9 @@ async fn credentials<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abor
     )
     .await?;
     // OpenID Connect registers a client for one way; the other one may be refused.
+    let is_rfc = case.is_rfc();
     let other_way =
-        |answer: &Response| RFC && answer.text("error").as_deref() == Some("invalid_client");
+        |answer: &Response| is_rfc && answer.text("error").as_deref() == Some("invalid_client");
     for (check, answer, instead) in [(0, &basic, &body), (1, &body, &basic), (2, &encoded, &body)] {
         if other_way(answer) && has_tokens(instead).is_ok() && (check < 2 || other_way(&basic)) {
             case.not_run(

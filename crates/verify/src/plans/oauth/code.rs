@@ -1,7 +1,7 @@
 //! Codes: good once, for one client and one redirect URI.
 
 use super::moves::{Another, has_tokens, refreshing, still_good};
-use super::{Cases, spelling};
+use super::spelling;
 use crate::abort::Abort;
 use crate::case::CaseRun;
 use crate::check::Check;
@@ -11,82 +11,81 @@ use crate::random::random;
 use crate::target::Endpoint;
 use crate::tokens::Code;
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const CODE_INVALID: Case = Case {
-        id: "code-invalid",
-        title: "What is no good code",
-        clause: "RFC 6749 sections 4.1.2, 4.1.3 and 5.2",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("no code", spelling::CODE_MISSING),
-            Self::answered("a code that was never issued", spelling::CODE_INVALID),
-            Self::answered("a refresh token as the code", spelling::CODE_INVALID),
-            Self::answered("a code that has expired", spelling::CODE_INVALID),
-        ],
-        run: |case| Box::pin(invalid(case)),
-    };
+pub(super) const CODE_INVALID: Case = Case {
+    id: "code-invalid",
+    title: "What is no good code",
+    clause: "RFC 6749 sections 4.1.2, 4.1.3 and 5.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("no code", spelling::CODE_MISSING),
+        Check::spelled("a code that was never issued", spelling::CODE_INVALID),
+        Check::spelled("a refresh token as the code", spelling::CODE_INVALID),
+        Check::spelled("a code that has expired", spelling::CODE_INVALID),
+    ],
+    run: |case| Box::pin(invalid(case)),
+};
 
-    pub(super) const CODE_USED: Case = Case {
-        id: "code-used",
-        title: "A code is redeemed once",
-        clause: "RFC 6749 sections 4.1.2 and 10.5; RFC 9700 section 2.1.1",
-        grant: GrantFate::Ends,
-        checks: if RFC {
-            &[Self::answered(AGAIN, spelling::CODE_INVALID)]
-        } else {
-            &[
-                Self::answered(AGAIN, spelling::CODE_INVALID),
-                Self::answered(
-                    "then the refresh token that the code led to",
-                    spelling::REFRESH_TOKEN_INVALID,
-                ),
-            ]
-        },
-        run: |case| Box::pin(used::<RFC>(case)),
-    };
+pub(super) const CODE_USED: Case = Case {
+    id: "code-used",
+    title: "A code is redeemed once",
+    clause: "RFC 6749 sections 4.1.2 and 10.5; RFC 9700 section 2.1.1",
+    grant: GrantFate::Ends,
+    checks: &[
+        Check::spelled(AGAIN, spelling::CODE_INVALID),
+        Check::spelled(
+            "then the refresh token that the code led to",
+            spelling::REFRESH_TOKEN_INVALID,
+        ),
+    ],
+    run: |case| Box::pin(used(case)),
+};
 
-    pub(super) const CODE_REDIRECT_URI: Case = Case {
-        id: "code-redirect-uri",
-        title: "A code is good for the redirect URI of its request",
-        clause: "RFC 6749 sections 4.1.3 and 5.2",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[
-                Self::answered("no redirect_uri", spelling::REDIRECT_URI_MISSING),
-                Self::answered("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
-            ]
-        } else {
-            &[
-                Self::answered("no redirect_uri", spelling::REDIRECT_URI_MISSING),
-                Self::answered("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
-                Check::words(
-                    "then the right redirect_uri",
-                    "200 with tokens: what was refused claimed nothing",
-                ),
-            ]
-        },
-        run: |case| Box::pin(redirect_uri::<RFC>(case)),
-    };
+pub(super) const CODE_USED_RFC: Case =
+    Case { checks: &[Check::spelled(AGAIN, spelling::CODE_INVALID)], ..CODE_USED };
 
-    pub(super) const CODE_OF_ANOTHER: Case = Case {
-        id: "code-of-another-client",
-        title: "A code is good for the client that it was issued to",
-        clause: "RFC 6749 sections 4.1.3 and 10.5",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[Self::answered("a code of another client", spelling::CODE_INVALID)]
-        } else {
-            &[
-                Self::answered("a code of another client", spelling::CODE_INVALID),
-                Check::words(
-                    "then the same code from its own client",
-                    "200 with tokens: what was refused claimed nothing",
-                ),
-            ]
-        },
-        run: |case| Box::pin(of_another::<RFC>(case)),
-    };
-}
+pub(super) const CODE_REDIRECT_URI: Case = Case {
+    id: "code-redirect-uri",
+    title: "A code is good for the redirect URI of its request",
+    clause: "RFC 6749 sections 4.1.3 and 5.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("no redirect_uri", spelling::REDIRECT_URI_MISSING),
+        Check::spelled("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
+        Check::words(
+            "then the right redirect_uri",
+            "200 with tokens: what was refused claimed nothing",
+        ),
+    ],
+    run: |case| Box::pin(redirect_uri(case)),
+};
+
+pub(super) const CODE_REDIRECT_URI_RFC: Case = Case {
+    checks: &[
+        Check::spelled("no redirect_uri", spelling::REDIRECT_URI_MISSING),
+        Check::spelled("another redirect_uri", spelling::REDIRECT_URI_DIFFERENT),
+    ],
+    ..CODE_REDIRECT_URI
+};
+
+pub(super) const CODE_OF_ANOTHER: Case = Case {
+    id: "code-of-another-client",
+    title: "A code is good for the client that it was issued to",
+    clause: "RFC 6749 sections 4.1.3 and 10.5",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("a code of another client", spelling::CODE_INVALID),
+        Check::words(
+            "then the same code from its own client",
+            "200 with tokens: what was refused claimed nothing",
+        ),
+    ],
+    run: |case| Box::pin(of_another(case)),
+};
+
+pub(super) const CODE_OF_ANOTHER_RFC: Case = Case {
+    checks: &[Check::spelled("a code of another client", spelling::CODE_INVALID)],
+    ..CODE_OF_ANOTHER
+};
 
 const AGAIN: &str = "a code that was redeemed, and whose refresh token was too";
 
@@ -112,7 +111,7 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn used(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.code().await?;
     let first = case.redeem(&code).await;
     if code.tried && has_tokens(&first).is_err() {
@@ -127,42 +126,42 @@ async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.renewed_by(&refreshed, &tokens)?;
     let again = case.redeem(&code).await;
     case.holds(0, &again);
-    if !RFC {
+    if !case.is_rfc() {
         let ended = case.refresh(&tokens.refresh_token).await;
         case.holds(1, &ended);
     }
     Ok(())
 }
 
-async fn redirect_uri<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn redirect_uri(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let code = case.code().await?;
     let elsewhere =
         Code { redirect_uri: format!("{}/elsewhere", code.redirect_uri), ..code.clone() };
     let answer = case.redeem(&elsewhere).await;
     case.holds(1, &answer);
     // In a sandbox a new one: what is refused first may void a code.
-    let code = if RFC { case.code().await? } else { code };
+    let code = if case.is_rfc() { case.code().await? } else { code };
     let form: Vec<_> =
         code.form().into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
     let answer = case.post_as(Client::Ours, Endpoint::Token, &form).await;
-    if RFC && answer.is(200) {
+    if case.is_rfc() && answer.is(200) {
         let why = "tokens were given, which OpenID Connect Core section 3.1.3.2 lets a server do that knows one redirect URI of the client";
         case.not_run(0, why);
     } else {
         case.holds(0, &answer);
     }
-    if !RFC {
+    if !case.is_rfc() {
         still_good(case, 2, &code).await;
     }
     Ok(())
 }
 
-async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let another = Another::client(case)?;
     let code = another.code(case).await?;
     let answer = case.redeem(&code).await;
     case.holds(0, &answer);
-    if !RFC {
+    if !case.is_rfc() {
         let answer = another.post(case, &code.form()).await?;
         case.judged(1, &answer, has_tokens(&answer));
     }

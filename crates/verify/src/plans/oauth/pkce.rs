@@ -2,7 +2,7 @@
 
 use super::authorize::{ask, tells};
 use super::moves::still_good;
-use super::{Cases, spelling};
+use super::spelling;
 use crate::abort::Abort;
 use crate::case::CaseRun;
 use crate::check::Check;
@@ -10,74 +10,73 @@ use crate::plan::{Case, GrantFate};
 use crate::random::random;
 use crate::tokens::Code;
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const PKCE_VERIFIER: Case = Case {
-        id: "pkce-verifier",
-        title: "A code whose request had a challenge needs its verifier",
-        clause: "RFC 7636 sections 4.5 and 4.6",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[
-                Self::answered("no code_verifier", spelling::VERIFIER_UNFIT),
-                Self::answered("a wrong code_verifier", spelling::VERIFIER_WRONG),
-                Self::answered("the challenge as the code_verifier", spelling::VERIFIER_WRONG),
-            ]
-        } else {
-            &[
-                Self::answered("no code_verifier", spelling::VERIFIER_UNFIT),
-                Self::answered("a wrong code_verifier", spelling::VERIFIER_WRONG),
-                Self::answered("the challenge as the code_verifier", spelling::VERIFIER_WRONG),
-                Check::words(
-                    "then the right code_verifier",
-                    "200 with tokens: what was refused claimed nothing",
-                ),
-            ]
-        },
-        run: |case| Box::pin(verifier::<RFC>(case)),
-    };
+pub(super) const PKCE_VERIFIER: Case = Case {
+    id: "pkce-verifier",
+    title: "A code whose request had a challenge needs its verifier",
+    clause: "RFC 7636 sections 4.5 and 4.6",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("no code_verifier", spelling::VERIFIER_UNFIT),
+        Check::spelled("a wrong code_verifier", spelling::VERIFIER_WRONG),
+        Check::spelled("the challenge as the code_verifier", spelling::VERIFIER_WRONG),
+        Check::words(
+            "then the right code_verifier",
+            "200 with tokens: what was refused claimed nothing",
+        ),
+    ],
+    run: |case| Box::pin(verifier(case)),
+};
 
-    pub(super) const PKCE_UNASKED: Case = Case {
-        id: "pkce-unasked",
-        title: "A verifier for a code whose request had no challenge",
-        clause: "RFC 9700 sections 2.1.1 and 4.8.2",
-        grant: GrantFate::Lives,
-        checks: &[Self::answered(
-            "a code_verifier where no code_challenge was",
-            spelling::VERIFIER_UNFIT,
-        )],
-        run: |case| Box::pin(unasked(case)),
-    };
+pub(super) const PKCE_VERIFIER_RFC: Case = Case {
+    checks: &[
+        Check::spelled("no code_verifier", spelling::VERIFIER_UNFIT),
+        Check::spelled("a wrong code_verifier", spelling::VERIFIER_WRONG),
+        Check::spelled("the challenge as the code_verifier", spelling::VERIFIER_WRONG),
+    ],
+    ..PKCE_VERIFIER
+};
 
-    pub(super) const PKCE_METHOD: Case = Case {
-        id: "pkce-method",
-        title: "Challenges are made with S256",
-        clause: "RFC 7636 sections 4.2, 4.3 and 4.4.1; RFC 9700 section 2.1.1",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words("code_challenge_method=plain", INVALID_REQUEST),
-            Check::words("a code_challenge without a method, which means plain", INVALID_REQUEST),
-            Check::words("a code_challenge_method that does not exist", INVALID_REQUEST),
-        ],
-        run: |case| Box::pin(method::<RFC>(case)),
-    };
+pub(super) const PKCE_UNASKED: Case = Case {
+    id: "pkce-unasked",
+    title: "A verifier for a code whose request had no challenge",
+    clause: "RFC 9700 sections 2.1.1 and 4.8.2",
+    grant: GrantFate::Lives,
+    checks: &[Check::spelled(
+        "a code_verifier where no code_challenge was",
+        spelling::VERIFIER_UNFIT,
+    )],
+    run: |case| Box::pin(unasked(case)),
+};
 
-    pub(super) const PKCE_PUBLIC: Case = Case {
-        id: "pkce-public",
-        title: "A public client needs a challenge",
-        clause: "RFC 9700 section 2.1.1; RFC 7636 section 4.4.1",
-        grant: GrantFate::Lives,
-        checks: &[Check::words(
-            "an authorization request of a public client without a code_challenge",
-            INVALID_REQUEST,
-        )],
-        run: |case| Box::pin(public::<RFC>(case)),
-    };
-}
+pub(super) const PKCE_METHOD: Case = Case {
+    id: "pkce-method",
+    title: "Challenges are made with S256",
+    clause: "RFC 7636 sections 4.2, 4.3 and 4.4.1; RFC 9700 section 2.1.1",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words("code_challenge_method=plain", INVALID_REQUEST),
+        Check::words("a code_challenge without a method, which means plain", INVALID_REQUEST),
+        Check::words("a code_challenge_method that does not exist", INVALID_REQUEST),
+    ],
+    run: |case| Box::pin(method(case)),
+};
+
+pub(super) const PKCE_PUBLIC: Case = Case {
+    id: "pkce-public",
+    title: "A public client needs a challenge",
+    clause: "RFC 9700 section 2.1.1; RFC 7636 section 4.4.1",
+    grant: GrantFate::Lives,
+    checks: &[Check::words(
+        "an authorization request of a public client without a code_challenge",
+        INVALID_REQUEST,
+    )],
+    run: |case| Box::pin(public(case)),
+};
 
 const INVALID_REQUEST: &str =
     "a redirect to the client with error=invalid_request and the state as it was";
 
-async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn verifier(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let mut code = case.code().await?;
     let Some(right) = code.verifier.clone() else {
         return Err(Abort::not_run("the code that was given has no verifier"));
@@ -85,14 +84,14 @@ async fn verifier<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> 
     for (check, verifier) in
         [None, Some(random()), Some(crate::tokens::challenge(&right))].into_iter().enumerate()
     {
-        if RFC && check > 0 {
+        if case.is_rfc() && check > 0 {
             // In a sandbox a new one: what is refused first may void a code.
             code = case.code().await?;
         }
         let answer = case.redeem(&Code { verifier, ..code.clone() }).await;
         case.holds(check, &answer);
     }
-    if !RFC {
+    if !case.is_rfc() {
         still_good(case, 3, &code).await;
     }
     Ok(())
@@ -108,22 +107,22 @@ async fn unasked(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn method(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     // RFC 7636 itself knows plain: where it is listed it may be taken.
-    let plain_listed =
-        RFC && case.target().lists("code_challenge_methods_supported", "plain") != Some(false);
+    let plain_listed = case.is_rfc()
+        && case.target().lists("code_challenge_methods_supported", "plain") != Some(false);
     for (check, method) in ["plain", "", "no_such_method"].into_iter().enumerate() {
         if plain_listed && check < 2 {
             case.not_run(check, "the server does not say that it takes no plain challenges (code_challenge_methods_supported)");
             continue;
         }
         let answer = ask(case, &[("code_challenge_method", method)]).await?;
-        tells::<RFC>(case, check, &answer, &["invalid_request"]);
+        tells(case, check, &answer, &["invalid_request"]);
     }
     Ok(())
 }
 
-async fn public<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn public(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let ours = case.session.recipient.secret.is_none().then(|| case.client_id().to_owned());
     let sandboxs = case.target().sandbox.is_some().then(|| "sandbox-app".to_owned());
     let Some(id) = ours.or(sandboxs) else {
@@ -132,6 +131,6 @@ async fn public<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer =
         ask(case, &[("client_id", &id), ("code_challenge", ""), ("code_challenge_method", "")])
             .await?;
-    tells::<RFC>(case, 0, &answer, &["invalid_request"]);
+    tells(case, 0, &answer, &["invalid_request"]);
     Ok(())
 }

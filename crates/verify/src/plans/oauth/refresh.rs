@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::moves::{Another, has_tokens, refreshing, still_good};
-use super::{Cases, code, spelling};
+use super::{code, spelling};
 use crate::abort::Abort;
 use crate::case::CaseRun;
 use crate::check::Check;
@@ -13,95 +13,85 @@ use crate::random::random;
 use crate::response::Response;
 use crate::target::Endpoint;
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const REFRESH_INVALID: Case = Case {
-        id: "refresh-invalid",
-        title: "What is no refresh token",
-        clause: "RFC 6749 sections 5.2 and 6",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("no refresh_token", spelling::REFRESH_TOKEN_MISSING),
-            Self::answered(
-                "a refresh_token that was never issued",
-                spelling::REFRESH_TOKEN_INVALID,
-            ),
-            Self::answered("an ID token as the refresh_token", spelling::REFRESH_TOKEN_INVALID),
-            Self::answered("a code as the refresh_token", spelling::REFRESH_TOKEN_INVALID),
-        ],
-        run: |case| Box::pin(invalid(case)),
-    };
+pub(super) const REFRESH_INVALID: Case = Case {
+    id: "refresh-invalid",
+    title: "What is no refresh token",
+    clause: "RFC 6749 sections 5.2 and 6",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("no refresh_token", spelling::REFRESH_TOKEN_MISSING),
+        Check::spelled("a refresh_token that was never issued", spelling::REFRESH_TOKEN_INVALID),
+        Check::spelled("an ID token as the refresh_token", spelling::REFRESH_TOKEN_INVALID),
+        Check::spelled("a code as the refresh_token", spelling::REFRESH_TOKEN_INVALID),
+    ],
+    run: |case| Box::pin(invalid(case)),
+};
 
-    pub(super) const REFRESH_USED: Case = Case {
-        id: "refresh-used",
-        title: "A refresh token that was replaced",
-        clause: "RFC 6749 sections 6 and 10.4; RFC 9700 section 4.14.2",
-        grant: GrantFate::MayEnd,
-        checks: &[Self::answered(
-            "a refresh_token for which a new one was given",
-            spelling::REFRESH_TOKEN_INVALID,
-        )],
-        run: |case| Box::pin(used::<RFC>(case)),
-    };
+pub(super) const REFRESH_USED: Case = Case {
+    id: "refresh-used",
+    title: "A refresh token that was replaced",
+    clause: "RFC 6749 sections 6 and 10.4; RFC 9700 section 4.14.2",
+    grant: GrantFate::MayEnd,
+    checks: &[Check::spelled(
+        "a refresh_token for which a new one was given",
+        spelling::REFRESH_TOKEN_INVALID,
+    )],
+    run: |case| Box::pin(used(case)),
+};
 
-    pub(super) const REFRESH_SCOPE: Case = Case {
-        id: "refresh-scope",
-        title: "A refresh may ask for less than was granted, not for more",
-        clause: "RFC 6749 section 6",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words(
-                "scope=openid",
-                "200 with new tokens, whose scope is openid if it is told",
-            ),
-            Check::words(
-                "then a refresh without a scope",
-                "200 with new tokens, whose scope is again the one that was granted",
-            ),
-            Self::answered("a scope that was not granted", spelling::SCOPE_BEYOND),
-        ],
-        run: |case| Box::pin(scope(case)),
-    };
+pub(super) const REFRESH_SCOPE: Case = Case {
+    id: "refresh-scope",
+    title: "A refresh may ask for less than was granted, not for more",
+    clause: "RFC 6749 section 6",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words("scope=openid", "200 with new tokens, whose scope is openid if it is told"),
+        Check::words(
+            "then a refresh without a scope",
+            "200 with new tokens, whose scope is again the one that was granted",
+        ),
+        Check::spelled("a scope that was not granted", spelling::SCOPE_BEYOND),
+    ],
+    run: |case| Box::pin(scope(case)),
+};
 
-    pub(super) const REFRESH_OF_ANOTHER: Case = Case {
-        id: "refresh-of-another-client",
-        title: "A refresh token is good for the client that it was issued to",
-        clause: "RFC 6749 sections 6 and 10.4",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[Self::answered("a refresh_token of another client", spelling::REFRESH_TOKEN_INVALID)]
-        } else {
-            &[
-                Self::answered(
-                    "a refresh_token of another client",
-                    spelling::REFRESH_TOKEN_INVALID,
-                ),
-                Check::words(
-                    "then the same refresh_token from its own client",
-                    "200 with new tokens: what was refused claimed nothing",
-                ),
-            ]
-        },
-        run: |case| Box::pin(of_another::<RFC>(case)),
-    };
+pub(super) const REFRESH_OF_ANOTHER: Case = Case {
+    id: "refresh-of-another-client",
+    title: "A refresh token is good for the client that it was issued to",
+    clause: "RFC 6749 sections 6 and 10.4",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("a refresh_token of another client", spelling::REFRESH_TOKEN_INVALID),
+        Check::words(
+            "then the same refresh_token from its own client",
+            "200 with new tokens: what was refused claimed nothing",
+        ),
+    ],
+    run: |case| Box::pin(of_another(case)),
+};
 
-    pub(super) const REFUSED_CLAIMS_NOTHING: Case = Case {
-        id: "refused-claims-nothing",
-        title: "What is refused claims nothing",
-        clause: "Counterfoil wire contract: order of checks at /token",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words(
-                "a refresh_token that came with a wrong secret, without one, and with a wider scope",
-                CLAIMED_NOTHING,
-            ),
-            Check::words(
-                "a code that came with a wrong secret, without one, and with its redirect_uri twice",
-                CLAIMED_NOTHING,
-            ),
-        ],
-        run: |case| Box::pin(claims_nothing(case)),
-    };
-}
+pub(super) const REFRESH_OF_ANOTHER_RFC: Case = Case {
+    checks: &[Check::spelled("a refresh_token of another client", spelling::REFRESH_TOKEN_INVALID)],
+    ..REFRESH_OF_ANOTHER
+};
+
+pub(super) const REFUSED_CLAIMS_NOTHING: Case = Case {
+    id: "refused-claims-nothing",
+    title: "What is refused claims nothing",
+    clause: "Counterfoil wire contract: order of checks at /token",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words(
+            "a refresh_token that came with a wrong secret, without one, and with a wider scope",
+            CLAIMED_NOTHING,
+        ),
+        Check::words(
+            "a code that came with a wrong secret, without one, and with its redirect_uri twice",
+            CLAIMED_NOTHING,
+        ),
+    ],
+    run: |case| Box::pin(claims_nothing(case)),
+};
 
 const CLAIMED_NOTHING: &str = "200 with tokens once everything is right";
 
@@ -117,11 +107,11 @@ async fn invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     code::as_refresh_token(case, 3).await
 }
 
-async fn used<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn used(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let first = case.refresh(&tokens.refresh_token).await;
     let next = case.renewed_by(&first, &tokens)?;
-    if RFC && next.refresh_token == tokens.refresh_token {
+    if case.is_rfc() && next.refresh_token == tokens.refresh_token {
         return Err(Abort::not_run(
             "the server gives the same refresh token again, which RFC 6749 section 6 lets it",
         ));
@@ -172,12 +162,12 @@ fn scopes(scope: &str) -> BTreeSet<&str> {
     scope.split(' ').collect()
 }
 
-async fn of_another<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn of_another(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let another = Another::client(case)?;
     let tokens = another.tokens(case).await?;
     let answer = case.refresh(&tokens.refresh_token).await;
     case.holds(0, &answer);
-    if !RFC {
+    if !case.is_rfc() {
         let answer = another.post(case, &refreshing(&tokens.refresh_token)).await?;
         case.judged(1, &answer, has_tokens(&answer));
     }

@@ -3,12 +3,13 @@
 use reqwest::Url;
 
 use super::moves::{by_hand, has_tokens, proven, refreshing, refused};
-use super::{Cases, spelling};
+use super::spelling;
 use crate::abort::Abort;
 use crate::call::Call;
 use crate::case::CaseRun;
 use crate::check::Check;
 use crate::client::Client;
+use crate::expectation::{Expectation, Spelling};
 use crate::plan::{Case, GrantFate};
 use crate::plans::headers::{no_store, not_allowed};
 use crate::plans::token_management::grant_type_invalid;
@@ -16,137 +17,136 @@ use crate::random::random;
 use crate::response::Response;
 use crate::target::Endpoint;
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const REQUEST_METHOD: Case = Case {
-        id: "request-method",
-        title: "A request that is no POST",
-        clause: "RFC 6749 section 3.2; RFC 7009 section 2.1; RFC 9110 section 15.5.6",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words("GET at the token endpoint", if RFC { REFUSED } else { NOT_ALLOWED }),
-            Check::words("GET at the revocation endpoint", if RFC { REFUSED } else { NOT_ALLOWED }),
-        ],
-        run: |case| Box::pin(method::<RFC>(case)),
-    };
+pub(super) const REQUEST_METHOD: Case = Case {
+    id: "request-method",
+    title: "A request that is no POST",
+    clause: "RFC 6749 section 3.2; RFC 7009 section 2.1; RFC 9110 section 15.5.6",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("GET at the token endpoint", NO_POST),
+        Check::spelled("GET at the revocation endpoint", NO_POST),
+    ],
+    run: |case| Box::pin(method(case)),
+};
 
-    pub(super) const REQUEST_TYPE: Case = Case {
-        id: "request-type",
-        title: "A request whose body is no form",
-        clause: "RFC 6749 sections 3.2 and 6, appendix B",
-        grant: GrantFate::Lives,
-        checks: if RFC {
-            &[Check::words("a refresh as JSON", REFUSED)]
-        } else {
-            &[Check::body("a refresh as JSON", 400, r#"{"error":"invalid_request"}"#)]
-        },
-        run: |case| Box::pin(content_type::<RFC>(case)),
-    };
+pub(super) const REQUEST_TYPE: Case = Case {
+    id: "request-type",
+    title: "A request whose body is no form",
+    clause: "RFC 6749 sections 3.2 and 6, appendix B",
+    grant: GrantFate::Lives,
+    checks: &[Check::spelled("a refresh as JSON", NO_FORM)],
+    run: |case| Box::pin(content_type(case)),
+};
 
-    pub(super) const REQUEST_REPEATED: Case = Case {
-        id: "request-repeated",
-        title: "A parameter that is sent twice",
-        clause: "RFC 6749 sections 3.2 and 5.2",
-        grant: GrantFate::MayEnd,
-        checks: &[
-            Self::answered("the same refresh_token twice", spelling::MALFORMED),
-            Self::answered("two grant_types", spelling::MALFORMED),
-        ],
-        run: |case| Box::pin(repeated(case)),
-    };
+pub(super) const REQUEST_REPEATED: Case = Case {
+    id: "request-repeated",
+    title: "A parameter that is sent twice",
+    clause: "RFC 6749 sections 3.2 and 5.2",
+    grant: GrantFate::MayEnd,
+    checks: &[
+        Check::spelled("the same refresh_token twice", spelling::MALFORMED),
+        Check::spelled("two grant_types", spelling::MALFORMED),
+    ],
+    run: |case| Box::pin(repeated(case)),
+};
 
-    pub(super) const REQUEST_QUERY: Case = Case {
-        id: "request-query",
-        title: "Credentials and tokens in the query, which ends up in logs",
-        clause: "RFC 6749 sections 2.3.1 and 3.2; RFC 9700 section 4.3",
-        grant: GrantFate::MayEnd,
-        checks: &[
-            Self::answered(
-                "client_id and client_secret in the query of a refresh",
-                spelling::IN_QUERY,
-            ),
-            Self::answered("the refresh_token in the query", spelling::IN_QUERY),
-        ],
-        run: |case| Box::pin(query(case)),
-    };
+pub(super) const REQUEST_QUERY: Case = Case {
+    id: "request-query",
+    title: "Credentials and tokens in the query, which ends up in logs",
+    clause: "RFC 6749 sections 2.3.1 and 3.2; RFC 9700 section 4.3",
+    grant: GrantFate::MayEnd,
+    checks: &[
+        Check::spelled("client_id and client_secret in the query of a refresh", spelling::IN_QUERY),
+        Check::spelled("the refresh_token in the query", spelling::IN_QUERY),
+    ],
+    run: |case| Box::pin(query(case)),
+};
 
-    pub(super) const REQUEST_IGNORED: Case = Case {
-        id: "request-ignored",
-        title: "Parameters that count as not sent",
-        clause: "RFC 6749 section 3.2",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words("a refresh with a parameter that nobody knows", "200 with new tokens"),
-            Check::words("a refresh with a scope without a value", "200 with new tokens"),
-            Self::answered("a refresh_token without a value", spelling::REFRESH_TOKEN_MISSING),
-        ],
-        run: |case| Box::pin(ignored(case)),
-    };
+pub(super) const REQUEST_IGNORED: Case = Case {
+    id: "request-ignored",
+    title: "Parameters that count as not sent",
+    clause: "RFC 6749 section 3.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words("a refresh with a parameter that nobody knows", "200 with new tokens"),
+        Check::words("a refresh with a scope without a value", "200 with new tokens"),
+        Check::spelled("a refresh_token without a value", spelling::REFRESH_TOKEN_MISSING),
+    ],
+    run: |case| Box::pin(ignored(case)),
+};
 
-    pub(super) const GRANT_TYPE: Case = Case {
-        id: "grant-type",
-        title: "A grant_type that is missing or does not exist",
-        clause: "RFC 6749 sections 4.1.3 and 5.2",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("no grant_type", spelling::GRANT_TYPE_MISSING),
-            Self::answered("a grant_type that does not exist", spelling::GRANT_TYPE_UNKNOWN),
-        ],
-        run: |case| Box::pin(grant_type_invalid(case)),
-    };
+pub(super) const GRANT_TYPE: Case = Case {
+    id: "grant-type",
+    title: "A grant_type that is missing or does not exist",
+    clause: "RFC 6749 sections 4.1.3 and 5.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("no grant_type", spelling::GRANT_TYPE_MISSING),
+        Check::spelled("a grant_type that does not exist", spelling::GRANT_TYPE_UNKNOWN),
+    ],
+    run: |case| Box::pin(grant_type_invalid(case)),
+};
 
-    pub(super) const TOKEN_ANSWER: Case = Case {
-        id: "token-answer",
-        title: "The answer with tokens",
-        clause: "RFC 6749 section 5.1",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words("token_type", "Bearer, in any case"),
-            Check::words(
-                "expires_in",
-                if RFC { "a number above 0, if it is there" } else { "a number above 0" },
-            ),
-            Check::words(
-                "scope",
-                if RFC {
-                    "scopes with blanks between, if it is there"
-                } else {
-                    "scopes with blanks between"
-                },
-            ),
-            Check::words("Cache-Control", "no-store"),
-        ],
-        run: |case| Box::pin(answer::<RFC>(case)),
-    };
+pub(super) const TOKEN_ANSWER: Case = Case {
+    id: "token-answer",
+    title: "The answer with tokens",
+    clause: "RFC 6749 section 5.1",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words("token_type", "Bearer, in any case"),
+        Check::spelled("expires_in", EXPIRES_IN),
+        Check::spelled("scope", SCOPE),
+        Check::words("Cache-Control", "no-store"),
+    ],
+    run: |case| Box::pin(answer(case)),
+};
 
-    pub(super) const NOT_STORED: Case = Case {
-        id: "not-stored",
-        title: "Nobody keeps a refusal or the answer to a revocation",
-        clause: "RFC 9111 section 5.2.2.5; Counterfoil wire contract: in every answer",
-        grant: GrantFate::Lives,
-        checks: &[
-            Check::words("a refresh that is refused", "Cache-Control: no-store"),
-            Check::words("credentials that are wrong", "Cache-Control: no-store"),
-            Check::words("a revocation", "Cache-Control: no-store"),
-        ],
-        run: |case| Box::pin(not_stored(case)),
-    };
-}
+pub(super) const NOT_STORED: Case = Case {
+    id: "not-stored",
+    title: "Nobody keeps a refusal or the answer to a revocation",
+    clause: "RFC 9111 section 5.2.2.5; Counterfoil wire contract: in every answer",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::words("a refresh that is refused", "Cache-Control: no-store"),
+        Check::words("credentials that are wrong", "Cache-Control: no-store"),
+        Check::words("a revocation", "Cache-Control: no-store"),
+    ],
+    run: |case| Box::pin(not_stored(case)),
+};
 
 const REFUSED: &str = "a status of 400 to 499; 405 with an Allow that lists POST";
-const NOT_ALLOWED: &str = "405 with an Allow that lists POST";
+const NO_POST: Spelling = spelling::row(
+    Expectation::Words("405 with an Allow that lists POST"),
+    Expectation::Words(REFUSED),
+);
+const NO_FORM: Spelling = spelling::row(
+    Expectation::Body(400, r#"{"error":"invalid_request"}"#),
+    Expectation::Words(REFUSED),
+);
+const EXPIRES_IN: Spelling = spelling::row(
+    Expectation::Words("a number above 0"),
+    Expectation::Words("a number above 0, if it is there"),
+);
+const SCOPE: Spelling = spelling::row(
+    Expectation::Words("scopes with blanks between"),
+    Expectation::Words("scopes with blanks between, if it is there"),
+);
 
-async fn method<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn method(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     for (check, endpoint) in [Endpoint::Token, Endpoint::Revocation].into_iter().enumerate() {
         let url = case.endpoint(endpoint)?;
         let answer = case.send(Call::get(&url)).await;
-        let verdict =
-            if RFC && !answer.is(405) { refused(&answer) } else { not_allowed(&answer, "POST") };
+        let verdict = if case.is_rfc() && !answer.is(405) {
+            refused(&answer)
+        } else {
+            not_allowed(&answer, "POST")
+        };
         case.judged(check, &answer, verdict);
     }
     Ok(())
 }
 
-async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn content_type(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let (tokens, url) = (case.tokens().await?, case.endpoint(Endpoint::Token)?);
     let form = refreshing(&tokens.refresh_token);
     let (call, members) = proven(case, Call::post(&url), &form);
@@ -154,7 +154,7 @@ async fn content_type<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abo
         members.into_iter().map(|(name, value)| (name, value.into())).collect();
     let call = call.body("application/json", &serde_json::Value::Object(json).to_string());
     let answer = by_hand(case, Endpoint::Token, call, &form).await;
-    if RFC {
+    if case.is_rfc() {
         case.judged(0, &answer, refused(&answer))
     } else {
         case.holds(0, &answer)
@@ -220,7 +220,7 @@ async fn ignored(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn answer(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let tokens = case.tokens().await?;
     let answer = case.refresh(&tokens.refresh_token).await;
     case.renewed_by(&answer, &tokens)?;
@@ -229,7 +229,8 @@ async fn answer<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
         _ if fits => Ok(()),
         found => Err(format!("`{name}` is {found}")),
     };
-    let optional = |name: &str| RFC && body[name].is_null();
+    let is_rfc = case.is_rfc();
+    let optional = |name: &str| is_rfc && body[name].is_null();
     let verdicts = [
         member(
             "token_type",

@@ -1,7 +1,7 @@
 //! Revocation.
 
 use super::moves::{Another, has_tokens, refreshing, still_good};
-use super::{Cases, spelling};
+use super::spelling;
 use crate::abort::Abort;
 use crate::case::CaseRun;
 use crate::check::Check;
@@ -11,154 +11,140 @@ use crate::random::random;
 use crate::response::Response;
 use crate::target::Endpoint;
 
-impl<const RFC: bool> Cases<RFC> {
-    pub(super) const REVOKE_CLIENT: Case = Case {
-        id: "revoke-client",
-        title: "A revocation by somebody who does not prove to be the client",
-        clause: "RFC 7009 sections 2.1 and 2.2.1; RFC 6749 section 5.2",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("neither client_id nor secret", spelling::REVOKE_NOBODY),
-            Self::answered("an unknown client_id with a secret", spelling::REVOKE_WRONGLY_PROVEN),
-            Self::answered("no secret", spelling::REVOKE_NOT_PROVEN),
-            Self::answered("a wrong secret", spelling::REVOKE_WRONGLY_PROVEN),
-            Check::words("then a refresh", "200 with new tokens: nothing was revoked"),
-        ],
-        run: |case| Box::pin(client(case)),
-    };
+pub(super) const REVOKE_CLIENT: Case = Case {
+    id: "revoke-client",
+    title: "A revocation by somebody who does not prove to be the client",
+    clause: "RFC 7009 sections 2.1 and 2.2.1; RFC 6749 section 5.2",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("neither client_id nor secret", spelling::REVOKE_NOBODY),
+        Check::spelled("an unknown client_id with a secret", spelling::REVOKE_WRONGLY_PROVEN),
+        Check::spelled("no secret", spelling::REVOKE_NOT_PROVEN),
+        Check::spelled("a wrong secret", spelling::REVOKE_WRONGLY_PROVEN),
+        Check::words("then a refresh", "200 with new tokens: nothing was revoked"),
+    ],
+    run: |case| Box::pin(client(case)),
+};
 
-    pub(super) const REVOKE_TOKEN_MISSING: Case = Case {
-        id: "revoke-token-missing",
-        title: "A revocation of nothing",
-        clause: "RFC 7009 section 2.1; RFC 6749 section 5.2",
-        grant: GrantFate::Lives,
-        checks: &[Self::answered("no token", spelling::MALFORMED)],
-        run: |case| Box::pin(token_missing(case)),
-    };
+pub(super) const REVOKE_TOKEN_MISSING: Case = Case {
+    id: "revoke-token-missing",
+    title: "A revocation of nothing",
+    clause: "RFC 7009 section 2.1; RFC 6749 section 5.2",
+    grant: GrantFate::Lives,
+    checks: &[Check::spelled("no token", spelling::MALFORMED)],
+    run: |case| Box::pin(token_missing(case)),
+};
 
-    pub(super) const REVOKE_UNKNOWN: Case = Case {
-        id: "revoke-unknown",
-        title: "A revocation of what is no token, or not any more",
-        clause: "RFC 7009 section 2.2",
-        grant: GrantFate::Ends,
-        checks: &[
-            Self::answered("a token that was never issued", spelling::REVOKED),
-            Self::answered("a refresh token that was revoked before", spelling::REVOKED),
-        ],
-        run: |case| Box::pin(unknown(case)),
-    };
+pub(super) const REVOKE_UNKNOWN: Case = Case {
+    id: "revoke-unknown",
+    title: "A revocation of what is no token, or not any more",
+    clause: "RFC 7009 section 2.2",
+    grant: GrantFate::Ends,
+    checks: &[
+        Check::spelled("a token that was never issued", spelling::REVOKED),
+        Check::spelled("a refresh token that was revoked before", spelling::REVOKED),
+    ],
+    run: |case| Box::pin(unknown(case)),
+};
 
-    pub(super) const REVOKE_OF_ANOTHER: Case = Case {
-        id: "revoke-of-another-client",
-        title: "A revocation of another client's token",
-        clause: "RFC 7009 section 2.1",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("a refresh token of another client", spelling::TOKEN_OF_ANOTHER),
-            Check::words(
-                "then a refresh with it by its own client",
-                "200 with new tokens: it stays valid",
-            ),
-        ],
-        run: |case| Box::pin(of_another(case)),
-    };
+pub(super) const REVOKE_OF_ANOTHER: Case = Case {
+    id: "revoke-of-another-client",
+    title: "A revocation of another client's token",
+    clause: "RFC 7009 section 2.1",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("a refresh token of another client", spelling::TOKEN_OF_ANOTHER),
+        Check::words(
+            "then a refresh with it by its own client",
+            "200 with new tokens: it stays valid",
+        ),
+    ],
+    run: |case| Box::pin(of_another(case)),
+};
 
-    pub(super) const REVOKE_CODE: Case = Case {
-        id: "revoke-code",
-        title: "A code is no token that could be revoked",
-        clause: "RFC 7009 section 2.2; Counterfoil wire contract: POST /revoke",
-        grant: GrantFate::Lives,
-        checks: &[
-            Self::answered("a code that was not redeemed", spelling::REVOKED),
-            Check::words("then its redemption", "200 with tokens: nothing was revoked"),
-        ],
-        run: |case| Box::pin(code(case)),
-    };
+pub(super) const REVOKE_CODE: Case = Case {
+    id: "revoke-code",
+    title: "A code is no token that could be revoked",
+    clause: "RFC 7009 section 2.2; Counterfoil wire contract: POST /revoke",
+    grant: GrantFate::Lives,
+    checks: &[
+        Check::spelled("a code that was not redeemed", spelling::REVOKED),
+        Check::words("then its redemption", "200 with tokens: nothing was revoked"),
+    ],
+    run: |case| Box::pin(code(case)),
+};
 
-    pub(super) const REVOKE_KINDS: Case = Case {
-        id: "revoke-kinds",
-        title: if RFC {
-            "A refresh token is revoked"
-        } else {
-            "Any token of a grant ends the grant"
-        },
-        clause: if RFC {
-            "RFC 7009 section 2.1"
-        } else {
-            "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke"
-        },
-        grant: GrantFate::Ends,
-        checks: if RFC {
-            &[
-                Self::answered("a refresh token", spelling::REVOKED),
-                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
-            ]
-        } else {
-            &[
-                Self::answered("a refresh token", spelling::REVOKED),
-                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
-                Self::answered("an ID token", spelling::REVOKED),
-                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
-                Self::answered("an access token", spelling::REVOKED),
-                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
-            ]
-        },
-        run: |case| Box::pin(kinds::<RFC>(case)),
-    };
+pub(super) const REVOKE_KINDS: Case = Case {
+    id: "revoke-kinds",
+    title: "Any token of a grant ends the grant",
+    clause: "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke",
+    grant: GrantFate::Ends,
+    checks: &[
+        Check::spelled("a refresh token", spelling::REVOKED),
+        Check::spelled(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+        Check::spelled("an ID token", spelling::REVOKED),
+        Check::spelled(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+        Check::spelled("an access token", spelling::REVOKED),
+        Check::spelled(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+    ],
+    run: |case| Box::pin(kinds(case)),
+};
 
-    pub(super) const REVOKE_SUPERSEDED: Case = Case {
-        id: "revoke-superseded",
-        title: "An old refresh token ends the grant too",
-        clause: "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke",
-        grant: GrantFate::Ends,
-        checks: &[
-            Self::answered("the refresh token before the current one", spelling::REVOKED),
-            Self::answered("then a refresh with the current one", spelling::REFRESH_TOKEN_INVALID),
-        ],
-        run: |case| Box::pin(superseded(case)),
-    };
+pub(super) const REVOKE_KINDS_RFC: Case = Case {
+    title: "A refresh token is revoked",
+    clause: "RFC 7009 section 2.1",
+    checks: &[
+        Check::spelled("a refresh token", spelling::REVOKED),
+        Check::spelled(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+    ],
+    ..REVOKE_KINDS
+};
 
-    pub(super) const REVOKE_HINT: Case = Case {
-        id: "revoke-hint",
-        title: "A token_type_hint that is wrong still finds the token",
-        clause: "RFC 7009 section 2.1",
-        grant: GrantFate::Ends,
-        checks: &[
-            Self::answered("a refresh token with token_type_hint=access_token", spelling::REVOKED),
-            Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
-        ],
-        run: |case| Box::pin(hint(case)),
-    };
+pub(super) const REVOKE_SUPERSEDED: Case = Case {
+    id: "revoke-superseded",
+    title: "An old refresh token ends the grant too",
+    clause: "RFC 7009 section 2.1; Counterfoil wire contract: POST /revoke",
+    grant: GrantFate::Ends,
+    checks: &[
+        Check::spelled("the refresh token before the current one", spelling::REVOKED),
+        Check::spelled("then a refresh with the current one", spelling::REFRESH_TOKEN_INVALID),
+    ],
+    run: |case| Box::pin(superseded(case)),
+};
 
-    pub(super) const REVOKE_UNKNOWN_HINT: Case = Case {
-        id: "revoke-unknown-hint",
-        title: "A token_type_hint that names no kind of token",
-        clause: if RFC {
-            "RFC 7009 section 2.2"
-        } else {
-            "RFC 7009 section 2.2.1; Counterfoil wire contract: POST /revoke"
-        },
-        grant: if RFC { GrantFate::Ends } else { GrantFate::MayEnd },
-        checks: if RFC {
-            &[
-                Self::answered(
-                    "a refresh token with token_type_hint=no_such_type",
-                    spelling::HINT_UNKNOWN,
-                ),
-                Self::answered(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
-            ]
-        } else {
-            &[
-                Self::answered(
-                    "a refresh token with token_type_hint=no_such_type",
-                    spelling::HINT_UNKNOWN,
-                ),
-                Check::words(THEN_REFRESH, "200 with new tokens: nothing was revoked"),
-            ]
-        },
-        run: |case| Box::pin(unknown_hint::<RFC>(case)),
-    };
-}
+pub(super) const REVOKE_HINT: Case = Case {
+    id: "revoke-hint",
+    title: "A token_type_hint that is wrong still finds the token",
+    clause: "RFC 7009 section 2.1",
+    grant: GrantFate::Ends,
+    checks: &[
+        Check::spelled("a refresh token with token_type_hint=access_token", spelling::REVOKED),
+        Check::spelled(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+    ],
+    run: |case| Box::pin(hint(case)),
+};
+
+pub(super) const REVOKE_UNKNOWN_HINT: Case = Case {
+    id: "revoke-unknown-hint",
+    title: "A token_type_hint that names no kind of token",
+    clause: "RFC 7009 section 2.2.1; Counterfoil wire contract: POST /revoke",
+    grant: GrantFate::MayEnd,
+    checks: &[
+        Check::spelled("a refresh token with token_type_hint=no_such_type", spelling::HINT_UNKNOWN),
+        Check::words(THEN_REFRESH, "200 with new tokens: nothing was revoked"),
+    ],
+    run: |case| Box::pin(unknown_hint(case)),
+};
+
+pub(super) const REVOKE_UNKNOWN_HINT_RFC: Case = Case {
+    clause: "RFC 7009 section 2.2",
+    grant: GrantFate::Ends,
+    checks: &[
+        Check::spelled("a refresh token with token_type_hint=no_such_type", spelling::HINT_UNKNOWN),
+        Check::spelled(THEN_REFRESH, spelling::REFRESH_TOKEN_INVALID),
+    ],
+    ..REVOKE_UNKNOWN_HINT
+};
 
 const THEN_REFRESH: &str = "then a refresh of its grant";
 
@@ -228,8 +214,8 @@ async fn code(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-async fn kinds<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
-    for (kind, check) in [0, 2, 4].into_iter().enumerate().take(if RFC { 1 } else { 3 }) {
+async fn kinds(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+    for (kind, check) in [0, 2, 4].into_iter().enumerate().take(if case.is_rfc() { 1 } else { 3 }) {
         let tokens = case.tokens().await?;
         let token = match kind {
             0 => Some(&tokens.refresh_token),
@@ -273,10 +259,10 @@ async fn hint(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-async fn unknown_hint<const RFC: bool>(case: &mut CaseRun<'_>) -> Result<(), Abort> {
+async fn unknown_hint(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let refresh_token = hinted(case, "no_such_type").await?;
     let answer = case.refresh(&refresh_token).await;
-    if RFC {
+    if case.is_rfc() {
         case.holds(1, &answer)
     } else {
         case.judged(1, &answer, has_tokens(&answer))
