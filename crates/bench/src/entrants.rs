@@ -53,7 +53,7 @@ impl Entrant {
 }
 
 impl Field {
-    /// Starts everybody, one after the other; `tell` is told what is under way. Blocks; not to be
+    /// Starts all servers, one after the other, and reports progress to `tell`. Blocks; not to be
     /// called within a runtime.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ struct Ready {
 }
 
 /// Runs `command` with a shell, on `cores` where there are some, and waits until it says that its
-/// server is ready. It is told what to do by `BENCH_ALG`, `BENCH_CHAINS`, `BENCH_PORT` and
+/// server is ready. It takes its settings from `BENCH_ALG`, `BENCH_CHAINS`, `BENCH_PORT` and
 /// `BENCH_DIR`, a directory in `parent` that goes when it does.
 ///
 /// # Errors

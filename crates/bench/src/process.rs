@@ -165,7 +165,7 @@ pub(crate) fn end(child: &mut Child, how: End) {
         let mut again = true;
         while asked.elapsed() < PATIENCE && matches!(child.try_wait(), Ok(None)) {
             std::thread::sleep(MOMENT);
-            // A server may serve on for a while, until it is told twice.
+            // A server may keep serving for a while until it is asked twice.
             if asked.elapsed() > AGAIN_AFTER && std::mem::take(&mut again) {
                 tree.signal("TERM");
             }
@@ -179,7 +179,7 @@ pub(crate) fn end(child: &mut Child, how: End) {
     let _ = child.wait();
 }
 
-/// Ends every process that this one has started, and all that those have: for whoever is told to
+/// Ends every process that this one has started, and theirs: for a program that is told to
 /// stop while they are being started.
 pub(crate) fn end_all_children() {
     if let Ok(Tree(mut processes)) = Tree::of(&[std::process::id()]) {

@@ -126,7 +126,7 @@ impl Standing {
 }
 
 impl Report {
-    /// What a reader must know beside the figures, a sentence each.
+    /// What a reader must know about the figures, a sentence each.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.alg.is_some() && (self.server_cores.is_none() || self.load_cores.is_none()) {

@@ -11,7 +11,7 @@ use crate::report::{Report, Standing};
 use crate::stop::stop_signal;
 use crate::{BenchError, Mode, Parts, StorePlace, Workload, process};
 
-/// Is told what is under way.
+/// Receives progress messages.
 pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
 
 /// How everybody is measured.

@@ -22,7 +22,7 @@ pub struct Start {
     pub answered_ms: f64,
 }
 
-/// Is told each start.
+/// Receives each start as it is measured.
 pub type Tell = Box<dyn FnMut(Start) + Send>;
 
 /// Makes a store as `plan` says, and starts `binary serve` on it as often as there are chains, each

@@ -53,7 +53,7 @@ const SHORTEST: usize = 6;
 const SHORTEST_COOKIE: usize = 16;
 
 /// Masks secrets: by the name of the member or header that carries them, and by value wherever a
-/// secret that was seen once turns up again, be it in an error's text, and be it escaped for a URL,
+/// secret that was seen once turns up again, in an error's text or escaped for a URL,
 /// for JSON or for HTML.
 ///
 /// Text is masked in place and otherwise left as it came: it is evidence.
@@ -104,7 +104,7 @@ impl Mask {
         self.by_name(form, Ends::Form)
     }
 
-    /// A body, without the values of its secret members, be it JSON, a form or a page with one;
+    /// A body, without the values of its secret members, whether JSON, a form or a page with one;
     /// they are known from then on.
     pub fn body(&mut self, body: &str) -> String {
         self.by_name(body, Ends::of(body))
@@ -206,7 +206,7 @@ impl Mask {
         format!("{}{HIDDEN}", self.text(name))
     }
 
-    /// Learns the secrets that are told by a member's name, and masks them and all known ones.
+    /// Learns the secrets that members are named for, and masks them and all known ones.
     fn by_name(&mut self, text: &str, ends: Ends) -> String {
         let views = view::views(text);
         let mut spans = Vec::new();
@@ -292,7 +292,7 @@ impl Mask {
     }
 }
 
-/// What is told by its name to be a secret, in each of the views.
+/// What its name says is a secret, in each of the views.
 fn found(views: &[View], ends: Ends) -> Vec<(&View, Found)> {
     views
         .iter()
@@ -338,7 +338,7 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
     names.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
-/// Basic credentials in any spelling of base64: whoever sends the wrong one sent a secret all the
+/// Basic credentials in any spelling of base64: a client that uses the wrong one sent a secret all the
 /// same.
 fn decode(credentials: &str) -> Option<String> {
     let lenient = GeneralPurposeConfig::new()

@@ -1,4 +1,4 @@
-//! What a certification run found, be it of a server (`counterfoil verify`) or of a client
+//! What a certification run found, of a server (`counterfoil verify`) or of a client
 //! (`counterfoil sandbox --grade`): plans of cases of checks, and every request and answer as
 //! evidence. Secrets are masked where evidence is made, so nothing here holds one.
 
@@ -130,7 +130,7 @@ impl Report {
         Tally::of(&self.plans)
     }
 
-    /// The report as JSON: its members and, beside them, the tally.
+    /// The report as JSON: its members and the tally.
     ///
     /// # Errors
     /// Where it can't be serialised, which none of its values makes happen.
@@ -168,7 +168,7 @@ impl Outcome {
         }
     }
 
-    /// As a mark beside the words.
+    /// As a mark in front of the words.
     pub fn mark(self) -> &'static str {
         match self {
             Self::Passed => "✓",

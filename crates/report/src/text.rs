@@ -106,7 +106,7 @@ impl Text {
         }
     }
 
-    /// A text beside its heading; where it wants more lines, they begin below it.
+    /// A text after its heading; further lines are indented below it.
     fn entry(&mut self, indent: &str, heading: &str, heading_width: usize, text: &str) {
         let below = " ".repeat(indent.len() + heading_width + 2);
         self.wrapped(&format!("{indent}{heading}  "), &below, text);
@@ -115,7 +115,7 @@ impl Text {
     /// A text after `first`, which is as wide as `below` however many escapes are in it, and what
     /// does not fit below it.
     fn wrapped(&mut self, first: &str, below: &str, text: &str) {
-        // Beside a very long heading there is still room for words, if not on a line of that width.
+        // Even after a very long heading there is room for words, if not on a line of that width.
         let lines = wrap(&clean(text), WIDTH.saturating_sub(below.len()).max(WIDTH / 3));
         for (number, line) in lines.iter().enumerate() {
             self.lines.push_str(if number == 0 { first } else { below });

@@ -32,7 +32,7 @@ pub(crate) enum Health {
     Good,
     /// It ran, and answered 503.
     Unavailable,
-    /// It has answered nothing else for too long. This is told once.
+    /// It has answered nothing else for too long. Reported once.
     UnavailableForLong(Violation),
 }
 

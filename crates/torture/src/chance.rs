@@ -28,7 +28,7 @@ impl Chance {
         self.below(times) == 0
     }
 
-    /// Another sequence, for what goes on side by side with this one.
+    /// Another sequence, for a task that runs concurrently with this one.
     pub(crate) const fn fork(&mut self) -> Self {
         Self(self.next())
     }

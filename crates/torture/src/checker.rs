@@ -1,4 +1,4 @@
-//! Holds every answer about a grant against all that was answered about it before.
+//! Compares every reply about a grant with all earlier ones.
 //!
 //! The rules know nothing of servers and kills, only of what was acknowledged to a client and when.
 //! Of two requests the first was done first only if its answer was there before the second was
@@ -26,7 +26,7 @@ pub(crate) enum Fault {
     EndingLost,
     /// A good token was refused.
     RefusedWithoutCause,
-    /// A client that went on asking was never answered.
+    /// A client that kept retrying was never answered.
     NoAnswer,
     /// A server that runs, on a database that does, answered nothing but 503 for a while.
     Unavailable,
@@ -65,7 +65,7 @@ fn found(fault: Fault, what: impl fmt::Display) -> Option<Violation> {
 }
 
 /// What is wrong with the exchanges from `new` on. `history` is all of one grant, in the order of the
-/// answers; requests that were under way side by side are judged together, once each of them was
+/// answers; requests that were in flight together are judged together, once each of them was
 /// answered.
 pub(crate) fn judge(history: &[Exchange], new: usize) -> Vec<Violation> {
     (new..history.len()).filter_map(|at| judge_one(History(history), at)).collect()

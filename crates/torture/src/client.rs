@@ -75,7 +75,7 @@ async fn bury(run: &Run, graves: &Graveyard, chance: &mut Chance, grant: ClientG
     }
 }
 
-/// Once nobody is killed any more: tries everything that the living grants have, then everything
+/// Once no more servers are killed: tries everything that the living grants have, then everything
 /// that the ended ones had.
 pub(crate) async fn close(
     run: &Run,

@@ -68,7 +68,7 @@ impl ClientGrant {
             return false;
         }
         run.tally().refreshes += u64::from(self.number() > before);
-        // What a kill may have undone is looked at at once.
+        // What a kill may have undone is checked at once.
         if self.history.len() > tries + 1 && chance.one_in(2) {
             self.replay(run, chance).await
         } else {
@@ -244,8 +244,8 @@ impl ClientGrant {
         let Some(request) = self.request(operation) else {
             return true;
         };
-        let asking = run.ask(chance, request, node).await;
-        self.record(run, [asking])
+        let attempts = run.ask(chance, request, node).await;
+        self.record(run, [attempts])
     }
 
     /// A request with the text of its token, if that was kept.
@@ -267,12 +267,12 @@ impl ClientGrant {
         Some(Request { operation, token, client: self.client })
     }
 
-    /// Takes down what was answered to requests that were under way side by side, holds it against
+    /// Records the replies to requests that were in flight together, compares them with
     /// all that was before, and keeps the tokens. False where something is wrong, or the run is
     /// over and nobody knows.
-    fn record<const N: usize>(&mut self, run: &Run, askings: [Attempts; N]) -> bool {
+    fn record<const N: usize>(&mut self, run: &Run, attempts: [Attempts; N]) -> bool {
         let new = self.history.len();
-        for Attempts { tries, issued } in askings {
+        for Attempts { tries, issued } in attempts {
             self.history.extend(tries);
             if let Some(issued) = issued.filter(|issued| issued.number > self.number()) {
                 self.issued.push(issued);

@@ -1,4 +1,4 @@
-//! What was asked about one grant and what came back: the evidence that the checker judges.
+//! The requests about one grant and their replies: the evidence that the checker judges.
 
 use std::fmt;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use crate::history::{Exchange, Reply};
 use crate::requests::{self, Issued, Request};
 use crate::tally::Tally;
 
-/// How long a client goes on asking.
+/// How long a client keeps retrying.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The pauses of a client that is not answered grow up to this.
 const LONGEST_PAUSE_MS: usize = 250;
@@ -26,9 +26,9 @@ const LONGEST_PAUSE_MS: usize = 250;
 pub(crate) enum Phase {
     /// Clients work and servers are killed.
     Torture,
-    /// Clients finish what they are at, and no server is killed any more.
+    /// Clients finish, and no more servers are killed.
     Closing,
-    /// Nobody asks anything any more.
+    /// No more requests are sent.
     Over,
 }
 
@@ -169,13 +169,13 @@ impl Run {
         node: Option<usize>,
     ) -> Attempts {
         let began = self.now();
-        let mut asking = Attempts { tries: Vec::new(), issued: None };
+        let mut attempts = Attempts { tries: Vec::new(), issued: None };
         while self.phase() < Phase::Over {
             let Attempts { tries, issued } = self
                 .ask_once(request, node.unwrap_or_else(|| chance.below(self.origins.len())))
                 .await;
-            asking.tries.extend(tries);
-            let Some(last) = asking.tries.last_mut() else {
+            attempts.tries.extend(tries);
+            let Some(last) = attempts.tries.last_mut() else {
                 break;
             };
             let waited = last.answered.saturating_sub(began);
@@ -183,15 +183,15 @@ impl Run {
                 Reply::Lost(why) if waited > PATIENCE => last.answer = Reply::Never(why.clone()),
                 Reply::Lost(_) => {
                     self.tally().retries += 1;
-                    pause(chance, asking.tries.len()).await;
+                    pause(chance, attempts.tries.len()).await;
                     continue;
                 }
-                _ => asking.issued = issued,
+                _ => attempts.issued = issued,
             }
             self.tally().waited(waited);
             break;
         }
-        asking
+        attempts
     }
 
     /// A new code, or `None` where there is none to be had.

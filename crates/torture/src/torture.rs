@@ -21,7 +21,7 @@ use crate::upgrade::Upgrade;
 
 /// How long a request may take before its answer counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the progress is told.
+/// How often progress is reported.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What is tortured, and how.

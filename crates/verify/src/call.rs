@@ -31,7 +31,7 @@ impl Call {
         Self::new(Method::POST, url)
     }
 
-    /// With a header; a second one of the same name goes out beside the first.
+    /// With a header; a second one of the same name is sent as well.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

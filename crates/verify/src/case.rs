@@ -45,7 +45,7 @@ impl<'s> CaseRun<'s> {
 
     // What a check says.
 
-    /// Holds an answer against what the check expects.
+    /// Judges an answer by what the check expects.
     pub fn holds(&mut self, check: usize, answer: &Response) {
         let verdict = match self.declared.get(check) {
             Some(declared) => judge(declared.expected.in_dialect(self.dialect), answer),

@@ -79,7 +79,7 @@ impl Session {
             let answer = self.post(Endpoint::Token, &code.form()).await;
             match Tokens::of(&answer) {
                 Ok(tokens) => return Ok(tokens),
-                // A server may void a code upon the first refused attempt, and be right.
+                // A server may rightly void a code at the first refused attempt.
                 Err(_) if code.tried => {
                     self.supply.codes.retain(|pooled| pooled.value != code.value)
                 }

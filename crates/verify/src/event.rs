@@ -16,7 +16,7 @@ pub enum Event {
     Consent {
         /// Which consent it is, from 1.
         number: u32,
-        /// How many there are at the most.
+        /// How many there are at most.
         of: u32,
         /// The authorization request.
         url: String,
@@ -25,5 +25,5 @@ pub enum Event {
     Note(String),
 }
 
-/// Who is told.
+/// Receives events.
 pub type Progress = Box<dyn FnMut(Event) + Send>;

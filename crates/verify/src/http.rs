@@ -17,7 +17,7 @@ use crate::response::Response;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest body that is read.
 const LONGEST_BODY: usize = 1 << 20;
-/// How much of a body is told in a line.
+/// How much of a body fits in a line.
 const LONGEST_LINE: usize = 400;
 
 /// Sends requests and keeps, secrets masked, what was sent and answered.

@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::Value;
 
-/// What an ID token is held against.
+/// What an ID token is checked against.
 pub(crate) struct Expected<'e> {
     pub(crate) issuer: &'e str,
     pub(crate) client_id: &'e str,

@@ -1,4 +1,4 @@
-//! Holds answers against what is expected of them.
+//! Compares answers with what is expected of them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::expectation::Expectation;
 use crate::response::Response;
 
-/// Holds an answer against what is expected. A check in words is the case's own affair: here it
+/// Compares an answer with what is expected. A check in words is the case's own affair: here it
 /// can't pass.
 ///
 /// # Errors

@@ -58,8 +58,7 @@ impl Listener {
         Ok(Self { listener, redirect_uri, path })
     }
 
-    /// Waits for the answer that carries this `state`; anything else is turned away, whoever sent
-    /// it.
+    /// Waits for the answer that carries this `state`, and refuses anything else.
     ///
     /// # Errors
     /// Where it can't be listened any more.

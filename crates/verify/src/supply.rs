@@ -1,4 +1,4 @@
-//! Where codes and grants come from: as many as wanted from a sandbox, two consents at the most
+//! Where codes and grants come from: as many as wanted from a sandbox, at most two consents
 //! elsewhere, or what was given.
 
 use crate::listener::Listener;
@@ -8,7 +8,7 @@ use crate::tokens::{Code, Tokens};
 
 /// The customer whose codes a sandbox gives.
 pub(crate) const CUSTOMER: &str = "customer_1";
-/// How many consents the user is asked for in a run, at the most.
+/// How many consents the user is asked for in a run, at most.
 pub(crate) const CONSENTS: u32 = 2;
 
 /// Where codes come from.

@@ -47,7 +47,7 @@ pub(super) async fn start_tearing(
                 Ok(torn) => {
                     jobs.drain(..).for_each(|job| _ = job.reply.send(torn.contains(&job.grant)))
                 }
-                // Whoever waits sees that nobody answers.
+                // The waiting task sees that the channel is closed.
                 Err(_) => jobs.clear(),
             }
         }
@@ -80,7 +80,7 @@ pub(super) async fn start_reading(address: &str) -> Result<Reader, BenchError> {
                 Ok(living) => {
                     jobs.drain(..).for_each(|job| _ = job.reply.send(living.contains(&job.grant)))
                 }
-                // Whoever waits sees that nobody answers.
+                // The waiting task sees that the channel is closed.
                 Err(_) => jobs.clear(),
             }
         }

@@ -34,7 +34,7 @@ pub struct Options {
     pub store: String,
 }
 
-/// Serves until `stop` is done, on a loopback port, which `ready` is told.
+/// Serves on a loopback port, which it passes to `ready`, until `stop` resolves.
 ///
 /// # Errors
 /// [`BenchError`].

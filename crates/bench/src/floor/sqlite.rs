@@ -46,7 +46,7 @@ pub(super) fn start(path: &Path, mut tears: UnboundedReceiver<Tear>) -> Result<(
                 Ok(torn) => {
                     jobs.drain(..).zip(torn).for_each(|(job, torn)| _ = job.reply.send(torn))
                 }
-                // Whoever waits sees that nobody answers.
+                // The waiting task sees that the channel is closed.
                 Err(_) => jobs.clear(),
             }
             if restart.swap(false, Ordering::AcqRel) {

@@ -117,7 +117,7 @@ async fn torture(arguments: Arguments, progress: ProgressBar) -> Result<(), Fail
         seed,
     });
     let torture = torture.await.map_err(failure)?;
-    // Until now a signal may end this process as it likes.
+    // Until here a signal simply ends this process.
     let signals = Signals::watch()?;
     let summary =
         torture.run(signals.count(), tell(progress.clone(), json)).await.map_err(failure)?;

@@ -137,7 +137,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Ok(counterfoil_verify::run(options, stop, progress(spinner.clone(), json)).await)
     });
     spinner.finish_and_clear();
-    // Whatever becomes of stdout, the files are there.
+    // The files are written even if stdout can't be.
     let tell = |report: &Report| reports::write(&reports, report).and(show(report, json));
     let report = match ran? {
         Ok(report) => report,

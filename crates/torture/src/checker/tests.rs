@@ -145,7 +145,7 @@ fn a_race_has_one_winner() {
         judge(&nobody.0, 2).iter().map(|finding| finding.fault).collect::<Vec<_>>(),
         [Fault::RedemptionLost; 2]
     );
-    // Whoever was refused once was so before the slip was presented to the others, too.
+    // A client that was refused once was so before the slip was presented to the others, too.
     let later = Tale::begun().redeem(50, 60, 2, KEY, lost()).redeem(51, 61, 2, OTHER, lost());
     let refused = later.redeem(70, 80, 2, KEY, no()).redeem(71, 81, 2, OTHER, no());
     assert_eq!(

@@ -41,7 +41,7 @@ pub(crate) const PLAN: Plan = Plan {
     ],
 };
 
-/// What is answered to whoever has no good token.
+/// The answer to a request without a good token.
 const NOT_AUTHORIZED: &str = r#"{"code":602,"message":"Customer not authorized"}"#;
 /// What is answered where an account is not in the consent.
 const NOT_FOUND: &str = r#"{"code":701,"message":"Account not found"}"#;

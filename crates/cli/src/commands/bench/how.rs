@@ -1,4 +1,4 @@
-//! How servers are measured, and where what came out is told.
+//! How servers are measured, and where the results go.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ fn run(rounds: &Rounds, who: Who, tell: &Tell) -> Result<Measurement, Failure> {
     measured.map_err(failure)
 }
 
-/// Tells what is under way: on a terminal beside a spinner, else line by line.
+/// Reports progress: on a terminal with a spinner, otherwise line by line.
 fn tell(spinner: &ProgressBar) -> Tell {
     let spinner = spinner.clone();
     Arc::new(
