@@ -7,14 +7,28 @@ use counterfoil_server::admin::{Announced, Checked, Command};
 use super::Common;
 use crate::{Failure, output};
 
+/// How wide the texts of settings are, in characters.
+const HELP_WIDTH: usize = 70;
+
 fn settings_help() -> String {
     let mut help = "Settings are written as name=value. A list is written with commas, or by naming its setting several times; an empty value clears an
 optional setting. A redirect URI may contain commas: one separates only where another URI follows, and a JSON array leaves no doubt.
 "
     .to_owned();
     for setting in SETTINGS {
-        let default = setting.default().map_or(String::new(), |value| format!(" Default: {value}"));
-        help.push_str(&format!("\n  {:<30}{}{default}", setting.name, setting.help()));
+        let default =
+            setting.default().map_or(String::new(), |value| format!(" Default: {value}."));
+        help.push_str(&format!("\n  {:<29}", setting.name));
+        let mut length = 0;
+        for word in format!("{}{default}", setting.help()).split(' ') {
+            if length + word.len() > HELP_WIDTH {
+                help.push_str(&format!("\n{:31}", ""));
+                length = 0;
+            }
+            help.push(' ');
+            help.push_str(word);
+            length += 1 + word.len();
+        }
     }
     help
 }

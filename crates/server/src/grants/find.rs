@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use counterfoil_core::client::Client;
+use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{GrantId, Terms};
 use counterfoil_core::verdict::Counterfoil;
 use counterfoil_store::StoreError;
@@ -39,14 +40,18 @@ pub enum Life {
     Over(&'static str),
 }
 
-/// Whether a grant lives. Expiry is the caller's to ask.
+/// Whether a grant lives at `now`: it has not expired, nobody ended it, and it is of the current
+/// eras of its client and customer. Every token is checked against this.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn life(app: &App, grant: GrantId) -> Result<Life, StoreError> {
+pub async fn life(app: &App, grant: GrantId, now: Timestamp) -> Result<Life, StoreError> {
     let Some(terms) = app.store.terms(grant).await? else {
         return Ok(Life::Over("the grant is not known"));
     };
+    if now >= terms.expires_at {
+        return Ok(Life::Over("the grant has expired"));
+    }
     Ok(match app.store.living(&terms).await? {
         Some(row) => Life::Living(terms, row),
         None => Life::Over("the grant was ended"),

@@ -16,6 +16,7 @@ use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use serde_json::{Value, json as value};
 
+use crate::grants::find::{Life, life};
 use crate::http::body::oauth_form;
 use crate::http::observe::Seen;
 use crate::http::refused::Refused;
@@ -91,14 +92,14 @@ async fn describe(
             let (_, Ok(slip)) = read_good_slip(app, Kind::RefreshToken, token, now).await? else {
                 return Ok(None);
             };
-            let Some(terms) = app.store.terms(slip.grant).await?.filter(|terms| may_ask(terms))
-            else {
+            let Life::Living(terms, row) = life(app, slip.grant, now).await? else {
                 return Ok(None);
             };
-            let current = app.store.living(&terms).await?.filter(|row| {
-                row.seal == slip.seal && row.next_slip == slip.number && now < row.expires_at
-            });
-            return Ok(current.map(|row| {
+            let is_good = may_ask(&terms)
+                && row.seal == slip.seal
+                && row.next_slip == slip.number
+                && now < row.expires_at;
+            return Ok(is_good.then(|| {
                 about(&terms, slip.issued_at, row.expires_at, terms.scopes, "refresh_token")
             }));
         }

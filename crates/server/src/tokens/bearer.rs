@@ -194,14 +194,14 @@ async fn read_id_token(app: &App, token: &Compact<'_>, now: Timestamp) -> Result
     if now >= claims.exp {
         return Err(not_good("the ID token has expired"));
     }
-    let terms = match life(app, grant).await? {
+    let terms = match life(app, grant, now).await? {
         Life::Living(terms, _) => terms,
         Life::Over(reason) => return Err(not_good(reason)),
     };
     if *terms.client != *claims.aud {
         return Err(not_good("it is of another client"));
     }
-    must_be_of_its_time(app, claims.iat, &terms, now).map_err(not_good)?;
+    must_be_of_its_time(app, claims.iat, now).map_err(not_good)?;
     let scopes = terms.scopes;
     Ok(Bearer { terms, issued_at: claims.iat, expires_at: claims.exp, scopes })
 }
@@ -212,7 +212,7 @@ async fn read_access_token(
     now: Timestamp,
 ) -> Result<Bearer, NoBearer> {
     let ring = ring_with(app, unverified.key()).await?;
-    let (terms, row) = match life(app, unverified.grant()).await? {
+    let (terms, row) = match life(app, unverified.grant(), now).await? {
         Life::Living(terms, row) => (terms, row),
         Life::Over(reason) => return Err(NoBearer::not_good(reason, None)),
     };
@@ -226,7 +226,7 @@ async fn read_access_token(
     if now >= token.expires_at {
         return Err(not_good("the access token has expired"));
     }
-    must_be_of_its_time(app, token.issued_at, &terms, now).map_err(not_good)?;
+    must_be_of_its_time(app, token.issued_at, now).map_err(not_good)?;
     Ok(Bearer {
         terms,
         issued_at: token.issued_at,
@@ -240,13 +240,10 @@ async fn read_access_token(
 fn must_be_of_its_time(
     app: &App,
     issued_at: Timestamp,
-    terms: &Terms,
     now: Timestamp,
 ) -> Result<(), &'static str> {
     if issued_at < app.bearers_from() {
         Err(LOST)
-    } else if now >= terms.expires_at {
-        Err("the grant has expired")
     } else if issued_at.since(now) > SKEW && !app.is_sandbox() {
         // By a clock that was ahead, so it would be good for too long. A sandbox's clock is moved
         // back at will.
