@@ -2,7 +2,7 @@
 //! so that no request waits for a reader that stalls or for a disk that is full: lines are dropped
 //! then, and counted.
 
-mod shown;
+mod filter;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -80,12 +80,14 @@ pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
     // What it does about errors of its own is to print them to stderr, and to panic where that
     // fails.
     let lines = tracing_subscriber::fmt::layer().with_writer(log).log_internal_errors(false);
-    let shown = tracing_subscriber::registry().with(shown::layer(filter));
+    let subscriber = tracing_subscriber::registry().with(filter::layer(filter));
     match format {
-        Format::Json => shown.with(lines.json().flatten_event(true).with_ansi(false)).try_init(),
-        Format::Text => {
-            shown.with(lines.with_target(false).with_ansi(io::stderr().is_terminal())).try_init()
+        Format::Json => {
+            subscriber.with(lines.json().flatten_event(true).with_ansi(false)).try_init()
         }
+        Format::Text => subscriber
+            .with(lines.with_target(false).with_ansi(io::stderr().is_terminal()))
+            .try_init(),
     }
     .map_err(Failure::failed)
 }
@@ -95,7 +97,7 @@ pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
 /// # Errors
 /// As [`check`].
 pub(crate) fn show(filter: &str) -> Result<(), Failure> {
-    check(filter).map(shown::show)
+    check(filter).map(filter::show)
 }
 
 /// What became of the lines of this process.

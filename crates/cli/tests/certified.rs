@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
-use counterfoil_report::{Outcome, Report};
+use counterfoil_report::{CheckResult, Report};
 use counterfoil_verify::{Event, Options, VerifyError};
 use serde_json::Value;
 
@@ -218,7 +218,7 @@ pub async fn verify_with_events(
 }
 
 /// The checks that came out so: case and index.
-pub fn checks(report: &Report, outcome: Outcome) -> Vec<(String, usize)> {
+pub fn checks(report: &Report, outcome: CheckResult) -> Vec<(String, usize)> {
     let cases = report.plans.iter().flat_map(|plan| &plan.cases);
     let all = cases.flat_map(|case| {
         case.checks.iter().enumerate().map(|(index, check)| (case.id.clone(), index, check))

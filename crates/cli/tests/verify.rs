@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use counterfoil_report::Outcome::{Failed, NotRun};
+use counterfoil_report::CheckResult::{Failed, NotRun};
 use counterfoil_verify::{Endpoint, Event, Options, TokenFile, VerifyError};
 use tokio::sync::Notify;
 

@@ -4,7 +4,7 @@
 
 mod spoiled;
 
-use counterfoil_report::{Outcome, Report};
+use counterfoil_report::{CheckResult, Report};
 use counterfoil_verify::{Event, Options};
 
 use crate::certified::browser::consent_in_background;
@@ -12,7 +12,7 @@ use crate::certified::{Certified, checks, no_sandbox, verify, verify_with_events
 use crate::setting::{RECIPIENT, Server};
 
 /// The checks that came out so, a case a part: `case 0 2, other-case 1`.
-fn came_out(report: &Report, outcome: Outcome) -> String {
+fn came_out(report: &Report, outcome: CheckResult) -> String {
     let mut cases: Vec<(String, String)> = Vec::new();
     for (case, check) in checks(report, outcome) {
         match cases.last_mut() {
@@ -29,7 +29,7 @@ fn reasons(report: &Report) -> String {
     let all = cases.flat_map(|case| {
         case.checks.iter().enumerate().map(move |(index, check)| (&case.id, index, check))
     });
-    let blamed = all.filter(|(_, _, check)| check.result != Outcome::Passed);
+    let blamed = all.filter(|(_, _, check)| check.result != CheckResult::Passed);
     blamed
         .map(|(case, index, check)| {
             format!("\n{case} {index}: {:?}: {} (seen: {})", check.result, check.reason, check.seen)
@@ -80,7 +80,7 @@ async fn each_dialect_is_told_from_the_other() {
     let [network, rfc] = in_both_dialects();
     let report = run(&rfc, "oauth").await;
     assert_eq!(
-        came_out(&report, Outcome::Failed),
+        came_out(&report, CheckResult::Failed),
         "grant-type 0 1, code-invalid 0 1 2 3, code-used 0 1, code-of-another-client 0, code-redirect-uri 0 1, refresh-invalid 1 2 3, \
          refresh-used 0, refresh-of-another-client 0, revoke-client 0 1 2 3, revoke-of-another-client 0, revoke-kinds 1 3 5, \
          revoke-superseded 1, revoke-hint 1, revoke-unknown-hint 0 1"
@@ -89,7 +89,7 @@ async fn each_dialect_is_told_from_the_other() {
     // open how the token of another is refused.
     let report = run(&network, "oauth-rfc").await;
     assert_eq!(
-        came_out(&report, Outcome::Failed),
+        came_out(&report, CheckResult::Failed),
         "grant-type 0 1, code-invalid 1 2 3, code-used 0, code-of-another-client 0, code-redirect-uri 1, refresh-invalid 1 2 3, \
          refresh-used 0, refresh-of-another-client 0, revoke-client 1 2 3, revoke-kinds 1, revoke-hint 1, revoke-unknown-hint 0 1"
     );
@@ -98,7 +98,7 @@ async fn each_dialect_is_told_from_the_other() {
 /// Holds that nothing fails, and what is not run.
 #[track_caller]
 fn nothing_is_blamed(report: &Report, not_run: &str) {
-    let outcomes = (came_out(report, Outcome::Failed), came_out(report, Outcome::NotRun));
+    let outcomes = (came_out(report, CheckResult::Failed), came_out(report, CheckResult::NotRun));
     assert_eq!(outcomes, (String::new(), not_run.to_owned()), "{}", reasons(report));
 }
 

@@ -1,7 +1,7 @@
 //! The judge is real: behind a proxy that spoils one answer, exactly the check that is about this
 //! answer fails, by name, and no other.
 
-use counterfoil_report::Outcome;
+use counterfoil_report::CheckResult;
 use serde_json::{Value, json};
 
 use crate::certified::{Asked, Certified, Given, check, checks};
@@ -44,7 +44,7 @@ async fn each_is_found(spoilings: Vec<Spoiling>) {
         let report = certified.verify().await;
         let spoiled = format!("spoiling {number}, {case} {index}, {word}");
         assert_eq!(
-            checks(&report, Outcome::Failed),
+            checks(&report, CheckResult::Failed),
             [(case.to_owned(), index)],
             "{spoiled}: {report:#?}"
         );
@@ -279,7 +279,7 @@ async fn the_same_tokens_again() {
                 given.edited(|json| json[name] = first[name].clone())
             });
             let report = certified.verify().await;
-            assert_eq!(checks(&report, Outcome::Failed), [(case.to_owned(), 0)], "{name}");
+            assert_eq!(checks(&report, CheckResult::Failed), [(case.to_owned(), 0)], "{name}");
             assert_eq!(report.tally().passed, 15);
             assert!(
                 check(&report, case, 0).reason.starts_with(&format!("the {name} is the one")),
@@ -335,7 +335,7 @@ async fn a_set_up_that_the_server_spoils() {
         );
         let report = certified.verify().await;
         let failed: Vec<_> = (0..checks_failed).map(|index| (case.to_owned(), index)).collect();
-        assert_eq!(checks(&report, Outcome::Failed), failed, "{word}");
+        assert_eq!(checks(&report, CheckResult::Failed), failed, "{word}");
         assert_eq!(report.tally().passed, 16 - checks_failed);
         assert!(check(&report, case, 0).reason.starts_with(word), "{:?}", check(&report, case, 0));
     }

@@ -6,7 +6,9 @@
 #[path = "../src/sample.rs"]
 mod sample;
 
-use counterfoil_report::{Case, Check, Exchange, Mask, Outcome, Plan, Report, html, junit, text};
+use counterfoil_report::{
+    Case, Check, CheckResult, Exchange, Mask, Plan, Report, html, junit, text,
+};
 
 fn main() -> Result<(), serde_json::Error> {
     let report = report();
@@ -37,7 +39,7 @@ fn report() -> Report {
             "Refresh an ID token",
             "OpenID Connect Core 1.0, section 12",
             vec![check(
-                Outcome::Passed,
+                CheckResult::Passed,
                 "a refresh token of this client",
                 "200, with a new ID token",
                 "200, with a new ID token",
@@ -54,14 +56,14 @@ fn report() -> Report {
             "RFC 9700, section 4.14.2",
             vec![
                 check(
-                    Outcome::Failed,
+                    CheckResult::Failed,
                     "a refresh token that was claimed before, after its successor was used too",
                     "400 {\"error\":\"invalid_grant\"}",
                     "200 {\"access_token\":\"[masked]\",\"token_type\":\"Bearer\"}",
                     "The server answered a used refresh token with new tokens, so a stolen one works beside the client's own.",
                 ),
                 check(
-                    Outcome::Passed,
+                    CheckResult::Passed,
                     "the same again",
                     "400 {\"error\":\"invalid_grant\"}",
                     "400 {\"error\":\"invalid_grant\"}",
@@ -78,7 +80,7 @@ fn report() -> Report {
             "Revoke where the server does not answer",
             "RFC 7009, section 2.2",
             vec![check(
-                Outcome::Passed,
+                CheckResult::Passed,
                 "an ID token",
                 "200, with no body",
                 "200, with no body",
@@ -111,7 +113,7 @@ fn report() -> Report {
         "Refresh an expired ID token",
         "OpenID Connect Core 1.0, section 12.2",
         vec![check(
-            Outcome::NotRun,
+            CheckResult::NotRun,
             "an ID token that is past its time",
             "200, with a new ID token",
             "",
@@ -132,7 +134,7 @@ fn case(id: &str, title: &str, clause: &str, checks: Vec<Check>, exchanges: Vec<
     Case { id: id.into(), title: title.into(), clause: clause.into(), checks, exchanges }
 }
 
-fn check(result: Outcome, given: &str, expected: &str, seen: &str, reason: &str) -> Check {
+fn check(result: CheckResult, given: &str, expected: &str, seen: &str, reason: &str) -> Check {
     Check {
         given: given.into(),
         result,

@@ -14,7 +14,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Serialize;
 
 use crate::Case;
-use find::{Ends, Found};
+use find::{Ends, NamedSecret};
 use view::View;
 
 /// A request and its answer.
@@ -183,7 +183,7 @@ impl Mask {
             // The secret is looked for by itself, as it came and with its escapes undone (RFC 6749,
             // section 2.3.1).
             if let Some((_, secret)) = decoded.as_deref().and_then(|pair| pair.split_once(':')) {
-                self.learn_found(&Found {
+                self.learn_found(&NamedSecret {
                     name: "client_secret".to_owned(),
                     value: 0..secret.len(),
                     text: secret.as_bytes().to_vec(),
@@ -220,7 +220,7 @@ impl Mask {
     /// A secret that was found is known from then on, as it came and with its escapes undone. Plain
     /// words are not, unless they are what a client or a person proves itself with: a code made up
     /// for a check may be `incorrect`, and an error be called that.
-    fn learn_found(&mut self, found: &Found) {
+    fn learn_found(&mut self, found: &NamedSecret) {
         if find::is_word(&found.text) && !found.is_proof() {
             return;
         }
@@ -293,7 +293,7 @@ impl Mask {
 }
 
 /// What its name says is a secret, in each of the views.
-fn found(views: &[View], ends: Ends) -> Vec<(&View, Found)> {
+fn found(views: &[View], ends: Ends) -> Vec<(&View, NamedSecret)> {
     views
         .iter()
         .flat_map(|view| {
@@ -302,7 +302,7 @@ fn found(views: &[View], ends: Ends) -> Vec<(&View, Found)> {
         .collect()
 }
 
-fn span(view: &View, found: &Found) -> Span {
+fn span(view: &View, found: &NamedSecret) -> Span {
     Span { range: view.source(&found.value), partly: found.is_token() }
 }
 

@@ -5,7 +5,7 @@ mod pretty;
 use askama::Template;
 
 use crate::legible::legible;
-use crate::{Case, Check, Exchange, Outcome, Plan, Report, Tally};
+use crate::{Case, Check, CheckResult, Exchange, Plan, Report, Tally};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -39,16 +39,16 @@ impl Page<'_> {
     }
 
     /// The worst of everything.
-    fn result(&self) -> Outcome {
+    fn result(&self) -> CheckResult {
         match self.tally {
-            Tally { failed: 1.., .. } => Outcome::Failed,
-            Tally { passed: 1.., not_run: 0, .. } => Outcome::Passed,
-            _ => Outcome::NotRun,
+            Tally { failed: 1.., .. } => CheckResult::Failed,
+            Tally { passed: 1.., not_run: 0, .. } => CheckResult::Passed,
+            _ => CheckResult::NotRun,
         }
     }
 
     /// The checks that came out so, each with its plan and case.
-    fn with(&self, result: &Outcome) -> Vec<(&Plan, &Case, &Check)> {
+    fn with(&self, result: &CheckResult) -> Vec<(&Plan, &Case, &Check)> {
         let cases = self
             .report
             .plans
@@ -71,7 +71,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 
 /// How many of a case's checks passed.
 fn passed(case: &Case) -> String {
-    let passed = case.checks.iter().filter(|check| check.result == Outcome::Passed).count();
+    let passed = case.checks.iter().filter(|check| check.result == CheckResult::Passed).count();
     format!("{passed} of {}", case.checks.len())
 }
 
@@ -81,11 +81,11 @@ fn anchor(plan: &Plan, case: &Case) -> String {
 }
 
 /// The class of a result in the style sheet.
-fn class(result: &Outcome) -> &'static str {
+fn class(result: &CheckResult) -> &'static str {
     match result {
-        Outcome::Passed => "passed",
-        Outcome::Failed => "failed",
-        Outcome::NotRun => "not-run",
+        CheckResult::Passed => "passed",
+        CheckResult::Failed => "failed",
+        CheckResult::NotRun => "not-run",
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
     fn every_text_is_escaped() {
         const HOSTILE: &str = "<script>alert('1')</script>&\"";
         let mut report = report();
-        let mut hostile = check(HOSTILE, Outcome::Failed);
+        let mut hostile = check(HOSTILE, CheckResult::Failed);
         (hostile.expected, hostile.seen, hostile.reason) =
             (HOSTILE.into(), format!("{HOSTILE} seen"), HOSTILE.into());
         let mut seen = exchange(HOSTILE);
@@ -181,7 +181,7 @@ mod tests {
     fn no_control_character_is_in_the_page() {
         let mut report = report();
         let case = &mut report.plans[0].cases[0];
-        let mut seen = check("given", Outcome::Failed);
+        let mut seen = check("given", CheckResult::Failed);
         (seen.seen, seen.reason) = ("s\u{1b}[31men".into(), "why\u{9b}\u{7f}".into());
         case.checks = vec![seen];
         case.exchanges = vec![exchange("one\r\n\ttwo\0\u{8}")];

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::legible::legible;
-use crate::{Case, Check, Outcome, Report};
+use crate::{Case, Check, CheckResult, Report};
 
 #[derive(Template)]
 #[template(path = "junit.xml")]
@@ -109,7 +109,7 @@ mod tests {
     fn hostile_texts_stay_xml_and_names_unique() {
         let mut report = report();
         let mut hostile =
-            check("]]><failure message=\"x\">&\u{1b}[31m\u{0}\u{ffff}", Outcome::Failed);
+            check("]]><failure message=\"x\">&\u{1b}[31m\u{0}\u{ffff}", CheckResult::Failed);
         hostile.seen = "<script>\r\n\"'&".into();
         report.plans[0].cases[0].checks = vec![hostile.clone(), hostile];
         let xml = junit(&report);

@@ -65,7 +65,7 @@ pub struct Check {
     /// The situation that it is about.
     pub given: String,
     /// How it came out.
-    pub result: Outcome,
+    pub result: CheckResult,
     /// What should be seen.
     pub expected: String,
     /// What was seen; empty where it was not run.
@@ -77,7 +77,7 @@ pub struct Check {
 /// How a check came out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CheckResult {
     /// As expected.
     Passed,
     /// Not as expected.
@@ -103,9 +103,9 @@ impl Tally {
         let mut tally = Self::default();
         for check in cases.flat_map(|case| &case.checks) {
             match check.result {
-                Outcome::Passed => tally.passed += 1,
-                Outcome::Failed => tally.failed += 1,
-                Outcome::NotRun => tally.not_run += 1,
+                CheckResult::Passed => tally.passed += 1,
+                CheckResult::Failed => tally.failed += 1,
+                CheckResult::NotRun => tally.not_run += 1,
             }
         }
         tally
@@ -146,19 +146,19 @@ impl Report {
 
 impl Case {
     /// The worst of its checks.
-    pub fn result(&self) -> Outcome {
+    pub fn result(&self) -> CheckResult {
         let any = |outcome| self.checks.iter().any(|check| check.result == outcome);
-        if any(Outcome::Failed) {
-            Outcome::Failed
-        } else if any(Outcome::NotRun) {
-            Outcome::NotRun
+        if any(CheckResult::Failed) {
+            CheckResult::Failed
+        } else if any(CheckResult::NotRun) {
+            CheckResult::NotRun
         } else {
-            Outcome::Passed
+            CheckResult::Passed
         }
     }
 }
 
-impl Outcome {
+impl CheckResult {
     /// In words.
     pub fn words(self) -> &'static str {
         match self {
@@ -220,6 +220,9 @@ mod tests {
     fn a_case_is_as_good_as_the_worst_of_its_checks() {
         let results: Vec<_> =
             sample::report().plans.iter().flat_map(|plan| &plan.cases).map(Case::result).collect();
-        assert_eq!(results, [Outcome::Passed, Outcome::Failed, Outcome::Passed, Outcome::NotRun]);
+        assert_eq!(
+            results,
+            [CheckResult::Passed, CheckResult::Failed, CheckResult::Passed, CheckResult::NotRun]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! A report for the tests, and what the example has of its own around it.
 
-use crate::{Case, Check, Exchange, Outcome, Plan, Report};
+use crate::{Case, Check, CheckResult, Exchange, Plan, Report};
 
-pub(crate) fn check(given: &str, result: Outcome) -> Check {
+pub(crate) fn check(given: &str, result: CheckResult) -> Check {
     let of = |wanted: bool, text: &str| {
         if wanted { text.to_owned() } else { String::new() }
     };
@@ -11,12 +11,12 @@ pub(crate) fn check(given: &str, result: Outcome) -> Check {
         result,
         expected: "400 {\"error\":\"invalid_grant\"}".into(),
         seen: match result {
-            Outcome::Passed => "400 {\"error\":\"invalid_grant\"}".into(),
-            Outcome::Failed => "200".into(),
-            Outcome::NotRun => String::new(),
+            CheckResult::Passed => "400 {\"error\":\"invalid_grant\"}".into(),
+            CheckResult::Failed => "200".into(),
+            CheckResult::NotRun => String::new(),
         },
-        reason: of(result == Outcome::Failed, "A token was issued twice.")
-            + &of(result == Outcome::NotRun, "The server publishes no metadata."),
+        reason: of(result == CheckResult::Failed, "A token was issued twice.")
+            + &of(result == CheckResult::NotRun, "The server publishes no metadata."),
     }
 }
 
@@ -51,20 +51,23 @@ pub(crate) fn report() -> Report {
         case(
             "refresh",
             "Refresh an ID token",
-            vec![check("a refresh token of this client", Outcome::Passed)],
+            vec![check("a refresh token of this client", CheckResult::Passed)],
         ),
         case(
             "refresh-used",
             "Refresh with a used refresh token",
             vec![
-                check("a used refresh token", Outcome::Failed),
-                check("no refresh token", Outcome::Passed),
+                check("a used refresh token", CheckResult::Failed),
+                check("no refresh token", CheckResult::Passed),
             ],
         ),
-        case("revoke", "Revoke an ID token", vec![check("an ID token", Outcome::Passed)]),
+        case("revoke", "Revoke an ID token", vec![check("an ID token", CheckResult::Passed)]),
     ];
-    let metadata =
-        case("metadata", "Publish metadata", vec![check("the well-known URL", Outcome::NotRun)]);
+    let metadata = case(
+        "metadata",
+        "Publish metadata",
+        vec![check("the well-known URL", CheckResult::NotRun)],
+    );
     Report {
         title: "counterfoil verify".into(),
         version: "0.1.0".into(),

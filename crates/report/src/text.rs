@@ -1,6 +1,6 @@
 //! The report as lines on a terminal.
 
-use crate::{Case, Check, Outcome, Plan, Report, Tally};
+use crate::{Case, Check, CheckResult, Plan, Report, Tally};
 
 /// How wide lines get.
 const WIDTH: usize = 100;
@@ -65,11 +65,11 @@ impl Text {
     fn check(&mut self, check: &Check) {
         self.entry("  ", &self.result(check.result), RESULT, &check.given);
         let details: &[(&str, &str)] = match check.result {
-            Outcome::Passed => &[],
-            Outcome::Failed => {
+            CheckResult::Passed => &[],
+            CheckResult::Failed => {
                 &[("expected", &check.expected), ("seen", &check.seen), ("reason", &check.reason)]
             }
-            Outcome::NotRun => &[("reason", &check.reason)],
+            CheckResult::NotRun => &[("reason", &check.reason)],
         };
         for (name, detail) in details.iter().filter(|(_, detail)| !detail.trim().is_empty()) {
             self.entry("             ", &self.style(DIM, &format!("{name:<8}")), 8, detail);
@@ -77,14 +77,16 @@ impl Text {
     }
 
     fn tally(&mut self, Tally { passed, failed, not_run }: Tally) {
-        let counts =
-            [(passed, Outcome::Passed), (failed, Outcome::Failed), (not_run, Outcome::NotRun)].map(
-                |(count, outcome)| {
-                    let counted = format!("{count} {}", outcome.words());
-                    // What there is none of is nothing to look at.
-                    if count == 0 { counted } else { self.style(style(outcome), &counted) }
-                },
-            );
+        let counts = [
+            (passed, CheckResult::Passed),
+            (failed, CheckResult::Failed),
+            (not_run, CheckResult::NotRun),
+        ]
+        .map(|(count, outcome)| {
+            let counted = format!("{count} {}", outcome.words());
+            // What there is none of is nothing to look at.
+            if count == 0 { counted } else { self.style(style(outcome), &counted) }
+        });
         self.lines.push_str(&counts.join(", "));
         self.lines.push('\n');
     }
@@ -94,7 +96,7 @@ impl Text {
             report.plans.iter().flat_map(|plan| plan.cases.iter().map(move |case| (plan, case)));
         let not_run: Vec<_> = cases
             .flat_map(|(plan, case)| case.checks.iter().map(move |check| (plan, case, check)))
-            .filter(|(_, _, check)| check.result == Outcome::NotRun)
+            .filter(|(_, _, check)| check.result == CheckResult::NotRun)
             .collect();
         if not_run.is_empty() {
             return;
@@ -124,7 +126,7 @@ impl Text {
         }
     }
 
-    fn result(&self, outcome: Outcome) -> String {
+    fn result(&self, outcome: CheckResult) -> String {
         self.style(style(outcome), &format!("{} {:<7}", outcome.mark(), outcome.words()))
     }
 
@@ -136,11 +138,11 @@ impl Text {
 /// How wide a result is: a mark, a space and the longest words.
 const RESULT: usize = 9;
 
-fn style(outcome: Outcome) -> &'static str {
+fn style(outcome: CheckResult) -> &'static str {
     match outcome {
-        Outcome::Passed => GREEN,
-        Outcome::Failed => RED,
-        Outcome::NotRun => YELLOW,
+        CheckResult::Passed => GREEN,
+        CheckResult::Failed => RED,
+        CheckResult::NotRun => YELLOW,
     }
 }
 
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn long_texts_are_wrapped_below_their_beginning() {
         let mut long =
-            check(&"a refresh token that was claimed before ".repeat(6), Outcome::Failed);
+            check(&"a refresh token that was claimed before ".repeat(6), CheckResult::Failed);
         long.seen = "x".repeat(300);
         let mut wide = report().plans[0].cases[0].clone();
         wide.checks = vec![long];
@@ -260,7 +262,7 @@ mod tests {
     fn nothing_steers_the_terminal() {
         let mut hostile = report().plans[0].cases[0].clone();
         hostile.id = "a\x1b[2Jb".into();
-        hostile.checks[0] = check("\x1b[31mgiven\r\nmore\x07\u{9b}", Outcome::Failed);
+        hostile.checks[0] = check("\x1b[31mgiven\r\nmore\x07\u{9b}", CheckResult::Failed);
         let text = case(&hostile, false);
         assert!(
             text.chars().all(|character| character == '\n' || !character.is_control()),

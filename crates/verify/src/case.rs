@@ -1,6 +1,6 @@
 //! A case under way: what plans are written with.
 
-use counterfoil_report::Outcome;
+use counterfoil_report::CheckResult;
 use serde_json::Value;
 
 use crate::abort::Abort;
@@ -64,8 +64,8 @@ impl<'s> CaseRun<'s> {
     /// The same for what is no single answer; `seen` says what was seen.
     pub fn saw(&mut self, check: usize, seen: impl Into<String>, verdict: Result<(), String>) {
         let (result, reason) = match verdict {
-            Ok(()) => (Outcome::Passed, String::new()),
-            Err(reason) => (Outcome::Failed, reason),
+            Ok(()) => (CheckResult::Passed, String::new()),
+            Err(reason) => (CheckResult::Failed, reason),
         };
         let seen = seen.into();
         self.conclude(check, result, &seen, &reason);
@@ -73,7 +73,7 @@ impl<'s> CaseRun<'s> {
 
     /// Says why a check can't be made here; those after it go on.
     pub fn not_run(&mut self, check: usize, reason: &str) {
-        self.conclude(check, Outcome::NotRun, "", reason);
+        self.conclude(check, CheckResult::NotRun, "", reason);
     }
 
     /// An answer in a line, to be told in a reason.
@@ -81,12 +81,12 @@ impl<'s> CaseRun<'s> {
         self.session.http.seen(answer)
     }
 
-    fn conclude(&mut self, check: usize, result: Outcome, seen: &str, reason: &str) {
+    fn conclude(&mut self, check: usize, result: CheckResult, seen: &str, reason: &str) {
         let (seen, reason) = (self.session.http.masked(seen), self.session.http.masked(reason));
         if check >= self.checks.len() {
             // A plan with a mistake must not pass.
             let given = format!("check {}, which the plan does not declare", check + 1);
-            let result = Outcome::Failed;
+            let result = CheckResult::Failed;
             let expected = String::new();
             self.checks.push(counterfoil_report::Check { given, result, expected, seen, reason });
             self.made.push(true);
@@ -106,10 +106,10 @@ impl<'s> CaseRun<'s> {
     ) -> counterfoil_report::Case {
         let (result, reason) = match done {
             Ok(()) => {
-                (Outcome::NotRun, "the plan did not come to it: please report this".to_owned())
+                (CheckResult::NotRun, "the plan did not come to it: please report this".to_owned())
             }
-            Err(Abort::Failed(reason)) => (Outcome::Failed, reason),
-            Err(Abort::NotRun(reason)) => (Outcome::NotRun, reason),
+            Err(Abort::Failed(reason)) => (CheckResult::Failed, reason),
+            Err(Abort::NotRun(reason)) => (CheckResult::NotRun, reason),
         };
         for check in 0..self.checks.len() {
             if !self.made[check] {
@@ -375,7 +375,7 @@ mod tests {
         }
     }
 
-    fn results(case: &counterfoil_report::Case) -> Vec<Outcome> {
+    fn results(case: &counterfoil_report::Case) -> Vec<CheckResult> {
         case.checks.iter().map(|check| check.result).collect()
     }
 
@@ -389,14 +389,14 @@ mod tests {
         case.holds(2, &answer);
         case.saw(7, "something", Ok(()));
         let ended = case.end(Ok(()), blank()).await;
-        use Outcome::{Failed, Passed};
+        use CheckResult::{Failed, Passed};
         assert_eq!(results(&ended), [Passed, Passed, Failed, Failed]);
         assert_eq!(ended.checks[3].given, "check 8, which the plan does not declare");
     }
 
     #[tokio::test]
     async fn what_was_not_come_to_does_not_pass() {
-        use Outcome::{Failed, NotRun, Passed};
+        use CheckResult::{Failed, NotRun, Passed};
         let mut session = session().await;
         for (done, result, reason) in [
             (Ok(()), NotRun, "the plan did not come to it: please report this"),

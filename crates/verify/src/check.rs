@@ -45,7 +45,7 @@ impl Check {
     pub(crate) fn not_run(&self, dialect: Dialect) -> counterfoil_report::Check {
         counterfoil_report::Check {
             given: self.given.into(),
-            result: counterfoil_report::Outcome::NotRun,
+            result: counterfoil_report::CheckResult::NotRun,
             expected: self.expected.in_dialect(dialect).in_words(),
             seen: String::new(),
             reason: String::new(),

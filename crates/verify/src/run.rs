@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
-use counterfoil_report::{Outcome, Report};
+use counterfoil_report::{CheckResult, Report};
 
 use crate::abort::Abort;
 use crate::case::CaseRun;
@@ -65,7 +65,7 @@ pub async fn run(
     if session.target.sandbox.is_none()
         && done
             .iter()
-            .any(|(place, case)| holds_to_dialect(place) && case.result() == Outcome::Failed)
+            .any(|(place, case)| holds_to_dialect(place) && case.result() == CheckResult::Failed)
     {
         let hint = "token-management and oauth want errors spelled as the network spells them; --plan oauth-rfc holds a server to the RFCs alone";
         (session.progress)(Event::Note(hint.to_owned()));

@@ -7,7 +7,7 @@ mod oauth;
 
 use std::collections::BTreeSet;
 
-use counterfoil_report::Outcome;
+use counterfoil_report::CheckResult;
 use serde_json::Value;
 
 use super::{came_out, plan, reasons};
@@ -35,7 +35,7 @@ async fn each_is_found(name: &str, spoilings: &[Spoiling]) {
         });
         let report = verify(plan(name, certified.options())).await.unwrap();
         let (failed, not_run) =
-            (came_out(&report, Outcome::Failed), came_out(&report, Outcome::NotRun));
+            (came_out(&report, CheckResult::Failed), came_out(&report, CheckResult::NotRun));
         let expected: BTreeSet<&str> =
             together.iter().flat_map(|(_, _, _, failed)| failed.split(", ")).collect();
         if failed.split(", ").collect::<BTreeSet<_>>() != expected || !not_run.is_empty() {

@@ -35,7 +35,7 @@ const SHORTEST_JWT: usize = 20;
 
 /// A secret.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct NamedSecret {
     pub(super) name: String,
     /// Where its value is.
     pub(super) value: Range<usize>,
@@ -43,7 +43,7 @@ pub(super) struct Found {
     pub(super) text: Vec<u8>,
 }
 
-impl Found {
+impl NamedSecret {
     pub(super) fn is_token(&self) -> bool {
         is_one_of(&self.name, &TOKENS)
     }
@@ -87,7 +87,7 @@ impl Ends {
 }
 
 /// Every secret that can be told by its name or looks.
-pub(super) fn secrets(text: &[u8], ends: Ends) -> Vec<Found> {
+pub(super) fn secrets(text: &[u8], ends: Ends) -> Vec<NamedSecret> {
     let mut found = Vec::new();
     parameters(text, ends, &mut found);
     members(text, &mut found);
@@ -111,7 +111,7 @@ pub(super) fn is_of_token(byte: u8) -> bool {
 }
 
 /// `name=value` in a query, form or fragment.
-fn parameters(text: &[u8], ends: Ends, found: &mut Vec<Found>) {
+fn parameters(text: &[u8], ends: Ends, found: &mut Vec<NamedSecret>) {
     for equals in positions(text, b"=") {
         let name = name_before(text, equals);
         let begins =
@@ -124,7 +124,7 @@ fn parameters(text: &[u8], ends: Ends, found: &mut Vec<Found>) {
 
 /// `"name": "value"`, `"name": ["value"]` and `"name": 1`, in JSON and in what resembles it or was
 /// cut off.
-fn members(text: &[u8], found: &mut Vec<Found>) {
+fn members(text: &[u8], found: &mut Vec<NamedSecret>) {
     for colon in positions(text, b":") {
         let before = text[..colon].trim_ascii_end();
         let Some((quote @ (b'"' | b'\''), before)) = before.split_last() else {
@@ -156,7 +156,7 @@ fn members(text: &[u8], found: &mut Vec<Found>) {
 }
 
 /// `<input name="..." value="...">`: an answer by `form_post` carries its code and tokens so.
-fn inputs(text: &[u8], found: &mut Vec<Found>) {
+fn inputs(text: &[u8], found: &mut Vec<NamedSecret>) {
     for (at, _) in
         text.windows(6).enumerate().filter(|(_, tag)| tag.eq_ignore_ascii_case(b"<input"))
     {
@@ -191,7 +191,7 @@ fn inputs(text: &[u8], found: &mut Vec<Found>) {
 }
 
 /// `https://user:password@host`.
-fn passwords(text: &[u8], found: &mut Vec<Found>) {
+fn passwords(text: &[u8], found: &mut Vec<NamedSecret>) {
     for scheme in positions(text, b"://") {
         let start = scheme + 3;
         let authority = &text[start..end(text, start, |byte| {
@@ -207,7 +207,7 @@ fn passwords(text: &[u8], found: &mut Vec<Found>) {
 }
 
 /// What looks like a JWT, whatever it is called.
-fn jwts(text: &[u8], found: &mut Vec<Found>) {
+fn jwts(text: &[u8], found: &mut Vec<NamedSecret>) {
     let is_of_jwt = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let mut done = 0;
     for at in positions(text, b"eyJ") {
@@ -223,13 +223,13 @@ fn jwts(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-fn push(found: &mut Vec<Found>, name: &[u8], text: &[u8], value: Range<usize>) {
+fn push(found: &mut Vec<NamedSecret>, name: &[u8], text: &[u8], value: Range<usize>) {
     let name = String::from_utf8_lossy(name).into_owned();
     if !value.is_empty()
         && !super::is_masked(&text[value.clone()])
         && (is_one_of(&name, &TOKENS) || is_one_of(&name, &PROOFS))
     {
-        found.push(Found { name, text: text[value.clone()].to_vec(), value });
+        found.push(NamedSecret { name, text: text[value.clone()].to_vec(), value });
     }
 }
 

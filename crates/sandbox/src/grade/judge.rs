@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use counterfoil_core::grant::GrantId;
-use counterfoil_report::Outcome;
+use counterfoil_report::CheckResult;
 
 use super::acts::{Act, Fingerprint, Given, What};
 use crate::requests::HUNG_UP;
@@ -11,7 +11,7 @@ use crate::requests::HUNG_UP;
 /// How an event came out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Verdict {
-    pub result: Outcome,
+    pub result: CheckResult,
     /// What was seen, in words.
     pub seen: String,
     /// Why that is wrong, or why it could not be played.
@@ -25,7 +25,7 @@ pub(super) struct Verdict {
 impl Verdict {
     pub(super) fn passed(seen: impl Into<String>) -> Self {
         Self {
-            result: Outcome::Passed,
+            result: CheckResult::Passed,
             seen: seen.into(),
             reason: String::new(),
             shown_by: None,
@@ -35,7 +35,7 @@ impl Verdict {
 
     pub(super) fn failed(seen: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
-            result: Outcome::Failed,
+            result: CheckResult::Failed,
             seen: seen.into(),
             reason: reason.into(),
             shown_by: None,
@@ -55,7 +55,7 @@ impl Verdict {
 
     pub(super) fn not_run(reason: impl Into<String>) -> Self {
         Self {
-            result: Outcome::NotRun,
+            result: CheckResult::NotRun,
             seen: String::new(),
             reason: reason.into(),
             shown_by: None,

@@ -431,7 +431,7 @@ async fn new_keys(stage: &mut Stage) -> Verdict {
         stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refreshed)).await
     {
         let is_right = |acts: &[Act]| {
-            (judge::new_keys(acts).result == counterfoil_report::Outcome::Passed).then_some(())
+            (judge::new_keys(acts).result == counterfoil_report::CheckResult::Passed).then_some(())
         };
         stage.until(from, refresh.answered + s(15), is_right).await;
     }

@@ -41,49 +41,58 @@ fn data(token: &str, status: u16) -> What {
 }
 
 #[track_caller]
-fn is(verdict: &Verdict, result: Outcome) {
+fn is(verdict: &Verdict, result: CheckResult) {
     assert_eq!(verdict.result, result, "{verdict:?}");
-    assert_eq!(verdict.reason.is_empty(), result == Outcome::Passed, "{verdict:?}");
+    assert_eq!(verdict.reason.is_empty(), result == CheckResult::Passed, "{verdict:?}");
 }
 
 #[test]
 fn one_refresh_an_expiry() {
-    is(&expiry(&[at(0, refresh(1, 200))], true), Outcome::Passed);
-    is(&expiry(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))], true), Outcome::Passed);
-    is(&expiry(&[at(0, refresh(1, 200)), at(10, refresh(1, 400))], true), Outcome::Failed);
+    is(&expiry(&[at(0, refresh(1, 200))], true), CheckResult::Passed);
+    is(&expiry(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))], true), CheckResult::Passed);
+    is(&expiry(&[at(0, refresh(1, 200)), at(10, refresh(1, 400))], true), CheckResult::Failed);
     // One that was given up, and made again, is no second one beside it.
-    is(&expiry(&[at(0, refresh(1, HUNG_UP)), at(1500, refresh(1, 200))], true), Outcome::Passed);
+    is(
+        &expiry(&[at(0, refresh(1, HUNG_UP)), at(1500, refresh(1, 200))], true),
+        CheckResult::Passed,
+    );
     // Repeated with its key it is one.
-    is(&expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "k", 200))], true), Outcome::Passed);
+    is(
+        &expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "k", 200))], true),
+        CheckResult::Passed,
+    );
     is(
         &expiry(&[at(0, keyed(1, "k", 200)), at(1500, keyed(1, "other", 400))], true),
-        Outcome::Failed,
+        CheckResult::Failed,
     );
-    is(&expiry(&[at(0, refresh(1, 200)), at(3000, refresh(2, 200))], true), Outcome::Failed);
-    is(&expiry(&[at(0, refresh(1, 200))], false), Outcome::Failed);
-    is(&expiry(&[at(0, data("id 1", 401))], false), Outcome::Failed);
+    is(&expiry(&[at(0, refresh(1, 200)), at(3000, refresh(2, 200))], true), CheckResult::Failed);
+    is(&expiry(&[at(0, refresh(1, 200))], false), CheckResult::Failed);
+    is(&expiry(&[at(0, data("id 1", 401))], false), CheckResult::Failed);
 }
 
 #[test]
 fn a_lost_answer_is_fetched_with_its_key_or_asked_for_anew() {
-    is(&lost_answer(&[at(0, lost(1, Some("k"))), at(500, keyed(1, "k", 200))]), Outcome::Passed);
+    is(
+        &lost_answer(&[at(0, lost(1, Some("k"))), at(500, keyed(1, "k", 200))]),
+        CheckResult::Passed,
+    );
     is(
         &lost_answer(&[at(0, lost(1, None)), at(500, refresh(1, 400)), at(900, What::Authorize)]),
-        Outcome::Passed,
+        CheckResult::Passed,
     );
-    is(&lost_answer(&[at(0, lost(1, None)), at(900, What::Authorize)]), Outcome::Passed);
+    is(&lost_answer(&[at(0, lost(1, None)), at(900, What::Authorize)]), CheckResult::Passed);
     let (first, second, third) =
         (at(500, refresh(1, 400)), at(900, refresh(1, 400)), at(999, What::Authorize));
     is(
         &lost_answer(&[at(0, lost(1, None)), first.clone(), second, third.clone()]),
-        Outcome::Failed,
+        CheckResult::Failed,
     );
-    is(&lost_answer(&[at(0, lost(1, None)), first.clone()]), Outcome::Failed);
+    is(&lost_answer(&[at(0, lost(1, None)), first.clone()]), CheckResult::Failed);
     is(
         &lost_answer(&[at(0, lost(1, None)), first, third.clone(), at(1500, What::Authorize)]),
-        Outcome::Failed,
+        CheckResult::Failed,
     );
-    is(&lost_answer(&[third]), Outcome::NotRun);
+    is(&lost_answer(&[third]), CheckResult::NotRun);
 }
 
 #[test]
@@ -94,15 +103,15 @@ fn three_requests_after_a_401_are_enough() {
         at(20, data("id 2", 401)),
         at(30, What::Keys),
     ];
-    is(&unauthorized(&acts), Outcome::Passed);
+    is(&unauthorized(&acts), CheckResult::Passed);
     acts.extend([
         at(5000, data("id 2", 401)),
         at(5010, data("access 2", 200)),
         at(6000, refresh(2, 200)),
     ]);
-    is(&unauthorized(&acts), Outcome::Passed);
-    is(&unauthorized(&[&acts[..], &[at(9000, data("id 3", 401))]].concat()), Outcome::Failed);
-    is(&unauthorized(&[&acts[..], &[at(9000, refresh(3, 200))]].concat()), Outcome::Failed);
+    is(&unauthorized(&acts), CheckResult::Passed);
+    is(&unauthorized(&[&acts[..], &[at(9000, data("id 3", 401))]].concat()), CheckResult::Failed);
+    is(&unauthorized(&[&acts[..], &[at(9000, refresh(3, 200))]].concat()), CheckResult::Failed);
 }
 
 #[test]
@@ -116,7 +125,7 @@ fn workers_that_read_side_by_side_are_no_storm() {
         at(900, refresh(1, 200)),
         at(910, data("id 2", 401)),
     ];
-    is(&unauthorized(&side_by_side), Outcome::Passed);
+    is(&unauthorized(&side_by_side), CheckResult::Passed);
     let revoked = [
         together(0),
         together(2),
@@ -125,25 +134,25 @@ fn workers_that_read_side_by_side_are_no_storm() {
         at(900, refresh(1, 400)),
         at(2000, What::Authorize),
     ];
-    is(&revocation(&revoked), Outcome::Passed);
+    is(&revocation(&revoked), CheckResult::Passed);
 }
 
 #[test]
 fn a_code_that_is_not_the_customers() {
-    is(&spoiled_answer(Some(false), "state"), Outcome::Passed);
-    is(&spoiled_answer(Some(true), "state"), Outcome::Failed);
+    is(&spoiled_answer(Some(false), "state"), CheckResult::Passed);
+    is(&spoiled_answer(Some(true), "state"), CheckResult::Failed);
     // Nor is it right to give up.
-    is(&spoiled_answer(None, "iss"), Outcome::Failed);
+    is(&spoiled_answer(None, "iss"), CheckResult::Failed);
 }
 
 #[test]
 fn who_is_told_to_come_back_later_comes_back_later() {
     let told = Duration::from_secs(10);
     for (next, result) in [
-        (Some(15_000), Outcome::Passed),
-        (Some(14_850), Outcome::Passed),
-        (Some(12_000), Outcome::Failed),
-        (None, Outcome::Failed),
+        (Some(15_000), CheckResult::Passed),
+        (Some(14_850), CheckResult::Passed),
+        (Some(12_000), CheckResult::Failed),
+        (None, CheckResult::Failed),
     ] {
         is(&retry_after(told, next.map(Duration::from_millis)), result);
     }
@@ -152,32 +161,35 @@ fn who_is_told_to_come_back_later_comes_back_later() {
 #[test]
 fn new_keys_are_fetched_and_the_token_used() {
     let all = [at(0, refresh(1, 200)), at(10, What::Keys), at(20, data("id 2", 200))];
-    is(&new_keys(&all), Outcome::Passed);
-    is(&new_keys(&[all[0].clone(), all[2].clone()]), Outcome::Failed);
-    is(&new_keys(&all[..2]), Outcome::Failed);
-    is(&new_keys(&all[..1]), Outcome::Failed);
-    is(&new_keys(&all[1..]), Outcome::NotRun);
+    is(&new_keys(&all), CheckResult::Passed);
+    is(&new_keys(&[all[0].clone(), all[2].clone()]), CheckResult::Failed);
+    is(&new_keys(&all[..2]), CheckResult::Failed);
+    is(&new_keys(&all[..1]), CheckResult::Failed);
+    is(&new_keys(&all[1..]), CheckResult::NotRun);
     // A token from before is no sign of going on.
-    is(&new_keys(&[all[0].clone(), all[1].clone(), at(20, data("id 1", 200))]), Outcome::Failed);
+    is(
+        &new_keys(&[all[0].clone(), all[1].clone(), at(20, data("id 1", 200))]),
+        CheckResult::Failed,
+    );
 }
 
 #[test]
 fn a_revocation_is_heeded() {
     let all = [at(0, data("id 1", 401)), at(10, refresh(1, 400)), at(2000, What::Authorize)];
-    is(&revocation(&all), Outcome::Passed);
-    is(&revocation(&all[..2]), Outcome::Failed);
+    is(&revocation(&all), CheckResult::Passed);
+    is(&revocation(&all[..2]), CheckResult::Failed);
     let on_and_on: Vec<Act> =
         (0..5).map(|n| at(n * 100, data("id 1", 401))).chain([at(2000, What::Authorize)]).collect();
-    is(&revocation(&on_and_on), Outcome::Failed);
+    is(&revocation(&on_and_on), CheckResult::Failed);
     let twice: Vec<Act> = all.iter().cloned().chain([at(2500, What::Authorize)]).collect();
-    is(&revocation(&twice), Outcome::Failed);
+    is(&revocation(&twice), CheckResult::Failed);
 }
 
 #[test]
 fn the_newest_refresh_token_alone() {
-    is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))]), Outcome::Passed);
+    is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(2, 200))]), CheckResult::Passed);
     // A race is not this mistake: the answer had not come yet.
-    is(&newest_token(&[at(0, refresh(1, 200)), at(100, refresh(1, 400))]), Outcome::Passed);
+    is(&newest_token(&[at(0, refresh(1, 200)), at(100, refresh(1, 400))]), CheckResult::Passed);
     // Nor is the repeat of one whose answer was lost.
     is(
         &newest_token(&[
@@ -185,9 +197,9 @@ fn the_newest_refresh_token_alone() {
             at(900, keyed(1, "k", 200)),
             at(20_000, refresh(2, 200)),
         ]),
-        Outcome::Passed,
+        CheckResult::Passed,
     );
-    is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(1, 400))]), Outcome::Failed);
+    is(&newest_token(&[at(0, refresh(1, 200)), at(20_000, refresh(1, 400))]), CheckResult::Failed);
     // Nor one that was answered, and crashed before it was kept.
     is(
         &newest_token(&[
@@ -195,7 +207,7 @@ fn the_newest_refresh_token_alone() {
             at(9000, keyed(1, "k", 200)),
             at(20_000, refresh(2, 200)),
         ]),
-        Outcome::Passed,
+        CheckResult::Passed,
     );
-    is(&newest_token(&[]), Outcome::NotRun);
+    is(&newest_token(&[]), CheckResult::NotRun);
 }

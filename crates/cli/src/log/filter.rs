@@ -10,27 +10,27 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// What is shown now.
-static SHOWN: OnceLock<ArcSwap<EnvFilter>> = OnceLock::new();
+/// What lets lines through now.
+static CURRENT: OnceLock<ArcSwap<EnvFilter>> = OnceLock::new();
 
 /// Shows what `filter` lets through.
-pub(super) fn layer(filter: EnvFilter) -> Shown {
-    Shown(SHOWN.get_or_init(|| ArcSwap::from_pointee(filter)))
+pub(super) fn layer(filter: EnvFilter) -> CurrentFilter {
+    CurrentFilter(CURRENT.get_or_init(|| ArcSwap::from_pointee(filter)))
 }
 
 /// Shows what `filter` lets through from now on.
 pub(super) fn show(filter: EnvFilter) {
-    if let Some(shown) = SHOWN.get() {
-        shown.store(Arc::new(filter));
+    if let Some(current) = CURRENT.get() {
+        current.store(Arc::new(filter));
         // Each place that logs remembers whether it is shown.
         tracing_core::callsite::rebuild_interest_cache();
     }
 }
 
-/// The layer that asks what is shown.
-pub(super) struct Shown(&'static ArcSwap<EnvFilter>);
+/// The layer that asks the current filter.
+pub(super) struct CurrentFilter(&'static ArcSwap<EnvFilter>);
 
-impl<S: Subscriber> Layer<S> for Shown {
+impl<S: Subscriber> Layer<S> for CurrentFilter {
     fn register_callsite(&self, place: &'static Metadata<'static>) -> Interest {
         Filter::<S>::callsite_enabled(&**self.0.load(), place)
     }
