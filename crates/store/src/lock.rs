@@ -9,7 +9,15 @@ use crate::files::{beside, create_private_of};
 
 /// Held while the store is open; the system frees it with the process, however that ends.
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child process that another thread starts right now has the
+    /// file open too, until it executes its program, and the lock would last as long.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
 
 /// The lock file of the store at `path`.
 pub(crate) fn file_of(path: &Path) -> PathBuf {
@@ -22,7 +30,11 @@ impl Lock {
         let mut file = File::open(file_of(path)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
-            _ => None,
+            Err(TryLockError::Error(_)) => None,
+            Ok(()) => {
+                drop(Lock(file));
+                None
+            }
         }
     }
 

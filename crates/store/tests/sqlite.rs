@@ -1,6 +1,11 @@
 //! What only a SQLite store has: one process that owns the file, and files that are something else.
 
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use counterfoil_store::{OpenError, Store, StoreAddress};
+use tokio::runtime::Runtime;
 
 use crate::setting::{options, path, store};
 
@@ -48,4 +53,23 @@ async fn foreign_and_damaged_files_are_told_apart_and_left_alone() {
         ..options(&dir)
     };
     assert!(matches!(Store::open(nowhere).await.unwrap_err(), OpenError::NoDirectory(_)));
+}
+
+/// A child has what its parent has open until it executes its program, the lock file among it.
+#[test]
+fn processes_that_others_start_do_not_hold_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let opened =
+            (0..100).try_for_each(|_| runtime.block_on(Store::open(options(&dir))).map(drop));
+        done.store(true, Ordering::Relaxed);
+        opened.unwrap();
+    });
 }
