@@ -1,7 +1,5 @@
 //! Clusters do what tests rely on.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::path::Path;
