@@ -6,13 +6,13 @@ mod live;
 pub use live::{Live, PROVIDER, SignedIn};
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Client, RequestBuilder};
+pub use counterfoil_testing::{Answer, Client, Tokens, send, try_send};
 use serde_json::Value;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_counterfoil");
@@ -144,11 +144,17 @@ pub fn with_small_files(kib: u32, arguments: &[&str]) -> Command {
 /// A running server. It is killed when this is dropped.
 pub struct Server {
     child: Child,
-    /// Where it listens, as an origin.
-    pub origin: String,
-    pub http: Client,
+    pub client: Client,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
+}
+
+impl Deref for Server {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Server {
@@ -191,8 +197,7 @@ impl Server {
             None => ready,
             Some((address, _)) => format!("http://{address}"),
         };
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { child, origin, http, stdout, stderr }
+        Self { child, client: Client::new(origin), stdout, stderr }
     }
 
     /// Starts a server whose output goes where the command says, so that its ready line is not seen
@@ -203,15 +208,14 @@ impl Server {
             assert!(child.try_wait().unwrap().is_none(), "{command:?} ended");
             std::net::TcpStream::connect(address).ok()
         });
-        let http = Client::builder()
+        let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()
             .unwrap();
         Self {
             child,
-            origin: format!("http://{address}"),
-            http,
+            client: Client { origin: format!("http://{address}"), http },
             stdout: Arc::default(),
             stderr: Arc::default(),
         }
@@ -265,46 +269,8 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.origin)
-    }
-
     pub fn callback(&self) -> String {
         self.url("/sandbox/callback")
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        send(self.http.get(self.url(path))).await
-    }
-
-    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        send(self.http.post(self.url(path)).form(form)).await
-    }
-
-    pub async fn post_as(
-        &self,
-        (id, secret): (&str, &str),
-        path: &str,
-        form: &[(&str, &str)],
-    ) -> Answer {
-        send(self.http.post(self.url(path)).basic_auth(id, Some(secret)).form(form)).await
-    }
-
-    pub async fn bearer(&self, path: &str, token: &str) -> Answer {
-        send(self.http.get(self.url(path)).header(AUTHORIZATION, format!("Bearer {token}"))).await
-    }
-
-    pub async fn accounts(&self, token: &str) -> Answer {
-        self.bearer("/accounts", token).await
-    }
-
-    pub async fn refresh(&self, client: (&str, &str), token: &str) -> Answer {
-        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)])
-            .await
-    }
-
-    pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
-        self.post_as(client, "/revoke", &[("token", token)]).await
     }
 
     /// In a sandbox: first tokens of a new grant of `customer_1`.
@@ -347,68 +313,4 @@ fn keep(from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         }
     });
     kept
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-pub async fn send(request: RequestBuilder) -> Answer {
-    try_send(request).await.unwrap()
-}
-
-/// The answer of a server that may be gone before it is read.
-pub async fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
-    let response = request.send().await?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Ok(Answer { status, headers, text: response.text().await? })
-}
-
-impl Answer {
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text)
-            .unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
-    }
-
-    /// A text member of the body.
-    #[track_caller]
-    pub fn member(&self, name: &str) -> String {
-        self.json()[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text))
-            .to_owned()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// Holds status and whole body against what is expected.
-    #[track_caller]
-    pub fn is(&self, status: u16, body: Value) {
-        assert_eq!((self.status, self.json()), (status, body), "{:?}", self.headers);
-    }
-
-    #[track_caller]
-    pub fn tokens(&self) -> Tokens {
-        assert_eq!(self.status, 200, "{}", self.text);
-        Tokens {
-            id_token: self.member("id_token"),
-            access_token: self.member("access_token"),
-            refresh_token: self.member("refresh_token"),
-        }
-    }
-}
-
-/// The tokens of an answer of `/token`.
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    pub id_token: String,
-    pub access_token: String,
-    pub refresh_token: String,
 }

@@ -3,9 +3,7 @@
 use base64::Engine as _;
 use serde_json::json;
 
-use crate::setting::{
-    Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized, plain, send,
-};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, claims, not_authorized, plain, send};
 
 #[tokio::test]
 async fn accounts_are_those_of_the_consent_and_no_others() {
@@ -19,7 +17,7 @@ async fn accounts_are_those_of_the_consent_and_no_others() {
     };
     let all = sandbox.tokens(RECIPIENT).await;
     let code = sandbox.code_with(RECIPIENT.0, &[("accounts", "c1-card,c1-checking")]).await;
-    let some = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let some = sandbox.exchange(RECIPIENT, &code).await.tokens();
     for path in ["/accounts", "/accounts/v2/sandbank"] {
         for (tokens, expected) in [
             (&all, &["c1-checking", "c1-savings", "c1-card"][..]),
@@ -51,7 +49,7 @@ async fn accounts_are_those_of_the_consent_and_no_others() {
 async fn a_customer_without_accounts() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_5")]).await;
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     sandbox.accounts(&tokens.id_token).await.is(200, json!({ "accounts": [] }));
 }
 
@@ -97,7 +95,7 @@ async fn the_interaction_id_is_echoed_or_made_up() {
     ] {
         let made_up = send(request.try_clone().unwrap()).await;
         let echoed = send(request.header("x-fapi-interaction-id", ID)).await;
-        assert_eq!((made_up.status.as_u16(), echoed.status.as_u16()), (status, status));
+        assert_eq!((made_up.status, echoed.status), (status, status));
         assert_eq!(echoed.header("x-fapi-interaction-id"), ID, "{status}");
         let id = made_up.header("x-fapi-interaction-id");
         assert!(
@@ -112,7 +110,7 @@ async fn bearers_that_are_not_good() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
     let unused = sandbox.code(RECIPIENT.0).await;
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     let [header, payload, signature] = tokens.id_token.split('.').collect::<Vec<_>>()[..] else {
         panic!()
     };

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::setting::{RECIPIENT, Sandbox, Tokens, plain, send};
+use crate::setting::{RECIPIENT, Sandbox, plain, send};
 
 #[tokio::test]
 async fn a_401_says_how_to_authenticate() {
@@ -16,7 +16,7 @@ async fn a_401_says_how_to_authenticate() {
     for path in ["/userinfo", "/accounts", "/accounts/v2/sandbank"] {
         let unasked = sandbox.get(path).await;
         assert_eq!(
-            (unasked.status.as_u16(), unasked.header("www-authenticate")),
+            (unasked.status, unasked.header("www-authenticate")),
             (401, "Bearer realm=\"counterfoil\""),
             "{path}"
         );
@@ -24,7 +24,7 @@ async fn a_401_says_how_to_authenticate() {
             send(sandbox.http.get(sandbox.url(path)).basic_auth(RECIPIENT.0, Some(RECIPIENT.1)))
                 .await;
         assert_eq!(
-            (basic.status.as_u16(), basic.header("www-authenticate")),
+            (basic.status, basic.header("www-authenticate")),
             (401, "Bearer realm=\"counterfoil\""),
             "{path}"
         );
@@ -43,7 +43,7 @@ async fn nobody_may_keep_an_answer() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     let refreshed = sandbox.refresh(RECIPIENT, &tokens.refresh_token).await;
-    let tokens = Tokens::of(&refreshed);
+    let tokens = refreshed.tokens();
     let mut answers = vec![
         refreshed,
         sandbox.post("/token", &[]).await,
@@ -108,7 +108,7 @@ async fn a_wrong_method_is_405_and_told_the_right_ones() {
         assert_eq!(answer.header("allow"), "GET, HEAD");
     }
     let page = send(sandbox.http.put(sandbox.url("/authorize"))).await;
-    assert_eq!((page.status.as_u16(), page.header("allow")), (405, "GET, HEAD, POST"));
+    assert_eq!((page.status, page.header("allow")), (405, "GET, HEAD, POST"));
     assert!(page.header("content-type").starts_with("text/html"));
 }
 

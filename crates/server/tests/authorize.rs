@@ -183,7 +183,7 @@ async fn without_a_prompt_the_earlier_consent_counts() {
         &visitor.authorize(&[quiet, ("scope", "openid")]).await,
         "consent_required",
     );
-    let first = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let first = sandbox.exchange(RECIPIENT, &code).await.tokens();
 
     sandbox.advance("10m").await;
     sandbox.set_client(RECIPIENT.0, &[("lookback_days", "")]).await;
@@ -204,7 +204,7 @@ async fn without_a_prompt_the_earlier_consent_counts() {
         (fields["state"].as_str(), fields["iss"].as_str()),
         ("a&b=\"c\" d", sandbox.issuer.as_str())
     );
-    let second = Tokens::of(&sandbox.exchange(RECIPIENT, &fields["code"]).await);
+    let second = sandbox.exchange(RECIPIENT, &fields["code"]).await.tokens();
     assert_eq!(second.refresh_token, "");
     let (old, new) = (claims(&first.id_token), claims(&second.id_token));
     assert_ne!(old["grant_id"], new["grant_id"]);
@@ -281,12 +281,12 @@ async fn answers_may_be_posted() {
     );
     let shown = send(sandbox.http.post(&action).form(&fields)).await;
     assert!(heading(&shown) == "The code has arrived" && shown.text.contains(&fields["code"]));
-    Tokens::of(&sandbox.exchange(RECIPIENT, &fields["code"]).await);
+    sandbox.exchange(RECIPIENT, &fields["code"]).await.tokens();
 
     let error = visitor.authorize(&[("response_mode", "form_post"), ("scope", "profile")]).await;
     let (_, fields) = forms(&error).pop().unwrap();
     assert_eq!(
-        (error.status.as_u16(), fields["error"].as_str(), fields["state"].as_str()),
+        (error.status, fields["error"].as_str(), fields["state"].as_str()),
         (200, "invalid_scope", "a&b=\"c\" d")
     );
 }
@@ -329,7 +329,7 @@ async fn the_customer_chooses_the_bank_unless_the_client_does() {
         consent.text
     );
     let code = redirected(&visitor.allow(&consent, &["reef-1"]).await)["code"].clone();
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     assert_eq!(claims(&tokens.id_token)["connectorId"], "reef");
     assert_eq!(sandbox.bearer("/accounts/v2/reef", &tokens.id_token).await.status, 200);
     assert_eq!(sandbox.bearer("/accounts/v2/sandbank", &tokens.id_token).await.status, 403);

@@ -96,7 +96,7 @@ impl System {
 impl Node {
     async fn ready(&self) -> (u16, Value) {
         let answer = self.node.get("/health/ready").await;
-        (answer.status.as_u16(), answer.json())
+        (answer.status, answer.json())
     }
 
     /// Asks until the server has looked at its clocks and says this; half a minute without that is
@@ -127,7 +127,7 @@ impl Node {
         let mut visitor = Visitor::new(&self.node);
         let consent = visitor.consent(&[]).await;
         let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
-        Tokens::of(&self.node.exchange(RECIPIENT, &code).await)
+        self.node.exchange(RECIPIENT, &code).await.tokens()
     }
 
     async fn admin(&self, command: Command) -> Value {
@@ -191,7 +191,7 @@ async fn a_large_step_that_lasts(system: System) {
         for (answer, status) in
             [(send(page(Method::POST)).await, 503), (send(preflight).await, 200)]
         {
-            let seen = (answer.status.as_u16(), answer.header("access-control-allow-origin"));
+            let seen = (answer.status, answer.header("access-control-allow-origin"));
             assert_eq!(seen, (status, "http://localhost:3000"), "{answer:?}");
         }
         server
@@ -314,7 +314,7 @@ async fn nodes_some_seconds_apart_take_each_others_repeats() {
         let mut visitor = Visitor::new(&ahead.node);
         let consent = visitor.consent(&[]).await;
         let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
-        let tokens = Tokens::of(&ahead.node.exchange(RECIPIENT, &code).await);
+        let tokens = ahead.node.exchange(RECIPIENT, &code).await.tokens();
         assert_eq!(behind.node.exchange(RECIPIENT, &code).await.status, 400);
         assert_eq!(behind.node.accounts(&tokens.id_token).await.status, 200, "the grant lives");
         // A sign-in that was asked for at the one and done at the other is not too old.
@@ -405,7 +405,7 @@ async fn a_database_whose_clock_is_wrong_stops_the_nodes_unless_the_operator_acc
     let tokens = system.first().node.refreshed(RECIPIENT, &tokens).await;
     for node in &system.nodes {
         assert_eq!(
-            (node.ready().await, node.node.accounts(&tokens.id_token).await.status.as_u16()),
+            (node.ready().await, node.node.accounts(&tokens.id_token).await.status),
             ((200, json!({ "ready": true })), 200)
         );
     }

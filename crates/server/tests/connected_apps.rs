@@ -40,7 +40,7 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
     sandbox.advance("1s").await;
     let rainy = sandbox.tokens(OTHER).await;
     let foreign = sandbox.code_with(OTHER.0, &[("customer", "customer_2")]).await;
-    let foreign = Tokens::of(&sandbox.exchange(OTHER, &foreign).await);
+    let foreign = sandbox.exchange(OTHER, &foreign).await.tokens();
     let ended = sandbox.tokens(RECIPIENT).await;
     sandbox.revoke(RECIPIENT, &ended.id_token).await;
 
@@ -96,7 +96,7 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
         let answer = Visitor::new(&sandbox)
             .post("/connected-apps", &[("csrf", own.as_str()), what, ("decision", "end")])
             .await;
-        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/connected-apps"));
+        assert_eq!((answer.status, answer.header("location")), (303, "/connected-apps"));
     }
     for tokens in [&ledger, &rainy, &foreign] {
         assert!(is_good(&sandbox, tokens).await);
@@ -105,7 +105,7 @@ async fn connected_apps_are_the_customers_own_and_can_be_ended() {
     // The last form on the page is that of the app that was connected first.
     let answer = visitor.post_form(&page, &[("decision", "end")]).await;
     assert_eq!(
-        (answer.status.as_u16(), answer.header("location")),
+        (answer.status, answer.header("location")),
         (303, format!("/connected-apps?ended={}", ledger.grant()).as_str())
     );
     let page = visitor.get(answer.header("location")).await;
@@ -132,7 +132,7 @@ async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     let mut given = Vec::new();
     for accounts in ["c1-card", "c1-savings,c1-checking", "c1-checking"] {
         let code = sandbox.code_with(RECIPIENT.0, &[("accounts", accounts)]).await;
-        given.push(Tokens::of(&sandbox.exchange(RECIPIENT, &code).await));
+        given.push(sandbox.exchange(RECIPIENT, &code).await.tokens());
         sandbox.advance("25h").await;
     }
     let rainy = sandbox.tokens(OTHER).await;
@@ -201,7 +201,7 @@ async fn an_app_has_one_card_whose_consents_end_together_or_alone() {
     let on_its_way = sandbox.code(RECIPIENT.0).await;
     let another = sandbox.tokens(RECIPIENT).await;
     let foreign = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_2")]).await;
-    let foreign = Tokens::of(&sandbox.exchange(RECIPIENT, &foreign).await);
+    let foreign = sandbox.exchange(RECIPIENT, &foreign).await.tokens();
     let page = end(&mut visitor, &own, ("client", RECIPIENT.0)).await;
     assert_eq!(
         (confirmed(&page).as_str(), listed(&page)),
@@ -223,7 +223,7 @@ async fn a_link_confirms_nothing_that_is_not_so() {
     let sandbox = Sandbox::start().await;
     let living = sandbox.tokens(RECIPIENT).await;
     let foreign = sandbox.code_with(OTHER.0, &[("customer", "customer_2")]).await;
-    let foreign = Tokens::of(&sandbox.exchange(OTHER, &foreign).await);
+    let foreign = sandbox.exchange(OTHER, &foreign).await.tokens();
     let by_client = sandbox.tokens(OTHER).await;
     sandbox.revoke(OTHER, &by_client.id_token).await;
     let mut visitor = Visitor::new(&sandbox);
@@ -265,7 +265,7 @@ async fn a_page_ends_nothing_of_who_signed_in_since() {
     let mut all = Vec::new();
     for customer in ["customer_1", "customer_2"] {
         let code = sandbox.code_with(RECIPIENT.0, &[("customer", customer)]).await;
-        all.push(Tokens::of(&sandbox.exchange(RECIPIENT, &code).await));
+        all.push(sandbox.exchange(RECIPIENT, &code).await.tokens());
     }
     let mut visitor = Visitor::new(&sandbox);
     let page = visitor.connected_apps("customer_1").await;
@@ -285,7 +285,7 @@ async fn a_code_that_nobody_redeemed_connects_nothing() {
     let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
     let page = visitor.get("/connected-apps").await;
     assert!(listed(&page).is_empty() && page.text.contains("No app has access"), "{}", page.text);
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     assert_eq!(listed(&visitor.get("/connected-apps").await), [tokens.grant()]);
 }
 

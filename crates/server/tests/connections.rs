@@ -337,7 +337,7 @@ async fn a_server_that_is_told_to_stop_is_not_ready_serves_on_and_drains() {
             break ready;
         }
     };
-    assert_eq!((ready.status.as_u16(), ready.header("connection")), (503, "close"));
+    assert_eq!((ready.status, ready.header("connection")), (503, "close"));
     assert_eq!(send(http.get(format!("{url}/jwks"))).await.status, 200);
     let head = asked.ask(LIVE).await;
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: close"), "{head}");

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims};
+use crate::setting::{OTHER, RECIPIENT, Sandbox, claims};
 use crate::visitor::{
     Visitor, assert_error, assert_page, grants, offered, query_of, redirected, request,
 };
@@ -39,7 +39,7 @@ async fn from_request_to_accounts() {
                 (fields["state"].as_str(), fields["iss"].as_str(), fields.len()),
                 ("a&b=\"c\" d", sandbox.issuer.as_str(), 3)
             );
-            let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &fields["code"]).await);
+            let tokens = sandbox.exchange(RECIPIENT, &fields["code"]).await.tokens();
             assert_eq!(claims(&tokens.id_token)["nonce"], "n-1");
             let accounts = sandbox.accounts(&tokens.id_token).await.json();
             let ids: Vec<&Value> = accounts["accounts"]
@@ -121,7 +121,7 @@ async fn a_doubled_allow_makes_one_grant() {
     assert_eq!(redirected(&visitor.allow(&consent, &["c1-card"]).await), redirected(&first));
     assert_eq!(grants(&sandbox).await.len(), 1);
 
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &redirected(&first)["code"]).await);
+    let tokens = sandbox.exchange(RECIPIENT, &redirected(&first)["code"]).await.tokens();
     assert_page(&visitor.allow(&consent, &["c1-card"]).await, 400, "You have already answered");
     assert_page(
         &visitor.submit(&consent, &[("decision", "deny")]).await,

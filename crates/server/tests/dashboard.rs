@@ -236,7 +236,7 @@ async fn the_last_requests_are_shown_without_their_secrets() {
     assert!(developer.page().await.text.contains("No app has sent a request"));
     let code =
         sandbox.code_with(RECIPIENT.0, &[("nonce", "a-nonce-of-mine"), ("state", "s")]).await;
-    let first = crate::setting::Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let first = sandbox.exchange(RECIPIENT, &code).await.tokens();
     sandbox.post("/sandbox/faults", &[("fault", "lose_answer"), ("client_id", RECIPIENT.0)]).await;
     let key = "00000000-1111-2222-3333-444444444444";
     let lost = sandbox
@@ -250,9 +250,7 @@ async fn the_last_requests_are_shown_without_their_secrets() {
             .await
             .is_err()
     );
-    let second = crate::setting::Tokens::of(
-        &sandbox.refresh_with_key(RECIPIENT, &first.refresh_token, key).await,
-    );
+    let second = sandbox.refresh_with_key(RECIPIENT, &first.refresh_token, key).await.tokens();
     sandbox.assert_good(&second).await;
     sandbox.refresh(RECIPIENT, &first.refresh_token).await;
     sandbox.refresh((RECIPIENT.0, "my-other-secret"), &second.refresh_token).await;

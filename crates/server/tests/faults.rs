@@ -81,7 +81,7 @@ async fn what_cannot_be_done_is_refused_with_the_reason_and_nothing_is_set() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     let redeemed = sandbox.code(OTHER.0).await;
-    let other = Tokens::of(&sandbox.exchange(OTHER, &redeemed).await);
+    let other = sandbox.exchange(OTHER, &redeemed).await.tokens();
     let client = ("client_id", RECIPIENT.0);
     for (form, reason) in [
         (&[][..], "the faults are lose_answer, delay"),
@@ -244,9 +244,9 @@ async fn a_lost_answer_was_given_all_the_same() {
     let first = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, key).await;
     assert_eq!(first.header("idempotency-replayed"), "true");
     let second = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, key).await;
-    assert_eq!(Tokens::of(&first).refresh_token, Tokens::of(&second).refresh_token);
+    assert_eq!(first.tokens().refresh_token, second.tokens().refresh_token);
     sandbox.refresh(RECIPIENT, &tokens.refresh_token).await.is(400, refresh_refused());
-    sandbox.refreshed(RECIPIENT, &Tokens::of(&second)).await;
+    sandbox.refreshed(RECIPIENT, &second.tokens()).await;
 }
 
 #[tokio::test]
@@ -344,7 +344,7 @@ async fn who_is_told_to_wait_has_lost_nothing() {
         assert!(refused.header("counterfoil-reason").contains("a fault"));
         refused.is(status, plain("temporarily_unavailable"));
         assert_eq!(sandbox.exchange(RECIPIENT, &code).await.status, status);
-        let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+        let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
 
         set_for_recipient(&sandbox, fault, &[]).await;
         let refused = sandbox.refresh(RECIPIENT, &tokens.refresh_token).await;
@@ -453,7 +453,7 @@ async fn an_fdx_error_for_one_customer() {
     let sandbox = Sandbox::start().await;
     let mine = sandbox.tokens(RECIPIENT).await;
     let code = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_2")]).await;
-    let other = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let other = sandbox.exchange(RECIPIENT, &code).await.tokens();
     for (status, code, message) in [
         (400, 401, "Invalid input"),
         (403, 403, "Forbidden"),

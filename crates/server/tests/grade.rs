@@ -33,7 +33,7 @@ async fn redeem(sandbox: &Sandbox, client: (&str, &str), code: &str) -> Tokens {
         ("redirect_uri", &callback),
         ("code_verifier", crate::setting::VERIFIER),
     ];
-    Tokens::of(&sandbox.post_as(client, "/token", &form).await)
+    sandbox.post_as(client, "/token", &form).await.tokens()
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn while_a_client_is_graded_its_customer_says_yes_at_once_and_three_times_
     let sandbox = Sandbox::start().await;
     assert_eq!(sandbox.get("/sandbox/grade").await.json()["state"], "idle");
     let started = sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
-    assert_eq!((started.status.as_u16(), &started.json()["state"]), (201, &"playing".into()));
+    assert_eq!((started.status, &started.json()["state"]), (201, &"playing".into()));
 
     let foreign_state = asks(&sandbox, RECIPIENT.0).await;
     assert_ne!(foreign_state["state"], "ours");

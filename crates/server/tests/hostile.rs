@@ -275,7 +275,7 @@ fn hostile_requests_get_an_answer_below_500() {
         .unwrap();
     runtime.block_on(async {
         assert_eq!(sandbox.get("/health/ready").await.status, 200);
-        Tokens::of(&sandbox.exchange(RECIPIENT, &sandbox.code(RECIPIENT.0).await).await);
+        sandbox.exchange(RECIPIENT, &sandbox.code(RECIPIENT.0).await).await.tokens();
     });
 }
 

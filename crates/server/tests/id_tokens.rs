@@ -11,7 +11,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
-use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, claims, not_authorized};
+use crate::setting::{OTHER, RECIPIENT, Sandbox, claims, not_authorized};
 
 async fn published(sandbox: &Sandbox) -> JwkSet {
     serde_json::from_value(sandbox.get("/jwks").await.json()).unwrap()
@@ -110,7 +110,7 @@ async fn the_claims_are_those_of_the_contract() {
         .code_with(RECIPIENT.0, &[("nonce", "n-0S6_WzA2Mj"), ("accounts", "c1-card,c1-checking")])
         .await;
     let before = sandbox.app.clock.now().unix();
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     let claims = verified(&sandbox, &tokens.id_token, RECIPIENT.0).await;
     let iat = claims["iat"].as_i64().unwrap();
     assert!((before..before + 10).contains(&iat));
@@ -145,7 +145,7 @@ async fn the_claims_are_those_of_the_contract() {
 async fn what_stays_and_what_changes_over_refreshes() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code_with(RECIPIENT.0, &[("nonce", "once")]).await;
-    let mut tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let mut tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     let first = claims(&tokens.id_token);
     let mut seen = std::collections::HashSet::from([first["jti"].to_string()]);
     for _ in 0..4 {
@@ -182,7 +182,7 @@ async fn the_subject_is_the_customers_at_every_client() {
     let sandbox = Sandbox::start().await;
     let sub = async |client: (&str, &str), customer: &str| {
         let code = sandbox.code_with(client.0, &[("customer", customer)]).await;
-        claims(&Tokens::of(&sandbox.exchange(client, &code).await).id_token)["sub"].clone()
+        claims(&sandbox.exchange(client, &code).await.tokens().id_token)["sub"].clone()
     };
     assert_eq!(sub(RECIPIENT, "customer_1").await, sub(RECIPIENT, "customer_1").await);
     assert_eq!(sub(RECIPIENT, "customer_1").await, sub(OTHER, "customer_1").await);
@@ -207,7 +207,7 @@ async fn beyond_a_hundred_accounts_the_claim_is_left_out() {
             })
             .await;
         let code = sandbox.code_with(RECIPIENT.0, &[("customer", customer)]).await;
-        let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+        let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
         let claimed = claims(&tokens.id_token)["accounts"].as_array().map(Vec::len);
         assert_eq!(claimed, (count <= 100).then_some(count));
         assert_eq!(
@@ -217,7 +217,7 @@ async fn beyond_a_hundred_accounts_the_claim_is_left_out() {
     }
     let code = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_5")]).await;
     assert_eq!(
-        claims(&Tokens::of(&sandbox.exchange(RECIPIENT, &code).await).id_token)["accounts"],
+        claims(&sandbox.exchange(RECIPIENT, &code).await.tokens().id_token)["accounts"],
         json!([])
     );
 }
@@ -314,7 +314,7 @@ async fn what_a_compromised_slip_key_made_is_good_once_and_for_a_while() {
         .collect();
     assert_eq!(slip_keys, ["current", "retiring"]);
     sandbox.assert_good(&used).await;
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
     let next = sandbox.refreshed(RECIPIENT, &used).await;
     sandbox
         .refresh(RECIPIENT, &used.refresh_token)
@@ -375,11 +375,11 @@ async fn refresh_tokens_outlive_the_rotation_of_slip_keys() {
     let code = sandbox.code(RECIPIENT.0).await;
     sandbox.admin(Command::KeysRotate { compromised: None }).await;
     sandbox.assert_good(&tokens).await;
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
-    let next = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
+    let next = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     // A repeat gives the bytes of the key that the successor was made with, whatever is in use now.
     sandbox.admin(Command::KeysRotate { compromised: None }).await;
-    let again = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    let again = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     assert_eq!(again.refresh_token, next.refresh_token);
     sandbox.refreshed(RECIPIENT, &next).await;
 }
@@ -405,7 +405,7 @@ async fn keys_and_grants_survive_a_restart() {
         .await
         .is(400, crate::setting::refresh_refused());
     sandbox.refreshed(RECIPIENT, &tokens).await;
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
     assert_eq!(sandbox.audited(&tokens, "refresh_token_replayed").await, 1);
 }
 
@@ -414,12 +414,12 @@ async fn a_rotation_and_a_retry_survive_a_restart() {
     const KEY: &str = "b1946ac9-2492-4d23-8f0a-6f1c2d3e4f50";
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let next = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    let next = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     sandbox.admin(Command::KeysRotate { compromised: None }).await;
     let published = kids(&sandbox, "RS256").await;
     let sandbox = sandbox.restarted().await;
     assert_eq!(kids(&sandbox, "RS256").await, published);
-    let again = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    let again = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     assert_eq!(again.refresh_token, next.refresh_token);
     sandbox.advance("2h").await;
     assert_eq!(kid(&sandbox.refreshed(RECIPIENT, &next).await.id_token), published[1]);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::setting::{APP, OTHER, RECIPIENT, Sandbox, Tokens, claims, invalid_client, plain, send};
+use crate::setting::{APP, OTHER, RECIPIENT, Sandbox, claims, invalid_client, plain, send};
 
 #[tokio::test]
 async fn userinfo_takes_the_access_token_alone() {
@@ -16,7 +16,7 @@ async fn userinfo_takes_the_access_token_alone() {
         .is(200, expected);
     sandbox.bearer("/userinfo", &tokens.id_token).await.is(401, plain("invalid_token"));
     let code = sandbox.code_with(RECIPIENT.0, &[("scope", "openid")]).await;
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     sandbox.bearer("/userinfo", &tokens.access_token).await.is(200, json!({ "sub": sub }));
 }
 
@@ -92,5 +92,5 @@ async fn who_may_not_introspect() {
     for unknown in ["x", &code] {
         sandbox.introspect(RECIPIENT, unknown).await.is(200, json!({ "active": false }));
     }
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
 }

@@ -10,7 +10,7 @@ use counterfoil_server::admin::{Command, execute};
 use counterfoil_store::{AddCustomer, Customer, NewCustomer, StoreKind};
 use serde_json::{Value, json};
 
-use crate::setting::{RECIPIENT, Sandbox, Setting, Tokens, claims};
+use crate::setting::{RECIPIENT, Sandbox, Setting, claims};
 use crate::visitor::{Visitor, add_customer, assert_page, heading, redirected};
 
 /// Renée with é as one character, and as two.
@@ -105,7 +105,7 @@ async fn ids_and_subjects_stay_what_they_are_where_case_is_ignored() {
         assert_page(&consent, 200, CONSENT);
         let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
         subjects.push(
-            claims(&Tokens::of(&server.exchange(RECIPIENT, &code).await).id_token)["sub"].clone(),
+            claims(&server.exchange(RECIPIENT, &code).await.tokens().id_token)["sub"].clone(),
         );
     }
     subjects.push(claims(&server.tokens(RECIPIENT).await.id_token)["sub"].clone());

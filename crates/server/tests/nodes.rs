@@ -11,7 +11,7 @@ use counterfoil_store::{Endings, OpenOptions, Store, StoreAddress, StoreKind};
 use counterfoil_testing::{Postgres, fresh_database};
 use serde_json::json;
 
-use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, Tokens, refresh_refused};
+use crate::setting::{Answer, RECIPIENT, Sandbox, Setting, refresh_refused};
 use crate::visitor::{Visitor, heading, redirected};
 
 const ISSUER: &str = "https://a.example";
@@ -168,7 +168,7 @@ async fn send_delete(node: &Sandbox, path: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_node_issues_with_new_keys_is_taken_at_the_other() {
     let (a, b) = nodes(StoreKind::Live, &fresh_database()).await;
-    let mut tokens = Tokens::of(&b.exchange(RECIPIENT, &code(&a).await).await);
+    let mut tokens = b.exchange(RECIPIENT, &code(&a).await).await.tokens();
     for round in 0..5 {
         let (from, to) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
         // Signing keys too are used at once here, as after one was compromised.
@@ -176,22 +176,22 @@ async fn what_one_node_issues_with_new_keys_is_taken_at_the_other() {
         from.app.keys.rotate(&from.app.store, now, now).await.unwrap();
         let before = tokens.clone();
         let key = format!("retry-key-of-round-{round}");
-        tokens = Tokens::of(&from.refresh_with_key(RECIPIENT, &tokens.refresh_token, &key).await);
+        tokens = from.refresh_with_key(RECIPIENT, &tokens.refresh_token, &key).await.tokens();
         to.assert_good(&tokens).await;
         let again = to.refresh_with_key(RECIPIENT, &before.refresh_token, &key).await;
         assert_eq!(
-            (again.header("idempotency-replayed"), Tokens::of(&again).refresh_token),
+            (again.header("idempotency-replayed"), again.tokens().refresh_token),
             ("true", tokens.refresh_token.clone())
         );
         // Both know the newest by now; this one is met for the first time by a refresh, and the
         // next by a revocation.
         from.app.keys.rotate(&from.app.store, now, now).await.unwrap();
-        tokens = Tokens::of(&from.refresh(RECIPIENT, &tokens.refresh_token).await);
-        tokens = Tokens::of(&to.refresh(RECIPIENT, &tokens.refresh_token).await);
+        tokens = from.refresh(RECIPIENT, &tokens.refresh_token).await.tokens();
+        tokens = to.refresh(RECIPIENT, &tokens.refresh_token).await.tokens();
     }
     let now = b.app.clock.now();
     b.app.keys.rotate(&b.app.store, now, now).await.unwrap();
-    tokens = Tokens::of(&b.refresh(RECIPIENT, &tokens.refresh_token).await);
+    tokens = b.refresh(RECIPIENT, &tokens.refresh_token).await.tokens();
     assert_eq!(a.revoke(RECIPIENT, &tokens.refresh_token).await.status, 200);
     a.refresh(RECIPIENT, &tokens.refresh_token).await.is(400, refresh_refused());
     b.assert_dead(&tokens).await;
@@ -200,7 +200,7 @@ async fn what_one_node_issues_with_new_keys_is_taken_at_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_does_holds_everywhere_when_the_command_is_done() {
     let (a, b) = nodes(StoreKind::Live, &fresh_database()).await;
-    let tokens = Tokens::of(&a.exchange(RECIPIENT, &code(&a).await).await);
+    let tokens = a.exchange(RECIPIENT, &code(&a).await).await.tokens();
     b.assert_good(&tokens).await;
     let keys = a.admin(Command::KeysList).await;
     let rsa = keys.as_array().unwrap().iter().find(|key| key["alg"] == "RS256").unwrap()["kid"]
@@ -243,7 +243,7 @@ async fn a_node_that_can_not_see_changes_answers_nothing_that_depends_on_them() 
     tokio::task::block_in_place(|| postgres.kill());
     until("refused", async || a.get("/jwks").await.status == 503).await;
     let refused = a.get("/accounts").await;
-    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"));
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
     assert_eq!(a.get("/health/ready").await.status, 503);
     for path in ["/health/live", "/metrics", "/assets/style.css"] {
         assert_eq!(a.get(path).await.status, 200, "{path}");
@@ -260,7 +260,7 @@ async fn what_was_made_without_asking_dies_with_its_consent_on_every_node() {
     let mut visitor = Visitor::new(&a);
     let consent = visitor.consent(&[]).await;
     let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
-    let given = Tokens::of(&a.exchange(RECIPIENT, &code).await);
+    let given = a.exchange(RECIPIENT, &code).await.tokens();
     let mut quiet = async || {
         redirected(&visitor.authorize(&[("prompt", "none"), ("scope", "openid profile")]).await)
                 ["code"]
@@ -268,7 +268,7 @@ async fn what_was_made_without_asking_dies_with_its_consent_on_every_node() {
     };
     let (code, on_its_way) = (quiet().await, quiet().await);
     // Either node knows all there is to know of it.
-    let tokens = Tokens::of(&b.exchange(RECIPIENT, &code).await);
+    let tokens = b.exchange(RECIPIENT, &code).await.tokens();
     for node in [&a, &b] {
         node.assert_good(&tokens).await;
     }
@@ -287,7 +287,7 @@ async fn what_was_made_without_asking_dies_with_its_consent_on_every_node() {
 async fn what_an_operator_does_about_a_customer_holds_everywhere() {
     let (a, b) = nodes(StoreKind::Live, &fresh_database()).await;
     let id = CustomerId { provider: "sandbank".into(), customer: "customer_1".into() };
-    let tokens = Tokens::of(&a.exchange(RECIPIENT, &code(&a).await).await);
+    let tokens = a.exchange(RECIPIENT, &code(&a).await).await.tokens();
     let answered = async |node: &Sandbox| {
         node.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len()
     };

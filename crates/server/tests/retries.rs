@@ -1,7 +1,7 @@
 //! Retrying a refresh whose answer was lost: `Idempotency-Key`, and `on_lost_answer = "repeat"` for
 //! clients that can't send it.
 
-use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refresh_refused, send};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, plain, refresh_refused, send};
 
 const KEY: &str = "b1946ac9-2492-4d23-8f0a-6f1c2d3e4f50";
 const ANOTHER_KEY: &str = "0cc175b9-c0f1-46b6-a831-c399e2697726";
@@ -27,7 +27,7 @@ async fn refresh(
 
 /// Holds that `again` gives the refresh token of `first` with fresh tokens of the day.
 async fn assert_repeats(sandbox: &Sandbox, first: &Answer, again: &Answer) {
-    let (one, two) = (Tokens::of(first), Tokens::of(again));
+    let (one, two) = (first.tokens(), again.tokens());
     assert_eq!(one.refresh_token, two.refresh_token);
     assert_ne!(one.id_token, two.id_token);
     assert_eq!((first.header(REPLAYED), again.header(REPLAYED)), ("", "true"));
@@ -61,7 +61,7 @@ async fn the_same_key_gives_the_same_refresh_token_again() {
         ["refresh_repeated"].into()
     );
     assert_eq!(sandbox.audited(&tokens, "refresh_repeated").await, 3);
-    sandbox.refreshed(RECIPIENT, &Tokens::of(&first)).await;
+    sandbox.refreshed(RECIPIENT, &first.tokens()).await;
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn ten_minutes_after_the_first_redemption_the_key_is_worth_nothing() {
     sandbox.outwait(60).await;
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
     assert_eq!(sandbox.audited(&tokens, "refresh_token_replayed").await, 1);
-    sandbox.refreshed(RECIPIENT, &Tokens::of(&first)).await;
+    sandbox.refreshed(RECIPIENT, &first.tokens()).await;
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_key_may_be_used_for_many_refresh_tokens() {
         let first = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await;
         let again = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await;
         assert_repeats(&sandbox, &first, &again).await;
-        tokens = Tokens::of(&again);
+        tokens = again.tokens();
     }
 }
 
@@ -135,7 +135,7 @@ async fn a_key_may_be_used_for_many_refresh_tokens() {
 async fn once_the_successor_was_redeemed_nothing_is_repeated() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let first = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    let first = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     let second = sandbox.refreshed(RECIPIENT, &first).await;
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
     sandbox.refreshed(RECIPIENT, &second).await;
@@ -145,7 +145,7 @@ async fn once_the_successor_was_redeemed_nothing_is_repeated() {
 async fn a_repeat_reopens_no_ended_grant() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
-    let first = Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    let first = sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     assert_eq!(sandbox.revoke(RECIPIENT, &first.refresh_token).await.status, 200);
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
     sandbox.assert_dead(&first).await;
@@ -157,7 +157,7 @@ async fn a_repeat_outlives_no_grant_that_ended_by_itself() {
     sandbox.set_client(RECIPIENT.0, &[("duration_days", "1")]).await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     sandbox.advance("23h55m").await;
-    Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
+    sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await.tokens();
     sandbox.advance("5m").await;
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &tokens.refresh_token, KEY).await);
 }
@@ -180,11 +180,10 @@ async fn a_bad_or_doubled_header_is_refused_and_claims_nothing() {
         refresh(&sandbox, RECIPIENT, token, &[], keys).await.is(400, plain("invalid_request"));
     }
     assert_eq!(sandbox.grant(&tokens).await["next_slip"], 1);
-    let first =
-        Tokens::of(&refresh(&sandbox, RECIPIENT, token, &[], &["x".repeat(16).as_str()]).await);
-    Tokens::of(
-        &refresh(&sandbox, RECIPIENT, &first.refresh_token, &[], &["x".repeat(255).as_str()]).await,
-    );
+    let first = refresh(&sandbox, RECIPIENT, token, &[], &["x".repeat(16).as_str()]).await.tokens();
+    refresh(&sandbox, RECIPIENT, &first.refresh_token, &[], &["x".repeat(255).as_str()])
+        .await
+        .tokens();
 }
 
 #[tokio::test]
@@ -205,7 +204,7 @@ async fn codes_have_no_retry() {
     // The header is ignored here, so a bad one or two are no error.
     let first = exchange(&["bad", KEY]).await;
     assert_eq!(first.header(REPLAYED), "");
-    Tokens::of(&first);
+    first.tokens();
     exchange(&["bad", KEY]).await.is(400, crate::setting::code_refused());
     exchange(&[KEY]).await.is(400, crate::setting::code_refused());
 }
@@ -243,7 +242,7 @@ async fn on_lost_answer_repeat_is_good_for_a_minute() {
     assert_strict(&sandbox.refresh(RECIPIENT, &tokens.refresh_token).await);
     assert_eq!(sandbox.audited(&tokens, "refresh_repeated").await, 2);
     assert_eq!(sandbox.audited(&tokens, "refresh_token_replayed").await, 1);
-    sandbox.refreshed(RECIPIENT, &Tokens::of(&first)).await;
+    sandbox.refreshed(RECIPIENT, &first.tokens()).await;
 }
 
 #[tokio::test]
@@ -276,7 +275,7 @@ async fn a_clock_moved_back_reopens_no_window() {
     let sandbox = Sandbox::start().await;
     sandbox.set_client(OTHER.0, &[("on_lost_answer", "repeat")]).await;
     let (keyed, keyless) = (sandbox.tokens(RECIPIENT).await, sandbox.tokens(OTHER).await);
-    Tokens::of(&sandbox.refresh_with_key(RECIPIENT, &keyed.refresh_token, KEY).await);
+    sandbox.refresh_with_key(RECIPIENT, &keyed.refresh_token, KEY).await.tokens();
     sandbox.refreshed(OTHER, &keyless).await;
     sandbox.advance("-1m").await;
     assert_strict(&sandbox.refresh_with_key(RECIPIENT, &keyed.refresh_token, KEY).await);
@@ -294,7 +293,7 @@ async fn there_is_never_a_second_chain() {
     }
     let answers = tries.join_all().await;
     let successors: std::collections::HashSet<_> =
-        answers.iter().map(|answer| Tokens::of(answer).refresh_token).collect();
+        answers.iter().map(|answer| answer.tokens().refresh_token).collect();
     assert_eq!(successors.len(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.header(REPLAYED) == "true").count(), 49);
     assert_eq!(sandbox.grant(&tokens).await["next_slip"], 2);

@@ -9,7 +9,7 @@ use crate::setting::{APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, plain, refr
 /// 200 with nothing in it.
 #[track_caller]
 fn assert_empty(answer: &Answer) {
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""), "{:?}", answer.headers);
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{:?}", answer.headers);
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 
@@ -74,7 +74,7 @@ async fn a_refresh_under_way_gives_nothing_that_outlives_the_ending() {
             tokio::join!(refresh, sandbox.revoke(RECIPIENT, &tokens.id_token));
         assert_empty(&revoked);
         if refreshed.status == 200 {
-            assert_ended(&sandbox, &[tokens, Tokens::of(&refreshed)]).await;
+            assert_ended(&sandbox, &[tokens, refreshed.tokens()]).await;
         } else {
             refreshed.is(400, refresh_refused());
             assert_ended(&sandbox, &[tokens]).await;
@@ -170,7 +170,7 @@ async fn revoking_a_code_has_no_effect() {
         let code = sandbox.code(RECIPIENT.0).await;
         assert_empty(&sandbox.revoke(RECIPIENT, &code).await);
         assert_empty(&sandbox.revoke(OTHER, &code).await);
-        let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+        let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
         assert_empty(&sandbox.revoke(RECIPIENT, &code).await);
         sandbox.assert_good(&tokens).await;
     }
@@ -199,7 +199,7 @@ async fn credentials_that_are_missing() {
                 (401, "invalid_client"),
             );
         }
-        Tokens::of(&sandbox.refresh(RECIPIENT, token.1).await);
+        sandbox.refresh(RECIPIENT, token.1).await.tokens();
     }
 }
 
@@ -358,8 +358,8 @@ async fn a_public_client_sends_its_id_alone() {
 async fn an_old_refresh_token_of_a_public_client_counts_up_to_the_immediate_predecessor() {
     let sandbox = Sandbox::start().await;
     let first = sandbox.public_tokens().await;
-    let second = Tokens::of(&sandbox.public_refresh(&first.refresh_token).await);
-    let third = Tokens::of(&sandbox.public_refresh(&second.refresh_token).await);
+    let second = sandbox.public_refresh(&first.refresh_token).await.tokens();
+    let third = sandbox.public_refresh(&second.refresh_token).await.tokens();
     assert_empty(&revoke_as_app(&sandbox, &first.refresh_token).await);
     sandbox.assert_good(&third).await;
     assert_empty(&revoke_as_app(&sandbox, &second.refresh_token).await);
@@ -412,7 +412,7 @@ async fn requests_that_can_not_be_read() {
             sandbox.post_as(RECIPIENT, "/revoke", &[("token", &"x".repeat(65 * 1024))]).await;
         assert_eq!(large.status, 413);
         let get = sandbox.get("/revoke").await;
-        assert_eq!((get.status.as_u16(), get.header("allow")), (405, "POST"));
+        assert_eq!((get.status, get.header("allow")), (405, "POST"));
         sandbox.assert_good(&tokens).await;
     }
 }

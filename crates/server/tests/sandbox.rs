@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::setting::{
-    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims, code_refused,
+    APP, Answer, CHALLENGE, OTHER, RECIPIENT, Sandbox, Setting, claims, code_refused,
     invalid_client, not_authorized, plain, refresh_refused, send,
 };
 
@@ -46,7 +46,7 @@ async fn a_code_without_a_browser() {
     answer.is(201, json!({ "code": code, "state": "xyz", "expires_in": 300 }));
     let exchanged = sandbox.exchange(RECIPIENT, &code).await;
     assert_eq!(exchanged.json()["scope"], "openid profile offline_access");
-    let claims = claims(&Tokens::of(&exchanged).id_token);
+    let claims = claims(&exchanged.tokens().id_token);
     assert_eq!(
         (&claims["nonce"], &claims["accounts"]),
         (&json!("n"), &json!(["c1-checking", "c1-savings", "c1-card"]))
@@ -65,7 +65,7 @@ async fn a_code_for_what_was_asked_for() {
     let code = codes(&sandbox, RECIPIENT.0, &asked).await.member("code");
     let answer = sandbox.exchange(RECIPIENT, &code).await;
     assert_eq!(answer.json()["scope"], "openid offline_access");
-    let claims = claims(&Tokens::of(&answer).id_token);
+    let claims = claims(&answer.tokens().id_token);
     assert_eq!(
         (&claims["accounts"], &claims["name"]),
         (&json!(["c4-loan", "c4-401k"]), &json!("Dagny Bergström"))
@@ -155,9 +155,9 @@ async fn codes_asked_for_at_once_are_many() {
         codes(&sandbox, RECIPIENT.0, &[])
     );
     let grants: std::collections::HashSet<_> = [
-        Tokens::of(&sandbox.exchange(RECIPIENT, &one.member("code")).await).grant(),
-        Tokens::of(&sandbox.exchange(RECIPIENT, &two.member("code")).await).grant(),
-        Tokens::of(&sandbox.exchange(RECIPIENT, &three.member("code")).await).grant(),
+        sandbox.exchange(RECIPIENT, &one.member("code")).await.tokens().grant(),
+        sandbox.exchange(RECIPIENT, &two.member("code")).await.tokens().grant(),
+        sandbox.exchange(RECIPIENT, &three.member("code")).await.tokens().grant(),
     ]
     .into();
     assert_eq!(grants.len(), 3);
@@ -221,10 +221,8 @@ async fn what_the_clock_does_not_take() {
 async fn everything_follows_the_clock_and_what_was_done_stays_done() {
     let sandbox = Sandbox::start().await;
     let (code, redeemed) = (sandbox.code(RECIPIENT.0).await, sandbox.code(RECIPIENT.0).await);
-    let (ended, tokens) = (
-        sandbox.tokens(RECIPIENT).await,
-        Tokens::of(&sandbox.exchange(RECIPIENT, &redeemed).await),
-    );
+    let (ended, tokens) =
+        (sandbox.tokens(RECIPIENT).await, sandbox.exchange(RECIPIENT, &redeemed).await.tokens());
     let claimed = sandbox.tokens(RECIPIENT).await;
     sandbox.refreshed(RECIPIENT, &claimed).await;
     sandbox.revoke(RECIPIENT, &ended.id_token).await;
@@ -237,7 +235,7 @@ async fn everything_follows_the_clock_and_what_was_done_stays_done() {
     sandbox.assert_dead(&ended).await;
     sandbox.refresh(RECIPIENT, &claimed.refresh_token).await.is(400, refresh_refused());
     sandbox.refreshed(RECIPIENT, &tokens).await;
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
 }
 
 #[tokio::test]
@@ -359,7 +357,7 @@ async fn refusals(sandbox: &Sandbox) -> Vec<Answer> {
 async fn in_the_sandbox_every_refusal_says_why() {
     let sandbox = Sandbox::start().await;
     for answer in refusals(&sandbox).await {
-        assert!(answer.status.as_u16() >= 300, "{answer:?}");
+        assert!(answer.status >= 300, "{answer:?}");
         assert!(answer.header("counterfoil-reason").len() > 5, "{answer:?}");
     }
     let tokens = sandbox.tokens(RECIPIENT).await;
@@ -383,7 +381,7 @@ async fn live() -> Sandbox {
 async fn a_live_server_does_not_say_why() {
     let live = live().await;
     for answer in refusals(&live).await {
-        assert!(answer.status.as_u16() >= 300, "{answer:?}");
+        assert!(answer.status >= 300, "{answer:?}");
         assert_eq!(answer.header("counterfoil-reason"), "", "{answer:?}");
     }
     live.post("/token", &[]).await.is(401, invalid_client());

@@ -2,6 +2,7 @@
 //! clients: the sandbox, in this process.
 
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,8 +17,7 @@ use counterfoil_server::admin::{Command, execute};
 use counterfoil_server::keys::Keys;
 use counterfoil_server::{App, Bounds, End, Listener, Server, routes, serve};
 use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Client, RequestBuilder, StatusCode};
+pub use counterfoil_testing::{Answer, Client, Tokens, claims, send};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -35,79 +35,11 @@ pub struct Sandbox {
     pub issuer: String,
     pub app: Arc<App>,
     guest: Option<Arc<Guest>>,
-    pub http: Client,
+    client: Client,
     pub dir: TempDir,
     address: SocketAddr,
     serving: JoinHandle<std::io::Result<()>>,
     stop: oneshot::Sender<()>,
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text)
-            .unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text))
-    }
-
-    /// A text member of the body.
-    pub fn member(&self, name: &str) -> String {
-        self.json()[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.text))
-            .to_owned()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// Holds status and whole body against what is expected.
-    #[track_caller]
-    pub fn is(&self, status: u16, body: Value) {
-        assert_eq!((self.status.as_u16(), self.json()), (status, body), "{:?}", self.headers);
-    }
-}
-
-pub async fn send(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
-    let (status, headers) = (response.status(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.unwrap() }
-}
-
-/// The tokens of an answer of `/token`.
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    pub id_token: String,
-    pub access_token: String,
-    pub refresh_token: String,
-}
-
-impl Tokens {
-    #[track_caller]
-    pub fn of(answer: &Answer) -> Self {
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-        let json = answer.json();
-        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        Self {
-            id_token: text("id_token"),
-            access_token: text("access_token"),
-            refresh_token: text("refresh_token"),
-        }
-    }
-}
-
-impl Tokens {
-    /// The grant that they belong to.
-    pub fn grant(&self) -> String {
-        claims(&self.id_token)["grant_id"].as_str().unwrap().to_owned()
-    }
 }
 
 /// `{"error": ...}` alone.
@@ -214,6 +146,14 @@ impl Default for Setting {
     }
 }
 
+impl Deref for Sandbox {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
 impl Sandbox {
     pub async fn start() -> Self {
         Self::with(Setting::default()).await
@@ -291,14 +231,14 @@ impl Sandbox {
         let server = Server { listeners: vec![listener], admin: None, shutdown_delay };
         let stop_signal = async { drop(stopped.await) };
         let serving = tokio::spawn(serve(app.clone(), server, stop_signal, std::future::pending()));
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { issuer, app, guest, http, dir, address, serving, stop }
+        let client = Client::new(format!("http://{address}"));
+        Self { issuer, app, guest, client, dir, address, serving, stop }
     }
 
     /// Stops the server in order and starts another one on what it left, at the same address.
     pub async fn restarted(self) -> Self {
-        let Self { app, http, dir, address, serving, stop, .. } = self;
-        drop(http);
+        let Self { app, client, dir, address, serving, stop, .. } = self;
+        drop(client);
         drop(stop);
         serving.await.unwrap().unwrap();
         drop(app);
@@ -314,10 +254,6 @@ impl Sandbox {
     /// What only a sandbox has.
     pub fn guest(&self) -> &Guest {
         self.guest.as_deref().unwrap()
-    }
-
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
     }
 
     pub fn callback(&self) -> String {
@@ -338,33 +274,6 @@ impl Sandbox {
         self.admin(Command::ClientSet { id: id.into(), settings }).await;
     }
 
-    /// A form posted to a path.
-    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        send(self.http.post(self.url(path)).form(form)).await
-    }
-
-    /// A form posted with Basic credentials.
-    pub async fn post_as(
-        &self,
-        (id, secret): (&str, &str),
-        path: &str,
-        form: &[(&str, &str)],
-    ) -> Answer {
-        send(self.http.post(self.url(path)).basic_auth(id, Some(secret)).form(form)).await
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        send(self.http.get(self.url(path))).await
-    }
-
-    pub async fn bearer(&self, path: &str, token: &str) -> Answer {
-        send(self.http.get(self.url(path)).header(AUTHORIZATION, format!("Bearer {token}"))).await
-    }
-
-    pub async fn accounts(&self, token: &str) -> Answer {
-        self.bearer("/accounts", token).await
-    }
-
     /// A code for `customer_1`, without a browser.
     pub async fn code(&self, client: &str) -> String {
         self.code_with(client, &[]).await
@@ -379,24 +288,19 @@ impl Sandbox {
         }
         form.extend_from_slice(more);
         let answer = self.post("/sandbox/codes", &form).await;
-        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        assert_eq!(answer.status, 201, "{}", answer.text);
         answer.member("code")
     }
 
     pub async fn exchange(&self, client: (&str, &str), code: &str) -> Answer {
         let callback = self.callback();
-        self.post_as(
-            client,
-            "/token",
-            &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &callback)],
-        )
-        .await
+        self.client.exchange(client, code, &callback).await
     }
 
     /// First tokens of a new grant of `customer_1`.
     pub async fn tokens(&self, client: (&str, &str)) -> Tokens {
         let code = self.code(client.0).await;
-        Tokens::of(&self.exchange(client, &code).await)
+        self.exchange(client, &code).await.tokens()
     }
 
     /// First tokens of a new grant for the public client.
@@ -417,12 +321,7 @@ impl Sandbox {
             ("redirect_uri", &callback),
             ("code_verifier", VERIFIER),
         ];
-        Tokens::of(&self.post("/token", &form).await)
-    }
-
-    pub async fn refresh(&self, client: (&str, &str), token: &str) -> Answer {
-        self.post_as(client, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)])
-            .await
+        self.post("/token", &form).await.tokens()
     }
 
     /// A refresh that carries an `Idempotency-Key`.
@@ -438,10 +337,6 @@ impl Sandbox {
         .await
     }
 
-    pub async fn revoke(&self, client: (&str, &str), token: &str) -> Answer {
-        self.post_as(client, "/revoke", &[("token", token)]).await
-    }
-
     /// A refresh by the public client.
     pub async fn public_refresh(&self, token: &str) -> Answer {
         self.post(
@@ -453,7 +348,7 @@ impl Sandbox {
 
     /// A refresh that must succeed.
     pub async fn refreshed(&self, client: (&str, &str), tokens: &Tokens) -> Tokens {
-        Tokens::of(&self.refresh(client, &tokens.refresh_token).await)
+        self.refresh(client, &tokens.refresh_token).await.tokens()
     }
 
     pub async fn introspect(&self, client: (&str, &str), token: &str) -> Answer {
@@ -519,16 +414,6 @@ impl Sandbox {
     /// Moves the clock by a duration such as `25h`.
     pub async fn advance(&self, by: &str) {
         let answer = self.post("/sandbox/clock", &[("advance", by)]).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(answer.status, 200, "{}", answer.text);
     }
-}
-
-/// The claims of an ID token, not verified.
-pub fn claims(id_token: &str) -> Value {
-    use base64::Engine as _;
-    let payload = id_token.split('.').nth(1).unwrap();
-    serde_json::from_slice(
-        &base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap(),
-    )
-    .unwrap()
 }

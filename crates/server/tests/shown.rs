@@ -8,7 +8,7 @@ use counterfoil_core::grant::{CustomerId, GrantId, Terms};
 use counterfoil_core::settings::Lifetimes;
 use counterfoil_server::admin::Command;
 
-use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Setting, Tokens, claims};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Setting, claims};
 use crate::visitor::{
     Visitor, add_customer, assert_error, assert_page, between, forms, grants, offered, redirected,
     ticked, unescaped,
@@ -21,7 +21,7 @@ const CONSENT: &str = "Give Pocket Ledger access to your accounts?";
 
 /// The terms behind a code.
 async fn terms(sandbox: &Sandbox, answer: &Answer) -> Arc<Terms> {
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &redirected(answer)["code"]).await);
+    let tokens = sandbox.exchange(RECIPIENT, &redirected(answer)["code"]).await.tokens();
     sandbox.app.store.terms(GrantId::parse(&tokens.grant()).unwrap()).await.unwrap().unwrap()
 }
 
@@ -459,7 +459,7 @@ async fn without_a_refresh_token_access_lasts_as_long_as_the_page_says() {
         // From the press on Allow, however long the page was open.
         sandbox.advance("25m").await;
         let code = redirected(&visitor.allow(&consent, &["c1-card"]).await)["code"].clone();
-        let tokens = Tokens::of(&sandbox.exchange(client, &code).await);
+        let tokens = sandbox.exchange(client, &code).await.tokens();
         assert_eq!(tokens.refresh_token, "");
         let grant = sandbox.grant(&tokens).await;
         let moment = |name: &str| Timestamp::parse_rfc3339(grant[name].as_str().unwrap()).unwrap();

@@ -20,7 +20,7 @@ async fn consent(visitor: &mut Visitor<'_>) -> Tokens {
         page
     };
     let code = redirected(&visitor.allow(&page, &["c1-card"]).await)["code"].clone();
-    Tokens::of(&visitor.sandbox.exchange(RECIPIENT, &code).await)
+    visitor.sandbox.exchange(RECIPIENT, &code).await.tokens()
 }
 
 /// The code of a sign-in without asking.
@@ -30,7 +30,7 @@ async fn silent_code(visitor: &mut Visitor<'_>) -> String {
 
 async fn silent(visitor: &mut Visitor<'_>) -> Tokens {
     let code = silent_code(visitor).await;
-    Tokens::of(&visitor.sandbox.exchange(RECIPIENT, &code).await)
+    visitor.sandbox.exchange(RECIPIENT, &code).await.tokens()
 }
 
 async fn terms(
@@ -86,7 +86,7 @@ async fn it_is_refused_everywhere_from_the_moment_that_its_consent_ends() {
         let page = visitor.authorize(&[]).await;
         let page = visitor.sign_in(&page, "customer_1").await;
         let code = redirected(&visitor.allow(&page, &["c1-card"]).await)["code"].clone();
-        let given = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+        let given = sandbox.exchange(RECIPIENT, &code).await.tokens();
         let quiet = silent(&mut visitor).await;
         let on_its_way = silent_code(&mut visitor).await;
         sandbox.assert_good(&quiet).await;
@@ -144,7 +144,7 @@ async fn it_is_refused_everywhere_from_the_moment_that_its_consent_ends() {
             sandbox.introspect(OTHER, token).await.is(200, json!({ "active": false }));
         }
         assert!(
-            [400, 401].contains(&sandbox.exchange(RECIPIENT, &on_its_way).await.status.as_u16()),
+            [400, 401].contains(&sandbox.exchange(RECIPIENT, &on_its_way).await.status),
             "{how:?}"
         );
         // The client may say so too, once it is over.
@@ -263,7 +263,7 @@ async fn it_lasts_no_longer_than_its_consent() {
     let page = visitor.authorize(&[("scope", "openid profile")]).await;
     let page = visitor.sign_in(&page, "customer_1").await;
     let code = redirected(&visitor.allow(&page, &["c1-card"]).await)["code"].clone();
-    let given = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let given = sandbox.exchange(RECIPIENT, &code).await.tokens();
     sandbox.advance("20m").await;
     let quiet = silent(&mut visitor).await;
     assert_eq!(terms(&sandbox, &quiet).await.expires_at, terms(&sandbox, &given).await.expires_at);

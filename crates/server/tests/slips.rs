@@ -17,7 +17,7 @@ fn winner(answers: Vec<Answer>) -> (Tokens, Vec<Answer>) {
     let (won, lost): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!((won.len(), lost.len()), (1, 99));
-    (Tokens::of(&won[0]), lost)
+    (won[0].tokens(), lost)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn a_code_lives_five_minutes() {
     let sandbox = Sandbox::start().await;
     let (early, late) = (sandbox.code(RECIPIENT.0).await, sandbox.code(RECIPIENT.0).await);
     sandbox.advance("4m50s").await;
-    Tokens::of(&sandbox.exchange(RECIPIENT, &early).await);
+    sandbox.exchange(RECIPIENT, &early).await.tokens();
     sandbox.advance("10s").await;
     sandbox.exchange(RECIPIENT, &late).await.is(400, code_refused());
 }
@@ -86,7 +86,7 @@ async fn a_code_of_another_client_is_refused_and_its_own_client_can_still_use_it
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
     sandbox.exchange(OTHER, &code).await.is(400, code_refused());
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_slip_is_good_for_its_own_grant_type_alone() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code(RECIPIENT.0).await;
     sandbox.refresh(RECIPIENT, &code).await.is(400, refresh_refused());
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     sandbox.exchange(RECIPIENT, &tokens.refresh_token).await.is(400, code_refused());
     for bearer in [&tokens.id_token, &tokens.access_token] {
         sandbox.exchange(RECIPIENT, bearer).await.is(400, code_refused());
@@ -152,7 +152,7 @@ async fn a_wrong_redirect_uri_is_refused_and_the_code_still_works() {
     }
     let form = [("grant_type", "authorization_code"), ("code", code.as_str())];
     sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, mismatch);
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn the_port_of_a_loopback_redirect_uri_must_be_that_of_the_request() {
             described("invalid_request", "redirect_uri did not match URI from initial request.");
         with(wrong).await.is(400, mismatch);
     }
-    Tokens::of(&with("http://127.0.0.1:5555/callback").await);
+    with("http://127.0.0.1:5555/callback").await.tokens();
 }
 
 /// An exchange by the public client with this verifier, or with none.
@@ -204,7 +204,7 @@ async fn a_wrong_or_missing_verifier_is_refused_and_the_code_still_works() {
     for wrong in [None, Some(""), Some("short"), Some(CHALLENGE), Some(&*format!("{VERIFIER}x"))] {
         exchange_with_verifier(&sandbox, &code, wrong).await.is(400, plain("invalid_grant"));
     }
-    Tokens::of(&exchange_with_verifier(&sandbox, &code, Some(VERIFIER)).await);
+    exchange_with_verifier(&sandbox, &code, Some(VERIFIER)).await.tokens();
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_verifier_where_no_challenge_was_is_refused_and_the_code_still_works()
         ("code_verifier", VERIFIER),
     ];
     sandbox.post_as(RECIPIENT, "/token", &form).await.is(400, plain("invalid_grant"));
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    sandbox.exchange(RECIPIENT, &code).await.tokens();
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn a_confidential_client_may_use_pkce_and_must_then() {
         ("redirect_uri", &callback),
         ("code_verifier", VERIFIER),
     ];
-    Tokens::of(&sandbox.post_as(RECIPIENT, "/token", &form).await);
+    sandbox.post_as(RECIPIENT, "/token", &form).await.tokens();
 }
 
 async fn refresh_for(sandbox: &Sandbox, token: &str, scope: &str) -> Answer {
@@ -259,7 +259,7 @@ async fn a_narrower_scope_narrows_this_access_token_alone() {
     assert_eq!(name(&tokens).await, "Ada Quill");
     let answer = refresh_for(&sandbox, &tokens.refresh_token, "openid").await;
     assert_eq!(answer.json()["scope"], "openid");
-    let narrow = Tokens::of(&answer);
+    let narrow = answer.tokens();
     assert_eq!(name(&narrow).await, Value::Null);
     assert_eq!(sandbox.introspect(RECIPIENT, &narrow.access_token).await.json()["scope"], "openid");
     assert_eq!(
@@ -268,7 +268,7 @@ async fn a_narrower_scope_narrows_this_access_token_alone() {
     );
     let answer = sandbox.refresh(RECIPIENT, &narrow.refresh_token).await;
     assert_eq!(answer.json()["scope"], "openid profile offline_access");
-    let wide = Tokens::of(&answer);
+    let wide = answer.tokens();
     assert_eq!(name(&wide).await, "Ada Quill");
     assert_eq!(name(&tokens).await, "Ada Quill");
 }
@@ -277,12 +277,12 @@ async fn a_narrower_scope_narrows_this_access_token_alone() {
 async fn a_scope_beyond_what_was_granted_is_refused_and_claims_nothing() {
     let sandbox = Sandbox::start().await;
     let code = sandbox.code_with(RECIPIENT.0, &[("scope", "openid offline_access")]).await;
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
     for beyond in ["openid profile", "profile", "openid everything", "OPENID"] {
         refresh_for(&sandbox, &tokens.refresh_token, beyond).await.is(400, plain("invalid_scope"));
     }
     let tokens =
-        Tokens::of(&refresh_for(&sandbox, &tokens.refresh_token, "offline_access openid").await);
+        refresh_for(&sandbox, &tokens.refresh_token, "offline_access openid").await.tokens();
     // A scope sent without a value counts as not sent.
     assert_eq!(
         refresh_for(&sandbox, &tokens.refresh_token, "").await.json()["scope"],
@@ -301,7 +301,7 @@ async fn without_offline_access_there_is_no_refresh_token() {
     assert_eq!(answer.json()["scope"], "openid profile");
     assert_eq!(answer.json()["token_type"], "Bearer");
     assert_eq!(answer.json()["expires_in"], 86400);
-    sandbox.assert_good(&Tokens::of(&answer)).await;
+    sandbox.assert_good(&answer.tokens()).await;
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn nothing_outlives_the_grant() {
     // Half a day before the end of the 365th day.
     sandbox.advance("44d12h").await;
     let answer = sandbox.refresh(RECIPIENT, &tokens.refresh_token).await;
-    let last = Tokens::of(&answer);
+    let last = answer.tokens();
     let claims = claims(&last.id_token);
     let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
     assert_eq!(answer.json()["expires_in"], exp - iat);
@@ -355,7 +355,7 @@ async fn a_client_may_be_registered_for_shorter_grants() {
     let answer = sandbox.refresh(RECIPIENT, &tokens.refresh_token).await;
     assert!((43_100..=43_200).contains(&answer.json()["expires_in"].as_i64().unwrap()));
     sandbox.advance("12h").await;
-    sandbox.refresh(RECIPIENT, &Tokens::of(&answer).refresh_token).await.is(400, refresh_refused());
+    sandbox.refresh(RECIPIENT, &answer.tokens().refresh_token).await.is(400, refresh_refused());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use reqwest::header::{COOKIE, HeaderValue};
 use serde_json::Value;
 
-use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, Tokens, claims, send};
+use crate::setting::{Answer, OTHER, RECIPIENT, Sandbox, claims, send};
 use crate::visitor::{
     Visitor, add_customer, assert_error, assert_page, attribute, between, forms, grants, heading,
     offered, query_of, redirected, request, ticked, two_banks, unescaped,
@@ -130,7 +130,7 @@ async fn a_request_that_another_site_posts_is_as_good_as_one_that_it_links_to() 
         sandbox.http.post(sandbox.url("/authorize")).form(&form)
     };
     let answer = send(post(&[])).await;
-    assert_eq!((answer.status.as_u16(), answer.headers.get("set-cookie")), (303, None));
+    assert_eq!((answer.status, answer.headers.get("set-cookie")), (303, None));
     let posted = visitor.get(answer.header("location")).await;
     assert_page(&posted, 200, CONSENT);
     // It may be reloaded, and the tab from before goes on.
@@ -236,9 +236,7 @@ async fn what_is_kept_of_failed_tries_is_bounded() {
     for _ in 0..50 {
         let some = futures_util::future::join_all((0..20).map(|_| one())).await;
         statuses.extend(
-            some.iter().map(|answer| {
-                (answer.status.as_u16(), answer.text.contains("Please sign in again"))
-            }),
+            some.iter().map(|answer| (answer.status, answer.text.contains("Please sign in again"))),
         );
         if statuses.len() == 2 {
             break;
@@ -421,7 +419,7 @@ async fn two_sandboxes_on_one_host_are_two() {
 async fn id_token_of(sandbox: &Sandbox, visitor: &mut Visitor<'_>, consent: &Answer) -> String {
     let account = offered(consent)[0].clone();
     let code = redirected(&visitor.allow(consent, &[&account]).await)["code"].clone();
-    Tokens::of(&sandbox.exchange(RECIPIENT, &code).await).id_token
+    sandbox.exchange(RECIPIENT, &code).await.tokens().id_token
 }
 
 #[tokio::test]
@@ -435,7 +433,7 @@ async fn a_hint_says_which_customer_is_asked() {
     let quiet =
         [("prompt", "none"), ("scope", "openid profile"), ("id_token_hint", first.as_str())];
     let code = redirected(&visitor.authorize(&quiet).await)["code"].clone();
-    let second = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let second = sandbox.exchange(RECIPIENT, &code).await.tokens();
     assert_eq!(claims(&second.id_token)["sub"], claims(&first)["sub"]);
     // Long after it has expired.
     sandbox.advance("3d").await;
@@ -472,7 +470,7 @@ async fn a_hint_says_which_customer_is_asked() {
     );
 
     let code = sandbox.code(OTHER.0).await;
-    let of_another_client = Tokens::of(&sandbox.exchange(OTHER, &code).await).id_token;
+    let of_another_client = sandbox.exchange(OTHER, &code).await.tokens().id_token;
     let spoiled = format!("{}x", &first[..first.len() - 1]);
     for hint in [&of_another_client, &spoiled, "x", "e30.e30.e30"] {
         for prompt in ["none", "login"] {
@@ -505,7 +503,7 @@ async fn a_customer_of_many_accounts_can_allow_them_all() {
         }
         assert_page(&consent, 200, CONSENT);
         let code = redirected(&visitor.allow(&consent, &ids).await)["code"].clone();
-        let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+        let tokens = sandbox.exchange(RECIPIENT, &code).await.tokens();
         assert_eq!(claims(&tokens.id_token).get("accounts"), None::<&Value>);
         assert_eq!(
             sandbox.accounts(&tokens.id_token).await.json()["accounts"].as_array().unwrap().len(),
@@ -517,8 +515,5 @@ async fn a_customer_of_many_accounts_can_allow_them_all() {
         .post(sandbox.url("/consent"))
         .header("content-type", "application/x-www-form-urlencoded");
     let answer = send(answer.body("x".repeat(961 * 1024))).await;
-    assert_eq!(
-        (answer.status.as_u16(), heading(&answer).as_str()),
-        (413, "This request is too large")
-    );
+    assert_eq!((answer.status, heading(&answer).as_str()), (413, "This request is too large"));
 }

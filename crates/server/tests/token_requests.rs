@@ -8,8 +8,8 @@ use counterfoil_server::admin::Command;
 use serde_json::Value;
 
 use crate::setting::{
-    APP, Answer, OTHER, RECIPIENT, Sandbox, Tokens, VERIFIER, code_refused, described,
-    invalid_client, plain, refresh_refused, send,
+    APP, Answer, OTHER, RECIPIENT, Sandbox, VERIFIER, code_refused, described, invalid_client,
+    plain, refresh_refused, send,
 };
 
 const CODE: (&str, &str) = ("grant_type", "authorization_code");
@@ -61,8 +61,7 @@ async fn every_refusal_of_a_code_exchange_in_both_dialects() {
         refused(&[CODE, of_other, wrong_redirect], bad_code()).await;
         refused(&[CODE, code, wrong_redirect, ("code_verifier", VERIFIER)], bad_redirect()).await;
         refused(&[CODE, code, redirect, ("code_verifier", VERIFIER)], plain("invalid_grant")).await;
-        let tokens =
-            Tokens::of(&sandbox.post_as(RECIPIENT, "/token", &[CODE, code, redirect]).await);
+        let tokens = sandbox.post_as(RECIPIENT, "/token", &[CODE, code, redirect]).await.tokens();
         // Redeemed, then ended: the redirect URI is looked at all the same, before the write.
         refused(&[CODE, code, redirect], bad_code()).await;
         refused(&[CODE, code, wrong_redirect], bad_redirect()).await;
@@ -93,7 +92,7 @@ async fn every_refusal_of_a_refresh_in_both_dialects() {
         refused(&[REFRESH, ("refresh_token", &of_other.refresh_token), beyond], bad_token()).await;
         let current = ("refresh_token", tokens.refresh_token.as_str());
         refused(&[REFRESH, current, beyond], plain("invalid_scope")).await;
-        Tokens::of(&sandbox.post_as(RECIPIENT, "/token", &[REFRESH, current]).await);
+        sandbox.post_as(RECIPIENT, "/token", &[REFRESH, current]).await.tokens();
         refused(&[REFRESH, current], bad_token()).await;
         // Claimed, then ended: the scope is looked at all the same, before the write.
         refused(&[REFRESH, current, beyond], plain("invalid_scope")).await;
@@ -206,7 +205,7 @@ async fn what_is_not_oauth_in_the_query_is_ignored() {
     let sandbox = Sandbox::start().await;
     let tokens = sandbox.tokens(RECIPIENT).await;
     let form = [REFRESH, ("refresh_token", tokens.refresh_token.as_str()), ("unknown", "ignored")];
-    Tokens::of(&sandbox.post_as(RECIPIENT, "/token?trace=1&trace=2", &form).await);
+    sandbox.post_as(RECIPIENT, "/token?trace=1&trace=2", &form).await.tokens();
 }
 
 #[tokio::test]
@@ -249,10 +248,10 @@ async fn credentials_may_come_either_way() {
             ("client_id", client.0),
             ("client_secret", client.1),
         ];
-        let tokens = Tokens::of(&sandbox.post("/token", &form).await);
+        let tokens = sandbox.post("/token", &form).await.tokens();
         let form =
             [REFRESH, ("refresh_token", tokens.refresh_token.as_str()), ("client_id", client.0)];
-        Tokens::of(&sandbox.post_as(client, "/token", &form).await);
+        sandbox.post_as(client, "/token", &form).await.tokens();
     }
 }
 
@@ -266,7 +265,7 @@ async fn a_public_client_sends_its_id_alone() {
         .await
         .is(401, invalid_client());
     sandbox.post_as((APP, "any"), "/token", &form).await.is(401, invalid_client());
-    Tokens::of(&sandbox.post("/token", &form).await);
+    sandbox.post("/token", &form).await.tokens();
 }
 
 #[tokio::test]
@@ -291,10 +290,10 @@ async fn basic_credentials_are_form_decoded() {
     for other in ["odd/client=+co", "odd/client=%2526co"] {
         basic(format!("{other}:{secret}"), &code).await.is(401, invalid_client());
     }
-    Tokens::of(&basic(format!("{id}:{secret}"), &code).await);
+    basic(format!("{id}:{secret}"), &code).await.tokens();
     let code = sandbox.code(id).await;
     let every: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    Tokens::of(&basic(format!("odd%2fclient%3D%26co:{every}"), &code).await);
+    basic(format!("odd%2fclient%3D%26co:{every}"), &code).await.tokens();
 }
 
 #[tokio::test]
@@ -381,5 +380,5 @@ async fn a_client_can_not_become_public_or_cease_to_be() {
             counterfoil_server::admin::execute(&sandbox.app, set(id, method)).await.unwrap_err();
         assert!(refused.contains("register a client under another id"), "{refused}");
     }
-    Tokens::of(&sandbox.exchange(RECIPIENT, &sandbox.code(RECIPIENT.0).await).await);
+    sandbox.exchange(RECIPIENT, &sandbox.code(RECIPIENT.0).await).await.tokens();
 }

@@ -80,7 +80,7 @@ pub fn heading(page: &Answer) -> String {
 #[track_caller]
 pub fn assert_page(answer: &Answer, status: u16, title: &str) {
     assert_eq!(
-        (answer.status.as_u16(), heading(answer).as_str(), answer.header("location")),
+        (answer.status, heading(answer).as_str(), answer.header("location")),
         (status, title, "")
     );
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");

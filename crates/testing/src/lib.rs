@@ -1,21 +1,23 @@
-//! What the tests of several crates share: checks of pages (`html.rs`), and PostgreSQL.
+//! What the tests of several crates share. Only a dev-dependency: whatever goes wrong here is a
+//! panic, in words.
 //!
-//! PostgreSQL: real clusters on loopback that end with whoever started them, wrapped
-//! around `scripts/private-postgres`. Only a dev-dependency: whatever goes wrong here is a panic,
-//! in words.
+//! [`Client`] speaks to a running server, and `html.rs` checks its pages.
 //!
-//! Most tests want a database and nothing else: [`fresh_database`]. Those that kill, restart or
-//! configure a cluster start their own, as [`Postgres`]. All calls block the thread; in an async
-//! test of one thread that others must go on in, use `spawn_blocking`.
+//! PostgreSQL is a real cluster on loopback, run by `scripts/private-postgres`, which ends with the
+//! process that started it. Most tests want a database and nothing else: [`fresh_database`]. Those
+//! that kill, restart or configure a cluster start their own, as [`Postgres`]. All calls block the
+//! thread; in an async test of one thread that others must go on in, use `spawn_blocking`.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::expect_used, clippy::panic, reason = "its users are tests")]
+#![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "its users are tests")]
 
+mod client;
 mod database;
 pub mod html;
 mod postgres;
 mod tls;
 
+pub use client::{Answer, Client, Credentials, Tokens, claims, send, try_send};
 pub use database::{dump, psql};
 pub use postgres::Postgres;
 pub use tls::TlsPostgres;

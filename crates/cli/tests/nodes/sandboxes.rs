@@ -25,7 +25,7 @@ fn pair(store: &str) -> [Server; 2] {
         &first.origin,
     ]));
     assert_eq!(second.origin, first.origin);
-    second.origin = format!("http://{address}");
+    second.client.origin = format!("http://{address}");
     [first, second]
 }
 

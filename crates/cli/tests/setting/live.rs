@@ -211,9 +211,7 @@ impl Server {
     }
 
     pub async fn exchange(&self, client: (&str, &str), code: &str) -> Answer {
-        let form =
-            [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
-        self.post_as(client, "/token", &form).await
+        self.client.exchange(client, code, CALLBACK).await
     }
 
     async fn browse(

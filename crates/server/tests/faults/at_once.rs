@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{remaining, set, set_for_recipient};
-use crate::setting::{OTHER, RECIPIENT, Sandbox, Tokens, code_refused, refresh_refused};
+use crate::setting::{OTHER, RECIPIENT, Sandbox, code_refused, refresh_refused};
 
 fn key_id(id_token: &str) -> String {
     use base64::Engine as _;
@@ -50,7 +50,7 @@ async fn a_customer_takes_the_consent_back() {
     let sandbox = Sandbox::start().await;
     let mine = sandbox.tokens(RECIPIENT).await;
     let code = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_2")]).await;
-    let of_another_customer = Tokens::of(&sandbox.exchange(RECIPIENT, &code).await);
+    let of_another_customer = sandbox.exchange(RECIPIENT, &code).await.tokens();
     let of_another_client = sandbox.tokens(OTHER).await;
     let done = set_for_recipient(&sandbox, "revoke_grant", &[("value", "customer_1")]).await;
     assert_eq!(done["remaining"], 0);
@@ -87,14 +87,14 @@ async fn a_code_expires() {
     let refused = sandbox.exchange(RECIPIENT, &code).await;
     assert!(refused.header("counterfoil-reason").contains("expired"), "{:?}", refused.headers);
     refused.is(400, code_refused());
-    let tokens = Tokens::of(&sandbox.exchange(RECIPIENT, &kept).await);
+    let tokens = sandbox.exchange(RECIPIENT, &kept).await.tokens();
 
     // A customer's codes, and neither another customer's nor a refresh token.
     let code = sandbox.code(RECIPIENT.0).await;
     let of_another = sandbox.code_with(RECIPIENT.0, &[("customer", "customer_2")]).await;
     set_for_recipient(&sandbox, "expire_code", &[("value", "customer_1")]).await;
     sandbox.exchange(RECIPIENT, &code).await.is(400, code_refused());
-    Tokens::of(&sandbox.exchange(RECIPIENT, &of_another).await);
+    sandbox.exchange(RECIPIENT, &of_another).await.tokens();
     sandbox.refreshed(RECIPIENT, &tokens).await;
 }
 
