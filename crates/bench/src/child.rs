@@ -59,7 +59,7 @@ pub(crate) fn start(
         Some(address) => Ok(RunningServer { process, address }),
         None => {
             let mut said = String::new();
-            // What can't be read is not told.
+            // What can't be read is left out.
             let _ = log.rewind().and_then(|()| log.read_to_string(&mut said));
             let from = said.trim_end().char_indices().rev().nth(SHOWN - 1).map_or(0, |(at, _)| at);
             let problem = if said.trim().is_empty() {
@@ -77,7 +77,7 @@ fn ready(process: &mut Child) -> Option<String> {
     let mut stdout = BufReader::new(process.stdout.take()?);
     let mut line = String::new();
     let read = stdout.read_line(&mut line);
-    // Kept open: a server that prints more must not die of it.
+    // Kept open: a server that prints more must not die of a closed pipe.
     process.stdout = Some(stdout.into_inner());
     read.ok()?;
     line.strip_prefix("ready ")?.split_whitespace().next().map(str::to_owned)

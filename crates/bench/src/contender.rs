@@ -7,14 +7,14 @@ use serde::Deserialize;
 use crate::place::Place;
 use crate::process;
 
-/// A server that is measured: where it is, what it is asked with, and which processes do its work.
+/// A server under measurement: its URLs, its workload, and the processes that do its work.
 #[derive(Debug)]
 pub struct Contender {
-    /// What it is called in table and plot: `counterfoil`, `floor`, or what a peer calls itself.
+    /// Its name in table and plot: `counterfoil`, `floor`, or what a peer calls itself.
     pub name: String,
-    /// What a reader must know to compare it: version, algorithm, store, how durable.
+    /// What a reader needs to know to compare it: version, algorithm, store, how durable.
     pub note: String,
-    /// Where it is asked: the token endpoint, or the resource. One URL a node; connections are
+    /// Where requests go: the token endpoint, or the resource. One URL a node; connections are
     /// spread over them.
     pub urls: Vec<String>,
     /// What it is asked for.
@@ -23,7 +23,7 @@ pub struct Contender {
     pub pids: Vec<u32>,
     /// Processes that end when this is dropped.
     pub processes: Vec<ProcessGuard>,
-    /// Where its things are, which are gone after that.
+    /// The directory of its files, removed with it.
     pub place: Option<Place>,
 }
 
@@ -51,7 +51,7 @@ pub struct Client {
     pub id: String,
     /// Its secret; a public client has none.
     pub secret: Option<String>,
-    /// How it proves itself.
+    /// How it authenticates.
     pub auth: ClientAuth,
 }
 

@@ -7,7 +7,7 @@ use counterfoil_core::jws::Algorithm;
 use crate::figures::Round;
 use crate::{BenchError, Contender, Mode, Plan, StorePlace, floor, own, peer};
 
-/// One that takes part, and what came of it so far.
+/// A participant, and its rounds so far.
 #[derive(Debug)]
 pub struct Entrant {
     /// Who is measured.
@@ -19,16 +19,16 @@ pub struct Entrant {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// Who is to be started.
+/// The servers to start.
 #[derive(Clone, Debug)]
 pub struct Field {
     /// This very program.
     pub binary: PathBuf,
-    /// What all are asked for.
+    /// What all are measured with.
     pub mode: Mode,
     /// How ID tokens are signed.
     pub alg: Algorithm,
-    /// Grants in the stores. Of several sizes, everybody who is started on a store of ours is
+    /// Grants in the stores. Of several sizes, each server that is started on a store of ours is
     /// measured with each.
     pub grants: Vec<u64>,
     /// Tokens to begin with.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// What came of loading one contender once.
+/// The result of loading one contender once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Round {
     /// Good answers in the measured time.
@@ -33,7 +33,7 @@ pub struct Round {
     pub cpu_us_per_request: Option<f64>,
     /// Resident memory of the server afterwards, in bytes, where its processes are known.
     pub rss_bytes: Option<u64>,
-    /// The most that it ever was.
+    /// The peak.
     pub peak_rss_bytes: Option<u64>,
     /// CPU time of the load generator as a share of the time: near 1, it is what was measured.
     pub load_share: f64,

@@ -141,7 +141,7 @@ fn common_divisor(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// A number in which nobody sees `n` any more (the finaliser of SplitMix64).
+/// A number that looks unrelated to `n` (the finaliser of SplitMix64).
 fn mixed(n: u64) -> u64 {
     let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

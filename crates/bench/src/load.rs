@@ -1,4 +1,4 @@
-//! The load: connections that each have one request under way all the time.
+//! The load: connections that each have one request in flight all the time.
 
 mod connection;
 mod request;

@@ -1,4 +1,4 @@
-//! Counterfoil itself, as it is served: `counterfoil serve` on a store that was filled for it.
+//! Counterfoil itself: `counterfoil serve` on a store filled for it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Peers: servers of others, which a command starts and then says where they are.
+//! Peers: servers of other makers, started by a command that prints where they listen.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -80,7 +80,7 @@ pub(crate) fn start(
     };
     let (found, finding) = sync_channel(1);
     let stdout = process.0.stdout.take();
-    // Reads on after that, so that a peer which goes on printing does not block.
+    // Keeps reading, so that a peer that goes on printing does not block.
     std::thread::spawn(move || {
         for line in BufReader::new(stdout?).lines().map_while(Result::ok) {
             if line.starts_with('{') {
@@ -127,7 +127,7 @@ pub fn read_tokens(path: &Path) -> Result<Vec<String>, BenchError> {
     }
 }
 
-/// A port that nobody listens on at the moment.
+/// A port that is free at the moment.
 fn free_port() -> Result<u16, BenchError> {
     let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     bound

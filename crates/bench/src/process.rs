@@ -34,7 +34,7 @@ struct Process {
 pub(crate) struct Memory {
     /// Resident now.
     pub(crate) rss: u64,
-    /// The most that ever was.
+    /// The peak.
     pub(crate) peak: u64,
 }
 
@@ -230,7 +230,7 @@ mod tests {
         (child, line.trim().parse().unwrap())
     }
 
-    /// Waits for the end of somebody else's child.
+    /// Waits for the end of another process's child.
     fn gone(pid: u32) {
         let began = Instant::now();
         while alive(pid) {

@@ -69,7 +69,7 @@ pub struct Standing {
     pub cpu_us_per_request: Option<Spread>,
     /// Resident memory after each round, in bytes.
     pub rss_bytes: Option<Spread>,
-    /// The most that it ever was.
+    /// The peak.
     pub peak_rss_bytes: Option<u64>,
     /// Requests without the answer that they should have, in all rounds.
     pub errors: u64,

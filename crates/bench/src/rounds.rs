@@ -1,5 +1,5 @@
-//! Rounds: everybody is loaded in turn, again and again, so that what else the machine does meets
-//! all alike.
+//! Rounds: all servers are loaded in turn, again and again, so that what else the machine does
+//! affects them alike.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::{BenchError, Mode, Parts, StorePlace, Workload, process};
 /// Receives progress messages.
 pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
 
-/// How everybody is measured.
+/// How all servers are measured.
 #[derive(Clone, Debug)]
 pub struct Rounds {
     /// How each is loaded in each round.
@@ -36,7 +36,7 @@ pub struct Measurement {
 }
 
 impl Rounds {
-    /// Starts everybody and measures them. To be called in a runtime of one thread. However it
+    /// Starts all servers and measures them. To be called in a runtime of one thread. However it
     /// ends, also by Ctrl-C or SIGTERM, all that was started ends too.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub(crate) fn client_secret() -> String {
     format!("cf_secret_{}", "0".repeat(64))
 }
 
-/// Slip keys that no server knows, for tokens that nobody checks.
+/// Slip keys that no server knows, for tokens that are never checked.
 pub(crate) fn nobodys_keys() -> SlipKeys {
     SlipKeys::new(ISSUER.into(), SLIP_KEY, vec![(SLIP_KEY, MacKey::new(&[1; 32]))])
 }

@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     RetryRefused,
     /// A repeat gave another refresh token than the first answer.
     RepeatDiffers,
-    /// A grant of which the end was acknowledged is alive.
+    /// A grant whose end was acknowledged is alive.
     EndingLost,
     /// A good token was refused.
     RefusedWithoutCause,

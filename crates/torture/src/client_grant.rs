@@ -9,7 +9,7 @@ use crate::history::{Exchange, Operation, Reply, Token};
 use crate::requests::{Issued, Request};
 use crate::run::{Attempts, Phase, Run};
 
-/// Answers of which a living grant keeps the tokens, the first among them.
+/// From how many answers a living grant keeps the tokens, including the first.
 const KEPT: usize = 8;
 /// Events that are kept of a grant that ended.
 const LAST_EXCHANGES: usize = 24;

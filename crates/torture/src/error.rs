@@ -1,8 +1,8 @@
-//! Why a torture could not go on.
+//! Why a torture can't continue.
 
 use std::io;
 
-/// Why a torture could not go on.
+/// Why a torture can't continue.
 #[derive(Debug, thiserror::Error)]
 pub enum TortureError {
     /// A server refused how it was called, such as the store's address.

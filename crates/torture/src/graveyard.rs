@@ -17,7 +17,7 @@ impl Graveyard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an ended grant. Gives back the oldest one where there is no room for both.
+    /// Keeps an ended grant. Returns the oldest one if there is no room for it.
     pub(crate) fn bury(&self, grant: ClientGrant) -> Option<ClientGrant> {
         let mut graves = self.graves();
         graves.push_back(grant);

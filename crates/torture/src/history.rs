@@ -53,7 +53,7 @@ pub(crate) enum Reply {
     Yes,
     /// The refusal that the documentation names, with the sandbox's reason for it.
     No(String),
-    /// No answer or a 503: nobody knows whether it was done.
+    /// No answer or a 503: it is unknown whether it was done.
     Lost(String),
     /// The same, and so often that the client gave up.
     Never(String),
@@ -83,7 +83,7 @@ impl Exchange {
         }
     }
 
-    /// Whether nobody knows what became of the request.
+    /// Whether the fate of the request is unknown.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.answer, Reply::Lost(_) | Reply::Never(_))
     }

@@ -17,7 +17,7 @@ const SHORT_LIFE_MS: usize = 40;
 /// The longest time for which a server is let start that is killed before it is ready.
 const LONGEST_START_MS: usize = 150;
 
-/// What is done to whom.
+/// Which servers are killed, and how.
 pub(crate) struct Killer {
     pub(crate) nodes: Vec<Node>,
     /// Ends the torture after so many.
@@ -104,7 +104,7 @@ impl Killer {
         }
     }
 
-    /// Stops all servers, once nobody needs them any more.
+    /// Stops all servers at the end.
     ///
     /// # Errors
     /// One can't be killed.

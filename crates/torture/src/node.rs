@@ -48,13 +48,13 @@ struct Running {
 /// Why a server is not there.
 #[derive(Debug)]
 pub(crate) struct NotStarted {
-    /// Its exit code, where it ended by itself.
+    /// Its exit code, if it ended by itself.
     pub(crate) code: Option<i32>,
     /// Its own words.
     pub(crate) message: String,
 }
 
-/// Addresses that nobody listens on.
+/// Unused addresses.
 pub(crate) fn free_addresses(count: usize) -> Vec<String> {
     let mut addresses = Vec::with_capacity(count);
     // Held until all are found, so that each is another.
@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    /// How it ended, where it ended by itself.
+    /// How it ended, if it ended by itself.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.running.as_mut()?.server.try_wait().ok().flatten()
     }

@@ -141,7 +141,7 @@ impl HttpReply {
         self.body.get(name)?.as_str()
     }
 
-    /// What the documentation calls this answer; `None` where it doesn't know it.
+    /// What the documentation calls this answer; `None` if it is not documented.
     fn answer(&self, operation: Operation) -> (Option<Reply>, Option<Issued>) {
         let no = || Reply::No(self.reason.clone());
         let yes_or_no = match (operation, self.status) {

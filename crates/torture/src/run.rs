@@ -1,4 +1,4 @@
-//! What everybody in a torture shares: where the nodes are, how far it is, and how a request is sent
+//! What all tasks of a torture share: where the nodes are, the phase, and how a request is sent
 //! until it is answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ pub enum Event<'a> {
         tally: &'a Tally,
         /// How many things are wrong.
         findings: usize,
-        /// Whether nobody is killed any more, and what is left is checked.
+        /// Whether the kills are over, and the rest is being checked.
         closing: bool,
     },
     /// Something is wrong; findings are numbered from 1.
@@ -52,7 +52,7 @@ pub enum Event<'a> {
 /// Who hears of it.
 pub type Tell = Arc<dyn Fn(Event<'_>) + Send + Sync>;
 
-/// What everybody in a run shares.
+/// What all tasks of a run share.
 pub(crate) struct Run {
     pub(crate) http: Client,
     pub(crate) origins: Vec<String>,
@@ -93,7 +93,7 @@ impl Run {
         *self.phase.borrow()
     }
 
-    /// Goes on to `phase`; never back.
+    /// Moves on to `phase`, never back.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_if_modified(|now| {
             let later = phase > *now;
@@ -194,7 +194,7 @@ impl Run {
         attempts
     }
 
-    /// A new code, or `None` where there is none to be had.
+    /// A new code, or `None` if the server gives none.
     pub(crate) async fn code(
         &self,
         chance: &mut Chance,

@@ -28,7 +28,7 @@ pub struct Tally {
     pub reads: u64,
     /// Endings that were acknowledged.
     pub revocations: u64,
-    /// Ended grants of which every token was tried again.
+    /// Ended grants whose tokens were all tried again.
     pub ended_grants_checked: u64,
     /// SIGKILLs of servers.
     pub kills_of_nodes: u64,

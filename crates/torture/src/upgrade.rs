@@ -1,4 +1,4 @@
-//! Servers of one version are replaced by those of another while clients go on, one by one, and the
+//! Servers of one version are replaced one by one by those of another under load, and the
 //! store's level is raised in between.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 pub(crate) enum Step {
     /// The server at this place goes, and the program at that one takes its place.
     Replace { node: usize, program: usize },
-    /// The store's level is raised: nobody runs the first program any more.
+    /// The store's level is raised: no server runs the first program any more.
     Finish,
 }
 

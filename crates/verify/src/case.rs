@@ -1,4 +1,4 @@
-//! A case under way: what plans are written with.
+//! A running case, and the calls that plans are written with.
 
 use counterfoil_report::CheckResult;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::target::{Endpoint, Target};
 use crate::tokens::{Code, Tokens};
 
-/// A case under way.
+/// A running case.
 pub struct CaseRun<'s> {
     pub(crate) session: &'s mut Session,
     declared: &'static [Check],
@@ -54,14 +54,14 @@ impl<'s> CaseRun<'s> {
         self.judged(check, answer, verdict);
     }
 
-    /// Says how a check came out that the case looks at itself: well, or what is wrong in words.
+    /// Concludes a check that the case judges itself.
     pub fn judged(&mut self, check: usize, answer: &Response, verdict: Result<(), String>) {
         let seen = self.session.http.seen(answer);
         self.session.http.note(answer, &format!("check {}", check + 1));
         self.saw(check, seen, verdict);
     }
 
-    /// The same for what is no single answer; `seen` says what was seen.
+    /// The same for more than a single answer; `seen` describes what was seen.
     pub fn saw(&mut self, check: usize, seen: impl Into<String>, verdict: Result<(), String>) {
         let (result, reason) = match verdict {
             Ok(()) => (CheckResult::Passed, String::new()),
@@ -76,7 +76,7 @@ impl<'s> CaseRun<'s> {
         self.conclude(check, CheckResult::NotRun, "", reason);
     }
 
-    /// An answer in a line, to be told in a reason.
+    /// An answer in one line, for a reason.
     pub fn line(&mut self, answer: &Response) -> String {
         self.session.http.seen(answer)
     }
@@ -126,7 +126,7 @@ impl<'s> CaseRun<'s> {
 
     // What is certified, and as whom.
 
-    /// Whether it is certified as the RFCs say, and not as the network does.
+    /// Whether the plan expects the RFCs' dialect, and not the network's.
     pub fn is_rfc(&self) -> bool {
         self.dialect == Dialect::Rfc
     }
@@ -165,24 +165,24 @@ impl<'s> CaseRun<'s> {
 
     // Codes and tokens.
 
-    /// A good code that nobody redeemed.
+    /// A good code, not redeemed yet.
     ///
     /// # Errors
-    /// Where there is none to be had.
+    /// There is none.
     pub async fn code(&mut self) -> Result<Code, Abort> {
         self.session.code(&[]).await
     }
 
     /// A good code of an authorization request with these parameters; an empty value leaves one
-    /// out. Only a sandbox gives such.
+    /// out. Only a sandbox gives such codes.
     ///
     /// # Errors
-    /// Where there is none to be had.
+    /// There is none.
     pub async fn code_with(&mut self, parameters: &[(&str, &str)]) -> Result<Code, Abort> {
         self.session.code(parameters).await
     }
 
-    /// A good code where one is to be had without asking anybody, else a made-up one: for requests
+    /// A good code if there is one without asking the user, otherwise a made-up one: for requests
     /// that must be refused before their code is looked at.
     ///
     /// # Errors
@@ -194,7 +194,7 @@ impl<'s> CaseRun<'s> {
     /// The newest tokens of a grant that lives.
     ///
     /// # Errors
-    /// Where there is none to be had.
+    /// There is none.
     pub async fn tokens(&mut self) -> Result<Tokens, Abort> {
         self.session.tokens().await
     }
@@ -272,7 +272,7 @@ impl<'s> CaseRun<'s> {
         Ok(answer)
     }
 
-    /// Holds that the accounts are given for a bearer, which leads to a check.
+    /// Makes sure that a bearer is given the accounts, which leads to a check.
     ///
     /// # Errors
     /// Where they are not.
@@ -316,7 +316,7 @@ impl<'s> CaseRun<'s> {
     /// Moves the sandbox's clock; it is put back when the case ends.
     ///
     /// # Errors
-    /// Where there is none to be moved.
+    /// There is no clock that can be moved.
     pub async fn advance(&mut self, seconds: i64) -> Result<(), Abort> {
         if !self.session.clock.is_movable() {
             return Err(Abort::not_run(

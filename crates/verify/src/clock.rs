@@ -12,7 +12,7 @@ const LEEWAY: i64 = 60;
 /// The server's clock, as far as it is known.
 #[derive(Default)]
 pub(crate) struct Clock {
-    /// Where a sandbox tells and moves it.
+    /// Where a sandbox shows and moves it.
     url: Option<String>,
     /// By how many seconds it is ahead of this machine's.
     ahead: i64,
@@ -67,7 +67,7 @@ impl Clock {
         self.post(http, seconds).await.map(drop)
     }
 
-    /// Puts it back to where it was before this run moved it, by the difference: somebody else may
+    /// Puts it back to where it was before this run moved it, by the difference: someone else may
     /// have moved it before us.
     ///
     /// # Errors

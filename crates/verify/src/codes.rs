@@ -18,7 +18,7 @@ use crate::tokens::{CODE_LIFETIME, Code, Tokens, challenge};
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 impl Session {
-    /// A good code that nobody redeemed, asked for with further parameters where there are any.
+    /// A good code, not redeemed yet, of a request with these further parameters.
     pub(crate) async fn code(&mut self, more: &[(&str, &str)]) -> Result<Code, Abort> {
         if let Source::Sandbox(url) = &self.supply.source {
             let url = format!("{url}/codes");
@@ -43,7 +43,7 @@ impl Session {
         Ok(code)
     }
 
-    /// The same, where it can be had without asking anybody; else one that is made up.
+    /// The same if there is one without asking the user, otherwise a made-up one.
     pub(crate) async fn any_code(&mut self) -> Result<Code, Abort> {
         if self.supply.is_plentiful() || !self.supply.codes.is_empty() {
             return self.code(&[]).await;
@@ -51,7 +51,7 @@ impl Session {
         Ok(Code::given(random(), self.redirect_uri.clone(), None))
     }
 
-    /// The newest tokens of a grant that lives; of one of its own where a sandbox makes them.
+    /// The newest tokens of a living grant; of a new one in a sandbox.
     pub(crate) async fn tokens(&mut self) -> Result<Tokens, Abort> {
         while let Some((tokens, doubtful)) = self.supply.grants.first().cloned() {
             if !doubtful {
@@ -140,7 +140,7 @@ impl Session {
             return Err(Abort::not_run("there is nobody to ask"));
         };
         let Ok(answer) = tokio::time::timeout(PATIENCE, listener.answer(&state)).await else {
-            // Nobody is there: the cases that follow need not wait as long again.
+            // The user is away: the cases that follow need not wait as long again.
             self.supply.asked = CONSENTS;
             self.supply.exhausted =
                 format!("nobody consented within {} minutes", PATIENCE.as_secs() / 60);

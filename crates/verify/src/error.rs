@@ -27,7 +27,7 @@ pub enum VerifyError {
     /// It was told to stop.
     #[error("interrupted; what was moved is put back")]
     Interrupted,
-    /// The sandbox's clock stands where the run moved it to.
+    /// The sandbox's clock is still where the run moved it.
     #[error(
         "the sandbox's clock was moved and could not be put back ({why}). Its offset was {offset} seconds: \
          `counterfoil sandbox-ctl {issuer} clock reset`, then `clock advance {offset}s`"

@@ -7,7 +7,7 @@ pub enum Expectation {
     Body(u16, &'static str),
     /// The same, where `error_description` may be left out.
     Described(u16, &'static str),
-    /// One of these, a status and an `error`, described or not and whatever else there is: as the
+    /// One of these, a status and an `error`, with any description and any further members: as the
     /// RFCs let a server answer.
     OneOf(&'static [(u16, &'static str)]),
     /// This status and this JSON object of the FDX API, with or without a `debugMessage`.

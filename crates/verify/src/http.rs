@@ -35,14 +35,14 @@ impl Http {
     /// Where TLS can't be set up.
     pub(crate) fn new() -> Result<Self, reqwest::Error> {
         let builder = || Client::builder().redirect(Policy::none()).timeout(TIMEOUT);
-        // A container may have no certificates at all, which is no matter on loopback; https trusts
-        // nobody then.
+        // A container may have no certificates at all, which does not matter on loopback; https then
+        // trusts no server.
         let client = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
         Ok(Self { client, mask: Mask::default(), agent: String::new(), exchanges: Vec::new() })
     }
 
     /// Begins the evidence of a case, whose name the server's operators find in their logs. What
-    /// went before any case is evidence of the first one.
+    /// came before any case is evidence of the first one.
     pub(crate) fn begin(&mut self, case: &str) {
         self.agent = format!("counterfoil-verify/{} ({case})", env!("CARGO_PKG_VERSION"));
         for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.note.is_empty()) {
@@ -89,7 +89,7 @@ impl Http {
         }
     }
 
-    /// Sends a request and keeps what became of it.
+    /// Sends a request and keeps it with its answer.
     pub(crate) async fn send(&mut self, call: &Call) -> Response {
         let at = machine_time::now()
             .round(jiff::Unit::Millisecond)
@@ -146,8 +146,7 @@ impl Http {
     }
 }
 
-/// Why there was no answer, down to the cause: the outermost error says hardly more than that there
-/// was one.
+/// Why there was no answer, down to the cause: the outermost error says little.
 fn in_words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();

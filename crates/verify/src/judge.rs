@@ -66,8 +66,8 @@ fn object(declared: &str) -> Map<String, Value> {
     serde_json::from_str(declared).unwrap_or_default()
 }
 
-/// What differs between the members of an answer and those expected. The `optional` ones may be
-/// missing, and what is `free` may be there with any text.
+/// The differences between the members of an answer and those expected. `optional` ones may be
+/// missing, and `free` ones may be there with any text.
 fn compare(
     answer: &Response,
     expected: &Map<String, Value>,

@@ -17,7 +17,7 @@ use url::Host;
 
 use crate::error::VerifyError;
 
-/// A loopback redirect URI that is listened on.
+/// A listener on a loopback redirect URI.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: std::net::TcpListener,
@@ -103,7 +103,7 @@ async fn receive(
         ),
     };
     if is_ours {
-        // A second one of the same is the browser's doing; the first was taken.
+        // A second one is a repetition by the browser; the first was taken.
         let _ = expected.answers.try_send(answer);
     }
     let page = format!(

@@ -22,7 +22,7 @@ pub struct Options {
     pub secret_in_body: Option<bool>,
     /// The redirect URI; a loopback one is listened on.
     pub redirect_uri: Option<String>,
-    /// Endpoints that discovery does not tell, or not rightly.
+    /// Endpoints that discovery does not name, or names wrongly.
     pub endpoints: BTreeMap<Endpoint, String>,
     /// The scope to ask for.
     pub scope: String,

@@ -39,7 +39,7 @@ pub struct Case {
     pub run: for<'c, 's> fn(&'c mut CaseRun<'s>) -> Running<'c>,
 }
 
-/// A case under way.
+/// The future of a running case.
 pub type Running<'c> = Pin<Box<dyn Future<Output = Result<(), Abort>> + Send + 'c>>;
 
 /// What a case leaves of the grant that it works with. Where consents are scarce one grant serves
@@ -48,7 +48,7 @@ pub type Running<'c> = Pin<Box<dyn Future<Output = Result<(), Abort>> + Send + '
 pub enum GrantFate {
     /// It lives on.
     Lives,
-    /// A server may end it, and be right.
+    /// A server may rightly end it.
     MayEnd,
     /// It is ended.
     Ends,

@@ -16,7 +16,7 @@ use crate::plans;
 use crate::session::Session;
 use crate::token_file::TokenFile;
 
-/// Runs plans against a server until they are through or `stop` is.
+/// Runs plans against a server until they are finished or `stop` resolves.
 ///
 /// # Errors
 /// Where it could not run; how the checks came out is in the report.
@@ -129,7 +129,7 @@ fn in_order(
     cases
 }
 
-/// Keeps tokens for a run of another day, where that is wanted.
+/// Keeps tokens for a run on another day, if asked to.
 async fn keep(session: &mut Session) {
     let Some(path) = session.options.keep_token.clone() else {
         return;

@@ -42,7 +42,7 @@ pub(super) async fn token(State(refresh): State<Arc<Refresh>>, form: Bytes) -> R
     claim[1..9].copy_from_slice(&slip.number.to_be_bytes());
     let (reply, torn) = oneshot::channel();
     let (grant, number) = (slip.grant, slip.number);
-    // Where nobody writes any more, nobody answers either.
+    // Once there is no writer, there are no answers either.
     let _ = refresh.tears.send(Tear {
         grant,
         number,
@@ -60,7 +60,7 @@ pub(super) async fn token(State(refresh): State<Arc<Refresh>>, form: Bytes) -> R
     }
 }
 
-/// JSON that nobody may keep.
+/// JSON that must not be cached.
 pub(super) fn json(body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();

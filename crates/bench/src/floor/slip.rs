@@ -1,4 +1,4 @@
-//! The refresh tokens of the floor: slips as ours, of which nothing is checked.
+//! The refresh tokens of the floor: slips like ours, with nothing checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

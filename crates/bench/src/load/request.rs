@@ -82,7 +82,7 @@ impl RequestTemplate {
         }
     }
 
-    /// The token to go on with after the one that was sent, where there is one.
+    /// The token to send after this one, if there is one.
     ///
     /// # Errors
     /// The answer is not what it should be; it is shown without tokens.

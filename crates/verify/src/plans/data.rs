@@ -1,5 +1,4 @@
-//! The data API: who is given accounts, which ones, and how everybody else is refused in FDX's
-//! words.
+//! The data API: which tokens are given which accounts, and how others are refused in FDX's words.
 
 mod bearer;
 mod forged;
@@ -43,5 +42,5 @@ pub(crate) const PLAN: Plan = Plan {
 
 /// The answer to a request without a good token.
 const NOT_AUTHORIZED: &str = r#"{"code":602,"message":"Customer not authorized"}"#;
-/// What is answered where an account is not in the consent.
+/// The answer about an account outside the consent.
 const NOT_FOUND: &str = r#"{"code":701,"message":"Account not found"}"#;

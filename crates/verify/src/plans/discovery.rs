@@ -115,13 +115,12 @@ fn texts<'d>(document: &'d Value, member: &str) -> impl Iterator<Item = &'d str>
     document[member].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Well where nothing is wrong.
+/// `Ok` if nothing is wrong.
 fn verdict(wrong: Vec<String>) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
-/// Says how a check came out that looks at a document: its parts that matter are seen, not all of
-/// it.
+/// Concludes a check of a document, showing only the members that matter.
 fn saw(
     case: &mut CaseRun<'_>,
     check: usize,

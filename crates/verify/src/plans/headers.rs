@@ -1,4 +1,4 @@
-//! What the headers of an answer must say, whichever plan asks.
+//! What headers must say, for every plan.
 
 use reqwest::header::{ALLOW, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 
@@ -11,7 +11,7 @@ pub(super) fn line(answer: &Response, name: &HeaderName) -> String {
     values.join(", ")
 }
 
-/// `Cache-Control: no-store` (RFC 9111 section 5.2.2.5): nobody keeps what is answered.
+/// `Cache-Control: no-store` (RFC 9111 section 5.2.2.5): the answer is not cached.
 ///
 /// # Errors
 /// What is said instead.

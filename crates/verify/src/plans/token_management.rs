@@ -1,5 +1,5 @@
-//! The token management test plan: refresh and revocation of ID tokens, and what is answered to
-//! those who get it wrong.
+//! The token management test plan: refresh and revocation of ID tokens, and the answers to wrong
+//! requests.
 
 use crate::abort::Abort;
 use crate::case::CaseRun;
@@ -162,7 +162,7 @@ const INVALID_CLIENT: &str =
 const INVALID_CODE: &str =
     r#"{"error":"invalid_request","error_description":"Invalid or expired code parameter."}"#;
 
-/// What the table means by "older than 24 hours", and how far the clock is moved to be there.
+/// What the table means by "older than 24 hours", and how far the clock is moved for it.
 const DAY: i64 = 24 * 60 * 60;
 const PAST_A_DAY: i64 = 25 * 60 * 60;
 
@@ -235,7 +235,7 @@ async fn code_invalid(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let incorrect = Code { value: random(), ..case.any_code().await? };
     let answer = case.redeem(&incorrect).await;
     case.holds(1, &answer);
-    // Last: what ends the case here is about an expired code alone.
+    // Last: what aborts the case here concerns an expired code only.
     if !case.has_clock() {
         return Err(Abort::not_run(
             "a code expires only as time goes by, and the server has no clock that can be moved",
@@ -286,8 +286,8 @@ async fn refresh_token_missing(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-/// An ID token that is older than 24 hours, and the refresh token of its grant: made so by the
-/// clock, or kept for as long.
+/// An ID token that is older than 24 hours, and the refresh token of its grant: aged by moving
+/// the clock, or kept since an earlier run.
 async fn expired_id_token(case: &mut CaseRun<'_>) -> Result<(String, String), Abort> {
     if case.has_clock() {
         let tokens = case.tokens().await?;

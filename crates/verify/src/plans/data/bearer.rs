@@ -1,4 +1,4 @@
-//! Whose tokens are taken.
+//! Which tokens are accepted.
 
 use reqwest::Url;
 use serde_json::json;
@@ -173,7 +173,7 @@ type Bearer = Result<String, &'static str>;
 const NO_JWS: &str = "the ID token is no JWS, and nothing like it can be made of it";
 const NO_ACCESS_TOKEN: &str = "the tokens at hand have no access token";
 
-/// Holds each bearer against a check of its own, in order.
+/// Makes the checks in order, one for each bearer.
 async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Bearer]) -> Result<(), Abort> {
     for (check, bearer) in bearers.iter().enumerate() {
         match bearer {
@@ -187,7 +187,7 @@ async fn each_is_refused(case: &mut CaseRun<'_>, bearers: &[Bearer]) -> Result<(
     Ok(())
 }
 
-/// Tokens that are taken as they are: what is made of them is refused for that alone.
+/// Tokens that are accepted as they are: what is made of them is refused for the change alone.
 async fn good(case: &mut CaseRun<'_>) -> Result<Tokens, Abort> {
     let tokens = case.tokens().await?;
     case.accounts_accept(&tokens.id_token).await?;

@@ -1,4 +1,4 @@
-//! Tokens that nobody issued, made of one that somebody did.
+//! Forged tokens, made from a real one.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine as _;
@@ -18,7 +18,7 @@ fn encoded(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// With one character changed in the middle of it, where no bit is without a meaning.
+/// With one character changed in the middle, where every bit has a meaning.
 pub(super) fn one_character_changed(token: &str) -> String {
     let middle = token.len() / 2;
     let change = |(at, character): (usize, char)| match character {
@@ -43,14 +43,14 @@ pub(super) fn other_claims(token: &str) -> Option<String> {
     Some(format!("{header}.{}.{signature}", encoded(&claims)))
 }
 
-/// Said to need no signature (RFC 7519 section 6): without one, and with the one that it had.
+/// Marked as unsigned (RFC 7519 section 6): without a signature, and with the original one.
 pub(super) fn unsigned(token: &str) -> Option<[String; 2]> {
     let [_, claims, signature] = parts(token)?;
     let header = encoded(&json!({ "alg": "none", "typ": "JWT" }));
     Some([format!("{header}.{claims}."), format!("{header}.{claims}.{signature}")])
 }
 
-/// Somebody's own key.
+/// A stranger's key.
 pub(super) struct Stranger(Ed25519KeyPair);
 
 impl Stranger {
@@ -89,8 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// What is refused must be good but for what it is about; else it would be refused for another
-    /// reason.
+    /// A forgery must be good except for the forged part, or it would be refused for another reason.
     #[test]
     fn forgeries_are_good_but_for_one_thing() {
         let token = format!(

@@ -1,4 +1,4 @@
-//! Which accounts are given.
+//! Which accounts are returned.
 
 use std::collections::BTreeSet;
 
@@ -91,7 +91,7 @@ pub(super) const EMPTY: Case = Case {
     run: |case| Box::pin(empty(case)),
 };
 
-/// Customers of a sandbox: another than the one that the run is about, and one without accounts.
+/// Customers of a sandbox: a different one from the run's, and one without accounts.
 const OTHER: &str = "customer_2";
 const WITHOUT_ACCOUNTS: &str = "customer_5";
 

@@ -175,12 +175,12 @@ async fn interaction_id(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-/// A UUID that was not there before (RFC 9562 section 5.4).
+/// A new UUID (RFC 9562 section 5.4).
 fn uuid() -> String {
     Builder::from_random_bytes(random_bytes()).into_uuid().to_string()
 }
 
-/// Whether it is one as RFC 9562 section 4 writes it; others can be read too.
+/// Whether it is a UUID as RFC 9562 section 4 writes it; other spellings can be parsed too.
 fn is_uuid(text: &str) -> bool {
     text.len() == Hyphenated::LENGTH && Uuid::try_parse(text).is_ok()
 }

@@ -145,8 +145,8 @@ pub(super) const PKCE: Case = Case {
     run: |case| Box::pin(pkce(case)),
 };
 
-/// How lists are named of what clients sign with to prove who they are (OpenID Connect Discovery
-/// 1.0 section 3; RFC 8414 section 2).
+/// The suffix of lists of algorithms that clients authenticate with (OpenID Connect Discovery 1.0
+/// section 3; RFC 8414 section 2).
 const OF_CLIENTS: &str = "_endpoint_auth_signing_alg_values_supported";
 const THE_ISSUER: &str = "the issuer that was asked for, character for character";
 const REQUIRED_MEMBERS: [&str; 7] = [

@@ -283,7 +283,7 @@ fn private_part(key: &Value) -> Option<String> {
     (!private.is_empty()).then(|| format!("it has {}", private.join(", ")))
 }
 
-/// That a key is symmetric: who can verify with it can sign.
+/// That a key is symmetric: anyone who can verify with it can sign.
 fn symmetric(key: &Value) -> Option<String> {
     (key["kty"] == "oct" || !key["k"].is_null()).then(|| "it is symmetric".to_owned())
 }

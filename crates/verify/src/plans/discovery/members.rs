@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::texts;
 
-/// How lists are named that are known; others are nobody's here.
+/// Suffixes of the names of lists; other members are not looked at.
 const LISTS: [&str; 7] = [
     "scopes_supported",
     "claims_supported",

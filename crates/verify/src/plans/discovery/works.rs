@@ -1,4 +1,4 @@
-//! What is listed works.
+//! Whether what is listed works.
 
 use serde_json::Value;
 
@@ -107,8 +107,8 @@ async fn endpoints(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-/// A request that an endpoint has an answer to by its specification; none where it is not known
-/// what it takes.
+/// A request that the endpoint's specification has an answer to; none if there is no such
+/// specification.
 fn asking(name: &str, url: &str) -> Option<Call> {
     match name {
         "authorization_endpoint" | "userinfo_endpoint" | "end_session_endpoint" | "jwks_uri" => {

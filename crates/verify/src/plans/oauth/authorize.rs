@@ -15,7 +15,7 @@ use crate::response::Response;
 use crate::target::Endpoint;
 use crate::tokens::challenge;
 
-/// A state that comes back as it was only where it is encoded and decoded well.
+/// A state that comes back unchanged only if it is encoded and decoded correctly.
 const STATE: &str = "a+b c&d=e%20f/~";
 
 pub(super) const AUTHORIZE_ERRORS: Case = Case {
@@ -73,7 +73,7 @@ async fn errors(case: &mut CaseRun<'_>) -> Result<(), Abort> {
     let answer = ask(case, &[("response_type", "")]).await?;
     tells(case, 0, &answer, &["invalid_request"]);
     let answer = ask(case, &[("response_type", "no_such_type")]).await?;
-    // That a client may not use it (unauthorized_client) is as true of a type that nobody may use.
+    // That a client may not use it (unauthorized_client) is also true of a type that does not exist.
     tells(
         case,
         1,
@@ -159,9 +159,9 @@ pub(in crate::plans) fn told(
     Some(url::form_urlencoded::parse(query.split('#').next()?.as_bytes()).into_owned().collect())
 }
 
-/// Holds that the client is told one of these errors, with its state. A server that lets the
-/// customer sign in first may find the error later, which nobody sees here: as the RFCs go, it is
-/// not run then.
+/// Checks that the client gets one of these errors, with its state. A server that lets the
+/// customer sign in first may find the error later, which can't be seen here: in the RFCs' dialect
+/// the check is not run then.
 pub(super) fn tells(case: &mut CaseRun<'_>, check: usize, answer: &Response, errors: &[&str]) {
     let Some(told) = told(case, answer) else {
         if case.is_rfc() && matches!(answer.status, Some(200..=399)) {

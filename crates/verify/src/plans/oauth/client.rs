@@ -1,4 +1,4 @@
-//! How clients prove who they are.
+//! Client authentication.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -120,7 +120,7 @@ async fn used(case: &mut CaseRun<'_>) -> Result<(), Abort> {
         ));
     }
     let tokens = case.tokens_of(&first, "a code was not redeemed")?;
-    // So long as nothing came of the first redemption, a second one may be its repetition; from now
+    // As long as the tokens of the first redemption are unused, a second one may be a retry; from now
     // on it is a leak.
     let refreshed = case.refresh(&tokens.refresh_token).await;
     let tokens = case.renewed_by(&refreshed, &tokens)?;

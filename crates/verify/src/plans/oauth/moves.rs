@@ -1,4 +1,4 @@
-//! Moves that several cases make.
+//! Steps that several cases share.
 
 use crate::abort::Abort;
 use crate::call::Call;
@@ -20,7 +20,7 @@ pub(super) fn has_tokens(answer: &Response) -> Result<(), String> {
     access_token(answer).map(drop)
 }
 
-/// Holds that a code is still good, where there are others for the cases that follow.
+/// Checks that a code is still good, if there are others for the cases that follow.
 pub(super) async fn still_good(case: &mut CaseRun<'_>, check: usize, code: &Code) {
     if !case.session.supply.is_plentiful() {
         return case.not_run(
@@ -32,7 +32,7 @@ pub(super) async fn still_good(case: &mut CaseRun<'_>, check: usize, code: &Code
     case.judged(check, &answer, has_tokens(&answer));
 }
 
-/// Whether a request was refused, however.
+/// Whether a request was refused, in any words.
 ///
 /// # Errors
 /// That it was not.
