@@ -36,3 +36,4 @@ mod token_management;
 mod token_requests;
 mod visitor;
 mod webdriver;
+mod wings;
