@@ -134,7 +134,12 @@ fn uses_the_shared_cluster_until_it_is_killed() {
 #[test]
 fn nothing_stays_behind_a_killed_test() {
     let mut test = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "uses_the_shared_cluster_until_it_is_killed", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "postgres::uses_the_shared_cluster_until_it_is_killed",
+            "--ignored",
+            "--nocapture",
+        ])
         .env_remove(SHARED)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
