@@ -17,7 +17,7 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_server::App;
 use counterfoil_server::grants::end::end;
 use counterfoil_server::http::body::{malformed, page_form};
-use counterfoil_server::http::observe::Seen;
+use counterfoil_server::http::observe::LogContext;
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::see_other;
 use counterfoil_server::http::shape::Shape;
@@ -92,7 +92,7 @@ pub async fn post(
             .await?;
             response
                 .extensions_mut()
-                .insert(Seen { reason: Some(reason.to_owned()), ..Seen::default() });
+                .insert(LogContext { reason: Some(reason.to_owned()), ..LogContext::default() });
             Ok(response)
         }
     }

@@ -1,5 +1,5 @@
-//! What an operator can do: the same commands whether the server runs (they come through its
-//! socket) or not (the command line has the store itself).
+//! Admin commands: the same whether the server runs (through its socket) or not (the command line
+//! opens the store itself).
 
 mod check;
 mod clock;
@@ -32,7 +32,7 @@ use crate::node::app::App;
 use crate::node::keys::PUBLISHED_AHEAD;
 use crate::node::poll::IN_FORCE_WITHIN;
 
-/// Something that an operator wants.
+/// An operator's command.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 #[allow(
@@ -110,14 +110,14 @@ pub enum Command {
     KeysRotate {
         compromised: Option<String>,
     },
-    /// Tokens under a slip key that others may have are good for so many seconds more; refused at
-    /// once where it is 0. A word of its own: a server of an earlier version refuses it, where it
-    /// would drop the key.
+    /// Retires a compromised slip key: its tokens stay valid for this many seconds; 0 refuses them
+    /// at once. A command of its own, because a server of an earlier version would drop the key but
+    /// refuses an unknown command.
     KeysRetire {
         kid: String,
         within: Seconds,
     },
-    /// How many grants a slip key concerns.
+    /// Counts the grants that depend on a slip key.
     KeysConcerned {
         kid: String,
     },
@@ -133,26 +133,26 @@ pub enum Command {
         endings: Vec<PathBuf>,
         accept_lost_endings: bool,
     },
-    /// What would come of a command whose result holds a secret, or why it would be refused.
-    /// Changes nothing, so that the secret can be shown before there is no way back. A word of its
-    /// own: a server of an earlier version refuses it, where it would overlook a member.
+    /// Previews a command whose result contains a secret, or says why it would be refused. Changes
+    /// nothing, so that the secret can be shown before the change. A command of its own, because a
+    /// server of an earlier version would ignore an unknown member but refuses an unknown command.
     Check {
         of: Box<Command>,
     },
 }
 
-/// Why a command was not carried out, in words for the operator.
+/// Why a command failed, in words for the operator.
 fn failed(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Carries a command out. When this returns, what it ended is refused everywhere and what it
-/// changed is in use.
+/// Executes a command. When this returns, what it ended is refused everywhere and what it changed
+/// is in effect.
 ///
 /// # Errors
-/// Why not, in words for the operator.
+/// Why it failed, in words for the operator.
 pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> {
-    // A sandbox's nodes look at the start of every request.
+    // A sandbox's nodes poll at the start of every request.
     let waits = app.store.is_shared() && !app.is_sandbox() && command.changes_what_nodes_keep();
     let done = carry_out(app, command).await?;
     if waits {
@@ -162,8 +162,8 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Value, String> 
 }
 
 impl Command {
-    /// Whether it may be the first thing that happens to a store. Any other is meant for one that
-    /// is there: an empty one would answer it, and hide that the address is wrong.
+    /// Whether the command may create the store. The others are meant for an existing one: an empty
+    /// store would hide that the address is wrong.
     pub fn may_make_a_store(&self) -> bool {
         match self {
             Self::ClientAdd { .. } | Self::CustomerAdd { .. } => true,
@@ -172,7 +172,7 @@ impl Command {
         }
     }
 
-    /// The client that it is about, where it is about one alone: then no other need be known.
+    /// The client concerned, if it is the only one: then no other has to be loaded.
     pub fn only_client(&self) -> Option<&str> {
         match self {
             Self::ClientAdd { id, .. }
@@ -185,20 +185,18 @@ impl Command {
         }
     }
 
-    /// Whether it is about the clock, and so meant for when that is wrong.
+    /// Whether the command is about the clock, and so must work while that is wrong.
     pub fn is_about_the_clock(&self) -> bool {
         matches!(self, Self::ClockStatus | Self::ClockAccept | Self::ClockRepair { .. })
     }
 
-    /// Whether it is meant for a store that is in an earlier state than its endings log, or whose
-    /// state does not matter to it.
+    /// Whether the command is for a store behind its endings log, or works regardless of that.
     pub fn is_about_what_was_lost(&self) -> bool {
         self.is_about_the_clock() || matches!(self, Self::DeclareLoss { .. })
     }
 
-    /// Whether it changes what every node keeps in memory, so that it takes until each has seen it
-    /// or refuses to answer. A rotation does not: every node meets a key of it that it does not
-    /// know.
+    /// Whether the command changes cached state, so that it is in force only after every node has
+    /// polled or gone stale. A rotation does not: nodes poll when they meet an unknown key.
     fn changes_what_nodes_keep(&self) -> bool {
         use Command::{
             ClientAdd, ClientRemove, ClientRotateSecret, ClientSet, CustomerSetAccounts,
@@ -233,7 +231,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
         }
         Command::ClientRemove { id } => {
             let removed = app.store.remove_client(id.clone(), now).await;
-            // Also where it failed: it may have been committed without its line in the endings log.
+            // Even if it failed: it may be committed without its line in the endings log.
             app.reload_client(&id).await.map_err(failed)?;
             if removed.map_err(failed)? {
                 Ok(json!({ "removed": id }))
@@ -257,7 +255,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
         Command::CustomerUnlock { id } => customer::unlock(app, &id, now).await,
         Command::CustomerRemove { id } => customer::remove(app, &id, now).await,
         Command::GrantList { client, customer, before, limit } => {
-            // Grants outlive their customers, so one who is not there any more is not refused.
+            // Grants outlive their customers, so a removed customer is not an error.
             let customer = match customer {
                 Some(typed) => {
                     Some(customer::meant(app, &typed).await.map_or(typed, |customer| customer.id))
@@ -324,7 +322,7 @@ async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, String> {
             Ok(json!({ "kid": kid, "grants": grants }))
         }
         Command::Backup { to } => {
-            // It takes long and changes nothing, and a grant must be ended meanwhile.
+            // It takes long and changes nothing, and grants must be able to end meanwhile.
             drop(one);
             recovery::back_up(app, &to).await
         }
@@ -351,7 +349,7 @@ fn apply(settings: &mut ClientSettings, changes: &[(String, String)]) -> Result<
     settings.set_all(changes).and_then(|()| settings.check()).map_err(failed)
 }
 
-/// The settings of a client to be.
+/// The settings of a new client.
 fn new_settings(id: &str, changes: &[(String, String)]) -> Result<ClientSettings, String> {
     check_id(id).map_err(failed)?;
     let mut settings = ClientSettings::new(id.to_owned());
@@ -401,7 +399,7 @@ async fn client_set(app: &App, id: String, changes: &[(String, String)]) -> Resu
     client(app, &id).map(|client| client_json(&client))
 }
 
-/// A client that has secrets.
+/// A client with secrets.
 fn confidential_client(app: &App, id: &str) -> Result<Arc<Client>, String> {
     let client = client(app, id)?;
     if client.settings.is_public() {
@@ -411,7 +409,7 @@ fn confidential_client(app: &App, id: &str) -> Result<Arc<Client>, String> {
     }
 }
 
-/// How many of the secrets that a client has stay good when it is given another.
+/// How many of a client's secrets stay valid when it gets a new one.
 fn kept_secrets(drop_old: bool) -> usize {
     if drop_old { 0 } else { 1 }
 }
@@ -440,7 +438,7 @@ async fn client_rotate_secret(
     Ok(shown)
 }
 
-/// What is kept of a client's secret.
+/// The digest stored for a client's secret.
 fn digest_of(app: &App, secret: &str) -> SecretDigest {
     SecretDigest::of(&Secret::new(secret), &app.keys.ring().pepper)
 }

@@ -1,4 +1,4 @@
-//! An authorization request, and the ways to answer it.
+//! An authorization request and its possible answers.
 
 pub mod answer;
 pub mod answerable;

@@ -1,13 +1,14 @@
-//! What is around a handler: connections, reading, answering, refusing, observing.
+//! Everything around a handler: connections, reading, answering, refusing, observing.
 
 pub mod around;
 pub mod body;
 pub mod connections;
 pub mod cookies;
+pub mod fdx_headers;
 pub mod head;
 pub mod observe;
 pub mod refused;
 pub mod respond;
 pub mod route;
-pub mod said;
+
 pub mod shape;

@@ -1,8 +1,8 @@
-//! Counterfoil's HTTP server. A newcomer starts at `routes.rs`: one table with every route; a
-//! handler is found by its module's name.
+//! Counterfoil's HTTP server. Start at `routes.rs`: one table with every route; a handler is found
+//! by its module's name.
 //!
-//! A refresh, then, is `routes.rs`, `token.rs`, `token/refresh.rs`, `token/issue.rs` and the
-//! store's `redeem`.
+//! A refresh, for example, is `routes.rs`, `oauth/token.rs`, `token/refresh.rs`, `token/issue.rs`
+//! and the store's `redeem`.
 
 pub mod admin;
 pub mod authorization;

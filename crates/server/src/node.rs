@@ -1,4 +1,4 @@
-//! A node: its parts, what it keeps in memory, and what it does without being asked.
+//! A node: its parts, its caches, and its background tasks.
 
 pub mod app;
 pub mod clients;

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of all this. A test holds it against the routes.
+//! `GET /openapi.json`: the API description. A test compares it with the routes.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json as value};
 use crate::http::respond::json;
 use crate::node::app::App;
 
-/// The description as written, without the address of a server.
+/// The description without a server's address.
 pub static DESCRIPTION: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../openapi.json")).unwrap_or_default());
 

@@ -1,7 +1,7 @@
 //! The HTML pages: what a customer sees at sign-in, at consent and on the page of connected apps.
 //!
 //! Every text comes from `locales/*.ftl`, every colour from the top of `assets/style.css`, and
-//! every page works without JavaScript. The pages need no more of a content security policy than
+//! every page works without JavaScript. The pages get by with the content security policy
 //! `default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https:`;
 //! [`Forms`](crate::http::respond::Forms) says where their forms may lead.
 
@@ -18,15 +18,15 @@ pub use customer::{
 pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost, WayBack};
 
-/// The style sheet of every page, to be served at `/assets/style.css`.
+/// The style sheet of every page, served at `/assets/style.css`.
 pub const STYLE: &str = include_str!("../assets/style.css");
-/// Submits the form of a [`FormPost`] page by itself, to be served at `/assets/form-post.js`.
+/// Submits the form of a [`FormPost`] page, served at `/assets/form-post.js`.
 pub const FORM_POST_JS: &str = include_str!("../assets/form-post.js");
-/// The icon of every page, to be served at `/assets/logo.svg` as `image/svg+xml`.
+/// The icon of every page, served at `/assets/logo.svg` as `image/svg+xml`.
 pub const LOGO_SVG: &str = include_str!("../assets/logo.svg");
 
-/// The template's output. A template writes to a string and calls nothing that can fail, so the
-/// other arm is never seen; a bare page is better there than a panic.
+/// The template's output. Templates write to a string and call nothing that can fail, so the
+/// fallback is unreachable; a bare page is still better than a panic.
 pub fn page(locale: &Locale, rendered: askama::Result<String>) -> String {
     rendered.unwrap_or_else(|_| {
         let title = locale.text("error-internal-title");

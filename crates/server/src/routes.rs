@@ -1,4 +1,4 @@
-//! Every route there is, in one table. A handler is found by its module's name.
+//! Every route, in one table. A handler is found by its module's name.
 
 use std::sync::Arc;
 
@@ -68,12 +68,12 @@ pub const ROUTES: [Route; 22] = [
 
 const METRICS: &str = "/metrics";
 
-/// The server as a service. `/metrics` is left out where it has a listener of its own.
+/// The server as a service. `/metrics` is left out if it has a listener of its own.
 pub fn public(app: Arc<App>, metrics_apart: bool) -> Router {
     router(app, ROUTES.into_iter().filter(|route| !(metrics_apart && route.path == METRICS)))
 }
 
-/// What a listener for `/metrics` serves: them, and how the server is.
+/// What a listener for `/metrics` serves: metrics and health.
 pub fn metrics(app: Arc<App>) -> Router {
     let wanted = |route: &Route| route.path == METRICS || route.path.starts_with("/health/");
     router(app, ROUTES.into_iter().filter(wanted))

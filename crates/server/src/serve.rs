@@ -1,4 +1,4 @@
-//! A server at work: its listeners, its maintenance, and its orderly end.
+//! A running server: its listeners, its maintenance, and its orderly shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -16,23 +16,24 @@ use crate::node::{freshness, maintenance, timekeeping};
 
 /// How long requests in flight may take to finish once the listener is closed.
 const GRACE: Duration = Duration::from_secs(20);
-/// What a server serves, and how it ends.
+
+/// What a server serves, and how it shuts down.
 pub struct Server {
-    /// Its listeners; at least one that ends in order.
+    /// Its listeners; at least one with [`End::InOrder`].
     pub listeners: Vec<Listener>,
-    /// For admin commands, next to the store.
+    /// For admin commands; next to the store.
     pub admin: Option<AdminSocket>,
-    /// For how long it goes on as before, once it is told to stop and says that it is not ready:
-    /// until whoever sends requests here has noticed.
+    /// How long it keeps serving after it is told to stop and reports that it is not ready, so that
+    /// load balancers notice.
     pub shutdown_delay: Duration,
 }
 
-/// Serves until `stop` is done; then says that it is not ready, after a while takes no more
-/// connections, and finishes what is in flight. Where `at_once` is done too, it waits for nothing
-/// any more.
+/// Serves until `stop` completes. Then reports that it is not ready, stops accepting connections
+/// after the delay, and finishes the requests in flight. Once `at_once` completes too, it waits for
+/// nothing more.
 ///
 /// # Errors
-/// Where a listener can't be used.
+/// A listener can't be used.
 pub async fn serve(
     app: Arc<App>,
     server: Server,
@@ -61,7 +62,7 @@ pub async fn serve(
         };
     }
     let ended = tokio::select! {
-        // A listener ends by itself only where it could not begin.
+        // Before `stop`, a listener ends only if it could not start.
         ended = in_order.join_next() => ended,
         () = stop => None,
     };
@@ -110,7 +111,7 @@ pub async fn serve(
     served
 }
 
-/// Waits until all of these listeners have ended; the first failure, if there was one.
+/// Waits until all listeners have ended; the first failure, if any.
 async fn all_of(listeners: &mut JoinSet<io::Result<()>>) -> io::Result<()> {
     let mut all = Ok(());
     while let Some(ended) = listeners.join_next().await {

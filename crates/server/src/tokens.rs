@@ -1,4 +1,4 @@
-//! What a presented token is, and whether it is good.
+//! What a presented token is, and whether it is valid.
 
 pub mod bearer;
 pub mod id_token;

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use counterfoil_core::clock::Seconds;
 use counterfoil_server::App;
-use counterfoil_server::http::observe::Seen;
+use counterfoil_server::http::observe::LogContext;
 use hyper::body::{Frame, SizeHint};
 
 use super::{HUNG_UP, Headers, Observed};
@@ -102,9 +102,9 @@ impl Watched {
         let (parts, body) = response.into_parts();
         // Every answer of ours is whole in memory, so this neither waits nor fails.
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
-        let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
+        let context = parts.extensions.get::<LogContext>().cloned().unwrap_or_default();
         let store = &request.app.store;
-        let client = match (&seen.client, seen.grant) {
+        let client = match (&context.client, context.grant) {
             (None, Some(grant)) => {
                 store.terms(grant).await.ok().flatten().map(|terms| terms.client.clone())
             }
@@ -117,8 +117,8 @@ impl Watched {
             None => false,
         };
         let kept = answer.slice(..answer.len().min(LARGEST_KEPT));
-        let seen = Seen { client, ..seen };
-        request.keep(parts.status, Headers::copied(&parts.headers), kept, lost, seen);
+        let context = LogContext { client, ..context };
+        request.keep(parts.status, Headers::copied(&parts.headers), kept, lost, context);
         Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
     }
 }
@@ -126,7 +126,7 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let (Some(request), Ok(status)) = (self.0.take(), StatusCode::from_u16(HUNG_UP)) {
-            request.keep(status, Headers::default(), Bytes::new(), false, Seen::default());
+            request.keep(status, Headers::default(), Bytes::new(), false, LogContext::default());
         }
     }
 }
@@ -138,7 +138,7 @@ impl InFlight {
         answer_headers: Headers,
         answer: Bytes,
         lost: bool,
-        seen: Seen,
+        context: LogContext,
     ) {
         let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         let is_graded = self.sandbox.grading.playing().is_some();
@@ -158,9 +158,9 @@ impl InFlight {
             answer_headers,
             answer,
             lost,
-            client: seen.client,
-            grant: seen.grant,
-            reason: seen.reason,
+            client: context.client,
+            grant: context.grant,
+            reason: context.reason,
         };
         self.sandbox.requests.add(request, most);
     }

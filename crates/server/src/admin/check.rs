@@ -1,6 +1,6 @@
-//! What would come of commands whose result holds a secret that is shown once. The command line
-//! asks for this first and writes it out, and only then has the command carried out: where its
-//! output can't be written, nothing was changed, and no secret is in use that nobody knows.
+//! Previews of commands whose result contains a secret that is shown only once. The command line
+//! first requests the preview and prints it, and only then executes the command: if printing fails,
+//! nothing has changed, and no secret is in use that nobody knows.
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::random;
@@ -14,8 +14,7 @@ use super::{
 };
 use crate::node::app::App;
 
-/// A client's secret that the operator has been shown already, and is to be put in use as it was
-/// shown.
+/// A new client secret, shown to the operator before it is put in use.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Announced {
     /// The secret.
@@ -37,17 +36,16 @@ impl std::fmt::Debug for Announced {
     }
 }
 
-/// What would come of a command.
+/// The preview of a command.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Checked {
-    /// The result.
+    /// The result to be.
     pub shown: Value,
-    /// The secret of a client that is in it, for the command to bring along; a public client has
-    /// none.
+    /// The new secret in it, to be sent along with the command; public clients have none.
     pub announced: Option<Announced>,
 }
 
-/// Looks at everything that a command may be refused for, and changes nothing.
+/// Checks everything that a command may be refused for, and changes nothing.
 pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result<Value, String> {
     let checked = match command {
         Command::ClientAdd { id, settings, .. } => {
@@ -85,7 +83,7 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
     serde_json::to_value(checked).map_err(failed)
 }
 
-/// The client `shown` with a new secret and the newest `kept` ones of those that it has.
+/// The client `shown` with a new secret and the newest `kept` of its current ones.
 fn with_secret(mut shown: Value, kept: usize, now: Timestamp) -> Checked {
     let announced = Announced::new(now);
     if let Some(secrets) = shown["secrets"].as_array_mut() {

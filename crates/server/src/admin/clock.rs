@@ -1,4 +1,4 @@
-//! What time it is, what an operator says of it, and what a wrong clock has left behind.
+//! The clocks: what they show, an operator's decision about them, and repairs after a wrong one.
 
 use counterfoil_core::clock::{HOUR, Timestamp};
 use serde_json::{Value, json};
@@ -20,12 +20,12 @@ pub(super) async fn status(app: &App) -> Result<Value, String> {
         "database_behind_accepted_seconds": accepted,
         "store_last_used": known.newest.map(|newest| newest.to_string()),
         "off": app.clock.off().map(|off| off.to_string()),
-        // Of nodes on a database, each answers for itself: `/health/ready`.
+        // With a database, each node reports its own state: `/health/ready`.
         "answering": (!app.store.is_shared()).then(|| !app.clock.is_unsure()),
     }))
 }
 
-/// Believes this machine's clock from now on, whatever else says.
+/// Trusts this machine's clock from now on, whatever the others show.
 pub(super) async fn accept(app: &App) -> Result<Value, String> {
     let before = app.clock.off();
     app.clock.accept();
@@ -35,13 +35,13 @@ pub(super) async fn accept(app: &App) -> Result<Value, String> {
     status(app).await
 }
 
-/// Gives rows and keys that are dated ahead of the present the dates that they would have had. (S)
-/// With a clock that is behind, that would be all of them: so the operator says what day it is.
+/// Redates rows and keys that are dated in the future. (S) With a clock that is behind, that would
+/// be all of them, so the operator must state today's date.
 pub(super) async fn repair(app: &App, today: &str) -> Result<Value, String> {
     let wall = app.clock.wall();
     let named = Timestamp::parse_rfc3339(&format!("{today}T12:00:00Z"))
         .map_err(|_| format!("`{today}` is not a day like 2026-11-30"))?;
-    // Wherever on earth it is that day.
+    // The date may be that of any time zone.
     if wall.since(named).abs() > 26 * HOUR {
         return Err(format!(
             "this machine's clock shows {wall}, and today is {today}: set the clock right first. Nothing was changed"
@@ -61,7 +61,7 @@ pub(super) async fn repair(app: &App, today: &str) -> Result<Value, String> {
     Ok(shown)
 }
 
-/// Looks through old grants now.
+/// Sweeps old grants now.
 pub(super) async fn sweep(app: &App, all: bool) -> Result<Value, String> {
     let swept = sweep::old_grants(app, all).await.map_err(failed)?;
     swept

@@ -1,4 +1,4 @@
-//! Customers of our own directory.
+//! Customers in our own directory.
 
 use std::collections::HashSet;
 
@@ -18,12 +18,12 @@ use crate::grants::living::LivingGrants;
 use crate::node::app::App;
 use crate::node::lockout;
 
-/// The fewest characters of a password, but in a sandbox.
+/// The shortest password, in characters; a sandbox accepts any.
 const SHORTEST_PASSWORD: usize = 8;
-/// How many grants are read at once to be counted.
+/// How many grants are read at once for counting.
 const AT_ONCE: u32 = 200;
 
-/// A customer to be, looked at.
+/// A new customer, validated.
 pub(super) struct ToBe {
     pub(super) id: CustomerId,
     pub(super) accounts: Vec<Account>,
@@ -31,8 +31,7 @@ pub(super) struct ToBe {
 }
 
 impl ToBe {
-    /// Looks at a customer to be, reads their accounts, and gives their id the form in which it is
-    /// kept.
+    /// Validates a new customer, parses their accounts, and normalises their id.
     pub(super) fn of(
         app: &App,
         typed: &CustomerId,
@@ -65,8 +64,8 @@ impl ToBe {
         shown
     }
 
-    /// Fails where the provider has a customer of that id or name, as far as can be told before it
-    /// is tried.
+    /// Fails if the provider already has a customer with that id or name, as far as can be told in
+    /// advance.
     pub(super) async fn must_be_free(&self, app: &App) -> Result<(), String> {
         logins::fill(app).await.map_err(failed)?;
         if app.store.customer(&self.id).await.map_err(failed)?.is_some() {
@@ -96,10 +95,10 @@ fn nobody(id: &CustomerId) -> String {
     format!("there is no customer {id}")
 }
 
-/// The customer whom an operator means.
+/// The customer that an operator refers to.
 ///
 /// # Errors
-/// That there is none, or several.
+/// There is none, or there are several.
 pub(super) async fn meant(app: &App, typed: &CustomerId) -> Result<Customer, String> {
     match logins::meant(app, typed).await.map_err(failed)? {
         LoginMatch::One(customer) => Ok(customer),
@@ -179,7 +178,7 @@ fn json(customer: &Customer) -> Value {
     shown
 }
 
-/// Until when no password of a customer is looked at.
+/// Until when a customer is locked out.
 async fn closed_until(app: &App, id: &CustomerId, now: Timestamp) -> Result<Value, String> {
     let until = app
         .store
@@ -267,10 +266,10 @@ async fn hash(app: &App, password: String) -> Result<Secret, String> {
         .map_err(failed)
 }
 
-/// Reads accounts from FDX JSON, `{"accounts": [{"depositAccount": {"accountId": "..."}}, ...]}`.
+/// Parses accounts from FDX JSON, `{"accounts": [{"depositAccount": {"accountId": "..."}}, ...]}`.
 ///
 /// # Errors
-/// Which account can't be read, and why.
+/// Which account can't be parsed, and why.
 pub fn read_accounts(document: &Value) -> Result<Vec<Account>, String> {
     let list = document
         .get("accounts")

@@ -13,13 +13,13 @@ use crate::http::refused::Refused;
 use crate::http::respond::{empty, json};
 use crate::node::app::App;
 
-/// 200 while the process serves.
+/// 200 while the process runs.
 pub async fn live() -> Response {
     empty(StatusCode::OK)
 }
 
-/// 200 while requests are answered: the store can be written, it is known what time it is, and the
-/// server was not told to stop; else 503. Says by how much a clock is off, if one is.
+/// 200 while requests can be answered: the store is writable, the time is known, and the server was
+/// not told to stop; else 503. Reports by how much a clock is off, if one is.
 ///
 /// # Errors
 /// 503.
@@ -43,7 +43,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<Response, Refused> {
     Ok(response)
 }
 
-/// What was counted, in the text format of Prometheus.
+/// The metrics, in Prometheus's text format.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4"), (CACHE_CONTROL, "no-store")],

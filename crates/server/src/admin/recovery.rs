@@ -1,4 +1,4 @@
-//! Backups, and declaring that data was lost.
+//! Backups, and declaring a loss of data.
 
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,7 @@ pub(super) async fn back_up(app: &App, to: &Path) -> Result<Value, String> {
     )
 }
 
-/// Declares that the store has forgotten what is newer than it knows, and applies what endings logs
-/// remember.
+/// Declares that the store has lost its latest writes, and applies the endings from the logs.
 pub(super) async fn declare_loss(
     app: &App,
     files: Vec<PathBuf>,
@@ -33,7 +32,7 @@ pub(super) async fn declare_loss(
         .map_err(failed)?
         .map_err(failed)?;
     let declared = app.store.declare_loss(&endings, accept_lost_endings, now).await;
-    // Also where it failed: some of it may have been committed.
+    // Even if it failed: part of it may be committed.
     app.reload_clients().await.map_err(failed)?;
     app.reload_bearers_from().await.map_err(failed)?;
     let declared = declared.map_err(failed)?;

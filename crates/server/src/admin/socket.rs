@@ -1,4 +1,4 @@
-//! The admin socket: a Unix socket beside the store, mode 0600. One JSON line in, one JSON line
+//! The admin socket: a Unix socket next to the store, mode 0600. One JSON line in, one JSON line
 //! out.
 
 use std::io;
@@ -17,14 +17,13 @@ use tokio::time::{sleep, timeout};
 use super::{Command, execute};
 use crate::node::app::App;
 
-/// The longest line, in bytes: room for the accounts of a customer.
+/// The longest line, in bytes: enough for a customer's accounts.
 const LONGEST_LINE: u64 = 16 << 20;
-/// The longest path that a socket may have, in bytes.
+/// The longest path of a socket, in bytes.
 const LONGEST_PATH: usize = 107;
-/// How long the other side may take to send its line, and to take the answer.
+/// How long the peer may take to send its line, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many commands are answered at once; others wait. Each takes a file of those that are kept
-/// back for them.
+/// How many commands run at once; others wait. Each needs one of the reserved file descriptors.
 const AT_ONCE: usize = 8;
 
 #[derive(Serialize, Deserialize)]
@@ -48,26 +47,26 @@ pub enum SocketError {
         /// What happened.
         problem: String,
     },
-    /// The server carried the command out, or tried to, and says no.
+    /// The server tried to execute the command, and failed or refused.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Where the server that owns the store at `store` listens.
+/// The socket path of the server that owns the store at `store`.
 pub fn path_beside(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".sock");
     name.into()
 }
 
-/// The socket of a server. Commands that come before it serves wait.
+/// A server's socket. Commands sent before the server is ready wait.
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,
     pub(crate) path: PathBuf,
 }
 
-/// Checks that a socket can have the path that it would have beside the store at `store`.
+/// Checks that a socket next to the store at `store` has a valid path.
 ///
 /// # Errors
 /// What to do, in words for the operator.
@@ -82,12 +81,11 @@ pub fn check_path_beside(store: &Path) -> Result<(), String> {
     }
 }
 
-/// Listens beside the store at `store`. Whoever calls holds the store's lock, so a socket that is
-/// there already is a dead server's.
+/// Listens next to the store at `store`. The caller holds the store's lock, so an existing socket
+/// belongs to a dead server.
 ///
 /// # Errors
-/// What the system says, in words for the operator; most often the path is longer than a socket's
-/// may be.
+/// The system's error, in words for the operator; most often the path is too long for a socket.
 pub fn listen_beside(store: &Path) -> Result<AdminSocket, String> {
     let path = path_beside(store);
     let bind = || {
@@ -106,10 +104,10 @@ pub fn listen_beside(store: &Path) -> Result<AdminSocket, String> {
     }
 }
 
-/// Answers commands until it is dropped.
+/// Answers commands until dropped.
 pub(crate) async fn answer(app: Arc<App>, socket: AdminSocket) {
     let AdminSocket { listener, path } = socket;
-    // Between bind and chmod somebody else might have connected; the system says who.
+    // Between bind and chmod another user could have connected; the peer credentials tell.
     let owner = match std::fs::metadata(&path) {
         Ok(meta) => meta.uid(),
         Err(error) => {
@@ -146,7 +144,7 @@ async fn converse(app: Arc<App>, stream: UnixStream) {
         return;
     };
     let reply = match serde_json::from_slice::<Command>(&line) {
-        // Carried out to its end even where the other side goes away.
+        // Runs to completion even if the peer disconnects.
         Ok(command) => match tokio::spawn(async move { execute(&app, command).await }).await {
             Ok(Ok(done)) => Reply::Done(done),
             Ok(Err(reason)) => Reply::Failed(reason),
@@ -162,7 +160,7 @@ async fn converse(app: Arc<App>, stream: UnixStream) {
     }
 }
 
-/// Asks the server at `path` to carry a command out.
+/// Sends a command to the server at `path`.
 ///
 /// # Errors
 /// [`SocketError`].

@@ -1,5 +1,5 @@
-//! How an authorization request is answered: a redirect, or a page that posts a form, back to the
-//! client (RFC 9207 adds `iss`).
+//! Answers an authorization request: a redirect, or a page that posts a form, back to the client
+//! (RFC 9207 adds `iss`).
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,22 +8,21 @@ use counterfoil_core::redirect_uri::with_query;
 use counterfoil_core::secret::Secret;
 
 use crate::authorization::request::AuthorizationRequest;
-use crate::http::observe::Seen;
+use crate::http::observe::LogContext;
 use crate::http::refused::Refused;
 use crate::http::respond::{Forms, page, see_other};
 use crate::node::app::App;
 use crate::pages::FormPost;
 
-/// The longest address that a browser is sent back to, in bytes: what nginx takes of all headers of
-/// an answer, a page of memory of 4 KiB, without those that are beside it.
+/// The longest address that a browser is sent back to, in bytes: nginx allows 4 KiB, one memory
+/// page, for all headers of an answer, less the other headers.
 pub const LONGEST_LOCATION: usize = 3600;
-/// The longest `state` that a form gives back, in bytes.
+/// The longest `state` that a form returns, in bytes.
 const LONGEST_POSTED_STATE: usize = 4096;
-/// Bytes of an answer beside the redirect URI, state and issuer: a code, or an error in words.
+/// Bytes of an answer other than redirect URI, state and issuer: a code, or an error description.
 const REST_OF_ANSWER: usize = 250;
 
-/// Whether `state` is short enough to be given back to the redirect URI with whatever the answer
-/// will be.
+/// Whether `state` is short enough to be returned to the redirect URI with any possible answer.
 pub fn can_give_back(app: &App, redirect_uri: &str, form_post: bool, state: &str) -> bool {
     if form_post {
         return state.len() <= LONGEST_POSTED_STATE;
@@ -35,7 +34,7 @@ pub fn can_give_back(app: &App, redirect_uri: &str, form_post: bool, state: &str
 /// Sends the browser back with a code.
 ///
 /// # Errors
-/// Where the redirect URI is none, which registration rules out.
+/// The redirect URI is invalid, which registration rules out.
 pub fn redirect_code(
     app: &App,
     request: &AuthorizationRequest,
@@ -44,7 +43,7 @@ pub fn redirect_code(
     redirect_code_from(app, request, code, Some(&app.settings.issuer))
 }
 
-/// The same, with `issuer` as the server that the answer says it comes from, if it says that.
+/// The same, with `issuer` as the `iss` of the answer, if any.
 ///
 /// # Errors
 /// As [`redirect_code`].
@@ -99,8 +98,8 @@ fn send(
                 .ok_or_else(|| Refused::internal("a registered redirect URI is none"))?,
         )
     };
-    let seen: &mut Seen = response.extensions_mut().get_or_insert_default();
-    seen.client = Some(request.client.as_str().into());
-    seen.reason = reason.map(str::to_owned);
+    let context: &mut LogContext = response.extensions_mut().get_or_insert_default();
+    context.client = Some(request.client.as_str().into());
+    context.reason = reason.map(str::to_owned);
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! Whether a request that was checked when it came may still be answered, and the answer no.
+//! Whether a request that was valid when it arrived may still be answered, and denying it.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::authorization::way_back::already_answered;
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
-/// The client of a request that was checked when it came, if it may still be answered.
+/// The client of a request that was valid when it arrived, if it may still be answered.
 ///
 /// # Errors
-/// The error to send the browser back with; a page, where it must no longer be sent back: the client
-/// was removed, or its redirect URI is registered no more.
+/// The error to send the browser back with; a page, if it must no longer be sent back because the
+/// client was removed or its redirect URI is no longer registered.
 pub fn still_may_ask(app: &App, request: &AuthorizationRequest) -> Result<Arc<Client>, Refused> {
     let client = may_be_answered(app, request)?;
     let refuse =
@@ -49,11 +49,11 @@ fn may_be_answered(app: &App, request: &AuthorizationRequest) -> Result<Arc<Clie
     Ok(client)
 }
 
-/// Holds that a request was not allowed before: what was allowed stands, however old the page is
-/// that asked.
+/// Checks that a request was not allowed before: an approval stands, even if an old page is still
+/// open.
 ///
 /// # Errors
-/// A page that says that it was.
+/// A page that says so.
 pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Result<(), Refused> {
     match app.store.terms(request.grant).await.map_err(Refused::unavailable_page)? {
         Some(_) => Err(already_answered("the request was allowed before")),
@@ -61,8 +61,8 @@ pub async fn must_be_unanswered(app: &App, request: &AuthorizationRequest) -> Re
     }
 }
 
-/// Sends the browser back with the customer's no, unless there was a yes before: that one stands,
-/// and nobody is told otherwise.
+/// Sends the browser back with the customer's refusal, unless the request was allowed before: the
+/// approval stands, and the client is not told otherwise.
 ///
 /// # Errors
 /// A page.

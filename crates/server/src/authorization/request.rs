@@ -1,4 +1,4 @@
-//! An authorization request that was checked: what a client asks a customer for.
+//! A valid authorization request: what a client asks a customer for.
 
 use counterfoil_core::clock::{SKEW, Timestamp};
 use counterfoil_core::grant::{CustomerId, GrantId};
@@ -11,62 +11,61 @@ use serde::{Deserialize, Serialize};
 
 use crate::node::app::App;
 
-/// An authorization request that was checked (OpenID Connect Core section 3.1.2.1).
+/// A valid authorization request (OpenID Connect Core section 3.1.2.1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// The grant that will be made; set when the request comes in, so that a doubled Allow makes
+    /// The grant to be made; chosen when the request arrives, so that clicking Allow twice makes
     /// one.
     pub grant: GrantId,
-    /// The client that asks.
+    /// The client's id.
     pub client: String,
     /// Where the answer goes.
     pub redirect_uri: String,
-    /// How: in the query, or by a form that the browser posts.
+    /// How: by a form that the browser posts, or else in the query.
     pub form_post: bool,
-    /// Given back as it came.
+    /// Returned unchanged.
     pub state: Option<String>,
     /// For the first ID token.
     pub nonce: Option<String>,
-    /// What is asked for, already cut to what the client may ask for.
+    /// The requested scopes, limited to those the client may request.
     pub scopes: Scopes,
     /// The PKCE challenge.
     pub challenge: Option<Challenge>,
-    /// The provider to sign in at, where the request names one.
+    /// The provider to sign in at, if the request names one.
     pub connector: Option<String>,
-    /// The name to fill in.
+    /// The name to prefill.
     pub login_hint: Option<String>,
-    /// The `sub` of the customer who is to be asked, where the request has an `id_token_hint`.
+    /// The `sub` of the expected customer, if the request has an `id_token_hint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The customer must have proven who they are at this moment or later (`prompt=login`,
-    /// `max_age`).
+    /// The customer must have signed in at this time or later (`prompt=login`, `max_age`).
     pub not_before: Option<Timestamp>,
 }
 
 impl AuthorizationRequest {
-    /// When a customer signed in who did so for this request, at `now`: not before it asks for,
-    /// though another node's clock, by which it asked, may be a little ahead.
+    /// The sign-in time of a customer who signs in for this request at `now`: no earlier than the
+    /// request requires, since it may come from a node whose clock is slightly ahead.
     pub fn signed_in_at(&self, now: Timestamp) -> Timestamp {
         self.not_before
             .filter(|not_before| (0..=SKEW).contains(&not_before.since(now)))
             .unwrap_or(now)
     }
 
-    /// Whether the request may be answered by this customer: by anybody, unless it asks for one.
+    /// Whether this customer may answer the request: anyone, unless it expects a particular one.
     pub fn is_about(&self, app: &App, customer: &CustomerId) -> bool {
         self.subject
             .as_ref()
             .is_none_or(|asked_for| *asked_for == subject(customer, &app.keys.ring().subjects))
     }
 
-    /// The request as if it had come in just now, for a grant of its own.
+    /// The request as if it had just arrived, for a grant of its own.
     pub fn begun_anew(self, now: Timestamp) -> Self {
         Self { grant: GrantId::new(now, random::bytes()), ..self }
     }
 
-    /// Whether a session will do: of the provider and the customer asked for, and not older than
-    /// asked for. Another node may have begun it, by a clock that is a little ahead; one that is
-    /// behind dates it by the request ([`AuthorizationRequest::signed_in_at`]).
+    /// Whether a session satisfies the request: the right provider and customer, and recent enough.
+    /// Another node may have started it with a clock slightly ahead; one that is behind dates it by
+    /// the request ([`AuthorizationRequest::signed_in_at`]).
     pub fn is_met_by(&self, app: &App, session: &Session, now: Timestamp) -> bool {
         let begun = session.authenticated_at;
         self.is_about(app, &session.customer)

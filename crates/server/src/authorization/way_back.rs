@@ -1,4 +1,4 @@
-//! The way back to an app from a page that tells of an error.
+//! The link from an error page back to an app.
 
 use axum::http::StatusCode;
 use counterfoil_core::authorization_error::AuthorizationError;
@@ -10,22 +10,22 @@ use crate::http::refused::Refused;
 use crate::node::app::App;
 use crate::pages::WayBack;
 
-/// The page that says that a request was answered before.
+/// The page saying that a request was already answered.
 const ALREADY_ANSWERED: &str = "already-answered";
 
-/// The customer has answered the request before, and that answer stands.
+/// The customer has already answered the request, and that answer stands.
 pub fn already_answered(reason: &'static str) -> Refused {
     Refused::page(StatusCode::BAD_REQUEST, ALREADY_ANSWERED, reason)
 }
 
-/// A page with the way back to the app whose request it is about. Every page has one that tells of
-/// a request which is known to be ours. Where the request was allowed before, that is what the
-/// customer is told, and the app is told nothing else.
+/// An error page with a link back to the app that made the request. Every error page has one if the
+/// request is known to be ours. If the request was allowed before, the page says so, and the app is
+/// told nothing else.
 pub async fn linking_back(refused: Refused, app: &App, request: &AuthorizationRequest) -> Refused {
     let Some(message) = refused.message() else {
         return refused;
     };
-    // Where that can't be read, nothing was allowed that this page could know of.
+    // If that can't be read, this page knows of no approval.
     let is_allowed = app.store.terms(request.grant).await.is_ok_and(|terms| terms.is_some());
     let error = if is_allowed { None } else { what_to_tell(message) };
     let refused = if is_allowed && refused.told().0.is_client_error() {
@@ -36,8 +36,7 @@ pub async fn linking_back(refused: Refused, app: &App, request: &AuthorizationRe
     refused.leading_to(to_client(app, request, error))
 }
 
-/// The way to the front door of a client of which nothing else is known than that it asked for
-/// something.
+/// The link to the home page of a client about whose request nothing else is known.
 pub fn to_front_door(app: &App, client: &str) -> Option<WayBack> {
     let client = app.client(client)?;
     to_front_door_of(client.settings.redirect_uris.first()?, client.settings.name.clone())
@@ -48,8 +47,8 @@ fn to_front_door_of(redirect_uri: &str, client_name: String) -> Option<WayBack> 
     Some(WayBack { client_name, uri: front_door.into(), fields: Vec::new() })
 }
 
-/// The way back for a request, which tells the app `error`; to the app's own front door where
-/// it has got an answer before. `None` where the browser may not be sent there any more.
+/// The link back for a request, which tells the app `error`; to the app's home page if it already
+/// has an answer. `None` if the browser may no longer be sent there.
 fn to_client(
     app: &App,
     request: &AuthorizationRequest,
@@ -74,8 +73,8 @@ fn to_client(
     Some(WayBack { client_name, uri: with_query(uri, &fields)?, fields: Vec::new() })
 }
 
-/// What an app is told whose customer goes back to it from an error page (RFC 6749 section
-/// 4.1.2.1). Nothing, where it has got an answer before.
+/// The error for an app whose customer returns from an error page (RFC 6749 section 4.1.2.1).
+/// `None` if it already has an answer.
 fn what_to_tell(message: &str) -> Option<AuthorizationError> {
     match message {
         ALREADY_ANSWERED => None,

@@ -1,11 +1,11 @@
-//! What pages load beside their HTML.
+//! The files that pages load.
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 
 use crate::pages::{FORM_POST_JS, LOGO_SVG, STYLE};
 
-/// A file of text that is built in.
+/// A built-in text file.
 pub fn asset(content_type: &'static str, text: &'static str) -> Response {
     (
         [

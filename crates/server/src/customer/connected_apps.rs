@@ -1,5 +1,5 @@
-//! `/connected-apps`: the customer's page of the apps that have access, where it can be ended: all
-//! of an app, or one consent of several.
+//! `/connected-apps`: the customer's page of apps with access, where they can end all access of an
+//! app, or one of several consents.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Pa
 
 /// How many grants are read from the store at once.
 const GRANTS_AT_ONCE: u32 = 500;
-/// How many consents of an app are listed; the older ones are counted.
+/// How many consents of an app are listed; older ones are only counted.
 const LISTED: usize = 20;
-/// For how long an ending is confirmed.
+/// How long the page confirms an ending, in seconds.
 const JUST: Seconds = 10 * MINUTE;
 
 /// `GET /connected-apps`.
@@ -59,8 +59,8 @@ pub async fn get(
         Some(id) => app.store.grant(id).await.map_err(unavailable)?,
         None => None,
     };
-    // Anybody can write such a link. It names a grant and says nothing else: what the page says of
-    // it is what the store knows.
+    // Anyone can forge such a link. It only names a grant; what the page says about it comes from
+    // the store.
     let ended = ended.filter(|grant| {
         let just_now = grant
             .ended
@@ -71,8 +71,7 @@ pub async fn get(
     Ok(browser.remember(app, response))
 }
 
-/// Living grants by client, those of an app together: the app that was last allowed something comes
-/// first.
+/// Groups living grants by client; the app with the newest grant comes first.
 fn by_client(grants: Vec<Grant>) -> Vec<(Arc<str>, Vec<Grant>)> {
     let mut apps: Vec<(Arc<str>, Vec<Grant>)> = Vec::new();
     for grant in grants {
@@ -84,13 +83,12 @@ fn by_client(grants: Vec<Grant>) -> Vec<(Arc<str>, Vec<Grant>)> {
     apps
 }
 
-/// When each of an app's grants was given: the day, and the time as well where another one is of
-/// the same day.
+/// When each of an app's grants was given: the day, plus the time if another is from the same day.
 fn since<'a>(grants: &'a [Grant], locale: &'a Locale) -> impl Iterator<Item = String> + 'a {
     let day = |at: Timestamp| at.unix().div_euclid(DAY);
     grants.iter().enumerate().map(move |(at, grant)| {
         let given = grant.terms.created_at;
-        // They are in the order of their ids, which is that of time.
+        // Ordered by id, which is the order of time.
         let mut neighbours =
             [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| grants.get(at));
         let alone = neighbours.all(|other| day(other.terms.created_at) != day(given));
@@ -104,7 +102,7 @@ fn since<'a>(grants: &'a [Grant], locale: &'a Locale) -> impl Iterator<Item = St
     })
 }
 
-/// A client as the page shows it; one that this node does not know by its id.
+/// A client as the page shows it; one unknown to this node is shown by its id.
 fn shown_as<'a>(client: Option<&'a Client>, id: &'a str) -> Party<'a> {
     client.map_or(Party { name: id, logo_uri: None, registered_entity: None }, party)
 }
@@ -118,7 +116,7 @@ async fn show(
 ) -> Result<Response, StoreError> {
     let mut grants =
         LivingGrants::of(app, &session.customer, None, GRANTS_AT_ONCE, now).all().await?;
-    // A code that nobody redeemed connects nothing.
+    // An unredeemed code connects nothing.
     grants.retain(|grant| grant.counterfoil.next_slip > 0);
     let ids: Vec<GrantId> = grants.iter().map(|grant| grant.terms.grant).collect();
     let replayed = app.store.replayed(&ids).await?;
@@ -186,8 +184,8 @@ async fn show(
     Ok(html_page(StatusCode::OK, html, Forms::StayHere))
 }
 
-/// Checks a form posted from the page; gives the session that it belongs to, `None` where that has
-/// ended. Then the page asks to sign in.
+/// Checks a form posted from the page; returns its session, or `None` if that has ended, in which
+/// case the page asks the customer to sign in.
 async fn session_of_form(
     app: &App,
     headers: &HeaderMap,

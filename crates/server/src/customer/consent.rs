@@ -27,7 +27,7 @@ use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
-/// `GET /consent`: where the browser is sent after signing in, and where the page is shown again.
+/// `GET /consent`: where the browser goes after sign-in, and when the page is shown again.
 ///
 /// # Errors
 /// A page.
@@ -43,7 +43,7 @@ pub async fn get(
         query.map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
     let ToConsent { request, again } = match query.get("ticket") {
-        // As a node of the version before sends browsers here.
+        // From a node of the previous version.
         Some(text) => match ticket::open(app, text, &browser, now) {
             Ok(Ticket { purpose: Purpose::Authorize(request), is_old: false, .. }) => {
                 ToConsent { request: *request, again: None }
@@ -99,7 +99,7 @@ pub async fn post(
     };
     let answer = match form.get("decision") {
         Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
-        // Nothing is given, so it matters not who is signed in by now.
+        // A refusal grants nothing, so it does not matter who is signed in now.
         Some("deny") => deny(app, request, AuthorizationError::DeniedByCustomer).await,
         _ => Err(Refused::page(
             StatusCode::BAD_REQUEST,
@@ -123,7 +123,7 @@ async fn session_for(
     Ok(session.filter(|session| request.is_met_by(app, session, now)))
 }
 
-/// What comes of *Allow*: a code where the page still shows what is true, else the page again.
+/// Handles *Allow*: a code if the page is still accurate, else the page again.
 async fn allow(
     app: &App,
     request: &AuthorizationRequest,
@@ -151,11 +151,11 @@ async fn allow(
     let ids: HashSet<&str> = offered.iter().map(|account| account.id.as_str()).collect();
     let chosen: HashSet<&str> = form.all("account").collect();
     let shown = ticket.shown.as_ref();
-    // What the page would show now, had it been opened when it was.
+    // What the page would show now, with the time it was first shown.
     let now_shown =
         Shown::of(app, request, &client, &session, &offered, shown.map_or(now, |shown| shown.at));
     let show_again = async |why, changes| {
-        // Of another customer's accounts none is ticked, not even one that both hold.
+        // For another customer nothing is ticked, not even an account that both hold.
         let same_customer = shown.is_some_and(|shown| shown.customer == session.customer);
         let chosen = chosen
             .intersection(&ids)
@@ -194,7 +194,7 @@ async fn allow(
     }
     let approval = Approval {
         client,
-        // In the order of the directory, each once.
+        // In directory order, without duplicates.
         accounts: offered
             .iter()
             .map(|account| account.id.clone())

@@ -1,4 +1,4 @@
-//! The consent page: who asks, for what, which accounts, until when.
+//! The consent page: which client asks, for what, which accounts, until when.
 
 pub mod accounts;
 pub mod shown;
@@ -28,34 +28,34 @@ use crate::http::respond::{Forms, page as html_page};
 use crate::node::app::App;
 use crate::pages::{Consent, Party};
 
-/// Why a consent page is shown again, instead of what its form asked for.
+/// Why the consent page is shown again instead of doing what its form asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Why {
     /// No account was chosen.
     NothingChosen,
-    /// Something is not as it was shown.
+    /// Something differs from what was shown.
     Changed,
 }
 
-/// A consent page that is shown again.
+/// A repeated consent page.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ShownAgain {
     pub(super) why: Why,
-    /// When it was shown first.
+    /// When it was first shown.
     pub(super) at: Timestamp,
-    /// Who is asked.
+    /// The customer being asked.
     pub(super) customer: CustomerId,
-    /// What has changed since it was shown before, in words.
+    /// What has changed since it was last shown, in words.
     pub(super) changes: Vec<String>,
-    /// The accounts that are ticked.
+    /// The ticked accounts.
     pub(super) chosen: Vec<String>,
 }
 
-/// A consent page, after signing in or once more.
+/// Continues to the consent page, after sign-in or to show it again.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ToConsent {
-    /// What is asked.
+    /// The request to consent to.
     pub request: AuthorizationRequest,
     /// Why it is shown again; `None` the first time.
     pub again: Option<ShownAgain>,
@@ -70,7 +70,7 @@ impl Continuation for ToConsent {
     }
 }
 
-/// A consent page to be shown.
+/// A consent page to render.
 pub(super) struct ToShow<'a> {
     pub(super) client: &'a Client,
     pub(super) accounts: &'a [ShownAccount],
@@ -150,7 +150,7 @@ pub(super) async fn accounts_of(
 /// The consent page, for the first time.
 ///
 /// # Errors
-/// A page that says why not.
+/// An error page.
 pub async fn page(
     app: &App,
     request: &AuthorizationRequest,
@@ -161,10 +161,10 @@ pub async fn page(
     show(app, request, None, session, browser, now).await
 }
 
-/// The consent page, perhaps once more.
+/// The consent page, for the first time or again.
 ///
 /// # Errors
-/// A page that says why not.
+/// An error page.
 pub(super) async fn show(
     app: &App,
     request: &AuthorizationRequest,
@@ -175,7 +175,7 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     let client = still_may_ask(app, request)?;
     let accounts = accounts_of(app, session).await?;
-    // What it told whoever was asked before is nothing to the next.
+    // What one customer was told must not be shown to another.
     let again = again.filter(|again| again.customer == session.customer);
     let shown = Shown::of(
         app,
@@ -188,7 +188,7 @@ pub(super) async fn show(
     ToShow { client: &client, accounts: &accounts, request, shown, again }.page(app, browser, now)
 }
 
-/// Who asks, as pages show it.
+/// The client, as pages show it.
 pub fn party(client: &Client) -> Party<'_> {
     Party {
         name: &client.settings.name,

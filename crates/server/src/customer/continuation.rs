@@ -1,8 +1,8 @@
-//! Where a posted form sends the browser on to: a page of ours that it can reload and go back to,
-//! and what that page needs to know.
+//! Where a posted form redirects the browser: one of our pages, which it can reload and go back to,
+//! and the data that page needs.
 //!
-//! It is kept in the store, under the hash of a number in the page's address. An address that held
-//! it would grow with what the client sent, and proxies take 4 KiB of headers.
+//! The data is in the store, under the hash of a number in the page's address. An address that
+//! contained it would grow with what the client sent, and proxies allow 4 KiB of headers.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -23,19 +23,19 @@ use crate::http::refused::Refused;
 use crate::http::respond::see_other;
 use crate::node::app::App;
 
-/// The parameter that names one.
+/// The query parameter that names a continuation.
 pub const PARAMETER: &str = "continue";
-/// The parameter that names the client.
+/// The query parameter that names the client.
 pub const CLIENT: &str = "for";
 
-/// What a page goes on with.
+/// The data that a page continues with.
 pub trait Continuation: Serialize + DeserializeOwned {
     /// The path of the page.
     const PATH: &str;
-    /// Seconds for which the page can be reloaded. What it shows is made anew each time.
+    /// Seconds for which the page can be reloaded. It is rendered from current data each time.
     const LIFETIME: Seconds;
 
-    /// The request that it is about, if it is about one.
+    /// The authorization request concerned, if any.
     fn request(&self) -> Option<&AuthorizationRequest>;
 }
 
@@ -43,8 +43,8 @@ fn key_of(number: &[u8; 16]) -> [u8; 32] {
     MacKey::new(number).mac(&[b"continuation"])
 }
 
-/// Sends the browser on: `browser`, or whichever follows where that is not known. The address names
-/// the client too, so that the page finds the way back when all else is forgotten.
+/// Redirects the browser; without a known `browser`, any browser may follow. The address also names
+/// the client, so that the page can link back even when the rest is lost.
 ///
 /// # Errors
 /// The store can't answer.
@@ -72,10 +72,10 @@ pub async fn send_on<C: Continuation>(
     Ok(see_other(&format!("{}?{}", C::PATH, query.finish())))
 }
 
-/// What the page at `C::PATH` goes on with.
+/// Reads the data for the page at `C::PATH`.
 ///
 /// # Errors
-/// A page, where it is not known, or not this browser's, or the store can't answer.
+/// A page, if it is unknown or another browser's, or the store can't answer.
 pub async fn read<C: Continuation>(
     app: &App,
     query: &Form<'_>,

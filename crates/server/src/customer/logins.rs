@@ -1,4 +1,4 @@
-//! Whom somebody means by the name that they type, and whose names are the same.
+//! Resolves typed names to customers, and finds customers with the same name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use counterfoil_store::{Customer, StoreError};
 
 use crate::node::app::App;
 
-/// How often to look for customers whom nodes of an earlier version have added.
+/// How often to look for customers added by nodes of an earlier version.
 const EVERY: Duration = Duration::from_secs(60);
-/// The most groups of customers of the same name that the log tells of.
+/// The most groups of equal names that are logged.
 const MOST_TOLD: usize = 20;
 
-/// Whether names of a provider's customers are the same whatever the case of letters.
+/// Whether a provider's customer names are case-sensitive.
 pub(crate) fn case_at(app: &App, provider: &str) -> LetterCase {
     app.settings.provider(provider).map_or(LetterCase::Matters, |provider| provider.case)
 }
 
-/// Whom somebody means who types this name.
+/// The customer that a typed name refers to.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -33,8 +33,7 @@ pub async fn meant(app: &App, typed: &CustomerId) -> Result<LoginMatch<Customer>
     ))
 }
 
-/// The other customers of the same name as this one: each can sign in by writing it as it is, and
-/// by no other way of writing it.
+/// Other customers with the same name: each can sign in only with the exact spelling.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -51,7 +50,7 @@ pub(crate) async fn others_of_the_same_name(
         .collect())
 }
 
-/// Has the store know the names of all customers.
+/// Indexes the names of all customers in the store.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -62,8 +61,8 @@ pub(crate) async fn fill(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells in the log whose names are the same, and has the store know the names of customers whom
-/// nodes of an earlier version add. Goes on until it is dropped.
+/// Logs which customers have the same name, and indexes the names of customers that nodes of an
+/// earlier version add. Runs until dropped.
 pub(crate) async fn keep(app: Arc<App>) {
     let mut told = false;
     let mut ticks = tokio::time::interval(EVERY);
@@ -88,7 +87,7 @@ async fn tell(app: &App) -> Result<(), StoreError> {
     let mut groups: Vec<(String, String, Vec<String>)> = Vec::new();
     for CustomerId { provider, customer } in app.store.customers_with_a_common_name().await? {
         let normal = login::normal(&customer, case_at(app, &provider));
-        // Those of one name differ in nothing but the case of letters, and are few.
+        // Equal names differ only in case, and are few.
         match groups.iter_mut().find(|(of, name, _)| *of == provider && *name == normal) {
             Some((_, _, ids)) => ids.push(customer),
             None => groups.push((provider, normal, vec![customer])),

@@ -1,5 +1,5 @@
-//! Passwords of local customers: Argon2id, a bounded number at once, and the same work for a
-//! customer who does not exist.
+//! Passwords of local customers: Argon2id, with bounded concurrency, and the same work for unknown
+//! customers.
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
@@ -22,8 +22,8 @@ pub const LONGEST: usize = 1024;
 #[error("a password could not be hashed: {0}")]
 pub struct PasswordError(pub String);
 
-/// The Argon2id hash of a password, in PHC string format. Takes a while: not for the threads that
-/// serve requests.
+/// The Argon2id hash of a password, in PHC string format. Slow: not for the threads that serve
+/// requests.
 ///
 /// # Errors
 /// [`PasswordError`].
@@ -33,7 +33,7 @@ pub fn hash(password: &Secret) -> Result<Secret, PasswordError> {
     hash.map(|hash| Secret::new(hash.to_string())).map_err(|e| PasswordError(e.to_string()))
 }
 
-/// A hash that no password meets, of the same cost as a real one.
+/// A hash that matches no password, as costly as a real one.
 static NOBODY: std::sync::LazyLock<Secret> = std::sync::LazyLock::new(|| {
     hash(&Secret::new(format!("{:?}", random::bytes::<32>()))).unwrap_or_else(|_| Secret::new(""))
 });
@@ -44,26 +44,26 @@ fn verify(password: &Secret, hash: &Secret) -> bool {
     })
 }
 
-/// A customer who has proven who they are.
+/// An authenticated customer.
 pub struct SignedIn {
     /// The customer.
     pub customer: Customer,
-    /// Their era when they did.
+    /// Their era at that time.
     pub era: u32,
 }
 
-/// Why a try to sign in led to nothing.
+/// Why a sign-in attempt failed.
 #[derive(Debug)]
 pub enum NotSignedIn {
-    /// There is no customer of this name and password; which of both it was is for the log alone.
+    /// Unknown name or wrong password; which one is for the log only.
     Wrong {
-        /// What was wrong, for the log.
+        /// The reason, for the log.
         reason: &'static str,
     },
-    /// Too many tries failed lately, and the password was not looked at. Right and wrong ones, and
-    /// names that nobody has, are told the same.
+    /// Too many recent failures; the password was not checked. The same answer for right and wrong
+    /// passwords and for unknown names.
     Closed {
-        /// When a password is looked at again.
+        /// When passwords are checked again.
         until: Timestamp,
     },
     /// The store can't answer.
@@ -78,11 +78,10 @@ impl From<StoreError> for NotSignedIn {
     }
 }
 
-/// A password as it may have been hashed.
+/// The forms in which a password may have been hashed.
 struct Typed {
     normal: Secret,
-    /// As its bytes came, where they are others: hashes that were made before passwords were
-    /// brought into one form are of those.
+    /// The bytes as sent, if they differ: hashes made before passwords were normalised used them.
     as_it_came: Option<Secret>,
 }
 
@@ -99,11 +98,11 @@ impl Typed {
     }
 }
 
-/// The customer of this name and password at the provider, unless too many tries failed lately. A
-/// sandbox never closes: those who try out what happens are nobody to be kept off.
+/// Authenticates a customer by name and password, unless too many attempts failed recently. A
+/// sandbox never locks anyone out: its users are there to experiment.
 ///
 /// # Errors
-/// [`NotSignedIn`].
+/// [`SignInError`].
 pub async fn sign_in(
     app: &App,
     typed: CustomerId,
@@ -130,10 +129,11 @@ pub async fn sign_in(
         .acquire_owned()
         .await
         .map_err(|e| NotSignedIn::Hash(e.to_string()))?;
-    // Who has none signs in elsewhere, and is refused with as much work.
+    // Customers without a password sign in elsewhere, and are refused with as much work.
     let hash = known.as_ref().and_then(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
-        // Held until the hash is done: a client that goes away must not make room for another hash.
+        // Held until the hash is done: a client that disconnects must not make room for another
+        // hash.
         let _permit = permit;
         Typed::of(password).fits(hash.as_ref().unwrap_or(&NOBODY)) && hash.is_some()
     })
@@ -157,14 +157,14 @@ pub async fn sign_in(
     }
 }
 
-/// The customer who is meant and their era; else why there is none. As much is read where there is
-/// none.
+/// The customer that a name refers to and their era, or why there is none. Both cases do the same
+/// reads.
 async fn look_up(
     app: &App,
     typed: &CustomerId,
 ) -> Result<(Option<Customer>, u32, &'static str), StoreError> {
     let nobody = CustomerId { provider: typed.provider.clone(), customer: String::new() };
-    // A database refuses some of what nobody can be called.
+    // A database rejects some strings that can't be names.
     let asked = if login::can_be(&typed.customer) { typed } else { &nobody };
     let (id, unknown) = match logins::meant(app, asked).await? {
         LoginMatch::One(customer) => (Some(customer.id), ""),
@@ -175,8 +175,7 @@ async fn look_up(
     };
     let somebody = id.is_some();
     let id = id.as_ref().unwrap_or(&nobody);
-    // Before the customer is read whose password counts: a removal from now on makes what comes of
-    // it dead.
+    // Read before the customer: a later removal then invalidates this authentication.
     let era = app.store.customer_era(id).await?;
     let customer = app.store.customer(id).await?;
     Ok((customer.filter(|_| somebody), era, unknown))

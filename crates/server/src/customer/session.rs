@@ -1,5 +1,5 @@
-//! A customer's session: begun by signing in, ended by signing out, by its age, by a new password,
-//! or with the customer.
+//! A customer's session: started by signing in; ended by signing out, by its age, by a new
+//! password, or with the customer.
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -16,13 +16,13 @@ use crate::customer::passwords::SignedIn;
 use crate::http::cookies::{Browser, SessionCookie};
 use crate::node::app::App;
 
-/// Seconds that a session lasts.
+/// The lifetime of a session, in seconds.
 const LIFETIME: Seconds = 30 * MINUTE;
-/// Seconds for which the session before goes on, if it is the same customer's: another tab may have
-/// sent its cookie just now.
+/// How long the same customer's previous session remains valid, in seconds: another tab may just
+/// have sent its cookie.
 const LIFETIME_OF_THE_ONE_BEFORE: Seconds = MINUTE;
 
-/// What the store keeps a session under: not the cookie, so a stolen store opens no session.
+/// The store's key for a session: not the cookie, so a stolen store opens no session.
 fn key_of(cookie: &[u8; 32]) -> [u8; 32] {
     MacKey::new(cookie).mac(&[b"session"])
 }
@@ -42,9 +42,8 @@ pub async fn current(
     }
 }
 
-/// Begins a session of a customer who has just proven who they are, which counts as done at
-/// `authenticated_at`, and puts its cookie on the answer. The one before ends, if that is another
-/// customer's; one of the same customer a minute later.
+/// Starts a session for a customer who has just authenticated, dated `authenticated_at`, and sets
+/// its cookie. Another customer's previous session ends now; the same customer's a minute later.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -89,14 +88,13 @@ pub async fn end(
     Ok(())
 }
 
-/// A value that the forms of a customer's own pages carry, which no other site can know. It is
-/// bound to the browser and not to the session, which another tab may replace while the page is
-/// open.
+/// The CSRF token in the forms of a customer's own pages. Bound to the browser rather than the
+/// session, which another tab may replace while the page is open.
 pub fn csrf_token(app: &App, browser: &Browser, customer: &CustomerId) -> String {
     csrf_token_for(app, browser.newest_id(), customer)
 }
 
-/// Whether a form carries the value of its browser and customer.
+/// Whether a form carries the CSRF token of its browser and customer.
 pub fn is_csrf_token(
     app: &App,
     browser: &Browser,

@@ -1,5 +1,5 @@
-//! Signing in: `GET, POST /sign-in`, from the page that `/authorize` and `/connected-apps` show to
-//! whom they don't know.
+//! Sign-in: `GET, POST /sign-in`, from the page that `/authorize` and `/connected-apps` show to
+//! visitors without a session.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ use crate::customer::sign_in_page::{Attempt, Failed, SignInAgain, page};
 use crate::customer::ticket::{self, Purpose, Ticket};
 use crate::http::body::page_form;
 use crate::http::cookies::Browser;
-use crate::http::observe::Seen;
+use crate::http::observe::LogContext;
 use crate::http::refused::Refused;
 use crate::http::respond::see_other;
 use crate::node::app::App;
 
-/// `GET /sign-in`: the page once more, after a try.
+/// `GET /sign-in`: the page again, after an attempt.
 ///
 /// # Errors
 /// A page.
@@ -46,7 +46,7 @@ pub async fn get(
         .await
     {
         Ok(again) => again,
-        // It was for the customer's own page, which asks anew.
+        // It was for the customer's own page, which asks again.
         Err(refused)
             if query.get(continuation::CLIENT).is_none() && refused.told().0.is_client_error() =>
         {
@@ -101,7 +101,7 @@ async fn sign_in(
     }
     let username = form.get("username").unwrap_or_default();
     let once_more = async |purpose: Purpose, failed: Failed, reason: &str| {
-        // The name of somebody else would only be typed over.
+        // Another customer's name would only have to be overwritten.
         let filled_in = if username.len() <= login::LONGEST && failed != Failed::AnotherCustomer {
             username
         } else {
@@ -118,7 +118,7 @@ async fn sign_in(
         };
         response
             .extensions_mut()
-            .insert(Seen { reason: Some(reason.to_owned()), ..Default::default() });
+            .insert(LogContext { reason: Some(reason.to_owned()), ..Default::default() });
         Ok(response)
     };
     if is_old {
@@ -131,7 +131,7 @@ async fn sign_in(
         };
         return once_more(anew, Failed::Old, "the page was open for too long").await;
     }
-    // With one provider there is nothing to choose.
+    // With one provider there is no choice.
     let only = match app.settings.providers.as_slice() {
         [only] => Some(only.id.as_str()),
         _ => None,

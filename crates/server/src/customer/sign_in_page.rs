@@ -13,33 +13,33 @@ use crate::http::respond::{Forms, page as html_page};
 use crate::node::app::App;
 use crate::pages::{Choice, Locale, SignIn, TryAgain};
 
-/// What the page is filled in with, and why it is shown again.
+/// What the page is prefilled with, and why it is shown again.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The name.
+    /// The typed name.
     pub username: String,
-    /// The provider that was chosen.
+    /// The chosen provider.
     pub connector: Option<String>,
-    /// What was wrong; `None` the first time.
+    /// Why it is shown again; `None` the first time.
     pub failed: Option<Failed>,
 }
 
-/// Why a customer is asked to sign in once more.
+/// Why a customer is asked to sign in again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failed {
     /// Name or password are wrong, or no provider was chosen.
     Wrong,
-    /// Too many tries failed lately.
+    /// Too many recent failures.
     Closed {
-        /// When a password is looked at again.
+        /// When passwords are checked again.
         until: Timestamp,
     },
-    /// The page was open for too long.
+    /// The page was open too long.
     Old,
-    /// The session has ended that a consent page was answered in.
+    /// The session of an answered consent page has ended.
     Ended,
-    /// Whoever signed in is not the customer whom the client asks for (`id_token_hint`).
+    /// The customer who signed in is not the one that the client expects (`id_token_hint`).
     AnotherCustomer,
 }
 
@@ -61,12 +61,12 @@ impl Failed {
 }
 
 impl Attempt {
-    /// Nothing was tried yet; perhaps the client knows the name.
+    /// The first page, perhaps with a name that the client knows.
     pub fn first(login_hint: Option<&str>) -> Self {
         Self { username: login_hint.unwrap_or_default().to_owned(), ..Self::default() }
     }
 
-    /// The first one once more.
+    /// The first page again, for a reason.
     pub fn again(login_hint: Option<&str>, failed: Failed) -> Self {
         Self { failed: Some(failed), ..Self::first(login_hint) }
     }
@@ -112,7 +112,7 @@ pub fn page(
         cancel: matches!(purpose, Purpose::Authorize(_)),
     }
     .render();
-    // Not 401, which would have to name a scheme of HTTP authentication (RFC 9110 section 15.5.2).
+    // Not 401, which would have to name an HTTP authentication scheme (RFC 9110 section 15.5.2).
     let status = if matches!(attempt.failed, None | Some(Failed::Old | Failed::Ended)) {
         StatusCode::OK
     } else {
@@ -121,12 +121,12 @@ pub fn page(
     html_page(status, html, forms)
 }
 
-/// A sign-in that did not succeed, or that must be done once more.
+/// A failed or repeated sign-in.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SignInAgain {
-    /// What for.
+    /// What it is for.
     pub purpose: Purpose,
-    /// What was tried.
+    /// What was entered.
     pub attempt: Attempt,
 }
 

@@ -1,9 +1,8 @@
-//! Tickets: what a customer is in the middle of, carried by the page itself, so that no node has to
+//! Tickets: the customer's pending task, carried by the page itself, so that no node has to
 //! remember it.
 //!
-//! A ticket is authenticated under a key of ours and bound to the browser that it was given to, so
-//! a form with one can't be made or posted by another site (CSRF), and nothing in it can be changed
-//! on the way.
+//! A ticket is authenticated under our key and bound to the browser it was issued to, so no other
+//! site can make or post a form with one (CSRF), and nothing in it can be altered.
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -20,41 +19,41 @@ use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
-/// Seconds for which a page may be left open before what it asks is asked anew.
+/// Seconds for which a page may stay open before the customer is asked again.
 const LIFETIME: Seconds = 30 * MINUTE;
 
 /// What a customer signs in for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// To be asked what a client may see.
+    /// To answer an authorization request.
     Authorize(Box<AuthorizationRequest>),
-    /// To look at their connected apps.
+    /// To see their connected apps.
     ConnectedApps,
 }
 
-/// What a page is about, once its ticket was opened.
+/// A ticket once opened.
 #[derive(Clone, Debug)]
 pub struct Ticket {
-    /// What the customer is in the middle of.
+    /// The customer's pending task.
     pub purpose: Purpose,
-    /// What the page showed, if it was one that asks for consent. Nothing else can be allowed.
+    /// What the page showed, if it asked for consent. Nothing else can be allowed.
     pub shown: Option<Shown>,
-    /// Whether it was left open for too long for anything but a no.
+    /// Whether it is too old for anything but a refusal.
     pub is_old: bool,
 }
 
-/// A ticket that does not open. It may be ours all the same, but given to another browser, or to
-/// this one before it lost its cookies.
+/// A ticket that does not open. It may still be ours, but issued to another browser, or to this one
+/// before it lost its cookies.
 #[derive(Debug)]
 pub struct NotOpened {
-    /// The request, where it is ours: the browser can be sent back to the client with a no, and
-    /// nothing else.
+    /// The request, if the ticket is ours: the browser can only be sent back to the client with a
+    /// refusal.
     pub request: Option<Box<AuthorizationRequest>>,
 }
 
 impl NotOpened {
-    /// The page that says so.
+    /// The error page.
     pub async fn refused(self, app: &App) -> Refused {
         let reason = "the ticket is missing, another page's, or another browser's";
         let refused = Refused::page(StatusCode::BAD_REQUEST, "session", reason);
@@ -65,16 +64,15 @@ impl NotOpened {
     }
 }
 
-/// A ticket as it is written. Nodes of the first version write it without what was shown, and read
-/// it without looking at that: while nodes are replaced, a page of one version is answered at the
-/// other.
+/// A ticket's JSON. Nodes of the first version write it without a snapshot, and ignore one when
+/// they read it: while nodes are upgraded, a page of one version may be answered at the other.
 #[derive(Serialize, Deserialize)]
 struct Written {
     expires_at: Timestamp,
     purpose: Purpose,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shown: Option<Shown>,
-    /// A MAC of all the rest, whatever the browser.
+    /// A MAC of the rest, independent of the browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     authentic: Option<String>,
 }
@@ -85,13 +83,14 @@ impl Written {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The MAC of a ticket without its own.
+    /// The MAC of a ticket, computed without its own field.
     fn mac(&self, app: &App) -> String {
         URL_SAFE_NO_PAD.encode(app.keys.ring().tickets.mac(&[b"authentic ticket", &self.json()]))
     }
 }
 
-/// A ticket for this browser alone, of a page that showed `shown` or asked for nothing yet.
+/// A ticket for this browser only, for a page with this snapshot, or one that has asked for nothing
+/// yet.
 pub fn write(
     app: &App,
     purpose: &Purpose,
@@ -111,10 +110,10 @@ pub fn write(
     format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(mac))
 }
 
-/// What a posted form is about.
+/// Opens the ticket of a posted form.
 ///
 /// # Errors
-/// A page, where its ticket does not open.
+/// A page, if it does not open.
 pub async fn of_form(
     app: &App,
     form: &Form<'_>,
@@ -130,7 +129,7 @@ pub async fn of_form(
 /// Opens a ticket.
 ///
 /// # Errors
-/// [`NotOpened`] where it is not ours, or not this browser's.
+/// [`TicketError`] if it is not ours, or not this browser's.
 pub fn open(app: &App, text: &str, browser: &Browser, now: Timestamp) -> Result<Ticket, NotOpened> {
     let (body, mac) = text.split_once('.').unwrap_or_default();
     let (body, mac) = (

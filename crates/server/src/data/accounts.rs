@@ -10,7 +10,7 @@ use counterfoil_core::fdx::FdxError;
 use counterfoil_core::form::Form;
 use counterfoil_store::Account;
 
-use crate::http::observe::seen;
+use crate::http::observe::with_log_context;
 use crate::http::refused::Refused;
 use crate::http::respond::json_bytes;
 use crate::node::app::App;
@@ -89,10 +89,10 @@ async fn list(
         ));
     }
     let body = body(directory.iter().filter(|account| shown(&account.id)));
-    Ok(seen(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))
+    Ok(with_log_context(json_bytes(StatusCode::OK, body.into_bytes()), &terms.client, terms.grant))
 }
 
-/// The entities were checked to be JSON when they were added, so they are passed on as they are.
+/// The entities were checked to be JSON when they were added, so they are passed through unchanged.
 fn body<'a>(accounts: impl Iterator<Item = &'a Account> + Clone) -> String {
     let length: usize = accounts.clone().map(|account| account.entity.len() + 1).sum();
     let mut body = String::with_capacity(length + 16);

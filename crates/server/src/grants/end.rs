@@ -11,10 +11,10 @@ use crate::node::app::App;
 
 /// How many grants are read from the store at once.
 const READ_AT_ONCE: u32 = 500;
-/// How many grants are being ended at once.
+/// How many endings are in flight at once.
 const ENDED_AT_ONCE: usize = 50;
 
-/// Ends a grant. Once this returns, every token of it is refused everywhere.
+/// Ends a grant. Once this returns, all its tokens are refused everywhere.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -27,7 +27,7 @@ pub async fn end(
     app.store.end_grant(grant, by, now).await
 }
 
-/// Ends a grant of the customer; `None` where it is none of theirs.
+/// Ends a grant of the customer; `None` if it is not theirs.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -53,12 +53,12 @@ pub enum NotAllEnded {
     Some(StoreError),
 }
 
-/// Ends every living grant that the customer has given a client, also one whose code is still on
-/// its way. Where it fails half-way, what was ended stays so, and asking again ends the rest. Gives
-/// the newest of them, `None` where there never was one.
+/// Ends every living grant of this customer to a client, including one whose code is not yet
+/// redeemed. If it fails half-way, endings so far stand, and a retry ends the rest. Returns the
+/// newest grant, `None` if there never was one.
 ///
 /// # Errors
-/// [`NotAllEnded`].
+/// [`EndAllError`].
 pub async fn end_all(
     app: &App,
     customer: &CustomerId,
@@ -68,7 +68,7 @@ pub async fn end_all(
     let living = LivingGrants::of(app, customer, Some(client), READ_AT_ONCE, now);
     let living = living.all().await.map_err(NotAllEnded::None)?;
     for some in living.chunks(ENDED_AT_ONCE) {
-        // All of these are in flight at once, and share commits.
+        // These are all in flight at once, and share commits.
         let endings = some.iter().map(|grant| end(app, grant.terms.grant, EndedBy::Customer, now));
         if let Some(error) = join_all(endings).await.into_iter().find_map(Result::err) {
             return Err(NotAllEnded::Some(error));
@@ -77,7 +77,7 @@ pub async fn end_all(
     if let Some(newest) = living.first() {
         return Ok(Some(newest.terms.grant));
     }
-    // An earlier try may have ended them all.
+    // An earlier attempt may have ended them all.
     let newest = GrantFilter {
         client: Some(client.to_owned()),
         customer: Some(customer.clone()),

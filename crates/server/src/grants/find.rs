@@ -10,7 +10,7 @@ use counterfoil_store::StoreError;
 
 use crate::node::app::App;
 
-/// Whose grant it is, as a client sees it.
+/// The owner of a grant, from a client's point of view.
 pub enum Owner {
     /// The client's own.
     Own(Arc<Terms>),
@@ -20,7 +20,7 @@ pub enum Owner {
     Unknown,
 }
 
-/// Whose grant this is.
+/// The owner of this grant.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -32,16 +32,16 @@ pub async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Own
     })
 }
 
-/// A grant that lives or does not.
+/// Whether a grant lives.
 pub enum Life {
-    /// It lives: its terms, and its counterfoil.
+    /// Living: its terms and counterfoil.
     Living(Arc<Terms>, Counterfoil),
-    /// It does not, and why.
+    /// Not living, and why.
     Over(&'static str),
 }
 
-/// Whether a grant lives at `now`: it has not expired, nobody ended it, and it is of the current
-/// eras of its client and customer. Every token is checked against this.
+/// Whether a grant lives at `now`: it has not expired or ended, and belongs to the current eras
+/// of its client and customer. Every token is checked against this.
 ///
 /// # Errors
 /// [`StoreError`].

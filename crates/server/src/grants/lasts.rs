@@ -11,15 +11,15 @@ use crate::node::app::App;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lasts {
-    /// Until then: it may refresh.
+    /// Until then: the client may refresh.
     Until(Timestamp),
-    /// For as many seconds: without a refresh token, access ends with its one ID token, which is
-    /// issued while the code is good.
+    /// In seconds. Without a refresh token, access ends with the only ID token, which is issued
+    /// while the code is valid.
     For(Seconds),
 }
 
 impl Lasts {
-    /// How long what `client` is allowed at `from` lasts at the most.
+    /// How long access granted to `client` at `from` lasts at most.
     pub fn of(app: &App, client: &Client, scopes: Scopes, from: Timestamp) -> Self {
         let lifetimes = &app.settings.lifetimes;
         let longest = client
@@ -33,8 +33,7 @@ impl Lasts {
         }
     }
 
-    /// When it ends at the latest, for a consent given at `now` whose code lives for `code`
-    /// seconds.
+    /// The latest end, for a consent given at `now` whose code lives for `code` seconds.
     pub const fn end(self, now: Timestamp, code: Seconds) -> Timestamp {
         match self {
             Self::Until(end) => end,

@@ -1,4 +1,4 @@
-//! The grants that a customer has given and that live, as their page and `prompt=none` go by them.
+//! A customer's living consents, as listed on their page and used by `prompt=none`.
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
@@ -6,8 +6,8 @@ use counterfoil_store::{Grant, GrantFilter, StoreError};
 
 use crate::node::app::App;
 
-/// The living grants of a customer, the newest first, read a page at a time. None that was made
-/// without asking is among them: each of those hangs on one that is.
+/// The living grants of a customer, newest first, read page by page. Grants made without asking are
+/// excluded: each depends on one that is included.
 pub struct LivingGrants<'a> {
     app: &'a App,
     now: Timestamp,
@@ -16,7 +16,7 @@ pub struct LivingGrants<'a> {
 }
 
 impl<'a> LivingGrants<'a> {
-    /// Those for one client or for all, `at_once` to a page.
+    /// Those for one client or for all, in pages of `at_once`.
     pub fn of(
         app: &'a App,
         customer: &CustomerId,
@@ -33,7 +33,7 @@ impl<'a> LivingGrants<'a> {
         Self { app, now, filter, at_end: false }
     }
 
-    /// The living ones of the next page, perhaps none; `None` where there is no further page.
+    /// The living grants of the next page, possibly none; `None` after the last page.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -47,7 +47,7 @@ impl<'a> LivingGrants<'a> {
         Ok(Some(grants.into_iter().filter(|grant| grant.is_living(self.now)).collect()))
     }
 
-    /// All of them, however many ended ones there are.
+    /// All of them, past any number of ended ones.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,4 +1,4 @@
-//! Making a grant, and its code.
+//! Makes a grant and its code.
 
 use std::sync::Arc;
 
@@ -18,36 +18,36 @@ use crate::node::app::App;
 use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
 
-/// What a customer says yes to.
+/// A customer's approval.
 #[derive(Debug)]
 pub struct Approval {
-    /// The client that they say it to, as they were shown it.
+    /// The client, as it was shown.
     pub client: Arc<Client>,
     /// Who says it.
     pub customer: CustomerId,
-    /// Their era when they proved who they are.
+    /// Their era when they authenticated.
     pub customer_era: u32,
     /// Their name.
     pub name: String,
-    /// The accounts that they share; checked against the directory by the caller.
+    /// The accounts to share; checked against the directory by the caller.
     pub accounts: Vec<String>,
-    /// When they proved who they are.
+    /// When the customer authenticated.
     pub authenticated_at: Timestamp,
-    /// What they allow.
+    /// The approved scopes.
     pub scopes: Scopes,
-    /// The kinds of data that they share.
+    /// The kinds of data to share.
     pub clusters: DataClusters,
     /// How many days back the client may look.
     pub lookback_days: Option<u32>,
-    /// An earlier end than that of client and server.
+    /// An earlier end than client and server would set.
     pub ends_no_later_than: Option<Timestamp>,
-    /// The consent that it goes by, where the customer is not asked.
+    /// The consent it is based on, if the customer is not asked.
     pub parent: Option<GrantId>,
 }
 
-/// Makes the grant and gives its code: the one way in which any code is made. `None` where the
-/// request was answered before, otherwise or with a code that is no longer good, or where its grant
-/// id is taken.
+/// Makes the grant and returns its code: the only way to make a code. `None` if the request was
+/// already answered differently or with a code that is no longer valid, or if its grant id is
+/// taken.
 ///
 /// # Errors
 /// The store can't answer.
@@ -110,16 +110,16 @@ pub async fn approve(
         CreateGrant::Created => {}
         CreateGrant::NoParent => return Ok(None),
         CreateGrant::Exists(existing) => {
-            // A doubled Allow gets the code that the first one got, as long as that is good for
-            // anything. One that says something else does not: the code would stand for what the
-            // customer has just seen and chosen otherwise.
+            // A repeated Allow gets the first one's code while that is valid. One with other
+            // choices does not: the code would stand for something other than what the customer has
+            // just seen and chosen.
             let (earlier, row) = *existing;
             let same_answer = earlier.client == terms.client
                 && earlier.customer == terms.customer
                 && (earlier.client_era, earlier.customer_era) == (terms.client_era, terms.customer_era)
                 && (earlier.scopes, earlier.clusters, earlier.lookback_days) == (terms.scopes, terms.clusters, terms.lookback_days)
                 && earlier.accounts == terms.accounts
-                // Another node may have answered, by a clock that is a little ahead.
+                // Another node may have answered with a clock slightly ahead.
                 && earlier.expires_at <= terms.expires_at.plus(SKEW)
                 && app.store.code(request.grant).await? == Some(bound);
             if !same_answer || row.next_slip != 0 || row.ended || now >= row.expires_at {
@@ -129,6 +129,6 @@ pub async fn approve(
                 Slip { key: row.slip_key, issued_at: earlier.created_at, seal: row.seal, ..code };
         }
     }
-    // That of the first Allow may have been made by another node.
+    // The first Allow's code may have been made by another node.
     Ok(code.write(&ring_with(app, code.key).await?.slips))
 }

@@ -1,5 +1,6 @@
-//! What is around every handler: bounds of size and time, which pages may ask (CORS), what becomes
-//! of a panic, the headers of every answer, and the log. One function and no layers: each layer of axum's costs every request some allocations.
+//! Wraps every handler: limits on size and time, CORS, panics, the headers of every answer, and the
+//! log. One function instead of layers, because each of axum's layers costs every request some
+//! allocations.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -18,11 +19,11 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
 use crate::http::body::declared_too_large;
+use crate::http::fdx_headers::{FdxHeaders, INTERACTION_ID};
 use crate::http::head::check_head;
 use crate::http::observe::observe;
 use crate::http::refused::{Refused, render};
 use crate::http::respond::{NO_CACHE, NO_STORE};
-use crate::http::said::{INTERACTION_ID, Said};
 use crate::http::shape::Shape;
 use crate::http::shape::shape_of;
 use crate::node::app::App;
@@ -30,38 +31,38 @@ use crate::node::freshness::{self, Basis, DependsOn};
 use crate::node::metrics::RouteMetrics;
 use crate::node::poll::Unavailable;
 
-/// How long a request may take before it is answered with 503: a write that hangs must not hang its
-/// clients.
+/// How long a request may take before it gets a 503: a hanging write must not hang its clients.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What is around the handlers of one route.
+/// What wraps the handlers of one route.
 pub struct Around {
-    /// The route's path, by which logs and metrics name it.
+    /// The route's path, as logs and metrics show it.
     pub(super) route: &'static str,
     pub(super) metrics: RouteMetrics,
-    /// The shape of its answers; by the request's `Accept` where there is none.
+    /// The shape of its answers; `None` follows the request's `Accept`.
     pub(super) shape: Option<Shape>,
     pub(super) cors: Cors,
     pub(super) depends_on: DependsOn,
-    /// The largest body that it takes, in bytes.
+    /// The largest body it accepts, in bytes.
     pub(super) largest_body: usize,
 }
 
-/// To which answers CORS adds its headers.
+/// Which answers get CORS headers.
 pub(super) enum Cors {
     /// None.
     Never,
-    /// All: they may be kept and then be given to whoever asks.
+    /// All of them: they are cacheable, so a cached copy may serve any origin.
     Always(CorsLayer),
-    /// Those to pages. Nobody keeps these answers, and servers, which send no `Origin`, do without.
+    /// Only those to requests with an `Origin`. These answers are never cached, and servers send no
+    /// `Origin`.
     ToPages(CorsLayer),
 }
 
-/// A handler with all that is around it.
-pub struct Handled<H, T> {
+/// A handler wrapped by its route.
+pub struct WrappedHandler<H, T> {
     around: Arc<Around>,
     handler: H,
-    /// What the handler takes, by which axum tells kinds of handlers apart.
+    /// The handler's arguments, by which axum tells kinds of handlers apart.
     takes: PhantomData<fn() -> T>,
 }
 
@@ -76,9 +77,9 @@ impl Cors {
 }
 
 impl Around {
-    /// `handler`, with all that is around it.
-    pub fn handler<H, T>(self: &Arc<Self>, handler: H) -> Handled<H, T> {
-        Handled { around: self.clone(), handler, takes: PhantomData }
+    /// Wraps `handler`.
+    pub fn handler<H, T>(self: &Arc<Self>, handler: H) -> WrappedHandler<H, T> {
+        WrappedHandler { around: self.clone(), handler, takes: PhantomData }
     }
 
     async fn call<T>(
@@ -90,19 +91,23 @@ impl Around {
         let start = Instant::now();
         let method = request.method().clone();
         let shape = self.shape.unwrap_or_else(|| shape_of(request.uri().path(), request.headers()));
-        let said = if shape == Shape::Fdx { Said::by(request.headers()) } else { Said::default() };
-        // Of the body as it came.
+        let fdx_headers = if shape == Shape::Fdx {
+            FdxHeaders::of(request.headers())
+        } else {
+            FdxHeaders::default()
+        };
+        // Before anything wraps or consumes the body.
         let too_large = declared_too_large(request.body(), self.largest_body);
         // Before the clock is read for anything: another node may have moved it.
         let fresh = freshness::check(&app, self.depends_on).await;
-        // Around all that can be answered: a page that may not read a 503 can't know that it is
-        // one. Preflights are answered there, also by a node that answers nothing else.
+        // CORS goes around everything that can be answered: a page that can't read a 503 can't tell
+        // that it is one. Preflights are answered here too, even by a stale node.
         let mut response = match self.cors.of(request.headers()) {
             None => self.answer(handler, request, shape, too_large, fresh, &app).await,
             Some(cors) => {
                 let mut fresh = Some(fresh);
                 let service = service_fn(|request| {
-                    // Called once at the most.
+                    // Called at most once.
                     let fresh = fresh.take().unwrap_or(Err(Unavailable::Stale));
                     self.answer(handler.clone(), request, shape, too_large, fresh, &app)
                         .map(Ok::<_, Infallible>)
@@ -112,19 +117,28 @@ impl Around {
             }
         };
         render(&mut response, &app.locale);
-        // Nobody may keep an answer unless it says otherwise; at data paths it names the request.
+        // Nothing may be cached unless the handler says so; answers at data paths carry the
+        // interaction id.
         let headers = response.headers_mut();
         if *headers.entry(CACHE_CONTROL).or_insert(NO_STORE) == NO_STORE {
             headers.insert(PRAGMA, NO_CACHE);
         }
-        if let Some(id) = &said.interaction_id {
+        if let Some(id) = &fdx_headers.interaction_id {
             headers.insert(INTERACTION_ID, id.clone());
         }
-        observe(&app, &method, self.route, &self.metrics, &said, start.elapsed(), &mut response);
+        observe(
+            &app,
+            &method,
+            self.route,
+            &self.metrics,
+            &fdx_headers,
+            start.elapsed(),
+            &mut response,
+        );
         response
     }
 
-    /// What a request is answered, whatever becomes of it.
+    /// The answer to a request, even if its handler panics or hangs.
     async fn answer<T>(
         &self,
         handler: impl Handler<T, Arc<App>>,
@@ -150,21 +164,21 @@ impl Around {
                 Ok(()) => response,
                 Err(error) => Refused::behind(shape, error).into_response(),
             },
-            // A bug. The log has where.
+            // A bug. The log says where.
             Ok(Err(_)) => Refused::panicked(shape).into_response(),
-            // What was queued for the store goes on; whether it took effect is not known here.
+            // Writes already queued for the store go on; whether they took effect is unknown here.
             Err(_) => Refused::too_slow(shape).into_response(),
         }
     }
 }
 
-impl<H: Clone, T> Clone for Handled<H, T> {
+impl<H: Clone, T> Clone for WrappedHandler<H, T> {
     fn clone(&self) -> Self {
         Self { around: self.around.clone(), handler: self.handler.clone(), takes: PhantomData }
     }
 }
 
-impl<H: Handler<T, Arc<App>>, T: 'static> Handler<T, Arc<App>> for Handled<H, T> {
+impl<H: Handler<T, Arc<App>>, T: 'static> Handler<T, Arc<App>> for WrappedHandler<H, T> {
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
     fn call(self, request: Request, app: Arc<App>) -> Self::Future {

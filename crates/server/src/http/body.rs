@@ -1,4 +1,4 @@
-//! Reading the body of a request: of bounded size, in bounded time, as a form.
+//! Reads the body of a request as a form, bounded in size and time.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::node::app::App;
 
 /// The largest body, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
-/// The largest body of a consent form, in bytes, which names each account that was chosen: somewhat
-/// less than the megabyte that nginx takes.
+/// The largest body of a consent form, in bytes. It lists every chosen account; stays below nginx's
+/// default of one megabyte.
 pub const LARGEST_CONSENT: usize = 960 * 1024;
-/// How long a body may take to come in.
+/// How long a body may take to arrive.
 const SLOWEST_BODY: Duration = Duration::from_secs(20);
 
-/// Parameters of `/token`, `/revoke` and `/introspect` that must not be in the query: it ends up in
-/// logs (RFC 6749 section 2.3.1).
+/// Parameters of `/token`, `/revoke` and `/introspect` that must not appear in the query, which
+/// ends up in logs (RFC 6749 section 2.3.1).
 const OAUTH_PARAMETERS: [&str; 11] = [
     "client_id",
     "client_secret",
@@ -69,7 +69,7 @@ impl BodyError {
 
 async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, BodyError> {
     let mut whole = pin!(to_bytes(body, largest));
-    // One that came with its head needs no clock.
+    // A body that arrived with its head needs no timer.
     let read = match poll_immediate(&mut whole).await {
         Some(read) => Ok(read),
         None => tokio::time::timeout(SLOWEST_BODY, whole).await,
@@ -88,7 +88,7 @@ async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes, 
             return Err(BodyError::Broken);
         }
     };
-    // An empty body needs no type: what is missing from it is said next.
+    // An empty body needs no type: the missing parameter is reported next.
     if is_form(headers) || (bytes.is_empty() && content_type(headers).is_empty()) {
         Ok(bytes)
     } else {
@@ -100,14 +100,14 @@ fn content_type(headers: &HeaderMap) -> &str {
     one(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default()
 }
 
-/// Whether a request says that its body is a form.
+/// Whether the request declares its body to be a form.
 pub fn is_form(headers: &HeaderMap) -> bool {
     let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// The body of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none of
-/// their parameters.
+/// Reads the form of a request to `/token`, `/revoke` or `/introspect`, whose query must hold none
+/// of their parameters.
 ///
 /// # Errors
 /// 413, 408 or 400 `invalid_request`.
@@ -129,21 +129,21 @@ pub async fn oauth_form(
     Ok(bytes)
 }
 
-/// Why a request is refused before all else is looked at: its body says itself that it is too
-/// large. One that does not say is cut off where it is read.
+/// Why a request is refused before anything else is checked: its declared length is too large. A
+/// body without a declared length is cut off while it is read.
 pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
     (body.size_hint().lower() > largest as u64).then(|| BodyError::TooLarge.reason())
 }
 
-/// The body of a form that a page posted.
+/// Reads the form that a page posted.
 ///
 /// # Errors
-/// A page that says what is wrong.
+/// An error page.
 pub async fn page_form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     read(headers, body, LARGEST_BODY).await.map_err(|error| refused_page(&error))
 }
 
-/// The body of a consent form.
+/// Reads the consent form.
 ///
 /// # Errors
 /// As [`page_form`].
@@ -151,7 +151,7 @@ pub async fn consent_form(app: &App, headers: &HeaderMap, body: Body) -> Result<
     if body.size_hint().upper().is_some_and(|most| most <= LARGEST_BODY as u64) {
         return page_form(headers, body).await;
     }
-    // Nobody has proven anything yet, so only so many large ones are in memory at once.
+    // The sender is still unauthenticated, so only a few large forms may be in memory at once.
     let _turn = app.limits.large_forms.acquire().await.map_err(Refused::unavailable_page)?;
     read(headers, body, LARGEST_CONSENT).await.map_err(|error| refused_page(&error))
 }
@@ -160,7 +160,7 @@ fn refused_page(error: &BodyError) -> Refused {
     Refused::failed(Shape::Page, error.failure(), error.reason())
 }
 
-/// 400 `invalid_request`: the request can't be read.
+/// 400 `invalid_request`: the request can't be parsed.
 pub fn malformed(app: &App, reason: impl std::fmt::Display) -> Refused {
     Refused::oauth(Refusal::MalformedRequest, app.settings.dialect, reason)
 }

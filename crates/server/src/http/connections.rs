@@ -1,11 +1,11 @@
-//! The connections of a listener: how many there may be, how long each may wait for its client, and
-//! how they end in order. A loop of our own on hyper, since axum-server has no bound on
-//! connections, one time-out for both idle connections and slow heads, and no way to serve on while
-//! answers already say `Connection: close`.
+//! The connections of a listener: how many, how long each may wait for its client, and how they
+//! shut down in order. Our own loop on hyper, because axum-server has no limit on connections, has
+//! one time-out for both idle connections and slow heads, and can't keep serving while answers
+//! already say `Connection: close`.
 
 mod body;
 mod connection;
-mod timed;
+mod timeout_stream;
 mod tls;
 
 use std::collections::HashMap;
@@ -31,8 +31,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use crate::node::app::App;
 use crate::node::metrics::ConnectionCounts;
 use body::RequestBody;
-use connection::{Connection, Told};
-use timed::Timed;
+use connection::{Connection, Signal};
+use timeout_stream::TimeoutStream;
 pub use tls::{Tls, TlsError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -40,31 +40,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::Service;
 
-/// How much of a head is read at all. One that is larger than
-/// [`LARGEST_HEAD`](crate::http::head::LARGEST_HEAD) and not than this is answered in the shape of its
-/// path; beyond it nobody knows the path, and the answer is a bare 431.
+/// How much of a head is read at all. A head between
+/// [`LARGEST_HEAD`](crate::http::head::LARGEST_HEAD) and this is refused in the shape of its path;
+/// beyond this the path is unknown, and the answer is a bare 431.
 const LONGEST_HEAD_READ: usize = 64 * 1024;
-/// How long it takes until a listener is tried again that the system could give no connection.
+/// How long to wait before accepting again after the system failed to give a connection.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
-/// How often a connection that has to wait looks for another one that could go.
+/// How often a waiting connection looks for another that can be closed.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
-/// How often the log is told that connections are at their bound.
-const TELL_EVERY: Duration = Duration::from_secs(10);
-/// How long a connection that brought nothing yet is given when the listener closes: its request
-/// may be on the way.
+/// How often the log repeats that the connection limit is reached.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// How long a connection that has sent nothing yet may stay once the listener closes: its request
+/// may be in flight.
 const NEWCOMER: Duration = Duration::from_secs(1);
 
-/// What connections are bounded by.
+/// The limits of a listener's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// How long a connection may wait for its next request.
     pub idle: Duration,
-    /// How long the head of a request may take, from its first byte; for the first one, and for TLS
-    /// to be agreed on, from the start.
+    /// How long the head of a request may take, from its first byte. The first head and the TLS
+    /// handshake count from the start of the connection.
     pub head: Duration,
-    /// How long a client may take nothing of its answer.
+    /// How long a client may go without reading any of its answer.
     pub write: Duration,
-    /// How many there may be at once.
+    /// How many connections may be open at once.
     pub limit: usize,
 }
 
@@ -79,40 +79,39 @@ impl Default for Bounds {
     }
 }
 
-/// How far a listener is on its way to its end.
+/// How far a listener has shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// It takes connections.
+    /// It accepts connections.
     Open,
-    /// It takes no more. Connections that wait for a request are closed, the others after their
-    /// answer.
+    /// It accepts no more. Idle connections are closed, the others after their answer.
     Closing,
     /// What is left is cut off.
     Cut,
 }
 
-/// A listener, and what is served there.
+/// A listener and what it serves.
 pub struct Listener {
-    /// Its word in logs and metrics.
+    /// Its name in logs and metrics.
     pub name: &'static str,
     /// Where it listens.
     pub socket: TcpListener,
-    /// The certificate, where the server itself speaks TLS.
+    /// The certificate, where the server terminates TLS itself.
     pub tls: Option<Arc<Tls>>,
-    /// What is served.
+    /// What it serves.
     pub router: Router,
-    /// What its connections are bounded by.
+    /// The limits of its connections.
     pub bounds: Bounds,
-    /// How it ends.
+    /// When it shuts down.
     pub end: End,
 }
 
-/// How a listener ends.
+/// When a listener shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// First, once the requests in flight are finished.
     InOrder,
-    /// Last of all: who watches a server sees it until its end.
+    /// Last, so that monitoring sees the server until its end.
     Last,
 }
 
@@ -124,15 +123,15 @@ struct Shared {
     router: Router,
     bounds: Bounds,
     http: http1::Builder,
-    /// One permit a connection.
+    /// One permit per connection.
     room: Arc<Semaphore>,
-    /// Whether a connection waits for room.
+    /// Whether a connection is waiting for room.
     crowded: AtomicBool,
     open: Mutex<Open>,
     counts: ConnectionCounts,
 }
 
-/// The connections that are open, by number.
+/// The open connections, by number.
 #[derive(Default)]
 struct Open {
     next: u64,
@@ -144,8 +143,8 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes those that have waited longest for their client: a few at a time, so that looking for
-    /// them is no work for each newcomer. False where there are none.
+    /// Closes the connections that have waited longest for their client, a few at a time, so that
+    /// not every newcomer has to search. False where there are none.
     fn make_room(&self) -> bool {
         let open = self.open();
         let mut waiting: Vec<_> = open
@@ -156,18 +155,18 @@ impl Shared {
         waiting.sort_unstable_by_key(|(order, _)| *order);
         let few = 1 + self.bounds.limit / 64;
         for (_, connection) in waiting.iter().take(few) {
-            connection.tell(Told::MakeRoom);
+            connection.send(Signal::MakeRoom);
             self.counts.made_room.inc();
         }
         !waiting.is_empty()
     }
 
-    fn tell_all(&self, told: Told) {
-        self.open().connections.values().for_each(|connection| connection.tell(told));
+    fn send_to_all(&self, signal: Signal) {
+        self.open().connections.values().for_each(|connection| connection.send(signal));
     }
 }
 
-/// An entry among the open connections, for as long as there is one.
+/// A connection's entry among the open ones, removed on drop.
 struct Entry {
     shared: Arc<Shared>,
     number: u64,
@@ -195,12 +194,12 @@ impl Drop for Entry {
     }
 }
 
-/// What is told seldom, however often it happens.
-struct Seldom(Option<Instant>);
+/// Limits how often something is logged.
+struct LogThrottle(Option<Instant>);
 
-impl Seldom {
+impl LogThrottle {
     fn is_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        let due = self.0.is_none_or(|last| last.elapsed() >= LOG_EVERY);
         if due {
             self.0 = Some(Instant::now());
         }
@@ -212,7 +211,7 @@ impl Seldom {
 /// ended.
 ///
 /// # Errors
-/// Where the listener can't be used.
+/// The listener can't be used.
 pub(crate) async fn listen(
     app: Arc<App>,
     listener: Listener,
@@ -223,7 +222,7 @@ pub(crate) async fn listen(
     socket.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let mut http = http1::Builder::new();
-    // Its one time-out for heads also ends connections that are idle; ours are in `timed`.
+    // hyper's only time-out for heads also ends idle connections; ours are in `timeout_stream`.
     http.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(LONGEST_HEAD_READ);
     let room = Arc::new(Semaphore::new(bounds.limit));
     counts.limit.set(i64::try_from(bounds.limit).unwrap_or(i64::MAX));
@@ -239,7 +238,7 @@ pub(crate) async fn listen(
         open: Mutex::default(),
         counts,
     });
-    let mut told = (Seldom(None), Seldom(None));
+    let mut throttles = (LogThrottle(None), LogThrottle(None));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -247,23 +246,23 @@ pub(crate) async fn listen(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => take(&shared, stream, &stage, &mut told.0).await,
+            Ok((stream, _)) => take(&shared, stream, &stage, &mut throttles.0).await,
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                // Out of files, most likely. Trying at once would try without end.
+                // Out of file descriptors, most likely. Retrying at once would spin.
                 shared.counts.not_accepted.inc();
                 shared.make_room();
-                if told.1.is_due() {
+                if throttles.1.is_due() {
                     tracing::error!(listener = name, %error, "no connection could be taken; it is tried again");
                 }
                 sleep(AFTER_ERROR).await;
             }
         }
     }
-    // What waits makes room for those that the system has taken already. They are served: to close
-    // the listener resets them, and their requests may have been sent.
-    shared.tell_all(Told::Close);
-    // The system is asked, not the runtime: that learns of a connection a moment after it is there.
+    // Make room for connections that the system has already accepted, and serve them: closing the
+    // listener would reset them, and their requests may already be in flight.
+    shared.send_to_all(Signal::Close);
+    // Asks the system, because the runtime learns of a new connection a moment late.
     let listener = listener.into_std()?;
     loop {
         match listener.accept() {
@@ -271,7 +270,7 @@ pub(crate) async fn listen(
                 if let Ok(stream) =
                     stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream))
                 {
-                    take(&shared, stream, &stage, &mut told.0).await;
+                    take(&shared, stream, &stage, &mut throttles.0).await;
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -279,13 +278,13 @@ pub(crate) async fn listen(
         }
     }
     drop(listener);
-    shared.tell_all(Told::Close);
+    shared.send_to_all(Signal::Close);
     let all = u32::try_from(bounds.limit).unwrap_or(u32::MAX);
     tokio::select! {
         _ = shared.room.acquire_many(all) => return Ok(()),
         _ = stage.wait_for(|stage| *stage == Stage::Cut) => {}
     }
-    shared.tell_all(Told::Cut);
+    shared.send_to_all(Signal::Cut);
     let _ = shared.room.acquire_many(all).await;
     Ok(())
 }
@@ -296,17 +295,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Serves a new connection. Where there are as many as there may be, one that is idle makes room;
-/// where all are busy, this waits.
+/// Serves a new connection. At the limit, an idle one is closed to make room; where all are busy,
+/// this waits.
 async fn take(
     shared: &Arc<Shared>,
     stream: TcpStream,
     stage: &watch::Receiver<Stage>,
-    told: &mut Seldom,
+    throttle: &mut LogThrottle,
 ) {
     let permit = match shared.room.clone().try_acquire_owned() {
         Ok(permit) => permit,
-        Err(_) => match wait_for_room(shared, stage.clone(), told).await {
+        Err(_) => match wait_for_room(shared, stage.clone(), throttle).await {
             Some(permit) => permit,
             None => return,
         },
@@ -318,9 +317,9 @@ async fn take(
 async fn wait_for_room(
     shared: &Arc<Shared>,
     mut stage: watch::Receiver<Stage>,
-    told: &mut Seldom,
+    throttle: &mut LogThrottle,
 ) -> Option<OwnedSemaphorePermit> {
-    if told.is_due() {
+    if throttle.is_due() {
         let (listener, limit) = (shared.name, shared.bounds.limit);
         tracing::warn!(
             listener,
@@ -328,7 +327,7 @@ async fn wait_for_room(
             "there are as many connections as there may be: idle ones are closed, or new ones wait"
         );
     }
-    // Answers say from now on that they are the last of their connection.
+    // From now on answers say that they are the last of their connection.
     shared.crowded.store(true, Ordering::Relaxed);
     let mut waited = false;
     let permit = loop {
@@ -347,7 +346,7 @@ async fn wait_for_room(
 }
 
 async fn serve(entry: Entry, stream: TcpStream) {
-    // An answer is written at once; waiting for more to send with it would only make it late.
+    // Answers are written whole; waiting for more data would only delay them.
     let _ = stream.set_nodelay(true);
     let Some(tls) = &entry.shared.tls else {
         return converse(&entry, stream).await;
@@ -362,12 +361,12 @@ async fn serve(entry: Entry, stream: TcpStream) {
     }
 }
 
-/// Works on what comes before the first request, unless the connection must go.
+/// Does the work that precedes the first request, unless the connection must close.
 async fn until_told<T>(connection: &Connection, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if matches!(connection.told(cx), Told::MakeRoom | Told::Cut) => {
+        Poll::Pending if matches!(connection.signal(cx), Signal::MakeRoom | Signal::Cut) => {
             Poll::Ready(None)
         }
         Poll::Pending => Poll::Pending,
@@ -396,30 +395,30 @@ async fn converse(entry: &Entry, stream: impl AsyncRead + AsyncWrite + Unpin) {
             Ok::<_, Infallible>(response)
         }
     });
-    let stream = Timed::new(stream, connection.clone(), shared.bounds);
+    let stream = TimeoutStream::new(stream, connection.clone(), shared.bounds);
     let mut conversation = pin!(shared.http.serve_connection(TokioIo::new(stream), service));
-    // Until when a connection is waited for that brought nothing, once it is told to close.
+    // How long a connection that sent nothing yet may stay once it is told to close.
     let mut newcomer: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         loop {
-            // First, so that what has come in is seen before a connection is called idle.
+            // First, so that pending input is seen before the connection is called idle.
             if conversation.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            match connection.told(cx) {
-                Told::Nothing => return Poll::Pending,
-                Told::MakeRoom if connection.makes_room().is_some() => return Poll::Ready(()),
-                Told::MakeRoom => connection.stays(),
-                // Every answer says by now that it is the last one.
-                Told::Close if connection.is_idle() => return Poll::Ready(()),
-                Told::Close if connection.is_new() => {
+            match connection.signal(cx) {
+                Signal::Nothing => return Poll::Pending,
+                Signal::MakeRoom if connection.makes_room().is_some() => return Poll::Ready(()),
+                Signal::MakeRoom => connection.stays(),
+                // Every answer already says that it is the last.
+                Signal::Close if connection.is_idle() => return Poll::Ready(()),
+                Signal::Close if connection.is_new() => {
                     return newcomer
                         .get_or_insert_with(|| Box::pin(sleep(NEWCOMER)))
                         .as_mut()
                         .poll(cx);
                 }
-                Told::Close => return Poll::Pending,
-                Told::Cut => return Poll::Ready(()),
+                Signal::Close => return Poll::Pending,
+                Signal::Cut => return Poll::Ready(()),
             }
         }
     })

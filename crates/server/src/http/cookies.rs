@@ -1,8 +1,8 @@
-//! The cookies: one names the customer's session, others name the browser, to bind forms to it.
+//! Cookies: one identifies the customer's session, the others the browser, so that forms can be
+//! bound to it.
 //!
-//! Tabs that are opened at once in a fresh browser are given a cookie each, under names of their
-//! own, so that none takes another's place; from then on a browser is known by any of them and gets
-//! no more.
+//! Tabs opened at the same time in a fresh browser each get a cookie under its own name, so that
+//! none overwrites another's. From then on any of them identifies the browser, and no more are set.
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -15,22 +15,21 @@ use counterfoil_core::settings::Settings;
 
 use crate::node::app::App;
 
-/// Random bytes of a cookie.
+/// Random bytes in a cookie's value.
 const LENGTH: usize = 32;
-/// Bytes of a browser's cookie that its name repeats. As text they are 8 characters, longer than
-/// any port.
+/// Bytes of a browser cookie's value that its name repeats. In base64url they are 8 characters,
+/// longer than any port.
 const TAG: usize = 6;
-/// How many cookies a browser keeps that name it. Each takes 90 bytes of a line of a head, of which
-/// proxies take 8 KiB.
+/// How many cookies a browser keeps. Each takes 90 bytes of a header line, for which proxies allow
+/// 8 KiB.
 const MOST_COOKIES: usize = 40;
-/// How many are taken away with one answer: each takes 100 bytes of its head, of which proxies take
-/// 4 KiB.
+/// How many cookies one answer removes. Each takes 100 bytes of its head, for which proxies allow 4
+/// KiB.
 const MOST_TAKEN_AWAY: usize = 8;
 
-/// What a cookie of ours is called. Off loopback the `__Host-` prefix makes browsers hold it to
-/// this host and to TLS (RFC 6265bis section 4.1.3.2). Cookies know no ports (RFC 6265 section
-/// 8.5), so where the issuer has one, its cookies have it in their names: two sandboxes on one host
-/// are two servers.
+/// The name of a cookie. Off loopback the `__Host-` prefix makes browsers restrict it to this host
+/// and to TLS (RFC 6265bis section 4.1.3.2). Cookies ignore ports (RFC 6265 section 8.5), so the
+/// port of the issuer, if any, is part of the name: two sandboxes on one host are two servers.
 fn name(settings: &Settings, what: &str) -> String {
     let prefix = if settings.is_https() { "__Host-" } else { "" };
     let port = settings
@@ -42,8 +41,8 @@ fn name(settings: &Settings, what: &str) -> String {
     format!("{prefix}counterfoil-{what}{dash}{port}")
 }
 
-/// The cookies of a request, one by one: what is not text in one of them, of whatever application
-/// on this host, is no matter to the others.
+/// The cookies of a request, one by one: a malformed cookie of another application on this host
+/// must not affect the rest.
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .get_all(COOKIE)
@@ -62,18 +61,18 @@ fn decode(value: &[u8]) -> Option<[u8; LENGTH]> {
 fn write(app: &App, response: &mut Response, name: &str, value: &str, extra: &str) {
     let secure = if app.settings.is_https() { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{extra}");
-    // Names and base64url are header text.
+    // Names and base64url are valid in headers.
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
 }
 
-/// The cookie of a customer's session, until the browser is closed. The store keeps its hash.
+/// The cookie of a customer's session, kept until the browser is closed. The store holds its hash.
 #[derive(Debug)]
 pub struct SessionCookie;
 
 impl SessionCookie {
-    /// The cookie as the browser sent it; `None` where it is missing or not one that we set.
+    /// The cookie as the browser sent it; `None` if it is missing or not one of ours.
     pub fn read(app: &App, headers: &HeaderMap) -> Option<[u8; LENGTH]> {
         let ours = name(&app.settings, "session");
         cookies(headers)
@@ -81,34 +80,34 @@ impl SessionCookie {
             .find_map(|(_, value)| decode(value))
     }
 
-    /// Has the browser keep the cookie.
+    /// Sets the cookie.
     pub fn set(app: &App, response: &mut Response, value: &[u8; LENGTH]) {
         write(app, response, &name(&app.settings, "session"), &URL_SAFE_NO_PAD.encode(value), "");
     }
 
-    /// Has the browser forget the cookie.
+    /// Removes the cookie.
     pub fn clear(app: &App, response: &mut Response) {
         write(app, response, &name(&app.settings, "session"), "", "; Max-Age=0");
     }
 }
 
-/// The browser that sent a request: known by its cookies, or given one with the answer. They are
-/// worth nothing but that forms can be bound to them.
+/// The browser that sent a request: identified by its cookies, or given one with the answer. The
+/// cookies grant nothing; forms are bound to them.
 #[derive(Clone, Debug)]
 pub struct Browser {
-    /// The values of its cookies; the last one is the newest.
+    /// The values of its cookies, newest last.
     ids: Vec<[u8; LENGTH]>,
     known: bool,
-    /// Cookies beyond what it should keep.
+    /// Names of cookies beyond the limit.
     surplus: Vec<String>,
 }
 
 impl Browser {
-    /// The browser that sent this request.
+    /// Identifies the browser that sent this request.
     pub fn of(app: &App, headers: &HeaderMap) -> Self {
         let ours = name(&app.settings, "browser");
         let is_ours = |name: &[u8]| {
-            // Before there could be several, the one had no tag.
+            // Versions that set only one cookie gave it no tag.
             name.strip_prefix(ours.as_bytes()).is_some_and(|tag| {
                 tag.is_empty() || (tag[0] == b'-' && tag.len() == 1 + tag_of(&[0; LENGTH]).len())
             })
@@ -117,7 +116,7 @@ impl Browser {
             .filter(|(name, _)| is_ours(name))
             .filter_map(|(name, value)| Some((name, decode(value)?)))
             .collect();
-        // Browsers send those first that they have had longest (RFC 6265 section 5.4).
+        // Browsers send the oldest first (RFC 6265 section 5.4).
         let surplus =
             sent.iter().take(sent.len().saturating_sub(MOST_COOKIES).min(MOST_TAKEN_AWAY));
         let surplus = surplus.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
@@ -133,21 +132,21 @@ impl Browser {
 
     /// What new forms are bound to.
     pub fn newest_id(&self) -> &[u8; LENGTH] {
-        // There is one at least.
+        // There is at least one.
         self.ids.last().unwrap_or(&[0; LENGTH])
     }
 
-    /// Everything that names it.
+    /// Every id of the browser.
     pub fn ids(&self) -> impl Iterator<Item = &[u8; LENGTH]> {
         self.ids.iter()
     }
 
-    /// What the store knows a browser by: not its cookie.
+    /// What the store identifies a browser by instead of its cookie.
     pub fn hash_of(id: &[u8; LENGTH]) -> [u8; 32] {
         MacKey::new(id).mac(&[b"browser"])
     }
 
-    /// Gives the browser its cookie, if it has none yet.
+    /// Sets the browser's cookie if it has none yet.
     pub fn remember(&self, app: &App, mut response: Response) -> Response {
         let new = self.newest_id();
         if !self.known {

@@ -1,27 +1,27 @@
-//! The head of a request: its size, its `Host`, headers that may come once.
+//! The head of a request: its size, its `Host`, and headers that may appear only once.
 
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderName, Uri, Version};
 
-/// The largest head, in bytes: of target and headers, as they were sent.
+/// The largest head, in bytes of target and headers as sent.
 pub const LARGEST_HEAD: usize = 32 * 1024;
 
-/// What is wrong with the head of a request, whatever it asks for.
+/// What is wrong with the head of a request, whatever its route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BadHead {
     /// More than [`LARGEST_HEAD`].
     TooLarge,
-    /// No `Host`, two of them, or one that is no host (RFC 9112 section 3.2).
+    /// No `Host`, two of them, or an invalid one (RFC 9112 section 3.2).
     Host(&'static str),
 }
 
-/// Checks a head: its size, and its `Host`. HTTP/1.0 has none; where one comes, it is held to the
-/// same.
+/// Checks the size of a head and its `Host`. HTTP/1.0 may omit `Host`, but one that is sent is
+/// checked too.
 ///
 /// # Errors
 /// [`BadHead`].
 pub fn check_head(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), BadHead> {
-    // A colon, a blank and a line's end each.
+    // Plus colon, space and line break.
     let sizes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if sizes.sum::<usize>() + target > LARGEST_HEAD {
@@ -37,8 +37,8 @@ pub fn check_head(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<()
     }
 }
 
-/// Whether a host with its port may hold a byte (RFC 3986 section 3.2.2), without the user
-/// information that a `Host` can't have.
+/// Whether a `Host` may contain this byte (RFC 3986 section 3.2.2; user information is not
+/// allowed).
 const fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -48,11 +48,11 @@ const fn is_of_host(byte: u8) -> bool {
         )
 }
 
-/// A header was sent twice, or is not text.
+/// A header appears twice, or is not text.
 #[derive(Debug)]
 pub struct BadHeader;
 
-/// The value of a header that may come once.
+/// The value of a header that may appear only once.
 ///
 /// # Errors
 /// [`BadHeader`].

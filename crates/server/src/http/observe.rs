@@ -8,51 +8,52 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use counterfoil_core::grant::GrantId;
 
-use crate::http::said::Said;
+use crate::http::fdx_headers::FdxHeaders;
 use crate::node::app::App;
 use crate::node::metrics::RouteMetrics;
 
-/// What a handler tells the log, as an extension of its answer.
+/// What a handler adds to the request's log line, as an extension of its answer.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// The client that asked.
+pub struct LogContext {
+    /// The client that made the request.
     pub client: Option<Arc<str>>,
-    /// The grant that it was about.
+    /// The grant concerned.
     pub grant: Option<GrantId>,
-    /// Why it was refused, or what was special, in plain words.
+    /// Why the request was refused, or what was special, in plain words.
     pub reason: Option<String>,
 }
 
-/// Tells the log which client and grant an answer is about.
-pub fn seen(mut response: Response, client: &Arc<str>, grant: GrantId) -> Response {
-    let seen: &mut Seen = response.extensions_mut().get_or_insert_default();
-    seen.client = Some(client.clone());
-    seen.grant = Some(grant);
+/// Adds client and grant to the log line of an answer.
+pub fn with_log_context(mut response: Response, client: &Arc<str>, grant: GrantId) -> Response {
+    let context: &mut LogContext = response.extensions_mut().get_or_insert_default();
+    context.client = Some(client.clone());
+    context.grant = Some(grant);
     response
 }
 
-/// Logs and counts one request; in a sandbox tells the reason of a refusal in a header too.
+/// Logs and counts one request; a sandbox also sends the reason of a refusal in a header.
 pub(crate) fn observe(
     app: &App,
     method: &Method,
     route: &str,
     metrics: &RouteMetrics,
-    said: &Said,
+    fdx_headers: &FdxHeaders,
     took: Duration,
     response: &mut Response,
 ) {
     let status = response.status();
     metrics.count(status, took);
-    let seen = response.extensions().get::<Seen>();
-    let client = seen.and_then(|seen| seen.client.as_deref());
-    let grant = seen.and_then(|seen| seen.grant).map(tracing::field::display);
-    let reason = seen.and_then(|seen| seen.reason.as_deref());
+    let context = response.extensions().get::<LogContext>();
+    let client = context.and_then(|context| context.client.as_deref());
+    let grant = context.and_then(|context| context.grant).map(tracing::field::display);
+    let reason = context.and_then(|context| context.reason.as_deref());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         app.writable.doubt();
     }
     let (status_code, micros) =
         (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    let [interaction, actor_type, interaction_type, last_access, intent_type] = said.recorded();
+    let [interaction, actor_type, interaction_type, last_access, intent_type] =
+        fdx_headers.log_fields();
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

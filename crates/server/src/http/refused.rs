@@ -1,4 +1,4 @@
-//! The only way to an error answer: public words and the private reason, apart.
+//! The only way to an error answer: public words and the private reason, kept apart.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use counterfoil_store::StoreError;
 use serde::Serialize;
 
 use crate::http::head::BadHead;
-use crate::http::observe::Seen;
+use crate::http::observe::LogContext;
 use crate::http::respond::{Forms, empty, json, page};
 use crate::http::shape::Shape;
 use crate::node::guest::Strike;
 use crate::pages::{ErrorPage, Locale, WayBack};
 
-/// Seconds after which a client may try again where the store could not answer.
+/// Seconds until a client should retry after the store could not answer.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
-/// A refusal: the answer, ready to send, and beside it what the log is told.
+/// A refusal: the answer, ready to send, with the log context as an extension.
 #[derive(Debug)]
 pub struct Refused(Box<Response>);
 
@@ -45,16 +45,16 @@ struct FdxBody {
 impl Refused {
     fn new(response: Response, reason: impl Display) -> Self {
         let mut refused = Self(Box::new(response));
-        refused.seen().reason = Some(reason.to_string());
+        refused.log_context().reason = Some(reason.to_string());
         refused
     }
 
-    /// An answer that is a refusal as it is: a redirect with an error, say.
+    /// Turns an answer into a refusal as it is, such as a redirect with an error.
     pub fn by(response: Response) -> Self {
         Self(Box::new(response))
     }
 
-    fn seen(&mut self) -> &mut Seen {
+    fn log_context(&mut self) -> &mut LogContext {
         self.0.extensions_mut().get_or_insert_default()
     }
 
@@ -76,19 +76,19 @@ impl Refused {
         Self::new(json(status(error.status), &error), reason).asking_for(error.challenge)
     }
 
-    /// A refusal at an OAuth endpoint, in the dialect of the client or, before it is known, of the
-    /// server.
+    /// A refusal at an OAuth endpoint, in the dialect of the client or, before the client is known,
+    /// of the server.
     pub fn oauth(refusal: Refusal, dialect: Dialect, reason: impl Display) -> Self {
         Self::spelled(refusal.on_wire(dialect), reason)
     }
 
-    /// What is wrong with an authorization request that no browser brought.
+    /// An error of an authorization request that did not come from a browser.
     pub fn authorization(error: AuthorizationError) -> Self {
         let (code, reason) = error.on_wire();
         Self::spelled(OAuthError { code, ..Failure::Malformed.oauth() }, reason)
     }
 
-    /// A refusal at a data path; a 401 asks for `challenge`.
+    /// A refusal at a data path; a 401 carries `challenge`.
     pub fn fdx(error: FdxError, challenge: Option<Challenge>, reason: impl Display) -> Self {
         let (http, code, message) = error.on_wire();
         let challenge = challenge.filter(|_| http == 401);
@@ -104,20 +104,20 @@ impl Refused {
         }
     }
 
-    /// A page that tells a person what is wrong. The texts are the messages `error-<message>-title`
-    /// and `error-<message>-text`.
+    /// An error page. Its texts are the messages `error-<message>-title` and
+    /// `error-<message>-text`.
     pub fn page(http: StatusCode, message: &'static str, reason: impl Display) -> Self {
         let mut refused = Self::new(empty(http), reason);
         refused.0.extensions_mut().insert(Message { message, way_back: None });
         refused
     }
 
-    /// Which page it is, by the name of its messages; `None` where it is none.
+    /// The name of the page's messages; `None` if this is no page.
     pub fn message(&self) -> Option<&'static str> {
         self.0.extensions().get().map(|Message { message, .. }| *message)
     }
 
-    /// The page with another message.
+    /// Replaces the page's message.
     pub fn saying(mut self, message: &'static str) -> Self {
         if let Some(shown) = self.0.extensions_mut().get_mut::<Message>() {
             shown.message = message;
@@ -125,7 +125,7 @@ impl Refused {
         self
     }
 
-    /// The page with a way to an app.
+    /// Adds a link back to an app.
     pub fn leading_to(mut self, way_back: Option<WayBack>) -> Self {
         if let Some(shown) = self.0.extensions_mut().get_mut::<Message>() {
             shown.way_back = way_back;
@@ -145,19 +145,19 @@ impl Refused {
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// The store can't answer, to a person.
+    /// The store can't answer, on a page.
     pub fn unavailable_page(error: impl Display) -> Self {
         Self::unavailable_page_of("unavailable", error)
     }
 
-    /// The store can't answer, to a person who must know what was done until then: a page as in
+    /// The store can't answer, on a page that must say what was done so far; `message` as for
     /// [`Refused::page`].
     pub fn unavailable_page_of(message: &'static str, error: impl Display) -> Self {
         Self::page(StatusCode::SERVICE_UNAVAILABLE, message, error)
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// What a sandbox refuses a request with.
+    /// A refusal by the sandbox.
     pub fn struck(shape: Shape, strike: Strike) -> Self {
         let reason = "a fault that was set in this sandbox";
         let (failure, after) = match strike {
@@ -182,38 +182,38 @@ impl Refused {
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// This node may not know what has changed; another one may, or this one in a moment.
+    /// This node's state may be stale; another node can answer, or this one in a moment.
     pub fn behind(shape: Shape, error: impl Display) -> Self {
         Self::unavailable_at(shape, error).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// The answer is not known in time.
+    /// The answer timed out.
     pub fn too_slow(shape: Shape) -> Self {
         Self::unavailable_at(shape, StoreError::NotWritten("no answer in time".into()))
     }
 
-    /// A handler panicked: a bug. The client learns nothing but that it is ours.
+    /// A handler panicked: a bug. The client only learns that the fault is ours.
     pub fn panicked(shape: Shape) -> Self {
         Self::failed(shape, Failure::Internal, "a handler panicked")
     }
 
-    /// Something that can't happen did: keys that don't sign, values that don't serialise.
+    /// Something impossible happened: keys that don't sign, values that don't serialise.
     pub fn internal(reason: impl Display) -> Self {
         Self::spelled(Failure::Internal.oauth(), reason)
     }
 
-    /// The path takes other methods.
+    /// The path does not support this method.
     pub fn method(shape: Shape, allow: &'static str) -> Self {
         Self::failed(shape, Failure::MethodNotAllowed, "the path does not take this method")
             .with_header(ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// The body is larger than any that is read.
+    /// The body exceeds the limit.
     pub fn too_large(shape: Shape, reason: impl Display) -> Self {
         Self::failed(shape, Failure::BodyTooLarge, reason)
     }
 
-    /// The head of the request is too large or has no proper `Host`.
+    /// The head is too large or has no valid `Host`.
     pub fn bad_head(shape: Shape, bad: BadHead) -> Self {
         let (failure, reason) = match bad {
             BadHead::TooLarge => (Failure::HeadTooLarge, "the head is larger than 32 KiB"),
@@ -222,34 +222,34 @@ impl Refused {
         Self::failed(shape, failure, reason)
     }
 
-    /// There is no such path.
+    /// No route has this path.
     pub fn not_found(shape: Shape) -> Self {
         Self::failed(shape, Failure::NotFound, "there is no such path")
     }
 
-    /// Why, in plain words, and the status that says so; for a page that tells it in its own way.
+    /// The status and the private reason, for a page that reports them in its own way.
     pub fn told(&self) -> (StatusCode, &str) {
-        let seen = self.0.extensions().get::<Seen>();
-        (self.0.status(), seen.and_then(|seen| seen.reason.as_deref()).unwrap_or_default())
+        let context = self.0.extensions().get::<LogContext>();
+        (self.0.status(), context.and_then(|context| context.reason.as_deref()).unwrap_or_default())
     }
 
-    /// Tells the log which client and grant this is about.
+    /// Adds client and grant to the log context.
     pub fn of(mut self, client: Option<&Arc<Client>>, grant: Option<GrantId>) -> Self {
-        let seen = self.seen();
-        seen.client = client.map(|client| client.id.clone()).or(seen.client.take());
-        seen.grant = grant.or(seen.grant);
+        let context = self.log_context();
+        context.client = client.map(|client| client.id.clone()).or(context.client.take());
+        context.grant = grant.or(context.grant);
         self
     }
 }
 
-/// An error page that is yet to be rendered, in the language of whoever asked.
+/// An error page not yet rendered in the language of its reader.
 #[derive(Clone)]
 struct Message {
     message: &'static str,
     way_back: Option<WayBack>,
 }
 
-/// Renders the page of an answer that is an error page.
+/// Renders the answer if it is an error page.
 pub(super) fn render(response: &mut Response, locale: &Locale) {
     let Some(Message { message, way_back }) = response.extensions_mut().remove() else {
         return;
@@ -263,7 +263,7 @@ pub(super) fn render(response: &mut Response, locale: &Locale) {
     *response.body_mut() = body;
 }
 
-/// The message of the page that tells a person of a failure.
+/// The message of the page for a failure.
 const fn message_of(failure: Failure) -> &'static str {
     match failure {
         Failure::Malformed | Failure::BodyTooSlow => "malformed",

@@ -10,7 +10,7 @@ use axum::response::Response;
 use counterfoil_core::oauth_error::ErrorCode;
 use serde::Serialize;
 
-/// A JSON answer that nobody may keep.
+/// JSON that must not be cached.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => json_bytes(status, bytes),
@@ -22,7 +22,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// JSON that is serialised already.
+/// JSON that is already serialised.
 pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -43,17 +43,17 @@ pub fn empty(status: StatusCode) -> Response {
 /// Where the forms of a page may lead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Forms {
-    /// To this server and nowhere else.
+    /// To this server only.
     StayHere,
-    /// To an app, and on from there: Chromium holds `form-action` against every redirect after a
-    /// form, and where an app's callback redirects to, another origin or the app's own scheme, is
-    /// the app's to know. So these pages have none.
+    /// To an app, and on from there. Chromium applies `form-action` to every redirect after a form,
+    /// and where an app's callback redirects to (another origin, or the app's own scheme) is
+    /// unknown here. So these pages set none.
     LeadToApp,
 }
 
 impl Forms {
-    /// All of a page's policy. What is let out for pages that lead to an app is `form-action`
-    /// alone; no markup but ours gets into them.
+    /// The whole policy. Pages that lead to an app omit only `form-action`; they contain no markup
+    /// but ours.
     const fn content_security_policy(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::StayHere => {
@@ -66,7 +66,7 @@ impl Forms {
     }
 }
 
-/// A page.
+/// An HTML page.
 pub fn page(status: StatusCode, html: String, forms: Forms) -> Response {
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;
@@ -79,7 +79,7 @@ pub fn page(status: StatusCode, html: String, forms: Forms) -> Response {
     response
 }
 
-/// 303 to `location`, which the browser follows with GET and which is not told where it comes from.
+/// 303 to `location`, which the browser follows with GET and without a `Referer`.
 pub fn see_other(location: &str) -> Response {
     let mut response = empty(StatusCode::SEE_OTHER);
     let headers = response.headers_mut();
@@ -91,9 +91,9 @@ pub fn see_other(location: &str) -> Response {
     response
 }
 
-/// Nobody may keep the answer.
+/// Forbids caching.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The same for what knows HTTP/1.0 alone, beside it wherever tokens may be in an answer (RFC 6749
+/// The same for HTTP/1.0 caches, sent in addition wherever an answer may contain tokens (RFC 6749
 /// section 5.1).
 pub const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

@@ -1,4 +1,4 @@
-//! A route: its path and methods, and all that holds for every request to it, said once.
+//! A route: its path, methods, and everything that applies to every request to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,42 +18,42 @@ use crate::http::shape::shape_of;
 use crate::node::app::App;
 use crate::node::freshness::DependsOn;
 
-/// What logs and metrics call the route of a path that has none.
+/// The route that logs and metrics show for unknown paths.
 const UNMATCHED: &str = "unmatched";
 
-/// `GET` and what comes with it.
+/// `GET`, which implies `HEAD`.
 pub const GET: &str = "GET, HEAD";
 /// `POST` alone.
 pub const POST: &str = "POST";
 /// `GET` and `POST`.
 pub const GET_AND_POST: &str = "GET, HEAD, POST";
 
-/// The handlers of a route, each with all that is around it.
+/// The handlers of a route, wrapped.
 pub type Endpoint = fn(&Arc<Around>) -> MethodRouter<Arc<App>>;
 
-/// Scripts of which other sites may call a route (CORS).
+/// Which other sites' scripts may call a route (CORS).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum CrossOrigin {
-    /// Of none.
+    /// None.
     Nobody,
-    /// Of all: what it says is public.
+    /// All: the answers are public.
     Everybody,
-    /// Of public clients.
+    /// Those of public clients.
     PublicClients,
 }
 
 /// A route.
 #[derive(Clone, Copy)]
 pub struct Route {
-    /// Its path, by which logs and metrics name it.
+    /// Its path, also its name in logs and metrics.
     pub path: &'static str,
     /// The value of `Allow`.
     pub methods: &'static str,
-    /// The shape of its answers; by the request's `Accept` where there is none.
+    /// The shape of its answers; `None` follows the request's `Accept`.
     shape: Option<Shape>,
     cross_origin: CrossOrigin,
     depends_on: DependsOn,
-    /// The largest body that it takes, in bytes.
+    /// The largest body it accepts, in bytes.
     largest_body: usize,
     endpoint: Endpoint,
 }
@@ -76,12 +76,12 @@ impl Route {
         }
     }
 
-    /// One whose errors are OAuth's.
+    /// A route with OAuth's errors.
     pub const fn oauth(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
         Self::new(path, methods, Some(Shape::OAuth), endpoint)
     }
 
-    /// One whose errors are FDX's.
+    /// A route with FDX's errors.
     pub const fn data(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
         Self::new(path, methods, Some(Shape::Fdx), endpoint)
     }
@@ -91,43 +91,43 @@ impl Route {
         Self::new(path, methods, Some(Shape::Page), endpoint)
     }
 
-    /// One for people and programs, whose errors are what the request accepts.
+    /// A route for people and programs, whose errors follow `Accept`.
     pub const fn any(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
         Self::new(path, methods, None, endpoint)
     }
 
-    /// The same for scripts of every site: what it says is public.
+    /// Allows scripts of every site: the answers are public.
     pub const fn for_everybody(self) -> Self {
         Self { cross_origin: CrossOrigin::Everybody, ..self }
     }
 
-    /// The same for scripts of public clients too.
+    /// Allows scripts of public clients.
     pub const fn for_public_clients(self) -> Self {
         Self { cross_origin: CrossOrigin::PublicClients, ..self }
     }
 
-    /// The same, whose answers do not depend on what time it is.
+    /// Declares that the answers do not depend on the time.
     pub const fn at_any_time(self) -> Self {
         Self { depends_on: DependsOn::State, ..self }
     }
 
-    /// The same, whose answers depend on nothing that changes.
+    /// Declares that the answers depend on nothing that changes.
     pub const fn always(self) -> Self {
         Self { depends_on: DependsOn::Nothing, ..self }
     }
 
-    /// The same, taking bodies of up to `largest_body` bytes.
+    /// Accepts bodies of up to `largest_body` bytes.
     pub const fn with_bodies_of(self, largest_body: usize) -> Self {
         Self { largest_body, ..self }
     }
 
-    /// The same with other handlers.
+    /// Replaces the handlers.
     pub const fn answered_by(self, endpoint: Endpoint) -> Self {
         Self { endpoint, ..self }
     }
 }
 
-/// A server of these routes.
+/// A service with these routes.
 pub fn router(app: Arc<App>, routes: impl IntoIterator<Item = Route>) -> Router {
     let mut router = Router::new();
     for Route { path, methods, shape, cross_origin, depends_on, largest_body, endpoint } in routes {

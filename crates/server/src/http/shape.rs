@@ -14,8 +14,8 @@ pub enum Shape {
     Page,
 }
 
-/// The shape of answers at a path that no route has, or one whose route does not say: where the
-/// path does not tell, HTML for a browser and OAuth's for everybody else.
+/// The shape of answers at an unknown path, or on a route that declares none: if the path does not
+/// tell, HTML for browsers and OAuth's for everyone else.
 pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
     shape_at(path).unwrap_or_else(|| {
         let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -27,8 +27,8 @@ pub fn shape_of(path: &str, headers: &HeaderMap) -> Shape {
     })
 }
 
-/// How bodies look at a path, where the path says: data paths are FDX-shaped, pages are HTML, what
-/// only programs ask for is OAuth-shaped.
+/// The shape that a path implies: FDX for data paths, HTML for pages, OAuth for endpoints that only
+/// programs call.
 fn shape_at(path: &str) -> Option<Shape> {
     const DATA: [&str; 6] =
         ["/accounts", "/accounts-info", "/balances", "/transactions", "/customers", "/fdx"];

@@ -1,4 +1,4 @@
-//! The one value that every endpoint is given.
+//! The value shared by every endpoint.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use crate::pages::Locale;
 
 /// A server: store, keys, clients, settings and clock.
 pub struct App {
-    /// What the operator decided.
+    /// The operator's settings.
     pub settings: Settings,
-    /// Where grants are kept.
+    /// The store, which holds the grants.
     pub store: Store,
-    /// What tokens are signed and authenticated with.
+    /// The keys that sign and authenticate tokens.
     pub keys: Keys,
     /// What time it is.
     pub clock: Clock,
-    /// What is counted.
+    /// The counters behind `/metrics`.
     pub metrics: Metrics,
     /// The texts of the pages.
     pub locale: Locale,
@@ -41,30 +41,29 @@ pub struct App {
     pub(crate) poll: Poll,
     /// What a sandbox does to requests; `None` on a live server.
     pub guest: Option<Arc<dyn Guest>>,
-    /// Whether the store could be written when it was last looked.
+    /// Whether the store was writable when last probed.
     pub(crate) writable: Writable,
-    /// Whether it was told to stop.
+    /// Whether the server was told to stop.
     stopping: AtomicBool,
-    /// Bounds on what strangers can have it do at once.
+    /// Limits on what strangers can make it do at once.
     pub(crate) limits: Limits,
-    /// Held while an operator's command is carried out, so that none is decided by what another is
+    /// Held while an operator's command runs, so that no command decides by what another is
     /// changing.
     pub(crate) one_command: tokio::sync::Mutex<()>,
-    /// Held while the clients are read anew, so that what was read earlier never replaces what was
-    /// read later.
+    /// Held while the clients are read, so that an older read never replaces a newer one.
     one_reload: tokio::sync::Mutex<()>,
     clients: ArcSwap<Clients>,
-    /// The only client that is kept in memory, where one command is about it alone; else all are.
+    /// The only client loaded, for a command that concerns it alone; `None` loads all.
     only: Option<String>,
-    /// [`App::bearers_from`], in unix seconds; `i64::MIN` where there is no such moment.
+    /// [`App::bearers_from`], in unix seconds; `i64::MIN` for none.
     bearers_from: AtomicI64,
 }
 
 impl App {
-    /// Puts a server together.
+    /// Assembles a server.
     ///
     /// # Errors
-    /// Where what is kept in memory can't be read or the texts are damaged.
+    /// Cached state can't be read, or the texts are damaged.
     pub async fn new(
         settings: Settings,
         store: Store,
@@ -74,7 +73,7 @@ impl App {
         Self::knowing(None, settings, store, keys, clock, None).await
     }
 
-    /// Puts a server together that has a guest.
+    /// Assembles a server with a guest.
     ///
     /// # Errors
     /// As for [`App::new`].
@@ -88,8 +87,8 @@ impl App {
         Self::knowing(None, settings, store, keys, clock, Some(guest)).await
     }
 
-    /// Puts together what carries out one command about the client of this id, and knows no other:
-    /// reading all of them for each of thousands of commands would take long.
+    /// Assembles an app for one command about this client, loading no other: reading all of them
+    /// for each of thousands of commands would take long.
     ///
     /// # Errors
     /// As for [`App::new`].
@@ -129,7 +128,7 @@ impl App {
             only,
             bearers_from: AtomicI64::new(i64::MIN),
         };
-        // The first poll reads everything, and may take longer than a later one.
+        // The first poll reads everything, and may take longer than later ones.
         app.poll.run(&app.clock, async |known| Box::pin(app.reload(known)).await).await?;
         Ok(app)
     }
@@ -139,7 +138,7 @@ impl App {
     /// # Errors
     /// [`Unavailable`]; cached state may be stale.
     pub(crate) async fn poll(&self) -> Result<(), Unavailable> {
-        // Boxed, so that requests do not carry the room for what they seldom wait for.
+        // Boxed, so that requests do not carry the size of a rarely awaited future.
         let poll = async |known| {
             timeout(poll::TIMEOUT, Box::pin(self.reload(known)))
                 .await
@@ -148,10 +147,10 @@ impl App {
         self.poll.run(&self.clock, poll).await
     }
 
-    /// Reads what has changed since the store's number of changes was `known`; gives what it is
-    /// now.
+    /// Reads what has changed since the store's change number was `known`; returns the current
+    /// number.
     async fn reload(&self, known: Option<i64>) -> Result<i64, Unavailable> {
-        // The number comes first: a change in between is read twice, and none is missed.
+        // Read the number first: a change in between is then read twice, and none is missed.
         let asked = self.clock.uptime();
         let Changes { number: changes, database } = self.store.changes().await?;
         if let Some(database) = database {
@@ -160,7 +159,7 @@ impl App {
         }
         if known != Some(changes) {
             self.store.forget_kept();
-            // Before what is held against the time.
+            // Comes before everything that depends on the time.
             if self.is_sandbox() {
                 self.clock.set_offset(self.store.clock_offset().await?);
             }
@@ -179,8 +178,8 @@ impl App {
         self.clock.is_sandbox()
     }
 
-    /// Whether it was told to stop: it serves on for a while, but is not ready any more, and asks
-    /// clients to go elsewhere.
+    /// Whether it was told to stop. It still serves for a while, but reports that it is not ready
+    /// and asks clients to go elsewhere.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -189,12 +188,12 @@ impl App {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// The client of this id, if there is one.
+    /// The client with this id, if any.
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
         self.clients.load().get(id)
     }
 
-    /// How errors are spelled to a client.
+    /// The dialect in which a client gets its errors.
     pub fn dialect_of(&self, client: &Client) -> Dialect {
         client.settings.dialect.unwrap_or(self.settings.dialect)
     }
@@ -204,26 +203,26 @@ impl App {
         self.clients.load().is_public_origin(origin)
     }
 
-    /// Every client, in the order of their ids.
+    /// Every client, ordered by id.
     pub fn clients(&self) -> Vec<Arc<Client>> {
         self.clients.load().all()
     }
 
-    /// The algorithms by which clients have their ID tokens signed.
+    /// The algorithms that clients' ID tokens are signed with.
     pub(crate) fn algorithms_in_use(&self) -> BTreeSet<Algorithm> {
         self.clients.load().algorithms()
     }
 
-    /// Before when ID and access tokens were issued that are refused: data was lost since, and
-    /// nobody knows which of them had been revoked.
+    /// ID and access tokens issued before this are refused: data was lost then, and which of them
+    /// had been revoked is unknown.
     pub fn bearers_from(&self) -> Timestamp {
         Timestamp::from_unix(self.bearers_from.load(Ordering::SeqCst))
     }
 
-    /// Reads that moment from the store anew, after a loss was declared.
+    /// Reads that time from the store, after a loss was declared.
     ///
     /// # Errors
-    /// [`StoreError`]; what is in memory stays as it was.
+    /// [`StoreError`]; the cached value stays.
     pub async fn reload_bearers_from(&self) -> Result<(), StoreError> {
         let from = self.store.bearers_from().await?;
         let now = self.clock.now();
@@ -235,15 +234,15 @@ impl App {
                 `counterfoil clock repair` mends it");
             now
         });
-        // It may be earlier than before: a repair takes it back.
+        // It may be earlier than before: a repair moves it back.
         self.bearers_from.store(from.map_or(i64::MIN, Timestamp::unix), Ordering::SeqCst);
         Ok(())
     }
 
-    /// Reads the clients from the store anew.
+    /// Reads the clients from the store again.
     ///
     /// # Errors
-    /// [`StoreError`]; the clients in memory stay as they were.
+    /// [`StoreError`]; the cached clients stay.
     pub async fn reload_clients(&self) -> Result<(), StoreError> {
         let _turn = self.one_reload.lock().await;
         let stored = match &self.only {
@@ -255,10 +254,10 @@ impl App {
         Ok(())
     }
 
-    /// Reads one client from the store anew, after it was changed or removed.
+    /// Reads one client from the store again, after it was changed or removed.
     ///
     /// # Errors
-    /// [`StoreError`]; the clients in memory stay as they were.
+    /// [`StoreError`]; the cached clients stay.
     pub async fn reload_client(&self, id: &str) -> Result<(), StoreError> {
         let _turn = self.one_reload.lock().await;
         let stored = self.store.client(id).await?;
@@ -272,16 +271,16 @@ impl App {
     }
 }
 
-/// Why a server can't be put together.
+/// Why a server can't be assembled.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// What is kept in memory can't be read.
+    /// Cached state can't be read.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// The texts are damaged, which a test rules out.
+    /// The texts are damaged; a test rules this out.
     #[error("the texts of the pages: {0}")]
     Locale(String),
-    /// The metrics contradict each other, which a test rules out.
+    /// The metrics are inconsistent; a test rules this out.
     #[error("the metrics: {0}")]
     Metrics(prometheus::Error),
 }

@@ -8,15 +8,15 @@ use counterfoil_core::client::{Client, ClientSettings};
 use counterfoil_core::jws::Algorithm;
 use counterfoil_core::redirect_uri;
 
-/// The clients that a process knows. A change of one makes a new value of it all, which costs two
-/// counters a client and parses nothing.
+/// The clients that a process knows. A change clones the whole value, which costs two counters per
+/// client and parses nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clients {
     by_id: HashMap<Arc<str>, Arc<Client>>,
-    /// The origins of the redirect URIs of public clients, each with the number of URIs that it is
-    /// of: scripts there may call `/token`, `/revoke` and `/userinfo`.
+    /// The origins of public clients' redirect URIs, each with its number of URIs: scripts there
+    /// may call `/token`, `/revoke` and `/userinfo`.
     public_origins: HashMap<Arc<str>, usize>,
-    /// How many of them have their ID tokens signed by each algorithm.
+    /// How many clients have their ID tokens signed with each algorithm.
     algorithms: HashMap<Algorithm, usize>,
 }
 
@@ -25,27 +25,27 @@ impl Clients {
         self.by_id.get(id).cloned()
     }
 
-    /// All of them, in the order of their ids.
+    /// All clients, ordered by id.
     pub(crate) fn all(&self) -> Vec<Arc<Client>> {
         let mut all: Vec<_> = self.by_id.values().cloned().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
 
-    /// The algorithms by which ID tokens of theirs are signed.
+    /// The algorithms that their ID tokens are signed with.
     pub(crate) fn algorithms(&self) -> BTreeSet<Algorithm> {
         self.algorithms.iter().filter(|(_, count)| **count > 0).map(|(alg, _)| *alg).collect()
     }
 
     /// Whether scripts of this origin may call what public clients call from a browser.
     pub(crate) fn is_public_origin(&self, origin: &str) -> bool {
-        // As a redirect URI, an origin on a loopback address may have any port (RFC 8252 section
+        // An origin on a loopback address may have any port, as in a redirect URI (RFC 8252 section
         // 7.3).
         self.public_origins.keys().any(|known| redirect_uri::matches(known, origin))
     }
 
-    /// Puts a client in the place of the one of its id, if there is one. Uses of secrets that were
-    /// not written down yet are not forgotten.
+    /// Inserts a client, replacing one with the same id. Its uses of secrets not yet stored are
+    /// carried over.
     pub(crate) fn put(&mut self, client: Client) {
         if let Some(known) = self.remove(&client.id) {
             remember_uses(&client, &known);
@@ -57,7 +57,7 @@ impl Clients {
         self.by_id.insert(client.id.clone(), Arc::new(client));
     }
 
-    /// Takes a client out.
+    /// Removes a client.
     pub(crate) fn remove(&mut self, id: &str) -> Option<Arc<Client>> {
         let removed = self.by_id.remove(id)?;
         if let Some(count) = self.algorithms.get_mut(&removed.settings.id_token_signed_response_alg)
@@ -75,8 +75,7 @@ impl Clients {
         Some(removed)
     }
 
-    /// These clients and no others; what is known of uses of their secrets is taken over from
-    /// `before`.
+    /// Exactly these clients; uses of their secrets are carried over from `before`.
     pub(crate) fn anew(clients: Vec<Client>, before: &Clients) -> Self {
         let mut anew = Self::default();
         for client in clients {
@@ -99,7 +98,7 @@ fn remember_uses(client: &Client, known: &Client) {
     }
 }
 
-/// The origins that scripts of a public client may have: those of its redirect URIs on the web.
+/// The origins of a public client's scripts: those of its web redirect URIs.
 fn public_origins(settings: &ClientSettings) -> impl Iterator<Item = String> {
     let web = |uri: &String| {
         url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"))

@@ -1,10 +1,10 @@
-//! Comparing the clocks: what it finds is logged and counted.
+//! Compares clocks; logs and counts the result.
 
 use counterfoil_core::clock::{Change, Clock, Database, Deviation, LASTING, Millis};
 
 use crate::node::metrics::Metrics;
 
-/// Compares the clocks, and the `database`'s as it was at an uptime of this machine's.
+/// Compares this machine's clocks, and the `database`'s clock as read at a given uptime.
 pub(crate) fn compare(clock: &Clock, metrics: &Metrics, database: Option<(Millis, Database)>) {
     let seconds = LASTING / 1000;
     match clock.poll(database) {
@@ -42,7 +42,7 @@ pub(crate) fn compare(clock: &Clock, metrics: &Metrics, database: Option<(Millis
     }
 }
 
-/// What ends that.
+/// What fixes the deviation.
 const fn remedy(off: Deviation) -> &'static str {
     match off {
         Deviation::Wall(_) => {

@@ -1,4 +1,4 @@
-//! Whether cached state is fresh enough to answer a request by.
+//! Whether cached state is fresh enough to answer a request.
 
 use std::sync::Arc;
 
@@ -8,23 +8,22 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::node::app::App;
 use crate::node::poll::{INTERVAL, Unavailable};
 
-/// What the answer to a route rests on.
+/// What the answers of a route depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DependsOn {
     /// Nothing that changes.
     Nothing,
     /// Cached state.
     State,
-    /// Cached state, and what time it is.
+    /// Cached state and the time.
     StateAndTime,
 }
 
-/// The number of changes in memory when a request was let in; `None` where it depends on nothing
-/// that changes.
+/// The change number when the request was admitted; `None` if nothing it depends on changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Basis(Option<i64>);
 
-/// Whether a request may be answered by what this node has in memory.
+/// Whether a request may be answered from cached state.
 ///
 /// # Errors
 /// [`Unavailable`].
@@ -33,7 +32,7 @@ pub(crate) async fn check(app: &App, depends_on: DependsOn) -> Result<Basis, Una
         return Ok(Basis(None));
     }
     let shared = app.store.is_shared();
-    // In a sandbox, what was set on one node holds on the others from the next request on.
+    // In a sandbox, what is set on one node applies on the others from the next request on.
     if shared && app.is_sandbox() {
         app.poll().await?;
     } else if shared && app.poll.is_stale(app.clock.uptime()) {
@@ -45,8 +44,8 @@ pub(crate) async fn check(app: &App, depends_on: DependsOn) -> Result<Basis, Una
     Ok(Basis(shared.then(|| app.poll.changes()).flatten()))
 }
 
-/// Whether the answer to a request may still be given: one that took long, on a node that could not
-/// poll meanwhile, may rest on what was dropped since.
+/// Whether the answer may still be sent. A slow request on a node that could not poll meanwhile may
+/// depend on state dropped since.
 ///
 /// # Errors
 /// [`Unavailable`].
@@ -58,7 +57,7 @@ pub(crate) async fn check_again(app: &App, Basis(changes): Basis) -> Result<(), 
     if app.poll.changes() == Some(changes) { Ok(()) } else { Err(Unavailable::Stale) }
 }
 
-/// Polls until it is dropped.
+/// Polls until dropped.
 pub(crate) async fn keep_polling(app: Arc<App>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

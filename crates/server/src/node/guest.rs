@@ -1,5 +1,5 @@
-//! What a sandbox may do to a request. It is asked where a client has proven itself, where a bearer
-//! has, and before tokens are issued, and nowhere else. A live server has no guest.
+//! What a sandbox may do to a request. Called after a client has authenticated, after a bearer
+//! token was checked, and before tokens are issued; nowhere else. A live server has no guest.
 
 use counterfoil_core::clock::{Seconds, Timestamp};
 use counterfoil_core::fdx::FdxError;
@@ -8,7 +8,7 @@ use counterfoil_core::slip::Slip;
 use counterfoil_store::{Store, StoreError};
 use futures_util::future::BoxFuture;
 
-/// A sandbox, as requests meet it.
+/// A sandbox, as seen by requests.
 pub trait Guest: Send + Sync {
     /// Delays or refuses a request.
     fn strike<'a>(
@@ -17,8 +17,8 @@ pub trait Guest: Send + Sync {
         request: Sender<'a>,
     ) -> BoxFuture<'a, Result<(), Strike>>;
 
-    /// Says what is special about the tokens that `slip` will be redeemed for; may let the slip
-    /// expire first.
+    /// Decides what is special about the tokens that `slip` is redeemed for; may expire the slip
+    /// first.
     ///
     /// # Errors
     /// The store can't answer.
@@ -30,44 +30,44 @@ pub trait Guest: Send + Sync {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Special, StoreError>>;
 
-    /// Reads from the store what other nodes have changed.
+    /// Reads what other nodes have changed.
     ///
     /// # Errors
     /// The store can't answer.
     fn reload<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
-/// Whose request it is, once that is known.
+/// The sender of a request, once known.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'a> {
-    /// The path of the route; `/accounts` for every path of accounts.
+    /// The path of the route; `/accounts` for all account paths.
     pub path: &'a str,
-    /// Whether it asks for the bank's data, where errors are FDX's.
+    /// Whether the route serves the bank's data, with FDX's errors.
     pub is_data: bool,
     /// The client.
     pub client: &'a str,
-    /// The customer, where the request has a bearer.
+    /// The customer, if the request has a bearer token.
     pub customer: Option<&'a CustomerId>,
 }
 
-/// What a request is refused with.
+/// How a request is refused.
 #[derive(Debug)]
 pub enum Strike {
-    /// 503, and the client may come back after so many seconds.
+    /// 503, with `Retry-After` in seconds.
     Unavailable(Seconds),
-    /// 429, and the client may come back after so many seconds.
+    /// 429, with `Retry-After` in seconds.
     TooManyRequests(Seconds),
-    /// An error of FDX.
+    /// An FDX error.
     Fdx(FdxError),
     /// The store can't answer.
     Store(StoreError),
 }
 
-/// What is special about tokens.
+/// What is special about a token response.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Special {
-    /// By how many seconds the times in the ID token are off.
+    /// Shifts the times in the ID token, in seconds.
     pub skew: Seconds,
-    /// How long the ID token lives, where that is not what the operator decided.
+    /// Replaces the configured lifetime of the ID token, in seconds.
     pub id_token_lifetime: Option<Seconds>,
 }

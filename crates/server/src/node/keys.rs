@@ -1,10 +1,10 @@
-//! The keys of a server: signing keys, slip keys and the pepper, in a directory apart from a SQLite
+//! A server's keys: signing keys, slip keys and the pepper, in a directory separate from a SQLite
 //! store, or in the store that nodes share.
 //!
-//! A signing key is *published* from its making, *signs* from a moment on that every cache of the
-//! key set has seen it by, is *published still* until the last ID token that it signed has expired,
-//! is *kept* for `/revoke` until the longest grant has ended, and is then forgotten. Which of these
-//! it is follows from its dates and `now` alone, so the sandbox's clock moves keys too.
+//! A signing key is *published* when it is made, *signs* once every cached key set has had time to
+//! include it, stays *published* until the last ID token it signed has expired, is *kept* for
+//! `/revoke` until the longest grant has ended, and is then forgotten. Its state follows from its
+//! dates and `now` alone, so the sandbox's clock moves keys too.
 
 mod file;
 mod in_store;
@@ -29,19 +29,18 @@ use counterfoil_store::{Store, StoreError, StoredKeys};
 use file::{KeyFile, SigningEntry, SlipEntry};
 use in_store::Sealing;
 
-/// Seconds for which clients may keep a copy of the key set (`Cache-Control: max-age` of `/jwks`).
+/// Seconds for which clients may cache the key set (`Cache-Control: max-age` of `/jwks`).
 pub const KEY_SET_MAX_AGE: Seconds = 15 * 60;
-/// Seconds from the making of a signing key to its first use: four times as long as a copy of the
-/// key set is kept.
+/// Seconds between a signing key's publication and first use: four times [`KEY_SET_MAX_AGE`].
 pub const PUBLISHED_AHEAD: Seconds = HOUR;
-/// Seconds after which a key is replaced without anyone's help.
+/// Seconds after which a key is replaced automatically.
 pub const ROTATED_AFTER: Seconds = 90 * DAY;
 
-/// Seconds for which tokens stay good that were made with a slip key which others may have, unless
-/// the operator says otherwise: as long as a refresh token by default.
+/// Seconds for which tokens made with a compromised slip key stay valid unless the operator decides
+/// otherwise: the default lifetime of a refresh token.
 pub const COMPROMISED_SLIP_KEY_GOOD_FOR: Seconds = 90 * DAY;
 
-/// Why keys can't be had. The texts are for the operator.
+/// Why keys are unavailable. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The directory or file can't be used.
@@ -64,35 +63,35 @@ pub enum KeysError {
     /// The server is stopping.
     #[error("the keys were not made: {0}")]
     Stopping(#[from] tokio::task::JoinError),
-    /// There is no key of that id.
+    /// No key has this id.
     #[error("there is no key `{0}`")]
     Unknown(String),
 }
 
-/// The keys of a server, read once and then kept; changes are written first.
+/// A server's keys, cached; changes are written first.
 #[derive(Debug)]
 pub struct Keys {
     home: Home,
     issuer: String,
-    /// Held while keys are changed, which takes a while: one change after the other.
+    /// Held while keys change, which takes a while, so that changes are serial.
     one_change: tokio::sync::Mutex<()>,
-    /// Held while the store's keys are read or replaced, so that what was read earlier never takes
-    /// the place of what was read later.
+    /// Held while the store's keys are read or replaced, so that an older read never replaces a
+    /// newer one.
     one_access: tokio::sync::Mutex<()>,
     held: Mutex<Held>,
     ring: ArcSwap<Ring>,
 }
 
-/// Where the keys are kept.
+/// Where the keys live.
 #[derive(Debug)]
 enum Home {
     File(PathBuf),
     Store(Sealing),
 }
 
-/// The keys as they are kept.
+/// The keys in their stored form.
 struct Held {
-    /// As the store keeps them; version 0 where a file does.
+    /// As the store has them; version 0 if they live in a file.
     stored: StoredKeys,
     file: KeyFile,
 }
@@ -104,7 +103,7 @@ impl std::fmt::Debug for Held {
 }
 
 impl Keys {
-    /// Opens the keys in `directory`, making directory and keys where there are none.
+    /// Opens the keys in `directory`, creating both if missing.
     ///
     /// # Errors
     /// [`KeysError`]; a directory or file that others may read is refused.
@@ -123,13 +122,13 @@ impl Keys {
         Self::held_in(Home::File(path), issuer, Held { stored, file })
     }
 
-    /// Opens the keys in the store, making them where there are none. They are sealed under the key
-    /// in `directory`, which must be the same at every node and is made with them; in the clear
-    /// where there is no `directory`, which is for sandboxes alone.
+    /// Opens the keys in the store, creating them if missing. They are sealed under the key in
+    /// `directory`, which is created with them and must be the same on every node. Without a
+    /// `directory` they are in the clear, which is for sandboxes only.
     ///
     /// # Errors
-    /// [`KeysError`]; a directory or file that others may read is refused, and a `directory`
-    /// without the key of the store.
+    /// [`KeysError`]; a directory or file that others may read is refused, and so is a `directory`
+    /// without the store's key.
     pub async fn in_store(
         store: &Store,
         directory: Option<&Path>,
@@ -143,7 +142,7 @@ impl Keys {
         };
         if stored.is_none() {
             let new = tokio::task::spawn_blocking(move || KeyFile::new(now)).await??;
-            // Of nodes that start at once, all go on with the keys of the first.
+            // If several nodes start at once, all use the keys of the first.
             store.swap_keys(0, sealing.seal(&new, issuer, 1)?).await?;
             stored = store.keys().await?;
         }
@@ -166,17 +165,16 @@ impl Keys {
         })
     }
 
-    /// Whether there are keys in `directory`, or something that hinders us from seeing whether
-    /// there are.
+    /// Whether `directory` holds keys, or something prevents us from telling.
     pub fn are_at(directory: &Path) -> bool {
         file::path_in(directory).try_exists().unwrap_or(true)
     }
 
-    /// Whether [`Keys::open`] would find keys in `directory`; where it would make some, whether it
-    /// could. Makes nothing.
+    /// Whether [`Keys::open`] would find keys in `directory`; if not, checks that it could create
+    /// them. Creates nothing.
     ///
     /// # Errors
-    /// [`KeysError`], as [`Keys::open`] would give it.
+    /// [`KeysError`], as [`Keys::open`] would return.
     pub fn look(directory: &Path, issuer: &str, now: Timestamp) -> Result<bool, KeysError> {
         if Self::are_at(directory) {
             return Self::open(directory, issuer, now).map(|_| true);
@@ -184,11 +182,11 @@ impl Keys {
         file::could_be_made(directory).map(|()| false)
     }
 
-    /// Whether [`Keys::in_store`] could use what the store holds, with the key in `directory`;
-    /// where it would make one, whether it could. Makes nothing.
+    /// Whether [`Keys::in_store`] could open the store's keys with the key in `directory`; if there
+    /// is none, checks that it could create one. Creates nothing.
     ///
     /// # Errors
-    /// [`KeysError`], as [`Keys::in_store`] would give it.
+    /// [`KeysError`], as [`Keys::in_store`] would return.
     pub fn look_in_store(
         stored: Option<&StoredKeys>,
         directory: &Path,
@@ -205,17 +203,17 @@ impl Keys {
         Ring::new(&file, issuer).map(drop)
     }
 
-    /// The keys as they are now.
+    /// The current keys.
     pub fn ring(&self) -> Arc<Ring> {
         self.ring.load_full()
     }
 
-    /// Replaces every key: a new signing key of each algorithm is published now and signs from
-    /// `signs_from` on, which leaves caches the time to see it where that is [`PUBLISHED_AHEAD`]; a
-    /// new slip key is used at once.
+    /// Replaces every key. A new signing key of each algorithm is published now and signs from
+    /// `signs_from` on; [`PUBLISHED_AHEAD`] leaves caches time to include it. A new slip key is
+    /// used at once.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn rotate(
         &self,
         store: &Store,
@@ -232,16 +230,15 @@ impl Keys {
         self.change(store, rotate).await.map(drop)
     }
 
-    /// Drops a signing key that others may have: what it signed is refused from now on. Where it
-    /// signed new tokens, the key that is published ahead takes its place at once, which copies of
-    /// the key set have already, and another is published ahead; where there is none ahead, a new
-    /// one.
+    /// Drops a compromised signing key: its signatures are refused from now on. If it was the
+    /// current one, the key published ahead, which cached key sets already include, takes over at
+    /// once and another is published ahead; if none is ahead, a new one is made.
     ///
-    /// A slip key alone makes no token, so one that others may have is refused from
-    /// [`COMPROMISED_SLIP_KEY_GOOD_FOR`] on: [`Keys::retire`].
+    /// A slip key alone can't make a token, so a compromised one is refused only after
+    /// [`COMPROMISED_SLIP_KEY_GOOD_FOR`]: [`Keys::retire`].
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn drop_compromised(
         &self,
         store: &Store,
@@ -274,13 +271,12 @@ impl Keys {
         self.change(store, replace).await.map(drop)
     }
 
-    /// Retires a slip key that others may have. Tokens that were made with it are good until
-    /// `until`, each once as ever: what a refresh token is redeemed for is made with another key, a
-    /// new one where new tokens were made with this. Where `until` is not after `now`, they are
-    /// refused at once.
+    /// Retires a compromised slip key. Tokens made with it stay valid until `until`, each for one
+    /// use as ever: the successor of a refresh token is made with another key, a new one if this
+    /// was the current one. If `until` is not after `now`, they are refused at once.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn retire(
         &self,
         store: &Store,
@@ -306,23 +302,22 @@ impl Keys {
         self.change(store, retire).await.map(drop)
     }
 
-    /// The slip key that is called so, if there is one.
+    /// The slip key with this name, if any.
     pub fn slip_key(&self, kid: &str) -> Option<SlipKeyId> {
         let held = self.held();
         held.file.slip_key(kid).map(|at| SlipKeyId(held.file.slip[at].id))
     }
 
-    /// Does what the dates ask for: replaces keys that are old and, where they `may_be_forgotten`,
-    /// forgets those that nothing needs. True where anything changed. Nodes may do so at once: one
-    /// of them changes something.
+    /// Does what is due: replaces old keys and, if they `may_be_forgotten`, forgets unneeded ones.
+    /// True if anything changed. Safe on several nodes at once: one of them makes the change.
     ///
-    /// (S) A slip key is not forgotten for its age alone, which is a clock's word: no grant that
-    /// nobody ended may need it.
+    /// (S) A slip key is not forgotten by age alone, which depends on a clock: no living grant may
+    /// need it.
     ///
-    /// A key that is dated ahead, by a clock that was wrong, is no reason to make none.
+    /// A key dated ahead by a wrong clock does not prevent a new one.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn keep_up(
         &self,
         store: &Store,
@@ -341,8 +336,7 @@ impl Keys {
                     .iter()
                     .filter(|key| key.alg == alg && is_dated_right(key.created_at));
                 let newest = of_alg.map(|key| key.signs_from).max();
-                // One is always published ahead, so that it can take the place of one that others
-                // may have.
+                // One is always published ahead, so that it can replace a compromised one.
                 if newest.is_none_or(|from| from <= now) {
                     let signs_from = newest
                         .map_or(now, |from| from.plus(ROTATED_AFTER))
@@ -362,11 +356,11 @@ impl Keys {
         self.change(store, keep_up).await
     }
 
-    /// Notes which algorithms clients use, so that keys are published as long as tokens can be good
-    /// that they signed. Nodes may do so at once.
+    /// Records which algorithms clients use, so that keys stay published while tokens they signed
+    /// can be valid. Safe on several nodes at once.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn note_algorithms(
         &self,
         store: &Store,
@@ -374,8 +368,8 @@ impl Keys {
         now: Timestamp,
         id_token: Seconds,
     ) -> Result<(), KeysError> {
-        // Most often there is nothing to note, which is found without reading the keys anew. Nodes
-        // of version 1 would not read what is noted.
+        // Usually there is nothing to record, which takes no read of the keys. Nodes of version 1
+        // could not read the record.
         let is_new = store.is_at_newest_level()
             && self.held().file.clone().note_algorithms(&used, now, id_token);
         if is_new {
@@ -387,11 +381,10 @@ impl Keys {
         Ok(())
     }
 
-    /// Gives keys that a wrong clock has dated ahead of `now` the dates that they would have had;
-    /// gives how many.
+    /// Redates keys that a wrong clock dated ahead of `now`; returns how many.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is changed then, unless the store could not say whether it was.
+    /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn repair_dates(&self, store: &Store, now: Timestamp) -> Result<usize, KeysError> {
         let ahead = self.held().file.dated_ahead(now);
         if ahead > 0 {
@@ -400,18 +393,18 @@ impl Keys {
         Ok(ahead)
     }
 
-    /// Reads the keys of a shared store anew, where another node has changed them.
+    /// Reads the keys of a shared store again if another node has changed them.
     ///
     /// # Errors
-    /// [`KeysError`]; the keys stay as they were.
+    /// [`KeysError`]; the cached keys stay.
     pub async fn reload(&self, store: &Store) -> Result<(), KeysError> {
         let Home::Store(sealing) = &self.home else {
             return Ok(());
         };
         let _one = self.one_access.lock().await;
         let stored = store.keys().await?.ok_or_else(gone)?;
-        // By the document too: a database that lost its last writes comes to the same version a
-        // second time.
+        // Compares the document too: a database that lost its last writes can reach the same
+        // version twice.
         let is_held = |held: &Held| {
             held.stored.version == stored.version && held.stored.document == stored.document
         };
@@ -433,8 +426,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Changes a copy of the newest keys, writes it, and only then uses it; and again from the
-    /// start where another node came first.
+    /// Changes a copy of the newest keys, writes it, and only then uses it; starts over if another
+    /// node was first.
     async fn change<C>(&self, store: &Store, change: C) -> Result<bool, KeysError>
     where
         C: Fn(&mut KeyFile) -> Result<bool, KeysError> + Clone + Send + 'static,
@@ -461,7 +454,7 @@ impl Keys {
         }
     }
 
-    /// Puts `file` in the place of the `before`-th keys. False where another node came first.
+    /// Replaces version `before` of the keys with `file`. False if another node was first.
     async fn replace(&self, store: &Store, before: i64, file: KeyFile) -> Result<bool, KeysError> {
         let ring = Ring::new(&file, &self.issuer)?;
         let _one = self.one_access.lock().await;
@@ -476,8 +469,7 @@ impl Keys {
                     document: sealing.seal(&file, &self.issuer, before + 1)?,
                 };
                 let swapped = store.swap_keys(before, stored.document.clone()).await?;
-                // Where the answer to the write was lost, what came first may be this very
-                // document.
+                // If the answer to our write was lost, the first may have been this very document.
                 if !swapped
                     && store.keys().await?.is_none_or(|found| found.document != stored.document)
                 {

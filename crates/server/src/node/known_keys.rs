@@ -1,5 +1,5 @@
-//! Keys that a token names and this node does not know: another node may have made one a moment
-//! ago, so this node polls once before it answers.
+//! Tokens may name a key that this node does not know because another node has just made it, so
+//! this node polls once before it answers.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::node::app::App;
 use crate::node::keys::Ring;
 use crate::node::poll::Unavailable;
 
-/// The keys after a poll. Where nobody else makes keys there is nothing to poll for.
+/// The keys after a poll. Without other nodes there is nothing to poll for.
 pub(crate) async fn polled_ring(app: &App) -> Result<Arc<Ring>, Unavailable> {
     if app.store.is_shared() {
         app.poll().await?;
@@ -18,7 +18,7 @@ pub(crate) async fn polled_ring(app: &App) -> Result<Arc<Ring>, Unavailable> {
     Ok(app.keys.ring())
 }
 
-/// The keys, where they hold this slip key or not even another node's do.
+/// The keys; polls first if they lack this slip key.
 ///
 /// # Errors
 /// The store can't answer.
@@ -27,7 +27,7 @@ pub(crate) async fn ring_with(app: &App, key: SlipKeyId) -> Result<Arc<Ring>, Un
     if ring.slips.know(key) { Ok(ring) } else { polled_ring(app).await }
 }
 
-/// The keys, where one of them is the one that `token` names or not even another node's is.
+/// The keys; polls first if they lack the one that `token` names.
 ///
 /// # Errors
 /// The store can't answer.

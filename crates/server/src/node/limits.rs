@@ -1,4 +1,4 @@
-//! Bounds on what strangers can have a node do at once.
+//! Limits on what strangers can make a node do at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,26 +7,26 @@ use tokio::sync::Semaphore;
 
 use crate::node::lockout::Turn;
 
-/// Password hashes computed at once: each takes 19 MiB and a core for a while.
+/// Password hashes computed at once: each takes 19 MiB and keeps a core busy.
 const PASSWORDS_AT_ONCE: usize = 2;
-/// Consent forms read at once of which each takes up to a megabyte.
+/// Large consent forms read at once: each takes up to a megabyte.
 const LARGE_FORMS_AT_ONCE: usize = 16;
-/// Continuations stored in one second without proof of anything: a thousand wrong passwords a
-/// second must not fill the store.
+/// Continuations stored per second without any authentication: a thousand wrong passwords a second
+/// must not fill the store.
 const CONTINUATIONS_A_SECOND: u32 = 20;
-/// Sign-in turns: one a customer, by hash.
+/// Sign-in turns; customers share them by hash.
 const TURNS: usize = 64;
 
-/// A node's bounds.
+/// A node's limits.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    /// Bounds the memory that password hashes take.
+    /// Limits the memory for password hashes.
     pub(crate) passwords: Arc<Semaphore>,
-    /// Bounds the memory that large consent forms take.
+    /// Limits the memory for large consent forms.
     pub(crate) large_forms: Semaphore,
-    /// Bounds how fast the store grows by what anybody may post.
+    /// Limits how fast anonymous posts can grow the store.
     pub(crate) continuations: Budget,
-    /// Tries to sign in as one customer wait for each other, so that a right one in flight is not
+    /// Serialises attempts to sign in as one customer, so that a correct one in flight is not
     /// counted as failed.
     sign_ins: [tokio::sync::Mutex<Turn>; TURNS],
 }
@@ -43,7 +43,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The turn of the customer whose tries are counted under `key`.
+    /// The turn of the customer whose attempts are counted under `key`.
     pub(crate) fn sign_in(&self, key: &[u8; 32]) -> &tokio::sync::Mutex<Turn> {
         &self.sign_ins[usize::from(key[0]) % TURNS]
     }
@@ -54,7 +54,7 @@ impl Limits {
 pub(crate) struct Budget(Mutex<(Option<Timestamp>, u32)>);
 
 impl Budget {
-    /// Takes one; false where the second has none left.
+    /// Takes one from the budget; false if this second's is used up.
     pub(crate) fn take(&self, now: Timestamp) -> bool {
         let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if stored.0 != Some(now) {

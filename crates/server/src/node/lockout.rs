@@ -1,33 +1,33 @@
-//! Sign-in is closed for a customer while too many tries have failed lately: what failures are
-//! counted under, and what the log says of it.
+//! Locks sign-in for a customer after too many recent failures: the key that failures are counted
+//! under, and what is logged.
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_core::login;
 use counterfoil_core::mac::MacKey;
 
-/// The most characters of a name that somebody typed in a line of the log.
+/// The longest typed name in a log line, in characters.
 const LONGEST_IN_LOG: usize = 200;
-/// The most closings that one turn remembers to have told of.
+/// The most logged lockouts that a turn remembers.
 const MOST_TOLD: usize = 64;
 
-/// What tries to sign in as a customer are counted under: no name, so that a stolen store does not
-/// tell who tried. Names that nobody has are counted too: a closed door must not tell that there is
-/// a customer behind it. However a name is written it is counted as one, or each way of writing it
-/// would be five more guesses.
+/// The key that sign-in attempts for a customer are counted under. It hides the name, so that a
+/// stolen store does not tell who tried. Unknown names are counted too: a lockout must not reveal
+/// that a customer exists. All spellings of a name share a key, or each would allow five more
+/// guesses.
 pub fn key_of(tickets: &MacKey, CustomerId { provider, customer }: &CustomerId) -> [u8; 32] {
     tickets.mac(&[b"sign-in", provider.as_bytes(), login::common(customer).as_bytes()])
 }
 
-/// What is held while somebody tries to sign in, so that tries as one customer wait for each other.
-/// It remembers which closings the log told of, so that a flood of tries is one line.
+/// Held during a sign-in attempt, so that attempts for one customer are serial. Remembers which
+/// lockouts were logged, so that a flood of attempts is one line.
 #[derive(Debug, Default)]
 pub struct Turn {
     told: Vec<([u8; 32], Timestamp)>,
 }
 
 impl Turn {
-    /// Tells in the log that a try was refused, once in each closing.
+    /// Logs that an attempt was refused, once per lockout.
     pub(crate) fn tell_of_refusal(
         &mut self,
         key: [u8; 32],
@@ -54,8 +54,7 @@ impl Turn {
     }
 }
 
-/// Tells in the log that the last try that may fail did, and what to do about it where there is
-/// such a customer.
+/// Logs that the last allowed attempt failed and, if the customer exists, what to do about it.
 pub(crate) fn tell_of_closing(
     CustomerId { provider, customer }: &CustomerId,
     is_known: bool,
@@ -74,7 +73,7 @@ pub(crate) fn tell_of_closing(
     );
 }
 
-/// What somebody typed, as a line of the log can take it.
+/// Typed text, made safe for a log line.
 fn in_log(typed: &str) -> String {
     let mut shown: String =
         typed.chars().take(LONGEST_IN_LOG).flat_map(char::escape_debug).collect();

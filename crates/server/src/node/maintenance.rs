@@ -1,5 +1,5 @@
-//! What a server does without being asked: replace keys, work off removals, sweep what is over,
-//! write down when secrets were used.
+//! What a server does unprompted: replace keys, process removals, sweep expired state, record uses
+//! of secrets.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,14 +10,14 @@ use counterfoil_core::clock::Timestamp;
 use crate::node::app::App;
 use crate::node::sweep;
 
-/// How often removals are worked off.
+/// How often removals are processed.
 const OFTEN: Duration = Duration::from_secs(1);
-/// Every how many of these rounds the rest is done.
+/// The rest is done every so many rounds.
 const SELDOM: u32 = 30;
-/// Every how many of them old grants are looked through.
+/// Old grants are swept every so many rounds.
 const HOURLY: u32 = 3600;
 
-/// Goes on until it is dropped.
+/// Runs until dropped.
 pub async fn keep_going(app: Arc<App>) {
     let mut ticks = tokio::time::interval(OFTEN);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -27,7 +27,7 @@ pub async fn keep_going(app: Arc<App>) {
         if round % SELDOM == SELDOM - 1 {
             note_secret_uses(&app).await;
             sweep::short_lived(&app).await;
-            // First soon after the start: a server may be restarted every day.
+            // The first time soon after the start: a server may be restarted every day.
             let hourly = round % HOURLY == SELDOM - 1;
             let beyond_doubt = hourly && look_through_old_grants(&app).await;
             keep_keys(&app, beyond_doubt).await;
@@ -35,8 +35,7 @@ pub async fn keep_going(app: Arc<App>) {
     }
 }
 
-/// Removes grants that ended long ago. True where what time it is is beyond doubt, as far as that
-/// shows in them.
+/// Removes grants that ended long ago. True if, judging by them, the time is beyond doubt.
 async fn look_through_old_grants(app: &App) -> bool {
     match sweep::old_grants(app, false).await {
         Ok(swept) => swept.is_some_and(|swept| !swept.stopped),
@@ -47,8 +46,7 @@ async fn look_through_old_grants(app: &App) -> bool {
     }
 }
 
-/// Replaces keys whose time has come; where they `may_be_forgotten`, forgets those that nothing
-/// needs.
+/// Replaces keys that are due; if they `may_be_forgotten`, forgets unneeded ones.
 pub async fn keep_keys(app: &App, may_be_forgotten: bool) {
     if app.clock.off().is_some() {
         return;
@@ -75,7 +73,7 @@ pub async fn keep_keys(app: &App, may_be_forgotten: bool) {
     }
 }
 
-/// Writes down when client secrets were last used. Done also as the server stops.
+/// Stores when client secrets were last used. Also done on shutdown.
 pub async fn note_secret_uses(app: &App) {
     let clients = app.clients();
     let secrets = clients.iter().flat_map(|client| &client.secrets);
@@ -90,8 +88,8 @@ pub async fn note_secret_uses(app: &App) {
     }
 }
 
-/// Tells the store up to where the endings log is written, which it is held against at the next
-/// start. Done last, by whoever has the store open.
+/// Tells the store how far the endings log is written; the next start compares them. Done last, by
+/// the process that has the store open.
 pub async fn settle_endings(app: &App) {
     if let Err(error) = app.store.settle_endings().await {
         tracing::warn!(%error, "the store could not be told up to where the endings log is written");

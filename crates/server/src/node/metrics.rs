@@ -1,4 +1,4 @@
-//! What is counted, in the text format of Prometheus.
+//! The metrics, in Prometheus's text format.
 
 mod connections;
 
@@ -21,7 +21,7 @@ use prometheus::{
 
 use connections::ConnectionMetrics;
 
-/// The upper ends of the buckets of `counterfoil_request_seconds`.
+/// The upper bounds of the buckets of `counterfoil_request_seconds`.
 const BUCKETS: [f64; 11] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 
@@ -31,37 +31,37 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     connections: ConnectionMetrics,
-    /// What became of slips, by the word for it.
+    /// Redemptions of slips, by outcome.
     slips: HashMap<&'static str, IntCounter>,
     wal_bytes: IntGauge,
     queued_writes: IntGauge,
     clock_off: IntGauge,
     clock_unsure: IntGauge,
     clock_steps: IntCounter,
-    /// What sweeps removed, by what it was.
+    /// Rows removed by sweeps, by kind.
     swept: HashMap<&'static str, IntCounter>,
-    /// 1 while a sweep is stopped since it would remove too much.
+    /// 1 while a sweep is stopped because it would remove too much.
     sweep_stopped: IntGauge,
-    /// What the store counts, in the order of [`STORE`].
+    /// The store's counters, in the order of [`STORE`].
     store: Vec<IntCounter>,
     log_lines_dropped: IntCounter,
     log_write_errors: IntCounter,
-    /// Who counts what becomes of the log's lines, where anybody does.
+    /// The source of the log's counters, if set.
     log: OnceLock<fn() -> LogCounts>,
-    /// Held while what others count is copied, so that nothing is added twice.
+    /// Held while other counters are copied, so that nothing is added twice.
     one_render: Mutex<()>,
 }
 
-/// What became of lines of the log that can't be read anywhere.
+/// Counts of log lines that were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LogCounts {
-    /// Dropped, since too many waited to be written.
+    /// Dropped because the queue was full.
     pub dropped: u64,
-    /// Not written, or not to their end.
+    /// Not written, or not completely.
     pub write_errors: u64,
 }
 
-/// Something that the store counts: its metric, what that says, and how it is read.
+/// One of the store's counters: metric, help text, and how it is read.
 type StoreCount = (&'static str, &'static str, fn(&StoreCounts) -> u64);
 
 const STORE: [StoreCount; 9] = [
@@ -86,7 +86,7 @@ const STORE: [StoreCount; 9] = [
     ),
 ];
 
-/// What can become of a slip, as a label.
+/// The outcomes of a redemption, as labels.
 const OUTCOMES: [&str; 9] = [
     "redeemed",
     "repeated",
@@ -99,10 +99,10 @@ const OUTCOMES: [&str; 9] = [
     "unknown",
 ];
 
-/// Something that is short-lived: its word in metrics, and how many of it a step removed.
+/// A kind of short-lived row: its label, and how many a sweep removed.
 type ShortLived = (&'static str, fn(&Swept) -> u64);
 
-/// What sweeps remove that is short-lived.
+/// The short-lived rows that sweeps remove.
 pub(crate) const SHORT_LIVED: [ShortLived; 7] = [
     ("sessions", |swept| swept.sessions),
     ("sign_in_failures", |swept| swept.sign_in_failures),
@@ -112,7 +112,7 @@ pub(crate) const SHORT_LIVED: [ShortLived; 7] = [
     ("codes", |swept| swept.codes),
     ("authorizations", |swept| swept.authorizations),
 ];
-/// The word in metrics for grants that ended long ago.
+/// The label of grants that ended long ago.
 pub(crate) const OLD_GRANTS: &str = "grants";
 
 impl std::fmt::Debug for Metrics {
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Those of one route: handles that are made once, so that counting a request looks nothing up.
+/// The metrics of one route, as handles made once, so that counting a request looks nothing up.
 pub(crate) struct RouteMetrics {
     /// By the first digit of the status.
     answers: [IntCounter; 5],
@@ -129,7 +129,7 @@ pub(crate) struct RouteMetrics {
 }
 
 impl RouteMetrics {
-    /// Counts a request and how long it took.
+    /// Counts a request and its duration.
     pub(crate) fn count(&self, status: StatusCode, took: Duration) {
         self.seconds.observe(took.as_secs_f64());
         let class = usize::from(status.as_u16() / 100).wrapping_sub(1);
@@ -139,7 +139,7 @@ impl RouteMetrics {
     }
 }
 
-/// Makes metrics and registers them.
+/// Creates and registers metrics.
 struct Maker(Registry);
 
 impl Maker {
@@ -164,7 +164,7 @@ impl Maker {
         self.made(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    /// A counter for each value of one label.
+    /// A counter for each value of a label.
     fn by_label(
         &self,
         name: &str,
@@ -179,7 +179,7 @@ impl Maker {
 
 impl Metrics {
     /// # Errors
-    /// Two metrics have one name, or one has a name that no metric can have.
+    /// Two metrics have the same name, or a name is invalid.
     pub(crate) fn new() -> Result<Self, Error> {
         let maker = Maker(Registry::new());
         let seconds = HistogramOpts::new("counterfoil_request_seconds", "How long they took")
@@ -235,19 +235,19 @@ impl Metrics {
         })
     }
 
-    /// Those of a route, by its path.
+    /// The metrics of a route, by its path.
     pub(crate) fn route(&self, path: &'static str) -> RouteMetrics {
         let answers = ["1xx", "2xx", "3xx", "4xx", "5xx"]
             .map(|class| self.requests.with_label_values(&[path, class]));
         RouteMetrics { answers, seconds: self.request_seconds.with_label_values(&[path]) }
     }
 
-    /// Those of the connections of a listener, by its name.
+    /// The connection metrics of a listener, by its name.
     pub(crate) fn connections(&self, listener: &'static str) -> ConnectionCounts {
         self.connections.of(listener)
     }
 
-    /// Counts what became of a slip. `claimed` counts replays; `forged` and `ahead` are alarms.
+    /// Counts a redemption. `claimed` counts replays; `forged` and `ahead` are alarms.
     pub(crate) fn count_slip(&self, redeemed: &Redeemed, grant: GrantId) {
         let outcome = match redeemed {
             Redeemed::Torn(torn) => match torn.how() {
@@ -270,31 +270,31 @@ impl Metrics {
         }
     }
 
-    /// Counts a step of the clock that was taken over.
+    /// Counts an accepted step of the clock.
     pub(crate) fn count_clock_step(&self) {
         self.clock_steps.inc();
     }
 
-    /// Counts what a sweep removed.
+    /// Counts rows removed by a sweep.
     pub(crate) fn count_swept(&self, what: &'static str, count: u64) {
         if let Some(counter) = self.swept.get(what) {
             counter.inc_by(count);
         }
     }
 
-    /// Says whether a sweep is stopped since it would remove too much.
+    /// Sets whether a sweep is stopped because it would remove too much.
     pub(crate) fn sweep_is_stopped(&self, stopped: bool) {
         self.sweep_stopped.set(stopped.into());
     }
 
-    /// Has what becomes of the log's lines told here. The log is the process's, so the process
+    /// Sets the source of the log's counters. The log belongs to the process, so the process
     /// counts.
     pub fn tell_of_log(&self, counts: fn() -> LogCounts) {
-        // There is one log.
+        // There is only one log.
         let _ = self.log.set(counts);
     }
 
-    /// Everything counted so far.
+    /// All metrics, rendered.
     pub fn render(&self, store: &Store, clock: &Clock) -> String {
         let _one = self.one_render.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -311,12 +311,12 @@ impl Metrics {
             catch_up(&self.log_lines_dropped, dropped);
             catch_up(&self.log_write_errors, write_errors);
         }
-        // It writes to memory, which can't fail.
+        // Writes to memory, which can't fail.
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
 
-/// Brings a counter to what others have counted.
+/// Raises a counter to a count kept elsewhere.
 fn catch_up(counter: &IntCounter, count: u64) {
     counter.inc_by(count.saturating_sub(counter.get()));
 }

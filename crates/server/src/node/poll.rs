@@ -1,9 +1,9 @@
-//! Polling for changes to what nodes share and each keeps in memory: clients, keys, a declared
-//! loss, and in a sandbox clock and faults. A node polls twice a second, a sandbox's at the start
-//! of every request.
+//! Polls for changes to the state that nodes share and cache: clients, keys, a declared loss, and
+//! in a sandbox clock and faults. A node polls twice a second, a sandbox's at the start of every
+//! request.
 //!
 //! (S) A node whose last poll is 2 seconds old answers nothing that depends on cached state. So a
-//! change is in force on every node 2 seconds later, even on one that hangs or can't reach the
+//! change is in force on every node within 2 seconds, even on one that hangs or can't reach the
 //! database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +15,14 @@ use counterfoil_store::StoreError;
 
 use crate::node::keys::KeysError;
 
-/// A change is in force on every node after this long.
+/// A change is in force on every node within this time.
 pub(crate) const IN_FORCE_WITHIN: Duration = Duration::from_secs(2);
-/// How long a poll result stays valid, in milliseconds of uptime, time in suspension included. The
-/// rest of the 2 seconds is for requests in flight.
+/// How long a poll result stays valid, in milliseconds of uptime, including suspension. The rest of
+/// the 2 seconds is for requests in flight.
 const VALID_FOR: Millis = 1750;
 /// How often a node polls.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
-/// How long a poll may take.
+/// The time-out of a poll.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a request can't be answered now.
@@ -31,7 +31,7 @@ pub enum Unavailable {
     /// The store can't answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The keys in it can't be used here.
+    /// The store's keys can't be used here.
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The poll that a request waited for timed out.
@@ -43,7 +43,7 @@ pub enum Unavailable {
     /// No poll has succeeded lately.
     #[error("this node's state is stale: it can't reach the database, or is overloaded")]
     Stale,
-    /// Clocks disagree, and what time it is is not known.
+    /// Clocks disagree, so the time is unknown.
     #[error("it is not known what time it is: {}", .0.map_or("a clock is wrong".into(), |off| off.to_string()))]
     Unsure(Option<Deviation>),
 }
@@ -51,22 +51,22 @@ pub enum Unavailable {
 /// A node's polls.
 #[derive(Debug, Default)]
 pub struct Poll {
-    /// How many have begun.
+    /// How many have started.
     begun: AtomicU64,
     last: tokio::sync::Mutex<Last>,
     snapshot: Mutex<Option<Snapshot>>,
 }
 
-/// The state that the last successful poll left in memory.
+/// The cached state after the last successful poll.
 #[derive(Clone, Copy, Debug)]
 struct Snapshot {
-    /// When the poll began, by the machine's uptime.
+    /// When the poll started, by the machine's uptime.
     at: Millis,
-    /// The store's number of changes then.
+    /// The store's change number then.
     changes: i64,
 }
 
-/// The last poll that ended.
+/// The last completed poll.
 #[derive(Debug)]
 struct Last {
     number: u64,
@@ -80,9 +80,9 @@ impl Default for Last {
 }
 
 impl Poll {
-    /// Polls once with `poll`, which is given the number of changes in memory and gives the new
-    /// one. A caller who comes while a poll is in flight shares the next one: the one in flight may
-    /// have missed what this caller asks about. So a flood of callers costs one poll at a time.
+    /// Polls once with `poll`, which takes the cached change number and returns the new one. A
+    /// caller who arrives while a poll is in flight shares the next one, because the one in flight
+    /// may have missed what this caller needs. So a flood of callers costs one poll at a time.
     ///
     /// # Errors
     /// [`Unavailable`]; cached state may be stale.
@@ -94,7 +94,7 @@ impl Poll {
         let needed = self.begun.load(Ordering::SeqCst) + 1;
         let mut last = self.last.lock().await;
         if last.number < needed {
-            // A poll that is dropped half-way leaves `last` as it was, and uses its number up.
+            // A poll dropped half-way leaves `last` unchanged and uses up its number.
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let at = clock.uptime();
             let known = self.changes();
@@ -106,8 +106,8 @@ impl Poll {
                     Ok(())
                 }
                 Err(error) => {
-                    // (S) The database has lost writes, so what was revoked may look good in it:
-                    // nothing is answered from here on.
+                    // (S) The database has lost writes, so revoked grants may look valid in it:
+                    // answer nothing from here on.
                     if matches!(error, Unavailable::Store(StoreError::Forgot)) {
                         *snapshot = None;
                     }
@@ -120,7 +120,7 @@ impl Poll {
         last.result.clone().map_err(Unavailable::Shared)
     }
 
-    /// Whether cached state is too old to answer by, at this uptime.
+    /// Whether cached state is too old to answer from, at this uptime.
     pub(crate) fn is_stale(&self, uptime: Millis) -> bool {
         self.snapshot().is_none_or(|snapshot| uptime - snapshot.at > VALID_FOR)
     }

@@ -1,9 +1,9 @@
-//! Sweeping: what is short-lived is removed soon after it is over, and grants long after their end.
+//! Sweeping: short-lived rows are removed soon after they expire, grants long after their end.
 //!
-//! (S) Removing can't be undone, and what is over follows from a clock. So nothing is swept while
-//! clocks disagree, nor for a day after they did by much; the store holds what it removes against a
-//! second clock; a run removes a bounded share of the grants; and where more of those that nobody
-//! ended are due at once than can be by right, none is.
+//! (S) Removal can't be undone, and whether something has expired depends on a clock. So nothing is
+//! swept while clocks disagree, nor for a day after they disagreed by much; the store checks what
+//! it removes against a second clock; a run removes a bounded share of the grants; and if
+//! implausibly many grants expired without being ended, none is removed.
 
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{StoreError, SweepTime};
@@ -12,26 +12,26 @@ use serde::Serialize;
 use crate::node::app::App;
 use crate::node::metrics::{OLD_GRANTS, SHORT_LIVED};
 
-/// Of all living grants, one in so many may have expired long ago: more is a clock's doing, or an
-/// operator must say that it is right.
+/// At most one in this many living grants may have expired long ago: more suggests a wrong clock,
+/// unless an operator confirms it.
 const ONE_IN: u64 = 33;
-/// As many may in any case, so that a store of few grants is swept; but no more than half of them.
+/// Always allowed regardless of the share, so that small stores are swept; but never more than half
+/// of the grants.
 const FEW: u64 = 10;
-/// Grants that a run removes at the most: one in so many, and as many in any case.
+/// The most grants that a run removes: one in this many, but no fewer than [`RUN_AT_LEAST`].
 const RUN_ONE_IN: u64 = 100;
 const RUN_AT_LEAST: u64 = 1000;
-/// Grants that are removed in one write.
+/// Grants removed per write.
 const AT_ONCE: usize = 100;
 
-/// What came of looking through old grants.
+/// The result of a sweep of old grants.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct OldGrantsSwept {
-    /// Grants that were ended long ago.
+    /// Grants ended long ago.
     pub(crate) ended: u64,
     /// Grants that nobody ended and that expired long ago.
     pub(crate) expired: u64,
-    /// Grants in the store that nobody ended, those that have expired too; only counted where some
-    /// are due.
+    /// Grants that nobody ended, including expired ones; counted only if some are due.
     pub(crate) living: u64,
     /// How many were removed.
     pub(crate) removed: u64,
@@ -39,12 +39,12 @@ pub(crate) struct OldGrantsSwept {
     pub(crate) stopped: bool,
 }
 
-/// What to sweep by.
+/// The times to sweep by.
 fn time(app: &App) -> SweepTime {
     SweepTime { now: app.clock.now(), ahead: app.clock.offset() }
 }
 
-/// Removes what is short-lived and over.
+/// Removes expired short-lived rows.
 pub(crate) async fn short_lived(app: &App) {
     if !app.clock.is_settled() {
         return;
@@ -74,9 +74,8 @@ pub(crate) async fn short_lived(app: &App) {
     }
 }
 
-/// Looks through the oldest grants, and removes those that ended long ago, within bounds. Where the
-/// operator wants `all` gone, it needs no more than clocks that agree. `None` where what time it is
-/// is not beyond doubt.
+/// Removes the oldest grants that ended long ago, within the limits. If the operator wants `all`
+/// removed, clocks only have to agree. `None` if the time is in doubt.
 ///
 /// # Errors
 /// [`StoreError`]; some may have been removed.
@@ -128,7 +127,7 @@ pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsS
     Ok(Some(found))
 }
 
-/// Removes `most` of those that are due; gives how many.
+/// Removes up to `most` of those due; returns how many.
 async fn remove(app: &App, time: SweepTime, most: u64) -> Result<u64, StoreError> {
     let (mut removed, mut after) = (0, None);
     loop {

@@ -1,5 +1,4 @@
-//! Keeping time: the clocks are compared twice a second, and the store is told the time once a
-//! minute.
+//! Timekeeping: clocks are compared twice a second, and the store records the time once a minute.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::node::app::App;
 use crate::node::clocks::compare;
 
-/// How often clocks are compared, where polls of a shared store do not do so.
+/// How often clocks are compared, unless polls of a shared store do so.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How often the store is told the time, in ticks.
+/// How often the store records the time, in ticks.
 const NOTED_EVERY: u32 = 120;
 
-/// Tells the store what time it is, if that is believed. Nothing is swept that is not old by this
-/// as well, and a server that starts with a clock which is behind refuses to.
+/// Records the time in the store if it is trusted. Nothing is swept unless it is old by that time
+/// too, and a server whose clock is behind it refuses to start.
 pub(crate) async fn note(app: &App) {
     if app.clock.off().is_none()
         && let Err(error) = app.store.note_time(app.clock.trusted()).await
@@ -24,7 +23,7 @@ pub(crate) async fn note(app: &App) {
     }
 }
 
-/// Goes on until it is dropped.
+/// Runs until dropped.
 pub(crate) async fn keep_time(app: Arc<App>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,8 +34,8 @@ pub(crate) async fn keep_time(app: Arc<App>) {
             compare(&app.clock, &app.metrics, None);
         }
         let off = app.clock.off().is_some();
-        // Not while the clock may turn out to have been ahead: the store would know a moment that
-        // is to come. At once after a step that was taken over: until then it knows another time.
+        // Not while the clock may prove to be ahead, or the store would record a future time.
+        // Immediately after a step was accepted, since the recorded time is outdated.
         if (tick % NOTED_EVERY == 0 || (was_off && !off)) && !app.clock.is_on_probation() {
             note(&app).await;
         }

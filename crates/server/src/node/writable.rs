@@ -1,4 +1,4 @@
-//! Whether the store can be written, found out by writing now and then.
+//! Whether the store is writable, probed by an occasional write.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,24 +8,23 @@ use counterfoil_store::Store;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// How long the store may take to be written; whoever asks waits no longer.
+/// How long a probe may take; callers wait no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a write that succeeded speaks for the probes after it, in milliseconds, unless a
-/// request was answered with 503 since.
+/// How long a successful probe stays valid, in milliseconds, unless a request got a 503 since.
 const GOOD_FOR: Millis = 3000;
 
-/// Whether the store can be written, found out by writing now and then: probes share what was
-/// found. While it can't, each probes anew, but for those that came while another was at it.
+/// Whether the store is writable. Probes share results; while writes fail, each caller probes
+/// again, except those who were waiting for a probe in flight.
 #[derive(Debug, Default)]
 pub struct Writable {
     last: Mutex<Option<Probe>>,
-    /// How often it was looked.
+    /// How many probes were made.
     probes: AtomicU64,
-    /// Whether a request was answered with 503 since.
+    /// Whether a request got a 503 since.
     doubted: AtomicBool,
 }
 
-/// What was found out last.
+/// The last result.
 #[derive(Debug)]
 struct Probe {
     /// By the machine's uptime.
@@ -34,7 +33,7 @@ struct Probe {
 }
 
 impl Writable {
-    /// A request was answered with 503: what was found may not be so any more.
+    /// A request got a 503, so the last result may be outdated.
     pub(crate) fn doubt(&self) {
         self.doubted.store(true, Ordering::SeqCst);
     }

@@ -36,15 +36,15 @@ use crate::http::refused::Refused;
 use crate::http::respond::see_other;
 use crate::node::app::App;
 
-/// How many consents are read at once: the newest nearly always covers what is asked.
+/// How many consents are read at once: the newest nearly always covers the request.
 const CONSENTS_AT_ONCE: u32 = 20;
 
-/// An authorization request that may be asked of the customer.
+/// A valid authorization request, to be put to the customer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Asked {
     /// The request.
     pub request: AuthorizationRequest,
-    /// Whether nobody must be asked (`prompt=none`).
+    /// Whether no page may be shown (`prompt=none`).
     pub prompt_none: bool,
 }
 
@@ -60,7 +60,7 @@ impl Continuation for Asked {
 /// `GET /authorize`.
 ///
 /// # Errors
-/// A page, where nothing is known that the browser may be sent back to.
+/// A page, if there is no known place to send the browser back to.
 pub async fn get(
     State(app): State<Arc<App>>,
     uri: Uri,
@@ -71,10 +71,10 @@ pub async fn get(
     answer(&app, &asked, &headers, now).await
 }
 
-/// The request of an address.
+/// Reads a request from a query string.
 ///
 /// # Errors
-/// The answer, where nothing may be asked of the customer.
+/// The answer, if nothing may be put to the customer.
 pub async fn read(
     app: &App,
     uri: &Uri,
@@ -83,7 +83,7 @@ pub async fn read(
 ) -> Result<Asked, Refused> {
     let form = read_form(uri.query().unwrap_or_default().as_bytes())?;
     match form.get(continuation::PARAMETER) {
-        // A request of a client has at least a `client_id`, whatever else it has.
+        // Every request of a client has at least a `client_id`.
         Some(_) if form.get("client_id").is_none() => {
             continuation::read(app, &form, &Browser::of(app, headers), now).await
         }
@@ -91,7 +91,7 @@ pub async fn read(
     }
 }
 
-/// The answer to a request: a page, or the way back to the client.
+/// Answers a request with a page or a redirect back to the client.
 ///
 /// # Errors
 /// A page.
@@ -108,8 +108,8 @@ pub async fn answer(
     }
 }
 
-/// `POST /authorize`: as by GET, one redirect later. A form that another site posts carries none of
-/// our cookies (`SameSite=Lax`), the redirect after it does.
+/// `POST /authorize`: the same as GET after one redirect. A form posted by another site carries
+/// none of our cookies (`SameSite=Lax`); the redirect after it does.
 ///
 /// # Errors
 /// As [`get`].
@@ -123,8 +123,8 @@ pub async fn post(
     let bytes = page_form(&headers, body).await?;
     let form = read_form(&bytes)?;
     let by_get = format!("/authorize?{}", form.encoded());
-    // Without a client there is nothing to ask: a program that posts again where it should get
-    // would do so for ever.
+    // Without a client there is nothing to ask, and a program that follows the redirect with POST
+    // would loop forever.
     if by_get.len() <= LONGEST_LOCATION && form.get("client_id").is_some() {
         return Ok(see_other(&by_get));
     }
@@ -136,7 +136,7 @@ pub async fn post(
 }
 
 fn read_form<'a>(parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
-    // One that was sent twice is answered by redirect, like every error once the client is known.
+    // A repeated parameter is answered by redirect, like every error once the client is known.
     let form = match Form::parse_oauth(parameters) {
         Err(FormError::Repeated) => Form::parse(parameters),
         read => read,
@@ -144,7 +144,7 @@ fn read_form<'a>(parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
     form.map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))
 }
 
-/// A request that may be asked of the customer.
+/// Reads a request that may be put to the customer.
 ///
 /// # Errors
 /// A page, or the redirect that tells the client.
@@ -180,7 +180,8 @@ async fn ask(
     now: Timestamp,
 ) -> Result<Response, Refused> {
     let current = session::current(app, headers, now).await.map_err(Refused::unavailable_page)?;
-    // A request for a sign-in from this moment on is not met by one of the same second, before it.
+    // A request that requires a sign-in from this second on is not met by an earlier one in the
+    // same second.
     let asks_afresh = request.not_before == Some(now);
     let session =
         current.clone().filter(|session| !asks_afresh && request.is_met_by(app, session, now));
@@ -190,8 +191,7 @@ async fn ask(
     let response = match session {
         Some(session) => consent_page::page(app, request, &session, browser, now).await?,
         None => {
-            // The customer whom the client knows is the one who is signed in at this browser, and
-            // must do so once more.
+            // The client already knows this browser's signed-in customer, who must sign in again.
             let known = current.filter(|session| {
                 request.subject.is_some() && request.is_about(app, &session.customer)
             });
@@ -213,8 +213,8 @@ async fn ask(
     Ok(browser.remember(app, response))
 }
 
-/// `prompt=none`: succeeds only where the customer is signed in and has given this client as much
-/// before.
+/// `prompt=none`: succeeds only if the customer is signed in and has consented to at least as much
+/// for this client before.
 async fn without_asking(
     app: &App,
     request: &AuthorizationRequest,
@@ -225,8 +225,8 @@ async fn without_asking(
     let Some(session) = session else {
         return refuse(AuthorizationError::NotSignedIn);
     };
-    // RFC 8252 section 8.6: whoever listens on a loopback port or claims a private scheme is not
-    // known to be the app that was allowed.
+    // RFC 8252 section 8.6: an app on a loopback port or private scheme can't be identified as the
+    // one that was allowed.
     let Some(client) = app.client(&request.client) else {
         return Err(Refused::page(
             StatusCode::BAD_REQUEST,
@@ -253,8 +253,7 @@ async fn without_asking(
         clusters: earlier.clusters,
         lookback_days: earlier.lookback_days,
         ends_no_later_than: Some(earlier.expires_at),
-        // It is no consent of its own: it dies with the one that the customer gave, however that
-        // ends.
+        // Not a consent of its own: it ends with the customer's consent, however that ends.
         parent: Some(earlier.grant),
     };
     match approve(app, request, approval, now).await.map_err(Refused::unavailable_page)? {
@@ -263,7 +262,7 @@ async fn without_asking(
     }
 }
 
-/// The terms of the customer's newest living consent for the same client that covers scope and
+/// The terms of the customer's newest living consent for this client that covers scope and
 /// connector.
 async fn covering_consent(
     app: &App,
@@ -271,7 +270,7 @@ async fn covering_consent(
     session: &Session,
     now: Timestamp,
 ) -> Result<Option<Terms>, StoreError> {
-    // A code that nobody redeemed yet is no sign that the client ever had the customer's data.
+    // An unredeemed code is no evidence that the client ever had the customer's data.
     let asked = request.scopes.without(Scopes::OFFLINE_ACCESS);
     let covers =
         |grant: &Grant| grant.counterfoil.next_slip > 0 && grant.terms.scopes.contains(asked);

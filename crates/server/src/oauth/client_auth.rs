@@ -1,4 +1,4 @@
-//! Which client is asking, and has it proven it (RFC 6749 section 2.3): one file a method.
+//! Client authentication (RFC 6749 section 2.3): one file per method.
 
 mod basic;
 mod none;
@@ -17,21 +17,21 @@ use counterfoil_core::secret::Secret;
 use crate::http::head::one;
 use crate::node::app::App;
 
-/// Why a request proves no client. Each endpoint has its own word for it; the private reason is the
-/// same.
+/// Why a client is not authenticated. Each endpoint maps it to its own error; the private reason is
+/// the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unproven {
-    /// The credentials contradict each other: 400 `invalid_request`.
+    /// Contradictory credentials: 400 `invalid_request`.
     Contradiction(&'static str),
-    /// No client id (a header that can't be read holds none), or no secret from a client that is
-    /// not registered `none`, an unknown one too.
+    /// No client id (also if the header is malformed), or no secret from a client, known or not,
+    /// that is not registered with `none`.
     Missing(&'static str),
     /// An unknown client with a secret, or a wrong secret.
     Wrong(&'static str),
 }
 
 impl Unproven {
-    /// Why, for the log.
+    /// The private reason, for the log.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Contradiction(reason) | Self::Missing(reason) | Self::Wrong(reason) => reason,
@@ -39,16 +39,16 @@ impl Unproven {
     }
 }
 
-/// What a client proves itself with.
+/// A client's credentials.
 struct Credentials {
     id: String,
     secret: Option<Secret>,
 }
 
-/// The client that sent a request, proven by its secret or registered as public.
+/// Authenticates the client of a request, by its secret or as a registered public client.
 ///
 /// # Errors
-/// [`Unproven`].
+/// [`ClientAuthError`].
 pub fn prove(
     app: &App,
     headers: &HeaderMap,

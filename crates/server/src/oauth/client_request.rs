@@ -1,5 +1,4 @@
-//! What `/token`, `/revoke` and `/introspect` have in common: a form that a client sends which
-//! proves itself.
+//! The common start of `/token`, `/revoke` and `/introspect`: a form from an authenticated client.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -18,36 +17,36 @@ use crate::node::app::App;
 use crate::node::guest::Sender;
 use crate::oauth::client_auth::{Unproven, prove};
 
-/// An endpoint that clients prove themselves at.
+/// An endpoint with client authentication.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientEndpoint {
     /// Its path.
     pub path: &'static str,
-    /// The refusal where id or secret are missing.
+    /// The refusal if id or secret are missing.
     pub missing: Refusal,
-    /// The refusal where they are wrong.
+    /// The refusal if they are wrong.
     pub wrong: Refusal,
 }
 
-/// A request of a client that has proven itself.
+/// A request of an authenticated client.
 pub struct ClientRequest<'a> {
     /// The server.
     pub app: &'a App,
     /// The client.
     pub client: Arc<Client>,
-    /// What it sent.
+    /// Its form.
     pub form: Form<'a>,
-    /// The headers that came with it.
+    /// Its headers.
     pub headers: &'a HeaderMap,
-    /// When it came.
+    /// When it arrived.
     pub now: Timestamp,
 }
 
 impl<'a> ClientRequest<'a> {
-    /// Reads a request, and has its client prove itself.
+    /// Reads a request and authenticates its client.
     ///
     /// # Errors
-    /// 400 `invalid_request`, the endpoint's own refusals, or what a sandbox was asked for.
+    /// 400 `invalid_request`, the endpoint's own refusals, or what the sandbox injects.
     pub async fn read(
         app: &'a App,
         endpoint: ClientEndpoint,

@@ -1,6 +1,5 @@
 //! `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3) and
-//! `/.well-known/oauth-authorization-server` (RFC 8414): what is listed works, and what works is
-//! listed.
+//! `/.well-known/oauth-authorization-server` (RFC 8414): lists exactly what works.
 
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use serde_json::{Value, json as value};
 use crate::http::respond::json;
 use crate::node::app::App;
 
-/// Both documents, which say the same.
+/// Both documents; they are identical.
 pub async fn discovery(State(app): State<Arc<App>>) -> Response {
     let mut response = json(StatusCode::OK, &document(&app));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=900"));
@@ -26,7 +25,7 @@ fn document(app: &App) -> Value {
     let issuer = &app.settings.issuer;
     let url = |path: &str| format!("{issuer}{path}");
     let (ring, used, now) = (app.keys.ring(), app.algorithms_in_use(), app.clock.now());
-    // Those of which `/jwks` has keys.
+    // Those with keys in `/jwks`.
     let is_published =
         |alg: &Algorithm| ring.publishes(*alg, &used, now, app.settings.lifetimes.id_token);
     let algorithms: Vec<&str> =

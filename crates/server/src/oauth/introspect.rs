@@ -1,5 +1,5 @@
-//! `POST /introspect` (RFC 7662), for confidential clients: their own tokens, or any where they are
-//! resource servers.
+//! `POST /introspect` (RFC 7662), for confidential clients: about their own tokens, or any if they
+//! are resource servers.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json as value};
 
 use crate::grants::find::{Life, life};
 use crate::http::body::oauth_form;
-use crate::http::observe::Seen;
+use crate::http::observe::LogContext;
 use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
@@ -36,7 +36,7 @@ const ENDPOINT: ClientEndpoint = ClientEndpoint {
 /// The endpoint.
 ///
 /// # Errors
-/// 401 `invalid_client` for who can't prove itself and for public clients; 400 without a token.
+/// 401 `invalid_client` for unauthenticated and for public clients; 400 without a token.
 pub async fn introspect(
     State(app): State<Arc<App>>,
     request: Request,
@@ -55,11 +55,13 @@ pub async fn introspect(
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token"))?;
     let active = describe(&app, client, token, now).await.map_err(Refused::unavailable)?;
     let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));
-    response.extensions_mut().insert(Seen { client: Some(client.id.clone()), ..Seen::default() });
+    response
+        .extensions_mut()
+        .insert(LogContext { client: Some(client.id.clone()), ..LogContext::default() });
     Ok(response)
 }
 
-/// What an active token allows; `None` where it is not active, or not this client's to ask about.
+/// What an active token allows; `None` if it is not active, or this client may not ask about it.
 async fn describe(
     app: &App,
     client: &Client,

@@ -1,4 +1,4 @@
-//! `GET /jwks`: the keys that ID tokens can be verified with (RFC 7517).
+//! `GET /jwks`: the keys that verify ID tokens (RFC 7517).
 
 use std::sync::Arc;
 
@@ -12,8 +12,7 @@ use crate::http::respond::json;
 use crate::node::app::App;
 use crate::node::keys::KEY_SET_MAX_AGE;
 
-/// The endpoint. A copy may be kept for a quarter of the time that a key is published ahead of its
-/// use.
+/// The endpoint. Cacheable for a quarter of the time that a key is published ahead of its use.
 pub async fn jwks(State(app): State<Arc<App>>) -> Response {
     let ring = app.keys.ring();
     let keys: Vec<_> = ring
@@ -21,7 +20,7 @@ pub async fn jwks(State(app): State<Arc<App>>) -> Response {
         .map(|key| key.jwk())
         .collect();
     let mut response = json(StatusCode::OK, &value!({ "keys": keys }));
-    // A sandbox's clock jumps, and with it its keys.
+    // A sandbox's clock jumps, and its keys with it.
     let keep = if app.is_sandbox() {
         "no-cache".to_owned()
     } else {

@@ -1,4 +1,4 @@
-//! `POST /revoke` (RFC 7009): any token of a grant ends the whole grant.
+//! `POST /revoke` (RFC 7009): revoking any token of a grant ends the whole grant.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use counterfoil_store::StoreError;
 use crate::grants::end::end;
 use crate::grants::find::{self, Owner};
 use crate::http::body::oauth_form;
-use crate::http::observe::seen;
+use crate::http::observe::with_log_context;
 use crate::http::refused::Refused;
 use crate::http::respond::empty;
 use crate::node::app::App;
@@ -36,8 +36,8 @@ const ENDPOINT: ClientEndpoint = ClientEndpoint {
 /// The endpoint.
 ///
 /// # Errors
-/// As in the table of `counterfoil_core::dialect`. A token that is none of ours is no error: what
-/// its bearer wants is so already.
+/// As in the table of `counterfoil_core::dialect`. An unknown token is no error (RFC 7009 section
+/// 2.2): it is already as good as revoked.
 pub async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let now = app.clock.now();
     let (Parts { uri, headers, .. }, body) = request.into_parts();
@@ -55,13 +55,13 @@ pub async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Res
             "the token_type_hint names no kind of token",
         ));
     }
-    // A hint would only speed up a search, and the token's own shape says more.
+    // `token_type_hint` would only speed up a search, and the token's own form says more.
     match named_grant(&app, client, token).await.map_err(Refused::unavailable)? {
         Named::Grant(grant) => {
             end(&app, grant, EndedBy::Client, now)
                 .await
                 .map_err(|error| Refused::unavailable(error).of(Some(client), Some(grant)))?;
-            Ok(seen(empty(StatusCode::OK), &client.id, grant))
+            Ok(with_log_context(empty(StatusCode::OK), &client.id, grant))
         }
         Named::AnotherClients(grant) => {
             Err(refuse(Refusal::TokenOfAnotherClient, "the token was issued to another client")
@@ -71,13 +71,13 @@ pub async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Res
     }
 }
 
-/// What a token presented for revocation names.
+/// The target of a revocation.
 enum Named {
     /// A grant of the client, which ends.
     Grant(GrantId),
-    /// A grant of another client, which goes on.
+    /// Another client's grant, which stays.
     AnotherClients(GrantId),
-    /// Nothing that could be ended.
+    /// Nothing that could end.
     Nothing,
 }
 
@@ -114,8 +114,8 @@ async fn named_by_refresh_token(
     else {
         return Ok(Named::Nothing);
     };
-    // Presenting a token of a public client takes no secret, so an old one that somebody found must
-    // not end a grant that has long moved on.
+    // Presenting a public client's token takes no secret, so an old one found by somebody must not
+    // end a grant that has long moved on.
     let too_old = client.settings.is_public() && slip.number.saturating_add(1) < row.next_slip;
     Ok(match of_client(app, client, slip.grant).await? {
         Named::Grant(_) if too_old => Named::Nothing,

@@ -1,5 +1,5 @@
-//! `POST /token` (RFC 6749 section 3.2): who asks, for which grant type, and on to that grant
-//! type's file.
+//! `POST /token` (RFC 6749 section 3.2): authenticates the client, finds the grant type, and passes
+//! on to that grant type's file.
 
 mod authorization_code;
 mod issue;
@@ -34,7 +34,7 @@ const ENDPOINT: ClientEndpoint = ClientEndpoint {
 /// As in the table of `counterfoil_core::dialect`.
 pub async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let now = app.clock.now();
-    // Taken apart, not asked for as headers and URI: those would be copies.
+    // Taken apart, because extractors for headers and URI would copy them.
     let (Parts { uri, headers, .. }, body) = request.into_parts();
     let bytes = oauth_form(&app, &headers, uri.query(), body).await?;
     let request = ClientRequest::read(&app, ENDPOINT, &headers, &bytes, now).await?;
@@ -46,7 +46,7 @@ pub async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     }
 }
 
-/// The terms of the grant that an authentic slip names, if they were given to this client.
+/// The terms of the grant that an authentic slip names, if they belong to this client.
 ///
 /// # Errors
 /// `refusal`, or 503.

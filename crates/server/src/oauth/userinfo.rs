@@ -1,5 +1,4 @@
-//! `GET, POST /userinfo` (OpenID Connect Core section 5.3): who the customer is, for an access
-//! token.
+//! `GET, POST /userinfo` (OpenID Connect Core section 5.3): the customer behind an access token.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use counterfoil_core::token::Token;
 use serde::Serialize;
 
 use crate::http::body::{is_form, oauth_form};
-use crate::http::observe::seen;
+use crate::http::observe::with_log_context;
 use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
@@ -33,7 +32,7 @@ struct UserInfo<'a> {
     name: Option<&'a str>,
 }
 
-/// The token in the `Authorization` header.
+/// With the token in the `Authorization` header.
 ///
 /// # Errors
 /// 401 `invalid_token` (RFC 6750 section 3.1).
@@ -42,11 +41,11 @@ pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Resp
     answer(&app, checked)
 }
 
-/// The token there, or in the body, as `access_token` of a form (RFC 6750 section 2.2).
+/// With the token in the header, or in the body as `access_token` of a form (RFC 6750 section 2.2).
 ///
 /// # Errors
-/// As [`get`]; 400 `invalid_request` where it is in both places, or the form can't be read; 413 and
-/// 408 as for any form.
+/// As [`get`]; 400 `invalid_request` if it is in both, or the form is malformed; 413 and 408 as for
+/// any form.
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let bytes = if is_form(&parts.headers) {
@@ -73,5 +72,5 @@ fn answer(app: &App, checked: Result<Bearer, NoBearer>) -> Result<Response, Refu
     let bearer = checked.map_err(|no_bearer| no_bearer.at_oauth(app.settings.dialect))?;
     let name = bearer.scopes.contains(Scopes::PROFILE).then_some(bearer.terms.name.as_str());
     let body = UserInfo { sub: subject(&bearer.terms.customer, &app.keys.ring().subjects), name };
-    Ok(seen(json(StatusCode::OK, &body), &bearer.terms.client, bearer.terms.grant))
+    Ok(with_log_context(json(StatusCode::OK, &body), &bearer.terms.client, bearer.terms.grant))
 }

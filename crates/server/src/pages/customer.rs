@@ -1,40 +1,39 @@
-//! The pages that a bank's customer sees on the way to an app and back: sign-in, consent, connected
-//! apps.
+//! The pages that a customer sees on the way to an app and back: sign-in, consent, connected apps.
 
 use askama::Template;
 
 use super::{Locale, page};
 
-/// A party of a consent as a customer knows it.
+/// A party to a consent, as the customer knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Party<'a> {
-    /// The name it goes by.
+    /// Its display name.
     pub name: &'a str,
-    /// Where its logo is, an `https` address.
+    /// The `https` address of its logo.
     pub logo_uri: Option<&'a str>,
     /// The company behind it, as registered.
     pub registered_entity: Option<&'a str>,
 }
 
-/// One provider among those that the customer can choose from.
+/// A provider to choose.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
     /// Its id, the value of `connector`.
     pub id: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// Whether it is chosen already.
+    /// Whether it is preselected.
     pub selected: bool,
 }
 
-/// One account that the customer can share.
+/// An account to share.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountChoice<'a> {
     /// Its id, the value of `account`.
     pub id: &'a str,
-    /// Its name, "Everyday Checking" say.
+    /// Its name, such as "Everyday Checking".
     pub label: &'a str,
-    /// Its FDX account type, `CHECKING` say.
+    /// Its FDX account type, such as `CHECKING`.
     pub kind: &'a str,
     /// Its masked number.
     pub number: Option<&'a str>,
@@ -42,19 +41,19 @@ pub struct AccountChoice<'a> {
     pub chosen: bool,
 }
 
-/// What a page says that is shown once more.
+/// Why a page is shown again.
 #[derive(Clone, Debug)]
 pub struct TryAgain {
     /// In a few words.
     pub title: String,
     /// What to do.
     pub text: String,
-    /// Whether what was typed is what is wrong.
+    /// Whether the input was wrong.
     pub blames_input: bool,
 }
 
 impl TryAgain {
-    /// What the fields carry for those who hear the page.
+    /// The attributes of the fields, for screen readers.
     fn on_fields(&self) -> &'static str {
         if self.blames_input {
             r#" aria-invalid="true" aria-describedby="sign-in-error""#
@@ -64,7 +63,7 @@ impl TryAgain {
     }
 }
 
-/// The page to sign in at. The form posts `ticket`, `connector`, `username` and `password`, or
+/// The sign-in page. The form posts `ticket`, `connector`, `username` and `password`, or
 /// `decision=deny`.
 #[derive(Template)]
 #[template(path = "sign-in.html")]
@@ -75,15 +74,15 @@ pub struct SignIn<'a> {
     pub action: &'a str,
     /// Ties the form to its request.
     pub ticket: &'a str,
-    /// The app that waits; none where the customer is on the way to the page of connected apps.
+    /// The waiting app; `None` on the way to the page of connected apps.
     pub client_name: Option<&'a str>,
-    /// The providers: one is simply named, among several the customer chooses.
+    /// The providers: a single one is just named, several are a choice.
     pub providers: Vec<Choice<'a>>,
-    /// What the field for the user name holds already.
+    /// The prefilled user name.
     pub username: &'a str,
     /// Why it is shown again.
     pub failed: Option<TryAgain>,
-    /// Whether to offer the way back to the app.
+    /// Whether to offer a way back to the app.
     pub cancel: bool,
 }
 
@@ -93,12 +92,12 @@ impl<'a> SignIn<'a> {
         page(self.locale, Template::render(self))
     }
 
-    /// The only provider, where there is one.
+    /// The only provider, if there is just one.
     fn only(&self) -> Option<Choice<'a>> {
         if let [only] = self.providers.as_slice() { Some(*only) } else { None }
     }
 
-    /// Above this many, a list that opens is easier to use than one that is all there.
+    /// Above this many, a drop-down is easier to use than a full list.
     fn long_list(&self) -> bool {
         self.providers.len() > 6
     }
@@ -109,7 +108,7 @@ impl<'a> SignIn<'a> {
 }
 
 /// The page where the customer decides what an app may see. The form posts `ticket`, an `account`
-/// for each one chosen, and `decision`, `allow` or `deny`.
+/// for each chosen one, and `decision`, `allow` or `deny`.
 #[derive(Template)]
 #[template(path = "consent.html")]
 pub struct Consent<'a> {
@@ -119,27 +118,27 @@ pub struct Consent<'a> {
     pub action: &'a str,
     /// Ties the form to its request.
     pub ticket: &'a str,
-    /// The app that asks.
+    /// The app asking for consent.
     pub client: Party<'a>,
     /// The name of the customer's bank.
     pub provider_name: &'a str,
     /// The customer's name.
     pub customer_name: &'a str,
-    /// The FDX data clusters asked for.
+    /// The requested FDX data clusters.
     pub clusters: Vec<&'a str>,
-    /// The customer's accounts; none means that there is nothing to share.
+    /// The customer's accounts; empty if there is nothing to share.
     pub accounts: Vec<AccountChoice<'a>>,
-    /// The day until which the access goes on, also when the customer is away.
+    /// The day until which access lasts, even while the customer is away.
     pub until: Option<&'a str>,
-    /// How long the access lasts that ends by itself before long, in words.
+    /// How long short access lasts, in words.
     pub time: Option<&'a str>,
     /// How many days back the app may look.
     pub lookback_days: Option<u32>,
-    /// Whether the customer has just tried to allow without choosing an account.
+    /// Whether the customer tried to allow without choosing an account.
     pub nothing_chosen: bool,
-    /// What has changed since the customer was shown it before, a sentence each.
+    /// What has changed since the page was last shown, one sentence each.
     pub changes: Vec<String>,
-    /// The host that the customer is sent back to.
+    /// The host that the customer returns to.
     pub redirect_host: &'a str,
 }
 
@@ -149,7 +148,7 @@ impl Consent<'_> {
         page(self.locale, Template::render(self))
     }
 
-    /// Whether there is something at the top of the page that the customer must read first.
+    /// Whether a notice at the top must be read first.
     fn has_notice(&self) -> bool {
         !self.changes.is_empty() || (self.nothing_chosen && !self.accounts.is_empty())
     }
@@ -171,8 +170,8 @@ impl AccountChoice<'_> {
     }
 }
 
-/// An account's kind or name, and the end of its number. Masks are dropped where digits are left: a
-/// screen reader would read each star.
+/// An account's type or name, and the end of its number. A mask is dropped if digits are left,
+/// because screen readers would read every star.
 pub fn numbered(locale: &Locale, account: &str, number: Option<&str>) -> String {
     let Some(number) = number.filter(|number| !number.is_empty()) else {
         return account.to_owned();
@@ -185,51 +184,51 @@ pub fn numbered(locale: &Locale, account: &str, number: Option<&str>) -> String 
     }
 }
 
-/// One app that a customer has connected.
+/// A connected app.
 #[derive(Clone, Debug)]
 pub struct ConnectedApp<'a> {
     /// The client's id, the value of `client`.
     pub id: &'a str,
     /// The app.
     pub client: Party<'a>,
-    /// What the customer allowed it, the newest first.
+    /// The customer's consents, newest first.
     pub consents: Vec<Consented>,
-    /// How many older ones there are, which are not listed.
+    /// How many older consents are not listed.
     pub more: u64,
-    /// Whether a token of it came again after its use.
+    /// Whether one of its tokens was replayed.
     pub replayed: bool,
 }
 
-/// One consent that a customer has given.
+/// A consent.
 #[derive(Clone, Debug)]
 pub struct Consented {
     /// The grant's id, the value of `grant`.
     pub grant: String,
-    /// The FDX data clusters that the app sees.
+    /// The FDX data clusters that the app can read.
     pub clusters: Vec<&'static str>,
-    /// The names of the accounts that it sees.
+    /// The names of the accounts that it can read.
     pub accounts: Vec<String>,
-    /// The day that the access began, in words.
+    /// The day that access began, in words.
     pub since: String,
-    /// The day that the access ends, in words.
+    /// The day that access ends, in words.
     pub until: String,
 }
 
 impl ConnectedApp<'_> {
-    /// How often the customer has given it access that goes on.
+    /// How many lasting consents the customer has given it.
     fn count(&self) -> u64 {
         self.consents.len() as u64 + self.more
     }
 }
 
-/// What has just been ended.
+/// Confirms an ending.
 #[derive(Clone, Copy, Debug)]
 pub struct JustEnded<'a> {
     /// The app's name.
     pub client: &'a str,
-    /// The day that the access which has ended was given.
+    /// The day that the ended access was given.
     pub since: &'a str,
-    /// How many other consents of the app go on.
+    /// How many other consents of the app remain.
     pub remaining: u64,
 }
 
@@ -244,8 +243,8 @@ impl JustEnded<'_> {
 }
 
 /// The customer's page of connected apps. Each app has a form that posts `csrf`, `client` and
-/// `decision=end`; where it has several consents, each of these has one that posts `csrf`, `grant`
-/// and `decision=end`; the form to sign out posts `csrf`.
+/// `decision=end`; if it has several consents, each has one that posts `csrf`, `grant` and
+/// `decision=end`; the sign-out form posts `csrf`.
 #[derive(Template)]
 #[template(path = "connected-apps.html")]
 pub struct ConnectedApps<'a> {
@@ -255,11 +254,11 @@ pub struct ConnectedApps<'a> {
     pub customer_name: &'a str,
     /// The name of the customer's bank.
     pub provider_name: &'a str,
-    /// The apps, in the order to show them in.
+    /// The apps, in display order.
     pub apps: Vec<ConnectedApp<'a>>,
-    /// Where the forms that end an access go.
+    /// Where the forms that end access go.
     pub action: &'a str,
-    /// Where the form that signs out goes.
+    /// Where the sign-out form goes.
     pub sign_out_action: &'a str,
     /// Ties the forms to the session.
     pub csrf: &'a str,

@@ -9,7 +9,7 @@ use unic_langid::LanguageIdentifier;
 
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
-/// The stems of the error pages; each has a message `<stem>-title` and `<stem>-text`.
+/// The stems of the error pages, each with messages `<stem>-title` and `<stem>-text`.
 pub(super) const ERRORS: [&str; 15] = [
     "error-already-answered",
     "error-internal",
@@ -28,12 +28,12 @@ pub(super) const ERRORS: [&str; 15] = [
     "error-unknown-connector",
 ];
 
-/// The stems of what the sign-in page says that is shown again; each has a message `<stem>-title`
-/// and `<stem>-text`.
+/// The stems of the notices on a repeated sign-in page, each with messages `<stem>-title` and
+/// `<stem>-text`.
 pub(super) const SIGN_IN_AGAIN: [&str; 5] =
     ["sign-in-another", "sign-in-closed", "sign-in-ended", "sign-in-failed", "sign-in-old"];
 
-/// The messages that are named by a value and not in a template.
+/// The messages that are named by a value rather than in a template.
 pub(super) const NAMED: [&str; 20] = [
     "changed-accounts-added",
     "changed-accounts-removed",
@@ -57,7 +57,7 @@ pub(super) const NAMED: [&str; 20] = [
     "day-of-year",
 ];
 
-/// The messages that the templates name, sorted; a test holds this list to what they do name.
+/// The messages named in templates, sorted; a test keeps this list complete.
 pub(super) const IN_TEMPLATES: &[&str] = &[
     "account-ending",
     "account-number",
@@ -154,13 +154,12 @@ impl Locale {
     /// The built-in English texts.
     ///
     /// # Errors
-    /// Says in words what is wrong where the texts can't be read, or one that a page needs is
-    /// missing.
+    /// The texts can't be parsed, or a required one is missing.
     pub fn english() -> Result<Locale, String> {
         Locale::parse("en", ENGLISH)
     }
 
-    /// The built-in English texts, with more for pages of another crate.
+    /// The built-in English texts, plus those for another crate's pages.
     ///
     /// # Errors
     /// As [`Locale::english`].
@@ -174,8 +173,8 @@ impl Locale {
         let resource = FluentResource::try_new(source.to_owned())
             .map_err(|(_, errors)| format!("texts of {language}: {}", listed(&errors)))?;
         let mut bundle = FluentBundle::new_concurrent(vec![language.clone()]);
-        // The isolation marks would be part of every text that a program reads from a page; see
-        // `printable` for what they guard against.
+        // Isolation marks would end up in every text that a program reads from a page; `printable`
+        // guards against the same problem.
         bundle.set_use_isolating(false);
         bundle
             .add_resource(resource)
@@ -194,29 +193,29 @@ impl Locale {
         self.language.to_string()
     }
 
-    /// The text of a message without arguments; where there is none, the id itself.
+    /// The text of a message without arguments; the id itself if it is missing.
     pub fn text(&self, id: &str) -> String {
         self.find(id).unwrap_or_else(|| id.to_owned())
     }
 
-    /// The text of a message with its arguments; where there is none, the id itself.
+    /// The text of a message with arguments; the id itself if it is missing.
     pub fn text_with(&self, id: &str, args: &[(&str, &str)]) -> String {
         let args: FluentArgs =
             args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
         self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
     }
 
-    /// As [`Locale::text_with`], with one argument of any kind: what a template calls.
+    /// As [`Locale::text_with`], with one argument of any type, for templates.
     pub fn with(&self, id: &str, key: &str, value: impl Display) -> String {
         self.text_with(id, &[(key, &value.to_string())])
     }
 
-    /// A message whose `count` is a number, so that the text can tell one from many.
+    /// A message with a numeric `count`, which selects singular or plural.
     pub fn with_count(&self, id: &str, count: u64) -> String {
         self.counted(id, count, &[])
     }
 
-    /// The same with further arguments.
+    /// The same with more arguments.
     pub fn counted(&self, id: &str, count: u64, args: &[(&str, &str)]) -> String {
         let mut args: FluentArgs =
             args.iter().map(|(key, value)| (*key, FluentValue::from(printable(value)))).collect();
@@ -224,7 +223,7 @@ impl Locale {
         self.format(id, Some(&args)).unwrap_or_else(|| id.to_owned())
     }
 
-    /// A length of time, in the largest unit that says exactly how long.
+    /// A duration, in the largest unit that is exact.
     pub fn length_of_time(&self, seconds: Seconds) -> String {
         let count = |unit: Seconds| u64::try_from(seconds / unit).unwrap_or(0);
         match seconds {
@@ -234,7 +233,7 @@ impl Locale {
         }
     }
 
-    /// The day of a moment in UTC: `23 November 2026`.
+    /// A day in UTC: `23 November 2026`.
     pub fn day(&self, at: Timestamp) -> String {
         let date = at.utc();
         let mut args = FluentArgs::new();
@@ -244,25 +243,25 @@ impl Locale {
         self.format("day-of-year", Some(&args)).unwrap_or_else(|| at.to_string())
     }
 
-    /// The time of day in UTC by which a moment has come: `14:35 UTC`.
+    /// A time of day in UTC, rounded up: `14:35 UTC`.
     pub fn time_of_day(&self, at: Timestamp) -> String {
         let time = at.plus(MINUTE - 1).utc();
         let (hour, minute) = (format!("{:02}", time.hour), format!("{:02}", time.minute));
         self.text_with("time-of-day", &[("hour", &hour), ("minute", &minute)])
     }
 
-    /// The name of a data cluster in plain words; an unknown one keeps its own.
+    /// The plain name of a data cluster; unknown ones keep theirs.
     pub fn cluster(&self, cluster: &str) -> String {
         self.find(&format!("cluster-{cluster}")).unwrap_or_else(|| cluster.to_owned())
     }
 
-    /// What a data cluster holds, in plain words.
+    /// What a data cluster contains, in plain words.
     pub(super) fn cluster_text(&self, cluster: &str) -> String {
         self.find(&format!("cluster-{cluster}-text"))
             .unwrap_or_else(|| self.text("cluster-unknown-text"))
     }
 
-    /// The kind of an account in plain words; an unknown one keeps its own.
+    /// The plain name of an account type; unknown ones keep theirs.
     pub(super) fn kind(&self, kind: &str) -> String {
         self.find(&format!("kind-{kind}")).unwrap_or_else(|| kind.to_owned())
     }
@@ -273,14 +272,14 @@ impl Locale {
 
     fn format(&self, id: &str, args: Option<&FluentArgs<'_>>) -> Option<String> {
         let pattern = self.bundle.get_message(id)?.value()?;
-        // An argument that is missing shows as its name in braces, which is what there is to show.
+        // A missing argument renders as its name in braces, which will do.
         let mut errors = Vec::new();
         Some(self.bundle.format_pattern(pattern, args, &mut errors).into_owned())
     }
 }
 
-/// Every message that the pages can't do without. Of account kinds and the like, which have a
-/// fallback, none is here.
+/// Every message that the pages require. Account types and the like are not included, because they
+/// have a fallback.
 fn needed() -> impl Iterator<Item = String> {
     let clusters =
         CLUSTERS.iter().flat_map(|id| [format!("cluster-{id}"), format!("cluster-{id}-text")]);
@@ -291,8 +290,8 @@ fn needed() -> impl Iterator<Item = String> {
     clusters.chain(pairs).chain(IN_TEMPLATES.iter().chain(&NAMED).map(|id| (*id).to_owned()))
 }
 
-/// A value without the characters that would turn the text around it: control characters and
-/// explicit marks of direction.
+/// A value without characters that could reorder the surrounding text: control characters and
+/// explicit direction marks.
 fn printable(value: &str) -> String {
     let turning = |c: char| {
         c.is_control()

@@ -1,20 +1,20 @@
-//! The pages on which nothing is decided: an error, and the way back to an app by a form.
+//! Pages without a decision: errors, and the form that returns to an app.
 
 use askama::Template;
 
 use super::{Locale, page};
 
-/// A page that says what went wrong and what can be done.
+/// A page that says what went wrong and what to do.
 #[derive(Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage<'a> {
     /// The texts.
     pub locale: &'a Locale,
-    /// The id of the title's message, `error-session-title` say.
+    /// The id of the title's message, such as `error-session-title`.
     pub title: &'a str,
-    /// The id of the text's message, `error-session-text` say.
+    /// The id of the text's message, such as `error-session-text`.
     pub text: &'a str,
-    /// The way back to the app, where it is known.
+    /// The way back to the app, if known.
     pub way_back: Option<&'a WayBack>,
 }
 
@@ -25,8 +25,7 @@ impl ErrorPage<'_> {
     }
 }
 
-/// The answer to an app in OAuth's form_post response mode: a form that posts the fields to the
-/// app.
+/// OAuth's form_post response mode: a form that posts the fields to the app.
 #[derive(Template)]
 #[template(path = "form-post.html")]
 pub struct FormPost<'a> {
@@ -47,14 +46,14 @@ impl FormPost<'_> {
     }
 }
 
-/// The way back to an app from a page that tells of an error: a link, or the fields of a form where
-/// the app is answered by one.
+/// The way back from an error page to an app: a link, or a form's fields if the app takes its
+/// answers by form.
 #[derive(Clone, Debug)]
 pub struct WayBack {
     /// The app's name.
     pub client_name: String,
     /// Where the link or the form goes.
     pub uri: String,
-    /// The fields of the form; none for a link.
+    /// The form's fields; empty for a link.
     pub fields: Vec<(&'static str, String)>,
 }

@@ -124,7 +124,7 @@ fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
     }
 }
 
-/// Every page in every one of its states, with `name` wherever somebody else chose the text.
+/// Every page in every state, with `name` in place of all text from outside.
 fn pages(locale: &Locale, name: &str) -> Vec<String> {
     let own = SignIn { client_name: None, cancel: false, ..sign_in(locale, name, 1) };
     let form_post = FormPost {
@@ -190,7 +190,7 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
     pages
 }
 
-/// The pages of errors without a way back, which hold no value.
+/// The error pages without a way back, which contain no values.
 fn error_pages(locale: &Locale) -> Vec<String> {
     let mut pages = Vec::new();
     for stem in ERRORS {

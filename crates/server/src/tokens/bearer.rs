@@ -1,5 +1,5 @@
-//! The resource check: is this bearer token good now? Ends with one primary-key read of the
-//! counterfoil, every time.
+//! The resource check: is this bearer token valid now? Always ends with one primary-key read of the
+//! counterfoil.
 
 use std::sync::Arc;
 
@@ -25,37 +25,37 @@ use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
 use crate::tokens::id_token;
 
-/// Why a token is refused that may have been revoked: nobody knows any more.
+/// Why a token is refused that may have been revoked before data was lost.
 const LOST: &str = "it was issued before data was lost; refresh it";
 
-/// A bearer token that is good.
+/// A valid bearer token.
 #[derive(Debug)]
 pub struct Bearer {
-    /// What its grant allows.
+    /// The terms of its grant.
     pub terms: Arc<Terms>,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// What it allows: an access token's own scopes, for an ID token those of the grant.
+    /// An access token's own scopes; for an ID token, those of the grant.
     pub scopes: Scopes,
 }
 
-/// Why there is no good bearer token.
+/// Why there is no valid bearer token.
 #[derive(Debug)]
 pub enum NoBearer {
     /// None was sent.
     Missing(&'static str),
-    /// The one that was sent is not good.
+    /// The token is not valid.
     NotGood {
         /// Why, in plain words.
         reason: &'static str,
-        /// The grant that it names, where it is authentic.
+        /// The grant that it names, if it is authentic.
         grant: Option<GrantId>,
     },
     /// The store can't answer.
     Unavailable(Unavailable),
-    /// It is good, and a sandbox refuses the request.
+    /// The token is valid, but the sandbox refuses the request.
     Struck(Strike, GrantId),
 }
 
@@ -102,23 +102,23 @@ impl NoBearer {
     }
 }
 
-/// Which tokens a path takes.
+/// The tokens that a path accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Takes {
-    /// Access tokens alone.
+    /// Access tokens only.
     AccessToken,
     /// Access tokens and ID tokens.
     Either,
 }
 
-/// A route that asks for a bearer token.
+/// A route that requires a bearer token.
 #[derive(Clone, Copy, Debug)]
 pub struct Resource {
     /// Its path.
     pub path: &'static str,
-    /// Whether it gives the bank's data.
+    /// Whether it serves the bank's data.
     pub is_data: bool,
-    /// Which tokens it takes.
+    /// The tokens that it accepts.
     pub takes: Takes,
 }
 
@@ -146,7 +146,7 @@ pub async fn check_header(
     check(app, resource, Token::parse(token.trim()), now).await
 }
 
-/// Checks a token that was sent to a resource.
+/// Checks a token sent to a resource.
 ///
 /// # Errors
 /// [`NoBearer`].
@@ -166,7 +166,7 @@ pub async fn check(
     Ok(bearer)
 }
 
-/// Says whether a token is good.
+/// Whether a token is valid.
 ///
 /// # Errors
 /// [`NoBearer::NotGood`] or [`NoBearer::Unavailable`].
@@ -235,8 +235,7 @@ async fn read_access_token(
     })
 }
 
-/// Holds that a token is good which was issued at `issued_at` and has not expired; else says why it
-/// is not.
+/// Checks the issue time of an unexpired token; the error says what is wrong.
 fn must_be_of_its_time(
     app: &App,
     issued_at: Timestamp,
@@ -245,8 +244,8 @@ fn must_be_of_its_time(
     if issued_at < app.bearers_from() {
         Err(LOST)
     } else if issued_at.since(now) > SKEW && !app.is_sandbox() {
-        // By a clock that was ahead, so it would be good for too long. A sandbox's clock is moved
-        // back at will.
+        // Issued by a clock that was ahead, so it would be valid for too long. A sandbox's clock
+        // may be moved back.
         Err("it was issued in the future; refresh it")
     } else {
         Ok(())

@@ -1,4 +1,4 @@
-//! ID tokens that come back: whether a key of ours signed this one, and what it says.
+//! ID tokens that come back: whether one of our keys signed it, and its claims.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::node::app::App;
 use crate::node::known_keys::ring_named_by;
 use crate::node::poll::Unavailable;
 
-/// Reads an ID token; the inner error says why it is none of ours. Whether it has expired, and
-/// whether its grant lives, is the caller's to ask.
+/// Reads an ID token; the inner error says why it is not ours. Callers check its expiry and its
+/// grant.
 ///
 /// # Errors
 /// The store can't answer.
@@ -37,7 +37,7 @@ pub async fn read(
     Ok(Ok(claims))
 }
 
-/// The claims of a token that a key of ours signed, as JSON; the inner error says why it is none.
+/// The claims, as JSON, of a token signed by one of our keys; the inner error says why it is not.
 ///
 /// # Errors
 /// The store can't answer.

@@ -1,4 +1,4 @@
-//! Reading slips: codes and refresh tokens.
+//! Reads slips: codes and refresh tokens.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::node::keys::Ring;
 use crate::node::known_keys::polled_ring;
 use crate::node::poll::Unavailable;
 
-/// Reads a slip; gives the keys that it was read with, too.
+/// Reads a slip; also returns the keys that it was read with.
 ///
 /// # Errors
-/// The outer error is that the store can't answer, the inner one that it is no slip of ours.
+/// The outer error: the store can't answer. The inner one: it is not our slip.
 pub async fn read_slip(
     app: &App,
     kind: Kind,
@@ -28,9 +28,8 @@ pub async fn read_slip(
     Ok((ring, slip))
 }
 
-/// The same for a slip that is to be good for something at `now`, which one is not whose key others
-/// may have, once the time for which that was borne is over. To revoke its grant it is good for as
-/// long as the key is kept.
+/// The same for a slip that is to be redeemed at `now`, which excludes those of a compromised key
+/// whose grace period is over. To revoke its grant, a slip works for as long as its key is kept.
 ///
 /// # Errors
 /// As [`read_slip`].

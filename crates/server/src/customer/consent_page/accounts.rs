@@ -1,5 +1,4 @@
-//! The accounts that a consent page offers: how each is labelled, and the trace that its ticket
-//! keeps of them.
+//! The accounts that a consent page offers: their labels, and the marks of them in its ticket.
 
 use std::collections::HashMap;
 
@@ -12,7 +11,7 @@ use url::form_urlencoded::byte_serialize;
 use crate::node::app::App;
 use crate::pages::{AccountChoice, Locale, numbered};
 
-/// What a page shows of an account.
+/// An account as pages show it.
 pub struct ShownAccount {
     /// Its id.
     pub id: String,
@@ -22,7 +21,7 @@ pub struct ShownAccount {
 }
 
 impl ShownAccount {
-    /// Reads what to show from the FDX entity.
+    /// Reads it from the FDX entity.
     pub fn of(account: &Account) -> Self {
         let entity: serde_json::Value = serde_json::from_str(&account.entity).unwrap_or_default();
         let inner = entity.as_object().and_then(|kinds| kinds.values().next());
@@ -42,12 +41,12 @@ impl ShownAccount {
         }
     }
 
-    /// What to call it where there is little room.
+    /// A short name.
     pub fn label(&self, locale: &Locale) -> String {
         numbered(locale, &self.label, self.number.as_deref())
     }
 
-    /// It as one to choose.
+    /// The account as a choice.
     pub fn choice(&self, chosen: bool) -> AccountChoice<'_> {
         AccountChoice {
             id: &self.id,
@@ -59,25 +58,24 @@ impl ShownAccount {
     }
 }
 
-/// How many bytes the form of a page has at the most that carries `ticket` and offers `accounts`:
-/// that of a customer who ticks them all.
+/// The largest size in bytes of the form of a page that carries `ticket` and offers `accounts`:
+/// with every account ticked.
 pub fn bytes_of_form(ticket: &str, accounts: &[ShownAccount]) -> usize {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).map(str::len).sum::<usize>();
     let ticked = accounts.iter().map(|account| "&account=".len() + encoded(&account.id));
     "ticket=&decision=allow".len() + encoded(ticket) + ticked.sum::<usize>()
 }
 
-/// Bytes of each mark: enough that no other account has the same by chance, and few, since a
-/// customer may have hundreds of accounts and the ticket comes back with the ids of those that were
-/// chosen.
+/// Bytes of a mark: enough to make chance collisions implausible, yet few, since a customer may
+/// have hundreds of accounts and the ticket comes back along with the chosen ids.
 const MARK: usize = 6;
 
-/// The accounts that a page offered, in their order: a mark of the id and one of the label of each.
+/// The offered accounts, in order: for each a mark of its id and one of its label.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offered(Vec<([u8; MARK], [u8; MARK])>);
 
 impl Offered {
-    /// The marks of these.
+    /// The marks of these accounts.
     pub fn of(app: &App, accounts: &[ShownAccount]) -> Self {
         let key = &app.keys.ring().tickets;
         let mark = |parts: &[&[u8]]| -> [u8; MARK] {

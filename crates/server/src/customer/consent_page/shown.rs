@@ -1,5 +1,5 @@
-//! What a consent page shows. It is bound into the page's ticket: what the customer signs is what
-//! the customer saw, and nothing else.
+//! What a consent page shows, bound into the page's ticket: the customer consents to what they saw,
+//! and nothing else.
 
 use counterfoil_core::client::Client;
 use counterfoil_core::clock::Timestamp;
@@ -18,10 +18,10 @@ use crate::pages::Locale;
 /// What a consent page shows, apart from the request itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Shown {
-    /// When it was first shown. The end that follows from it stays, however long the page is open:
-    /// a grant never ends later than it said.
+    /// When it was first shown. The grant's end is computed from this however long the page stays
+    /// open, so a grant never ends later than the page said.
     pub at: Timestamp,
-    /// Who is asked.
+    /// The customer being asked.
     pub customer: CustomerId,
     /// Their era.
     pub customer_era: u32,
@@ -31,21 +31,21 @@ pub struct Shown {
     pub provider_name: String,
     /// The era of the client that asks.
     pub client_era: u32,
-    /// Its name.
+    /// The client's name.
     pub client_name: String,
-    /// Its logo.
+    /// The client's logo.
     pub logo_uri: Option<String>,
-    /// The company behind it.
+    /// The company behind the client.
     pub registered_entity: Option<String>,
-    /// What it asks for, cut to what it may ask for.
+    /// The requested scopes, limited to those the client may request.
     pub scopes: Scopes,
     /// The kinds of data.
     pub clusters: DataClusters,
     /// How many days back it may look.
     pub lookback_days: Option<u32>,
-    /// How long it will have access.
+    /// How long the client will have access.
     pub lasts: Lasts,
-    /// The accounts offered.
+    /// The offered accounts.
     pub accounts: Offered,
 }
 
@@ -82,7 +82,7 @@ impl Shown {
         }
     }
 
-    /// What of it is otherwise in `now`, in words for the customer; empty where nothing is.
+    /// How `now` differs, in words for the customer; empty if it does not.
     pub fn changes(&self, now: &Self, locale: &Locale) -> Vec<String> {
         let mut said = Vec::new();
         let same_customer = self.customer == now.customer;
@@ -144,13 +144,13 @@ impl Shown {
         ] {
             say(changed, message, &[client, (a, &now), (b, &before)]);
         }
-        // That it may refresh or not is told by how long it lasts.
+        // Whether it may refresh is expressed by how long access lasts.
         let others = |scopes: Scopes| scopes.without(Scopes::OFFLINE_ACCESS);
         say(others(self.scopes) != others(now.scopes), "changed-scopes", &[client]);
         if same_customer {
             said.extend(self.accounts.changes(&now.accounts, locale));
         }
-        // No difference goes untold, not even one that no sentence was written for.
+        // Every difference is reported, even one without a sentence of its own.
         if said.is_empty() && self != now {
             said.push(locale.text("changed-other"));
         }

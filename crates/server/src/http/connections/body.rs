@@ -1,6 +1,6 @@
-//! The body of a request, and whether it was read to its end: an answer to one that was not is the
-//! last of its connection and has to say so, or a proxy sends its next request to where nobody
-//! reads it.
+//! The body of a request, and whether it was read to its end. An answer to an unfinished body is
+//! the last of its connection and must say so, or a proxy sends its next request into a dead
+//! connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::connection::Connection;
 
-/// The body of a request that came in by a connection.
+/// The body of a request, tied to its connection.
 pub(super) struct RequestBody {
     incoming: Incoming,
     connection: Arc<Connection>,

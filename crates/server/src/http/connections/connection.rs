@@ -1,5 +1,5 @@
-//! What one connection is doing, as those see it who may close it, and what they tell it. No locks:
-//! both are looked at with every request.
+//! What one connection is doing, visible to its listener, which may close it. Lock-free, because
+//! every request updates it.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -11,57 +11,57 @@ use tokio::time::Instant;
 
 use super::Bounds;
 
-/// What moments of connections are counted from.
+/// The origin of all timestamps here.
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Nothing has come in yet.
+/// Nothing has arrived yet.
 const NEW: u8 = 0;
-/// A request was answered, and the next one is awaited.
+/// A request was answered; waiting for the next.
 const IDLE: u8 = 1;
-/// The head of a request is coming in.
+/// The head of a request is arriving.
 const HEAD: u8 = 2;
-/// A request is worked on.
+/// A request is being handled.
 const BUSY: u8 = 3;
 /// An answer is being written.
 const ANSWERED: u8 = 4;
-/// The last answer was written, and the client's end of it is awaited.
+/// The last answer was written; waiting for the client to close.
 const ENDING: u8 = 5;
 
-/// What a connection is told by its listener.
+/// What the listener wants of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(super) enum Told {
-    /// To go on.
+pub(super) enum Signal {
+    /// Keep serving.
     Nothing,
-    /// To end, if it waits for its client: another one wants in.
+    /// Close if it is waiting for its client: a newcomer needs room.
     MakeRoom,
-    /// To end after the answer that is under way.
+    /// Close after the answer in flight.
     Close,
-    /// To end now.
+    /// Close now.
     Cut,
 }
 
-/// What a connection is doing, and since when where it waits for its client. Its own task changes
-/// that.
+/// What a connection is doing, and since when it has waited for its client. Updated by its own
+/// task.
 #[derive(Debug)]
 pub(super) struct Connection {
     phase: AtomicU8,
     /// In microseconds since [`BASE`].
     since: AtomicU64,
-    /// Whether the body of the request was not read to its end.
+    /// Whether the request's body was not read to its end.
     unread: AtomicBool,
-    /// Since when the client holds a request up: its body is awaited, or nobody takes its answer.
-    /// As `since`; 0 where it does not.
+    /// Since when the client has stalled a request: its body is missing, or its answer is not read.
+    /// As `since`; 0 if not stalled.
     held_up: AtomicU64,
-    /// A [`Told`].
-    told: AtomicU8,
+    /// A [`Signal`].
+    signal: AtomicU8,
     task: AtomicWaker,
 }
 
-/// How long a connection has waited for its client that makes room for another: those of clients
-/// that ask all the time are left to them, and end by an answer that says so.
+/// How long a connection must have waited for its client before it makes room. Busier clients keep
+/// theirs, which end with an answer that says so.
 const WAITED_LONG: Duration = Duration::from_millis(250);
-/// How long a client may hold up its own request where others want in.
+/// How long a client may stall its own request while others wait for room.
 const HELD_UP_LONG: Duration = Duration::from_secs(2);
 
 /// In microseconds since [`BASE`].
@@ -77,7 +77,7 @@ impl Connection {
             held_up: AtomicU64::default(),
             phase: AtomicU8::new(NEW),
             since: AtomicU64::default(),
-            told: AtomicU8::default(),
+            signal: AtomicU8::default(),
             task: AtomicWaker::new(),
         };
         connection.begin(NEW);
@@ -98,7 +98,7 @@ impl Connection {
         if self.phase() == IDLE {
             self.begin(HEAD);
         } else if self.phase() == NEW {
-            // The first head has its time from the start.
+            // The first head counts from the start of the connection.
             self.phase.store(HEAD, Ordering::Relaxed);
         }
     }
@@ -108,7 +108,7 @@ impl Connection {
         self.phase.store(BUSY, Ordering::Relaxed);
     }
 
-    /// There is an answer.
+    /// An answer is ready.
     pub(super) fn is_answered_now(&self) {
         self.is_held_up(false);
         self.phase.store(ANSWERED, Ordering::Relaxed);
@@ -117,12 +117,12 @@ impl Connection {
     /// Bytes went out.
     pub(super) fn has_written(&self) {
         if self.phase() == IDLE {
-            // The next piece of a body that comes in pieces.
+            // The next chunk of a streamed body.
             self.is_answered_now();
         }
     }
 
-    /// All that there was to write went out.
+    /// Everything written so far went out.
     pub(super) fn has_flushed(&self) {
         if self.phase() == ANSWERED {
             self.begin(IDLE);
@@ -134,14 +134,14 @@ impl Connection {
         self.begin(ENDING);
     }
 
-    /// Whether there is something left of the body of the request.
+    /// Sets whether part of the request's body is unread.
     pub(super) fn has_unread(&self, unread: bool) {
         self.unread.store(unread, Ordering::Relaxed);
         self.is_held_up(false);
     }
 
-    /// Whether a request can't go on for its client's sake. From the first time on that it can't:
-    /// whoever sends byte by byte holds it up too.
+    /// Sets whether the client is stalling a request. Keeps the first time: a client that sends
+    /// byte by byte stalls it too.
     pub(super) fn is_held_up(&self, held_up: bool) {
         match (held_up, self.held_up.load(Ordering::Relaxed)) {
             (true, 0) => self.held_up.store(now().max(1), Ordering::Relaxed),
@@ -154,7 +154,7 @@ impl Connection {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// By when something must come in.
+    /// When the next bytes must have arrived.
     pub(super) fn deadline(&self, bounds: &Bounds) -> Option<Instant> {
         let wait = match self.phase() {
             NEW | HEAD => bounds.head,
@@ -168,9 +168,9 @@ impl Connection {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Whether it would make room for another one by now, and how soon: the next step is the
-    /// client's, which nobody knows when it comes. Those between two requests go before those
-    /// within one; the least is the first.
+    /// Whether it could make room now, and its rank: lowest goes first. Only a connection whose
+    /// next step is the client's qualifies, because that may never come. Those between requests go
+    /// before those within one.
     pub(super) fn makes_room(&self) -> Option<(bool, u64)> {
         let held_up = self.held_up.load(Ordering::Relaxed);
         let (since, long) = match self.phase() {
@@ -182,37 +182,38 @@ impl Connection {
             .then_some((long == HELD_UP_LONG, since))
     }
 
-    /// Whether nothing has come in yet.
+    /// Whether nothing has arrived yet.
     pub(super) fn is_new(&self) -> bool {
         self.phase() == NEW
     }
 
-    /// Whether it waits for a next request.
+    /// Whether it is waiting for its next request.
     pub(super) fn is_idle(&self) -> bool {
         self.phase() == IDLE
     }
 
-    /// Tells it something; what was said before and is stronger stays said.
-    pub(super) fn tell(&self, told: Told) {
-        self.told.fetch_max(told as u8, Ordering::AcqRel);
+    /// Signals the connection; an earlier, stronger signal stands.
+    pub(super) fn send(&self, signal: Signal) {
+        self.signal.fetch_max(signal as u8, Ordering::AcqRel);
         self.task.wake();
     }
 
-    /// What it is told; its task is woken when that changes.
-    pub(super) fn told(&self, cx: &mut Context<'_>) -> Told {
+    /// The current signal; wakes the task when it changes.
+    pub(super) fn signal(&self, cx: &mut Context<'_>) -> Signal {
         self.task.register(cx.waker());
-        match self.told.load(Ordering::Acquire) {
-            told if told == Told::Cut as u8 => Told::Cut,
-            told if told == Told::Close as u8 => Told::Close,
-            told if told == Told::MakeRoom as u8 => Told::MakeRoom,
-            _ => Told::Nothing,
+        match self.signal.load(Ordering::Acquire) {
+            signal if signal == Signal::Cut as u8 => Signal::Cut,
+            signal if signal == Signal::Close as u8 => Signal::Close,
+            signal if signal == Signal::MakeRoom as u8 => Signal::MakeRoom,
+            _ => Signal::Nothing,
         }
     }
 
-    /// It is busy, and makes no room.
+    /// Declines to make room: it is busy.
     pub(super) fn stays(&self) {
-        let (told, nothing) = (Told::MakeRoom as u8, Told::Nothing as u8);
-        // Else it was told something stronger, which stands.
-        let _ = self.told.compare_exchange(told, nothing, Ordering::AcqRel, Ordering::Acquire);
+        let (make_room, nothing) = (Signal::MakeRoom as u8, Signal::Nothing as u8);
+        // Otherwise a stronger signal came, which stands.
+        let _ =
+            self.signal.compare_exchange(make_room, nothing, Ordering::AcqRel, Ordering::Acquire);
     }
 }

@@ -2,19 +2,18 @@ use std::io::ErrorKind;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-use super::timed::Timed;
+use super::timeout_stream::TimeoutStream;
 use super::*;
 
-/// A connection with its stream, and the client's end of it, which takes 64 bytes until they are
-/// read.
-fn connected() -> (Arc<Connection>, Timed<DuplexStream>, DuplexStream) {
+/// A connection with its stream, and the client's end, which buffers 64 bytes.
+fn connected() -> (Arc<Connection>, TimeoutStream<DuplexStream>, DuplexStream) {
     let connection = Arc::new(Connection::new());
     let (ours, theirs) = duplex(64);
-    (connection.clone(), Timed::new(ours, connection, Bounds::default()), theirs)
+    (connection.clone(), TimeoutStream::new(ours, connection, Bounds::default()), theirs)
 }
 
-/// How many seconds it takes until a stream has failed that reads, and with what.
-async fn reads_until(stream: &mut Timed<DuplexStream>) -> (u64, ErrorKind) {
+/// How many seconds pass until a read fails, and the error.
+async fn reads_until(stream: &mut TimeoutStream<DuplexStream>) -> (u64, ErrorKind) {
     let began = Instant::now();
     let failed = stream.read_exact(&mut [0; 64]).await.unwrap_err();
     (began.elapsed().as_secs(), failed.kind())
@@ -23,7 +22,7 @@ async fn reads_until(stream: &mut Timed<DuplexStream>) -> (u64, ErrorKind) {
 /// Has the connection answer a request, as hyper and the service around the router do.
 async fn answer(
     connection: &Connection,
-    stream: &mut Timed<DuplexStream>,
+    stream: &mut TimeoutStream<DuplexStream>,
     client: &mut DuplexStream,
 ) {
     client.write_all(b"GET").await.unwrap();
@@ -81,7 +80,7 @@ async fn a_client_must_take_its_answer() {
     let began = Instant::now();
     let writing =
         tokio::spawn(async move { stream.write_all(&[0; 1000]).await.unwrap_err().kind() });
-    // Some of it now and then is enough.
+    // A little now and then is enough.
     for _ in 0..5 {
         sleep(Duration::from_secs(29)).await;
         client.read_exact(&mut [0; 64]).await.unwrap();
@@ -123,8 +122,8 @@ async fn an_idle_connection_ends_also_where_its_request_was_there_from_the_start
     assert_eq!(began.elapsed().as_secs(), 75);
 }
 
-/// Whoever opens connections must not shut everybody else out: not by heads, nor by bodies, nor by
-/// answers that nobody takes.
+/// Clients that open many connections must not lock everyone else out, whether they stall heads,
+/// bodies or answers.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_holds_up_its_own_request_makes_room() {
     let connection = Connection::new();

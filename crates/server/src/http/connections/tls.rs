@@ -1,4 +1,4 @@
-//! TLS of the server's own, with a certificate that can be replaced while it serves.
+//! The server's own TLS, whose certificate can be replaced while it serves.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 use zeroize::Zeroizing;
 
-/// The certificate that connections are made with from now on. Those that there are keep theirs.
+/// The certificate for new connections. Open ones keep theirs.
 pub struct Tls(ArcSwap<ServerConfig>);
 
 /// Why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file can't be read, or holds something else.
+    /// A file can't be read or parsed.
     #[error("{path}: {problem}", path = .path.display())]
     File {
         /// The file.
@@ -26,7 +26,7 @@ pub enum TlsError {
         /// What is wrong.
         problem: String,
     },
-    /// Certificate and key do not fit.
+    /// Certificate and key do not match.
     #[error("the certificate can't be used with the key: {0}")]
     Pair(rustls::Error),
 }
@@ -47,7 +47,7 @@ impl Tls {
         Self::new(chain, key)
     }
 
-    /// With a certificate chain and its key.
+    /// Uses a certificate chain and its key.
     ///
     /// # Errors
     /// [`TlsError::Pair`].
@@ -58,10 +58,10 @@ impl Tls {
         Ok(Self(ArcSwap::new(configured(chain, key)?)))
     }
 
-    /// Reads them anew.
+    /// Reads certificate and key again.
     ///
     /// # Errors
-    /// [`TlsError`]; what was in use before stays so.
+    /// [`TlsError`]; the previous pair stays in use.
     pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
         let (chain, key) = read(certificate, key)?;
         self.0.store(configured(chain, key)?);
@@ -91,7 +91,7 @@ fn read(
         Err(rustls::pki_types::pem::Error::NoItemsFound) => {
             Err(wrong(key, "there is no private key in it".into()))
         }
-        // Without the error, which may quote a line.
+        // Without the parser's error, which may quote a line.
         Err(_) => Err(wrong(key, "it is not PEM".into())),
     }
 }

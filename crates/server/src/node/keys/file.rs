@@ -1,5 +1,5 @@
-//! Every key in one JSON document, replaced as a whole, so that no half-done rotation is ever seen;
-//! and the file that it is for a SQLite store.
+//! All keys in one JSON document, replaced as a whole so that no half-done rotation is visible; and
+//! the file that holds it for a SQLite store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -24,7 +24,7 @@ use super::{KeysError, PUBLISHED_AHEAD};
 
 const NAME: &str = "keys.json";
 
-/// Bytes of a key: in base64 on disk, wiped from memory.
+/// A key's bytes: base64 on disk, wiped from memory.
 #[derive(Clone)]
 pub(super) struct KeyBytes(pub(super) Zeroizing<Vec<u8>>);
 
@@ -50,8 +50,8 @@ impl<'de> Deserialize<'de> for KeyBytes {
     }
 }
 
-/// What a newer version has put into the document and this one knows nothing of. It is kept: a node
-/// of this version may be the next to write it.
+/// Members of the document that a newer version wrote. Preserved, because a node of this version
+/// may be the next to write it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Others(serde_json::Map<String, serde_json::Value>);
@@ -97,7 +97,7 @@ pub(super) struct SlipEntry {
     pub(super) id: u16,
     pub(super) created_at: Timestamp,
     pub(super) key: KeyBytes,
-    /// Until when tokens that were made with it are good, where others may have it.
+    /// If the key is compromised, until when tokens made with it stay valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) good_until: Option<Timestamp>,
     #[serde(flatten)]
@@ -116,8 +116,8 @@ pub(super) struct KeyFile {
     pub(super) pepper: KeyBytes,
     pub(super) signing: Vec<SigningEntry>,
     pub(super) slip: Vec<SlipEntry>,
-    /// The algorithms that clients use or used lately, and since when none does. Nothing where that
-    /// was not looked at yet: then all are published.
+    /// The algorithms that clients use or recently used, and since when none does. Empty until
+    /// first recorded; then all are published.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) algorithms: BTreeMap<Algorithm, Option<Timestamp>>,
     #[serde(flatten)]
@@ -142,15 +142,14 @@ impl KeyFile {
         })
     }
 
-    /// A number that no slip key had before.
+    /// A number that no slip key has had.
     pub(super) fn next_slip_key(&self) -> u16 {
         self.slip.iter().map(|key| key.id).max().unwrap_or(0).saturating_add(1)
     }
 
-    /// When the key that follows `key` began to sign, which is when `key` stopped.
+    /// When `key`'s successor began to sign, and `key` stopped.
     pub(super) fn superseded_at(&self, key: &SigningEntry) -> Option<Timestamp> {
-        // Of two that sign from the same second on, the one that was made later, which stands
-        // behind the other.
+        // Of two that sign from the same second, the one made later, which comes later in the list.
         let order = |key: &SigningEntry| {
             (key.signs_from, self.signing.iter().position(|other| other.kid == key.kid))
         };
@@ -158,13 +157,13 @@ impl KeyFile {
         self.signing.iter().filter(later).map(|other| other.signs_from).min()
     }
 
-    /// Whether there are keys that are old enough to be forgotten.
+    /// Whether any keys are old enough to be forgotten.
     pub(super) fn has_old(&self, now: Timestamp, id_token: Seconds) -> bool {
         self.clone().forget(now, id_token, &BTreeSet::new())
     }
 
-    /// Forgets the keys that no token of a living grant can need any more; true where there were
-    /// such. `in_use` are the slip keys of grants that nobody ended.
+    /// Forgets the keys that no token of a living grant can need; true if there were any. `in_use`
+    /// are the slip keys of living grants.
     pub(super) fn forget(
         &mut self,
         now: Timestamp,
@@ -194,8 +193,8 @@ impl KeyFile {
         (signing, slip) != (self.signing.len(), self.slip.len())
     }
 
-    /// Notes which algorithms clients use; true where that is something new. What one signed until
-    /// now is to be verified until the last of it has expired.
+    /// Records which algorithms clients use; true if that changed. Tokens signed so far must verify
+    /// until the last has expired.
     pub(super) fn note_algorithms(
         &mut self,
         used: &BTreeSet<Algorithm>,
@@ -211,19 +210,19 @@ impl KeyFile {
                 unused_since.get_or_insert(now);
             }
         }
-        // The default is published whatever clients use.
+        // The default is published regardless of clients.
         self.algorithms.extend(used.iter().chain([&Algorithm::Rs256]).map(|alg| (*alg, None)));
         self.algorithms.retain(|_, unused_since| is_published(*unused_since, now, id_token));
         self.algorithms != before
     }
 
-    /// Where the slip key of this id stands, as people name it.
+    /// The index of the slip key with this name.
     pub(super) fn slip_key(&self, kid: &str) -> Option<usize> {
         self.slip.iter().position(|key| SlipKeyId(key.id).to_string() == kid)
     }
 
-    /// Has the key of `alg` that is published ahead sign from `now` on, the one that has been so
-    /// for the longest; false where there is none.
+    /// Makes the `alg` key that has been published ahead longest sign from `now` on; false if there
+    /// is none.
     pub(super) fn promote(&mut self, alg: Algorithm, now: Timestamp) -> bool {
         let ahead = self
             .signing
@@ -238,7 +237,7 @@ impl KeyFile {
         }
     }
 
-    /// How many keys were made in the future, by a clock that was wrong.
+    /// How many keys are dated in the future, by a wrong clock.
     pub(super) fn dated_ahead(&self, now: Timestamp) -> usize {
         let dates = self
             .signing
@@ -248,7 +247,7 @@ impl KeyFile {
         dates.filter(|created_at| created_at.since(now) > SKEW).count()
     }
 
-    /// Gives them the dates that they would have had; true where there were such.
+    /// Corrects those dates; true if there were any.
     pub(super) fn repair_dates(&mut self, now: Timestamp) -> bool {
         let before = self.dated_ahead(now);
         for key in self.signing.iter_mut().filter(|key| key.created_at.since(now) > SKEW) {
@@ -264,7 +263,7 @@ impl KeyFile {
     /// The document as JSON.
     ///
     /// # Errors
-    /// Where it can't be serialised, which none of our values makes happen.
+    /// It can't be serialised, which none of our values causes.
     pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, String> {
         serde_json::to_vec_pretty(self).map(Zeroizing::new).map_err(|e| e.to_string())
     }
@@ -287,7 +286,7 @@ impl KeyFile {
         Ok(file)
     }
 
-    /// Reads the file; `None` where there is none yet.
+    /// Reads the file; `None` if it does not exist yet.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, KeysError> {
         let Some(json) = read_private(path)? else {
             return Ok(None);
@@ -297,8 +296,7 @@ impl KeyFile {
             .map_err(|problem| KeysError::File { path: path.to_owned(), problem })
     }
 
-    /// Writes the file beside the old one and puts it in its place, so that a crash leaves one or
-    /// the other.
+    /// Writes a new file and renames it over the old one, so that a crash leaves one or the other.
     pub(super) fn write(&self, path: &Path) -> Result<(), KeysError> {
         let failed = |problem: String| KeysError::File { path: path.to_owned(), problem };
         let json = self.to_json().map_err(failed)?;
@@ -311,8 +309,7 @@ impl KeyFile {
     }
 }
 
-/// Whether keys of an algorithm are published which no client uses since `unused_since`, if that is
-/// so.
+/// Whether keys of an algorithm are published that no client has used since `unused_since`.
 pub(super) fn is_published(
     unused_since: Option<Timestamp>,
     now: Timestamp,
@@ -321,7 +318,7 @@ pub(super) fn is_published(
     unused_since.is_none_or(|since| now < since.plus(id_token + PUBLISHED_AHEAD))
 }
 
-/// What a file holds that nobody else may read; `None` where there is none.
+/// The content of a file that only its owner may read; `None` if it does not exist.
 pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeysError> {
     match std::fs::read(path) {
         Ok(bytes) => {
@@ -333,7 +330,7 @@ pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Ke
     }
 }
 
-/// Removes what a crash may have left.
+/// Removes what a crash may have left behind.
 fn remove(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
@@ -341,18 +338,18 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes a new file for its owner alone, to the disk.
+/// Writes and syncs a new file that only its owner may read.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = create_private(path)?;
     file.write_all(bytes).and_then(|()| file.sync_all())
 }
 
-/// Writes to the disk which files the directory of `path` has.
+/// Syncs the directory that holds `path`.
 pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all())
 }
 
-/// Makes the directory of the keys, or checks that nobody else may look into it.
+/// Creates the keys' directory, or checks that others can't read it.
 pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
     match create_directory(directory, 0o700) {
         Ok(()) => Ok(()),
@@ -364,7 +361,7 @@ pub(super) fn prepare_directory(directory: &Path) -> Result<(), KeysError> {
     }
 }
 
-/// Whether keys could be made in `directory`, or it with them.
+/// Checks that keys, and `directory` itself if missing, could be created.
 pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
     let is_there = directory.exists();
     if is_there {

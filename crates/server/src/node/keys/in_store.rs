@@ -1,5 +1,5 @@
-//! Keys that live in a store which nodes share: one document, sealed under a key that every node is
-//! given as a file. A sandbox's are in the clear.
+//! Keys in the store that nodes share: one document, sealed under a key that every node gets as a
+//! file. A sandbox's are in the clear.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +15,20 @@ use super::KeysError;
 use super::file::{KeyFile, prepare_directory, read_private, sync_directory_of, write_private};
 
 const NAME: &str = "store.key";
-/// What is sealed, and in which form. A document is bound to it, to its issuer and to its version,
-/// so that none opens in the place of another, nor an earlier one in that of a later.
+/// The purpose and format of the seal. A document is bound to it, to its issuer and to its version,
+/// so that none opens in place of another, nor an older version in place of a newer one.
 const WHAT: &[u8] = b"counterfoil keys 1";
 
-/// How the document is kept.
+/// How the document is protected.
 #[derive(Debug)]
 pub(super) enum Sealing {
-    /// Under this key, which is in the file.
+    /// Sealed under this key, from this file.
     Under(SealingKey, PathBuf),
-    /// In the clear: a sandbox's.
+    /// In the clear, in a sandbox.
     InTheClear,
 }
 
-/// Whether a key could be made in `directory`, or is there and can be used.
+/// Checks that a key exists in `directory` and is usable, or could be created.
 pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
     match directory.join(NAME).exists() {
         true => Sealing::under(directory, false).map(drop),
@@ -37,8 +37,8 @@ pub(super) fn could_be_made(directory: &Path) -> Result<(), KeysError> {
 }
 
 impl Sealing {
-    /// Sealing under the key in `directory`, which is made where there is none and `may_make`
-    /// allows it: nothing is sealed yet then.
+    /// Sealing under the key in `directory`, which is created if missing and `may_make` says that
+    /// nothing is sealed yet.
     pub(super) fn under(directory: &Path, may_make: bool) -> Result<Self, KeysError> {
         prepare_directory(directory)?;
         let path = directory.join(NAME);
@@ -59,7 +59,7 @@ impl Sealing {
         Ok(Self::Under(key, path))
     }
 
-    /// The document as the store keeps it, as its `version`-th.
+    /// The document in its stored form, as this `version`.
     pub(super) fn seal(
         &self,
         file: &KeyFile,
@@ -76,7 +76,7 @@ impl Sealing {
         }
     }
 
-    /// Reads the document of the store.
+    /// Opens the store's document.
     pub(super) fn open(&self, stored: &StoredKeys, issuer: &str) -> Result<KeyFile, KeysError> {
         let json = match self {
             Self::Under(key, path) => {
@@ -98,8 +98,8 @@ impl Sealing {
     }
 }
 
-/// Makes a key at `path`, unless there is one. Of two processes that do so at once, both go on with
-/// the same.
+/// Creates a key at `path` unless there is one. If two processes do so at once, both use the same
+/// key.
 fn make(path: &Path) -> Result<(), KeysError> {
     let failed =
         |e: std::io::Error| KeysError::File { path: path.to_owned(), problem: e.to_string() };
@@ -110,7 +110,7 @@ fn make(path: &Path) -> Result<(), KeysError> {
     let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(STANDARD.encode(key.as_slice()))));
     let new = path.with_extension(format!("new-{:016x}", u64::from_be_bytes(random::bytes())));
     write_private(&new, text.as_bytes()).map_err(failed)?;
-    // A link is made whole or not at all, and never in the place of another file.
+    // A link is created whole or not at all, and never replaces a file.
     let linked = std::fs::hard_link(&new, path);
     std::fs::remove_file(&new).map_err(failed)?;
     match linked {

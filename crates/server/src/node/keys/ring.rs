@@ -1,4 +1,4 @@
-//! The keys, prepared for use.
+//! The keys, ready for use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,21 +14,22 @@ use super::{KeysError, PUBLISHED_AHEAD, VerifiedTokens};
 /// Every key that is not forgotten.
 #[derive(Debug)]
 pub struct Ring {
-    /// What slips and access tokens are authenticated with.
+    /// The keys that authenticate slips and access tokens.
     pub slips: SlipKeys,
-    /// What client secrets are digested under, and keys for other purposes are derived from.
+    /// The key that client secrets are digested under, and from which keys for other purposes are
+    /// derived.
     pub pepper: MacKey,
-    /// What claims are made with.
+    /// The key for claims.
     pub claims: MacKey,
-    /// What subjects are made with; never changes, so neither does a `sub`.
+    /// The key for subjects; never changes, so neither does a `sub`.
     pub subjects: MacKey,
-    /// What half-done authorizations and forms are authenticated with.
+    /// The key that authenticates unfinished authorizations and forms.
     pub tickets: MacKey,
-    /// What they verified lately.
+    /// Tokens recently verified with these keys.
     pub verified: VerifiedTokens,
     signing: Vec<Dated>,
     slip_dates: Vec<(SlipKeyId, Timestamp)>,
-    /// Slip keys that others may have, and until when tokens that were made with them are good.
+    /// Compromised slip keys, and until when tokens made with them stay valid.
     retired: Vec<(SlipKeyId, Timestamp)>,
     /// As in [`KeyFile`].
     algorithms: BTreeMap<Algorithm, Option<Timestamp>>,
@@ -42,35 +43,35 @@ struct Dated {
     superseded_at: Option<Timestamp>,
 }
 
-/// What a key is used for at a moment.
+/// What a key is used for at some time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
-    /// Published so that caches see it; it will sign later.
+    /// Published for caches; will sign later.
     Ahead,
-    /// New tokens are made with it.
+    /// Makes new tokens.
     Current,
-    /// Published still: tokens that it signed are good. Of a slip key: others may have it, and
-    /// tokens that were made with it are good for a while.
+    /// Still published: tokens it signed are valid. A slip key in this state is compromised, and
+    /// tokens made with it stay valid for a while.
     Retiring,
-    /// Not published; it recognises old tokens at `/revoke`.
+    /// Not published; recognises old tokens at `/revoke`.
     Kept,
 }
 
-/// A key, for the operator to look at.
+/// A key, as listed for the operator.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyInfo {
     /// Its id.
     pub kid: String,
-    /// `RS256` and so on, or `slip`.
+    /// `RS256` and the like, or `slip`.
     pub alg: String,
-    /// What it is used for now.
+    /// Its current use.
     pub state: KeyState,
-    /// When it was made, and so published.
+    /// When it was made and published.
     pub created_at: String,
-    /// When it signs from.
+    /// When it starts to sign.
     pub signs_from: String,
-    /// Until when tokens made with it are good, where it is a slip key that others may have.
+    /// If it is a compromised slip key, until when tokens made with it stay valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_until: Option<String>,
 }
@@ -86,7 +87,7 @@ impl Ring {
                 Ok(Dated { key, created_at, signs_from, superseded_at: file.superseded_at(entry) })
             })
             .collect::<Result<Vec<_>, KeysError>>()?;
-        // The newest first; of two that sign from the same second on, the one that was made later.
+        // Newest first; of two that sign from the same second, the one made later.
         signing.reverse();
         signing.sort_by_key(|dated| std::cmp::Reverse(dated.signs_from));
         let slip_keys = file
@@ -117,8 +118,8 @@ impl Ring {
         })
     }
 
-    /// The key that signs with `alg` at `now`: the newest whose time has come. Where the clock
-    /// stands before all, the oldest.
+    /// The key that signs with `alg` at `now`: the newest that has started. If the clock is before
+    /// all of them, the oldest.
     pub fn signing_key(&self, alg: Algorithm, now: Timestamp) -> Option<&SigningKey> {
         let mut of_alg = self.signing.iter().filter(|dated| dated.key.alg == alg);
         let current =
@@ -126,14 +127,14 @@ impl Ring {
         current.map(|dated| &dated.key)
     }
 
-    /// (S) Whether tokens that were made with this slip key are refused at `now`: others may have
-    /// it, and the time for which that was borne is over.
+    /// (S) Whether tokens made with this slip key are refused at `now`: it is compromised, and its
+    /// grace period is over.
     pub fn refuses(&self, key: SlipKeyId, now: Timestamp) -> bool {
         self.retired.iter().any(|(retired, until)| *retired == key && now >= *until)
     }
 
-    /// Whether keys of an algorithm are published, where `used` are those that clients use now:
-    /// these, those that they used lately, and the default.
+    /// Whether keys of an algorithm are published. `used` are the algorithms that clients use now;
+    /// those recently used and the default are published too.
     pub fn publishes(
         &self,
         alg: Algorithm,
@@ -149,8 +150,8 @@ impl Ring {
         alg == Algorithm::Rs256 || used.contains(&alg) || lately()
     }
 
-    /// The keys that anyone may verify with at `now`, where clients use the algorithms `used`.
-    /// Libraries that take the first key that they find want RSA, and the one that signs.
+    /// The public keys at `now`, where clients use the algorithms `used`. Libraries that pick the
+    /// first key expect RSA, and the key that signs.
     pub fn published(
         &self,
         used: &BTreeSet<Algorithm>,
@@ -168,12 +169,12 @@ impl Ring {
         published.into_iter().map(|(_, key)| key)
     }
 
-    /// Whether a token names a key that is not forgotten.
+    /// Whether a token names a known key.
     pub fn is_named_by(&self, token: &Compact<'_>) -> bool {
         self.signing.iter().any(|dated| dated.key.is_named_by(token))
     }
 
-    /// The payload of a token, if any key that is not forgotten signed it.
+    /// The payload of a token, if a known key signed it.
     pub fn verify(&self, token: &Compact<'_>) -> Option<Vec<u8>> {
         self.signing.iter().find_map(|dated| dated.key.verify(token))
     }
@@ -208,8 +209,7 @@ impl Ring {
     }
 }
 
-/// Where keys of an algorithm stand among those that are published: the default first, RSA before
-/// the others.
+/// The position of an algorithm's keys in the key set: the default first, RSA before others.
 fn place(alg: Algorithm) -> u8 {
     match alg {
         Algorithm::Rs256 => 0,

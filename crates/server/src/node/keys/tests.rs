@@ -13,7 +13,7 @@ const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 const ID_TOKEN: Seconds = 24 * HOUR;
 const ISSUER: &str = "https://a.example";
 
-/// Keys in a directory, and the store beside which it is.
+/// Keys in a directory, and the store they belong to.
 async fn keys() -> (Keys, Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(OpenOptions {
@@ -65,7 +65,7 @@ async fn a_rotation_publishes_ahead_and_forgets_late() {
 async fn a_rotation_at_once_signs_at_once() {
     let (keys, store, _dir) = keys().await;
     let mut seen = vec![signs(&keys, NOW)];
-    // In the second of their making, and again: the latest one signs.
+    // Several in the same second: the latest signs.
     for _ in 0..3 {
         keys.rotate(&store, NOW, NOW).await.unwrap();
         assert!(!seen.contains(&signs(&keys, NOW)));
@@ -217,12 +217,12 @@ async fn a_compromised_slip_key_is_good_for_a_while_or_not_at_all() {
             && !keys.ring().refuses(first, day_90.plus(-1))
             && keys.ring().refuses(first, day_90)
     );
-    // Another time, which makes no other key.
+    // A second time, which makes no other key.
     keys.retire(&store, "slip-1", NOW, NOW.plus(DAY)).await.unwrap();
     assert!(
         keys.ring().refuses(first, NOW.plus(DAY)) && keys.ring().slips.current() == SlipKeyId(2)
     );
-    // It is forgotten once the time is beyond doubt, whatever grants would need it.
+    // It is forgotten once the time is beyond doubt, even if grants would need it.
     let forgotten = |keys: &Keys| !keys.ring().slips.know(first);
     keys.keep_up(&store, NOW.plus(DAY), ID_TOKEN, false).await.unwrap();
     assert!(!forgotten(&keys));
@@ -253,7 +253,7 @@ async fn algorithms_are_published_while_tokens_by_them_can_be_good() {
         keys.note_algorithms(&store, used(by), now, ID_TOKEN).await.unwrap()
     };
     assert_eq!(published(&keys, &[], NOW), [rs]);
-    // At once with the first client that uses it, also before that is noted.
+    // At once with the first client that uses it, even before that is recorded.
     assert_eq!(published(&keys, &[es], NOW), [rs, es]);
     note(&keys, &[es], NOW).await;
     let switched = NOW.plus(DAY);
@@ -267,7 +267,7 @@ async fn algorithms_are_published_while_tokens_by_them_can_be_good() {
     note(&keys, &[], over.plus(2 * DAY)).await;
     assert_eq!(published(&keys, &[], over.plus(2 * DAY)), [rs]);
 
-    // What an earlier version wrote says nothing of it.
+    // What an earlier version wrote has no record of it.
     let path = dir.path().join("keys/keys.json");
     let mut document: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -298,7 +298,7 @@ async fn keys_that_others_may_read_are_refused() {
     assert!(error.contains("not readable at line 1") && !error.contains("secret"), "{error}");
 }
 
-/// What a newer version has written is no damage, and outlives a rotation by this one.
+/// What a newer version wrote is not damage, and survives a rotation by this one.
 #[tokio::test]
 async fn members_that_a_newer_version_added_are_kept() {
     let (keys, store, dir) = keys().await;

@@ -1,5 +1,5 @@
-//! Keys that go where a copied store goes: out of their directory into a database, or out of a
-//! database into their directory.
+//! Keys that move with a copied store: from a directory into a database, or from a database into a
+//! directory.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use super::file::{KeyFile, path_in};
 use super::in_store::Sealing;
 use super::{KeysError, gone};
 
-/// Whether the keys can travel with a copy that has only begun: they can be read, and nothing is in
-/// their way.
+/// Whether the keys can travel with a copy that has just begun: they are readable, and nothing is
+/// in the way.
 ///
 /// # Errors
-/// [`KeysError`], what hinders them.
+/// [`KeysError`].
 pub async fn can_travel(copy: &StoreCopy, directory: &Path, issuer: &str) -> Result<(), KeysError> {
     ready(copy, directory, issuer).await.map(drop)
 }
 
-/// Has the keys travel with a copy, and reads them again where they have come to. Where they came
-/// from, they stay.
+/// Copies the keys along with the store, and reads them back at the destination. The originals
+/// stay.
 ///
 /// # Errors
 /// [`KeysError`]; a directory or file that others may read is refused, and so is a `directory` that
-/// holds other keys than those that come to it.
+/// holds different keys.
 pub async fn travel(copy: &StoreCopy, directory: &Path, issuer: &str) -> Result<(), KeysError> {
     let keys = ready(copy, directory, issuer).await?;
     let arrived = if copy.is_into_database() {

@@ -1,15 +1,15 @@
-//! ID tokens that were verified lately, in bounded memory: successes alone.
+//! Recently verified ID tokens, in bounded memory; successes only.
 
 use std::sync::Arc;
 
 use counterfoil_core::id_token::{Fingerprint, IdToken};
 use quick_cache::sync::Cache;
 
-/// Tokens that are kept; each takes about 250 bytes.
+/// The most tokens cached; each takes about 250 bytes.
 const MOST: usize = 32_768;
 
-/// The tokens. They belong to a ring of keys, and are forgotten with it: none is good for longer
-/// than the key that signed it.
+/// The cache. It belongs to a ring of keys and is dropped with it, so no entry outlives the key
+/// that signed it.
 #[derive(Debug)]
 pub struct VerifiedTokens(Cache<Fingerprint, Arc<IdToken>>);
 
@@ -20,12 +20,12 @@ impl Default for VerifiedTokens {
 }
 
 impl VerifiedTokens {
-    /// What a token says, if it was verified lately.
+    /// What a token says, if it is cached.
     pub fn get(&self, token: &Fingerprint) -> Option<Arc<IdToken>> {
         self.0.get(token)
     }
 
-    /// Keeps what a verified token says.
+    /// Caches a verified token.
     pub fn keep(&self, token: Fingerprint, says: Arc<IdToken>) {
         self.0.insert(token, says);
     }

@@ -1,25 +1,25 @@
-//! What is counted of connections.
+//! Metrics of connections.
 
 use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::Maker;
 
-/// What is counted of the connections of one listener.
+/// Metrics of one listener's connections.
 #[derive(Clone)]
 pub(crate) struct ConnectionCounts {
     /// Open now.
     pub(crate) open: IntGauge,
-    /// How many there may be.
+    /// The limit.
     pub(crate) limit: IntGauge,
-    /// Closed while they waited for their client, so that others could come in.
+    /// Closed while waiting for their client, to make room for others.
     pub(crate) made_room: IntCounter,
-    /// Had to wait until one of the others ended.
+    /// Had to wait for another to end.
     pub(crate) waited: IntCounter,
-    /// How often the system could give none.
+    /// How often the system failed to give one.
     pub(crate) not_accepted: IntCounter,
 }
 
-/// The same for all listeners, by their names.
+/// The same for all listeners, by name.
 pub(super) struct ConnectionMetrics {
     open: IntGaugeVec,
     limit: IntGaugeVec,

@@ -8,7 +8,7 @@ fn still() -> Clock {
     Clock::of(Machine::Manual(ManualClock::at(0)), None)
 }
 
-/// Polls that wait until they are let go, and say how many there were.
+/// Polls that block until released, and are counted.
 struct Polls {
     begun: AtomicU64,
     let_go: Semaphore,
@@ -35,12 +35,12 @@ impl Polls {
 
 type Waiting = tokio::task::JoinHandle<Result<(), Unavailable>>;
 
-/// A caller who wants a poll, and has come when this returns.
+/// A caller who wants a poll; it is waiting when this returns.
 async fn caller(poll: &Arc<Poll>, polls: &Arc<Polls>) -> Waiting {
     let (poll, polls) = (poll.clone(), polls.clone());
     let waiting =
         tokio::spawn(async move { poll.run(&still(), async |_| polls.one().await).await });
-    // On a runtime of one thread, it runs to where it waits.
+    // On a single-threaded runtime, it runs until it blocks.
     tokio::task::yield_now().await;
     waiting
 }
@@ -56,7 +56,7 @@ async fn who_comes_during_a_poll_shares_the_next_one() {
     }
     polls.let_go.add_permits(1);
     first.await.unwrap().unwrap();
-    // The first poll began before they came, so it is not theirs.
+    // The first poll started before they came, so it is not theirs.
     polls.until_begun(2).await;
     assert!(late.iter().all(|waiting| !waiting.is_finished()));
     polls.let_go.add_permits(1);

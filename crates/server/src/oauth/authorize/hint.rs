@@ -1,5 +1,5 @@
-//! `id_token_hint` (OpenID Connect Core section 3.1.2.1): the customer whom a request is about, by
-//! an ID token of theirs.
+//! `id_token_hint` (OpenID Connect Core section 3.1.2.1): an ID token that says which customer a
+//! request expects.
 
 use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::jws::Compact;
@@ -10,7 +10,7 @@ use crate::node::app::App;
 use crate::node::poll::Unavailable;
 use crate::tokens::id_token;
 
-/// What an ID token says of its customer.
+/// The claims used here.
 #[derive(Deserialize)]
 struct Hinted {
     iss: String,
@@ -20,7 +20,7 @@ struct Hinted {
     connector_id: String,
 }
 
-/// Has `request` ask for the customer of `hint`, an ID token of ours for the same client; it may
+/// Makes `request` expect the customer of `hint`, an ID token of ours for the same client; it may
 /// have expired and its grant may have ended. The inner error is for the client.
 ///
 /// # Errors
@@ -50,8 +50,8 @@ pub async fn heed(
         return Ok(Err(AuthorizationError::HintOfRemovedConnector));
     }
     request.connector = Some(hinted.connector_id);
-    // (S) No more than that: a page that was filled in with the name which the customer signs in
-    // with would tell it to whoever holds the token.
+    // (S) Only the subject: a page prefilled with the customer's sign-in name would reveal it to
+    // the holder of the token.
     request.subject = Some(hinted.sub);
     Ok(Ok(()))
 }

@@ -1,5 +1,5 @@
-//! Reading an authorization request: what is wrong with it, and whether the browser may be sent
-//! back with that.
+//! Parses an authorization request: what is wrong with it, and whether the browser may be
+//! redirected with the error.
 
 use counterfoil_core::authorization_error::AuthorizationError;
 use counterfoil_core::client::{Client, GrantType};
@@ -15,24 +15,23 @@ use crate::authorization::answer::can_give_back;
 use crate::authorization::request::AuthorizationRequest;
 use crate::node::app::App;
 
-/// The longest `login_hint` that is filled in, in bytes.
+/// The longest `login_hint` that is prefilled, in bytes.
 const LONGEST_HINT: usize = 256;
 
-/// Why a request is not answered with a question to the customer.
+/// Why a request is not put to the customer.
 #[derive(Debug)]
 pub enum Rejected {
-    /// The browser must not be sent anywhere: a page, by the name of its message, and the private
-    /// reason.
+    /// The browser must not be redirected: the name of the page's message, and the private reason.
     Page(&'static str, &'static str),
     /// The browser goes back to the client with an error.
     Redirect(Box<AuthorizationRequest>, AuthorizationError),
 }
 
-/// Reads a request; also says whether it has `prompt=none`.
+/// Reads a request, and whether it has `prompt=none`.
 ///
 /// # Errors
-/// [`Rejected`]. Client, redirect URI and connector come first: until they are known, nothing else
-/// may be answered by redirect.
+/// [`RequestError`]. Client, redirect URI and connector come first: until they are known, nothing
+/// else may be answered by redirect.
 pub fn read(
     app: &App,
     form: &Form<'_>,
@@ -56,8 +55,8 @@ pub fn read(
     }
     let form_post =
         form.get("response_mode") == Some("form_post") && !is_repeated(form, "response_mode");
-    // An error without it would mean nothing to the client. Which of two it would want, nobody
-    // knows.
+    // Without its state an error would mean nothing to the client. Of two states, the right one is
+    // unknown.
     let state = form.get("state").filter(|_| !is_repeated(form, "state"));
     if state.is_some_and(|state| !can_give_back(app, redirect_uri, form_post, state)) {
         return page("state", "the state is too long to be given back");
@@ -89,7 +88,7 @@ fn is_repeated(form: &Form<'_>, name: &str) -> bool {
     form.all(name).nth(1).is_some()
 }
 
-/// Checks what may be answered by redirect, and fills the rest of the request in. True where it has
+/// Checks what may be answered by redirect, and fills in the rest of the request. True if it has
 /// `prompt=none`.
 fn fill(
     request: &mut AuthorizationRequest,
@@ -144,7 +143,7 @@ fn fill(
     Ok(none)
 }
 
-/// RFC 7636 section 4.3, with S256 alone.
+/// RFC 7636 section 4.3, S256 only.
 fn challenge(form: &Form<'_>, client: &Client) -> Result<Option<Challenge>, AuthorizationError> {
     match (form.get("code_challenge"), form.get("code_challenge_method")) {
         (Some(challenge), Some("S256")) => {

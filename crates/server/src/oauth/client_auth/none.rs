@@ -1,4 +1,4 @@
-//! `none`: a public client, which has nothing to prove itself with.
+//! `none`: a public client, which has no secret.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A secret, however it was sent.
+//! Checks a secret, whichever way it was sent.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use counterfoil_core::secret::Secret;
 use super::Unproven;
 use crate::node::app::App;
 
-/// An unknown client costs the same work as a wrong secret: one digest.
+/// An unknown client costs as much work as a wrong secret: one digest.
 pub(super) fn prove(
     app: &App,
     client: Option<Arc<Client>>,

@@ -41,7 +41,7 @@ pub(super) async fn redeem(
             "the redirect_uri is not that of the authorization request",
         ));
     }
-    // RFC 7636 section 4.6, and RFC 9700 section 2.1.1: a verifier where no challenge was is a
+    // RFC 7636 section 4.6, and RFC 9700 section 2.1.1: a verifier without a challenge is a
     // downgrade.
     match (&bound.challenge, code_verifier) {
         (None, None) => {}

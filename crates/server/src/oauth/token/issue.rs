@@ -1,4 +1,4 @@
-//! The one place where tokens are issued.
+//! The only place that issues tokens.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use counterfoil_core::verdict::Presentation;
 use counterfoil_core::{id_token, random};
 use counterfoil_store::{Redeem, Redeemed, Tearing, Torn};
 
-use crate::http::observe::seen;
+use crate::http::observe::with_log_context;
 use crate::http::refused::Refused;
 use crate::http::respond::json_bytes;
 use crate::node::guest::Special;
@@ -31,19 +31,18 @@ pub(super) struct Issue<'a> {
     pub(super) ring: &'a Ring,
     pub(super) terms: &'a Arc<Terms>,
     pub(super) scopes: Scopes,
-    /// That of the authorization request, where a code is redeemed.
+    /// From the authorization request, when a code is redeemed.
     pub(super) nonce: Option<&'a str>,
 }
 
-/// What of the tokens can be had before the write: everything that could be missing.
+/// Everything about the tokens that could be missing, obtained before the write.
 struct Prepared<'a> {
     access_token: Secret,
     key: &'a SigningKey,
     expires_at: Timestamp,
 }
 
-/// An ID token and the access token that it vouches for. Worthless until the write that they are
-/// issued for is done.
+/// An ID token and the access token that it vouches for. Worthless until the write has succeeded.
 struct Tokens {
     access_token: Secret,
     id_token: String,
@@ -53,9 +52,9 @@ struct Tokens {
 impl Issue<'_> {
     /// Redeems the slip, and answers with tokens or with `refusal`.
     ///
-    /// What could be missing is looked for before the write, so that no slip is claimed for an
-    /// answer that can't be given. The write is under way while the ID token is signed; where it is
-    /// lost, that is dropped unseen.
+    /// Whatever could be missing is obtained before the write, so that no slip is claimed for an
+    /// answer that can't be given. The ID token is signed while the write is in flight; if the
+    /// write is lost, the signature is dropped unseen.
     pub(super) async fn redeem(
         &self,
         presented: Presentation,
@@ -83,7 +82,7 @@ impl Issue<'_> {
             |reason: &str| self.request.refuse(refusal, reason).of(None, Some(self.terms.grant));
         match redeemed {
             Redeemed::Torn(torn) => {
-                // That of a repeat may have been made by another node.
+                // The key of a repeated answer may be another node's.
                 let ring = ring_with(app, torn.successor().key).await;
                 let ring = ring.map_err(|error| {
                     Refused::unavailable(error).of(Some(client), Some(self.terms.grant))
@@ -118,7 +117,7 @@ impl Issue<'_> {
         Ok(Prepared { access_token, key, expires_at })
     }
 
-    /// Signs the ID token, its times off by `skew`.
+    /// Signs the ID token, with its times shifted by `skew`.
     fn sign(&self, prepared: Prepared<'_>, skew: Seconds) -> Result<Tokens, Refused> {
         let ClientRequest { app, now, .. } = self.request;
         let Prepared { access_token, key, expires_at } = prepared;
@@ -137,9 +136,8 @@ impl Issue<'_> {
         Ok(Tokens { access_token, id_token, expires_in: expires_at.since(*now) })
     }
 
-    /// Hands the tokens out, against the proof that the slip was torn, with the slip that follows
-    /// it. `None` where that was made before with a key that was dropped since: it can't be made
-    /// again.
+    /// Hands out the tokens and the next slip, against the proof that the slip was torn. `None` if
+    /// the next slip was made with a key that has since been dropped: it can't be made again.
     fn answer(&self, tokens: Tokens, torn: &Torn, ring: &Ring) -> Option<Response> {
         let client = &self.request.client;
         let may_refresh = client.settings.may_refresh(self.terms.scopes);
@@ -151,8 +149,11 @@ impl Issue<'_> {
             expires_in: tokens.expires_in,
             scope: self.scopes,
         };
-        let mut response =
-            seen(json_bytes(StatusCode::OK, body.to_json()), &client.id, self.terms.grant);
+        let mut response = with_log_context(
+            json_bytes(StatusCode::OK, body.to_json()),
+            &client.id,
+            self.terms.grant,
+        );
         if torn.how() == Tearing::Repeated {
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
         }

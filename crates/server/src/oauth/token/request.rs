@@ -1,4 +1,4 @@
-//! What a request to `/token` asks for, read once from its form.
+//! A request to `/token`, parsed once from its form.
 
 use axum::http::HeaderName;
 use counterfoil_core::client::GrantType;
@@ -12,7 +12,7 @@ use crate::oauth::client_request::ClientRequest;
 /// The header that makes a refresh repeatable.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A request to `/token`: a variant a grant type.
+/// A request to `/token`, one variant per grant type.
 pub(super) enum TokenRequest<'a> {
     /// RFC 6749 section 4.1.3.
     AuthorizationCode(CodeExchange<'a>),
@@ -20,14 +20,14 @@ pub(super) enum TokenRequest<'a> {
     RefreshToken(Refresh<'a>),
 }
 
-/// A code to be exchanged.
+/// A code to exchange.
 pub(super) struct CodeExchange<'a> {
     pub(super) code: &'a str,
     pub(super) redirect_uri: &'a str,
     pub(super) code_verifier: Option<&'a str>,
 }
 
-/// A refresh token to be redeemed.
+/// A refresh token to redeem.
 pub(super) struct Refresh<'a> {
     pub(super) token: &'a str,
     pub(super) scope: Option<AskedScope<'a>>,
@@ -35,16 +35,16 @@ pub(super) struct Refresh<'a> {
     pub(super) retry_key: Option<&'a str>,
 }
 
-/// A `scope` that narrows what was granted.
+/// A `scope` that narrows the granted one.
 pub(super) struct AskedScope<'a> {
-    /// As it came, by which a repeat is known.
+    /// As sent, which identifies a repeat.
     pub(super) text: &'a str,
-    /// `None` where it holds a scope that there is none of.
+    /// `None` if it contains an unknown scope.
     pub(super) scopes: Option<Scopes>,
 }
 
 impl<'a> TokenRequest<'a> {
-    /// Reads a request whose client has proven itself. The order of checks is the contract's: the
+    /// Parses the request of an authenticated client. The order of checks is the contract's: the
     /// grant type, may the client use it, what it needs.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The style sheet: its colours are declared in one place, and text can be read against its ground.
+//! The style sheet: colours are declared in one place, and text has enough contrast.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,5 @@
-//! A stream that ends when its client lets it wait too long. One timer a connection, which is set
-//! anew only where it would ring too late or rang too early: a request that comes in one piece sets
-//! none.
+//! A stream that fails when its client stalls. One timer per connection, reset only when it would
+//! fire too late or fired too early: a request that arrives in one piece resets none.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -14,35 +13,35 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Bounds;
 use super::connection::Connection;
 
-/// How long it is listened on after the last answer. Whoever still sends a body that nobody wants
-/// would else be reset before the answer is read.
+/// How long to keep reading after the last answer. Otherwise a client still sending an unwanted
+/// body would be reset before it reads the answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// How many bytes of it are thrown away.
+/// How many of those bytes are discarded.
 const LINGER_BYTES: usize = 2 << 20;
 
 /// The stream of one connection.
-pub(super) struct Timed<S> {
+pub(super) struct TimeoutStream<S> {
     stream: S,
     connection: Arc<Connection>,
     bounds: Bounds,
     timer: Pin<Box<Sleep>>,
-    /// Since when the client takes nothing.
+    /// Since when the client has read nothing.
     stalled: Option<Instant>,
-    lingering: Option<Lingering>,
+    linger: Option<Linger>,
 }
 
-struct Lingering {
+struct Linger {
     until: Instant,
     bytes: usize,
 }
 
-impl<S> Timed<S> {
+impl<S> TimeoutStream<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>, bounds: Bounds) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + bounds.head));
-        Self { stream, connection, bounds, timer, stalled: None, lingering: None }
+        Self { stream, connection, bounds, timer, stalled: None, linger: None }
     }
 
-    /// Whether it is later than `deadline`; else the task is woken then.
+    /// Whether `deadline` has passed; otherwise wakes the task then.
     fn is_over(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
         if deadline < self.timer.deadline() {
             self.timer.as_mut().reset(deadline);
@@ -56,17 +55,17 @@ impl<S> Timed<S> {
         false
     }
 
-    /// What becomes of an attempt to write.
-    fn written<T>(
+    /// Applies the write time-out to the result of a write.
+    fn with_timeout<T>(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
+        result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+        if result.is_ready() {
             if self.stalled.take().is_some() {
                 self.connection.is_held_up(false);
             }
-            return written;
+            return result;
         }
         self.connection.is_held_up(true);
         let since = *self.stalled.get_or_insert_with(Instant::now);
@@ -78,7 +77,7 @@ impl<S> Timed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -103,7 +102,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -112,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         let this = self.get_mut();
         this.connection.has_written();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.written(cx, written)
+        this.with_timeout(cx, written)
     }
 
     fn poll_write_vectored(
@@ -123,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         let this = self.get_mut();
         this.connection.has_written();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        this.written(cx, written)
+        this.with_timeout(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -133,10 +132,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
-        let flushed = ready!(this.written(cx, flushed));
+        let flushed = ready!(this.with_timeout(cx, flushed));
         this.connection.has_flushed();
-        // The next read may have been tried already, before there was an idle connection to end:
-        // nobody else sets the clock then.
+        // The next read may already have been polled, before the connection was idle, so nothing
+        // else would set the timer.
         if let Some(deadline) = this.connection.deadline(&this.bounds) {
             let _ = this.is_over(cx, deadline);
         }
@@ -145,14 +144,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.lingering.is_none() {
+        if this.linger.is_none() {
             let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
-            ready!(this.written(cx, shut))?;
+            ready!(this.with_timeout(cx, shut))?;
             this.connection.is_ending_now();
-            this.lingering = Some(Lingering { until: Instant::now() + LINGER, bytes: 0 });
+            this.linger = Some(Linger { until: Instant::now() + LINGER, bytes: 0 });
         }
         let mut thrown_away = [0; 4096];
-        while let Some(Lingering { until, bytes }) = &mut this.lingering {
+        while let Some(Linger { until, bytes }) = &mut this.linger {
             let mut buffer = ReadBuf::new(&mut thrown_away);
             match Pin::new(&mut this.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {

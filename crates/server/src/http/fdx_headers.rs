@@ -1,27 +1,27 @@
-//! What a request to a data path says of itself in headers. It is recorded and never trusted:
-//! whoever asks may say what they like.
+//! What a request to a data path states about itself in headers. Logged and never trusted: callers
+//! can state anything.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use counterfoil_core::random;
 
-/// Names a request to a data path on both sides; echoed on every answer, errors included, and made
-/// up where none came (FAPI).
+/// Identifies a request to a data path on both sides; echoed on every answer, errors included, and
+/// generated if missing (FAPI).
 pub const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 /// Who waits for the data: `USER` or `BATCH` (FDX 6).
 const ACTOR_TYPE: HeaderName = HeaderName::from_static("fdx-api-actor-type");
-/// The same in the network's words: `user` or `batch`.
+/// The same in the network's vocabulary: `user` or `batch`.
 const INTERACTION_TYPE: HeaderName = HeaderName::from_static("x-akoya-interaction-type");
-/// When the customer last used the app, in the network's words.
+/// When the customer last used the app, in the network's vocabulary.
 const LAST_ACCESS: HeaderName = HeaderName::from_static("x-akoya-last-access");
-/// What the data is for, in the network's words.
+/// What the data is for, in the network's vocabulary.
 const INTENT_TYPE: HeaderName = HeaderName::from_static("x-akoya-intent-type");
-/// The longest value that is recorded, in bytes.
+/// The longest value logged, in bytes.
 const LONGEST: usize = 64;
 
-/// What the headers of one request say.
+/// The headers of one request.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
-    /// The id that the answer names too.
+pub(crate) struct FdxHeaders {
+    /// The id, which the answer repeats.
     pub(crate) interaction_id: Option<HeaderValue>,
     actor_type: Option<HeaderValue>,
     interaction_type: Option<HeaderValue>,
@@ -29,9 +29,9 @@ pub(crate) struct Said {
     intent_type: Option<HeaderValue>,
 }
 
-impl Said {
-    /// By a request with these headers.
-    pub(crate) fn by(headers: &HeaderMap) -> Self {
+impl FdxHeaders {
+    /// Reads them from a request.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).filter(|value| is_short(value)).cloned();
         Self {
             interaction_id: text(INTERACTION_ID).or_else(made_up),
@@ -42,10 +42,10 @@ impl Said {
         }
     }
 
-    /// For the log, in its order: interaction id, actor type, interaction type, last access, intent
-    /// type. Nothing that could be a secret or a sentence: what is not as it should be is `other`,
-    /// or left out.
-    pub(crate) fn recorded(&self) -> [Option<&str>; 5] {
+    /// The log fields: interaction id, actor type, interaction type, last access, intent type.
+    /// Nothing that could be a secret or free text: unexpected values become `other` or are left
+    /// out.
+    pub(crate) fn log_fields(&self) -> [Option<&str>; 5] {
         let interaction = self
             .interaction_id
             .as_ref()
@@ -65,7 +65,7 @@ impl Said {
     }
 }
 
-/// `user` or `batch`, in whatever case.
+/// `user` or `batch`, in any case.
 fn who_waits(value: &HeaderValue) -> &'static str {
     let is = |word: &str| value.as_bytes().eq_ignore_ascii_case(word.as_bytes());
     match () {
@@ -75,12 +75,12 @@ fn who_waits(value: &HeaderValue) -> &'static str {
     }
 }
 
-/// A value, where it has no other bytes than such.
+/// The value if all its bytes are allowed, else `other`.
 fn made_of(value: &HeaderValue, is_good: fn(u8) -> bool) -> &str {
     value.to_str().ok().filter(|text| text.bytes().all(is_good)).unwrap_or("other")
 }
 
-/// Bounded, and nothing that could look like another line or field of a log.
+/// Bounded, and unable to forge a line or field of the log.
 fn is_short(value: &HeaderValue) -> bool {
     !value.is_empty() && value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
@@ -96,8 +96,9 @@ mod tests {
 
     fn recorded(name: HeaderName, value: &str) -> [Option<String>; 5] {
         let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]);
-        let mut recorded = Said::by(&headers).recorded().map(|value| value.map(str::to_owned));
-        // Made up unless it was said.
+        let mut recorded =
+            FdxHeaders::of(&headers).log_fields().map(|value| value.map(str::to_owned));
+        // Generated unless it was sent.
         recorded[0] = recorded[0].take().filter(|id| id == value);
         recorded
     }
@@ -136,7 +137,7 @@ mod tests {
         ] {
             let headers =
                 HeaderMap::from_iter([(INTERACTION_ID, HeaderValue::from_str(sent).unwrap())]);
-            assert_eq!(Said::by(&headers).interaction_id.unwrap() == sent, kept, "{sent}");
+            assert_eq!(FdxHeaders::of(&headers).interaction_id.unwrap() == sent, kept, "{sent}");
         }
     }
 }
