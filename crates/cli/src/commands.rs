@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use counterfoil_server::admin::{self, Checked, Command, SocketError};
+use counterfoil_server::admin::{self, Command, Preview, SocketError};
 use counterfoil_store::{OnDifference, OpenError, Store, StoreAddress};
 use serde_json::Value;
 
@@ -120,7 +120,7 @@ impl Common {
     }
 
     /// What would come of a command whose result holds a secret.
-    fn check(&self, command: Command) -> Result<Checked, Failure> {
+    fn check(&self, command: Command) -> Result<Preview, Failure> {
         serde_json::from_value(self.ask(Command::Check { of: Box::new(command) })?)
             .map_err(Failure::failed)
     }

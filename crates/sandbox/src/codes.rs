@@ -14,7 +14,7 @@ use counterfoil_server::App;
 use counterfoil_server::http::body::{malformed, oauth_form};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::json;
-use counterfoil_server::oauth::authorize::{Rejected, read_request as read};
+use counterfoil_server::oauth::authorize::{RequestError, read_request as read};
 use serde::Serialize;
 
 use crate::PROVIDER;
@@ -50,9 +50,9 @@ pub async fn codes(
     let unknown_client =
         |reason| Refused::oauth(Refusal::UnknownClient, app.settings.dialect, reason);
     let (mut request, _) = read(&app, &form, now).map_err(|rejected| match rejected {
-        Rejected::Page("unknown-client", reason) => unknown_client(reason),
-        Rejected::Page(_, reason) => malformed(&app, reason),
-        Rejected::Redirect(_, error) => Refused::authorization(error),
+        RequestError::Page("unknown-client", reason) => unknown_client(reason),
+        RequestError::Page(_, reason) => malformed(&app, reason),
+        RequestError::Redirect(_, error) => Refused::authorization(error),
     })?;
     let provider = request.connector.clone().unwrap_or_else(|| PROVIDER.to_owned());
     let id = CustomerId { provider, customer: form.get("customer").unwrap_or_default().to_owned() };

@@ -8,7 +8,7 @@ pub(crate) mod health;
 mod recovery;
 mod socket;
 
-pub use check::{Announced, Checked};
+pub use check::{NewSecret, Preview};
 pub use customer::read_accounts;
 pub(crate) use socket::answer;
 pub use socket::{AdminSocket, SocketError, ask, check_path_beside, listen_beside, path_beside};
@@ -44,7 +44,7 @@ pub enum Command {
         id: String,
         settings: Vec<(String, String)>,
         #[serde(default)]
-        announced: Option<Announced>,
+        announced: Option<NewSecret>,
     },
     ClientList,
     ClientShow {
@@ -58,7 +58,7 @@ pub enum Command {
         id: String,
         drop_old: bool,
         #[serde(default)]
-        announced: Option<Announced>,
+        announced: Option<NewSecret>,
     },
     ClientRemove {
         id: String,
@@ -365,11 +365,11 @@ async fn client_add(
     app: &App,
     id: String,
     changes: &[(String, String)],
-    announced: Option<Announced>,
+    announced: Option<NewSecret>,
     now: Timestamp,
 ) -> Result<Value, String> {
     let settings = new_settings(&id, changes)?;
-    let Announced { secret, at } = announced.unwrap_or_else(|| Announced::new(now));
+    let NewSecret { secret, at } = announced.unwrap_or_else(|| NewSecret::new(now));
     let secret = (!settings.is_public()).then_some(secret);
     let digest = secret.as_ref().map(|secret| digest_of(app, secret));
     match app.store.add_client(id.clone(), settings, digest, at.min(now)).await.map_err(failed)? {
@@ -418,11 +418,11 @@ async fn client_rotate_secret(
     app: &App,
     id: String,
     drop_old: bool,
-    announced: Option<Announced>,
+    announced: Option<NewSecret>,
     now: Timestamp,
 ) -> Result<Value, String> {
     confidential_client(app, &id)?;
-    let Announced { secret, at } = announced.unwrap_or_else(|| Announced::new(now));
+    let NewSecret { secret, at } = announced.unwrap_or_else(|| NewSecret::new(now));
     let digest = digest_of(app, &secret);
     match app
         .store

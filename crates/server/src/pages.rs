@@ -12,8 +12,8 @@ mod notices;
 mod tests;
 
 pub use customer::{
-    AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, Consented, JustEnded, Party,
-    SignIn, TryAgain, numbered,
+    AccountChoice, Choice, ConnectedApp, ConnectedApps, Consent, ConsentEntry, EndingNotice, Party,
+    RetryNotice, SignIn, numbered,
 };
 pub use locale::Locale;
 pub use notices::{ErrorPage, FormPost, WayBack};

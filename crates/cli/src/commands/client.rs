@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use counterfoil_core::client::{SETTINGS, Setting};
-use counterfoil_server::admin::{Announced, Checked, Command};
+use counterfoil_server::admin::{Command, NewSecret, Preview};
 
 use super::Common;
 use crate::{Failure, output};
@@ -146,16 +146,16 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
 /// Runs a command that makes a secret, unless the client is public.
 fn with_secret(
     common: &Common,
-    command: impl Fn(Option<Announced>) -> Command,
+    command: impl Fn(Option<NewSecret>) -> Command,
 ) -> Result<(), Failure> {
     match common.check(command(None))? {
-        Checked { shown, announced: Some(announced) } => {
+        Preview { shown, announced: Some(announced) } => {
             common.show_and_ask("client_secret", &shown, command(Some(announced)))?;
             if !common.json {
                 output::note("The client_secret is shown this once: only a digest of it is kept.");
             }
         }
-        Checked { announced: None, .. } => common.show(&common.ask(command(None))?, output::record),
+        Preview { announced: None, .. } => common.show(&common.ask(command(None))?, output::record),
     }
     Ok(())
 }

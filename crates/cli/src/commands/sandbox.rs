@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let later = store.opened_later();
         let (app, sandbox) =
             open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
-        app.metrics.tell_of_log(log::counts);
+        app.metrics.set_log_counts(log::counts);
         seed::seed(&app).await.map_err(Failure::failed)?;
         let (tls, ca) = match arguments.tls {
             true => {

@@ -96,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let app = open_app(&config, "counterfoil serve", clock, endings, None).await?;
         permissions::check(&config.store)?;
-        app.metrics.tell_of_log(log::counts);
+        app.metrics.set_log_counts(log::counts);
         let admin = match &config.store {
             StoreAddress::Sqlite(path) => {
                 Some(admin::listen_beside(path).map_err(Failure::Failed)?)

@@ -7,7 +7,7 @@ use counterfoil_core::random;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::customer::{self, ToBe};
+use super::customer::{self, CustomerDraft};
 use super::{
     Command, client_exists, client_json, confidential_client, customer_id_json, failed,
     kept_secrets, new_settings, settings_json,
@@ -16,33 +16,33 @@ use crate::node::app::App;
 
 /// A new client secret, shown to the operator before it is put in use.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Announced {
+pub struct NewSecret {
     /// The secret.
     pub secret: String,
     /// When it was made.
     pub at: Timestamp,
 }
 
-impl Announced {
+impl NewSecret {
     /// A secret of 256 random bits.
     pub(super) fn new(at: Timestamp) -> Self {
         Self { secret: format!("cf_secret_{}", hex::encode(random::bytes::<32>())), at }
     }
 }
 
-impl std::fmt::Debug for Announced {
+impl std::fmt::Debug for NewSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Announced").field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("NewSecret").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
 /// The preview of a command.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Checked {
+pub struct Preview {
     /// The result to be.
     pub shown: Value,
     /// The new secret in it, to be sent along with the command; public clients have none.
-    pub announced: Option<Announced>,
+    pub announced: Option<NewSecret>,
 }
 
 /// Checks everything that a command may be refused for, and changes nothing.
@@ -56,7 +56,7 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
             let mut shown = settings_json(&id, &settings, now);
             shown["secrets"] = json!([]);
             if settings.is_public() {
-                Checked { shown, announced: None }
+                Preview { shown, announced: None }
             } else {
                 with_secret(shown, 0, now)
             }
@@ -65,11 +65,11 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
             with_secret(client_json(&*confidential_client(app, &id)?), kept_secrets(drop_old), now)
         }
         Command::CustomerAdd { id, name, accounts, .. } => {
-            let to_be = ToBe::of(app, &id, &name, accounts.as_ref())?;
-            to_be.must_be_free(app).await?;
-            Checked { shown: to_be.json(), announced: None }
+            let draft = CustomerDraft::of(app, &id, &name, accounts.as_ref())?;
+            draft.must_be_free(app).await?;
+            Preview { shown: draft.json(), announced: None }
         }
-        Command::CustomerSetPassword { id, .. } => Checked {
+        Command::CustomerSetPassword { id, .. } => Preview {
             shown: customer_id_json(&customer::meant(app, &id).await?.id),
             announced: None,
         },
@@ -84,12 +84,12 @@ pub(super) async fn check(app: &App, command: Command, now: Timestamp) -> Result
 }
 
 /// The client `shown` with a new secret and the newest `kept` of its current ones.
-fn with_secret(mut shown: Value, kept: usize, now: Timestamp) -> Checked {
-    let announced = Announced::new(now);
+fn with_secret(mut shown: Value, kept: usize, now: Timestamp) -> Preview {
+    let announced = NewSecret::new(now);
     if let Some(secrets) = shown["secrets"].as_array_mut() {
         secrets.drain(..secrets.len().saturating_sub(kept));
         secrets.push(json!({ "created_at": now.to_string(), "last_used_at": null }));
     }
     shown["client_secret"] = announced.secret.as_str().into();
-    Checked { shown, announced: Some(announced) }
+    Preview { shown, announced: Some(announced) }
 }

@@ -12,7 +12,7 @@ use counterfoil_store::{Account, AddCustomer, Customer, NewCustomer};
 use serde_json::{Value, json};
 
 use super::{customer_id_json, failed};
-use crate::customer::consent_page::accounts::ShownAccount;
+use crate::customer::consent_page::accounts::AccountView;
 use crate::customer::{logins, passwords};
 use crate::grants::living::LivingGrants;
 use crate::node::app::App;
@@ -24,13 +24,13 @@ const SHORTEST_PASSWORD: usize = 8;
 const AT_ONCE: u32 = 200;
 
 /// A new customer, validated.
-pub(super) struct ToBe {
+pub(super) struct CustomerDraft {
     pub(super) id: CustomerId,
     pub(super) accounts: Vec<Account>,
     case: LetterCase,
 }
 
-impl ToBe {
+impl CustomerDraft {
     /// Validates a new customer, parses their accounts, and normalises their id.
     pub(super) fn of(
         app: &App,
@@ -121,11 +121,11 @@ pub(super) async fn add(
     accounts: Option<&Value>,
     now: Timestamp,
 ) -> Result<Value, String> {
-    let to_be = ToBe::of(app, typed, name, accounts)?;
+    let draft = CustomerDraft::of(app, typed, name, accounts)?;
     logins::fill(app).await.map_err(failed)?;
     let password = Some(hash(app, password).await?);
-    let shown = to_be.json();
-    let ToBe { id, accounts, case } = to_be;
+    let shown = draft.json();
+    let CustomerDraft { id, accounts, case } = draft;
     let customer =
         Customer { id: id.clone(), name: name.trim().to_owned(), password, created_at: now };
     match app.store.add_customer(NewCustomer { customer, accounts }, case).await.map_err(failed)? {
@@ -159,7 +159,7 @@ pub(super) async fn show(app: &App, typed: &CustomerId, now: Timestamp) -> Resul
     let customer = meant(app, typed).await?;
     let id = &customer.id;
     let accounts = app.store.accounts(id).await.map_err(failed)?;
-    let account = |account: &Account| json!({ "account_id": account.id, "label": ShownAccount::of(account).label(&app.locale) });
+    let account = |account: &Account| json!({ "account_id": account.id, "label": AccountView::of(account).label(&app.locale) });
     let mut shown = json(&customer);
     shown["signs_in_with_password"] = customer.password.is_some().into();
     shown["sessions"] = app.store.count_sessions(id, now).await.map_err(failed)?.into();

@@ -59,7 +59,7 @@ impl AuthorizationRequest {
     }
 
     /// The request as if it had just arrived, for a grant of its own.
-    pub fn begun_anew(self, now: Timestamp) -> Self {
+    pub fn restarted(self, now: Timestamp) -> Self {
         Self { grant: GrantId::new(now, random::bytes()), ..self }
     }
 

@@ -14,18 +14,18 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
 use counterfoil_store::{Grant, Session, StoreError};
 
-use crate::customer::consent_page::{ShownAccount, party};
+use crate::customer::consent_page::{AccountView, party};
 use crate::customer::session::{self, csrf_token, is_csrf_token};
 use crate::customer::sign_in_page::{self, Attempt};
 use crate::customer::ticket::Purpose;
-use crate::grants::end::{NotAllEnded, end_all, end_one};
+use crate::grants::end::{EndAllError, end_all, end_one};
 use crate::grants::living::LivingGrants;
 use crate::http::body::page_form;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::http::respond::{Forms, page as html_page, see_other};
 use crate::node::app::App;
-use crate::pages::{ConnectedApp, ConnectedApps, Consented, JustEnded, Locale, Party};
+use crate::pages::{ConnectedApp, ConnectedApps, ConsentEntry, EndingNotice, Locale, Party};
 
 /// How many grants are read from the store at once.
 const GRANTS_AT_ONCE: u32 = 500;
@@ -125,7 +125,7 @@ async fn show(
         .accounts(&session.customer)
         .await?
         .iter()
-        .map(|account| (account.id.clone(), ShownAccount::of(account).label(&app.locale)))
+        .map(|account| (account.id.clone(), AccountView::of(account).label(&app.locale)))
         .collect();
     let label = |id: &String| {
         directory
@@ -133,7 +133,7 @@ async fn show(
             .find(|(known, _)| known == id)
             .map_or_else(|| id.clone(), |(_, label)| label.clone())
     };
-    let consented = |(grant, since): (&Grant, String)| Consented {
+    let consented = |(grant, since): (&Grant, String)| ConsentEntry {
         grant: grant.terms.grant.to_string(),
         clusters: grant.terms.clusters.names().collect(),
         accounts: grant.terms.accounts.iter().map(label).collect(),
@@ -174,7 +174,7 @@ async fn show(
         action: "/connected-apps",
         sign_out_action: "/sign-out",
         csrf,
-        ended: ended.as_ref().map(|(client, grant, since, remaining)| JustEnded {
+        ended: ended.as_ref().map(|(client, grant, since, remaining)| EndingNotice {
             client: shown_as(client.as_deref(), &grant.terms.client).name,
             since,
             remaining: *remaining,
@@ -233,8 +233,8 @@ pub async fn post(
         (Some("end"), None, Some(client)) => {
             let ended = end_all(app, &session.customer, client, now).await;
             ended.map_err(|failed| match failed {
-                NotAllEnded::None(error) => Refused::unavailable_page(error),
-                NotAllEnded::Some(error) => Refused::unavailable_page_of("not-all-ended", error),
+                EndAllError::None(error) => Refused::unavailable_page(error),
+                EndAllError::Some(error) => Refused::unavailable_page_of("not-all-ended", error),
             })?
         }
         _ => {

@@ -16,18 +16,20 @@ use crate::authorization::answer::redirect_code;
 use crate::authorization::answerable::{deny, must_be_unanswered, still_may_ask};
 use crate::authorization::request::AuthorizationRequest;
 use crate::authorization::way_back::{already_answered, linking_back};
-use crate::customer::consent_page::{Shown, ShownAgain, ToConsent, Why, accounts_of, show};
+use crate::customer::consent_page::{
+    ConsentContinuation, ConsentRetry, ConsentRetryReason, PageSnapshot, accounts_of, show,
+};
 use crate::customer::continuation::{self, send_on};
 use crate::customer::session;
-use crate::customer::sign_in_page::{self, Attempt, Failed, SignInAgain};
-use crate::customer::ticket::{self, NotOpened, Purpose, Ticket};
+use crate::customer::sign_in_page::{self, Attempt, SignInRetry, SignInRetryReason};
+use crate::customer::ticket::{self, Purpose, Ticket, TicketError};
 use crate::grants::make::{Approval, approve};
 use crate::http::body::consent_form;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
-/// `GET /consent`: where the browser goes after sign-in, and when the page is shown again.
+/// `GET /consent`: where the browser goes after sign-in, and when the page is snapshot again.
 ///
 /// # Errors
 /// A page.
@@ -42,17 +44,17 @@ pub async fn get(
     let query =
         query.map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
     let browser = Browser::of(app, &headers);
-    let ToConsent { request, again } = match query.get("ticket") {
+    let ConsentContinuation { request, again } = match query.get("ticket") {
         // From a node of the previous version.
         Some(text) => match ticket::open(app, text, &browser, now) {
             Ok(Ticket { purpose: Purpose::Authorize(request), is_old: false, .. }) => {
-                ToConsent { request: *request, again: None }
+                ConsentContinuation { request: *request, again: None }
             }
             Ok(Ticket { purpose: Purpose::Authorize(request), .. }) => {
-                return Err(NotOpened { request: Some(request) }.refused(app).await);
+                return Err(TicketError { request: Some(request) }.refused(app).await);
             }
-            Ok(_) => return Err(NotOpened { request: None }.refused(app).await),
-            Err(not_opened) => return Err(not_opened.refused(app).await),
+            Ok(_) => return Err(TicketError { request: None }.refused(app).await),
+            Err(error) => return Err(error.refused(app).await),
         },
         None => continuation::read(app, &query, &browser, now).await?,
     };
@@ -95,7 +97,7 @@ pub async fn post(
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let Purpose::Authorize(request) = &ticket.purpose else {
-        return Err(NotOpened { request: None }.refused(app).await);
+        return Err(TicketError { request: None }.refused(app).await);
     };
     let answer = match form.get("decision") {
         Some("allow") => allow(app, request, &ticket, &form, &browser, &headers, now).await,
@@ -137,50 +139,65 @@ async fn allow(
     if ticket.is_old {
         must_be_unanswered(app, request).await?;
     }
-    let begun = if ticket.is_old { request.clone().begun_anew(now) } else { request.clone() };
+    let begun = if ticket.is_old { request.clone().restarted(now) } else { request.clone() };
     let Some(session) = session_for(app, request, headers, now).await? else {
         let hint = request.login_hint.as_deref();
-        let attempt = Attempt::again(hint, if ticket.is_old { Failed::Old } else { Failed::Ended });
+        let attempt = Attempt::again(
+            hint,
+            if ticket.is_old { SignInRetryReason::Old } else { SignInRetryReason::Ended },
+        );
         let purpose = Purpose::Authorize(Box::new(begun));
         return match app.limits.continuations.take(now) {
-            true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await,
+            true => send_on(app, Some(browser), &SignInRetry { purpose, attempt }, now).await,
             false => Ok(sign_in_page::page(app, &purpose, browser, now, &attempt)),
         };
     };
     let offered = accounts_of(app, &session).await?;
     let ids: HashSet<&str> = offered.iter().map(|account| account.id.as_str()).collect();
     let chosen: HashSet<&str> = form.all("account").collect();
-    let shown = ticket.shown.as_ref();
+    let snapshot = ticket.snapshot.as_ref();
     // What the page would show now, with the time it was first shown.
-    let now_shown =
-        Shown::of(app, request, &client, &session, &offered, shown.map_or(now, |shown| shown.at));
+    let current = PageSnapshot::of(
+        app,
+        request,
+        &client,
+        &session,
+        &offered,
+        snapshot.map_or(now, |snapshot| snapshot.at),
+    );
     let show_again = async |why, changes| {
         // For another customer nothing is ticked, not even an account that both hold.
-        let same_customer = shown.is_some_and(|shown| shown.customer == session.customer);
+        let same_customer = snapshot.is_some_and(|snapshot| snapshot.customer == session.customer);
         let chosen = chosen
             .intersection(&ids)
             .filter(|_| same_customer)
             .map(|id| (*id).to_owned())
             .collect();
-        let at = if ticket.is_old { now } else { now_shown.at };
+        let at = if ticket.is_old { now } else { current.at };
         let again =
-            Some(ShownAgain { why, at, customer: session.customer.clone(), changes, chosen });
+            Some(ConsentRetry { why, at, customer: session.customer.clone(), changes, chosen });
         match app.limits.continuations.take(now) {
             true => {
-                send_on(app, Some(browser), &ToConsent { request: begun.clone(), again }, now).await
+                send_on(
+                    app,
+                    Some(browser),
+                    &ConsentContinuation { request: begun.clone(), again },
+                    now,
+                )
+                .await
             }
             false => show(app, &begun, again, &session, browser, now).await,
         }
     };
-    let mut changes = match shown {
+    let mut changes = match snapshot {
         None => vec![app.locale.text("changed-other")],
-        Some(shown) => shown.changes(&now_shown, &app.locale),
+        Some(snapshot) => snapshot.changes(&current, &app.locale),
     };
     if ticket.is_old {
         changes.insert(0, app.locale.text("changed-old"));
     }
     if !changes.is_empty() {
-        return show_again(Why::Changed, changes).await;
+        return show_again(ConsentRetryReason::Changed, changes).await;
     }
     if !chosen.is_subset(&ids) {
         return Err(Refused::page(
@@ -190,7 +207,7 @@ async fn allow(
         ));
     }
     if chosen.is_empty() {
-        return show_again(Why::NothingChosen, Vec::new()).await;
+        return show_again(ConsentRetryReason::NothingChosen, Vec::new()).await;
     }
     let approval = Approval {
         client,
@@ -200,14 +217,14 @@ async fn allow(
             .map(|account| account.id.clone())
             .filter(|id| chosen.contains(id.as_str()))
             .collect(),
-        customer_era: now_shown.customer_era,
-        customer: now_shown.customer,
-        name: now_shown.customer_name,
+        customer_era: current.customer_era,
+        customer: current.customer,
+        name: current.customer_name,
         authenticated_at: session.authenticated_at,
-        scopes: now_shown.scopes,
-        clusters: now_shown.clusters,
-        lookback_days: now_shown.lookback_days,
-        ends_no_later_than: Some(now_shown.lasts.end(now, app.settings.lifetimes.code)),
+        scopes: current.scopes,
+        clusters: current.clusters,
+        lookback_days: current.lookback_days,
+        ends_no_later_than: Some(current.lasts.end(now, app.settings.lifetimes.code)),
         parent: None,
     };
     match approve(app, request, approval, now).await.map_err(Refused::unavailable_page)? {

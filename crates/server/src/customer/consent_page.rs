@@ -1,10 +1,10 @@
 //! The consent page: which client asks, for what, which accounts, until when.
 
 pub mod accounts;
-pub mod shown;
+pub mod snapshot;
 
-pub use accounts::ShownAccount;
-pub use shown::Shown;
+pub use accounts::AccountView;
+pub use snapshot::PageSnapshot;
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use crate::authorization::answerable::still_may_ask;
 use crate::authorization::request::AuthorizationRequest;
 use crate::customer::continuation::Continuation;
 use crate::customer::ticket::{self, Purpose};
-use crate::grants::lasts::Lasts;
+use crate::grants::access_period::AccessPeriod;
 use crate::http::body::LARGEST_CONSENT;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
@@ -31,7 +31,7 @@ use crate::pages::{Consent, Party};
 /// Why the consent page is shown again instead of doing what its form asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Why {
+pub(super) enum ConsentRetryReason {
     /// No account was chosen.
     NothingChosen,
     /// Something differs from what was shown.
@@ -40,8 +40,8 @@ pub(super) enum Why {
 
 /// A repeated consent page.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ShownAgain {
-    pub(super) why: Why,
+pub struct ConsentRetry {
+    pub(super) why: ConsentRetryReason,
     /// When it was first shown.
     pub(super) at: Timestamp,
     /// The customer being asked.
@@ -54,14 +54,14 @@ pub struct ShownAgain {
 
 /// Continues to the consent page, after sign-in or to show it again.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ToConsent {
+pub struct ConsentContinuation {
     /// The request to consent to.
     pub request: AuthorizationRequest,
     /// Why it is shown again; `None` the first time.
-    pub again: Option<ShownAgain>,
+    pub again: Option<ConsentRetry>,
 }
 
-impl Continuation for ToConsent {
+impl Continuation for ConsentContinuation {
     const PATH: &str = "/consent";
     const LIFETIME: Seconds = DAY;
 
@@ -71,30 +71,30 @@ impl Continuation for ToConsent {
 }
 
 /// A consent page to render.
-pub(super) struct ToShow<'a> {
+pub(super) struct ConsentView<'a> {
     pub(super) client: &'a Client,
-    pub(super) accounts: &'a [ShownAccount],
+    pub(super) accounts: &'a [AccountView],
     pub(super) request: &'a AuthorizationRequest,
-    pub(super) shown: Shown,
-    pub(super) again: Option<ShownAgain>,
+    pub(super) snapshot: PageSnapshot,
+    pub(super) again: Option<ConsentRetry>,
 }
 
-impl ToShow<'_> {
+impl ConsentView<'_> {
     pub(super) fn page(
         self,
         app: &App,
         browser: &Browser,
         now: Timestamp,
     ) -> Result<Response, Refused> {
-        let Self { client, accounts, request, shown, again } = self;
-        let (until, time) = match shown.lasts {
-            Lasts::Until(end) => (Some(app.locale.day(end)), None),
-            Lasts::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
+        let Self { client, accounts, request, snapshot, again } = self;
+        let (until, time) = match snapshot.lasts {
+            AccessPeriod::Until(end) => (Some(app.locale.day(end)), None),
+            AccessPeriod::For(seconds) => (None, Some(app.locale.length_of_time(seconds))),
         };
         let ticket = ticket::write(
             app,
             &Purpose::Authorize(Box::new(request.clone())),
-            Some(&shown),
+            Some(&snapshot),
             browser,
             now,
         );
@@ -104,7 +104,7 @@ impl ToShow<'_> {
             return Err(Refused::page(StatusCode::CONFLICT, "too-many-accounts", reason));
         }
         let (why, changes, chosen) = match again {
-            Some(ShownAgain { why, changes, chosen, .. }) => {
+            Some(ConsentRetry { why, changes, chosen, .. }) => {
                 (Some(why), changes, HashSet::from_iter(chosen))
             }
             None => (None, Vec::new(), HashSet::new()),
@@ -114,37 +114,34 @@ impl ToShow<'_> {
             action: "/consent",
             ticket: &ticket,
             client: party(client),
-            provider_name: &shown.provider_name,
-            customer_name: &shown.customer_name,
-            clusters: shown.clusters.names().collect(),
+            provider_name: &snapshot.provider_name,
+            customer_name: &snapshot.customer_name,
+            clusters: snapshot.clusters.names().collect(),
             accounts: accounts
                 .iter()
                 .map(|account| account.choice(chosen.contains(&account.id)))
                 .collect(),
             until: until.as_deref(),
             time: time.as_deref(),
-            lookback_days: shown.lookback_days,
-            nothing_chosen: why == Some(Why::NothingChosen),
+            lookback_days: snapshot.lookback_days,
+            nothing_chosen: why == Some(ConsentRetryReason::NothingChosen),
             changes,
             redirect_host: &host_of(&request.redirect_uri),
         }
         .render();
         let status = match why {
             None => StatusCode::OK,
-            Some(Why::NothingChosen) => StatusCode::BAD_REQUEST,
-            Some(Why::Changed) => StatusCode::CONFLICT,
+            Some(ConsentRetryReason::NothingChosen) => StatusCode::BAD_REQUEST,
+            Some(ConsentRetryReason::Changed) => StatusCode::CONFLICT,
         };
         Ok(html_page(status, html, Forms::LeadToApp))
     }
 }
 
-pub(super) async fn accounts_of(
-    app: &App,
-    session: &Session,
-) -> Result<Vec<ShownAccount>, Refused> {
+pub(super) async fn accounts_of(app: &App, session: &Session) -> Result<Vec<AccountView>, Refused> {
     let directory =
         app.store.accounts(&session.customer).await.map_err(Refused::unavailable_page)?;
-    Ok(directory.iter().map(ShownAccount::of).collect())
+    Ok(directory.iter().map(AccountView::of).collect())
 }
 
 /// The consent page, for the first time.
@@ -168,7 +165,7 @@ pub async fn page(
 pub(super) async fn show(
     app: &App,
     request: &AuthorizationRequest,
-    again: Option<ShownAgain>,
+    again: Option<ConsentRetry>,
     session: &Session,
     browser: &Browser,
     now: Timestamp,
@@ -177,7 +174,7 @@ pub(super) async fn show(
     let accounts = accounts_of(app, session).await?;
     // What one customer was told must not be shown to another.
     let again = again.filter(|again| again.customer == session.customer);
-    let shown = Shown::of(
+    let snapshot = PageSnapshot::of(
         app,
         request,
         &client,
@@ -185,7 +182,8 @@ pub(super) async fn show(
         &accounts,
         again.as_ref().map_or(now, |again| again.at),
     );
-    ToShow { client: &client, accounts: &accounts, request, shown, again }.page(app, browser, now)
+    ConsentView { client: &client, accounts: &accounts, request, snapshot, again }
+        .page(app, browser, now)
 }
 
 /// The client, as pages show it.

@@ -45,7 +45,7 @@ fn verify(password: &Secret, hash: &Secret) -> bool {
 }
 
 /// An authenticated customer.
-pub struct SignedIn {
+pub struct Authentication {
     /// The customer.
     pub customer: Customer,
     /// Their era at that time.
@@ -54,7 +54,7 @@ pub struct SignedIn {
 
 /// Why a sign-in attempt failed.
 #[derive(Debug)]
-pub enum NotSignedIn {
+pub enum SignInError {
     /// Unknown name or wrong password; which one is for the log only.
     Wrong {
         /// The reason, for the log.
@@ -72,20 +72,20 @@ pub enum NotSignedIn {
     Hash(String),
 }
 
-impl From<StoreError> for NotSignedIn {
+impl From<StoreError> for SignInError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
 /// The forms in which a password may have been hashed.
-struct Typed {
+struct PasswordForms {
     normal: Secret,
     /// The bytes as sent, if they differ: hashes made before passwords were normalised used them.
     as_it_came: Option<Secret>,
 }
 
-impl Typed {
+impl PasswordForms {
     fn of(password: Secret) -> Self {
         let normal = login::password(&password);
         let as_it_came = (normal.expose() != password.expose()).then_some(password);
@@ -108,7 +108,7 @@ pub async fn sign_in(
     typed: CustomerId,
     password: Secret,
     now: Timestamp,
-) -> Result<SignedIn, NotSignedIn> {
+) -> Result<Authentication, SignInError> {
     let key = lockout::key_of(&app.keys.ring().tickets, &typed);
     let mut turn = app.limits.sign_in(&key).lock().await;
     let mut counted = None;
@@ -116,8 +116,8 @@ pub async fn sign_in(
         match app.store.begin_sign_in(key, now).await? {
             SignIn::Try { number, closes_until } => counted = Some((number, closes_until)),
             SignIn::Closed { until } => {
-                turn.tell_of_refusal(key, &typed, until, now);
-                return Err(NotSignedIn::Closed { until });
+                turn.log_refusal(key, &typed, until, now);
+                return Err(SignInError::Closed { until });
             }
         }
     }
@@ -128,29 +128,29 @@ pub async fn sign_in(
         .clone()
         .acquire_owned()
         .await
-        .map_err(|e| NotSignedIn::Hash(e.to_string()))?;
+        .map_err(|e| SignInError::Hash(e.to_string()))?;
     // Customers without a password sign in elsewhere, and are refused with as much work.
     let hash = known.as_ref().and_then(|customer| customer.password.clone());
     let right = tokio::task::spawn_blocking(move || {
         // Held until the hash is done: a client that disconnects must not make room for another
         // hash.
         let _permit = permit;
-        Typed::of(password).fits(hash.as_ref().unwrap_or(&NOBODY)) && hash.is_some()
+        PasswordForms::of(password).fits(hash.as_ref().unwrap_or(&NOBODY)) && hash.is_some()
     })
     .await
-    .map_err(|e| NotSignedIn::Hash(e.to_string()))?;
+    .map_err(|e| SignInError::Hash(e.to_string()))?;
     match known {
         Some(customer) if right => {
             if let Some((number, _)) = counted {
                 app.store.sign_in_succeeded(number).await?;
             }
-            Ok(SignedIn { customer, era })
+            Ok(Authentication { customer, era })
         }
         known => {
             if let Some((_, Some(until))) = counted {
-                lockout::tell_of_closing(&typed, known.is_some(), until);
+                lockout::log_lockout(&typed, known.is_some(), until);
             }
-            Err(NotSignedIn::Wrong {
+            Err(SignInError::Wrong {
                 reason: if known.is_some() { "the password is wrong" } else { unknown },
             })
         }

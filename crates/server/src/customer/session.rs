@@ -12,7 +12,7 @@ use counterfoil_core::random;
 use counterfoil_core::secret::same;
 use counterfoil_store::{Session, StoreError};
 
-use crate::customer::passwords::SignedIn;
+use crate::customer::passwords::Authentication;
 use crate::http::cookies::{Browser, SessionCookie};
 use crate::node::app::App;
 
@@ -50,14 +50,14 @@ pub async fn current(
 pub async fn begin(
     app: &App,
     headers: &HeaderMap,
-    signed_in: SignedIn,
+    authentication: Authentication,
     authenticated_at: Timestamp,
     now: Timestamp,
     response: &mut Response,
 ) -> Result<(), StoreError> {
     let before = SessionCookie::read(app, headers).map(|cookie| key_of(&cookie));
     let cookie = random::bytes();
-    let SignedIn { customer, era } = signed_in;
+    let Authentication { customer, era } = authentication;
     let session = Session {
         customer: customer.id,
         name: customer.name,

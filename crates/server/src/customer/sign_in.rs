@@ -16,11 +16,11 @@ use counterfoil_core::secret::Secret;
 
 use crate::authorization::answerable::{deny, must_be_unanswered};
 use crate::authorization::way_back::linking_back;
-use crate::customer::consent_page::ToConsent;
+use crate::customer::consent_page::ConsentContinuation;
 use crate::customer::continuation::{self, send_on};
-use crate::customer::passwords::{self, NotSignedIn};
+use crate::customer::passwords::{self, SignInError};
 use crate::customer::session;
-use crate::customer::sign_in_page::{Attempt, Failed, SignInAgain, page};
+use crate::customer::sign_in_page::{Attempt, SignInRetry, SignInRetryReason, page};
 use crate::customer::ticket::{self, Purpose, Ticket};
 use crate::http::body::page_form;
 use crate::http::cookies::Browser;
@@ -42,7 +42,7 @@ pub async fn get(
     let now = app.clock.now();
     let browser = Browser::of(app, &headers);
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
-    let SignInAgain { purpose, attempt } = match continuation::read(app, &query, &browser, now)
+    let SignInRetry { purpose, attempt } = match continuation::read(app, &query, &browser, now)
         .await
     {
         Ok(again) => again,
@@ -100,20 +100,21 @@ async fn sign_in(
         connector = request.connector.clone().or(connector);
     }
     let username = form.get("username").unwrap_or_default();
-    let once_more = async |purpose: Purpose, failed: Failed, reason: &str| {
+    let once_more = async |purpose: Purpose, failed: SignInRetryReason, reason: &str| {
         // Another customer's name would only have to be overwritten.
-        let filled_in = if username.len() <= login::LONGEST && failed != Failed::AnotherCustomer {
-            username
-        } else {
-            ""
-        };
+        let filled_in =
+            if username.len() <= login::LONGEST && failed != SignInRetryReason::AnotherCustomer {
+                username
+            } else {
+                ""
+            };
         let attempt = Attempt {
             username: filled_in.to_owned(),
             connector: connector.clone(),
             failed: Some(failed),
         };
         let mut response = match app.limits.continuations.take(now) {
-            true => send_on(app, Some(browser), &SignInAgain { purpose, attempt }, now).await?,
+            true => send_on(app, Some(browser), &SignInRetry { purpose, attempt }, now).await?,
             false => page(app, &purpose, browser, now, &attempt),
         };
         response
@@ -125,11 +126,11 @@ async fn sign_in(
         let anew = match purpose {
             Purpose::Authorize(request) => {
                 must_be_unanswered(app, &request).await?;
-                Purpose::Authorize(Box::new(request.begun_anew(now)))
+                Purpose::Authorize(Box::new(request.restarted(now)))
             }
             Purpose::ConnectedApps => Purpose::ConnectedApps,
         };
-        return once_more(anew, Failed::Old, "the page was open for too long").await;
+        return once_more(anew, SignInRetryReason::Old, "the page was open for too long").await;
     }
     // With one provider there is no choice.
     let only = match app.settings.providers.as_slice() {
@@ -138,36 +139,45 @@ async fn sign_in(
     };
     let Some(provider) = connector.as_deref().or(only).and_then(|id| app.settings.provider(id))
     else {
-        return once_more(purpose, Failed::Wrong, "no provider was chosen").await;
+        return once_more(purpose, SignInRetryReason::Wrong, "no provider was chosen").await;
     };
     let id = CustomerId { provider: provider.id.clone(), customer: username.to_owned() };
     let password = Secret::new(form.get("password").unwrap_or_default());
     let signed_in = match passwords::sign_in(app, id, password, now).await {
         Ok(signed_in) => signed_in,
-        Err(NotSignedIn::Wrong { reason }) => {
-            return once_more(purpose, Failed::Wrong, reason).await;
+        Err(SignInError::Wrong { reason }) => {
+            return once_more(purpose, SignInRetryReason::Wrong, reason).await;
         }
-        Err(NotSignedIn::Closed { until }) => {
+        Err(SignInError::Closed { until }) => {
             let reason = "too many tries to sign in failed lately";
-            return once_more(purpose, Failed::Closed { until }, reason).await;
+            return once_more(purpose, SignInRetryReason::Closed { until }, reason).await;
         }
-        Err(NotSignedIn::Store(error)) => return Err(Refused::unavailable_page(error)),
-        Err(NotSignedIn::Hash(reason)) => {
+        Err(SignInError::Store(error)) => return Err(Refused::unavailable_page(error)),
+        Err(SignInError::Hash(reason)) => {
             return Err(Refused::page(StatusCode::INTERNAL_SERVER_ERROR, "internal", reason));
         }
     };
     if let Purpose::Authorize(request) = &purpose
         && !request.is_about(app, &signed_in.customer.id)
     {
-        return once_more(purpose, Failed::AnotherCustomer, "the client asks for another customer")
-            .await;
+        return once_more(
+            purpose,
+            SignInRetryReason::AnotherCustomer,
+            "the client asks for another customer",
+        )
+        .await;
     }
     let (mut response, authenticated_at) = match purpose {
         Purpose::Authorize(request) => {
             let authenticated_at = request.signed_in_at(now);
             (
-                send_on(app, Some(browser), &ToConsent { request: *request, again: None }, now)
-                    .await?,
+                send_on(
+                    app,
+                    Some(browser),
+                    &ConsentContinuation { request: *request, again: None },
+                    now,
+                )
+                .await?,
                 authenticated_at,
             )
         }

@@ -11,7 +11,7 @@ use crate::customer::ticket::{self, Purpose};
 use crate::http::cookies::Browser;
 use crate::http::respond::{Forms, page as html_page};
 use crate::node::app::App;
-use crate::pages::{Choice, Locale, SignIn, TryAgain};
+use crate::pages::{Choice, Locale, RetryNotice, SignIn};
 
 /// What the page is prefilled with, and why it is shown again.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
@@ -21,13 +21,13 @@ pub struct Attempt {
     /// The chosen provider.
     pub connector: Option<String>,
     /// Why it is shown again; `None` the first time.
-    pub failed: Option<Failed>,
+    pub failed: Option<SignInRetryReason>,
 }
 
 /// Why a customer is asked to sign in again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Failed {
+pub enum SignInRetryReason {
     /// Name or password are wrong, or no provider was chosen.
     Wrong,
     /// Too many recent failures.
@@ -43,8 +43,8 @@ pub enum Failed {
     AnotherCustomer,
 }
 
-impl Failed {
-    fn in_words(self, locale: &Locale, client_name: &str) -> TryAgain {
+impl SignInRetryReason {
+    fn in_words(self, locale: &Locale, client_name: &str) -> RetryNotice {
         let (stem, until) = match self {
             Self::Wrong => ("sign-in-failed", String::new()),
             Self::Closed { until } => ("sign-in-closed", locale.time_of_day(until)),
@@ -56,7 +56,7 @@ impl Failed {
             locale
                 .text_with(&format!("{stem}-{part}"), &[("client", client_name), ("until", &until)])
         };
-        TryAgain { title: text("title"), text: text("text"), blames_input: self == Self::Wrong }
+        RetryNotice { title: text("title"), text: text("text"), blames_input: self == Self::Wrong }
     }
 }
 
@@ -67,7 +67,7 @@ impl Attempt {
     }
 
     /// The first page again, for a reason.
-    pub fn again(login_hint: Option<&str>, failed: Failed) -> Self {
+    pub fn again(login_hint: Option<&str>, failed: SignInRetryReason) -> Self {
         Self { failed: Some(failed), ..Self::first(login_hint) }
     }
 }
@@ -113,24 +113,26 @@ pub fn page(
     }
     .render();
     // Not 401, which would have to name an HTTP authentication scheme (RFC 9110 section 15.5.2).
-    let status = if matches!(attempt.failed, None | Some(Failed::Old | Failed::Ended)) {
-        StatusCode::OK
-    } else {
-        StatusCode::FORBIDDEN
-    };
+    let status =
+        if matches!(attempt.failed, None | Some(SignInRetryReason::Old | SignInRetryReason::Ended))
+        {
+            StatusCode::OK
+        } else {
+            StatusCode::FORBIDDEN
+        };
     html_page(status, html, forms)
 }
 
 /// A failed or repeated sign-in.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SignInAgain {
+pub struct SignInRetry {
     /// What it is for.
     pub purpose: Purpose,
     /// What was entered.
     pub attempt: Attempt,
 }
 
-impl Continuation for SignInAgain {
+impl Continuation for SignInRetry {
     const PATH: &str = "/sign-in";
     const LIFETIME: Seconds = 4 * HOUR;
 

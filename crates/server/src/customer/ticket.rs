@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authorization::request::AuthorizationRequest;
 use crate::authorization::way_back::linking_back;
-use crate::customer::consent_page::shown::Shown;
+use crate::customer::consent_page::snapshot::PageSnapshot;
 use crate::http::cookies::Browser;
 use crate::http::refused::Refused;
 use crate::node::app::App;
@@ -38,7 +38,7 @@ pub struct Ticket {
     /// The customer's pending task.
     pub purpose: Purpose,
     /// What the page showed, if it asked for consent. Nothing else can be allowed.
-    pub shown: Option<Shown>,
+    pub snapshot: Option<PageSnapshot>,
     /// Whether it is too old for anything but a refusal.
     pub is_old: bool,
 }
@@ -46,13 +46,13 @@ pub struct Ticket {
 /// A ticket that does not open. It may still be ours, but issued to another browser, or to this one
 /// before it lost its cookies.
 #[derive(Debug)]
-pub struct NotOpened {
+pub struct TicketError {
     /// The request, if the ticket is ours: the browser can only be sent back to the client with a
     /// refusal.
     pub request: Option<Box<AuthorizationRequest>>,
 }
 
-impl NotOpened {
+impl TicketError {
     /// The error page.
     pub async fn refused(self, app: &App) -> Refused {
         let reason = "the ticket is missing, another page's, or another browser's";
@@ -67,17 +67,17 @@ impl NotOpened {
 /// A ticket's JSON. Nodes of the first version write it without a snapshot, and ignore one when
 /// they read it: while nodes are upgraded, a page of one version may be answered at the other.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct TicketDocument {
     expires_at: Timestamp,
     purpose: Purpose,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    shown: Option<Shown>,
+    #[serde(rename = "shown", default, skip_serializing_if = "Option::is_none")]
+    snapshot: Option<PageSnapshot>,
     /// A MAC of the rest, independent of the browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     authentic: Option<String>,
 }
 
-impl Written {
+impl TicketDocument {
     fn json(&self) -> Vec<u8> {
         // These types always serialise.
         serde_json::to_vec(self).unwrap_or_default()
@@ -94,14 +94,14 @@ impl Written {
 pub fn write(
     app: &App,
     purpose: &Purpose,
-    shown: Option<&Shown>,
+    snapshot: Option<&PageSnapshot>,
     browser: &Browser,
     now: Timestamp,
 ) -> String {
-    let mut ticket = Written {
+    let mut ticket = TicketDocument {
         expires_at: now.plus(LIFETIME),
         purpose: purpose.clone(),
-        shown: shown.cloned(),
+        snapshot: snapshot.cloned(),
         authentic: None,
     };
     ticket.authentic = Some(ticket.mac(app));
@@ -122,7 +122,7 @@ pub async fn of_form(
 ) -> Result<Ticket, Refused> {
     match open(app, form.get("ticket").unwrap_or_default(), browser, now) {
         Ok(ticket) => Ok(ticket),
-        Err(not_opened) => Err(not_opened.refused(app).await),
+        Err(error) => Err(error.refused(app).await),
     }
 }
 
@@ -130,23 +130,28 @@ pub async fn of_form(
 ///
 /// # Errors
 /// [`TicketError`] if it is not ours, or not this browser's.
-pub fn open(app: &App, text: &str, browser: &Browser, now: Timestamp) -> Result<Ticket, NotOpened> {
+pub fn open(
+    app: &App,
+    text: &str,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<Ticket, TicketError> {
     let (body, mac) = text.split_once('.').unwrap_or_default();
     let (body, mac) = (
         URL_SAFE_NO_PAD.decode(body).unwrap_or_default(),
         URL_SAFE_NO_PAD.decode(mac).unwrap_or_default(),
     );
-    let mut ticket: Written =
-        serde_json::from_slice(&body).map_err(|_| NotOpened { request: None })?;
+    let mut ticket: TicketDocument =
+        serde_json::from_slice(&body).map_err(|_| TicketError { request: None })?;
     let tickets = app.keys.ring().tickets.clone();
     if browser.ids().any(|id| same(&tickets.mac(&[b"ticket", id, &body]), &mac)) {
-        let Written { expires_at, purpose, shown, .. } = ticket;
-        return Ok(Ticket { purpose, shown, is_old: now >= expires_at });
+        let TicketDocument { expires_at, purpose, snapshot, .. } = ticket;
+        return Ok(Ticket { purpose, snapshot, is_old: now >= expires_at });
     }
     let authentic =
         ticket.authentic.take().is_some_and(|mac| same(ticket.mac(app).as_bytes(), mac.as_bytes()));
     match ticket.purpose {
-        Purpose::Authorize(request) if authentic => Err(NotOpened { request: Some(request) }),
-        _ => Err(NotOpened { request: None }),
+        Purpose::Authorize(request) if authentic => Err(TicketError { request: Some(request) }),
+        _ => Err(TicketError { request: None }),
     }
 }

@@ -14,11 +14,12 @@ use crate::http::observe::with_log_context;
 use crate::http::refused::Refused;
 use crate::http::respond::json_bytes;
 use crate::node::app::App;
-use crate::tokens::bearer::{NoBearer, Resource, Takes, check_header};
+use crate::tokens::bearer::{AcceptedTokens, NoBearer, Resource, check_header};
 
 /// The major version of the network's paths.
 const VERSION: &str = "v2";
-const RESOURCE: Resource = Resource { path: "/accounts", is_data: true, takes: Takes::Either };
+const RESOURCE: Resource =
+    Resource { path: "/accounts", is_data: true, accepts: AcceptedTokens::Either };
 
 /// `GET /accounts`.
 ///

@@ -46,7 +46,7 @@ pub async fn end_one(
 }
 
 /// Why not every grant of a client was ended.
-pub enum NotAllEnded {
+pub enum EndAllError {
     /// None was.
     None(StoreError),
     /// Some may have been.
@@ -64,14 +64,14 @@ pub async fn end_all(
     customer: &CustomerId,
     client: &str,
     now: Timestamp,
-) -> Result<Option<GrantId>, NotAllEnded> {
+) -> Result<Option<GrantId>, EndAllError> {
     let living = LivingGrants::of(app, customer, Some(client), READ_AT_ONCE, now);
-    let living = living.all().await.map_err(NotAllEnded::None)?;
+    let living = living.all().await.map_err(EndAllError::None)?;
     for some in living.chunks(ENDED_AT_ONCE) {
         // These are all in flight at once, and share commits.
         let endings = some.iter().map(|grant| end(app, grant.terms.grant, EndedBy::Customer, now));
         if let Some(error) = join_all(endings).await.into_iter().find_map(Result::err) {
-            return Err(NotAllEnded::Some(error));
+            return Err(EndAllError::Some(error));
         }
     }
     if let Some(newest) = living.first() {
@@ -84,6 +84,6 @@ pub async fn end_all(
         before: None,
         limit: 1,
     };
-    let newest = app.store.grants(&newest).await.map_err(NotAllEnded::None)?;
+    let newest = app.store.grants(&newest).await.map_err(EndAllError::None)?;
     Ok(newest.first().map(|grant| grant.terms.grant))
 }

@@ -13,7 +13,7 @@ use counterfoil_core::slip::Slip;
 use counterfoil_store::{CreateGrant, NewGrant};
 
 use crate::authorization::request::AuthorizationRequest;
-use crate::grants::lasts::Lasts;
+use crate::grants::access_period::AccessPeriod;
 use crate::node::app::App;
 use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
@@ -69,7 +69,8 @@ pub async fn approve(
         lookback_days,
         ..
     } = approval;
-    let expires_at = Lasts::of(app, &client, scopes, now).end(now, app.settings.lifetimes.code);
+    let expires_at =
+        AccessPeriod::of(app, &client, scopes, now).end(now, app.settings.lifetimes.code);
     let terms = Terms {
         grant: request.grant,
         client: client.id.clone(),

@@ -249,7 +249,7 @@ impl App {
             None => self.store.clients().await?,
             Some(id) => self.store.client(id).await?.into_iter().collect(),
         };
-        let clients = Clients::anew(stored, &self.clients.load());
+        let clients = Clients::new(stored, &self.clients.load());
         self.clients.store(Arc::new(clients));
         Ok(())
     }

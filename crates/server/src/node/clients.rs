@@ -76,7 +76,7 @@ impl Clients {
     }
 
     /// Exactly these clients; uses of their secrets are carried over from `before`.
-    pub(crate) fn anew(clients: Vec<Client>, before: &Clients) -> Self {
+    pub(crate) fn new(clients: Vec<Client>, before: &Clients) -> Self {
         let mut anew = Self::default();
         for client in clients {
             if let Some(known) = before.by_id.get(&client.id) {
@@ -158,7 +158,7 @@ mod tests {
         };
         clients.put(client("one", &[], 5));
         assert_eq!(used(&clients), 7);
-        assert_eq!(used(&Clients::anew(vec![client("one", &[], 6)], &clients)), 7);
-        assert_eq!(used(&Clients::anew(vec![client("one", &[], 8)], &clients)), 8);
+        assert_eq!(used(&Clients::new(vec![client("one", &[], 6)], &clients)), 7);
+        assert_eq!(used(&Clients::new(vec![client("one", &[], 8)], &clients)), 8);
     }
 }

@@ -73,12 +73,12 @@ pub enum KeysError {
 pub struct Keys {
     home: Home,
     issuer: String,
-    /// Held while keys change, which takes a while, so that changes are serial.
+    /// KeyDocument while keys change, which takes a while, so that changes are serial.
     one_change: tokio::sync::Mutex<()>,
-    /// Held while the store's keys are read or replaced, so that an older read never replaces a
+    /// KeyDocument while the store's keys are read or replaced, so that an older read never replaces a
     /// newer one.
     one_access: tokio::sync::Mutex<()>,
-    held: Mutex<Held>,
+    document: Mutex<KeyDocument>,
     ring: ArcSwap<Ring>,
 }
 
@@ -90,13 +90,13 @@ enum Home {
 }
 
 /// The keys in their stored form.
-struct Held {
+struct KeyDocument {
     /// As the store has them; version 0 if they live in a file.
     stored: StoredKeys,
     file: KeyFile,
 }
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for KeyDocument {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
@@ -119,7 +119,7 @@ impl Keys {
             }
         };
         let stored = StoredKeys { version: 0, document: Vec::new() };
-        Self::held_in(Home::File(path), issuer, Held { stored, file })
+        Self::with_document(Home::File(path), issuer, KeyDocument { stored, file })
     }
 
     /// Opens the keys in the store, creating them if missing. They are sealed under the key in
@@ -148,11 +148,11 @@ impl Keys {
         }
         let stored = stored.ok_or_else(gone)?;
         let file = sealing.open(&stored, issuer)?;
-        Self::held_in(Home::Store(sealing), issuer, Held { stored, file })
+        Self::with_document(Home::Store(sealing), issuer, KeyDocument { stored, file })
     }
 
-    fn held_in(home: Home, issuer: &str, held: Held) -> Result<Self, KeysError> {
-        let ring = ArcSwap::from_pointee(Ring::new(&held.file, issuer)?);
+    fn with_document(home: Home, issuer: &str, document: KeyDocument) -> Result<Self, KeysError> {
+        let ring = ArcSwap::from_pointee(Ring::new(&document.file, issuer)?);
         let (one_change, one_access) =
             (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
         Ok(Self {
@@ -160,7 +160,7 @@ impl Keys {
             issuer: issuer.to_owned(),
             one_change,
             one_access,
-            held: Mutex::new(held),
+            document: Mutex::new(document),
             ring,
         })
     }
@@ -245,7 +245,7 @@ impl Keys {
         kid: &str,
         now: Timestamp,
     ) -> Result<(), KeysError> {
-        if self.held().file.slip_key(kid).is_some() {
+        if self.document().file.slip_key(kid).is_some() {
             return self.retire(store, kid, now, now.plus(COMPROMISED_SLIP_KEY_GOOD_FOR)).await;
         }
         let (kid, issuer) = (kid.to_owned(), self.issuer.clone());
@@ -304,15 +304,15 @@ impl Keys {
 
     /// The slip key with this name, if any.
     pub fn slip_key(&self, kid: &str) -> Option<SlipKeyId> {
-        let held = self.held();
-        held.file.slip_key(kid).map(|at| SlipKeyId(held.file.slip[at].id))
+        let document = self.document();
+        document.file.slip_key(kid).map(|at| SlipKeyId(document.file.slip[at].id))
     }
 
     /// Does what is due: replaces old keys and, if they `may_be_forgotten`, forgets unneeded ones.
     /// True if anything changed. Safe on several nodes at once: one of them makes the change.
     ///
-    /// (S) A slip key is not forgotten by age alone, which depends on a clock: no living grant may
-    /// need it.
+    /// (S) A slip key is not forgotten by age alone, which depends on a clock: no grant that is
+    /// not ended may need it.
     ///
     /// A key dated ahead by a wrong clock does not prevent a new one.
     ///
@@ -325,7 +325,7 @@ impl Keys {
         id_token: Seconds,
         may_be_forgotten: bool,
     ) -> Result<bool, KeysError> {
-        let old = may_be_forgotten && self.held().file.has_old(now, id_token);
+        let old = may_be_forgotten && self.document().file.has_old(now, id_token);
         let in_use = if old { Some(store.slip_keys_in_use().await?) } else { None };
         let keep_up = move |file: &mut KeyFile| {
             let mut changed = false;
@@ -371,7 +371,7 @@ impl Keys {
         // Usually there is nothing to record, which takes no read of the keys. Nodes of version 1
         // could not read the record.
         let is_new = store.is_at_newest_level()
-            && self.held().file.clone().note_algorithms(&used, now, id_token);
+            && self.document().file.clone().note_algorithms(&used, now, id_token);
         if is_new {
             self.change(store, move |file: &mut KeyFile| {
                 Ok(file.note_algorithms(&used, now, id_token))
@@ -386,7 +386,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError`]; nothing has changed, unless the store could not say.
     pub async fn repair_dates(&self, store: &Store, now: Timestamp) -> Result<usize, KeysError> {
-        let ahead = self.held().file.dated_ahead(now);
+        let ahead = self.document().file.dated_ahead(now);
         if ahead > 0 {
             self.change(store, move |file: &mut KeyFile| Ok(file.repair_dates(now))).await?;
         }
@@ -405,15 +405,15 @@ impl Keys {
         let stored = store.keys().await?.ok_or_else(gone)?;
         // Compares the document too: a database that lost its last writes can reach the same
         // version twice.
-        let is_held = |held: &Held| {
-            held.stored.version == stored.version && held.stored.document == stored.document
+        let is_current = |document: &KeyDocument| {
+            document.stored.version == stored.version && document.stored.document == stored.document
         };
-        if is_held(&self.held()) {
+        if is_current(&self.document()) {
             return Ok(());
         }
         let file = sealing.open(&stored, &self.issuer)?;
         let ring = Ring::new(&file, &self.issuer)?;
-        let before = self.held().stored.version;
+        let before = self.document().stored.version;
         if stored.version <= before {
             let now = stored.version;
             tracing::error!(
@@ -422,7 +422,7 @@ impl Keys {
                 "ALARM: the keys in the store are older than they were: its last writes were lost"
             );
         }
-        self.hold(Held { stored, file }, ring);
+        self.hold(KeyDocument { stored, file }, ring);
         Ok(())
     }
 
@@ -436,8 +436,8 @@ impl Keys {
         loop {
             self.reload(store).await?;
             let (before, mut file) = {
-                let held = self.held();
-                (held.stored.version, held.file.clone())
+                let document = self.document();
+                (document.stored.version, document.file.clone())
             };
             let change = change.clone();
             // Making an RSA key takes a while.
@@ -478,17 +478,17 @@ impl Keys {
                 stored
             }
         };
-        self.hold(Held { stored, file }, ring);
+        self.hold(KeyDocument { stored, file }, ring);
         Ok(true)
     }
 
-    fn hold(&self, held: Held, ring: Ring) {
-        *self.held() = held;
+    fn hold(&self, document: KeyDocument, ring: Ring) {
+        *self.document() = document;
         self.ring.store(Arc::new(ring));
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn document(&self) -> MutexGuard<'_, KeyDocument> {
+        self.document.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -54,7 +54,7 @@ impl Limits {
 pub(crate) struct Budget(Mutex<(Option<Timestamp>, u32)>);
 
 impl Budget {
-    /// Takes one from the budget; false if this second's is used up.
+    /// AcceptedTokens one from the budget; false if this second's is used up.
     pub(crate) fn take(&self, now: Timestamp) -> bool {
         let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if stored.0 != Some(now) {

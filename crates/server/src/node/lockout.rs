@@ -9,7 +9,7 @@ use counterfoil_core::mac::MacKey;
 /// The longest typed name in a log line, in characters.
 const LONGEST_IN_LOG: usize = 200;
 /// The most logged lockouts that a turn remembers.
-const MOST_TOLD: usize = 64;
+const MOST_LOGGED: usize = 64;
 
 /// The key that sign-in attempts for a customer are counted under. It hides the name, so that a
 /// stolen store does not tell who tried. Unknown names are counted too: a lockout must not reveal
@@ -23,12 +23,12 @@ pub fn key_of(tickets: &MacKey, CustomerId { provider, customer }: &CustomerId) 
 /// lockouts were logged, so that a flood of attempts is one line.
 #[derive(Debug, Default)]
 pub struct Turn {
-    told: Vec<([u8; 32], Timestamp)>,
+    logged: Vec<([u8; 32], Timestamp)>,
 }
 
 impl Turn {
     /// Logs that an attempt was refused, once per lockout.
-    pub(crate) fn tell_of_refusal(
+    pub(crate) fn log_refusal(
         &mut self,
         key: [u8; 32],
         id: &CustomerId,
@@ -42,20 +42,20 @@ impl Turn {
     }
 
     fn is_news(&mut self, key: [u8; 32], until: Timestamp, now: Timestamp) -> bool {
-        if self.told.contains(&(key, until)) {
+        if self.logged.contains(&(key, until)) {
             return false;
         }
-        self.told.retain(|(of, over)| *of != key && *over > now);
-        if self.told.len() == MOST_TOLD {
-            self.told.remove(0);
+        self.logged.retain(|(of, over)| *of != key && *over > now);
+        if self.logged.len() == MOST_LOGGED {
+            self.logged.remove(0);
         }
-        self.told.push((key, until));
+        self.logged.push((key, until));
         true
     }
 }
 
 /// Logs that the last allowed attempt failed and, if the customer exists, what to do about it.
-pub(crate) fn tell_of_closing(
+pub(crate) fn log_lockout(
     CustomerId { provider, customer }: &CustomerId,
     is_known: bool,
     until: Timestamp,
@@ -74,10 +74,10 @@ pub(crate) fn tell_of_closing(
 }
 
 /// Typed text, made safe for a log line.
-fn in_log(typed: &str) -> String {
+fn in_log(name: &str) -> String {
     let mut shown: String =
-        typed.chars().take(LONGEST_IN_LOG).flat_map(char::escape_debug).collect();
-    if typed.chars().nth(LONGEST_IN_LOG).is_some() {
+        name.chars().take(LONGEST_IN_LOG).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST_IN_LOG).is_some() {
         shown.push_str("...");
     }
     shown
@@ -96,11 +96,11 @@ mod tests {
         assert!(turn.is_news([2; 32], now.plus(60), now));
         assert!(!turn.is_news([1; 32], now.plus(60), now.plus(59)));
         assert!(turn.is_news([1; 32], now.plus(120), now.plus(60)), "it closed anew");
-        assert_eq!(turn.told.len(), 1, "what is over is forgotten");
+        assert_eq!(turn.logged.len(), 1, "what is over is forgotten");
         for n in 0..=255 {
             turn.is_news([n; 32], now.plus(300), now.plus(60));
         }
-        assert_eq!(turn.told.len(), MOST_TOLD);
+        assert_eq!(turn.logged.len(), MOST_LOGGED);
     }
 
     #[test]

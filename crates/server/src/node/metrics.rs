@@ -289,7 +289,7 @@ impl Metrics {
 
     /// Sets the source of the log's counters. The log belongs to the process, so the process
     /// counts.
-    pub fn tell_of_log(&self, counts: fn() -> LogCounts) {
+    pub fn set_log_counts(&self, counts: fn() -> LogCounts) {
         // There is only one log.
         let _ = self.log.set(counts);
     }

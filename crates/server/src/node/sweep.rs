@@ -26,7 +26,7 @@ const AT_ONCE: usize = 100;
 
 /// The result of a sweep of old grants.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct OldGrantsSwept {
+pub(crate) struct OldGrantsSweep {
     /// Grants ended long ago.
     pub(crate) ended: u64,
     /// Grants that nobody ended and that expired long ago.
@@ -79,13 +79,13 @@ pub(crate) async fn short_lived(app: &App) {
 ///
 /// # Errors
 /// [`StoreError`]; some may have been removed.
-pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsSwept>, StoreError> {
+pub(crate) async fn old_grants(app: &App, all: bool) -> Result<Option<OldGrantsSweep>, StoreError> {
     let may_remove = if all { app.clock.off().is_none() } else { app.clock.is_settled() };
     if !may_remove {
         return Ok(None);
     }
     let time = time(app);
-    let mut found = OldGrantsSwept::default();
+    let mut found = OldGrantsSweep::default();
     let mut after = None;
     loop {
         let page = app.store.old_grants(after, time).await?;

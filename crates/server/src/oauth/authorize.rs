@@ -4,7 +4,7 @@
 mod hint;
 mod request;
 
-pub use request::{Rejected, read as read_request};
+pub use request::{RequestError, read as read_request};
 
 use std::sync::Arc;
 
@@ -41,14 +41,14 @@ const CONSENTS_AT_ONCE: u32 = 20;
 
 /// A valid authorization request, to be put to the customer.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Asked {
+pub struct PendingRequest {
     /// The request.
     pub request: AuthorizationRequest,
     /// Whether no page may be shown (`prompt=none`).
     pub prompt_none: bool,
 }
 
-impl Continuation for Asked {
+impl Continuation for PendingRequest {
     const PATH: &str = "/authorize";
     const LIFETIME: Seconds = 4 * HOUR;
 
@@ -67,8 +67,8 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let now = app.clock.now();
-    let asked = read(&app, &uri, &headers, now).await?;
-    answer(&app, &asked, &headers, now).await
+    let pending = read(&app, &uri, &headers, now).await?;
+    answer(&app, &pending, &headers, now).await
 }
 
 /// Reads a request from a query string.
@@ -80,7 +80,7 @@ pub async fn read(
     uri: &Uri,
     headers: &HeaderMap,
     now: Timestamp,
-) -> Result<Asked, Refused> {
+) -> Result<PendingRequest, Refused> {
     let form = read_form(uri.query().unwrap_or_default().as_bytes())?;
     match form.get(continuation::PARAMETER) {
         // Every request of a client has at least a `client_id`.
@@ -97,11 +97,11 @@ pub async fn read(
 /// A page.
 pub async fn answer(
     app: &App,
-    asked: &Asked,
+    pending: &PendingRequest,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Response, Refused> {
-    let Asked { request, prompt_none } = asked;
+    let PendingRequest { request, prompt_none } = pending;
     match ask(app, request, *prompt_none, &Browser::of(app, headers), headers, now).await {
         Ok(answer) => Ok(answer),
         Err(refused) => Err(linking_back(refused, app, request).await),
@@ -128,9 +128,9 @@ pub async fn post(
     if by_get.len() <= LONGEST_LOCATION && form.get("client_id").is_some() {
         return Ok(see_other(&by_get));
     }
-    let asked = check(app, &form, now).await?;
+    let pending = check(app, &form, now).await?;
     if app.limits.continuations.take(now) {
-        return continuation::send_on(app, None, &asked, now).await;
+        return continuation::send_on(app, None, &pending, now).await;
     }
     Err(Refused::unavailable_page("more requests were posted in this second than are stored"))
 }
@@ -148,13 +148,13 @@ fn read_form<'a>(parameters: &'a [u8]) -> Result<Form<'a>, Refused> {
 ///
 /// # Errors
 /// A page, or the redirect that tells the client.
-async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Asked, Refused> {
+async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<PendingRequest, Refused> {
     let (mut request, prompt_none) = match request::read(app, form, now) {
         Ok(checked) => checked,
-        Err(Rejected::Page(message, reason)) => {
+        Err(RequestError::Page(message, reason)) => {
             return Err(Refused::page(StatusCode::BAD_REQUEST, message, reason));
         }
-        Err(Rejected::Redirect(to, error)) => {
+        Err(RequestError::Redirect(to, error)) => {
             return Err(Refused::by(redirect_error(app, &to, error)?));
         }
     };
@@ -168,7 +168,7 @@ async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<Asked, Refu
             }
         }
     }
-    Ok(Asked { request, prompt_none })
+    Ok(PendingRequest { request, prompt_none })
 }
 
 async fn ask(

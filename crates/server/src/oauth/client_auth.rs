@@ -20,7 +20,7 @@ use crate::node::app::App;
 /// Why a client is not authenticated. Each endpoint maps it to its own error; the private reason is
 /// the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unproven {
+pub enum ClientAuthError {
     /// Contradictory credentials: 400 `invalid_request`.
     Contradiction(&'static str),
     /// No client id (also if the header is malformed), or no secret from a client, known or not,
@@ -30,7 +30,7 @@ pub enum Unproven {
     Wrong(&'static str),
 }
 
-impl Unproven {
+impl ClientAuthError {
     /// The private reason, for the log.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -54,14 +54,14 @@ pub fn prove(
     headers: &HeaderMap,
     form: &Form<'_>,
     now: Timestamp,
-) -> Result<Arc<Client>, Unproven> {
+) -> Result<Arc<Client>, ClientAuthError> {
     let Credentials { id, secret } = match one(headers, &AUTHORIZATION) {
         Ok(Some(header)) => basic::read(header, form)?,
         Ok(None) => post::read(form)?,
         Err(_) if headers.get_all(AUTHORIZATION).iter().count() > 1 => {
-            return Err(Unproven::Contradiction("two Authorization headers"));
+            return Err(ClientAuthError::Contradiction("two Authorization headers"));
         }
-        Err(_) => return Err(Unproven::Missing("the Authorization header is not text")),
+        Err(_) => return Err(ClientAuthError::Missing("the Authorization header is not text")),
     };
     let client = app.client(&id);
     match secret {

@@ -15,7 +15,7 @@ use crate::http::refused::Refused;
 use crate::http::shape::Shape;
 use crate::node::app::App;
 use crate::node::guest::Sender;
-use crate::oauth::client_auth::{Unproven, prove};
+use crate::oauth::client_auth::{ClientAuthError, prove};
 
 /// An endpoint with client authentication.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +57,9 @@ impl<'a> ClientRequest<'a> {
         let form = Form::parse_oauth(body).map_err(|error| malformed(app, error))?;
         let client = prove(app, headers, &form, now).map_err(|unproven| {
             let refusal = match unproven {
-                Unproven::Contradiction(_) => Refusal::MalformedRequest,
-                Unproven::Missing(_) => endpoint.missing,
-                Unproven::Wrong(_) => endpoint.wrong,
+                ClientAuthError::Contradiction(_) => Refusal::MalformedRequest,
+                ClientAuthError::Missing(_) => endpoint.missing,
+                ClientAuthError::Wrong(_) => endpoint.wrong,
             };
             Refused::oauth(refusal, app.settings.dialect, unproven.reason())
         })?;

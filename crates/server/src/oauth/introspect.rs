@@ -24,7 +24,7 @@ use crate::http::respond::json;
 use crate::node::app::App;
 use crate::node::poll::Unavailable;
 use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
-use crate::tokens::bearer::{self, Bearer, NoBearer, Takes};
+use crate::tokens::bearer::{self, AcceptedTokens, Bearer, NoBearer};
 use crate::tokens::slip::read_good_slip;
 
 const ENDPOINT: ClientEndpoint = ClientEndpoint {
@@ -107,7 +107,7 @@ async fn describe(
         }
         other => other,
     };
-    let bearer = match bearer::read(app, token, now, Takes::Either).await {
+    let bearer = match bearer::read(app, token, now, AcceptedTokens::Either).await {
         Ok(bearer) if may_ask(&bearer.terms) => bearer,
         Err(NoBearer::Unavailable(error)) => return Err(error),
         _ => return Ok(None),

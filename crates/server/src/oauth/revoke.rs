@@ -56,23 +56,23 @@ pub async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Res
         ));
     }
     // `token_type_hint` would only speed up a search, and the token's own form says more.
-    match named_grant(&app, client, token).await.map_err(Refused::unavailable)? {
-        Named::Grant(grant) => {
+    match find_target(&app, client, token).await.map_err(Refused::unavailable)? {
+        Target::Grant(grant) => {
             end(&app, grant, EndedBy::Client, now)
                 .await
                 .map_err(|error| Refused::unavailable(error).of(Some(client), Some(grant)))?;
             Ok(with_log_context(empty(StatusCode::OK), &client.id, grant))
         }
-        Named::AnotherClients(grant) => {
+        Target::AnotherClients(grant) => {
             Err(refuse(Refusal::TokenOfAnotherClient, "the token was issued to another client")
                 .of(None, Some(grant)))
         }
-        Named::Nothing => Ok(empty(StatusCode::OK)),
+        Target::Nothing => Ok(empty(StatusCode::OK)),
     }
 }
 
 /// The target of a revocation.
-enum Named {
+enum Target {
     /// A grant of the client, which ends.
     Grant(GrantId),
     /// Another client's grant, which stays.
@@ -81,24 +81,24 @@ enum Named {
     Nothing,
 }
 
-async fn named_grant(app: &App, client: &Client, token: &str) -> Result<Named, Unavailable> {
+async fn find_target(app: &App, client: &Client, token: &str) -> Result<Target, Unavailable> {
     match Token::parse(token) {
         Token::Slip(Kind::RefreshToken, text) => named_by_refresh_token(app, client, text).await,
         Token::AccessToken(unverified) => {
             let ring = ring_with(app, unverified.key()).await?;
             let Some(row) = app.store.counterfoil(unverified.grant()).await? else {
-                return Ok(Named::Nothing);
+                return Ok(Target::Nothing);
             };
             match unverified.verify(&row.seal, &ring.slips) {
                 Some(token) => Ok(of_client(app, client, token.grant).await?),
-                None => Ok(Named::Nothing),
+                None => Ok(Target::Nothing),
             }
         }
         Token::IdToken(token) => match id_token::read(app, &token).await? {
             Ok(claims) => Ok(of_client(app, client, claims.grant_id).await?),
-            Err(_) => Ok(Named::Nothing),
+            Err(_) => Ok(Target::Nothing),
         },
-        Token::Slip(Kind::Code, _) | Token::Unknown => Ok(Named::Nothing),
+        Token::Slip(Kind::Code, _) | Token::Unknown => Ok(Target::Nothing),
     }
 }
 
@@ -106,27 +106,27 @@ async fn named_by_refresh_token(
     app: &App,
     client: &Client,
     token: &str,
-) -> Result<Named, Unavailable> {
+) -> Result<Target, Unavailable> {
     let (_, Ok(slip)) = read_slip(app, Kind::RefreshToken, token).await? else {
-        return Ok(Named::Nothing);
+        return Ok(Target::Nothing);
     };
     let Some(row) = app.store.counterfoil(slip.grant).await?.filter(|row| row.seal == slip.seal)
     else {
-        return Ok(Named::Nothing);
+        return Ok(Target::Nothing);
     };
     // Presenting a public client's token takes no secret, so an old one found by somebody must not
     // end a grant that has long moved on.
     let too_old = client.settings.is_public() && slip.number.saturating_add(1) < row.next_slip;
     Ok(match of_client(app, client, slip.grant).await? {
-        Named::Grant(_) if too_old => Named::Nothing,
+        Target::Grant(_) if too_old => Target::Nothing,
         named => named,
     })
 }
 
-async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Named, StoreError> {
+async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Target, StoreError> {
     Ok(match find::of_client(app, client, grant).await? {
-        Owner::Unknown => Named::Nothing,
-        Owner::Own(_) => Named::Grant(grant),
-        Owner::Another => Named::AnotherClients(grant),
+        Owner::Unknown => Target::Nothing,
+        Owner::Own(_) => Target::Grant(grant),
+        Owner::Another => Target::AnotherClients(grant),
     })
 }

@@ -20,10 +20,10 @@ use crate::http::observe::with_log_context;
 use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
-use crate::tokens::bearer::{Bearer, NoBearer, Resource, Takes, check, check_header};
+use crate::tokens::bearer::{AcceptedTokens, Bearer, NoBearer, Resource, check, check_header};
 
 const RESOURCE: Resource =
-    Resource { path: "/userinfo", is_data: false, takes: Takes::AccessToken };
+    Resource { path: "/userinfo", is_data: false, accepts: AcceptedTokens::AccessToken };
 
 #[derive(Serialize)]
 struct UserInfo<'a> {

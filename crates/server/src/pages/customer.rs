@@ -43,7 +43,7 @@ pub struct AccountChoice<'a> {
 
 /// Why a page is shown again.
 #[derive(Clone, Debug)]
-pub struct TryAgain {
+pub struct RetryNotice {
     /// In a few words.
     pub title: String,
     /// What to do.
@@ -52,7 +52,7 @@ pub struct TryAgain {
     pub blames_input: bool,
 }
 
-impl TryAgain {
+impl RetryNotice {
     /// The attributes of the fields, for screen readers.
     fn on_fields(&self) -> &'static str {
         if self.blames_input {
@@ -81,7 +81,7 @@ pub struct SignIn<'a> {
     /// The prefilled user name.
     pub username: &'a str,
     /// Why it is shown again.
-    pub failed: Option<TryAgain>,
+    pub failed: Option<RetryNotice>,
     /// Whether to offer a way back to the app.
     pub cancel: bool,
 }
@@ -192,7 +192,7 @@ pub struct ConnectedApp<'a> {
     /// The app.
     pub client: Party<'a>,
     /// The customer's consents, newest first.
-    pub consents: Vec<Consented>,
+    pub consents: Vec<ConsentEntry>,
     /// How many older consents are not listed.
     pub more: u64,
     /// Whether one of its tokens was replayed.
@@ -201,7 +201,7 @@ pub struct ConnectedApp<'a> {
 
 /// A consent.
 #[derive(Clone, Debug)]
-pub struct Consented {
+pub struct ConsentEntry {
     /// The grant's id, the value of `grant`.
     pub grant: String,
     /// The FDX data clusters that the app can read.
@@ -223,7 +223,7 @@ impl ConnectedApp<'_> {
 
 /// Confirms an ending.
 #[derive(Clone, Copy, Debug)]
-pub struct JustEnded<'a> {
+pub struct EndingNotice<'a> {
     /// The app's name.
     pub client: &'a str,
     /// The day that the ended access was given.
@@ -232,7 +232,7 @@ pub struct JustEnded<'a> {
     pub remaining: u64,
 }
 
-impl JustEnded<'_> {
+impl EndingNotice<'_> {
     fn text(&self, locale: &Locale) -> String {
         let args = [("client", self.client), ("since", self.since)];
         match self.remaining {
@@ -263,7 +263,7 @@ pub struct ConnectedApps<'a> {
     /// Ties the forms to the session.
     pub csrf: &'a str,
     /// What the customer has just ended.
-    pub ended: Option<JustEnded<'a>>,
+    pub ended: Option<EndingNotice<'a>>,
 }
 
 impl ConnectedApps<'_> {

@@ -27,7 +27,7 @@ const SOURCES: &[&str] = &[
     include_str!("locale.rs"),
     include_str!("notices.rs"),
     include_str!("../pages.rs"),
-    include_str!("../customer/consent_page/shown.rs"),
+    include_str!("../customer/consent_page/snapshot.rs"),
 ];
 const ENGLISH: &str = include_str!("../../locales/en.ftl");
 
@@ -88,7 +88,7 @@ fn consent<'a>(locale: &'a Locale, name: &'a str) -> Consent<'a> {
 }
 
 fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
-    let consent = |grant: &str| Consented {
+    let consent = |grant: &str| ConsentEntry {
         grant: grant.to_owned(),
         clusters: vec!["BALANCES", "SOMETHING_NEW"],
         accounts: vec![name.to_owned()],
@@ -96,7 +96,7 @@ fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
         until: "22 November 2027".to_owned(),
     };
     let several = vec![consent("grant-1"), consent("grant-2")];
-    let one = vec![Consented { accounts: vec![], ..consent("grant-3") }];
+    let one = vec![ConsentEntry { accounts: vec![], ..consent("grant-3") }];
     ConnectedApps {
         locale,
         customer_name: name,
@@ -120,7 +120,7 @@ fn connected<'a>(locale: &'a Locale, name: &'a str) -> ConnectedApps<'a> {
         action: "/connected-apps",
         sign_out_action: "/sign-out",
         csrf: "csrf-1",
-        ended: Some(JustEnded { client: name, since: "22 November 2026", remaining: 0 }),
+        ended: Some(EndingNotice { client: name, since: "22 November 2026", remaining: 0 }),
     }
 }
 
@@ -140,7 +140,7 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
         sign_in(locale, name, 8).render(),
         own.render(),
         SignIn {
-            failed: Some(TryAgain {
+            failed: Some(RetryNotice {
                 title: name.to_owned(),
                 text: name.to_owned(),
                 blames_input: true,
@@ -163,7 +163,7 @@ fn pages(locale: &Locale, name: &str) -> Vec<String> {
             .render(),
         connected(locale, name).render(),
         ConnectedApps {
-            ended: Some(JustEnded { client: name, since: "22 November 2026", remaining: 2 }),
+            ended: Some(EndingNotice { client: name, since: "22 November 2026", remaining: 2 }),
             ..connected(locale, name)
         }
         .render(),

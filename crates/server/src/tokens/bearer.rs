@@ -104,7 +104,7 @@ impl NoBearer {
 
 /// The tokens that a path accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Takes {
+pub enum AcceptedTokens {
     /// Access tokens only.
     AccessToken,
     /// Access tokens and ID tokens.
@@ -119,7 +119,7 @@ pub struct Resource {
     /// Whether it serves the bank's data.
     pub is_data: bool,
     /// The tokens that it accepts.
-    pub takes: Takes,
+    pub accepts: AcceptedTokens,
 }
 
 /// Checks the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
@@ -156,7 +156,7 @@ pub async fn check(
     token: Token<'_>,
     now: Timestamp,
 ) -> Result<Bearer, NoBearer> {
-    let bearer = read(app, token, now, resource.takes).await?;
+    let bearer = read(app, token, now, resource.accepts).await?;
     if let Some(guest) = &app.guest {
         let Resource { path, is_data, .. } = resource;
         let (client, customer) = (&*bearer.terms.client, Some(&bearer.terms.customer));
@@ -174,13 +174,15 @@ pub async fn read(
     app: &App,
     token: Token<'_>,
     now: Timestamp,
-    takes: Takes,
+    accepts: AcceptedTokens,
 ) -> Result<Bearer, NoBearer> {
-    match (token, takes) {
+    match (token, accepts) {
         (Token::AccessToken(token), _) => read_access_token(app, token, now).await,
-        (Token::IdToken(token), Takes::Either) => read_id_token(app, &token, now).await,
-        (_, Takes::AccessToken) => Err(NoBearer::not_good("it is not an access token", None)),
-        (Token::Slip(..) | Token::Unknown, Takes::Either) => {
+        (Token::IdToken(token), AcceptedTokens::Either) => read_id_token(app, &token, now).await,
+        (_, AcceptedTokens::AccessToken) => {
+            Err(NoBearer::not_good("it is not an access token", None))
+        }
+        (Token::Slip(..) | Token::Unknown, AcceptedTokens::Either) => {
             Err(NoBearer::not_good("it is neither an access token nor an ID token", None))
         }
     }

@@ -12,7 +12,7 @@ use crate::node::app::App;
 use crate::pages::{AccountChoice, Locale, numbered};
 
 /// An account as pages show it.
-pub struct ShownAccount {
+pub struct AccountView {
     /// Its id.
     pub id: String,
     label: String,
@@ -20,7 +20,7 @@ pub struct ShownAccount {
     number: Option<String>,
 }
 
-impl ShownAccount {
+impl AccountView {
     /// Reads it from the FDX entity.
     pub fn of(account: &Account) -> Self {
         let entity: serde_json::Value = serde_json::from_str(&account.entity).unwrap_or_default();
@@ -60,7 +60,7 @@ impl ShownAccount {
 
 /// The largest size in bytes of the form of a page that carries `ticket` and offers `accounts`:
 /// with every account ticked.
-pub fn bytes_of_form(ticket: &str, accounts: &[ShownAccount]) -> usize {
+pub fn bytes_of_form(ticket: &str, accounts: &[AccountView]) -> usize {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).map(str::len).sum::<usize>();
     let ticked = accounts.iter().map(|account| "&account=".len() + encoded(&account.id));
     "ticket=&decision=allow".len() + encoded(ticket) + ticked.sum::<usize>()
@@ -72,11 +72,11 @@ const MARK: usize = 6;
 
 /// The offered accounts, in order: for each a mark of its id and one of its label.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Offered(Vec<([u8; MARK], [u8; MARK])>);
+pub struct AccountMarks(Vec<([u8; MARK], [u8; MARK])>);
 
-impl Offered {
+impl AccountMarks {
     /// The marks of these accounts.
-    pub fn of(app: &App, accounts: &[ShownAccount]) -> Self {
+    pub fn of(app: &App, accounts: &[AccountView]) -> Self {
         let key = &app.keys.ring().tickets;
         let mark = |parts: &[&[u8]]| -> [u8; MARK] {
             let mac = key.mac(parts);
@@ -122,7 +122,7 @@ impl Offered {
     }
 }
 
-impl Serialize for Offered {
+impl Serialize for AccountMarks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes: Vec<u8> =
             self.0.iter().flat_map(|(id, label)| id.iter().chain(label).copied()).collect();
@@ -130,7 +130,7 @@ impl Serialize for Offered {
     }
 }
 
-impl<'de> Deserialize<'de> for Offered {
+impl<'de> Deserialize<'de> for AccountMarks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = URL_SAFE_NO_PAD
             .decode(String::deserialize(deserializer)?)

@@ -163,7 +163,7 @@ impl KeyFile {
     }
 
     /// Forgets the keys that no token of a living grant can need; true if there were any. `in_use`
-    /// are the slip keys of living grants.
+    /// are the slip keys of grants not ended.
     pub(super) fn forget(
         &mut self,
         now: Timestamp,

@@ -27,7 +27,7 @@ pub struct Ring {
     pub tickets: MacKey,
     /// Tokens recently verified with these keys.
     pub verified: VerifiedTokens,
-    signing: Vec<Dated>,
+    signing: Vec<RingKey>,
     slip_dates: Vec<(SlipKeyId, Timestamp)>,
     /// Compromised slip keys, and until when tokens made with them stay valid.
     retired: Vec<(SlipKeyId, Timestamp)>,
@@ -36,7 +36,7 @@ pub struct Ring {
 }
 
 #[derive(Debug)]
-struct Dated {
+struct RingKey {
     key: SigningKey,
     created_at: Timestamp,
     signs_from: Timestamp,
@@ -84,7 +84,12 @@ impl Ring {
             .map(|entry| {
                 let (created_at, signs_from) = (entry.created_at, entry.signs_from);
                 let key = SigningKey::from_pkcs8(entry.alg, &entry.pkcs8.0)?;
-                Ok(Dated { key, created_at, signs_from, superseded_at: file.superseded_at(entry) })
+                Ok(RingKey {
+                    key,
+                    created_at,
+                    signs_from,
+                    superseded_at: file.superseded_at(entry),
+                })
             })
             .collect::<Result<Vec<_>, KeysError>>()?;
         // Newest first; of two that sign from the same second, the one made later.
@@ -219,7 +224,7 @@ fn place(alg: Algorithm) -> u8 {
     }
 }
 
-impl Dated {
+impl RingKey {
     fn state(&self, now: Timestamp, id_token: Seconds) -> KeyState {
         match self.superseded_at {
             Some(at) if now >= at.plus(id_token + PUBLISHED_AHEAD) => KeyState::Kept,

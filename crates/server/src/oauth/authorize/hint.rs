@@ -12,7 +12,7 @@ use crate::tokens::id_token;
 
 /// The claims used here.
 #[derive(Deserialize)]
-struct Hinted {
+struct HintClaims {
     iss: String,
     aud: String,
     sub: String,
@@ -34,24 +34,24 @@ pub async fn heed(
         Some(token) => id_token::payload(app, &token).await?.unwrap_or_default(),
         None => Vec::new(),
     };
-    let hinted = serde_json::from_slice::<Hinted>(&payload)
+    let claims = serde_json::from_slice::<HintClaims>(&payload)
         .ok()
-        .filter(|hinted| hinted.iss == app.settings.issuer);
-    let Some(hinted) = hinted else {
+        .filter(|claims| claims.iss == app.settings.issuer);
+    let Some(claims) = claims else {
         return Ok(Err(AuthorizationError::HintNotOurs));
     };
-    if hinted.aud != request.client {
+    if claims.aud != request.client {
         return Ok(Err(AuthorizationError::HintOfAnotherClient));
     }
-    if request.connector.as_ref().is_some_and(|connector| *connector != hinted.connector_id) {
+    if request.connector.as_ref().is_some_and(|connector| *connector != claims.connector_id) {
         return Ok(Err(AuthorizationError::HintOfAnotherConnector));
     }
-    if app.settings.provider(&hinted.connector_id).is_none() {
+    if app.settings.provider(&claims.connector_id).is_none() {
         return Ok(Err(AuthorizationError::HintOfRemovedConnector));
     }
-    request.connector = Some(hinted.connector_id);
+    request.connector = Some(claims.connector_id);
     // (S) Only the subject: a page prefilled with the customer's sign-in name would reveal it to
     // the holder of the token.
-    request.subject = Some(hinted.sub);
+    request.subject = Some(claims.sub);
     Ok(Ok(()))
 }

@@ -20,7 +20,7 @@ const LONGEST_HINT: usize = 256;
 
 /// Why a request is not put to the customer.
 #[derive(Debug)]
-pub enum Rejected {
+pub enum RequestError {
     /// The browser must not be redirected: the name of the page's message, and the private reason.
     Page(&'static str, &'static str),
     /// The browser goes back to the client with an error.
@@ -36,8 +36,8 @@ pub fn read(
     app: &App,
     form: &Form<'_>,
     now: Timestamp,
-) -> Result<(AuthorizationRequest, bool), Rejected> {
-    let page = |message, reason| Err(Rejected::Page(message, reason));
+) -> Result<(AuthorizationRequest, bool), RequestError> {
+    let page = |message, reason| Err(RequestError::Page(message, reason));
     if ["client_id", "redirect_uri", "connector"].into_iter().any(|name| is_repeated(form, name)) {
         return page("malformed", "the client_id, redirect_uri or connector was sent twice");
     }
@@ -80,7 +80,7 @@ pub fn read(
     };
     match fill(&mut request, form, &client, now) {
         Ok(prompt_none) => Ok((request, prompt_none)),
-        Err(error) => Err(Rejected::Redirect(Box::new(request), error)),
+        Err(error) => Err(RequestError::Redirect(Box::new(request), error)),
     }
 }
 

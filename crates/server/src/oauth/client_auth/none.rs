@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use counterfoil_core::client::Client;
 
-use super::Unproven;
+use super::ClientAuthError;
 
-pub(super) fn prove(client: Option<Arc<Client>>) -> Result<Arc<Client>, Unproven> {
-    client.filter(|client| client.settings.is_public()).ok_or(Unproven::Missing("no client_secret"))
+pub(super) fn prove(client: Option<Arc<Client>>) -> Result<Arc<Client>, ClientAuthError> {
+    client
+        .filter(|client| client.settings.is_public())
+        .ok_or(ClientAuthError::Missing("no client_secret"))
 }

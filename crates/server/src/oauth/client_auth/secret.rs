@@ -6,7 +6,7 @@ use counterfoil_core::client::{Client, SecretDigest};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::secret::Secret;
 
-use super::Unproven;
+use super::ClientAuthError;
 use crate::node::app::App;
 
 /// An unknown client costs as much work as a wrong secret: one digest.
@@ -15,14 +15,14 @@ pub(super) fn prove(
     client: Option<Arc<Client>>,
     secret: &Secret,
     now: Timestamp,
-) -> Result<Arc<Client>, Unproven> {
+) -> Result<Arc<Client>, ClientAuthError> {
     let digest = SecretDigest::of(secret, &app.keys.ring().pepper);
     match client {
         Some(client) if client.settings.is_public() => {
-            Err(Unproven::Wrong("a secret from a public client"))
+            Err(ClientAuthError::Wrong("a secret from a public client"))
         }
         Some(client) if client.is_proven_by(&digest, now) => Ok(client),
-        Some(_) => Err(Unproven::Wrong("the client secret is wrong")),
-        None => Err(Unproven::Wrong("the client is unknown")),
+        Some(_) => Err(ClientAuthError::Wrong("the client secret is wrong")),
+        None => Err(ClientAuthError::Wrong("the client is unknown")),
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Issue<'a> {
 }
 
 /// Everything about the tokens that could be missing, obtained before the write.
-struct Prepared<'a> {
+struct TokenParts<'a> {
     access_token: Secret,
     key: &'a SigningKey,
     expires_at: Timestamp,
@@ -70,12 +70,12 @@ impl Issue<'_> {
                 special.await.map_err(unavailable)?
             }
         };
-        let prepared = self.prepare(&presented.slip, special)?;
+        let parts = self.prepare(&presented.slip, special)?;
         let successor_expires_at =
             now.plus(app.settings.lifetimes.refresh_token).min(self.terms.expires_at);
         let (slip_key, terms) = (self.ring.slips.current(), self.terms.clone());
         let pending = app.store.redeem(Redeem { presented, successor_expires_at, slip_key, terms });
-        let tokens = self.sign(prepared, special.skew);
+        let tokens = self.sign(parts, special.skew);
         let redeemed = pending.await.map_err(unavailable)?;
         app.metrics.count_slip(&redeemed, self.terms.grant);
         let refuse =
@@ -94,7 +94,7 @@ impl Issue<'_> {
         }
     }
 
-    fn prepare(&self, slip: &Slip, special: Special) -> Result<Prepared<'_>, Refused> {
+    fn prepare(&self, slip: &Slip, special: Special) -> Result<TokenParts<'_>, Refused> {
         let ClientRequest { app, client, now, .. } = self.request;
         let lifetime = special.id_token_lifetime.unwrap_or(app.settings.lifetimes.id_token);
         let expires_at = now.plus(lifetime).min(self.terms.expires_at);
@@ -114,13 +114,13 @@ impl Issue<'_> {
             .ring
             .signing_key(alg, *now)
             .ok_or_else(|| Refused::internal(format!("there is no {alg} key")))?;
-        Ok(Prepared { access_token, key, expires_at })
+        Ok(TokenParts { access_token, key, expires_at })
     }
 
     /// Signs the ID token, with its times shifted by `skew`.
-    fn sign(&self, prepared: Prepared<'_>, skew: Seconds) -> Result<Tokens, Refused> {
+    fn sign(&self, parts: TokenParts<'_>, skew: Seconds) -> Result<Tokens, Refused> {
         let ClientRequest { app, now, .. } = self.request;
-        let Prepared { access_token, key, expires_at } = prepared;
+        let TokenParts { access_token, key, expires_at } = parts;
         let new = id_token::NewIdToken {
             subjects: &self.ring.subjects,
             issuer: &app.settings.issuer,

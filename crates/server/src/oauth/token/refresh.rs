@@ -9,7 +9,7 @@ use counterfoil_core::slip::Kind;
 use counterfoil_core::verdict::Presentation;
 
 use super::issue::Issue;
-use super::request::{AskedScope, Refresh};
+use super::request::{Refresh, RequestedScope};
 use super::terms_of;
 use crate::http::refused::Refused;
 use crate::oauth::client_request::ClientRequest;
@@ -32,7 +32,7 @@ pub(super) async fn redeem(
         |refusal, reason: &str| request.refuse(refusal, reason).of(None, Some(terms.grant));
     let scopes = match &scope {
         None => terms.scopes,
-        Some(AskedScope { scopes: Some(asked), .. })
+        Some(RequestedScope { scopes: Some(asked), .. })
             if terms.scopes.contains(*asked) && !asked.is_empty() =>
         {
             *asked

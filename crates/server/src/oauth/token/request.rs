@@ -30,13 +30,13 @@ pub(super) struct CodeExchange<'a> {
 /// A refresh token to redeem.
 pub(super) struct Refresh<'a> {
     pub(super) token: &'a str,
-    pub(super) scope: Option<AskedScope<'a>>,
+    pub(super) scope: Option<RequestedScope<'a>>,
     /// The `Idempotency-Key`.
     pub(super) retry_key: Option<&'a str>,
 }
 
 /// A `scope` that narrows the granted one.
-pub(super) struct AskedScope<'a> {
+pub(super) struct RequestedScope<'a> {
     /// As sent, which identifies a repeat.
     pub(super) text: &'a str,
     /// `None` if it contains an unknown scope.
@@ -81,7 +81,7 @@ impl<'a> TokenRequest<'a> {
                 token: needed("refresh_token", Refusal::RefreshTokenMissing, "no refresh_token")?,
                 scope: form
                     .get("scope")
-                    .map(|text| AskedScope { text, scopes: Scopes::parse(text).ok() }),
+                    .map(|text| RequestedScope { text, scopes: Scopes::parse(text).ok() }),
             }),
         })
     }

@@ -9,15 +9,15 @@ use counterfoil_core::scope::Scopes;
 use counterfoil_store::Session;
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{Offered, ShownAccount};
+use super::accounts::{AccountMarks, AccountView};
 use crate::authorization::request::AuthorizationRequest;
-use crate::grants::lasts::Lasts;
+use crate::grants::access_period::AccessPeriod;
 use crate::node::app::App;
 use crate::pages::Locale;
 
 /// What a consent page shows, apart from the request itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Shown {
+pub struct PageSnapshot {
     /// When it was first shown. The grant's end is computed from this however long the page stays
     /// open, so a grant never ends later than the page said.
     pub at: Timestamp,
@@ -44,19 +44,19 @@ pub struct Shown {
     /// How many days back it may look.
     pub lookback_days: Option<u32>,
     /// How long the client will have access.
-    pub lasts: Lasts,
+    pub lasts: AccessPeriod,
     /// The offered accounts.
-    pub accounts: Offered,
+    pub accounts: AccountMarks,
 }
 
-impl Shown {
+impl PageSnapshot {
     /// What a page shows that was first shown at `at`.
     pub fn of(
         app: &App,
         request: &AuthorizationRequest,
         client: &Client,
         session: &Session,
-        accounts: &[ShownAccount],
+        accounts: &[AccountView],
         at: Timestamp,
     ) -> Self {
         let provider = app.settings.provider(&session.customer.provider);
@@ -77,8 +77,8 @@ impl Shown {
             scopes,
             clusters: client.settings.data_clusters,
             lookback_days: client.settings.lookback_days,
-            lasts: Lasts::of(app, client, scopes, at),
-            accounts: Offered::of(app, accounts),
+            lasts: AccessPeriod::of(app, client, scopes, at),
+            accounts: AccountMarks::of(app, accounts),
         }
     }
 
@@ -158,10 +158,10 @@ impl Shown {
     }
 }
 
-fn in_words(lasts: Lasts, locale: &Locale) -> String {
+fn in_words(lasts: AccessPeriod, locale: &Locale) -> String {
     match lasts {
-        Lasts::Until(end) => locale.text_with("lasts-until", &[("day", &locale.day(end))]),
-        Lasts::For(seconds) => {
+        AccessPeriod::Until(end) => locale.text_with("lasts-until", &[("day", &locale.day(end))]),
+        AccessPeriod::For(seconds) => {
             locale.text_with("lasts-for", &[("time", &locale.length_of_time(seconds))])
         }
     }

@@ -10,7 +10,7 @@ use crate::node::app::App;
 /// How long a client has access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Lasts {
+pub enum AccessPeriod {
     /// Until then: the client may refresh.
     Until(Timestamp),
     /// In seconds. Without a refresh token, access ends with the only ID token, which is issued
@@ -18,7 +18,7 @@ pub enum Lasts {
     For(Seconds),
 }
 
-impl Lasts {
+impl AccessPeriod {
     /// How long access granted to `client` at `from` lasts at most.
     pub fn of(app: &App, client: &Client, scopes: Scopes, from: Timestamp) -> Self {
         let lifetimes = &app.settings.lifetimes;
