@@ -1,5 +1,4 @@
-//! Clocks that are wrong: this machine's, moved by hand, by days and by seconds, and the
-//! database's; on both engines, one node and two.
+//! Wrong clocks: this machine's, moved by days and by seconds, and the database's; on both engines, one node and two.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use crate::visitor::{Visitor, forms, heading, redirected};
 
 const DAYS: Millis = DAY * 1000;
 
-/// A node whose machine's clocks are moved by hand.
+/// A node whose machine has manual clocks.
 struct Node {
     node: Sandbox,
     hand: Arc<ManualClock>,
@@ -148,7 +147,7 @@ async fn a_jump_that_does_not_last(system: System) {
         tokens = node.node.refreshed(RECIPIENT, &tokens).await;
         assert!((issued_at(&tokens) - right).abs() < 60, "issued by a clock that is wrong");
         assert_eq!(node.node.accounts(&tokens.id_token).await.status, 200);
-        // Whoever asks for a sweep now is told why there is none.
+        // A requested sweep says why it does nothing.
         let error = execute(&node.node.app, Command::GrantSweep { all: true }).await.unwrap_err();
         assert!(error.contains("clocks disagree"), "{error}");
         node.hand.set_wall_by(-step);

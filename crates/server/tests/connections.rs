@@ -330,7 +330,7 @@ async fn a_server_that_is_told_to_stop_is_not_ready_serves_on_and_drains() {
     busy.send(BUSY).await;
     let (url, http) = (sandbox.url(""), sandbox.http.clone());
     let ended = sandbox.stop();
-    // For a while only whoever asks is told.
+    // For a while only readiness shows it.
     let ready = loop {
         let ready = send(http.get(format!("{url}/health/ready"))).await;
         if ready.status != 200 {

@@ -1,5 +1,5 @@
-//! Faults in the sandbox, over HTTP: each of the ten does what the contract says, to whom it was
-//! set for, as often as it was set.
+//! Faults in the sandbox, over HTTP: each of the ten does what the contract says, to its target, as
+//! often as it was set.
 
 mod at_once;
 
@@ -277,7 +277,7 @@ async fn only_answers_that_say_yes_are_lost() {
 
 // delay, unavailable, too_many_requests
 
-/// Whoever looks for what went wrong sees that the client did not wait.
+/// The log of requests shows that the client did not wait.
 #[tokio::test]
 async fn a_client_that_hangs_up_is_seen() {
     let sandbox = Sandbox::start().await;

@@ -150,8 +150,8 @@ async fn a_secret_that_is_known_for_one_late_is_in_no_scorecard() {
     sandbox.post("/sandbox/grade", &[("client_id", RECIPIENT.0)]).await;
     let tokens = sandbox.tokens(OTHER).await;
     let presented = asks(&sandbox, RECIPIENT.0).await;
-    // In a path, where no name tells it, before it ever comes where it belongs; beside it another
-    // client's refresh token.
+    // In a path, where no parameter name gives it away, before it is ever sent where it belongs;
+    // then another client's refresh token.
     for secret in [RECIPIENT.1, &tokens.refresh_token] {
         sandbox.bearer(&format!("/accounts/v2/{secret}"), "none").await;
     }

@@ -321,7 +321,7 @@ async fn broken_heads_hurt_nobody_else() {
     assert_eq!(sandbox.get("/health/live").await.status, 200);
 }
 
-/// Silence is not waited for: whoever says nothing must not keep a place from others.
+/// Silent connections must not keep others out.
 #[tokio::test]
 async fn silent_connections_are_closed() {
     let sandbox = Sandbox::start().await;

@@ -17,7 +17,7 @@ const CONSENT: &str = "Give Pocket Ledger access to your accounts?";
 /// Half past twelve, and a bit.
 const START: Timestamp = Timestamp::from_unix(1_795_437_017);
 
-/// A live server, whose clock is moved by hand.
+/// A live server, with a manual clock.
 async fn live() -> (Sandbox, Arc<ManualClock>) {
     let hand = ManualClock::at(START.unix() * 1000);
     let dir = tempfile::tempdir().unwrap();

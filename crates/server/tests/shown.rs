@@ -348,7 +348,7 @@ async fn a_client_that_may_no_longer_be_answered_is_not() {
     let consent = visitor.authorize(&[]).await;
     sandbox.admin(Command::ClientRemove { id: RECIPIENT.0.into() }).await;
     both(&mut visitor, &consent, "This app is not known here").await;
-    // One of the same name is another one.
+    // A new client with the same id is a different one.
     let settings =
         [("name", "Pocket Ledger"), ("redirect_uris", &callback), ("require_pkce", "false")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -539,7 +539,7 @@ async fn a_page_is_of_one_browser_and_of_half_an_hour() {
             "This page is too old",
         );
     }
-    // After half an hour the session is over too, and all begins anew.
+    // After half an hour the session is over too, and everything starts over.
     sandbox.advance("30m").await;
     assert_page(&alex.allow(&of_alex, &["joint"]).await, 200, "Sign in to Sandbank");
     let text = ticket(&of_alex);

@@ -217,8 +217,7 @@ async fn what_was_tried_is_shown_on_a_page_that_can_be_gone_back_to() {
     redirected(&visitor.allow(&again, &["c1-card"]).await);
 }
 
-/// Whoever posts wrong passwords without pause does not fill the store: from some point on the page
-/// is the answer itself.
+/// A stream of wrong passwords must not fill the store: beyond a rate the page itself is the answer.
 #[tokio::test]
 async fn what_is_kept_of_failed_tries_is_bounded() {
     let sandbox = Sandbox::start().await;
@@ -288,7 +287,7 @@ async fn a_page_that_was_left_open_is_no_dead_end() {
         &visitor.submit(&consent, &[("decision", "deny")]).await,
         "access_denied",
     );
-    // A customer's own page begins anew as well.
+    // A customer's own page starts over too.
     let mut other = Visitor::new(&sandbox);
     other.cookies.clear();
     assert_page(&other.sign_in(&own, "customer_1").await, 400, "This page is too old");
@@ -440,7 +439,7 @@ async fn a_hint_says_which_customer_is_asked() {
     assert_error(&sandbox, &visitor.authorize(&quiet).await, "login_required");
     let page = visitor.authorize(&[("id_token_hint", &first)]).await;
     assert_page(&page, 200, SIGN_IN);
-    // Whoever holds a token does not learn by which name its customer signs in.
+    // The holder of a token must not learn its customer's sign-in name.
     assert!(!page.text.contains("customer_1"), "{}", page.text);
     let wrong = visitor.sign_in(&page, "customer_2").await;
     assert_page(&wrong, 403, SIGN_IN);

@@ -120,7 +120,7 @@ impl<'s> Visitor<'s> {
         self.send(self.sandbox.http.post(self.sandbox.url(path)).form(form)).await
     }
 
-    /// Posts the last form of a page, with these inputs beside the hidden ones.
+    /// Posts the last form of a page, with these inputs in addition to the hidden ones.
     pub async fn post_form(&mut self, page: &Answer, inputs: &[(&str, &str)]) -> Answer {
         let (action, hidden) =
             forms(page).pop().unwrap_or_else(|| panic!("no form: {} {}", page.status, page.text));

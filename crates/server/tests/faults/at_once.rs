@@ -60,7 +60,7 @@ async fn a_customer_takes_the_consent_back() {
     sandbox.assert_good(&of_another_customer).await;
     sandbox.assert_good(&of_another_client).await;
 
-    // By the customer alone, whatever the client; by the client alone, whoever the customer.
+    // By customer only, for any client; by client only, for any customer.
     set(&sandbox, &[("fault", "revoke_grant"), ("customer", "customer_1")]).await;
     sandbox.assert_dead(&of_another_client).await;
     set_for_recipient(&sandbox, "revoke_grant", &[]).await;
