@@ -688,7 +688,7 @@ fn help_is_there_for_everything() {
 
 /// A mistyped address must not be answered from a store that was made for the question.
 #[test]
-fn no_command_but_the_first_ones_makes_a_store() {
+fn no_command_but_the_first_ones_makes_a_store_or_fills_a_database() {
     let live = Live::new();
     for words in [
         "client list",

@@ -1,4 +1,4 @@
-//! A grant that was refreshed a hundred thousand times takes the space of one that was refreshed
+//! A grant that was refreshed twenty thousand times takes the space of one that was refreshed
 //! once.
 
 use counterfoil_core::slip::Slip;
@@ -7,7 +7,7 @@ use counterfoil_testing::{Postgres, psql};
 
 use crate::setting::{NOW, begin, grant, options, path, presented, redeem, torn};
 
-const REFRESHES: u64 = 100_000;
+const REFRESHES: u64 = 20_000;
 /// Grants beside the one that is refreshed, so that its row is not the only one of its page.
 const NEIGHBOURS: u32 = 500;
 
