@@ -7,7 +7,6 @@ use counterfoil_core::login::LetterCase;
 use counterfoil_core::secret::Secret;
 use counterfoil_server::App;
 use counterfoil_server::admin::read_accounts;
-use counterfoil_server::customer::passwords::{self, PasswordError};
 use counterfoil_store::{Customer, NewCustomer, StoreError};
 
 /// The accounts of the customers: FDX JSON by customer id.
@@ -46,9 +45,6 @@ pub enum SeedError {
     /// The store can't answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A password can't be hashed.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
     /// What is built in is damaged, which a test rules out.
     #[error("what is built in: {0}")]
     BuiltIn(String),
@@ -58,6 +54,8 @@ pub enum SeedError {
 struct SeedCustomer {
     id: String,
     name: String,
+    /// The hash of the password, which is the id: hashing takes longer than all else of a start.
+    password: String,
     accounts: Vec<serde_json::Value>,
 }
 
@@ -83,14 +81,10 @@ pub async fn seed(app: &App) -> Result<(), SeedError> {
         if app.store.customer(&id).await?.is_some() {
             continue;
         }
-        let password = Secret::new(id.customer.clone());
-        let password = tokio::task::spawn_blocking(move || passwords::hash(&password))
-            .await
-            .map_err(|e| PasswordError(e.to_string()))??;
         let accounts = read_accounts(&serde_json::json!({ "accounts": customer.accounts }))
             .map_err(SeedError::BuiltIn)?;
-        let customer =
-            Customer { id, name: customer.name, password: Some(password), created_at: now };
+        let password = Some(Secret::new(customer.password));
+        let customer = Customer { id, name: customer.name, password, created_at: now };
         app.store.add_customer(NewCustomer { customer, accounts }, LetterCase::Matters).await?;
     }
     app.reload_clients().await?;
