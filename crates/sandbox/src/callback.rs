@@ -10,11 +10,12 @@ use axum::response::Response;
 use counterfoil_core::form::Form;
 use counterfoil_server::App;
 use counterfoil_server::http::body::page_form;
+use counterfoil_server::http::operation::{self, Operation, optional};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::{Forms, page};
 
 use crate::Sandbox;
-use crate::guard::Local;
+use crate::guard::{Local, local};
 use crate::pages::Callback;
 use crate::walkthrough::{GET, steps};
 
@@ -75,4 +76,22 @@ fn show(app: &App, sandbox: &Sandbox, answer: &[u8]) -> Result<Response, Refused
     }
     .render();
     Ok(page(StatusCode::OK, html, Forms::StayHere))
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let fields = || {
+        [
+            optional("code", 512, "The code."),
+            optional("state", 4096, "The state."),
+            optional("iss", 2048, "The issuer."),
+            optional("error", 64, "The error."),
+            optional("error_description", 1024, "What is wrong."),
+        ]
+    };
+    let shown = |operation| local(operation).page(200, "The code, and the commands that use it.");
+    vec![
+        shown(operation::get("Shows the code that came back").query(fields())),
+        shown(operation::post("The same, for form_post").form(fields())),
+    ]
 }

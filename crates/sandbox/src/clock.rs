@@ -10,12 +10,14 @@ use counterfoil_core::clock::{FARTHEST_OFFSET, Seconds, Timestamp, parse_duratio
 use counterfoil_core::form::Form;
 use counterfoil_server::App;
 use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::operation::{self, Operation, optional};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::json;
 use counterfoil_server::node::maintenance;
 use serde_json::json as value;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::guard::Local;
+use crate::guard::{Local, local};
 
 /// What time it is.
 pub async fn get(_: Local, State(app): State<Arc<App>>) -> Response {
@@ -99,4 +101,27 @@ pub async fn move_to(app: &Arc<App>, offset: Seconds) -> Result<(), Refused> {
     // Keys whose time has come are replaced before the answer, not at the next round.
     maintenance::keep_keys(app, false).await;
     Ok(())
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let told = |operation: Operation| {
+        let clock = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("now", ObjectBuilder::new().schema_type(Type::String))
+            .property("offset_seconds", ObjectBuilder::new().schema_type(Type::Integer))
+            .required("now")
+            .required("offset_seconds");
+        let example = value!({ "now": "2026-11-22T10:00:00Z", "offset_seconds": 0 });
+        local(operation).json_like(200, "Time as the whole server sees it.", clock, example)
+    };
+    let fields = [
+        optional("advance", 64, "Such as `25h`, `5m1s`, `-1h`.").such_as("25h"),
+        optional("set", 64, "An RFC 3339 time."),
+    ];
+    vec![
+        told(operation::get("What time is it?")),
+        told(operation::post("Move the clock").form(fields)).refusal(400, "Not readable."),
+        told(operation::delete("Back to the machine's time")),
+    ]
 }

@@ -12,16 +12,20 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::App;
 use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::operation::{self, Operation, optional, required};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::json;
 use counterfoil_server::oauth::authorize::{RequestError, read_request as read};
 use serde::Serialize;
+use serde_json::json as value;
+use utoipa::ToSchema;
 
 use crate::PROVIDER;
 use crate::approval::{NoCode, approve_at_once};
-use crate::guard::Local;
+use crate::guard::{Local, local};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Code)]
 struct Answer<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,4 +76,29 @@ pub async fn codes(
         expires_in: app.settings.lifetimes.code,
     };
     Ok(json(StatusCode::CREATED, &body))
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    vec![
+        local(operation::post("A code without a browser"))
+            .form([
+                required("client_id", 255, "The client.").such_as("sandbox-recipient"),
+                required("redirect_uri", 2048, "One that the client registered."),
+                required("customer", 1024, "The customer.").such_as("customer_1"),
+                optional("scope", 256, "`openid profile offline_access`, unless told otherwise."),
+                optional("connector", 64, "The provider."),
+                optional("accounts", 8192, "Ids separated by commas; all, unless told otherwise."),
+                optional("state", 4096, "Given back."),
+                optional("nonce", 512, "Put into the first ID token."),
+                optional("code_challenge", 43, "PKCE (RFC 7636)."),
+                optional("code_challenge_method", 16, "`S256`"),
+            ])
+            .json::<Answer<'_>>(
+                201,
+                "A code, made as at consent.",
+                value!({ "code": "cfc_AQAB...", "state": "hello", "expires_in": 300 }),
+            )
+            .refusal(400, "The error that /authorize would give."),
+    ]
 }

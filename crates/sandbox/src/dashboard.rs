@@ -18,11 +18,12 @@ use counterfoil_server::App;
 use counterfoil_server::grants::end::end;
 use counterfoil_server::http::body::{malformed, page_form};
 use counterfoil_server::http::observe::LogContext;
+use counterfoil_server::http::operation::{self, Operation, optional, required};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::see_other;
 use counterfoil_server::http::shape::Shape;
 
-use crate::guard::Local;
+use crate::guard::{Local, local};
 use crate::pages::Notice;
 use crate::{Sandbox, clock, faults, grade};
 
@@ -156,4 +157,33 @@ async fn show(
     // the guard refuses that.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     Ok(response)
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let fields = [
+        required("action", 32, "What to do.").one_of(&[
+            "advance",
+            "machine_time",
+            "fault",
+            "clear_fault",
+            "revoke_grant",
+            "grade",
+            "stop_grading",
+        ]),
+        optional("advance", 64, "With `advance`, such as `25h`."),
+        optional("id", 64, "With `clear_fault`; all of them, where it is missing."),
+        optional("grant", 64, "With `revoke_grant`."),
+        optional("fault", 64, "With `fault`: its kind."),
+    ];
+    vec![
+        local(operation::get("The sandbox's controls: clock, faults, grants, last requests"))
+            .page(200, "The page."),
+        local(operation::post("Does what a form of the page asks for"))
+            .form(fields.into_iter().chain(faults::endpoint::fields()))
+            .empty(303, "Done: back to the page, which says so.")
+            .refusal(400, "The page, with what is wrong.")
+            .refusal(404, "The page: there is no such fault or grant.")
+            .refusal(409, "The page: a client is graded now."),
+    ]
 }

@@ -16,11 +16,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use counterfoil_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::grade::Run;
 
 /// A fault that waits for requests to strike.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
     /// What `DELETE ?id=` names it by.
     pub id: String,
@@ -32,9 +33,11 @@ pub struct Fault {
     /// The grading whose script set it, if one did: it goes when that does, and no store remembers
     /// it.
     #[serde(skip)]
+    #[schema(ignore)]
     pub(crate) played_by: Option<Run>,
     /// What a node of a newer version has said of it.
     #[serde(flatten)]
+    #[schema(ignore)]
     others: Map<String, Value>,
 }
 

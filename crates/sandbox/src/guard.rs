@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_server::App;
+use counterfoil_server::http::operation::Operation;
 use counterfoil_server::http::refused::Refused;
 use url::{Host, Url};
 
@@ -65,4 +66,9 @@ fn is_here(app: &App, sandbox: &Sandbox, origin: &str) -> bool {
         }
         None => false,
     }
+}
+
+/// What the OpenAPI document says of every operation that takes [`Local`].
+pub fn local(operation: Operation) -> Operation {
+    operation.refusal(403, "Host or Origin is foreign.")
 }

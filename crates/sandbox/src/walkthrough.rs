@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use counterfoil_server::App;
 use counterfoil_server::customer::assets::asset;
+use counterfoil_server::http::operation::{self, Operation};
 use counterfoil_server::http::respond::{Forms, page};
 
 use crate::PROVIDER;
-use crate::guard::Local;
+use crate::guard::{Local, local};
 use crate::pages::Walkthrough;
 use crate::seed::CLIENTS;
 
@@ -133,4 +134,14 @@ pub async fn walkthrough(Local(sandbox): Local, State(app): State<Arc<App>>) -> 
 /// `GET /assets/copy.js`: makes the copy buttons work.
 pub async fn copy_script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../assets/copy.js"))
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    vec![local(operation::get("The walk-through")).page(200, "Commands to copy.")]
+}
+
+/// What the OpenAPI document says of the script.
+pub fn describe_script() -> Vec<Operation> {
+    vec![operation::get("Makes the copy buttons work").text(200, "text/javascript", "The script.")]
 }

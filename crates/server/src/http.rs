@@ -7,6 +7,7 @@ pub mod cookies;
 pub mod fdx_headers;
 pub mod head;
 pub mod observe;
+pub mod operation;
 pub mod refused;
 pub mod respond;
 pub mod route;

@@ -6,9 +6,10 @@ use counterfoil_core::clock::{Seconds, parse_duration, parse_wait};
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::slip;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The kinds of faults.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// `/token` does what it is asked, and the connection ends without an answer.
@@ -71,7 +72,7 @@ impl Kind {
 }
 
 /// A fault as it is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Wish {
     /// What shall go wrong.
     pub fault: Kind,

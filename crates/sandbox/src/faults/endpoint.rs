@@ -11,13 +11,16 @@ use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
 use counterfoil_server::App;
 use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::operation::{self, Field, Operation, optional, required};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::json;
 use counterfoil_server::http::shape::Shape;
 use serde_json::json as value;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
-use super::{Fault, Kind, Wish, at_once};
-use crate::guard::Local;
+use super::{Fault, Kind, PATHS, Wish, at_once};
+use crate::guard::{Local, local};
 use crate::{PROVIDER, Sandbox};
 
 /// The most requests that one fault strikes.
@@ -123,4 +126,63 @@ pub async fn clear(app: &App, sandbox: &Sandbox, id: Option<&str>) -> Result<(),
         return Err(Refused::failed(Shape::OAuth, Failure::NotFound, reason));
     }
     Ok(())
+}
+
+/// The fields of a form that asks for a fault, but for its kind, as the OpenAPI document has them.
+pub fn fields() -> [Field; 5] {
+    [
+        optional(
+            "client_id",
+            255,
+            "For this client alone; for every client, unless told otherwise.",
+        ),
+        optional(
+            "value",
+            512,
+            "A duration, a customer, a code or refresh token, or an FDX code, as the fault wants it.",
+        ),
+        optional("customer", 1024, "For this customer's data or grants alone."),
+        optional("path", 64, "At this path alone.").one_of(&PATHS),
+        optional("count", 7, "How many requests it strikes; 1, unless told otherwise."),
+    ]
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let example = value!({
+        "id": "1",
+        "fault": "delay",
+        "client_id": null,
+        "customer": null,
+        "path": "/token",
+        "value": "5s",
+        "remaining": 1,
+    });
+    let waiting = |operation: Operation| {
+        let faults = ArrayBuilder::new().items(Ref::from_schema_name("Fault"));
+        let answer = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("faults", faults)
+            .required("faults");
+        local(operation).json_like(200, "Those that wait.", answer, value!({ "faults": [] }))
+    };
+    let kinds = Kind::ALL.map(Kind::name);
+    let kind = required("fault", 64, "What shall go wrong.").one_of(&kinds);
+    vec![
+        waiting(operation::get("The faults that wait")),
+        local(operation::post("Make something go wrong"))
+            .form([kind].into_iter().chain(fields()))
+            .json::<Fault>(
+                201,
+                "It is set or, with no requests left to strike, has happened at once.",
+                example,
+            )
+            .refusal(400, "It can't be done; nothing is set."),
+        waiting(operation::delete("Clear one fault, or all").query([optional(
+            "id",
+            64,
+            "The fault to clear; all, unless told otherwise.",
+        )]))
+        .refusal(404, "No fault of this id waits."),
+    ]
 }

@@ -10,12 +10,14 @@ use axum::response::Response;
 use counterfoil_core::form::Form;
 use counterfoil_server::App;
 use counterfoil_server::http::body::{malformed, oauth_form};
+use counterfoil_server::http::operation::{self, Operation, optional};
 use counterfoil_server::http::refused::Refused;
 use counterfoil_server::http::respond::{NO_STORE, json};
 use serde_json::json as value;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::{Progress, start, stop};
-use crate::guard::Local;
+use crate::guard::{Local, local};
 use crate::seed::CLIENTS;
 
 /// A report brings its style with it, and nothing else.
@@ -96,4 +98,41 @@ pub async fn delete(
 ) -> Result<Response, Refused> {
     stop(&sandbox);
     get(Local(sandbox), State(app), HeaderMap::new()).await
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let scorecard = |operation: Operation, status, description| {
+        let states = ["idle", "playing", "finished", "nobody_came", "stopped"];
+        let state = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(states));
+        let card = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some(
+                "Beside the state, a report as of `counterfoil verify --report json`, once a client was graded.",
+            ))
+            .property("state", state)
+            .required("state");
+        local(operation).json_like(status, description, card, value!({ "state": "idle" }))
+    };
+    vec![
+        scorecard(
+            operation::get("The scorecard of the client that is graded, or was last"),
+            200,
+            "The scorecard so far.",
+        )
+        .or_text(200, "text/html")
+        .or_text(200, "application/xml"),
+        scorecard(
+            operation::post("Grade a client").form([optional(
+                "client_id",
+                255,
+                "The sandbox's first client, unless told otherwise.",
+            )]),
+            201,
+            "It has begun.",
+        )
+        .refusal(400, "There is no such client.")
+        .refusal(409, "A client is graded now."),
+        scorecard(operation::delete("Stop grading"), 200, "What was found so far stays."),
+    ]
 }

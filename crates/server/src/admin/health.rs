@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use counterfoil_core::failure::Failure;
 use serde_json::json as value;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use crate::http::operation::{self, Operation};
 use crate::http::refused::Refused;
 use crate::http::respond::{empty, json};
 use crate::node::app::App;
@@ -50,4 +52,40 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
         app.metrics.render(&app.store, &app.clock),
     )
         .into_response()
+}
+
+/// What the OpenAPI document says of `/health/live`.
+pub fn describe_live() -> Vec<Operation> {
+    vec![operation::get("Does the process serve?").empty(200, "It does.")]
+}
+
+/// What the OpenAPI document says of `/health/ready`.
+pub fn describe_ready() -> Vec<Operation> {
+    let answer = || {
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("ready", ObjectBuilder::new().schema_type(Type::Boolean))
+            .property("error", ObjectBuilder::new().schema_type(Type::String))
+            .property("clock", ObjectBuilder::new().schema_type(Type::String))
+            .property("clock_off_seconds", ObjectBuilder::new().schema_type(Type::Integer))
+    };
+    vec![
+        operation::get("Are requests answered?")
+            .json_like(200, "They are.", answer(), value!({ "ready": true }))
+            .json_like(
+                503,
+                "They are not: the store can't be written, it is not known what time it is, or the server stops.",
+                answer(),
+                value!({ "error": "temporarily_unavailable" }),
+            ),
+    ]
+}
+
+/// What the OpenAPI document says of `/metrics`.
+pub fn describe_metrics() -> Vec<Operation> {
+    vec![operation::get("What was counted").text(
+        200,
+        "text/plain",
+        "The text format of Prometheus.",
+    )]
 }

@@ -3,6 +3,7 @@
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 
+use crate::http::operation::{self, Operation};
 use crate::pages::{FORM_POST_JS, LOGO_SVG, STYLE};
 
 /// A built-in text file.
@@ -31,4 +32,19 @@ pub async fn form_post() -> Response {
 /// `GET /assets/logo.svg`.
 pub async fn logo() -> Response {
     asset("image/svg+xml", LOGO_SVG)
+}
+
+/// What the OpenAPI document says of a style sheet.
+pub fn describe_style() -> Vec<Operation> {
+    vec![operation::get("A style sheet of the pages").text(200, "text/css", "The style sheet.")]
+}
+
+/// What the OpenAPI document says of a script.
+pub fn describe_script() -> Vec<Operation> {
+    vec![operation::get("A script of the pages").text(200, "text/javascript", "The script.")]
+}
+
+/// What the OpenAPI document says of a picture.
+pub fn describe_picture() -> Vec<Operation> {
+    vec![operation::get("A picture of the pages").text(200, "image/svg+xml", "The picture.")]
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use counterfoil_core::client::Client;
+use counterfoil_core::client::{Client, LONGEST_ID};
 use counterfoil_core::clock::{DAY, MINUTE, Seconds, Timestamp};
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::form::Form;
@@ -22,6 +22,7 @@ use crate::grants::end::{EndAllError, end_all, end_one};
 use crate::grants::living::LivingGrants;
 use crate::http::body::page_form;
 use crate::http::cookies::Browser;
+use crate::http::operation::{self, Operation, optional, required};
 use crate::http::refused::Refused;
 use crate::http::respond::{Forms, page as html_page, see_other};
 use crate::node::app::App;
@@ -273,4 +274,33 @@ pub async fn sign_out(
     let mut response = see_other("/connected-apps");
     session::end(app, &headers, &mut response).await.map_err(Refused::unavailable_page)?;
     Ok(response)
+}
+
+/// What the OpenAPI document says of `/connected-apps`.
+pub fn describe() -> Vec<Operation> {
+    vec![
+        operation::get("The customer's page of living grants")
+            .query([optional("ended", 64, "The grant that was just ended.")])
+            .page(200, "The page, or the sign-in page."),
+        operation::post("End a grant, or all of a client")
+            .form([
+                required("csrf", 128, "From the page."),
+                required("decision", 16, "What to do.").one_of(&["end"]),
+                optional("grant", 64, "The grant to end."),
+                optional("client", LONGEST_ID, "The client whose grants to end."),
+            ])
+            .empty(303, "Back to the page; it is ended.")
+            .refusal(400, "The form is not readable, too old, or of another browser.")
+            .refusal(404, "The grant is not the customer's."),
+    ]
+}
+
+/// What the OpenAPI document says of `/sign-out`.
+pub fn describe_sign_out() -> Vec<Operation> {
+    vec![
+        operation::post("End the session")
+            .form([required("csrf", 128, "From the page.")])
+            .empty(303, "To the sign-in page.")
+            .refusal(400, "The form is not readable, too old, or of another browser."),
+    ]
 }

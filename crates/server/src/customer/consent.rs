@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::authorization_error::AuthorizationError;
+use counterfoil_core::client::LONGEST_ID;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_store::Session;
@@ -26,6 +27,7 @@ use crate::customer::ticket::{self, Purpose, Ticket, TicketError};
 use crate::grants::make::{Approval, approve};
 use crate::http::body::consent_form;
 use crate::http::cookies::Browser;
+use crate::http::operation::{self, Operation, optional, required};
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
@@ -233,4 +235,42 @@ async fn allow(
             "the request was answered before, otherwise, or its code was used or has expired",
         )),
     }
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    vec![
+        operation::get("The consent page, after signing in or once more")
+            .query([
+                optional(continuation::PARAMETER, 64, "What the customer is in the middle of."),
+                optional(continuation::CLIENT, LONGEST_ID, "The client."),
+            ])
+            .page(200, "The page.")
+            .refusal(
+                400,
+                "No account was chosen; or what the page goes on with is not known, or is another browser's.",
+            )
+            .refusal(403, "Name or password is wrong, or too many tries failed.")
+            .refusal(
+                409,
+                "Something is not as it was shown, and is shown again; or the customer has more accounts than one form can name.",
+            ),
+        operation::post("The customer's answer")
+            .form([
+                required("ticket", 32_768, "From the page."),
+                required("decision", 16, "The answer.").one_of(&["allow", "deny"]),
+                optional("account", 256, "An account to share; may be repeated."),
+            ])
+            .page(200, "With `form_post`: the page that posts the answer to the client.")
+            .empty(
+                303,
+                "To the redirect URI with `code` or `error`; or on to the page once more, or to sign in.",
+            )
+            .refusal(
+                400,
+                "The form is not readable, or of another browser; or the request was answered before.",
+            )
+            .refusal(403, "The customer must sign in.")
+            .refusal(409, "Something is not as it was shown, and is shown again."),
+    ]
 }

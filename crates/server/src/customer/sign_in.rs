@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use counterfoil_core::authorization_error::AuthorizationError;
+use counterfoil_core::client::LONGEST_ID;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::CustomerId;
@@ -25,6 +26,7 @@ use crate::customer::ticket::{self, Purpose, Ticket};
 use crate::http::body::page_form;
 use crate::http::cookies::Browser;
 use crate::http::observe::LogContext;
+use crate::http::operation::{self, Operation, optional, required};
 use crate::http::refused::Refused;
 use crate::http::respond::see_other;
 use crate::node::app::App;
@@ -187,4 +189,34 @@ async fn sign_in(
         .await
         .map_err(Refused::unavailable_page)?;
     Ok(response)
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    vec![
+        operation::get("The sign-in page once more, after a try")
+            .query([
+                optional(continuation::PARAMETER, 64, "What the customer is in the middle of."),
+                optional(continuation::CLIENT, LONGEST_ID, "The client."),
+            ])
+            .page(200, "The page was open for too long.")
+            .empty(303, "To the page of connected apps, which asks to sign in.")
+            .refusal(400, "What the page goes on with is not known, or is another browser's.")
+            .refusal(403, "Name or password is wrong, or too many tries failed."),
+        operation::post("Sign in, from the sign-in page")
+            .form([
+                required("ticket", 32_768, "From the page."),
+                optional("username", 1024, "The name."),
+                optional("password", 1024, "The password."),
+                optional("connector", 64, "The provider, where there are several."),
+                optional("decision", 16, "Back to the client.").one_of(&["deny"]),
+            ])
+            .page(200, "The sign-in page, or the page that posts the answer to the client.")
+            .empty(
+                303,
+                "On to consent or to the page of connected apps; back to the sign-in page; or back to the client.",
+            )
+            .refusal(400, "The form is not readable, or of another browser.")
+            .refusal(403, "Name or password is wrong, or too many tries failed."),
+    ]
 }

@@ -9,8 +9,11 @@ use axum::response::Response;
 use counterfoil_core::fdx::FdxError;
 use counterfoil_core::form::Form;
 use counterfoil_store::Account;
+use serde_json::json as value;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
 use crate::http::observe::with_log_context;
+use crate::http::operation::{self, Operation, optional, required};
 use crate::http::refused::Refused;
 use crate::http::respond::json_bytes;
 use crate::node::app::App;
@@ -104,4 +107,54 @@ fn body<'a>(accounts: impl Iterator<Item = &'a Account> + Clone) -> String {
     }
     body.push_str("]}");
     body
+}
+
+fn described(operation: Operation) -> Operation {
+    let entities = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::Object));
+    let accounts = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("accounts", entities)
+        .required("accounts");
+    let example = value!({ "accounts": [{ "depositAccount": { "accountId": "a1" } }] });
+    operation
+        .by_bearer()
+        .query([optional(
+            "accountIds",
+            8192,
+            "Ids separated by commas: these accounts alone. One outside the consent makes the answer 404, 701.",
+        )])
+        .headers([
+            optional(
+                "x-fapi-interaction-id",
+                64,
+                "Names the request; echoed on the answer, and made up where none came.",
+            ),
+            optional("FDX-API-Actor-Type", 8, "Who waits for the data. Recorded.")
+                .one_of(&["USER", "BATCH"]),
+            optional("x-akoya-interaction-type", 8, "The same in the network's words. Recorded.")
+                .one_of(&["user", "batch"]),
+        ])
+        .json_like(200, "The accounts that the customer consented to.", accounts, example)
+        .refusal(400, "401: a parameter that can't be read.")
+        .refusal(401, "602: token missing, not good, or its grant ended.")
+        .refusal(404, "701: an account that is not in the consent.")
+        .refusal(503, "501: the store can't answer.")
+}
+
+/// What the OpenAPI document says of `/accounts`.
+pub fn describe() -> Vec<Operation> {
+    vec![described(operation::get("The accounts that the customer consented to"))]
+}
+
+/// What the OpenAPI document says of `/accounts/{version}/{provider}`.
+pub fn describe_at() -> Vec<Operation> {
+    let at = operation::get("The same, by version and provider").path([
+        required("version", 64, "The major version.").one_of(&[VERSION]),
+        required("provider", 64, "The provider of the token."),
+    ]);
+    vec![
+        described(at)
+            .refusal(403, "403: the provider is not the token's.")
+            .refusal(501, "1106: there is no such version."),
+    ]
 }

@@ -15,6 +15,7 @@ use counterfoil_core::grant::GrantId;
 use counterfoil_core::oauth_error::{Challenge, OAuthError};
 use counterfoil_store::StoreError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::head::BadHead;
 use crate::http::observe::LogContext;
@@ -36,8 +37,9 @@ impl IntoResponse for Refused {
     }
 }
 
-#[derive(Serialize)]
-struct FdxBody {
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "code": 602, "message": "Customer not authorized" }))]
+pub(super) struct FdxBody {
     code: u16,
     message: &'static str,
 }

@@ -12,6 +12,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::http::around::{Around, Cors};
 use crate::http::body::LARGEST_BODY;
+use crate::http::operation::{Operation, refusal};
 use crate::http::refused::Refused;
 use crate::http::shape::Shape;
 use crate::http::shape::shape_of;
@@ -30,6 +31,9 @@ pub const GET_AND_POST: &str = "GET, HEAD, POST";
 
 /// The handlers of a route, wrapped.
 pub type Endpoint = fn(&Arc<Around>) -> MethodRouter<Arc<App>>;
+
+/// What the OpenAPI document says of each method of a route.
+pub type Describe = fn() -> Vec<Operation>;
 
 /// Which other sites' scripts may call a route (CORS).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +60,8 @@ pub struct Route {
     /// The largest body it accepts, in bytes.
     largest_body: usize,
     endpoint: Endpoint,
+    /// What the OpenAPI document says of each of its methods.
+    describe: Describe,
 }
 
 impl Route {
@@ -64,6 +70,7 @@ impl Route {
         methods: &'static str,
         shape: Option<Shape>,
         endpoint: Endpoint,
+        describe: Describe,
     ) -> Self {
         Self {
             path,
@@ -73,27 +80,48 @@ impl Route {
             depends_on: DependsOn::StateAndTime,
             largest_body: LARGEST_BODY,
             endpoint,
+            describe,
         }
     }
 
     /// A route with OAuth's errors.
-    pub const fn oauth(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
-        Self::new(path, methods, Some(Shape::OAuth), endpoint)
+    pub const fn oauth(
+        path: &'static str,
+        methods: &'static str,
+        endpoint: Endpoint,
+        describe: Describe,
+    ) -> Self {
+        Self::new(path, methods, Some(Shape::OAuth), endpoint, describe)
     }
 
     /// A route with FDX's errors.
-    pub const fn data(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
-        Self::new(path, methods, Some(Shape::Fdx), endpoint)
+    pub const fn data(
+        path: &'static str,
+        methods: &'static str,
+        endpoint: Endpoint,
+        describe: Describe,
+    ) -> Self {
+        Self::new(path, methods, Some(Shape::Fdx), endpoint, describe)
     }
 
     /// A page, whose errors are pages too.
-    pub const fn page(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
-        Self::new(path, methods, Some(Shape::Page), endpoint)
+    pub const fn page(
+        path: &'static str,
+        methods: &'static str,
+        endpoint: Endpoint,
+        describe: Describe,
+    ) -> Self {
+        Self::new(path, methods, Some(Shape::Page), endpoint, describe)
     }
 
     /// A route for people and programs, whose errors follow `Accept`.
-    pub const fn any(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
-        Self::new(path, methods, None, endpoint)
+    pub const fn any(
+        path: &'static str,
+        methods: &'static str,
+        endpoint: Endpoint,
+        describe: Describe,
+    ) -> Self {
+        Self::new(path, methods, None, endpoint, describe)
     }
 
     /// Allows scripts of every site: the answers are public.
@@ -121,6 +149,33 @@ impl Route {
         Self { largest_body, ..self }
     }
 
+    /// What the OpenAPI document says of it: of each method what its handler says, and what any
+    /// request to the route can be answered.
+    pub(crate) fn described(&self) -> Vec<Operation> {
+        let mut operations = (self.describe)();
+        for operation in &mut operations {
+            let mut refusals = std::mem::take(&mut operation.refusals);
+            if operation.has_form {
+                refusals.entry(408).or_insert("The body takes too long to come in.");
+                refusals.entry(413).or_insert("The body is too large.");
+            } else {
+                refusals.entry(413).or_insert("There is a body, and it is too large.");
+            }
+            refusals.entry(400).or_insert("The request can't be read.");
+            refusals.entry(431).or_insert("The head is larger than 32 KiB.");
+            refusals.entry(500).or_insert("Something here is broken.");
+            refusals.entry(503).or_insert(
+                "The server can't answer now; a write may have been done. Retry-After says when to \
+                 try again.",
+            );
+            for (status, description) in refusals {
+                let answer = || refusal(self.shape, description);
+                operation.answers.entry(status).or_insert_with(answer);
+            }
+        }
+        operations
+    }
+
     /// Replaces the handlers.
     pub const fn answered_by(self, endpoint: Endpoint) -> Self {
         Self { endpoint, ..self }
@@ -130,7 +185,9 @@ impl Route {
 /// A service with these routes.
 pub fn router(app: Arc<App>, routes: impl IntoIterator<Item = Route>) -> Router {
     let mut router = Router::new();
-    for Route { path, methods, shape, cross_origin, depends_on, largest_body, endpoint } in routes {
+    for Route { path, methods, shape, cross_origin, depends_on, largest_body, endpoint, .. } in
+        routes
+    {
         let around = Arc::new(Around {
             route: path,
             metrics: app.metrics.route(path),

@@ -32,6 +32,7 @@ use crate::grants::living::LivingGrants;
 use crate::grants::make::{Approval, approve};
 use crate::http::body::page_form;
 use crate::http::cookies::Browser;
+use crate::http::operation::{self, Operation};
 use crate::http::refused::Refused;
 use crate::http::respond::see_other;
 use crate::node::app::App;
@@ -282,4 +283,27 @@ async fn covering_consent(
         }
     }
     Ok(None)
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let answered = |operation: Operation| {
+        operation
+            .page(
+                200,
+                "The sign-in or consent page, or with `form_post` the page that posts the answer to the client.",
+            )
+            .empty(
+                303,
+                "To the redirect URI with `code`, or `error`, and `state` and `iss`; by POST, on to the same by GET.",
+            )
+            .refusal(
+                400,
+                "Client, redirect URI or connector unknown, or the `state` too long to be given back: never a redirect.",
+            )
+    };
+    vec![
+        answered(operation::get("Ask a customer for a grant").query(request::fields())),
+        answered(operation::post("Ask a customer for a grant, by form").form(request::fields())),
+    ]
 }

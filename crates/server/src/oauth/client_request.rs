@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
-use counterfoil_core::client::Client;
+use counterfoil_core::client::{Client, LONGEST_ID};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
 
 use crate::http::body::malformed;
+use crate::http::operation::{Field, optional};
 use crate::http::refused::Refused;
 use crate::http::shape::Shape;
 use crate::node::app::App;
@@ -78,4 +79,20 @@ impl<'a> ClientRequest<'a> {
         Refused::oauth(refusal, self.app.dialect_of(&self.client), reason)
             .of(Some(&self.client), None)
     }
+}
+
+/// The fields of a form by which a client proves itself, as the OpenAPI document has them.
+pub fn credentials() -> [Field; 2] {
+    [
+        optional(
+            "client_id",
+            LONGEST_ID,
+            "The client id, where it is not in the Authorization header; a public client sends it alone.",
+        ),
+        optional(
+            "client_secret",
+            1024,
+            "The client secret, where it is not in the Authorization header.",
+        ),
+    ]
 }

@@ -10,7 +10,9 @@ use axum::response::Response;
 use counterfoil_core::jws::Algorithm;
 use counterfoil_core::scope::Scopes;
 use serde_json::{Value, json as value};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use crate::http::operation::{self, Operation};
 use crate::http::respond::json;
 use crate::node::app::App;
 
@@ -62,4 +64,14 @@ fn document(app: &App) -> Value {
         document["counterfoil_sandbox"] = url("/sandbox").into();
     }
     document
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let document = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("issuer", ObjectBuilder::new().schema_type(Type::String))
+        .required("issuer");
+    let example = value!({ "issuer": "https://bank.example" });
+    vec![operation::get("Discovery").json_like(200, "What is listed works.", document, example)]
 }

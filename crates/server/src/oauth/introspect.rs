@@ -11,18 +11,21 @@ use counterfoil_core::client::Client;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::grant::Terms;
-use counterfoil_core::id_token::subject;
+use counterfoil_core::id_token::{LONGEST, subject};
 use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use serde_json::{Value, json as value};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::grants::find::{Life, life};
 use crate::http::body::oauth_form;
 use crate::http::observe::LogContext;
+use crate::http::operation::{Operation, optional, post, required};
 use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
 use crate::node::poll::Unavailable;
+use crate::oauth::client_request::credentials;
 use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
 use crate::tokens::bearer::{self, AcceptedTokens, Bearer, NoBearer};
 use crate::tokens::slip::read_good_slip;
@@ -53,7 +56,7 @@ pub async fn introspect(
         return Err(refuse(Refusal::InvalidClient, "a public client can't introspect"));
     }
     let token = form.get("token").ok_or_else(|| refuse(Refusal::TokenMissing, "no token"))?;
-    let active = describe(&app, client, token, now).await.map_err(Refused::unavailable)?;
+    let active = answer_about(&app, client, token, now).await.map_err(Refused::unavailable)?;
     let mut response = json(StatusCode::OK, &active.unwrap_or_else(|| value!({"active": false})));
     response
         .extensions_mut()
@@ -62,7 +65,7 @@ pub async fn introspect(
 }
 
 /// What an active token allows; `None` if it is not active, or this client may not ask about it.
-async fn describe(
+async fn answer_about(
     app: &App,
     client: &Client,
     token: &str,
@@ -114,4 +117,41 @@ async fn describe(
     };
     let Bearer { terms, issued_at, expires_at, scopes } = bearer;
     Ok(Some(about(&terms, issued_at, expires_at, scopes, "Bearer")))
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let time = || ObjectBuilder::new().schema_type(Type::Integer);
+    let about = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("active", ObjectBuilder::new().schema_type(Type::Boolean))
+        .property("iss", text())
+        .property("client_id", text())
+        .property("aud", text())
+        .property("sub", text())
+        .property("scope", text())
+        .property("token_type", text().enum_values(Some(["Bearer", "refresh_token"])))
+        .property("iat", time())
+        .property("exp", time())
+        .property("grant_id", text())
+        .property("connectorId", text())
+        .required("active");
+    let fields = [
+        required("token", LONGEST, "The token."),
+        optional("token_type_hint", 64, "What kind of token it is."),
+    ];
+    vec![
+        post("Is this token good? (RFC 7662)")
+            .by_client()
+            .form(fields.into_iter().chain(credentials()))
+            .json_like(
+                200,
+                "Whether it is active, and what it allows.",
+                about,
+                value!({ "active": false }),
+            )
+            .refusal(400, "Refused.")
+            .refusal(401, "The credentials are wrong, or the client is public."),
+    ]
 }

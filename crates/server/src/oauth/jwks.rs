@@ -7,7 +7,9 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::json as value;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
+use crate::http::operation::{self, Operation};
 use crate::http::respond::json;
 use crate::node::app::App;
 use crate::node::keys::KEY_SET_MAX_AGE;
@@ -30,4 +32,18 @@ pub async fn jwks(State(app): State<Arc<App>>) -> Response {
         response.headers_mut().insert(CACHE_CONTROL, keep);
     }
     response
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let keys = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::Object));
+    let set =
+        ObjectBuilder::new().schema_type(Type::Object).property("keys", keys).required("keys");
+    let example = value!({ "keys": [] });
+    vec![operation::get("The keys that ID tokens are verified with").json_like(
+        200,
+        "A JSON Web Key Set (RFC 7517).",
+        set,
+        example,
+    )]
 }

@@ -10,6 +10,7 @@ use counterfoil_core::client::Client;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
+use counterfoil_core::id_token::LONGEST;
 use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use counterfoil_store::StoreError;
@@ -18,11 +19,13 @@ use crate::grants::end::end;
 use crate::grants::find::{self, Owner};
 use crate::http::body::oauth_form;
 use crate::http::observe::with_log_context;
+use crate::http::operation::{Operation, optional, post, required};
 use crate::http::refused::Refused;
 use crate::http::respond::empty;
 use crate::node::app::App;
 use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
+use crate::oauth::client_request::credentials;
 use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
 use crate::tokens::id_token;
 use crate::tokens::slip::read_slip;
@@ -129,4 +132,27 @@ async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Target,
         Owner::Own(_) => Target::Grant(grant),
         Owner::Another => Target::AnotherClients(grant),
     })
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let fields = [
+        required("token", LONGEST, "A refresh token, an ID token or an access token."),
+        optional("token_type_hint", 64, "What kind of token it is.").one_of(&[
+            "refresh_token",
+            "id_token",
+            "access_token",
+        ]),
+    ];
+    vec![
+        post("End the grant of a token (RFC 7009)")
+            .by_client()
+            .form(fields.into_iter().chain(credentials()))
+            .empty(
+                200,
+                "Every token of the grant is refused from now on; or it was no token that could be revoked.",
+            )
+            .refusal(400, "Refused.")
+            .refusal(401, "The credentials are wrong."),
+    ]
 }

@@ -13,11 +13,15 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::grant::{GrantId, Terms};
+use serde_json::json as value;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::grants::find::{Owner, of_client};
 use crate::http::body::oauth_form;
+use crate::http::operation::{Operation, optional, post, required};
 use crate::http::refused::Refused;
 use crate::node::app::App;
+use crate::oauth::client_request::credentials;
 use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
 use request::TokenRequest;
 
@@ -62,4 +66,57 @@ async fn terms_of(
         Owner::Unknown => "the grant is not known",
     };
     Err(request.refuse(refusal, reason).of(None, Some(grant)))
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let token = || ObjectBuilder::new().schema_type(Type::String);
+    let tokens = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("access_token", token())
+        .property("token_type", token().enum_values(Some(["Bearer"])))
+        .property("expires_in", ObjectBuilder::new().schema_type(Type::Integer))
+        .property("id_token", token())
+        .property("refresh_token", token().description(Some("With `offline_access`. Single use.")))
+        .property("scope", token())
+        .required("access_token")
+        .required("token_type")
+        .required("expires_in")
+        .required("id_token")
+        .required("scope");
+    let example = value!({
+        "access_token": "cfa_AQAB...",
+        "token_type": "Bearer",
+        "expires_in": 86400,
+        "id_token": "eyJhbGciOi...",
+        "refresh_token": "cfr_AQAB...",
+        "scope": "openid profile offline_access",
+    });
+    let retry_key = optional("Idempotency-Key", 255, "Makes a refresh repeatable for 10 minutes.");
+    vec![
+        post("Exchange a code, or refresh")
+            .by_client()
+            .headers([retry_key.of_at_least(16).such_as("c3b1f6d0-7c2e-4a52-9d35-2f0f8f6f5f0a")])
+            .form(
+                [
+                    required("grant_type", 64, "What is redeemed.")
+                        .one_of(&["authorization_code", "refresh_token"]),
+                    optional("code", 512, "The code."),
+                    optional("redirect_uri", 2048, "The one of the authorization request."),
+                    optional("code_verifier", 128, "PKCE (RFC 7636)."),
+                    optional("refresh_token", 512, "The refresh token."),
+                    optional("scope", 256, "Narrows the scope of the new access token."),
+                ]
+                .into_iter()
+                .chain(credentials()),
+            )
+            .json_like(200, "New tokens.", tokens, example)
+            .refusal(400, "Refused; nothing was claimed.")
+            .refusal(401, "`invalid_client`")
+            .refusal(
+                503,
+                "The server can't answer; a redemption may have been done. Repeat with the same \
+                 Idempotency-Key.",
+            ),
+    ]
 }

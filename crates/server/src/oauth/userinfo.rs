@@ -10,13 +10,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
-use counterfoil_core::id_token::subject;
+use counterfoil_core::id_token::{LONGEST, subject};
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::token::Token;
 use serde::Serialize;
+use serde_json::json as value;
+use utoipa::ToSchema;
 
 use crate::http::body::{is_form, oauth_form};
 use crate::http::observe::with_log_context;
+use crate::http::operation::{self, Operation, optional};
 use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
@@ -25,7 +28,7 @@ use crate::tokens::bearer::{AcceptedTokens, Bearer, NoBearer, Resource, check, c
 const RESOURCE: Resource =
     Resource { path: "/userinfo", is_data: false, accepts: AcceptedTokens::AccessToken };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct UserInfo<'a> {
     sub: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,4 +76,33 @@ fn answer(app: &App, checked: Result<Bearer, NoBearer>) -> Result<Response, Refu
     let name = bearer.scopes.contains(Scopes::PROFILE).then_some(bearer.terms.name.as_str());
     let body = UserInfo { sub: subject(&bearer.terms.customer, &app.keys.ring().subjects), name };
     Ok(with_log_context(json(StatusCode::OK, &body), &bearer.terms.client, bearer.terms.grant))
+}
+
+/// What the OpenAPI document says of it.
+pub fn describe() -> Vec<Operation> {
+    let answered = |operation: Operation| {
+        operation
+            .json::<UserInfo<'_>>(
+                200,
+                "The customer.",
+                value!({ "sub": "mO2xRz1Ghc3Q", "name": "Ada Lovelace" }),
+            )
+            .refusal(401, "`invalid_token`")
+    };
+    vec![
+        answered(operation::get("Who the customer is").by_bearer()),
+        answered(
+            operation::post("Who the customer is")
+                .by_bearer_or_form()
+                .form([optional(
+                    "access_token",
+                    LONGEST,
+                    "The token, where it is not in the header (RFC 6750 section 2.2).",
+                )])
+                .refusal(
+                    400,
+                    "`invalid_request`: a token in the header and in the body, or a form that can't be read.",
+                ),
+        ),
+    ]
 }

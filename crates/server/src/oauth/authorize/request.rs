@@ -2,17 +2,18 @@
 //! redirected with the error.
 
 use counterfoil_core::authorization_error::AuthorizationError;
-use counterfoil_core::client::{Client, GrantType};
+use counterfoil_core::client::{Client, GrantType, LONGEST_ID};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::id_token::nonce_fits;
+use counterfoil_core::id_token::{LONGEST, LONGEST_NONCE, nonce_fits};
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
 
 use crate::authorization::answer::can_give_back;
 use crate::authorization::request::AuthorizationRequest;
+use crate::http::operation::{Field, optional, required};
 use crate::node::app::App;
 
 /// The longest `login_hint` that is prefilled, in bytes.
@@ -154,4 +155,33 @@ fn challenge(form: &Form<'_>, client: &Client) -> Result<Option<Challenge>, Auth
         (None, None) if client.settings.require_pkce => Err(AuthorizationError::PkceRequired),
         (None, None) => Ok(None),
     }
+}
+
+/// The parameters of a request, as the OpenAPI document has them.
+pub fn fields() -> [Field; 14] {
+    [
+        required("response_type", 64, "`code`").such_as("code"),
+        required("client_id", LONGEST_ID, "The client.").such_as("sandbox-recipient"),
+        required("redirect_uri", 2048, "One that the client registered."),
+        required("scope", 256, "Must hold `openid`; `offline_access` asks for a refresh token.")
+            .such_as("openid profile offline_access"),
+        optional(
+            "state",
+            4096,
+            "Given back as it came: as long as the redirect back stays within 3,600 bytes, or 4,096 bytes with `form_post`.",
+        ),
+        optional("nonce", LONGEST_NONCE, "Put into the first ID token."),
+        optional("code_challenge", 43, "PKCE (RFC 7636)."),
+        optional("code_challenge_method", 16, "`S256`"),
+        optional("connector", 64, "The provider to sign in at."),
+        optional("prompt", 64, "`none`, `login`, `consent`, `select_account`"),
+        optional("max_age", 10, "Seconds since the customer last signed in, at the most."),
+        optional("login_hint", LONGEST_HINT, "The name to fill in."),
+        optional("response_mode", 16, "`query` or `form_post`"),
+        optional(
+            "id_token_hint",
+            LONGEST,
+            "An ID token of the customer who is to be asked, for the same client; it may have expired.",
+        ),
+    ]
 }
