@@ -14,7 +14,9 @@ pub(crate) mod grant;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod restore;
+#[cfg(feature = "sandbox")]
 pub(crate) mod sandbox;
+#[cfg(feature = "sandbox")]
 pub(crate) mod sandbox_ctl;
 pub(crate) mod serve;
 #[cfg(feature = "torture")]

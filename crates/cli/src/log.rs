@@ -42,6 +42,7 @@ pub(crate) enum Format {
     /// One JSON object a line, for machines.
     Json,
     /// For a developer's terminal.
+    #[cfg(feature = "sandbox")]
     Text,
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod log;
 mod output;
 mod process;
+#[cfg(any(feature = "sandbox", feature = "verify"))]
 mod reports;
 
 use std::ffi::OsStr;
@@ -24,8 +25,10 @@ use commands::torture;
 use commands::verify;
 use commands::{
     backup, client, clock, copy, customer, declare_loss, explain, grant, keys, migrate, restore,
-    sandbox, sandbox_ctl, serve,
+    serve,
 };
+#[cfg(feature = "sandbox")]
+use commands::{sandbox, sandbox_ctl};
 
 /// Measured: 6% of a refresh (docs/performance.md).
 #[global_allocator]
@@ -45,8 +48,10 @@ struct Cli {
 enum Command {
     /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be
     /// moved
+    #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Arguments),
     /// Move a running sandbox's clock, and make things go wrong in it
+    #[cfg(feature = "sandbox")]
     SandboxCtl(sandbox_ctl::Arguments),
     /// Run the server
     Serve(serve::Arguments),
@@ -158,7 +163,9 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        #[cfg(feature = "sandbox")]
         Command::Sandbox(arguments) => sandbox::run(arguments),
+        #[cfg(feature = "sandbox")]
         Command::SandboxCtl(arguments) => sandbox_ctl::run(arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         #[cfg(feature = "verify")]

@@ -6,6 +6,10 @@
 //! ([`announce`]), and so does what must come to its end or mind signals ([`wait_for_no_reader`]).
 //! That a message can't be written is no reason to fail.
 
+#[cfg_attr(
+    not(any(feature = "sandbox", feature = "torture", feature = "verify")),
+    expect(dead_code, reason = "only commands that run for long print from a thread")
+)]
 mod printer;
 #[cfg(any(feature = "bench", feature = "torture", feature = "verify"))]
 mod spinner;
@@ -52,6 +56,7 @@ fn say_now(text: &str) {
 
 /// Has results printed from now on by a thread of its own, so that nothing else waits for a reader
 /// that stalls.
+#[cfg(any(feature = "sandbox", feature = "torture", feature = "verify"))]
 pub(crate) fn wait_for_no_reader() -> Result<(), Failure> {
     printer::start().map_err(Failure::failed)
 }
@@ -119,6 +124,7 @@ pub(crate) fn announce(text: String) {
 }
 
 /// Whether results may be coloured: to a terminal, unless `NO_COLOR` says no (no-color.org).
+#[cfg(any(feature = "sandbox", feature = "verify"))]
 pub(crate) fn colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
