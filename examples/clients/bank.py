@@ -1,4 +1,4 @@
-"""What both sample clients need beside OAuth itself: settings, discovery, a browser, the callback listener, the token file."""
+"""What both sample clients need besides OAuth itself: settings, discovery, a browser, the callback listener, the token file."""
 
 import email.utils
 import json

@@ -1,6 +1,5 @@
-//! No `Authorization` header makes the reader panic; the id and secret that one held come back from
-//! the header that says the same canonically; and any id and secret at all come through a header
-//! unharmed.
+//! No `Authorization` header makes the parser panic; a parsed id and secret survive being written
+//! canonically and parsed again; and any id and secret round-trip through a header.
 
 #![no_main]
 

@@ -1,6 +1,5 @@
-//! A configuration file with an environment is refused with a reason, or what comes of it can be
-//! started with: a sound issuer, sound lifetimes, a provider, a store, keys, and no variable that
-//! is no setting.
+//! A configuration file with an environment is either refused with a reason, or a server could start
+//! with the result: valid issuer and lifetimes, a provider, a store, keys, and no unknown variable.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! A form is read as the URL standard reads it, or refused where that would have to repair it; what
-//! was read survives being encoded and read again; and an OAuth request has no more than
-//! `MOST_PARAMETERS`, each once.
+//! A form is parsed as the URL standard does, or refused where the standard would repair it; what was
+//! parsed survives being encoded and parsed again; and an OAuth request has at most
+//! `MOST_PARAMETERS` parameters, each once.
 
 #![no_main]
 

@@ -1,6 +1,5 @@
-//! A key verifies a token only where it signed exactly that text: never an arbitrary one, never one
-//! with one change anywhere. Reading the claims and explaining never panic, and what they tell is
-//! what was signed.
+//! A key verifies a token only if it signed exactly that text: never an arbitrary one, and never one
+//! with a single change. Parsing the claims and explaining never panic, and return what was signed.
 
 #![no_main]
 

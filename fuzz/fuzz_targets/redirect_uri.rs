@@ -1,6 +1,6 @@
 //! A requested redirect URI that matches a registered one without being equal differs in nothing
-//! but the port of a loopback address. One that may be registered has a form-action source that
-//! can't break out of its policy, and an answer goes to where it points, with its query kept.
+//! but the port of a loopback address. One that can be registered has a form-action source that
+//! can't break out of its policy, and a response goes where it points, with its query kept.
 
 #![no_main]
 

@@ -36,14 +36,14 @@ use crate::Failure;
 use crate::config::Config;
 use crate::output;
 use crate::process::block_on;
-use serve::{AtStart, open_app};
+use serve::{ClockCheck, open_app};
 
-/// How long to wait before a server is asked again that has the store but does not listen.
+/// How long to wait before trying again when a process holds the store but does not listen.
 const MOMENT: Duration = Duration::from_millis(50);
-/// How often it is asked again.
+/// How many times to try again.
 const PATIENCE: u32 = 60;
 
-/// Why a store that must be there can't be used.
+/// The failure where a store that must exist can't be opened.
 pub(crate) fn no_store(error: OpenError) -> Failure {
     match error {
         OpenError::NoStore(_) => Failure::failed(format!("{error}; `counterfoil serve` makes one")),
@@ -51,7 +51,7 @@ pub(crate) fn no_store(error: OpenError) -> Failure {
     }
 }
 
-/// What every admin command takes.
+/// The options of every admin command.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The configuration file of the server
@@ -63,8 +63,8 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Has the running server carry a command out or, where none runs, takes the store's lock and
-    /// does it here. A database is everybody's: there it is always done here.
+    /// Sends a command to the running server or, if none runs, takes the store's lock and executes it
+    /// here. A database has no single owner, so there it is always executed here.
     fn ask(&self, command: Command) -> Result<Value, Failure> {
         let config = Config::load(&self.config).map_err(Failure::Usage)?;
         block_on(async move {
@@ -80,9 +80,9 @@ impl Common {
                     Store::must_exist(&config.store).await.map_err(no_store)?;
                 }
                 let clock = if command.is_about_the_clock() {
-                    AtStart::Unchecked
+                    ClockCheck::Unchecked
                 } else {
-                    AtStart::Checked
+                    ClockCheck::Checked
                 };
                 let endings = if command.is_about_what_was_lost() {
                     OnDifference::DeclareLoss
@@ -98,8 +98,8 @@ impl Common {
                 )
                 .await
                 {
-                    // A server that starts or stops, or another command: it will answer, or be
-                    // gone, in a moment.
+                    // A server that is starting or stopping, or another command: it will answer or be
+                    // gone soon.
                     Err(Failure::InUse(_)) if patience > 0 => {
                         patience -= 1;
                         tokio::time::sleep(MOMENT).await;
@@ -107,8 +107,8 @@ impl Common {
                     app => {
                         let app = app?;
                         let done = admin::execute(&app, command).await.map_err(Failure::Failed);
-                        // Where that fails, the next start catches up with the endings log as after
-                        // a crash.
+                        // If that fails, the next start catches up with the endings log, as after a
+                        // crash.
                         let _ = app.store.settle_endings().await;
                         return done;
                     }
@@ -121,15 +121,15 @@ impl Common {
         if self.json { output::json(value) } else { plain(value) }
     }
 
-    /// What would come of a command whose result holds a secret.
+    /// Dry run of a command whose result holds a secret.
     fn check(&self, command: Command) -> Result<Preview, Failure> {
         serde_json::from_value(self.ask(Command::Check { of: Box::new(command) })?)
             .map_err(Failure::failed)
     }
 
-    /// Shows a result, with a `secret` in it that is shown this once, and only then has the command
-    /// carried out that puts it in use: where the result can't be written, nothing is changed. The
-    /// other way round a secret would be in use that nobody knows, and the one before it be gone.
+    /// Shows a result that holds a one-time `secret`, and only then executes the command that puts it
+    /// in use. So if the result can't be written, nothing is changed. In the other order, an unread
+    /// secret would have replaced the previous one.
     fn show_and_ask(&self, secret: &str, result: &Value, command: Command) -> Result<(), Failure> {
         let text = if self.json { output::json_text(result) } else { output::record_text(result) };
         output::tell_once(&text).map_err(|error| {

@@ -1,5 +1,5 @@
-//! The configuration file: TOML, where an unknown setting is an error that names its line; then the
-//! environment, which wins.
+//! The configuration: a TOML file, in which an unknown setting is an error with its line, overridden
+//! by the environment.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -20,42 +20,41 @@ use serde::Deserialize;
 #[path = "config/fuzzed.rs"]
 pub(crate) mod fuzzed;
 
-/// Where things are and how they are; everything that a server needs to start.
+/// Everything that a server needs to start.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where it was read.
+    /// The file it was read from.
     pub(crate) file: PathBuf,
     pub(crate) settings: Settings,
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) store: StoreAddress,
-    /// A directory: for the keys of a SQLite store, for the one that encrypts those in a PostgreSQL
-    /// store.
+    /// The directory of a SQLite store's keys, or of the key that encrypts those in PostgreSQL.
     pub(crate) keys: PathBuf,
     pub(crate) endings_log: Option<PathBuf>,
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) connections: Connections,
-    /// How long a server that is told to stop goes on, not ready any more.
+    /// How long a server that is told to stop keeps serving while not ready.
     pub(crate) shutdown_delay: Duration,
     pub(crate) log: String,
 }
 
-/// What connections are bounded by.
+/// The bounds of connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) idle: Duration,
     pub(crate) head: Duration,
     pub(crate) write: Duration,
-    /// How many there may be at once; by the process's limit of open files where it is not said.
+    /// How many there may be at once; by default as many as the limit of open files allows.
     pub(crate) limit: Option<usize>,
 }
 
-/// How long a server goes on that was told to stop. Load balancers have noticed by then; and nginx,
-/// which does not look, leaves a node that it could not reach aside for as long: where nodes are
-/// replaced one by one, it takes the first one up again before the second one is gone.
+/// The default of `shutdown.delay`. Load balancers notice in that time. nginx, which has no health
+/// checks, avoids an unreachable node for as long: when nodes are replaced one by one, it uses the
+/// first again before the second is gone.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(10);
 
-/// The file as it is written. It may hold a password, so it is not to be printed.
+/// The content of the file. No `Debug`: it may hold a password.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -149,14 +148,14 @@ struct ShutdownFile {
     delay: Option<String>,
 }
 
-/// A number, kept as it would come from the environment.
+/// A number, kept as text, as it would come from the environment.
 fn number<'de, D: serde::Deserializer<'de>>(file: D) -> Result<Option<String>, D::Error> {
     let number = i64::deserialize(file)
         .map_err(|_| serde::de::Error::custom("this must be a number, without quotes"))?;
     Ok(Some(number.to_string()))
 }
 
-/// A setting that the environment may give: where it stands in the file, and where to put it.
+/// A setting that the environment may override: its name in the file, and its place.
 type Leaf = (&'static str, fn(&mut File) -> &mut Option<String>);
 
 /// Every setting outside `[[provider]]`.
@@ -239,7 +238,7 @@ impl Config {
     }
 }
 
-/// What is wrong, and where; without the line itself, which may hold a password.
+/// An error with its position, but not the line itself, which may hold a password.
 fn placed(text: &str, error: &toml::de::Error) -> String {
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return error.message().to_owned();
@@ -380,10 +379,10 @@ impl File {
     }
 }
 
-/// Where to listen.
+/// Parses an address to listen on.
 ///
 /// # Errors
-/// What an address is written like.
+/// Says what an address looks like.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080")

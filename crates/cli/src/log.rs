@@ -1,13 +1,14 @@
-//! The log of a server, on stderr. Lines go through a bounded queue to a thread that writes them,
-//! so that no request waits for a reader that stalls or for a disk that is full: lines are dropped
-//! then, and counted.
+//! A server's log, on stderr. Lines go through a bounded queue to a writer thread, so that no request
+//! waits for a stalled reader or a full disk; lines that don't fit are dropped and counted.
 
 mod filter;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+#[cfg(feature = "sandbox")]
+use std::io::IsTerminal;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -28,12 +29,12 @@ use crate::Failure;
 
 /// Lines that may wait to be written: a second of requests under full load, 4 MiB of them.
 const LONGEST_QUEUE: usize = 16_384;
-/// How long a process that ends waits for what it said to be written.
+/// How long a process that ends waits for queued lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How often it looks.
+/// How often it checks.
 const MOMENT: Duration = Duration::from_millis(5);
-/// The target of what is said right before the process ends: it is written at once, or not at all
-/// where that would take time.
+/// The target of messages right before the process ends: written at once, bypassing the queue, or
+/// dropped if that would block.
 const FATAL: &str = "fatal";
 
 /// How log lines look.
@@ -57,7 +58,7 @@ pub(crate) fn check(filter: &str) -> Result<EnvFilter, Failure> {
     if !filter.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok()) {
         return Err(wrong());
     }
-    // The driver tells every notice at info; what matters reaches us as errors.
+    // The driver logs every notice at info; what matters reaches us as errors.
     EnvFilter::try_new(format!("{filter},tokio_postgres=warn")).map_err(|_| wrong())
 }
 
@@ -78,14 +79,14 @@ pub(crate) fn start(format: Format, filter: &str) -> Result<(), Failure> {
             LOG.get_or_init(|| log)
         }
     };
-    // What it does about errors of its own is to print them to stderr, and to panic where that
-    // fails.
+    // By default the layer prints its own errors to stderr, and panics if that fails.
     let lines = tracing_subscriber::fmt::layer().with_writer(log).log_internal_errors(false);
     let subscriber = tracing_subscriber::registry().with(filter::layer(filter));
     match format {
         Format::Json => {
             subscriber.with(lines.json().flatten_event(true).with_ansi(false)).try_init()
         }
+        #[cfg(feature = "sandbox")]
         Format::Text => subscriber
             .with(lines.with_target(false).with_ansi(io::stderr().is_terminal()))
             .try_init(),
@@ -101,13 +102,13 @@ pub(crate) fn show(filter: &str) -> Result<(), Failure> {
     check(filter).map(filter::show)
 }
 
-/// What became of the lines of this process.
+/// How many lines were dropped or could not be written.
 pub(crate) fn counts() -> LogCounts {
     LOG.get().map(Log::counts).unwrap_or_default()
 }
 
-/// Writes a message for people with the log's lines, so that it can't hold up a server either;
-/// false where there is no log, since this is no server.
+/// Queues a message for people among the log's lines, so that it can't block a server either. False
+/// if there is no log, because this is no server.
 pub(crate) fn tell(message: &str) -> bool {
     let log = LOG.get();
     if let Some(log) = log {
@@ -116,15 +117,15 @@ pub(crate) fn tell(message: &str) -> bool {
     log.is_some()
 }
 
-/// Gives what was said a while to be written. To be called before the process ends.
+/// Waits a while for queued lines to be written. Called before the process ends.
 pub(crate) fn flush() {
     if let Some(log) = LOG.get() {
         log.flush();
     }
 }
 
-/// Has panics told in the log, or on stderr where there is none. Nothing in it panics: that would
-/// end the process.
+/// Reports panics in the log, or on stderr if there is none. The hook itself must not panic: that
+/// would abort the process.
 pub(crate) fn watch_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
@@ -137,34 +138,34 @@ pub(crate) fn watch_panics() {
     }));
 }
 
-/// That it can't be told is no reason to fail twice.
+/// Ignores errors: failing to report a panic must not panic again.
 fn tell_panic(to: &mut impl Write, panic: &dyn Display, backtrace: Option<&Backtrace>) {
     let backtrace = backtrace.map(|backtrace| format!("\n{backtrace}")).unwrap_or_default();
     let _ = writeln!(to, "counterfoil: this is a bug: {panic}{backtrace}");
 }
 
-/// A log whose lines are written by a thread of its own.
+/// A log with a writer thread.
 struct Log {
     queue: SyncSender<Vec<u8>>,
     lines: Arc<Lines>,
-    /// Where the thread writes to.
+    /// Where the thread writes to, for messages that bypass the queue.
     at_once: File,
 }
 
-/// What became of lines.
+/// Counts of lines.
 #[derive(Default)]
 struct Lines {
-    /// Given to the queue, those that it did not take too.
+    /// Offered to the queue, dropped ones included.
     given: AtomicU64,
     dropped: AtomicU64,
-    /// Done with, written or not.
+    /// Taken from the queue, whether or not they could be written.
     done: AtomicU64,
     write_errors: AtomicU64,
 }
 
 impl Log {
     /// # Errors
-    /// There is no thread.
+    /// The thread can't be started.
     fn to(writer: impl Write + Send + 'static, at_once: File) -> io::Result<Self> {
         let lines = Arc::new(Lines::default());
         let mut writer = LineWriter { to: writer, lines: lines.clone(), torn: false };
@@ -182,7 +183,7 @@ impl Log {
         }
     }
 
-    /// Gives a line to the thread, or drops it where too many wait.
+    /// Queues a line, or drops it if the queue is full.
     fn queue(&self, line: &[u8]) {
         self.lines.given.fetch_add(1, Ordering::SeqCst);
         if self.queue.try_send(line.to_vec()).is_err() {
@@ -190,7 +191,7 @@ impl Log {
         }
     }
 
-    /// Writes a line past the queue, unless the writer would have to wait.
+    /// Writes a line directly, unless that would block.
     fn write_at_once(&self, line: &[u8]) {
         let mut stderr = [PollFd::new(&self.at_once, PollFlags::OUT)];
         if poll(&mut stderr, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
@@ -198,7 +199,7 @@ impl Log {
         }
     }
 
-    /// Waits until nothing waits any more, or for as long as it may take.
+    /// Waits until the queue is empty, for at most [`LAST_WORDS`].
     fn flush(&self) {
         let began = Instant::now();
         while self.waiting() > 0 && began.elapsed() < LAST_WORDS {
@@ -208,7 +209,7 @@ impl Log {
 
     /// How many lines wait to be written.
     fn waiting(&self) -> u64 {
-        // Read before those that were given, or lines that come meanwhile would hide others.
+        // Read before `given`, or lines that arrive in between would hide others.
         let gone =
             self.lines.dropped.load(Ordering::SeqCst) + self.lines.done.load(Ordering::SeqCst);
         self.lines.given.load(Ordering::SeqCst).saturating_sub(gone)
@@ -227,7 +228,7 @@ impl<'a> MakeWriter<'a> for &'static Log {
     }
 }
 
-/// What one line is written with.
+/// The writer of one line.
 struct Line {
     log: &'static Log,
     is_fatal: bool,
@@ -248,12 +249,12 @@ impl Write for Line {
     }
 }
 
-/// Writes lines, each given as a whole, and counts those that it can't write. It never fails, since
-/// nobody could be told.
+/// Writes whole lines, and counts those that it can't write. It never fails, since nobody could be
+/// told.
 struct LineWriter<W> {
     to: W,
     lines: Arc<Lines>,
-    /// Whether what was written last is half a line.
+    /// Whether the last write ended within a line.
     torn: bool,
 }
 
@@ -268,7 +269,7 @@ impl<W: Write> LineWriter<W> {
                     self.torn = !rest.is_empty();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Another process made the pipe so; this thread may wait.
+                // Another process made the pipe non-blocking; this thread may wait.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(MOMENT),
                 Err(error) => return Err(error),
             }

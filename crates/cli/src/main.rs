@@ -1,6 +1,6 @@
 //! `counterfoil`: the token authority for open finance, on the command line.
 //!
-//! Exit codes: 0 done, 1 the answer is no or it failed, 2 used wrongly.
+//! Exit codes: 0 success, 1 failure or a negative answer, 2 wrong usage.
 
 mod commands;
 mod config;
@@ -43,52 +43,48 @@ struct Cli {
     command: Command,
 }
 
-/// There may be a secret among the arguments, so they are not to be printed.
+/// No `Debug`: arguments may hold secrets.
 #[derive(Subcommand)]
 enum Command {
-    /// Run a sandbox: the server itself with a bank, customers, clients and a clock that can be
-    /// moved
+    /// Run a sandbox: the real server with a sample bank, customers, clients and a movable clock
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Arguments),
-    /// Move a running sandbox's clock, and make things go wrong in it
+    /// Move a running sandbox's clock, or make things go wrong in it
     #[cfg(feature = "sandbox")]
     SandboxCtl(sandbox_ctl::Arguments),
     /// Run the server
     Serve(serve::Arguments),
-    /// Certify a server: run test plans against it, ours or somebody else's, and report how each
-    /// check came out
+    /// Certify a server, Counterfoil or another: run test plans against it and report each result
     #[cfg(feature = "verify")]
     Verify(Box<verify::Arguments>),
-    /// Register, look at and change clients
+    /// Register, show and change clients
     #[command(subcommand)]
     Client(client::Action),
-    /// Add, look at and remove local customers
+    /// Add, show and remove local customers
     #[command(subcommand)]
     Customer(customer::Action),
-    /// Look at and end grants
+    /// Show and end grants
     #[command(subcommand)]
     Grant(grant::Action),
-    /// Look at and rotate keys
+    /// Show and rotate keys
     #[command(subcommand)]
     Keys(keys::Action),
-    /// Look at clocks that disagree, say which one is right, and mend what a wrong one has left
-    /// behind
+    /// Compare clocks that disagree, say which is right, and repair what a wrong one left behind
     #[command(subcommand)]
     Clock(clock::Action),
-    /// Copy the store to a file, also while the server runs
+    /// Copy the store to a file; the server may be running
     Backup(backup::Arguments),
-    /// Put a backup in the place of the store; what was revoked since stays revoked, and clients go
-    /// on
+    /// Replace the store with a backup; what was revoked since stays revoked, and clients go on
     Restore(restore::Arguments),
-    /// Bring the store's schema up to date, and do nothing else
+    /// Migrate the store's schema to this version, and do nothing else
     Migrate(migrate::Arguments),
     /// Copy the store from SQLite to PostgreSQL, or back
     Copy(copy::Arguments),
-    /// Say that the store has forgotten what came last, after it was restored by other means or a
-    /// standby was promoted
+    /// Declare that the store lost its latest changes, after a restore by other means or the
+    /// promotion of a standby
     DeclareLoss(declare_loss::Arguments),
-    /// Kill servers of a store without pause while clients use them, and hold every answer against
-    /// what the system says afterwards
+    /// Keep killing a store's servers while clients use them, and check every answer against later
+    /// ones
     #[cfg(feature = "torture")]
     Torture(torture::Arguments),
     /// Measure how fast servers are, side by side: this one, the least that a server can do, and
@@ -96,19 +92,19 @@ enum Command {
     #[cfg(feature = "bench")]
     #[command(subcommand)]
     Bench(bench::Action),
-    /// Say what a token is, offline: kind, grant, number, times; secrets are masked and nothing is
+    /// Explain a token offline: kind, grant, number, times; secrets are masked and nothing is
     /// verified
     Explain(explain::Arguments),
 }
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Used wrongly: exit code 2.
+    /// Wrong usage: exit code 2.
     Usage(String),
-    /// It failed, or the answer is no: exit code 1.
+    /// Failure, or a negative answer: exit code 1.
     Failed(String),
-    /// Another process has the store: exit code 1.
+    /// Another process holds the store: exit code 1.
     InUse(String),
 }
 
@@ -117,7 +113,6 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
-    /// What went wrong, in words.
     pub(crate) fn message(self) -> String {
         match self {
             Self::Usage(message) | Self::Failed(message) | Self::InUse(message) => message,
@@ -142,15 +137,15 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The arguments; those that are left out may come from the environment.
+/// The arguments; some may come from the environment instead.
 fn arguments() -> Result<Cli, clap::Error> {
     let mut command = without_empty_variables(Cli::command());
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// An empty variable counts as not set, here as for the settings of a server: an `env:` of a
-/// workflow or of a compose file can't leave one out.
+/// Treats an empty variable as unset, as the server's settings do: `env:` in a workflow or a compose
+/// file can't leave a variable out.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     command
@@ -188,7 +183,7 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Says what went wrong, of the command or of writing its results, and gives the exit code.
+/// Reports errors of the command and of writing its results, and returns the exit code.
 fn tell(done: Result<(), Failure>, written: Result<(), String>) -> u8 {
     let (code, complaints) = match (done, written) {
         (Ok(()), Ok(())) => (0, vec![]),
@@ -207,7 +202,7 @@ fn tell(done: Result<(), Failure>, written: Result<(), String>) -> u8 {
     code
 }
 
-/// Prints help, the version, or what is wrong with the arguments, and gives the exit code.
+/// Prints help, the version, or what is wrong with the arguments, and returns the exit code.
 fn tell_usage(told: &clap::Error) -> u8 {
     let printed = told.print();
     match (told.exit_code(), printed) {

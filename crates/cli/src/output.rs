@@ -1,10 +1,10 @@
 //! Results on stdout, messages on stderr.
 //!
-//! A result that can't be written makes the command fail once it is done ([`finish`]), but not
-//! where the reader went away: `| head` had what it wanted. What can't be had again is told before
-//! anything is changed ([`tell_once`]). A server goes on serving where nobody reads what it says
-//! ([`announce`]), and so does what must come to its end or mind signals ([`wait_for_no_reader`]).
-//! That a message can't be written is no reason to fail.
+//! A result that can't be written makes the command fail once it is done ([`finish`]), unless the
+//! reader closed the pipe: `| head` has what it wants. One-time results are printed before anything
+//! is changed ([`tell_once`]). A server does not block on a reader ([`announce`]), nor do commands
+//! that must finish or handle signals ([`wait_for_no_reader`]). A message that can't be written is no
+//! reason to fail.
 
 #[cfg_attr(
     not(any(feature = "sandbox", feature = "torture", feature = "verify")),
@@ -15,7 +15,9 @@ mod printer;
 mod spinner;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+#[cfg(any(feature = "sandbox", feature = "verify"))]
+use std::io::IsTerminal;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
@@ -24,12 +26,12 @@ use comfy_table::{Table, presets};
 use rustix::fs::{OFlags, fcntl_getfl};
 use serde_json::Value;
 
+use crate::log;
 use crate::process::{Signals, block_on};
-use crate::{Failure, log};
 #[cfg(any(feature = "bench", feature = "torture", feature = "verify"))]
 pub(crate) use spinner::spinner;
 
-/// Why a result could not be written. Nothing is written after that.
+/// The first error of writing a result. Nothing is written after it.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
 fn print(text: &str) -> io::Result<()> {
@@ -54,18 +56,18 @@ fn say_now(text: &str) {
     }
 }
 
-/// Has results printed from now on by a thread of its own, so that nothing else waits for a reader
-/// that stalls.
+/// From now on prints results from a separate thread, so that nothing else waits for a stalled
+/// reader.
 #[cfg(any(feature = "sandbox", feature = "torture", feature = "verify"))]
-pub(crate) fn wait_for_no_reader() -> Result<(), Failure> {
-    printer::start().map_err(Failure::failed)
+pub(crate) fn wait_for_no_reader() -> Result<(), crate::Failure> {
+    printer::start().map_err(crate::Failure::failed)
 }
 
-/// Whether all results were written that somebody waits for; to be asked once the command is done.
-/// Waits for a reader that stalls, as long as nobody says that this process is to stop.
+/// Waits until all results are written. Called once the command is done. A stalled reader is waited
+/// for until this process is told to stop.
 ///
 /// # Errors
-/// What became of them.
+/// A result could not be written; a closed pipe does not count.
 pub(crate) fn finish() -> Result<(), String> {
     if let Some(printer) = printer::started() {
         let read = block_on(async { Ok(printer.finish(Signals::watch()?).await) });
@@ -81,19 +83,18 @@ pub(crate) fn finish() -> Result<(), String> {
     }
 }
 
-/// Prints what can't be had again, so that it is with its reader when this returns, or as near as a
-/// system tells.
+/// Prints a one-time result. When this returns, the reader has it, as far as the system can tell.
 ///
 /// # Errors
-/// Why it is not, as where the reader went away.
+/// It could not be written; here a closed pipe counts too.
 pub(crate) fn tell_once(text: &str) -> io::Result<()> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     if stands_for_closed(&stdout)? {
         return Err(io::Error::other("it is closed"));
     }
     print(text)?;
-    // A file system on another machine says only now that it is full. What is no file has nothing
-    // to sync (fsync(2)).
+    // A network file system reports only now that it is full. Pipes and terminals can't be synced
+    // (fsync(2)).
     match stdout.sync_all() {
         Err(error) if !matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
             Err(error)
@@ -102,16 +103,15 @@ pub(crate) fn tell_once(text: &str) -> io::Result<()> {
     }
 }
 
-/// Whether stdout was closed when the process began. Rust opens the null device in its place, for
-/// reading too, which a shell's `>/dev/null` is not.
+/// Whether stdout was closed when the process began. Rust then opens /dev/null in its place, for
+/// reading and writing; a shell's `>/dev/null` is for writing only.
 fn stands_for_closed(stdout: &File) -> io::Result<bool> {
     let is_null = std::fs::metadata("/dev/null")
         .is_ok_and(|null| stdout.metadata().is_ok_and(|meta| meta.rdev() == null.rdev()));
     Ok(is_null && fcntl_getfl(stdout)?.contains(OFlags::RDWR))
 }
 
-/// Prints what a server says of itself once it is ready. A thread of its own waits where nobody
-/// reads it; the server does not.
+/// Prints a server's ready line, from a separate thread: the server must not wait for a reader.
 pub(crate) fn announce(text: String) {
     let printing = move || {
         if let Err(error) = print(&text) {
@@ -129,8 +129,7 @@ pub(crate) fn colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Text of somebody else's without control characters: what a server answers must not steer the
-/// terminal.
+/// Foreign text without control characters: what a server answers must not control the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
@@ -140,7 +139,7 @@ pub(crate) fn complain(message: &str) {
     note(&format!("counterfoil: {message}"));
 }
 
-/// Prints a message that is no result.
+/// Prints a message on stderr.
 pub(crate) fn note(message: &str) {
     let message = printable(message);
     if !log::tell(&message) {
@@ -158,7 +157,7 @@ pub(crate) fn json_text(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// Prints a list as a table of the columns named.
+/// Prints a list as a table with these columns.
 pub(crate) fn table(rows: &Value, columns: &[&str]) {
     let Some(rows) = rows.as_array().filter(|rows| !rows.is_empty()) else {
         return note("none");
@@ -172,15 +171,15 @@ pub(crate) fn table(rows: &Value, columns: &[&str]) {
     say(&table.to_string());
 }
 
-/// What a thing is, told before everything else about it.
+/// Members that identify a thing and come first.
 const FIRST: [&str; 5] = ["kind", "client_id", "client_secret", "provider", "customer"];
 
-/// Prints one thing, a line a member.
+/// Prints an object, one line for each member.
 pub(crate) fn record(value: &Value) {
     say(&record_text(value));
 }
 
-/// One thing, a line a member.
+/// An object as text, one line for each member.
 pub(crate) fn record_text(value: &Value) -> String {
     let Some(members) = value.as_object() else {
         return json_text(value);

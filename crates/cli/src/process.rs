@@ -1,4 +1,4 @@
-//! The process itself: runtime, signals, and how many files it may have open.
+//! The process: runtime, signals, and the limit of open files.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::Failure;
 
-/// Runs `work` to its end.
+/// Runs `work` to completion on a new runtime.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -19,9 +19,9 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     done
 }
 
-/// The signals that a server minds.
+/// The signals that a server handles.
 pub(crate) struct Signals {
-    /// How often it was told to stop.
+    /// How many times it was told to stop.
     told: watch::Receiver<u32>,
     /// SIGXFSZ: without a handler, a file-size limit would kill the process; with one, the write
     /// fails and is answered with 503.
@@ -55,7 +55,7 @@ impl Signals {
         self.told_times(1)
     }
 
-    /// Waits until it is told so again: whoever does has lost patience.
+    /// Waits until it is told to stop a second time, which means at once.
     pub(crate) fn stop_at_once(&self) -> impl Future<Output = ()> + use<> {
         self.told_times(2)
     }
@@ -72,8 +72,7 @@ impl Signals {
     }
 }
 
-/// Does `work` whenever the process is told to read anew what can be (SIGHUP), which would
-/// otherwise end it.
+/// Does `work` at each SIGHUP, the signal to reload, which would otherwise end the process.
 pub(crate) fn at_hangups(work: impl Fn() + Send + 'static) -> Result<(), Failure> {
     let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
     tokio::spawn(async move {
@@ -86,26 +85,25 @@ pub(crate) fn at_hangups(work: impl Fn() + Send + 'static) -> Result<(), Failure
 
 static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
 
-/// Whether a signal came that somebody waited for.
+/// Whether a signal to stop has come.
 pub(crate) fn was_told_to_stop() -> bool {
     TOLD_TO_STOP.load(Ordering::SeqCst)
 }
 
-/// Files that are kept back for admin commands, backups, and what comes and goes in the store.
+/// Files reserved for admin commands, backups, and the store's temporary files.
 const KEPT_BACK: usize = 16;
-/// Files that a process has open of which that can't be found out.
+/// An upper bound of open files, for systems without /proc.
 const OPEN_AT_MOST: usize = 48;
 
-/// How many connections there are at the most where nobody wants another number: each takes 15 kB
-/// at rest, and up to 140 kB while a head or a body comes in.
+/// The default limit of connections: each takes 15 kB when idle, and up to 140 kB while a head or a
+/// body comes in.
 const CONNECTIONS_BY_DEFAULT: usize = 10_000;
 
-/// How many connections the listener for `/metrics` takes at the most.
+/// The limit of connections of the listener for `/metrics`.
 pub(crate) const METRICS_CONNECTIONS: usize = 16;
 
-/// How many connections there may be at once: as many as `wanted`, or as the process's limit of
-/// open files leaves, of which those that are open now and some more are kept back, and `later`
-/// that the store will open.
+/// How many connections there may be at once: `wanted`, or as many as the limit of open files leaves
+/// after the files open now, a reserve, and `later` ones that the store will open.
 ///
 /// # Errors
 /// The limit leaves too few.

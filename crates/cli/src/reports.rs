@@ -1,4 +1,4 @@
-//! `--report FORMAT=FILE`, as `verify` and `sandbox --grade` take it.
+//! `--report FORMAT=FILE` of `verify` and `sandbox --grade`.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use counterfoil_report::Report;
 
 use crate::Failure;
 
-/// A report that was asked for.
+/// A report to write.
 #[derive(Clone, Debug)]
 pub(crate) struct ReportFile {
     format: Format,
@@ -21,7 +21,7 @@ enum Format {
     Json,
 }
 
-/// Reads `FORMAT=FILE`.
+/// Parses `FORMAT=FILE`.
 pub(crate) fn report_file(text: &str) -> Result<ReportFile, String> {
     let (format, path) = text
         .split_once('=')
@@ -40,8 +40,8 @@ pub(crate) fn report_file(text: &str) -> Result<ReportFile, String> {
     Ok(ReportFile { format, path: path.into() })
 }
 
-/// Sees to it that the files can be written, before anything runs whose result would be lost.
-/// Leaves none behind that was not there.
+/// Checks that the files can be written, before anything runs whose result would be lost. Creates
+/// none.
 pub(crate) fn prepare(reports: &[ReportFile]) -> Result<(), Failure> {
     for (at, ReportFile { path, .. }) in reports.iter().enumerate() {
         if reports[..at].iter().any(|earlier| earlier.path == *path) {
@@ -62,7 +62,6 @@ pub(crate) fn prepare(reports: &[ReportFile]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the reports.
 pub(crate) fn write(reports: &[ReportFile], report: &Report) -> Result<(), Failure> {
     for ReportFile { format, path } in reports {
         let text = match format {

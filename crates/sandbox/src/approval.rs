@@ -1,5 +1,4 @@
-//! A customer of the sandbox who says yes without being asked, by the same code path as the consent
-//! page.
+//! Consent without a page, by the same code path as the consent page.
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::{CustomerId, GrantId};
@@ -14,7 +13,7 @@ use counterfoil_server::http::refused::Refused;
 /// Why there is no code.
 #[derive(Debug)]
 pub enum NoCode {
-    /// The client was removed meanwhile.
+    /// The client was removed in the meantime.
     UnknownClient,
     /// There is no such customer.
     UnknownCustomer,
@@ -33,7 +32,7 @@ impl<E: Into<Unavailable>> From<E> for NoCode {
 }
 
 impl NoCode {
-    /// The answer where what was asked for can't be wrong.
+    /// The answer where the request itself can't be at fault.
     pub fn unexpected(self) -> Refused {
         match self {
             Self::Store(error) => Refused::unavailable(error),
@@ -42,8 +41,8 @@ impl NoCode {
     }
 }
 
-/// The code of a grant of these accounts of the customer, or of all. `request` is given the grant's
-/// id.
+/// Grants access to the chosen accounts of the customer, or to all of them, and returns the code.
+/// `request.grant` becomes the grant's id.
 ///
 /// # Errors
 /// [`NoCode`].
@@ -66,7 +65,7 @@ pub async fn approve_at_once(
     let accounts: Vec<String> =
         directory.into_iter().map(|account| account.id).filter(|id| is_chosen(id)).collect();
     let client = app.client(&request.client).ok_or(NoCode::UnknownClient)?;
-    // Two grants of one second may draw the same id, once in a billion.
+    // Two grants made in the same second draw the same id once in a billion times.
     for _ in 0..3 {
         let approval = Approval {
             client: client.clone(),

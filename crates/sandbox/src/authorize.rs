@@ -1,5 +1,5 @@
-//! `GET, POST /authorize` of a sandbox: the customer of a graded client says yes at once, everybody
-//! else is asked as by any server.
+//! `GET, POST /authorize` of a sandbox: consents for the customer of a graded client at once; any
+//! other request goes to the server's handler.
 
 pub use counterfoil_server::oauth::authorize::post;
 

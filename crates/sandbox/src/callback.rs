@@ -1,5 +1,5 @@
-//! `GET, POST /sandbox/callback`: the redirect URI of the sandbox's own clients. Shows the code
-//! that it received and how to use it.
+//! `GET, POST /sandbox/callback`: the redirect URI of the sandbox's own clients. Shows the code it
+//! received, and how to use it.
 
 use std::sync::Arc;
 
@@ -48,7 +48,8 @@ pub async fn post(
 fn show(app: &App, sandbox: &Sandbox, answer: &[u8]) -> Result<Response, Refused> {
     let form = Form::parse(answer)
         .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
-    // The code is put into commands to paste: only what can be one of ours is.
+    // The code goes into commands that people paste into a shell, so only what can be one of our
+    // codes is shown.
     let safe = |code: &&str| {
         code.len() <= 256
             && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))

@@ -1,4 +1,4 @@
-//! `GET, POST, DELETE /sandbox/clock`: time as the whole server sees it.
+//! `GET, POST, DELETE /sandbox/clock`: the time that the whole server goes by.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::guard::{Local, local};
 
-/// What time it is.
+/// The sandbox's time.
 pub async fn get(_: Local, State(app): State<Arc<App>>) -> Response {
     told(&app)
 }
@@ -31,7 +31,7 @@ fn told(app: &App) -> Response {
     )
 }
 
-/// Moves the clock, by `advance` or to `set`.
+/// Moves the clock by `advance`, or to `set`.
 ///
 /// # Errors
 /// 400 with what is wrong, 503.
@@ -48,7 +48,7 @@ pub async fn post(
     Ok(told(&app))
 }
 
-/// Back to the machine's time.
+/// Resets the clock to the machine's time.
 ///
 /// # Errors
 /// 503.
@@ -91,14 +91,14 @@ pub async fn move_as_asked(app: &Arc<App>, form: &Form<'_>) -> Result<(), Refuse
     move_to(app, offset).await
 }
 
-/// Moves the clock to so many seconds ahead of the machine's time.
+/// Sets how many seconds the clock is ahead of the machine's time.
 ///
 /// # Errors
 /// 503.
 pub async fn move_to(app: &Arc<App>, offset: Seconds) -> Result<(), Refused> {
     app.store.set_clock_offset(offset).await.map_err(Refused::unavailable)?;
     app.clock.set_offset(offset);
-    // Keys whose time has come are replaced before the answer, not at the next round.
+    // Keys that are due are rotated before the answer, not at the next round of maintenance.
     maintenance::keep_keys(app, false).await;
     Ok(())
 }

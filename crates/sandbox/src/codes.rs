@@ -1,5 +1,5 @@
-//! `POST /sandbox/codes`: an authorization code without a browser, made by the same code path as
-//! the consent page.
+//! `POST /sandbox/codes`: an authorization code without a browser, by the same code path as the
+//! consent page.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ struct Answer<'a> {
     expires_in: i64,
 }
 
-/// What the customer of such a request asks for, unless it says otherwise.
+/// The scope of a request that names none.
 const SCOPE: &str = "openid profile offline_access";
 
 /// The endpoint.

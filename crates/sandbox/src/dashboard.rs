@@ -1,7 +1,7 @@
-//! `GET, POST /sandbox`: clock, faults, grants and the last requests on one page, which sets all of
-//! it by hand.
+//! `GET, POST /sandbox`: one page to watch and change the clock, faults and grants, with the last
+//! requests.
 
-mod shown;
+mod view;
 
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ use crate::guard::{Local, local};
 use crate::pages::Notice;
 use crate::{Sandbox, clock, faults, grade};
 
-/// What can have been done on the page, and the section that says so, by the message `done-<word>`.
-/// Where nothing else is said the word is the `action` of the form.
+/// Results of actions: each has a message `done-<word>`, shown in the given section. The word is the
+/// form's `action`, except where a comment says otherwise.
 const DONE: [(&str, &str); 9] = [
     ("advance", "clock"),
     ("machine_time", "clock"),
     ("fault", "faults"),
-    // A `fault` that has happened.
+    // A `fault` that happened at once.
     ("fault_at_once", "faults"),
     ("clear_fault", "faults"),
     // A `clear_fault` without an id.
@@ -60,7 +60,7 @@ pub async fn get(
     show(&app, &sandbox, StatusCode::OK, notice, None).await
 }
 
-/// Does what a form asks for and leads back to the page; what is refused is said on the page
+/// Carries out a form's action and redirects to the page; a refused action is explained on the page
 /// itself.
 ///
 /// # Errors
@@ -99,8 +99,8 @@ pub async fn post(
     }
 }
 
-/// Does it, by the functions behind the endpoints that scripts use. Gives the word for what was
-/// done.
+/// Carries an action out with the same functions as the endpoints for scripts. Returns its word in
+/// [`DONE`].
 async fn act(
     app: &Arc<App>,
     sandbox: &Arc<Sandbox>,
@@ -147,14 +147,14 @@ async fn show(
     notice: Option<Notice<'_>>,
     typed: Option<&Form<'_>>,
 ) -> Result<Response, Refused> {
-    let html = shown::html(app, sandbox, notice, typed).await.map_err(Refused::unavailable_page)?;
+    let html = view::html(app, sandbox, notice, typed).await.map_err(Refused::unavailable_page)?;
     let mut response = counterfoil_server::http::respond::page(
         status,
         html,
         counterfoil_server::http::respond::Forms::StayHere,
     );
-    // Under `no-referrer`, which other pages have, browsers send the Origin `null` with forms, and
-    // the guard refuses that.
+    // Other pages have `no-referrer`, with which browsers send `Origin: null` with forms, which the
+    // guard refuses.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     Ok(response)
 }

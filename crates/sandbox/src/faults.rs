@@ -1,15 +1,15 @@
-//! Faults: what a sandbox's user asks to go wrong, so that a client can be seen to survive it.
+//! Fault injection: what a sandbox's user makes go wrong, to see whether a client survives it. Behind
 //! `POST, GET, DELETE /sandbox/faults`.
 //!
-//! Some happen at once (keys are rotated, a grant is revoked); the others wait for the next
-//! requests of their client.
+//! Some faults happen at once (keys are rotated, a grant is revoked); others wait for their client's
+//! next requests.
 
 mod at_once;
 mod effect;
 pub mod endpoint;
 
 pub(crate) use at_once::happen;
-pub use effect::{Effect, Kind, PATHS, Wish};
+pub use effect::{Effect, FaultSpec, Kind, PATHS};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,24 +18,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::grade::Run;
+use crate::grade::RunId;
 
-/// A fault that waits for requests to strike.
+/// A fault that is set.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
-    /// What `DELETE ?id=` names it by.
+    /// Its id, for `DELETE ?id=`.
     pub id: String,
-    /// What was asked for.
+    /// The request that set it.
     #[serde(flatten)]
-    pub wish: Wish,
+    pub spec: FaultSpec,
     /// How many more requests it strikes.
     pub remaining: u32,
-    /// The grading whose script set it, if one did: it goes when that does, and no store remembers
-    /// it.
+    /// The grading that set it, if one did. It is cleared when the grading ends, and never stored.
     #[serde(skip)]
     #[schema(ignore)]
-    pub(crate) played_by: Option<Run>,
-    /// What a node of a newer version has said of it.
+    pub(crate) played_by: Option<RunId>,
+    /// Members written by nodes of newer versions.
     #[serde(flatten)]
     #[schema(ignore)]
     others: Map<String, Value>,
@@ -44,41 +43,39 @@ pub struct Fault {
 impl Fault {
     /// Whether it may strike requests of this client.
     pub(crate) fn is_of(&self, client: &str) -> bool {
-        self.wish.client_id.as_deref().is_none_or(|of| of == client)
+        self.spec.client_id.as_deref().is_none_or(|of| of == client)
     }
 }
 
-/// The faults that are set. Those of the sandbox's user are in the store, for all its nodes, and
-/// known here as they were when last looked at; those that a grading plays are this process's
-/// alone.
+/// The faults that are set. The user's are in the store, shared by all nodes and cached here; those
+/// of a grading exist only in this process.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// Held while the user's are changed or read, so that what was read earlier never replaces what
-    /// was read later.
+    /// Held while the user's faults are changed or read, so that an older read never replaces a newer
+    /// one.
     turn: tokio::sync::Mutex<()>,
-    known: Mutex<Known>,
+    known: Mutex<FaultState>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// What the store has.
+struct FaultState {
+    /// The stored document.
     text: Option<String>,
-    set: Waiting,
-    played: Waiting,
+    set: FaultList,
+    played: FaultList,
 }
 
-/// Faults that wait.
+/// Faults waiting for requests.
 #[derive(Clone, Debug, Default)]
-struct Waiting {
+struct FaultList {
     last_id: u64,
-    /// Each with what it does, in the order they were set; none is spent.
+    /// In the order they were set, each with its effect and requests left to strike.
     faults: Vec<(Fault, Effect)>,
-    /// Those that nodes of a newer version have set, of kinds that this one does not know: kept for
-    /// them.
+    /// Faults of kinds unknown to this version, set by nodes of a newer one, and kept for them.
     unknown: Vec<Value>,
 }
 
-/// How the store keeps them.
+/// The stored form.
 #[derive(Serialize, Deserialize)]
 struct Document {
     last_id: u64,
@@ -86,8 +83,7 @@ struct Document {
 }
 
 impl Faults {
-    /// Reads the faults that the store has. One of a kind that is not known here strikes at other
-    /// nodes alone.
+    /// Reads the stored faults. Those of a kind unknown to this version strike only on other nodes.
     ///
     /// # Errors
     /// The store can't answer.
@@ -98,43 +94,43 @@ impl Faults {
         Ok(())
     }
 
-    /// Sets a fault for the next `count` requests that it fits; with none, it has happened at once
-    /// and is told of alone.
+    /// Sets a fault for the next `count` matching requests. With a count of 0 it has already happened,
+    /// and is only reported.
     ///
     /// # Errors
     /// The store can't answer.
     pub async fn set(
         &self,
         store: &Store,
-        wish: Wish,
+        spec: FaultSpec,
         effect: Effect,
         count: u32,
     ) -> Result<Fault, StoreError> {
         loop {
             if let Some(fault) =
-                self.change(store, |set| Some(set.add(wish.clone(), effect, count, None))).await?
+                self.change(store, |set| Some(set.add(spec.clone(), effect, count, None))).await?
             {
                 return Ok(fault);
             }
         }
     }
 
-    /// Sets a fault that a grading plays, and gives its id.
-    pub(crate) fn play(&self, run: Run, wish: Wish, effect: Effect, count: u32) -> String {
-        self.known().played.add(wish, effect, count, Some(run)).id
+    /// Sets a fault for a grading, and returns its id.
+    pub(crate) fn play(&self, run: RunId, spec: FaultSpec, effect: Effect, count: u32) -> String {
+        self.known().played.add(spec, effect, count, Some(run)).id
     }
 
-    /// Clears what a grading has set.
-    pub(crate) fn clear_played(&self, run: Run) {
+    /// Clears the faults of a grading.
+    pub(crate) fn clear_played(&self, run: RunId) {
         self.known().played.faults.retain(|(fault, _)| fault.played_by != Some(run));
     }
 
-    /// Clears one that a grading has set, if it still waits.
+    /// Clears one fault of a grading, if it is still set.
     pub(crate) fn clear_one_played(&self, id: &str) -> bool {
         self.known().played.clear(Some(id))
     }
 
-    /// The faults that wait, in the order they were set.
+    /// The faults that are set, in order.
     pub fn waiting(&self) -> Vec<Fault> {
         let known = self.known();
         known
@@ -146,7 +142,7 @@ impl Faults {
             .collect()
     }
 
-    /// Clears the fault of this id, or all of them. False where there is no such fault.
+    /// Clears the fault with this id, or all faults. False if there is no such fault.
     ///
     /// # Errors
     /// The store can't answer.
@@ -156,8 +152,7 @@ impl Faults {
         Ok(played || set || id.is_none())
     }
 
-    /// Whether the answer to this client, which says that something was done, shall be lost. It is
-    /// not where the store can't answer.
+    /// Whether to drop a successful answer to this client. False if the store can't answer.
     pub(crate) async fn loses_answer(&self, store: &Store, client: &str) -> bool {
         let taken = self.take(store, |fault, effect| {
             (fault.is_of(client) && *effect == Effect::LoseAnswer).then_some(())
@@ -165,7 +160,7 @@ impl Faults {
         matches!(taken.await, Ok(Some(())))
     }
 
-    /// Whether there is a fault that `strikes`.
+    /// Whether any fault `strikes`.
     pub(crate) fn any<T>(&self, strikes: impl Fn(&Fault, &Effect) -> Option<T>) -> bool {
         let known = self.known();
         known
@@ -176,7 +171,7 @@ impl Faults {
             .any(|(fault, effect)| strikes(fault, effect).is_some())
     }
 
-    /// The first fault that `strikes`, one request poorer. Where none does, the store is not asked.
+    /// Uses up one request of the first fault that `strikes`. If none does, the store is not asked.
     ///
     /// # Errors
     /// The store can't answer.
@@ -195,12 +190,12 @@ impl Faults {
         }
     }
 
-    /// Changes the user's faults, in the store first: of all nodes that change the same ones, each
-    /// changes what the one before it left. `None` where there is nothing to change.
+    /// Changes the user's faults, in the store first, by compare-and-swap: nodes that change them
+    /// concurrently build on each other's changes. `None` if there is nothing to change.
     async fn change<T>(
         &self,
         store: &Store,
-        change: impl Fn(&mut Waiting) -> Option<T>,
+        change: impl Fn(&mut FaultList) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
         let _turn = self.turn.lock().await;
         loop {
@@ -219,23 +214,23 @@ impl Faults {
     }
 
     fn found(&self, text: Option<String>) {
-        let set = Waiting::read(text.as_deref());
+        let set = FaultList::read(text.as_deref());
         let mut known = self.known();
         (known.text, known.set) = (text, set);
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, FaultState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn copied(&self) -> (Option<String>, Waiting) {
+impl FaultState {
+    fn copied(&self) -> (Option<String>, FaultList) {
         (self.text.clone(), self.set.clone())
     }
 }
 
-impl Waiting {
+impl FaultList {
     fn read(text: Option<&str>) -> Self {
         let Some(Document { last_id, faults }) =
             text.and_then(|text| serde_json::from_str(text).ok())
@@ -246,7 +241,7 @@ impl Waiting {
         for document in faults {
             let fault = Fault::deserialize(&document)
                 .ok()
-                .and_then(|fault| fault.wish.effect().ok().map(|effect| (fault, effect)));
+                .and_then(|fault| fault.spec.effect().ok().map(|effect| (fault, effect)));
             match fault {
                 Some(fault) => waiting.faults.push(fault),
                 None => waiting.unknown.push(document),
@@ -261,14 +256,20 @@ impl Waiting {
         serde_json::to_string(&Document { last_id: self.last_id, faults }).unwrap_or_default()
     }
 
-    fn add(&mut self, wish: Wish, effect: Effect, count: u32, played_by: Option<Run>) -> Fault {
+    fn add(
+        &mut self,
+        spec: FaultSpec,
+        effect: Effect,
+        count: u32,
+        played_by: Option<RunId>,
+    ) -> Fault {
         self.last_id += 1;
         let id = if played_by.is_some() {
             format!("played-{}", self.last_id)
         } else {
             self.last_id.to_string()
         };
-        let fault = Fault { id, wish, remaining: count, played_by, others: Map::new() };
+        let fault = Fault { id, spec, remaining: count, played_by, others: Map::new() };
         if count > 0 {
             self.faults.push((fault.clone(), effect));
         }
@@ -288,7 +289,7 @@ impl Waiting {
         Some(struck)
     }
 
-    /// Clears the one of this id, or all. False where there was none.
+    /// Clears the fault with this id, or all. False if there was none.
     fn clear(&mut self, id: Option<&str>) -> bool {
         let before = self.faults.len() + self.unknown.len();
         self.faults.retain(|(fault, _)| id.is_some_and(|id| fault.id != id));
@@ -307,7 +308,7 @@ mod tests {
             {"id":"1","fault":"unavailable","client_id":null,"customer":null,"path":null,"value":null,"remaining":2,"shade":"blue"},
             {"id":"2","fault":"rain","client_id":null,"customer":null,"path":null,"value":"cats","remaining":1},
             {"id":"3","fault":"snow","remaining":1}]}"#;
-        let mut waiting = Waiting::read(Some(text));
+        let mut waiting = FaultList::read(Some(text));
         assert_eq!((waiting.last_id, waiting.faults.len(), waiting.unknown.len()), (3, 1, 2));
         assert!(
             waiting
@@ -317,7 +318,7 @@ mod tests {
         let mut expected: Value = serde_json::from_str(text).expect("JSON");
         expected["faults"][0]["remaining"] = 1.into();
         let written =
-            |waiting: &Waiting| serde_json::from_str::<Value>(&waiting.text()).expect("JSON");
+            |waiting: &FaultList| serde_json::from_str::<Value>(&waiting.text()).expect("JSON");
         assert_eq!(written(&waiting), expected);
         assert!(waiting.clear(Some("2")) && !waiting.clear(Some("2")));
         assert_eq!(written(&waiting)["faults"].as_array().map(Vec::len), Some(2));

@@ -1,11 +1,11 @@
-//! Grading a live client: a script of what networks and customers really do is played to it, and
-//! what it does is watched.
+//! Grading a live client: plays a script of what real networks and customers do, and observes how
+//! the client reacts.
 //!
-//! `script.rs` plays the events in order, `judge.rs` says of what was seen whether it is right,
-//! `acts.rs` is what can be seen. While a client is graded its ID tokens live 20 seconds, and its
-//! customer says yes at once: `/authorize` answers without a page.
+//! `script.rs` plays the events in order, `actions.rs` defines what a client can be observed to do,
+//! `judge.rs` decides whether it is right. While a client is graded its ID tokens live 20 seconds,
+//! and its customer consents at once: `/authorize` answers without a page.
 
-mod acts;
+mod actions;
 mod consent;
 pub mod endpoint;
 mod judge;
@@ -34,52 +34,52 @@ pub const ID_TOKEN_WHILE_GRADED: Seconds = 20;
 /// The plan's name in reports.
 const PLAN: &str = "client";
 
-/// The client that is graded, or was last.
+/// The current grading, or the last one.
 #[derive(Debug)]
 pub struct Grading {
-    graded: Mutex<Option<Graded>>,
+    current: Mutex<Option<GradingRun>>,
     changes: watch::Sender<u64>,
 }
 
 impl Default for Grading {
     fn default() -> Self {
-        Self { graded: Mutex::default(), changes: watch::Sender::new(0) }
+        Self { current: Mutex::default(), changes: watch::Sender::new(0) }
     }
 }
 
-/// Which grading it is, of all that there were in this process.
+/// The number of a grading in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Run(u64);
+pub struct RunId(u64);
 
 #[derive(Debug)]
-struct Graded {
-    run: Run,
+struct GradingRun {
+    run: RunId,
     client: Arc<str>,
     started_at: Timestamp,
-    /// What is wrong with the next answers of `/authorize`.
+    /// What to spoil in the next answers of `/authorize`.
     spoils: VecDeque<Spoil>,
-    /// Answers of `/authorize` that were spoiled, with the grant that their code is of.
+    /// Spoiled answers of `/authorize`, each with the grant of its code.
     spoiled: Vec<(Spoil, GrantId)>,
-    under_way: Option<UnderWay>,
+    under_way: Option<CurrentEvent>,
     cases: Vec<Case>,
     outcome: Option<Outcome>,
     task: AbortHandle,
 }
 
-/// Ends a grading when it is dropped, unless it has ended already.
-struct Ends {
+/// Stops a grading when dropped, unless it has ended.
+struct StopGuard {
     sandbox: Arc<Sandbox>,
-    run: Run,
+    run: RunId,
 }
 
-impl Drop for Ends {
+impl Drop for StopGuard {
     fn drop(&mut self) {
-        self.sandbox.grading.change(self.run, Graded::stop);
+        self.sandbox.grading.change(self.run, GradingRun::stop);
         self.sandbox.faults.clear_played(self.run);
     }
 }
 
-impl Graded {
+impl GradingRun {
     fn stop(&mut self) {
         self.outcome = Some(Outcome::Stopped);
         self.under_way = None;
@@ -87,7 +87,7 @@ impl Graded {
     }
 }
 
-/// The first answers of `/authorize`, in their order.
+/// How the first answers of `/authorize` are spoiled, in order.
 const SPOILS: [Spoil; 3] = [Spoil::State, Spoil::Issuer, Spoil::NoIssuer];
 
 /// What is wrong with an answer of `/authorize`.
@@ -95,28 +95,28 @@ const SPOILS: [Spoil; 3] = [Spoil::State, Spoil::Issuer, Spoil::NoIssuer];
 enum Spoil {
     /// Its `state` is not the client's.
     State,
-    /// Its `iss` is another server's.
+    /// Its `iss` is another server's (RFC 9207).
     Issuer,
-    /// It has no `iss`, though discovery says that every answer has.
+    /// It has no `iss`, although discovery promises one in every answer.
     NoIssuer,
 }
 
-/// The event that is played now.
+/// The event being played.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct UnderWay {
+pub struct CurrentEvent {
     /// Its id.
     pub id: &'static str,
-    /// What it is about.
+    /// Its title.
     pub title: &'static str,
     /// What the client is expected to do, and by when.
     pub expected: &'static str,
 }
 
-/// How the playing of the script ended.
+/// How a grading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was played to its end.
+    /// The script was played to its end.
     Finished,
     /// No client came.
     NobodyCame,
@@ -124,21 +124,21 @@ pub enum Outcome {
     Stopped,
 }
 
-/// How far a grading is.
+/// The progress of a grading.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// The event that is played now.
-    pub under_way: Option<UnderWay>,
-    /// How it ended, once it has.
+    /// The event being played.
+    pub under_way: Option<CurrentEvent>,
+    /// How it ended, once it did.
     pub outcome: Option<Outcome>,
     /// The scorecard so far.
     pub report: Report,
 }
 
 impl Grading {
-    /// Whether this client is graded now.
+    /// Whether this client is being graded.
     pub fn is_of(&self, client: &str) -> bool {
-        self.graded()
+        self.current()
             .as_ref()
             .is_some_and(|graded| graded.outcome.is_none() && *graded.client == *client)
     }
@@ -148,9 +148,9 @@ impl Grading {
         self.changes.subscribe()
     }
 
-    /// How far the grading under way is, or the last one was; `None` where there never was one.
+    /// The progress of the current grading, or the last one; `None` before the first.
     pub fn progress(&self, issuer: &str) -> Option<Progress> {
-        let guard = self.graded();
+        let guard = self.current();
         let graded = guard.as_ref()?;
         let report = Report {
             title: "counterfoil sandbox --grade".into(),
@@ -167,14 +167,14 @@ impl Grading {
         Some(Progress { under_way: graded.under_way.clone(), outcome: graded.outcome, report })
     }
 
-    fn graded(&self) -> MutexGuard<'_, Option<Graded>> {
-        self.graded.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Option<GradingRun>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes this grading; one that has ended meanwhile stays as it is.
-    fn change<T>(&self, run: Run, change: impl FnOnce(&mut Graded) -> T) -> Option<T> {
+    /// Changes this grading, unless it has ended.
+    fn change<T>(&self, run: RunId, change: impl FnOnce(&mut GradingRun) -> T) -> Option<T> {
         let changed = self
-            .graded()
+            .current()
             .as_mut()
             .filter(|graded| graded.run == run && graded.outcome.is_none())
             .map(change);
@@ -182,25 +182,25 @@ impl Grading {
         changed
     }
 
-    /// The grading that is under way.
-    pub(super) fn playing(&self) -> Option<Run> {
-        self.graded().as_ref().filter(|graded| graded.outcome.is_none()).map(|graded| graded.run)
+    /// The grading in progress.
+    pub(super) fn playing(&self) -> Option<RunId> {
+        self.current().as_ref().filter(|graded| graded.outcome.is_none()).map(|graded| graded.run)
     }
 }
 
-/// Begins to grade a client. By the end of this its earlier consents have been taken back, as far
-/// as the store could, so an app may start upon the answer.
+/// Begins to grade a client. When this returns, its earlier grants have been revoked, as far as the
+/// store could, so the client may start.
 ///
 /// # Errors
 /// 400 where there is no such client, 409 while one is graded.
 pub async fn start(app: &Arc<App>, sandbox: &Arc<Sandbox>, client: &str) -> Result<(), Refused> {
     let ready = begin(app, sandbox, client)?;
-    // No word comes where it was stopped meanwhile.
+    // An error means that the grading was stopped in the meantime.
     let _ = ready.await;
     Ok(())
 }
 
-/// Begins to grade a client, and says when what was before has ended.
+/// Begins to grade a client; the receiver resolves once its earlier grants are revoked.
 fn begin(
     app: &Arc<App>,
     sandbox: &Arc<Sandbox>,
@@ -209,18 +209,18 @@ fn begin(
     let Some(client) = app.client(client) else {
         return Err(malformed(app, format!("there is no client `{client}`")));
     };
-    let mut current = sandbox.grading.graded();
+    let mut current = sandbox.grading.current();
     if let Some(playing) = current.as_ref().filter(|current| current.outcome.is_none()) {
         let reason = format!("{} is graded now: stop that first", playing.client);
         return Err(Refused::oauth(Refusal::GradingUnderWay, app.settings.dialect, reason));
     }
-    let run = Run(current.as_ref().map_or(0, |earlier| earlier.run.0 + 1));
-    // It finds itself in place: it waits for the lock that is held here.
+    let run = RunId(current.as_ref().map_or(0, |earlier| earlier.run.0 + 1));
+    // The task finds its `GradingRun` in place: it waits for the lock held here.
     let (is_ready, ready) = oneshot::channel();
     let task =
         tokio::spawn(script::play(app.clone(), sandbox.clone(), client.id.clone(), run, is_ready))
             .abort_handle();
-    *current = Some(Graded {
+    *current = Some(GradingRun {
         run,
         client: client.id.clone(),
         started_at: app.clock.now(),
@@ -234,11 +234,11 @@ fn begin(
     Ok(ready)
 }
 
-/// Stops grading; what was found so far stays. Nothing happens where no client is graded.
+/// Stops grading, and keeps the results so far. Does nothing if no client is being graded.
 pub fn stop(sandbox: &Sandbox) {
     let Some(run) = sandbox.grading.playing() else {
         return;
     };
-    sandbox.grading.change(run, Graded::stop);
+    sandbox.grading.change(run, GradingRun::stop);
     sandbox.faults.clear_played(run);
 }

@@ -1,4 +1,4 @@
-//! What keeps other sites away from what only a sandbox has.
+//! Keeps other sites away from the sandbox's own routes.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use url::{Host, Url};
 
 use crate::{CALLBACK, Sandbox};
 
-/// The sandbox, for a request that is meant for this machine: a page of another site must not move
-/// the clock, be it by a plain form (foreign `Origin`) or by a name of its own that it makes
-/// resolve to loopback (foreign `Host`). Every handler of the sandbox's own routes takes it.
+/// The sandbox, extracted only from requests meant for this machine. Another site's page must not
+/// move the clock, neither with a plain form (foreign `Origin`) nor by DNS rebinding (foreign
+/// `Host`). Every handler of the sandbox's own routes takes it.
 pub struct Local(pub Arc<Sandbox>);
 
 impl FromRequestParts<Arc<App>> for Local {
@@ -36,22 +36,22 @@ impl FromRequestParts<Arc<App>> for Local {
     }
 }
 
-/// What about a request is not of this machine.
+/// Why a request is not meant for this machine; `None` where it is.
 fn foreign(app: &App, sandbox: &Sandbox, headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text(HOST).or(uri.authority().map(|authority| authority.as_str()));
     if !host.is_some_and(|host| is_here(app, sandbox, &format!("http://{host}"))) {
         return Some("the Host is neither the issuer's nor a loopback one, nor named with --host");
     }
-    // Our own pages send no referrer, so a form that they post to the callback has the Origin
-    // `null`; the callback changes nothing.
+    // Our own pages send no referrer, so a form they post to the callback has `Origin: null`. That is
+    // harmless: the callback changes nothing.
     let foreign =
         uri.path() != CALLBACK && text(ORIGIN).is_some_and(|origin| !is_here(app, sandbox, origin));
     foreign.then_some("the Origin is a foreign one")
 }
 
-/// Whether an origin is the issuer's host, one that was named at the start, `localhost` or a
-/// loopback address, at any port.
+/// Whether an origin is the issuer's host, one given with `--host`, `localhost` or a loopback
+/// address, on any port.
 fn is_here(app: &App, sandbox: &Sandbox, origin: &str) -> bool {
     let Ok(url) = Url::parse(origin) else {
         return false;

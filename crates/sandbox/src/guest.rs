@@ -1,5 +1,5 @@
-//! Where a sandbox meets requests: faults strike them, and ID tokens of a graded client are
-//! short-lived.
+//! What a sandbox does to the server's requests: it injects faults, and shortens the ID tokens of a
+//! client that is being graded.
 
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::slip::{Kind, Slip};
@@ -48,14 +48,14 @@ impl Guest for Sandbox {
     }
 }
 
-/// Delays or refuses a request by the faults that are set for its sender.
+/// Delays or refuses a request as the faults set for its sender say.
 async fn strike(faults: &Faults, store: &Store, sender: Sender<'_>) -> Result<(), Strike> {
     let Sender { path, is_data, client, customer } = sender;
     let fits = |fault: &Fault| {
         fault.is_of(client)
-            && fault.wish.path.as_deref().is_none_or(|at| at == path)
+            && fault.spec.path.as_deref().is_none_or(|at| at == path)
             && fault
-                .wish
+                .spec
                 .customer
                 .as_deref()
                 .is_none_or(|asked| customer.is_some_and(|customer| customer.customer == asked))
@@ -79,7 +79,7 @@ async fn strike(faults: &Faults, store: &Store, sender: Sender<'_>) -> Result<()
     }
 }
 
-/// Lets a code or refresh token expire before it is redeemed, where that was asked for.
+/// Expires a code or refresh token right before it is redeemed, if a fault asks for that.
 async fn expire(
     faults: &Faults,
     store: &Store,
@@ -94,8 +94,8 @@ async fn expire(
     if !faults.any(strikes) {
         return Ok(());
     }
-    // One that can't be redeemed anyway is refused for what it is, and the fault waits for the
-    // next.
+    // A slip that can't be redeemed anyway is refused for its own reason, and the fault waits for the
+    // next one.
     let is_next = store
         .counterfoil(slip.grant)
         .await?

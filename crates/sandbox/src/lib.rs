@@ -1,8 +1,8 @@
-//! A sandbox: a server with a bank, customers, a clock that moves and faults that strike, to build
-//! and test clients against.
+//! A sandbox: a server with a bank, customers, a movable clock and fault injection, to build and test
+//! clients against.
 //!
-//! It is the server's routes, its own next to them (`routes.rs`), and around all of them a watch on
-//! requests (`requests/watch.rs`); what it does to a request in between is in `guest.rs`.
+//! It serves the server's routes and its own (`routes.rs`), wrapped in a middleware that records
+//! requests (`requests/watch.rs`); what it does to the server's requests is in `guest.rs`.
 
 mod approval;
 mod authorize;
@@ -36,26 +36,26 @@ use crate::faults::Faults;
 use crate::grade::Grading;
 use crate::requests::Requests;
 
-/// The provider that a sandbox has.
+/// The provider of a sandbox.
 pub const PROVIDER: &str = "sandbank";
 /// Where the sandbox's own clients receive codes.
 pub const CALLBACK: &str = "/sandbox/callback";
 
-/// What a sandbox has that no other server has.
+/// The state of a sandbox, in addition to the server's.
 pub struct Sandbox {
-    /// What is asked to go wrong.
+    /// The faults that are set.
     pub faults: Faults,
-    /// The last requests, for people to look at.
+    /// The last requests.
     pub requests: Requests,
-    /// The client that is graded, if one is.
+    /// The grading of a client.
     pub grading: Grading,
-    /// Hosts that `/sandbox/*` may be asked for besides the issuer's and loopback ones.
+    /// Hosts of `/sandbox/*` in addition to the issuer's and loopback ones.
     hosts: Vec<Host>,
-    /// The texts of its pages.
+    /// The messages of its pages.
     locale: Locale,
 }
 
-/// Puts a sandbox together, and the server that it is the guest of.
+/// Makes a sandbox, and the server that it is the guest of.
 ///
 /// # Errors
 /// As for [`App::new`].

@@ -5,18 +5,18 @@ mod dashboard;
 mod tests;
 mod walkthrough;
 
-pub use dashboard::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
+pub use dashboard::{Dashboard, FaultRow, GradingStatus, GrantRow, Notice, RequestRow};
 pub use walkthrough::{Callback, Walkthrough};
 
 use counterfoil_server::pages::Locale;
 
-/// The texts of these pages, and of those of the server that they extend.
+/// The messages of these pages, on top of the server's.
 const ENGLISH: &str = include_str!("../locales/en.ftl");
 
-/// The texts in English.
+/// The messages in English.
 ///
 /// # Errors
-/// Where they are damaged, which a test rules out.
+/// The messages can't be parsed, which a test rules out.
 pub fn english() -> Result<Locale, String> {
     Locale::english_with(ENGLISH)
 }

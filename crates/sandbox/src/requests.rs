@@ -1,17 +1,17 @@
-//! The last requests of clients to a sandbox, with their answers: what the page at `/sandbox`
-//! shows, and what a client is graded by.
+//! The last requests of clients to a sandbox, with their answers, for the page at `/sandbox` and for
+//! grading.
 //!
-//! The whole of a request is kept, secrets too, in memory and for this process alone; whoever shows
-//! one masks it (`evidence.rs`).
+//! Requests are kept whole, secrets included, and only in memory. `evidence.rs` masks them before
+//! they are shown.
 
 mod evidence;
-mod exposed;
 mod headers;
+mod leaks;
 mod watch;
 
 pub use evidence::evidence;
-pub use exposed::{Exposed, exposed};
 pub use headers::Headers;
+pub use leaks::{Leak, leaks};
 pub use watch::watch;
 
 use std::collections::VecDeque;
@@ -24,16 +24,16 @@ use counterfoil_core::clock::Timestamp;
 use counterfoil_core::grant::GrantId;
 use tokio::sync::watch as channel;
 
-/// What stands for the status of a request that its client gave up before it was answered. No
-/// answer of ours has it.
+/// The status recorded for a request whose client hung up before the answer. No answer of ours has
+/// it.
 pub const HUNG_UP: u16 = 499;
 
 /// A request and its answer.
 #[derive(Debug)]
-pub struct Observed {
-    /// When it came in, as the sandbox's clock had it.
+pub struct RequestRecord {
+    /// When it came in, by the sandbox's clock.
     pub at: Timestamp,
-    /// When it came in, for measuring how long after another.
+    /// When it came in, for measuring intervals.
     pub came: Instant,
     /// When it was answered.
     pub answered: Instant,
@@ -43,31 +43,31 @@ pub struct Observed {
     pub target: String,
     /// Its headers.
     pub headers: Headers,
-    /// Its body, as far as it was read.
+    /// Its body, as far as the handler read it.
     pub body: Bytes,
-    /// The status of its answer; [`HUNG_UP`] where the client did not wait for one.
+    /// The status of its answer; [`HUNG_UP`] if the client did not wait for one.
     pub status: StatusCode,
     /// The headers of its answer.
     pub answer_headers: Headers,
     /// The body of its answer.
     pub answer: Bytes,
-    /// Whether the answer was lost on its way, on purpose.
+    /// Whether a fault dropped the answer.
     pub lost: bool,
-    /// The client that sent it, where that is known.
+    /// The client that sent it, if known.
     pub client: Option<Arc<str>>,
-    /// The grant that it was about, where that is known.
+    /// The grant it was about, if known.
     pub grant: Option<GrantId>,
-    /// Why it was refused, in plain words.
+    /// Why it was refused.
     pub reason: Option<String>,
 }
 
-impl Observed {
-    /// The path that it went to.
+impl RequestRecord {
+    /// Its path.
     pub fn path(&self) -> &str {
         self.target.split_once('?').map_or(&self.target, |(path, _)| path)
     }
 
-    /// Its query; empty where it has none.
+    /// Its query; empty if it has none.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -76,8 +76,8 @@ impl Observed {
 /// The last requests.
 #[derive(Debug)]
 pub struct Requests {
-    /// How many there ever were, and the last of them, the oldest first.
-    list: Mutex<(u64, VecDeque<Arc<Observed>>)>,
+    /// How many there have been, and the last of them, oldest first.
+    list: Mutex<(u64, VecDeque<Arc<RequestRecord>>)>,
     count: channel::Sender<u64>,
 }
 
@@ -88,26 +88,25 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// The last requests, the oldest first.
-    pub fn last(&self) -> Vec<Arc<Observed>> {
+    /// The last requests, oldest first.
+    pub fn last(&self) -> Vec<Arc<RequestRecord>> {
         self.list().1.iter().cloned().collect()
     }
 
-    /// How many requests there ever were; changes with every one.
+    /// How many requests there have been; changes with each.
     pub fn count(&self) -> channel::Receiver<u64> {
         self.count.subscribe()
     }
 
-    /// The requests since there were `count` of them, as far as they are kept, and how many there
-    /// are now.
-    pub fn since(&self, count: u64) -> (u64, Vec<Arc<Observed>>) {
+    /// The current count, and the requests since `count`, as far as they are kept.
+    pub fn since(&self, count: u64) -> (u64, Vec<Arc<RequestRecord>>) {
         let list = self.list();
         let (now, kept) = (list.0, &list.1);
         let new = usize::try_from(now.saturating_sub(count)).unwrap_or(usize::MAX).min(kept.len());
         (now, kept.iter().skip(kept.len() - new).cloned().collect())
     }
 
-    pub(super) fn add(&self, request: Observed, most: usize) {
+    pub(super) fn add(&self, request: RequestRecord, most: usize) {
         let mut list = self.list();
         let (count, kept) = &mut *list;
         *count += 1;
@@ -116,7 +115,7 @@ impl Requests {
         self.count.send_replace(*count);
     }
 
-    fn list(&self) -> MutexGuard<'_, (u64, VecDeque<Arc<Observed>>)> {
+    fn list(&self) -> MutexGuard<'_, (u64, VecDeque<Arc<RequestRecord>>)> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

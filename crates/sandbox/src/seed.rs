@@ -1,4 +1,4 @@
-//! Who lives in a sandbox: a bank, five customers with their accounts, and three clients.
+//! The content of a new sandbox: a bank, five customers with their accounts, and three clients.
 
 use counterfoil_core::client::{AuthMethod, ClientSettings, InvalidSetting, SecretDigest};
 use counterfoil_core::grant::CustomerId;
@@ -12,11 +12,11 @@ use counterfoil_store::{Customer, NewCustomer, StoreError};
 /// The accounts of the customers: FDX JSON by customer id.
 const CUSTOMERS: &str = include_str!("customers.json");
 
-/// A client of the sandbox: its id, its secret if it has one, and what customers know it by.
+/// A client that every sandbox has.
 pub struct SeedClient {
     /// The client id.
     pub id: &'static str,
-    /// The secret, for local use alone.
+    /// The secret, for local use only; `None` for a public client.
     pub secret: Option<&'static str>,
     name: &'static str,
     alg: Algorithm,
@@ -39,13 +39,13 @@ pub const CLIENTS: [SeedClient; 3] = [
     SeedClient { id: "sandbox-app", secret: None, name: "Coin Jar", alg: Algorithm::Rs256 },
 ];
 
-/// Why a sandbox can't be filled.
+/// Why a sandbox can't be seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The store can't answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What is built in is damaged, which a test rules out.
+    /// The built-in data is invalid, which a test rules out.
     #[error("what is built in: {0}")]
     BuiltIn(String),
 }
@@ -59,8 +59,7 @@ struct SeedCustomer {
     accounts: Vec<serde_json::Value>,
 }
 
-/// Fills the sandbox with whoever of them is not there yet, and registers the clients for this
-/// issuer.
+/// Adds the customers that are missing, and registers the clients for this issuer.
 ///
 /// # Errors
 /// [`SeedError`].
@@ -102,7 +101,8 @@ fn settings(app: &App, client: &SeedClient) -> Result<ClientSettings, InvalidSet
         settings.token_endpoint_auth_method = AuthMethod::None;
     }
     settings.check()?;
-    // A sandbox's own page, which may be http under any name, where no other redirect URI may.
+    // Added after the check: the sandbox's own callback may be http under any name, which no other
+    // redirect URI may.
     settings.redirect_uris.insert(0, format!("{}{}", app.settings.issuer, super::CALLBACK));
     Ok(settings)
 }

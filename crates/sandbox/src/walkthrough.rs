@@ -1,4 +1,4 @@
-//! `GET /` of a sandbox: what this is, and the commands to copy.
+//! `GET /` of a sandbox: what it is, and commands to paste.
 
 use std::sync::Arc;
 
@@ -18,22 +18,21 @@ use crate::seed::CLIENTS;
 /// A step of the walk-through.
 #[derive(Debug)]
 pub struct Step {
-    /// The message that heads it.
+    /// The message id of its heading.
     pub title: &'static str,
-    /// The message that explains it.
+    /// The message id of its explanation.
     pub text: &'static str,
-    /// What it is called in a terminal.
+    /// Its heading in a terminal.
     pub in_terminal: &'static str,
     /// The shell command.
     pub command: String,
 }
 
-/// A shell function that reads one text member of a flat JSON object, so that the commands need
-/// curl and sed alone.
+/// A shell function that reads a string member of a flat JSON object, so that the commands need only
+/// curl and sed.
 pub const GET: &str = r#"get() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }"#;
 
-/// The steps, as they are pasted into one shell one after the other: each uses what the one before
-/// it set.
+/// The steps, to paste into one shell in this order: each uses variables that an earlier one set.
 pub fn steps(issuer: &str) -> Vec<Step> {
     let [recipient, ..] = &CLIENTS;
     let credentials = format!("{}:{}", recipient.id, recipient.secret.unwrap_or_default());
@@ -131,7 +130,7 @@ pub async fn walkthrough(Local(sandbox): Local, State(app): State<Arc<App>>) -> 
     page(StatusCode::OK, html, Forms::StayHere)
 }
 
-/// `GET /assets/copy.js`: makes the copy buttons work.
+/// `GET /assets/copy.js`: the script of the copy buttons.
 pub async fn copy_script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../assets/copy.js"))
 }

@@ -12,15 +12,15 @@ use crate::config::Config;
 use crate::{Failure, output};
 
 const BACKUP_HELP: &str =
-    "The server may run: writes go on meanwhile and wait for milliseconds. The file appears once it is whole, checked and on
-disk. The keys are not in it: they are backed up apart, since either without the other makes no token. Keep the endings
-log too, which tells `counterfoil restore` what was revoked after the backup. A store in PostgreSQL is backed up with
-the means of the database.";
+    "The server may be running: writes continue and are delayed by milliseconds. The file appears once it is complete,
+checked and on disk. It does not hold the keys: back them up apart, since it takes both to make tokens. Keep the endings
+log too, which tells `counterfoil restore` what was revoked after the backup. Back up a store in PostgreSQL with the
+tools of the database.";
 
 #[derive(Debug, Args)]
 #[command(after_help = BACKUP_HELP)]
 pub(crate) struct Arguments {
-    /// The file to make; none is written over
+    /// The file to make; it must not exist
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     #[command(flatten)]
@@ -32,12 +32,12 @@ pub(crate) fn run(Arguments { to, common }: &Arguments) -> Result<(), Failure> {
     let StoreAddress::Sqlite(store) = &config.store else {
         return Err(Failure::failed(BackupError::OfDatabase));
     };
-    // Else one would be made, to be backed up.
+    // Otherwise an empty store would be made, and backed up.
     if !store.exists() {
         return Err(Failure::failed(format!("there is no store at {}", store.display())));
     }
     open_existing_keys(&config)?;
-    // The server may run in another directory.
+    // The server may have another working directory.
     let to =
         std::path::absolute(to).map_err(|e| Failure::failed(format!("{}: {e}", to.display())))?;
     let made = common.ask(Command::Backup { to })?;

@@ -11,8 +11,8 @@ use crate::{Failure, output};
 const HELP_WIDTH: usize = 70;
 
 fn settings_help() -> String {
-    let mut help = "Settings are written as name=value. A list is written with commas, or by naming its setting several times; an empty value clears an
-optional setting. A redirect URI may contain commas: one separates only where another URI follows, and a JSON array leaves no doubt.
+    let mut help = "Settings are written as name=value. Separate the items of a list with commas, or repeat the setting; an empty value clears an
+optional setting. A redirect URI may contain commas: a comma separates only if another URI follows. A JSON array is unambiguous.
 "
     .to_owned();
     for setting in SETTINGS {
@@ -33,7 +33,6 @@ optional setting. A redirect URI may contain commas: one separates only where an
     help
 }
 
-/// What to do with clients.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Register a client; its secret is shown once
@@ -52,7 +51,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Show how a client is registered, and when its secrets were last used
+    /// Show a client's settings, and when its secrets were last used
     Show {
         /// The client id
         id: String,
@@ -70,11 +69,11 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Give a client a new secret, shown once; the previous one stays good too
+    /// Give a client a new secret, shown once; the previous one stays valid too
     RotateSecret {
         /// The client id
         id: String,
-        /// Drop the older secret at once
+        /// Revoke the older secret at once
         #[arg(long)]
         drop_old: bool,
         #[command(flatten)]
@@ -143,7 +142,7 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a command that makes a secret, unless the client is public.
+/// Executes a command that makes a secret, unless the client is public.
 fn with_secret(
     common: &Common,
     command: impl Fn(Option<NewSecret>) -> Command,

@@ -6,26 +6,25 @@ use counterfoil_server::admin::Command;
 use super::Common;
 use crate::{Failure, output};
 
-/// What to do about clocks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Show what this machine's clock, the database's and the store say, and what the server
-    /// believes
+    /// Show the time by this machine's clock, the database's and the store, and the one the server
+    /// trusts
     Status {
         #[command(flatten)]
         common: Common,
     },
-    /// Say that this machine's clock is right: the server goes by it from now on. With nodes on a
-    /// database: that their clocks are, and the database's is not
+    /// Declare this machine's clock right: the server trusts it from now on. With nodes on a database,
+    /// declare the nodes' clocks right, and the database's wrong
     Accept {
         #[command(flatten)]
         common: Common,
     },
-    /// Mend what was marked while a clock was ahead: grants, sessions, keys and the like that are
-    /// dated in the future. This machine's clock must be right
+    /// Repair what was dated in the future while a clock was ahead: grants, sessions, keys and so on.
+    /// This machine's clock must be right
     Repair {
-        /// What day it is, as 2026-11-30: with a clock that is behind, everything would look as if
-        /// it were dated in the future
+        /// Today's date, such as 2026-11-30, to confirm the clock: with one that is behind, everything
+        /// would seem dated in the future
         #[arg(long, value_name = "DAY")]
         today: String,
         #[command(flatten)]

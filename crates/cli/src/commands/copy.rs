@@ -17,10 +17,10 @@ the keys are: they travel too, into the database, sealed under the key in `store
 it into `keys.json`. No server may use either store. The new store must be a new place: a file that does not exist, or an
 empty database. Both sides are read again and compared before the copy counts.
 
-The old store is kept, but says where it was moved to and is served no more. A copy that was cut short is served neither;
-run the same command again, which starts it over. To come back later, copy to a new place again.
+The old store is kept, but records where it was moved to and is no longer served. An interrupted copy is not served
+either; run the same command again to start over. To move back later, copy to a new place again.
 
-A password that is not in the address of a database comes from the environment, as PGPASSWORD.";
+A password that is not in the address of a database is taken from PGPASSWORD in the environment.";
 
 #[derive(Args)]
 #[command(after_help = COPY_HELP)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The store to copy: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "STORE")]
     from: String,
-    /// Where to copy it: a store of the other kind, which there is none at yet
+    /// Where to copy it: a new store of the other kind
     #[arg(long, value_name = "STORE")]
     to: String,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(Arguments { from, to, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
-    // Read here and not by clap, which would say again what it can't read, a password too.
+    // Parsed here and not by clap, which echoes wrong values, passwords included.
     let address = |option: &str, text: &str| {
         StoreAddress::parse(text).map_err(|problem| Failure::usage(format!("{option}: {problem}")))
     };
@@ -100,7 +100,7 @@ pub(crate) fn run(Arguments { from, to, common }: &Arguments) -> Result<(), Fail
     Ok(())
 }
 
-/// A bar on stderr, which shows nothing where that is no terminal.
+/// A progress bar on stderr, hidden unless that is a terminal.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     if let Ok(style) =

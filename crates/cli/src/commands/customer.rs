@@ -13,20 +13,19 @@ use serde_json::Value;
 use super::Common;
 use crate::{Failure, output};
 
-/// The most customers or grants that a page of a list shows, unless told otherwise.
+/// The default length of lists of customers and grants.
 pub(super) const PAGE: u32 = 100;
 
-/// What to do with customers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Add a customer; without --password-stdin a password is made up and shown once
+    /// Add a customer; without --password-stdin, a random password is set and shown once
     Add {
-        /// The customer's id at the provider, with which they sign in
+        /// The customer's id at the provider, which is their user name
         id: String,
         /// The provider's id
         #[arg(long)]
         provider: String,
-        /// The name to show; the id, unless told otherwise
+        /// The name to show; by default the id
         #[arg(long)]
         name: Option<String>,
         /// Their accounts as FDX JSON: {"accounts": [{"depositAccount": {"accountId": "..."}}]}
@@ -40,20 +39,20 @@ pub(crate) enum Action {
     },
     /// List customers
     List {
-        /// Of this provider alone
+        /// Only this provider's
         #[arg(long)]
         provider: Option<String>,
-        /// Go on after this customer, written as PROVIDER/CUSTOMER
+        /// Continue after this customer, written as PROVIDER/CUSTOMER
         #[arg(long, value_parser = customer_id)]
         after: Option<CustomerId>,
-        /// How many at the most
+        /// How many at most
         #[arg(long, default_value_t = PAGE)]
         limit: u32,
         #[command(flatten)]
         common: Common,
     },
-    /// Show a customer with their accounts, sessions and living grants, and until when sign-in is
-    /// closed for them
+    /// Show a customer with their accounts, sessions and living grants, and until when they are locked
+    /// out
     Show {
         /// The customer's id
         id: String,
@@ -63,8 +62,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Replace a customer's accounts; grants go on, and what they name that is gone is no longer
-    /// answered
+    /// Replace a customer's accounts; grants stay, and accounts that are gone are no longer returned
     SetAccounts {
         /// The customer's id
         id: String,
@@ -77,8 +75,8 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Set a customer's password, end their sessions and let them sign in at once; without
-    /// --password-stdin one is made up and shown once
+    /// Set a customer's password, end their sessions and any lock-out; without --password-stdin, a
+    /// random password is set and shown once
     SetPassword {
         /// The customer's id
         id: String,
@@ -91,7 +89,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Let a customer try to sign in again at once, on every node, after too many tries have failed
+    /// End the lock-out of a customer after too many failed sign-ins, on every node
     Unlock {
         /// The customer's id
         id: String,
@@ -113,7 +111,7 @@ pub(crate) enum Action {
     },
 }
 
-/// Reads `PROVIDER/CUSTOMER`.
+/// Parses `PROVIDER/CUSTOMER`.
 pub(super) fn customer_id(text: &str) -> Result<CustomerId, String> {
     let (provider, customer) = text.split_once('/').ok_or("write it as PROVIDER/CUSTOMER")?;
     Ok(CustomerId { provider: provider.into(), customer: customer.into() })
@@ -177,7 +175,7 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
         Action::Remove { id, provider, common } => {
             let typed = CustomerId { provider, customer: id };
             let removed = common.ask(Command::CustomerRemove { id: typed.clone() })?;
-            // Who was removed may be written otherwise than who was meant.
+            // The stored id may be spelled differently from the one typed.
             let id = serde_json::from_value(removed["removed"].clone()).unwrap_or(typed);
             common.show(&removed, |_| {
                 output::say(&format!("removed {id}; their grants are refused from now on"))
@@ -196,7 +194,7 @@ fn read_json(path: PathBuf) -> Result<Value, Failure> {
         .map_err(|e| Failure::failed(format!("{} is not JSON: {e}", path.display())))
 }
 
-/// Says where a customer has the same name as others.
+/// Warns if a customer has the same name as others.
 fn note_same_name(customer: &Value) {
     let others: Vec<_> =
         customer["same_name"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -211,8 +209,7 @@ fn note_same_name(customer: &Value) {
     }
 }
 
-/// Has a command carried out that sets a password: one from standard input, or one that is made up
-/// and shown.
+/// Executes a command that sets a password: one from standard input, or a random one that is shown.
 fn with_password(
     common: &Common,
     from_stdin: bool,

@@ -1,4 +1,4 @@
-//! What the commands that follow a loss of data must know: what was revoked.
+//! The endings logs, which tell the commands that follow a loss of data what was revoked.
 
 use std::path::PathBuf;
 
@@ -8,23 +8,22 @@ use counterfoil_store::Endings;
 use crate::Failure;
 use crate::config::Config;
 
-/// Where endings are remembered.
 #[derive(Debug, Args)]
-pub(crate) struct Remembered {
-    /// An endings log beside the configured one; of many nodes, each has one
+pub(crate) struct EndingsLogs {
+    /// An endings log in addition to the configured one: every node has its own; may be repeated
     #[arg(long, value_name = "FILE")]
     endings: Vec<PathBuf>,
-    /// Go on although endings logs were lost: all ID and access tokens issued until now are
+    /// Continue although endings logs were lost: all ID and access tokens issued until now are
     /// refused, and clients refresh
     #[arg(long)]
     pub(crate) accept_lost_endings: bool,
 }
 
-impl Remembered {
-    /// The logs to read: the configured one, where it is there, and those named.
+impl EndingsLogs {
+    /// The logs to read: the configured one, if it exists, and those given as options.
     ///
     /// # Errors
-    /// Where there is none, or one that says nothing, and that was not accepted.
+    /// There is none, or only an empty one, and that was not accepted.
     pub(crate) fn files(&self, config: &Config) -> Result<Vec<PathBuf>, Failure> {
         const WITHOUT: &str = "so what was revoked is not known and would be good again. Name the endings logs of all nodes with --endings. If they are lost, say \
             --accept-lost-endings: then all ID and access tokens issued until now are refused, and clients refresh";
@@ -39,7 +38,7 @@ impl Remembered {
                 None => {
                     return Err(Failure::failed(format!("there is no endings log, {WITHOUT}")));
                 }
-                // A server that is started anew makes one.
+                // A server makes an empty log when it starts without one.
                 Some(own)
                     if Endings::read(std::slice::from_ref(own))
                         .is_ok_and(|endings| endings.is_empty()) =>

@@ -7,12 +7,13 @@ use counterfoil_core::text_file;
 
 use crate::{Failure, output};
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The token, or - to read it from standard input, where shells and process lists don't keep it
+    /// The token, or - to read it from standard input, which keeps it out of shell histories and
+    /// process lists
     token: String,
     /// Print the result as JSON
     #[arg(long)]

@@ -8,27 +8,26 @@ use super::Common;
 use super::customer::{PAGE, customer_id};
 use crate::{Failure, output};
 
-/// What to do with grants.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// List grants, the newest first
+    /// List grants, newest first
     List {
-        /// Of this client alone
+        /// Only this client's
         #[arg(long)]
         client: Option<String>,
-        /// Of this customer alone, written as PROVIDER/CUSTOMER
+        /// Only this customer's, written as PROVIDER/CUSTOMER
         #[arg(long, value_parser = customer_id)]
         customer: Option<CustomerId>,
-        /// Go on with grants older than this one
+        /// Continue with grants older than this one
         #[arg(long, value_parser = grant_id)]
         before: Option<GrantId>,
-        /// How many at the most
+        /// How many at most
         #[arg(long, default_value_t = PAGE)]
         limit: u32,
         #[command(flatten)]
         common: Common,
     },
-    /// Show a grant and what happened to it
+    /// Show a grant and its history
     Show {
         /// The grant's id: the `grant_id` of its ID tokens
         #[arg(value_parser = grant_id)]
@@ -47,7 +46,7 @@ pub(crate) enum Action {
     /// Remove grants that ended or expired more than 13 months ago
     #[command(after_help = SWEEP_HELP)]
     Sweep {
-        /// Without bounds
+        /// Without the safety bound
         #[arg(long)]
         all: bool,
         #[command(flatten)]
@@ -56,8 +55,8 @@ pub(crate) enum Action {
 }
 
 const SWEEP_HELP: &str =
-    "A server does this by itself once an hour, within bounds: where more grants have expired long ago than can have by
-right, since its clock is wrong say, it removes none and says ALARM. Look with `counterfoil clock status` before you insist.";
+    "A server does this once an hour, within a safety bound: if more grants seem to have expired than is plausible, because its
+clock is wrong for instance, it removes none and logs ALARM. Check `counterfoil clock status` before you use --all.";
 
 fn grant_id(text: &str) -> Result<GrantId, String> {
     GrantId::parse(text).ok_or_else(|| "a grant id has 16 hexadecimal digits".into())

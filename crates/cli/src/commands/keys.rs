@@ -13,35 +13,34 @@ use crate::{Failure, output};
 
 const ROTATE_HELP: &str = "Without --compromised no token is lost: new signing keys are published now and sign an hour later.
 
-A signing key that others may have is dropped at once: the ID tokens that it signed are refused, and clients refresh. The key that is published
-ahead takes its place, which relying parties know already.
+A compromised signing key is dropped at once: ID tokens that it signed are refused, and clients refresh. The next key replaces it, which is
+published ahead, so relying parties know it already.
 
-A slip key alone makes no token: the seal of its grant is needed too, which is in the store. So codes, refresh and access tokens that were made
-with one stay good for a while, each code and refresh token once as ever, and what they are redeemed for is made with a new key. Where the store
-was stolen too, --refuse-now: then customers of every grant whose refresh token was made with that key must connect anew.";
+A slip key alone makes no token: that takes the grant's seal too, which is in the store. So codes, refresh tokens and access tokens made with a
+compromised one stay valid for a while, codes and refresh tokens once as always, and their successors are made with a new key. If the store was
+stolen too, use --refuse-now: then the customers of all grants whose refresh token was made with that key must connect again.";
 
-/// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// List signing and slip keys and what each is used for now
+    /// List signing and slip keys with their current use
     List {
         #[command(flatten)]
         common: Common,
     },
-    /// Replace all keys, or one that others may have
+    /// Replace all keys, or a compromised one
     #[command(after_help = ROTATE_HELP)]
     Rotate {
-        /// Replace this key, which others may have, and no other
+        /// Replace only this key, which is compromised
         #[arg(long, value_name = "KID", allow_hyphen_values = true)]
         compromised: Option<String>,
-        /// Of a slip key: for how long tokens that were made with it stay good [default: 90d]
+        /// For a slip key: how long tokens made with it stay valid [default: 90d]
         #[arg(long, value_name = "DURATION", requires = "compromised", value_parser = read_within)]
         within: Option<Seconds>,
-        /// Of a slip key: refuse tokens that were made with it at once. Says how many grants that
-        /// ends, and asks
+        /// For a slip key: refuse tokens made with it at once. Says how many grants that ends, and asks
+        /// for confirmation
         #[arg(long, requires = "compromised", conflicts_with = "within")]
         refuse_now: bool,
-        /// Don't ask
+        /// Don't ask for confirmation
         #[arg(long, requires = "refuse_now")]
         yes: bool,
         #[command(flatten)]
@@ -83,11 +82,11 @@ pub(crate) fn run(action: Action) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says what refusing a slip key's tokens at once comes to, and asks.
+/// Says what it means to refuse a slip key's tokens at once, and asks for confirmation.
 fn confirm(common: &Common, kid: &str) -> Result<(), Failure> {
     let concerned = common.ask(Command::KeysConcerned { kid: kid.to_owned() })?;
     let what = format!(
-        "the refresh tokens or codes of {} grants were made with {kid}; refused, their customers must connect anew",
+        "the refresh tokens or codes of {} grants were made with {kid}; if they are refused, their customers must connect again",
         concerned["grants"]
     );
     if !std::io::stdin().is_terminal() {

@@ -10,18 +10,18 @@ use crate::process::block_on;
 use crate::{Failure, output};
 
 const MIGRATE_HELP: &str =
-    "A server does the same at its start, so this is needed before a rolling upgrade alone: run it once with the new version, then
-replace the nodes one by one. The nodes on a PostgreSQL store may go on meanwhile; a SQLite store must not be in use. A
-schema newer than this version knows is refused, unless the store says that this version can use it.
+    "A server does the same at start, so this is only needed before a rolling upgrade: run it once with the new version, then
+replace the nodes one by one. The nodes on a PostgreSQL store may keep running; a SQLite store must not be in use. A
+schema newer than this version is refused, unless the store says that this version can use it.
 
-Until `migrate --finish` everything is written so that nodes of the version before can read it. Run that once every node is of
-this version: whether an older one still runs can't be seen from here, and it could not read what is written from then on, nor
-be put back.";
+Until `migrate --finish`, everything is written so that nodes of the previous version can read it. Run that once every node has
+this version. It can't detect older nodes: they could not read what is written from then on, and you can't go back to their
+version.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MIGRATE_HELP)]
 pub(crate) struct Arguments {
-    /// Let the store be written as this version does, now that every node is of this version
+    /// Write the store in this version's form, now that every node has this version
     #[arg(long)]
     finish: bool,
     #[command(flatten)]

@@ -11,15 +11,15 @@ use counterfoil_store::{
 use serde_json::{Value, json};
 
 use super::Common;
-use super::endings::Remembered;
+use super::endings::EndingsLogs;
 use crate::config::Config;
 use crate::{Failure, output};
 
 const RESTORE_HELP: &str =
-    "No server may run. The backup is checked before anything is touched, and the store that was there is kept beside the
-restored one. Clients go on with the tokens they hold; what was revoked after the backup stays revoked, by the endings
-log; consents, clients and customers that came after it are gone, and so are changes of client settings, secrets and
-passwords. Customers sign in anew. The keys must be in their directory.";
+    "No server may be running. The backup is checked before anything changes, and the previous store is kept next to the
+restored one. Clients go on with the tokens they hold. What was revoked after the backup stays revoked, thanks to the
+endings log; later consents, clients and customers are lost, and so are later changes of client settings, secrets and
+passwords. Customers sign in again. The keys must be in their directory.";
 
 #[derive(Debug, Args)]
 #[command(after_help = RESTORE_HELP)]
@@ -28,17 +28,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     #[command(flatten)]
-    remembered: Remembered,
+    logs: EndingsLogs,
     #[command(flatten)]
     common: Common,
 }
 
-pub(crate) fn run(Arguments { from, remembered, common }: &Arguments) -> Result<(), Failure> {
+pub(crate) fn run(Arguments { from, logs, common }: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&common.config).map_err(Failure::Usage)?;
     let StoreAddress::Sqlite(store) = &config.store else {
         return Err(Failure::failed(RestoreError::OfDatabase));
     };
-    let files = remembered.files(&config)?;
+    let files = logs.files(&config)?;
     open_existing_keys(&config)?;
     let endings = Endings::read(&files).map_err(Failure::failed)?;
     let options = OpenOptions {
@@ -50,7 +50,7 @@ pub(crate) fn run(Arguments { from, remembered, common }: &Arguments) -> Result<
     };
     let now = Clock::live().now();
     let Restored { loss, old } =
-        Store::restore(&options, from, &endings, remembered.accept_lost_endings, now).map_err(
+        Store::restore(&options, from, &endings, logs.accept_lost_endings, now).map_err(
             |error| match &error {
                 RestoreError::Store(OpenError::InUse { .. }) => {
                     Failure::InUse(format!("{error}. Stop it first"))
@@ -84,7 +84,7 @@ pub(crate) fn run(Arguments { from, remembered, common }: &Arguments) -> Result<
     Ok(())
 }
 
-/// Says what was done about endings.
+/// Prints what was done about endings.
 pub(super) fn tell(loss: &Value) {
     output::say(&format!(
         "of the endings that are remembered, {} were applied, {} were known, and {} are of grants that the store does not have",
@@ -102,7 +102,7 @@ pub(super) fn tell(loss: &Value) {
     }
 }
 
-/// Opens the keys that a backup is worth nothing without. It must never make new ones.
+/// Opens the keys, without which a backup is useless, and never makes new ones.
 pub(super) fn open_existing_keys(config: &Config) -> Result<(), Failure> {
     let directory = &config.keys;
     if !Keys::are_at(directory) {

@@ -19,7 +19,7 @@ use counterfoil_store::{OpenOptions, Store, StoreAddress, StoreKind};
 use tempfile::TempDir;
 use url::{Host, Url};
 
-use super::serve::{AtStart, check_clock, open_keys};
+use super::serve::{ClockCheck, check_clock, open_keys};
 use crate::config::listen_address;
 use crate::process::{self, Signals, block_on};
 use crate::reports::{self, ReportFile};
@@ -27,49 +27,47 @@ use crate::{Failure, log, output};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Where to listen; port 0 picks a free one
+    /// The address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
-    /// Keep store and keys in this directory; without it they end with the process
+    /// Keep store and keys in this directory; without it they are deleted at the end
     #[arg(long, value_name = "DIR", conflicts_with = "store")]
     data: Option<PathBuf>,
-    /// Keep the store here: sqlite:PATH, and the keys in PATH-keys beside it; or
-    /// postgres://USER@HOST/DATABASE with the keys in it, where several sandboxes with one --issuer
-    /// are the nodes of one system
+    /// Keep the store here: sqlite:PATH, with the keys in PATH-keys; or
+    /// postgres://USER@HOST/DATABASE, which holds the keys too, and where several sandboxes with one
+    /// --issuer are the nodes of one system
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
-    /// The issuer; http://<listen address>, unless told otherwise; plain http may have any name,
-    /// such as that of a service among containers
+    /// The issuer, by default http://<listen address>; plain http is allowed with any host name, such
+    /// as a container's
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// A further name under which /sandbox/* can be reached, besides the issuer's and loopback
-    /// ones; may be given several times
+    /// Another host name under which /sandbox/* can be reached, in addition to the issuer's and
+    /// loopback ones; may be repeated
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
     hosts: Vec<Host>,
-    /// Speak TLS, with a certificate for the issuer's host, the names of --host and this machine;
-    /// it is signed by a CA that is made once and kept with the data, for clients to trust
+    /// Serve TLS, with a certificate for the issuer's host, the names given with --host and loopback;
+    /// it is signed by a CA for clients to trust, which is made once and kept with the data
     #[arg(long)]
     tls: bool,
-    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 where
-    /// it passed all of it; the client is sandbox-recipient unless another id is given
+    /// Grade a client: play the script of events to it, print the scorecard, and exit with 0 if it
+    /// passes all of them; by default the client is sandbox-recipient
     #[arg(long, value_name = "CLIENT_ID", num_args = 0..=1, require_equals = true, default_missing_value = seed::CLIENTS[0].id)]
     grade: Option<String>,
-    /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be given several
-    /// times
+    /// Write the scorecard to a file: html=FILE, junit=FILE or json=FILE; may be repeated
     #[arg(long, value_name = "FORMAT=FILE", requires = "grade", value_parser = reports::report_file)]
     report: Vec<ReportFile>,
-    /// How errors are spelled to clients: network, or rfc as RFC 6749 and RFC 7009 say
+    /// The form of OAuth errors: network, or rfc for that of RFC 6749 and RFC 7009
     #[arg(long, value_name = "DIALECT", default_value = "network", value_parser = dialect)]
     dialect: Dialect,
-    /// Print the values that a CI job needs as NAME=value lines, and do nothing else
+    /// Print the values a CI job needs as NAME=value lines, and do nothing else
     #[arg(long)]
     print_env: bool,
-    /// Start although this machine's clock is behind the last use of the store, years ahead of it,
-    /// or not the database's: it is right
+    /// Trust this machine's clock although it is behind the last use of the store, years ahead of it,
+    /// or disagrees with the database's
     #[arg(long)]
     accept_clock: bool,
-    /// What to log on stderr: error, warn, info, debug; info, or error with --grade, unless told
-    /// otherwise
+    /// What to log on stderr: error, warn, info or debug; by default info, or error with --grade
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
 }
@@ -102,8 +100,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_env {
         return print_env(&arguments);
     }
-    // Refused before anything is made. Not read by clap, which says wrong values again: there may
-    // be a password in it.
+    // Parsed before anything is made, but not by clap, which echoes wrong values: there may be a
+    // password in it.
     let store =
         arguments.store.as_deref().map(StoreAddress::parse).transpose().map_err(Failure::Usage)?;
     if arguments.issuer.is_some() || arguments.listen.ip().is_unspecified() {
@@ -123,7 +121,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         })?;
         let issuer = arguments.issuer(listener.local_addr().map_err(Failure::failed)?)?;
         let Place { store, keys, tls, temporary } = Place::of(store, arguments.data.as_deref())?;
-        let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
+        let clock = if arguments.accept_clock { ClockCheck::Accepted } else { ClockCheck::Checked };
         let later = store.opened_later();
         let (app, sandbox) =
             open(issuer, arguments.dialect, arguments.hosts.clone(), store, keys, clock).await?;
@@ -149,10 +147,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let server =
             Server { listeners: vec![listener], admin: None, shutdown_delay: Duration::ZERO };
         let (stop, at_once) = (signals.stop(), signals.stop_at_once());
-        // It comes where a terminal is closed too, which is no reason to end what a test may be
-        // using.
+        // A closed terminal sends SIGHUP too, which must not end a sandbox that tests may be using.
         process::at_hangups(|| {
-            tracing::info!("SIGHUP: a sandbox has nothing to read anew, and goes on")
+            tracing::info!("SIGHUP: a sandbox has nothing to reload, and goes on")
         })?;
         match arguments.grade {
             Some(client) => {
@@ -168,14 +165,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     })
 }
 
-/// Where a sandbox keeps what it has.
+/// Where a sandbox keeps its state.
 struct Place {
     store: StoreAddress,
-    /// Where the keys are, if not in the store.
+    /// The directory of the keys, if they are not in the store.
     keys: Option<PathBuf>,
-    /// The directory of its certificate, if it is to have one.
+    /// The directory of its certificate, with `--tls`.
     tls: PathBuf,
-    /// What goes when the process does.
+    /// Removed when the process ends.
     temporary: Option<TempDir>,
 }
 
@@ -233,7 +230,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     beside.into()
 }
 
-/// Reads the name of a host, or an address.
+/// Parses a host name or an address.
 fn host(text: &str) -> Result<Host, String> {
     let parsed = match text.parse() {
         Ok(IpAddr::V4(address)) => Ok(Host::Ipv4(address)),
@@ -244,7 +241,7 @@ fn host(text: &str) -> Result<Host, String> {
         .map_err(|_| format!("`{text}` is not the name of a host: leave out scheme, port and path"))
 }
 
-/// What a certificate is for: every name that this sandbox is asked by.
+/// The names in the certificate: all that clients reach this sandbox by.
 fn names(issuer: &str, listen: IpAddr, hosts: &[Host]) -> Vec<String> {
     let issuer = Url::parse(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     let name = |host: Host| match host {
@@ -280,7 +277,7 @@ async fn open(
     hosts: Vec<Host>,
     address: StoreAddress,
     keys: Option<PathBuf>,
-    at_start: AtStart,
+    at_start: ClockCheck,
 ) -> Result<(Arc<App>, Arc<Sandbox>), Failure> {
     let options = OpenOptions {
         address,

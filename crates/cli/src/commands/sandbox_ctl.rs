@@ -13,10 +13,9 @@ use serde_json::Value;
 use crate::process::block_on;
 use crate::{Failure, output};
 
-/// How long the sandbox may take: it answers every request within 30 seconds.
+/// The timeout of a request: a sandbox answers within 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// What is asked of which sandbox.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The sandbox: its issuer, such as http://127.0.0.1:8080
@@ -31,7 +30,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Look at the clock, and move it
+    /// Show or move the clock
     Clock {
         #[command(subcommand)]
         action: Option<Clock>,
@@ -62,32 +61,32 @@ enum Clock {
 
 #[derive(Debug, Subcommand)]
 enum Fault {
-    /// List the faults that wait
+    /// List the faults that are set
     List,
-    /// Set a fault, or have it happen at once
+    /// Set a fault, or make it happen at once
     Set {
-        /// What shall go wrong
+        /// What goes wrong
         #[arg(value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
         kind: String,
-        /// For this client alone
+        /// Only for this client
         #[arg(long, value_name = "ID")]
         client_id: Option<String>,
         /// How many requests it strikes
         #[arg(long, value_name = "N")]
         count: Option<u32>,
-        /// How long, by how much, whose, which code: as the fault wants it
+        /// A duration, an offset, a customer or an error code, depending on the fault
         #[arg(long, value_name = "V", allow_hyphen_values = true)]
         value: Option<String>,
-        /// For this customer alone
+        /// Only for this customer
         #[arg(long, value_name = "C")]
         customer: Option<String>,
-        /// At this path alone
+        /// Only at this path
         #[arg(long, value_name = "P", value_parser = PossibleValuesParser::new(PATHS))]
         path: Option<String>,
     },
     /// Clear a fault, or all
     Clear {
-        /// The fault's id; all of them, where it is left out
+        /// The fault's id; without it, all faults are cleared
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: Option<String>,
     },
@@ -150,7 +149,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the sandbox: with a form or, where something is deleted, with a query.
+/// Sends a request to the sandbox, with a form or, for DELETE, a query.
 async fn ask(
     issuer: &str,
     method: Method,
@@ -186,7 +185,7 @@ async fn ask(
     }
 }
 
-/// What lies behind an error: "connection refused", and not that a request could not be sent.
+/// The root cause of an error: "connection refused" rather than that a request could not be sent.
 fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }

@@ -32,29 +32,29 @@ pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Check the settings and all else that a start would need, list what is wrong, and do nothing
-    /// else; a server may run meanwhile
+    /// Check the settings and everything else a start needs, list what is wrong, and do nothing else;
+    /// a server may be running
     #[arg(long)]
     check: bool,
-    /// Start although this machine's clock is behind the last use of the store, years ahead of it,
-    /// or not the database's: it is right
+    /// Trust this machine's clock although it is behind the last use of the store, years ahead of it,
+    /// or disagrees with the database's
     #[arg(long)]
     accept_clock: bool,
-    /// Start although the endings log lacks lines that the store knows, or is missing: it is begun
-    /// anew with all that the store knows, and all ID and access tokens issued until now are
-    /// refused, so clients refresh
+    /// Start although the endings log is missing or lacks lines that the store knows: a new log starts
+    /// with what the store knows, and all ID and access tokens issued until now are refused, so
+    /// clients refresh
     #[arg(long)]
     accept_lost_endings: bool,
 }
 
-/// What is done about this machine's clock before a server goes by it.
+/// How this machine's clock is checked at start.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtStart {
-    /// It is held against what the store knows.
+pub(crate) enum ClockCheck {
+    /// It is compared with what the store knows.
     Checked,
     /// The operator says that it is right.
     Accepted,
-    /// Nothing: it is what the command is about.
+    /// Not at all: the command is about the clock.
     Unchecked,
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let (path, certificate) = (arguments.config.clone(), tls.clone());
         process::at_hangups(move || reload(&path, certificate.as_deref()))?;
-        let clock = if arguments.accept_clock { AtStart::Accepted } else { AtStart::Checked };
+        let clock = if arguments.accept_clock { ClockCheck::Accepted } else { ClockCheck::Checked };
         let endings = if arguments.accept_lost_endings {
             OnDifference::AcceptLostEndings
         } else {
@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// What connections are bounded by, once the store and all else that takes files is open.
+/// The bounds of connections. Called once the store and everything else that takes files is open.
 fn bounds(config: &Config) -> Result<Bounds, Failure> {
     let Connections { idle, head, write, limit } = config.connections;
     Ok(Bounds {
@@ -138,12 +138,12 @@ fn bounds(config: &Config) -> Result<Bounds, Failure> {
     })
 }
 
-/// Reads the settings anew and takes over what can change while it serves: what is logged, and the
-/// certificate, also where the files of that are others. What is wrong leaves everything as it was.
+/// Reloads the settings that can change while serving: what is logged, and the certificate, whose
+/// files may be others now. On an error nothing changes.
 fn reload(path: &Path, tls: Option<&Tls>) {
     let reload = || {
         let config = Config::load(path)?;
-        // Before anything is taken over.
+        // Before anything changes.
         log::check(&config.log).map_err(Failure::message)?;
         match (tls, &config.tls) {
             (Some(tls), Some((certificate, key))) => {
@@ -163,12 +163,12 @@ fn reload(path: &Path, tls: Option<&Tls>) {
     }
 }
 
-/// Opens store and keys of a live server; a file for this process alone. For a command about one
-/// client no other is read.
+/// Opens store and keys of a live server; a file is locked for this process. For a command about one
+/// client, only that client is loaded.
 pub(crate) async fn open_app(
     config: &Config,
     holder: &str,
-    at_start: AtStart,
+    at_start: ClockCheck,
     endings: OnDifference,
     only_client: Option<&str>,
 ) -> Result<Arc<App>, Failure> {
@@ -196,7 +196,7 @@ pub(crate) async fn open_app(
     app.map(Arc::new).map_err(Failure::failed)
 }
 
-/// What to do where this machine's clock is doubted.
+/// What to do about a doubt in this machine's clock.
 fn about_clock(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::Behind { .. } => {
@@ -209,7 +209,7 @@ fn about_clock(doubt: Doubt) -> &'static str {
     }
 }
 
-/// Why a store was not opened, and what to run.
+/// Why a store can't be opened, and the command that helps.
 fn not_opened(error: &OpenError, config: &Config) -> Failure {
     let file = config.file.display();
     match (error, error.remedy()) {
@@ -225,14 +225,14 @@ fn not_opened(error: &OpenError, config: &Config) -> Failure {
     }
 }
 
-/// Why this machine's clock is not gone by.
+/// Why this machine's clock is not trusted.
 pub(crate) enum ClockProblem {
     Doubt(Doubt),
     Store(StoreError),
 }
 
 impl ClockProblem {
-    /// In words, with what to do about a doubt.
+    /// As a failure, with advice about a doubt.
     pub(crate) fn advised(self, advice: impl FnOnce(Doubt) -> &'static str) -> Failure {
         match self {
             Self::Doubt(doubt) => Failure::Failed(format!("{doubt}. {}", advice(doubt))),
@@ -241,27 +241,26 @@ impl ClockProblem {
     }
 }
 
-/// Holds this machine's clock against what the store knows, before anything is dated by it, and has
-/// `clock` go by it from then on.
+/// Compares this machine's clock with what the store knows, before anything is dated by it, and sets
+/// `clock` by it.
 pub(crate) async fn check_clock(
     clock: &Clock,
     store: &Store,
-    at_start: AtStart,
+    at_start: ClockCheck,
 ) -> Result<(), ClockProblem> {
     let known = store.known_time().await.map_err(ClockProblem::Store)?;
-    // What is believed is what was checked: the wall clock may have been set since the process
-    // began.
+    // Trust the reading that is checked: the wall clock may have been set since the process began.
     let wall = clock.begin(known.newest).unix() * 1000;
     match at_start {
-        AtStart::Checked => check_at_start(wall, known).map_err(ClockProblem::Doubt),
-        AtStart::Accepted => store.accept_clock(wall).await.map_err(ClockProblem::Store),
-        AtStart::Unchecked => Ok(()),
+        ClockCheck::Checked => check_at_start(wall, known).map_err(ClockProblem::Doubt),
+        ClockCheck::Accepted => store.accept_clock(wall).await.map_err(ClockProblem::Store),
+        ClockCheck::Unchecked => Ok(()),
     }
 }
 
-/// Opens the keys of a store, making them where the store is new too: with others, every secret and
-/// token of it would be refused. Those of a shared store are in it, sealed under the one in
-/// `directory`; in the clear where there is none.
+/// Opens the keys of a store, or makes them if the store is new too: with different keys, all its
+/// secrets and tokens would be refused. A shared store holds its keys, sealed under the key in
+/// `directory`, or in the clear if that is `None`.
 pub(crate) async fn open_keys(
     directory: Option<&Path>,
     store: &Store,
@@ -301,8 +300,8 @@ pub(crate) async fn open_keys(
     .map_err(Failure::failed)
 }
 
-/// That there are no keys although the store holds `what` was made with some. Those of a shared
-/// store would be in it.
+/// The message that keys are missing although the store holds `what` was made with some. `apart` is
+/// `None` for a shared store, which holds its keys.
 fn keys_lost(apart: Option<&Path>, what: &str) -> String {
     match apart {
         Some(directory) => {

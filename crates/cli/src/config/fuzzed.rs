@@ -1,12 +1,12 @@
-//! What must hold of every configuration, whoever wrote it: shared by the fuzz target and the test
-//! that runs its corpus.
+//! What must hold for every configuration: shared by the fuzz target and the test that runs its
+//! corpus.
 
 use counterfoil_core::settings::check_issuer;
 
 use super::{Config, LEAVES, variable};
 
-/// Reads `data` as a file and, after a NUL, an environment of `NAME=value` lines. It is refused
-/// with a reason, or what comes of it can be started with.
+/// Parses `data` as a file and, after a NUL, an environment of `NAME=value` lines. Either it is
+/// refused with a reason, or a server could start with the result.
 ///
 /// # Panics
 /// Where that does not hold.

@@ -1,4 +1,4 @@
-//! A thread that prints results, so that what goes on meanwhile waits for no reader.
+//! A thread that prints results, so that nothing else waits for the reader.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::say_now;
 use crate::process::{Signals, was_told_to_stop};
 
-/// How long a line is waited for when it is said: else a terminal would show it where a spinner is.
+/// How long to wait for a line to be printed: otherwise it could appear on a spinner's line.
 const INSTANT: Duration = Duration::from_millis(100);
-/// How often it is looked, at the end, whether all is printed.
+/// How often to check, at the end, whether everything is printed.
 const MOMENT: Duration = Duration::from_millis(5);
-/// How long a reader that stalls has got once this process was told to stop.
+/// How long a stalled reader has once this process was told to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
 static PRINTER: OnceLock<Printer> = OnceLock::new();
@@ -26,14 +26,14 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// The thread, where it was started.
+/// The printer, if it was started.
 pub(super) fn started() -> Option<&'static Printer> {
     PRINTER.get()
 }
 
 pub(super) struct Printer {
     lines: Sender<String>,
-    /// Lines that are not printed yet.
+    /// How many lines are not printed yet.
     waiting: Mutex<usize>,
     printed: Condvar,
 }
@@ -43,19 +43,19 @@ impl Printer {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints a line, now or once the reader goes on.
+    /// Prints a line, at once or when the reader catches up.
     pub(super) fn say(&self, text: &str) {
         let mut waiting = self.waiting();
         *waiting += 1;
         // The thread ends with the process.
         let _ = self.lines.send(text.to_owned());
-        // A reader that stalls is not waited for each time.
+        // Wait only if the queue was empty: not again for each line of a stalled reader.
         if *waiting == 1 {
             drop(self.printed.wait_timeout_while(waiting, INSTANT, |waiting| *waiting > 0));
         }
     }
 
-    /// Whether all was printed before this process was to stop.
+    /// Waits until everything is printed; false if the process is told to stop first.
     pub(super) async fn finish(&self, signals: Signals) -> bool {
         let printed = async {
             while *self.waiting() > 0 {

@@ -14,19 +14,19 @@ use counterfoil_server::node::keys::KeysError;
 use counterfoil_server::tokens::slip::read_slip;
 use counterfoil_store::{Grant, GrantFilter};
 
-use super::{Effect, Wish};
+use super::{Effect, FaultSpec};
 use crate::PROVIDER;
 
-/// How many grants of a client or customer are looked at, the newest first.
+/// How many grants of a client or customer a fault applies to at most, newest first.
 const GRANTS: u32 = 1000;
 
-/// Does what was asked for.
+/// Carries out a fault.
 ///
 /// # Errors
-/// 400 where there is nothing to do it to, 503.
+/// 400 if there is nothing it applies to, 503.
 pub(crate) async fn happen(
     app: &Arc<App>,
-    wish: &Wish,
+    spec: &FaultSpec,
     effect: Effect,
     now: Timestamp,
 ) -> Result<(), Refused> {
@@ -38,7 +38,7 @@ pub(crate) async fn happen(
             })
         }
         Effect::RevokeGrant => {
-            for (grant, _) in living(app, wish, now, |_| true).await? {
+            for (grant, _) in living(app, spec, now, |_| true).await? {
                 end(app, grant, EndedBy::Customer, now).await.map_err(Refused::unavailable)?;
             }
             Ok(())
@@ -46,10 +46,10 @@ pub(crate) async fn happen(
         Effect::ExpireNow(kind) => {
             let next_is_of_kind =
                 |grant: &Grant| (grant.counterfoil.next_slip == 0) == (kind == Kind::Code);
-            let slips = match wish.slip() {
-                Some(text) => vec![named(app, wish, kind, text).await?],
+            let slips = match spec.slip() {
+                Some(text) => vec![named(app, spec, kind, text).await?],
                 None => {
-                    living(app, wish, now, |grant| {
+                    living(app, spec, now, |grant| {
                         next_is_of_kind(grant) && now < grant.counterfoil.expires_at
                     })
                     .await?
@@ -64,11 +64,16 @@ pub(crate) async fn happen(
     }
 }
 
-/// A code or refresh token that can still be redeemed: its grant and number. One that was redeemed
-/// must not expire the one that came for it.
-async fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<(GrantId, u64), Refused> {
+/// Grant and number of a code or refresh token that can still be redeemed. A redeemed one is refused:
+/// expiring it would expire its successor.
+async fn named(
+    app: &App,
+    spec: &FaultSpec,
+    kind: Kind,
+    text: &str,
+) -> Result<(GrantId, u64), Refused> {
     let refuse =
-        |problem: &str| malformed(app, format!("{}: the value {problem}", wish.fault.name()));
+        |problem: &str| malformed(app, format!("{}: the value {problem}", spec.fault.name()));
     let (_, slip) = read_slip(app, kind, text).await.map_err(Refused::unavailable)?;
     let slip = slip.map_err(|_| refuse("is none that this sandbox issued as such"))?;
     let grant = app
@@ -77,7 +82,7 @@ async fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<(GrantI
         .await
         .map_err(Refused::unavailable)?
         .ok_or_else(|| refuse("belongs to no grant"))?;
-    if wish.client_id.as_deref().is_some_and(|client| client != &*grant.terms.client) {
+    if spec.client_id.as_deref().is_some_and(|client| client != &*grant.terms.client) {
         return Err(refuse("is another client's"));
     }
     if slip.number != grant.counterfoil.next_slip {
@@ -86,18 +91,18 @@ async fn named(app: &App, wish: &Wish, kind: Kind, text: &str) -> Result<(GrantI
     Ok((slip.grant, slip.number))
 }
 
-/// The living grants that a wish is about, each with the number of its next slip; at least one.
+/// The living grants a fault applies to, each with the number of its next slip; at least one.
 async fn living(
     app: &App,
-    wish: &Wish,
+    spec: &FaultSpec,
     now: Timestamp,
     which: impl Fn(&Grant) -> bool,
 ) -> Result<Vec<(GrantId, u64)>, Refused> {
-    let customer = wish
+    let customer = spec
         .customer()
         .map(|customer| CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() });
     let filter =
-        GrantFilter { client: wish.client_id.clone(), customer, before: None, limit: GRANTS };
+        GrantFilter { client: spec.client_id.clone(), customer, before: None, limit: GRANTS };
     let grants = app.store.grants(&filter).await.map_err(Refused::unavailable)?;
     let which = grants.iter().filter(|grant| grant.is_living(now) && which(grant));
     let found: Vec<_> =
@@ -107,7 +112,7 @@ async fn living(
             app,
             format!(
                 "there is nothing for {} to strike: no such grant is living",
-                wish.fault.name()
+                spec.fault.name()
             ),
         ));
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, as it is asked for and as it is done.
+//! What can go wrong: faults as requested, and their effects.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// `/token` does what it is asked, and the connection ends without an answer.
+    /// `/token` does its work, and the connection ends without an answer.
     LoseAnswer,
-    /// A request waits before it is looked at.
+    /// A request waits before it is handled.
     Delay,
     /// 503 with `Retry-After`; nothing is done.
     Unavailable,
     /// 429 with `Retry-After`; nothing is done.
     TooManyRequests,
-    /// New signing keys, used at once: nobody has seen them.
+    /// New signing keys sign at once, before clients have seen them.
     RotateKeys,
-    /// The customer takes the consent back at the bank.
+    /// The customer revokes the consent at the bank.
     RevokeGrant,
     /// A code expires.
     ExpireCode,
@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, in the order of the contract.
+    /// All kinds, in the order of the contract.
     pub const ALL: [Self; 10] = [
         Self::LoseAnswer,
         Self::Delay,
@@ -49,7 +49,7 @@ impl Kind {
         Self::FdxError,
     ];
 
-    /// The word for it on the wire.
+    /// Its name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::LoseAnswer => "lose_answer",
@@ -65,52 +65,52 @@ impl Kind {
         }
     }
 
-    /// Reads the word.
+    /// Parses the name on the wire.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// A fault as it is asked for.
+/// A fault as requested.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Wish {
-    /// What shall go wrong.
+pub struct FaultSpec {
+    /// What goes wrong.
     pub fault: Kind,
-    /// For this client alone.
+    /// Only for this client.
     pub client_id: Option<String>,
-    /// For this customer's data or grants alone.
+    /// Only for this customer's data or grants.
     pub customer: Option<String>,
-    /// At this path alone, one of [`PATHS`].
+    /// Only at this path, one of [`PATHS`].
     pub path: Option<String>,
-    /// How long, which code, whose: as the kind wants it.
+    /// A duration, an error code, a customer and so on, depending on the kind.
     pub value: Option<String>,
 }
 
-/// The paths that faults strike; `/accounts` stands for `/accounts/{version}/{provider}` too.
+/// The paths that faults strike; `/accounts` includes `/accounts/{version}/{provider}`.
 pub const PATHS: [&str; 5] = ["/token", "/revoke", "/introspect", "/userinfo", "/accounts"];
 
 /// What a fault does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// To the answer of `/token` that says that something was done.
+    /// Drops the next successful answer of `/token`.
     LoseAnswer,
-    /// To a request.
+    /// Delays a request.
     Delay(Duration),
-    /// To a request: 503, to be repeated after so many seconds.
+    /// Answers a request with 503, and `Retry-After` in seconds.
     Unavailable(Seconds),
-    /// To a request: 429, to be repeated after so many seconds.
+    /// Answers a request with 429, and `Retry-After` in seconds.
     TooManyRequests(Seconds),
-    /// To the keys, at once.
+    /// Rotates the signing keys, at once.
     RotateKeys,
-    /// To the grants of the client or customer, at once.
+    /// Revokes the grants of the client or customer, at once.
     RevokeGrant,
-    /// To the codes or refresh tokens of the client or customer, or to one of them, at once.
+    /// Expires codes or refresh tokens of the client or customer, or a single one, at once.
     ExpireNow(slip::Kind),
-    /// To the next one that the client redeems, before it is looked at.
+    /// Expires the next one that the client redeems, right before.
     ExpireNext(slip::Kind),
-    /// To the times in an ID token, in seconds.
+    /// Shifts the times in an ID token, in seconds.
     Skew(Seconds),
-    /// To a request at a data path.
+    /// Answers a request for data with an FDX error.
     Fdx(FdxError),
 }
 
@@ -118,14 +118,14 @@ pub enum Effect {
 const LONGEST_DELAY: Duration = Duration::from_secs(25);
 /// The longest `Retry-After`, in seconds.
 const LONGEST_RETRY_AFTER: Seconds = 3600;
-/// The `Retry-After` where none is asked for, in seconds.
+/// The default `Retry-After`, in seconds.
 const RETRY_AFTER: Seconds = 5;
 
-impl Wish {
-    /// What is to be done.
+impl FaultSpec {
+    /// The effect of this fault.
     ///
     /// # Errors
-    /// Says what is wrong with the wish.
+    /// What is wrong with the request.
     pub fn effect(&self) -> Result<Effect, String> {
         if let Some(path) = self.path.as_deref().filter(|path| !PATHS.contains(path)) {
             return Err(format!("faults strike at {}, not at `{path}`", PATHS.join(", ")));
@@ -181,7 +181,7 @@ impl Wish {
             {
                 Err(format!("{name} takes no path"))
             }
-            // Whose data a request is about is known from its bearer token alone.
+            // Only a bearer token tells whose data a request is about.
             _ if self.customer.is_some()
                 && self
                     .path
@@ -197,7 +197,7 @@ impl Wish {
         }
     }
 
-    /// Whose grants, codes or refresh tokens are meant, where that is said.
+    /// Whose grants, codes or refresh tokens it is about, if given.
     pub fn customer(&self) -> Option<&str> {
         let named_by_value =
             matches!(self.fault, Kind::RevokeGrant | Kind::ExpireCode | Kind::ExpireRefreshToken)
@@ -205,7 +205,7 @@ impl Wish {
         self.customer.as_deref().or(self.value.as_deref().filter(|_| named_by_value))
     }
 
-    /// The code or refresh token that is meant, where the value is one.
+    /// The code or refresh token it is about, if the value is one.
     pub fn slip(&self) -> Option<&str> {
         let is_slip = |value: &&str| {
             [slip::Kind::Code, slip::Kind::RefreshToken]
@@ -217,7 +217,7 @@ impl Wish {
 }
 
 impl Effect {
-    /// Whether it happens at once, and not to requests to come.
+    /// Whether it happens at once rather than to later requests.
     pub const fn is_at_once(self) -> bool {
         matches!(self, Self::RotateKeys | Self::RevokeGrant | Self::ExpireNow(_))
     }
@@ -252,8 +252,8 @@ fn fdx_error(code: &str) -> Result<FdxError, String> {
 mod tests {
     use super::*;
 
-    fn wish(fault: Kind, value: Option<&str>) -> Wish {
-        Wish {
+    fn spec(fault: Kind, value: Option<&str>) -> FaultSpec {
+        FaultSpec {
             fault,
             client_id: Some("app".into()),
             customer: None,
@@ -265,22 +265,22 @@ mod tests {
     #[test]
     fn what_wishes_do() {
         assert_eq!(
-            wish(Kind::Delay, Some("250ms")).effect(),
+            spec(Kind::Delay, Some("250ms")).effect(),
             Ok(Effect::Delay(Duration::from_millis(250)))
         );
-        assert_eq!(wish(Kind::Unavailable, None).effect(), Ok(Effect::Unavailable(5)));
+        assert_eq!(spec(Kind::Unavailable, None).effect(), Ok(Effect::Unavailable(5)));
         assert_eq!(
-            wish(Kind::TooManyRequests, Some("30s")).effect(),
+            spec(Kind::TooManyRequests, Some("30s")).effect(),
             Ok(Effect::TooManyRequests(30))
         );
-        assert_eq!(wish(Kind::Skew, Some("-10m")).effect(), Ok(Effect::Skew(-600)));
+        assert_eq!(spec(Kind::Skew, Some("-10m")).effect(), Ok(Effect::Skew(-600)));
         assert_eq!(
-            wish(Kind::FdxError, Some("705")).effect(),
+            spec(Kind::FdxError, Some("705")).effect(),
             Ok(Effect::Fdx(FdxError::AccountClosed))
         );
-        assert_eq!(wish(Kind::ExpireCode, None).effect(), Ok(Effect::ExpireNext(slip::Kind::Code)));
+        assert_eq!(spec(Kind::ExpireCode, None).effect(), Ok(Effect::ExpireNext(slip::Kind::Code)));
         assert_eq!(
-            wish(Kind::ExpireRefreshToken, Some("customer_1")).effect(),
+            spec(Kind::ExpireRefreshToken, Some("customer_1")).effect(),
             Ok(Effect::ExpireNow(slip::Kind::RefreshToken))
         );
     }
@@ -288,20 +288,20 @@ mod tests {
     #[test]
     fn what_is_wrong_with_wishes() {
         for bad in [
-            wish(Kind::Delay, None),
-            wish(Kind::Delay, Some("26s")),
-            wish(Kind::Delay, Some("-1s")),
-            wish(Kind::LoseAnswer, Some("1s")),
-            wish(Kind::Unavailable, Some("2h")),
-            wish(Kind::Skew, None),
-            wish(Kind::FdxError, Some("999")),
-            wish(Kind::FdxError, None),
-            wish(Kind::RotateKeys, None),
-            Wish { client_id: None, ..wish(Kind::RevokeGrant, None) },
-            wish(Kind::RevokeGrant, Some("cfr_x")),
-            Wish { customer: Some("customer_1".into()), ..wish(Kind::LoseAnswer, None) },
-            Wish { path: Some("/nowhere".into()), ..wish(Kind::Unavailable, None) },
-            Wish { path: Some("/token".into()), ..wish(Kind::FdxError, Some("705")) },
+            spec(Kind::Delay, None),
+            spec(Kind::Delay, Some("26s")),
+            spec(Kind::Delay, Some("-1s")),
+            spec(Kind::LoseAnswer, Some("1s")),
+            spec(Kind::Unavailable, Some("2h")),
+            spec(Kind::Skew, None),
+            spec(Kind::FdxError, Some("999")),
+            spec(Kind::FdxError, None),
+            spec(Kind::RotateKeys, None),
+            FaultSpec { client_id: None, ..spec(Kind::RevokeGrant, None) },
+            spec(Kind::RevokeGrant, Some("cfr_x")),
+            FaultSpec { customer: Some("customer_1".into()), ..spec(Kind::LoseAnswer, None) },
+            FaultSpec { path: Some("/nowhere".into()), ..spec(Kind::Unavailable, None) },
+            FaultSpec { path: Some("/token".into()), ..spec(Kind::FdxError, Some("705")) },
         ] {
             assert!(bad.effect().is_err(), "{bad:?}");
         }

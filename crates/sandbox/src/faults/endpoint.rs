@@ -19,19 +19,19 @@ use serde_json::json as value;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
-use super::{Fault, Kind, PATHS, Wish, at_once};
+use super::{Fault, FaultSpec, Kind, PATHS, at_once};
 use crate::guard::{Local, local};
 use crate::{PROVIDER, Sandbox};
 
-/// The most requests that one fault strikes.
+/// The most requests that one fault can strike.
 const MOST: u32 = 1_000_000;
 
-/// Lists the faults that wait.
+/// Lists the faults that are set.
 pub async fn get(Local(sandbox): Local) -> Response {
     json(StatusCode::OK, &value!({ "faults": sandbox.faults.waiting() }))
 }
 
-/// Sets a fault, or has it happen at once.
+/// Sets a fault, or makes it happen at once.
 ///
 /// # Errors
 /// 400 with what is wrong, 503.
@@ -58,14 +58,14 @@ pub async fn delete(
 ) -> Result<Response, Refused> {
     let query = Form::parse_oauth(uri.query().unwrap_or_default().as_bytes())
         .map_err(|error| malformed(&app, error))?;
-    // An empty id is one that a script failed to fill in, and not all of them.
+    // An empty id is a script's mistake and must not clear all faults.
     let id = query.names().any(|name| name == "id").then(|| query.get("id").unwrap_or_default());
     clear(&app, &sandbox, id).await?;
     Ok(get(Local(sandbox)).await)
 }
 
-/// Sets the fault that a form asks for, or has it happen at once: then it has no requests left to
-/// strike.
+/// Sets the fault that a form asks for, or makes it happen at once, in which case it has no requests
+/// left to strike.
 ///
 /// # Errors
 /// 400 with what is wrong, 503.
@@ -79,24 +79,24 @@ pub async fn set(app: &Arc<App>, sandbox: &Sandbox, form: &Form<'_>) -> Result<F
     let fault = Kind::from_name(&fault).ok_or_else(|| {
         refuse(format!("there is no fault `{fault}`; the faults are {}", names()))
     })?;
-    let wish = Wish {
+    let spec = FaultSpec {
         fault,
         client_id: text("client_id"),
         customer: text("customer"),
         path: text("path"),
         value: text("value"),
     };
-    if let Some(id) = wish.client_id.as_deref().filter(|id| app.client(id).is_none()) {
+    if let Some(id) = spec.client_id.as_deref().filter(|id| app.client(id).is_none()) {
         return Err(refuse(format!("there is no client `{id}`")));
     }
-    if let Some(customer) = wish.customer() {
+    if let Some(customer) = spec.customer() {
         let id = CustomerId { provider: PROVIDER.into(), customer: customer.to_owned() };
         if app.store.customer(&id).await.map_err(Refused::unavailable)?.is_none() {
-            // Not told again: what was meant to be a customer may be a token.
+            // Not echoed: what was sent as a customer may be a token.
             return Err(refuse("there is no such customer".into()));
         }
     }
-    let effect = wish.effect().map_err(refuse)?;
+    let effect = spec.effect().map_err(refuse)?;
     let count = match text("count") {
         None => 1,
         Some(count) if effect.is_at_once() && count != "1" => {
@@ -109,10 +109,10 @@ pub async fn set(app: &Arc<App>, sandbox: &Sandbox, form: &Form<'_>) -> Result<F
             .ok_or_else(|| refuse(format!("a count is from 1 to {MOST}")))?,
     };
     if effect.is_at_once() {
-        at_once::happen(app, &wish, effect, now).await?;
+        at_once::happen(app, &spec, effect, now).await?;
     }
     let fault =
-        sandbox.faults.set(&app.store, wish, effect, if effect.is_at_once() { 0 } else { count });
+        sandbox.faults.set(&app.store, spec, effect, if effect.is_at_once() { 0 } else { count });
     fault.await.map_err(Refused::unavailable)
 }
 

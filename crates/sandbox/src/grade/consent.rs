@@ -1,5 +1,4 @@
-//! The customer of a graded client: says yes at once, and now and then the answer is not what it
-//! should be.
+//! The customer of a graded client, who consents at once. The first answers are spoiled.
 
 use axum::response::Response;
 use base64::Engine;
@@ -16,13 +15,12 @@ use super::Spoil;
 use crate::approval::approve_at_once;
 use crate::{PROVIDER, Sandbox};
 
-/// Who says yes.
+/// The customer who consents.
 const CUSTOMER: &str = "customer_1";
-/// A server that a spoiled answer says it comes from.
+/// The `iss` of a spoiled answer.
 const ANOTHER_ISSUER: &str = "https://auth.another-bank.example";
 
-/// The answer to an authorization request of the client that is graded; `None` for every other
-/// client.
+/// The answer to an authorization request of the graded client; `None` for any other client.
 ///
 /// # Errors
 /// The store can't answer.

@@ -1,4 +1,4 @@
-//! `GET, POST, DELETE /sandbox/grade`: the scorecard, and the buttons for it.
+//! `GET, POST, DELETE /sandbox/grade`: reads the scorecard, starts and stops grading.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use super::{Progress, start, stop};
 use crate::guard::{Local, local};
 use crate::seed::CLIENTS;
 
-/// A report brings its style with it, and nothing else.
+/// A report has inline styles and nothing else.
 const REPORT_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 );
 
-/// The scorecard so far: as a report to a browser, as JUnit XML to who asks for XML, as JSON with
-/// `state` and `under_way` to everyone else.
+/// The scorecard so far: as HTML for a browser, as JUnit XML if XML is accepted, else as JSON with
+/// `state` and `under_way`.
 ///
 /// # Errors
-/// None that a value of ours makes happen.
+/// The report can't be serialized, which does not happen.
 pub async fn get(
     Local(sandbox): Local,
     State(app): State<Arc<App>>,
@@ -38,7 +38,7 @@ pub async fn get(
     let progress = sandbox.grading.progress(&app.settings.issuer);
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     match progress {
-        // Browsers take XML too, and HTML first.
+        // Browsers accept XML too, so HTML comes first.
         Some(progress) if accept.contains("text/html") => {
             let mut response =
                 text("text/html; charset=utf-8", counterfoil_report::html(&progress.report));
@@ -69,7 +69,7 @@ fn told(progress: Option<Progress>) -> Result<Response, Refused> {
     Ok(json(StatusCode::OK, &body))
 }
 
-/// Begins to grade the client of the form, or the sandbox's first.
+/// Begins to grade the form's client, by default the sandbox's first.
 ///
 /// # Errors
 /// 400 where there is no such client, 409 while one is graded.
@@ -88,7 +88,7 @@ pub async fn post(
     Ok(response)
 }
 
-/// Stops grading; what was found so far stays.
+/// Stops grading, and keeps the results so far.
 ///
 /// # Errors
 /// As [`get`].

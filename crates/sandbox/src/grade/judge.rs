@@ -1,24 +1,24 @@
-//! Of what a client was seen to do, whether it is right: pure functions, one an event.
+//! Judges what a client did: pure functions, one for each event.
 
 use std::time::Duration;
 
 use counterfoil_core::grant::GrantId;
 use counterfoil_report::CheckResult;
 
-use super::acts::{Act, Fingerprint, Given, What};
+use super::actions::{Action, ActionKind, Fingerprint, IssuedTokens};
 use crate::requests::HUNG_UP;
 
 /// How an event came out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Verdict {
     pub result: CheckResult,
-    /// What was seen, in words.
+    /// What was observed.
     pub seen: String,
-    /// Why that is wrong, or why it could not be played.
+    /// Why that is wrong, or why the event could not be played.
     pub reason: String,
-    /// When the request came that shows it, where it is not among those of the event.
+    /// When the request that proves it came, if it is not one of the event's.
     pub shown_by: Option<Duration>,
-    /// When what it is about began, where that was before the event did.
+    /// When the matter began, if that was before the event.
     pub began: Option<Duration>,
 }
 
@@ -43,12 +43,12 @@ impl Verdict {
         }
     }
 
-    /// With the request that shows it.
+    /// Adds the request that proves it.
     pub(super) fn shown_by(self, came: Duration) -> Self {
         Self { shown_by: Some(came), ..self }
     }
 
-    /// With all that came from then on.
+    /// Adds all requests from then on.
     pub(super) fn since(self, began: Duration) -> Self {
         Self { began: Some(began), ..self }
     }
@@ -64,22 +64,21 @@ impl Verdict {
     }
 }
 
-/// The most requests for data in [`STORM_WINDOW`] after a 401, and the most with tokens that were
-/// revoked.
+/// The most requests for data in [`STORM_WINDOW`] after a 401, and the most with revoked tokens.
 const MOST_AFTER_401: usize = 3;
-/// The most refreshes in that time: the one that the 401 asks for, and one that fell due.
+/// The most refreshes in that time: one because of the 401, and one that was due anyway.
 const MOST_REFRESHES_AFTER_401: usize = 2;
-/// How long a client that was told 401 must hold back.
+/// How long a client must hold back after a 401.
 pub(super) const STORM_WINDOW: Duration = Duration::from_secs(10);
-/// Refreshes that come within this time of each other are one expiry's.
+/// Refreshes within this time belong to the same expiry.
 pub(super) const PARALLEL_WINDOW: Duration = Duration::from_secs(5);
 /// `Retry-After` as the events send it, in seconds.
 pub(super) const RETRY_AFTER: i64 = 5;
-/// When a client that was told [`RETRY_AFTER`] may be back: timers and connections may be early by
-/// a little.
+/// How soon a client that was sent [`RETRY_AFTER`] may return, with some tolerance for timers and
+/// connections.
 pub(super) const SOONEST_BACK: Duration =
     Duration::from_millis(RETRY_AFTER.unsigned_abs() * 1000 - 200);
-/// What was on its way already when the answer went out.
+/// Requests this soon after an answer may have been in flight before it arrived.
 pub(super) const IN_FLIGHT: Duration = Duration::from_millis(250);
 
 fn seconds(span: Duration) -> String {
@@ -98,12 +97,12 @@ fn times(count: usize) -> String {
     }
 }
 
-fn refreshes(acts: &[Act]) -> impl Iterator<Item = &Act> {
-    acts.iter().filter(|act| matches!(act.what, What::Refresh { .. }))
+fn refreshes(actions: &[Action]) -> impl Iterator<Item = &Action> {
+    actions.iter().filter(|action| matches!(action.kind, ActionKind::Refresh { .. }))
 }
 
-/// `presented`: whether the code of the spoiled answer came to `/token`, or the client asked for
-/// consent again; `None` where neither.
+/// `presented`: true if the code of the spoiled answer came to `/token`, false if the client asked
+/// for consent again, `None` if neither happened.
 pub(super) fn spoiled_answer(presented: Option<bool>, which: &str) -> Verdict {
     match presented {
         Some(true) => Verdict::failed(
@@ -123,21 +122,24 @@ pub(super) fn spoiled_answer(presented: Option<bool>, which: &str) -> Verdict {
 }
 
 /// What the client did from its first refresh on.
-pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
-    let Some(first) = refreshes(acts).next() else {
+pub(super) fn expiry(actions: &[Action], used_new_token: bool) -> Verdict {
+    let Some(first) = refreshes(actions).next() else {
         return Verdict::failed(
             "no refresh",
             "the ID token expired, and the client did not refresh it",
         );
     };
-    // One that the client gave up is followed by another, which is not beside it.
-    let within = refreshes(acts).filter(|act| {
-        act.came - first.came < PARALLEL_WINDOW && is_of_one_grant(act, first) && !was_given_up(act)
+    // A refresh that the client gave up on is followed by another, which is not concurrent with it.
+    let within = refreshes(actions).filter(|action| {
+        action.came - first.came < PARALLEL_WINDOW
+            && is_of_one_grant(action, first)
+            && !was_given_up(action)
     });
-    let within: Vec<&Act> = within.collect();
-    // One that is repeated with its key is the same refresh still: its answer had not come.
-    let is_new =
-        |(at, act): &(usize, &&Act)| !within[..*at].iter().any(|earlier| is_repeat(act, earlier));
+    let within: Vec<&Action> = within.collect();
+    // A repeat with the same key is still the same refresh: its answer had not come.
+    let is_new = |(at, action): &(usize, &&Action)| {
+        !within[..*at].iter().any(|earlier| is_repeat(action, earlier))
+    };
     let together = within.iter().enumerate().filter(is_new).count();
     let seen = format!(
         "{} within {} s",
@@ -158,62 +160,68 @@ pub(super) fn expiry(acts: &[Act], used_new_token: bool) -> Verdict {
 }
 
 /// What a refresh gave the client.
-fn given(act: &Act) -> Option<&Given> {
-    match &act.what {
-        What::Refresh { gives, .. } => gives.as_ref(),
+fn issued(action: &Action) -> Option<&IssuedTokens> {
+    match &action.kind {
+        ActionKind::Refresh { issued, .. } => issued.as_ref(),
         _ => None,
     }
 }
 
 /// Whether data was read with a token that one of these refreshes gave.
-pub(super) fn reads_with_new_token(acts: &[Act]) -> bool {
-    let is_new = |token: Fingerprint| acts.iter().filter_map(given).any(|gives| gives.holds(token));
-    acts.iter().any(|act| matches!(act.what, What::Data { token, status: 200 } if is_new(token)))
+pub(super) fn reads_with_new_token(actions: &[Action]) -> bool {
+    let is_new =
+        |token: Fingerprint| actions.iter().filter_map(issued).any(|issued| issued.holds(token));
+    actions.iter().any(
+        |action| matches!(action.kind, ActionKind::Data { token, status: 200 } if is_new(token)),
+    )
 }
 
-fn was_given_up(act: &Act) -> bool {
-    matches!(act.what, What::Refresh { status: HUNG_UP, .. })
+fn was_given_up(action: &Action) -> bool {
+    matches!(action.kind, ActionKind::Refresh { status: HUNG_UP, .. })
 }
 
-fn is_of_one_grant(one: &Act, other: &Act) -> bool {
-    match (&one.what, &other.what) {
+fn is_of_one_grant(one: &Action, other: &Action) -> bool {
+    match (&one.kind, &other.kind) {
         (
-            What::Refresh { slip: Some((one, _)), .. },
-            What::Refresh { slip: Some((other, _)), .. },
+            ActionKind::Refresh { slip: Some((one, _)), .. },
+            ActionKind::Refresh { slip: Some((other, _)), .. },
         ) => one == other,
         _ => true,
     }
 }
 
-/// Whether a refresh is an earlier one again, with the same `Idempotency-Key`.
-fn is_repeat(act: &Act, earlier: &Act) -> bool {
-    match (&act.what, &earlier.what) {
+/// Whether a refresh repeats an earlier one, with the same `Idempotency-Key`.
+fn is_repeat(action: &Action, earlier: &Action) -> bool {
+    match (&action.kind, &earlier.kind) {
         (
-            What::Refresh { slip, retry_key: Some(key), .. },
-            What::Refresh { slip: before, retry_key: Some(key_before), .. },
+            ActionKind::Refresh { slip, retry_key: Some(key), .. },
+            ActionKind::Refresh { slip: before, retry_key: Some(key_before), .. },
         ) => (slip, key) == (before, key_before),
         _ => false,
     }
 }
 
-/// What the client did from the refresh on whose answer was lost.
-pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
-    let lost = refreshes(acts).find_map(|act| match &act.what {
-        What::Refresh { slip, retry_key, lost: true, .. } => Some((act, *slip, retry_key.clone())),
+/// Judges what the client did from the refresh whose answer was lost.
+pub(super) fn lost_answer(actions: &[Action]) -> Verdict {
+    let lost = refreshes(actions).find_map(|action| match &action.kind {
+        ActionKind::Refresh { slip, retry_key, lost: true, .. } => {
+            Some((action, *slip, retry_key.clone()))
+        }
         _ => None,
     });
     let Some((first, torn, key)) = lost else {
         return Verdict::not_run("the client did not refresh, so no answer could be lost");
     };
-    let later = |act: &&Act| act.came > first.came;
-    let again = |act: &Act| match &act.what {
-        What::Refresh { slip, retry_key, status, .. } if *slip == torn => {
+    let later = |action: &&Action| action.came > first.came;
+    let again = |action: &Action| match &action.kind {
+        ActionKind::Refresh { slip, retry_key, status, .. } if *slip == torn => {
             Some((*status, retry_key.clone()))
         }
         _ => None,
     };
-    let asked = acts.iter().filter(later).filter(|act| act.what == What::Authorize).count();
-    let repeats: Vec<_> = acts.iter().filter(later).filter_map(again).collect();
+    let asked =
+        actions.iter().filter(later).filter(|action| action.kind == ActionKind::Authorize).count();
+    let repeats: Vec<_> = actions.iter().filter(later).filter_map(again).collect();
     let refused = repeats.iter().filter(|(status, _)| *status == 400).count();
     let seen = format!(
         "{}, {refused} refused; asked for consent {}",
@@ -242,22 +250,23 @@ pub(super) fn lost_answer(acts: &[Act]) -> Verdict {
     }
 }
 
-/// The first of these, and of the others those that were not on their way when it was answered:
-/// workers read side by side.
-fn not_in_flight(acts: &[Act]) -> impl Iterator<Item = &Act> {
-    let first = acts.first().map(|first| first.answered).unwrap_or_default();
-    acts.iter()
+/// These actions without those that were in flight when the first was answered: workers read in
+/// parallel.
+fn not_in_flight(actions: &[Action]) -> impl Iterator<Item = &Action> {
+    let first = actions.first().map(|first| first.answered).unwrap_or_default();
+    actions
+        .iter()
         .enumerate()
-        .filter(move |(at, act)| *at == 0 || act.came >= first)
-        .map(|(_, act)| act)
+        .filter(move |(at, action)| *at == 0 || action.came >= first)
+        .map(|(_, action)| action)
 }
 
 /// What the client did from the first 401 on, for [`STORM_WINDOW`].
-pub(super) fn unauthorized(acts: &[Act]) -> Verdict {
-    let requests = not_in_flight(acts)
-        .filter(|act| matches!(act.what, What::Data { status: 401, .. }))
+pub(super) fn unauthorized(actions: &[Action]) -> Verdict {
+    let requests = not_in_flight(actions)
+        .filter(|action| matches!(action.kind, ActionKind::Data { status: 401, .. }))
         .count();
-    let refreshes = refreshes(acts).count();
+    let refreshes = refreshes(actions).count();
     let (requests_seen, refreshes_seen) =
         (counted(requests, "request", "requests"), counted(refreshes, "refresh", "refreshes"));
     let seen = format!("{requests_seen} and {refreshes_seen} in {} s", STORM_WINDOW.as_secs());
@@ -278,7 +287,8 @@ pub(super) fn unauthorized(acts: &[Act]) -> Verdict {
     }
 }
 
-/// The answer with `Retry-After` at `told`, and the next request of the kind, if one came in time.
+/// Judges the next request of the kind, if one came in time, after the answer with `Retry-After` at
+/// `told`.
 pub(super) fn retry_after(told: Duration, next: Option<Duration>) -> Verdict {
     match next {
         None => Verdict::failed(
@@ -295,18 +305,18 @@ pub(super) fn retry_after(told: Duration, next: Option<Duration>) -> Verdict {
     }
 }
 
-/// Whether a request that came at `came` was on its way before the answer at `told` could be known.
+/// Whether a request that came at `came` was sent before the answer at `told` could be known.
 fn was_in_flight(came: Duration, told: Duration) -> bool {
     came < told + IN_FLIGHT
 }
 
 /// What the client did from the rotation on: a refresh, the key set, and data with the new token.
-pub(super) fn new_keys(acts: &[Act]) -> Verdict {
-    if !acts.iter().any(|act| given(act).is_some()) {
+pub(super) fn new_keys(actions: &[Action]) -> Verdict {
+    if !actions.iter().any(|action| issued(action).is_some()) {
         return Verdict::not_run("the client did not refresh, so it saw no token of a new key");
     }
-    let fetched = acts.iter().any(|act| act.what == What::Keys);
-    let used = reads_with_new_token(acts);
+    let fetched = actions.iter().any(|action| action.kind == ActionKind::Keys);
+    let used = reads_with_new_token(actions);
     match (fetched, used) {
         (true, true) => Verdict::passed("the key set was fetched again, and the new token used"),
         (false, true) => Verdict::failed(
@@ -325,13 +335,15 @@ pub(super) fn new_keys(acts: &[Act]) -> Verdict {
 }
 
 /// What the client did from the first refusal after a revocation on.
-pub(super) fn revocation(acts: &[Act]) -> Verdict {
-    let asked = acts.iter().position(|act| act.what == What::Authorize);
-    let before = &acts[..asked.unwrap_or(acts.len())];
+pub(super) fn revocation(actions: &[Action]) -> Verdict {
+    let asked = actions.iter().position(|action| action.kind == ActionKind::Authorize);
+    let before = &actions[..asked.unwrap_or(actions.len())];
     let dead = not_in_flight(before)
-        .filter(|act| matches!(act.what, What::Data { .. } | What::Refresh { .. }))
+        .filter(|action| {
+            matches!(action.kind, ActionKind::Data { .. } | ActionKind::Refresh { .. })
+        })
         .count();
-    let questions = acts.iter().filter(|act| act.what == What::Authorize).count();
+    let questions = actions.iter().filter(|action| action.kind == ActionKind::Authorize).count();
     let seen = format!(
         "{} with tokens that were revoked, then asked for consent {}",
         counted(dead, "request", "requests"),
@@ -349,39 +361,38 @@ pub(super) fn revocation(acts: &[Act]) -> Verdict {
 
 /// Everything that the client did: whether a refresh token was presented after a later one had
 /// reached it.
-pub(super) fn newest_token(acts: &[Act]) -> Verdict {
-    // Each refresh that was answered gives the number that follows, from the moment of the answer
-    // on.
-    let given: Vec<(Duration, GrantId, u64)> = refreshes(acts)
-        .filter_map(|act| match &act.what {
-            What::Refresh { slip: Some((grant, number)), gives: Some(_), .. } => {
-                Some((act.answered, *grant, number + 1))
+pub(super) fn newest_token(actions: &[Action]) -> Verdict {
+    // Each answered refresh makes the next number known, from the moment of the answer.
+    let issued: Vec<(Duration, GrantId, u64)> = refreshes(actions)
+        .filter_map(|action| match &action.kind {
+            ActionKind::Refresh { slip: Some((grant, number)), issued: Some(_), .. } => {
+                Some((action.answered, *grant, number + 1))
             }
             _ => None,
         })
         .collect();
     let mut presented = 0;
-    for act in refreshes(acts) {
-        let What::Refresh { slip: Some((grant, number)), status, .. } = &act.what else {
+    for action in refreshes(actions) {
+        let ActionKind::Refresh { slip: Some((grant, number)), status, .. } = &action.kind else {
             continue;
         };
         presented += 1;
-        // What the server answers with tokens is a repeat with its key: a client that crashed
-        // before it could keep the answer.
+        // A refresh that succeeds is a repeat with its key: the client crashed before it could store the
+        // answer.
         if *status == 200 {
             continue;
         }
-        let newest = given
+        let newest = issued
             .iter()
-            .filter(|(answered, of, _)| of == grant && !was_in_flight(act.came, *answered))
+            .filter(|(answered, of, _)| of == grant && !was_in_flight(action.came, *answered))
             .map(|(.., next)| *next)
             .max();
         if let Some(newest) = newest.filter(|newest| number < newest) {
             return Verdict::failed(
-                format!("refresh token {number} of a grant, {} into the run", seconds(act.came)),
+                format!("refresh token {number} of a grant, {} into the run", seconds(action.came)),
                 format!("refresh token {newest} of that grant had reached the client before"),
             )
-            .shown_by(act.came);
+            .shown_by(action.came);
         }
     }
     match presented {
@@ -393,10 +404,10 @@ pub(super) fn newest_token(acts: &[Act]) -> Verdict {
     }
 }
 
-/// How many requests there were, and the first secret in them where none belongs: when it came, and
-/// what and where it was.
-pub(super) fn secrets((requests, exposed): (usize, Option<(Duration, String)>)) -> Verdict {
-    match exposed {
+/// Judges how many requests there were, and the first leaked secret: when it came, what it was and
+/// where.
+pub(super) fn secrets((requests, leak): (usize, Option<(Duration, String)>)) -> Verdict {
+    match leak {
         Some((came, seen)) => Verdict::failed(
             seen,
             "URLs end up in logs and histories, and other paths may be served by others",

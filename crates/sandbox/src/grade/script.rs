@@ -1,4 +1,4 @@
-//! The script: what is played to the client, in this order, and how long each event is waited for.
+//! The script: the events played to the client, in order, and how long each waits for it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,24 +9,23 @@ use counterfoil_report::{Case, Check};
 use counterfoil_server::App;
 use tokio::sync::oneshot;
 
-use super::acts::{Act, What};
+use super::actions::{Action, ActionKind};
 use super::judge::{self, PARALLEL_WINDOW, RETRY_AFTER, STORM_WINDOW, Verdict};
 use super::stage::Stage;
-use super::{Ends, Outcome, Run, SPOILS, Spoil, UnderWay};
+use super::{CurrentEvent, Outcome, RunId, SPOILS, Spoil, StopGuard};
 use crate::Sandbox;
 use crate::faults::{Effect, Kind};
 
-/// How long the client is waited for at the beginning.
+/// How long to wait for the client's first request.
 const FIRST_CONTACT: Duration = Duration::from_secs(600);
-/// How long the client may take to be at work again between two events, or to ask for consent that
-/// it lost.
+/// How long the client may take to resume work between two events, or to ask again for a lost
+/// consent.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a refresh is waited for: the life of an ID token, and as much again for a client that
-/// notices late.
+/// How long to wait for a refresh: twice the lifetime of an ID token, for clients that notice late.
 const NEXT_REFRESH: Duration = Duration::from_secs(40);
 
-/// How long ago the client must have fetched the key set before it is expected to fetch it again:
-/// libraries hold back for up to a minute, so that nobody can make them storm by unknown key ids.
+/// The client is only expected to fetch the key set again after this long: libraries hold back for up
+/// to a minute, so that unknown key ids can't make them storm.
 const KEYS_AT_REST: Duration = Duration::from_secs(61);
 
 const fn s(seconds: u64) -> Duration {
@@ -37,9 +36,9 @@ struct Event {
     id: &'static str,
     title: &'static str,
     clause: &'static str,
-    /// What is played.
+    /// What happens to the client.
     given: &'static str,
-    /// What the client does then, and by when.
+    /// What the client should do, and by when.
     expected: &'static str,
     play: for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>,
 }
@@ -139,25 +138,26 @@ const EVENTS: [Event; 12] = [
         clause: "RFC 6749 section 2.3.1; RFC 6750 section 5.3",
         given: "everything that was played",
         expected: "the client secret is sent to /token, /revoke and /introspect alone, and neither it nor a token is in a URL",
-        play: |stage| Box::pin(async { judge::secrets(stage.exposed()) }),
+        play: |stage| Box::pin(async { judge::secrets(stage.leak()) }),
     },
 ];
 
-/// Plays all of it. It is `ready` once nothing of before can disturb it.
+/// Plays the whole script. Signals `ready` once the client's earlier grants are revoked.
 pub(super) async fn play(
     app: Arc<App>,
     sandbox: Arc<Sandbox>,
     client: Arc<str>,
-    run: Run,
+    run: RunId,
     ready: oneshot::Sender<()>,
 ) {
-    // However this ends, by its end, by being stopped or by a panic: it ends the grading.
-    let _ends = Ends { sandbox: sandbox.clone(), run };
+    // Ends the grading however this returns: finished, stopped or by a panic.
+    let _guard = StopGuard { sandbox: sandbox.clone(), run };
     let mut stage = Stage::new(app, sandbox.clone(), client, run);
     stage.end_grants().await;
-    // Whoever began it may have gone.
+    // The request that started it may be gone.
     let _ = ready.send(());
-    let first = stage.until(Duration::ZERO, FIRST_CONTACT, |acts| acts.first().map(|_| ())).await;
+    let first =
+        stage.until(Duration::ZERO, FIRST_CONTACT, |actions| actions.first().map(|_| ())).await;
     if first.is_none() {
         sandbox.grading.change(run, |graded| graded.outcome = Some(Outcome::NobodyCame));
         return;
@@ -166,7 +166,7 @@ pub(super) async fn play(
         let Event { id, title, expected, .. } = *event;
         sandbox
             .grading
-            .change(run, |graded| graded.under_way = Some(UnderWay { id, title, expected }));
+            .change(run, |graded| graded.under_way = Some(CurrentEvent { id, title, expected }));
         let from = stage.now();
         let verdict = (event.play)(&mut stage).await;
         tracing::info!(event = id, result = ?verdict.result, seen = verdict.seen, reason = verdict.reason, "graded");
@@ -190,14 +190,14 @@ pub(super) async fn play(
                 (check.result, check.seen, check.reason) = (result, seen, reason);
             }
         }
-        // What turned out to be a secret late is masked in what came before, too.
+        // Secrets that were recognized late are masked in earlier cases too.
         graded.cases.iter_mut().for_each(|case| stage.mask_again(case));
         graded.under_way = None;
         graded.outcome = Some(Outcome::Finished);
     });
 }
 
-/// The event that an answer is spoiled in.
+/// The event of a spoiled answer.
 const fn event_of(spoil: Spoil) -> &'static str {
     match spoil {
         Spoil::State => "state",
@@ -206,7 +206,7 @@ const fn event_of(spoil: Spoil) -> &'static str {
     }
 }
 
-/// What of an answer is spoiled.
+/// The parameter that is spoiled.
 const fn parameter(spoil: Spoil) -> &'static str {
     match spoil {
         Spoil::State => "state",
@@ -235,19 +235,21 @@ fn not_at_work() -> Verdict {
     Verdict::not_run("the client was not at work: it read no data within 60 seconds")
 }
 
-fn find(acts: &[Act], is: impl Fn(&What) -> bool) -> Option<Act> {
-    acts.iter().find(|act| is(&act.what)).cloned()
+fn find(actions: &[Action], is: impl Fn(&ActionKind) -> bool) -> Option<Action> {
+    actions.iter().find(|action| is(&action.kind)).cloned()
 }
 
 async fn foreign_answer(stage: &mut Stage, spoil: Spoil) -> Verdict {
-    // A client that took the answer before is connected now, and must ask again.
+    // A client that accepted the previous answer is connected now, and must ask again.
     if stage.spoiled(spoil).is_none() {
         stage.end_grants().await;
     }
     let from = stage.now();
     if stage.spoiled(spoil).is_none() {
         let asked = stage
-            .until(from, from + PATIENCE, |acts| find(acts, |what| *what == What::Authorize))
+            .until(from, from + PATIENCE, |actions| {
+                find(actions, |what| *what == ActionKind::Authorize)
+            })
             .await;
         if asked.is_none() {
             return Verdict::not_run("the client did not ask for consent within 60 seconds");
@@ -257,20 +259,19 @@ async fn foreign_answer(stage: &mut Stage, spoil: Spoil) -> Verdict {
         return Verdict::not_run("the answer could not be spoiled");
     };
     let answered = stage.now();
-    // A client that asks again has thrown that answer away. Every question so far was answered with
-    // a spoil, this one the last.
+    // A client that asks again has discarded that answer. Every request so far got a spoiled answer,
+    // the last one this.
     let questions = SPOILS.iter().take_while(|earlier| **earlier != spoil).count() + 1;
-    let decided = |acts: &[Act]| {
-        let presents =
-            |act: &Act| matches!(&act.what, What::Exchange { grant: Some(of), .. } if *of == grant);
-        let asked = acts.iter().filter(|act| act.what == What::Authorize).count();
-        if acts.iter().any(presents) { Some(true) } else { (asked > questions).then_some(false) }
+    let decided = |actions: &[Action]| {
+        let presents = |action: &Action| matches!(&action.kind, ActionKind::Exchange { grant: Some(of), .. } if *of == grant);
+        let asked = actions.iter().filter(|action| action.kind == ActionKind::Authorize).count();
+        if actions.iter().any(presents) { Some(true) } else { (asked > questions).then_some(false) }
     };
     let presented = stage.until(Duration::ZERO, answered + PATIENCE, decided).await;
     let question = stage
         .since(Duration::ZERO)
         .into_iter()
-        .filter(|act| act.what == What::Authorize)
+        .filter(|action| action.kind == ActionKind::Authorize)
         .nth(questions - 1);
     let verdict = judge::spoiled_answer(presented, parameter(spoil));
     match question {
@@ -285,14 +286,16 @@ async fn expiry(stage: &mut Stage) -> Verdict {
     }
     let from = stage.now();
     let slow = stage.set_fault(Kind::Delay, Effect::Delay(s(2)), Some("/token"), 1);
-    let is_refresh = |what: &What| matches!(what, What::Refresh { .. });
-    let refresh = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refresh)).await;
+    let is_refresh = |what: &ActionKind| matches!(what, ActionKind::Refresh { .. });
+    let refresh = stage.until(from, from + NEXT_REFRESH, |actions| find(actions, is_refresh)).await;
     if let Some(first) = refresh {
         stage.watch(from, first.came + PARALLEL_WINDOW).await;
     }
     stage.clear_fault(&slow);
     let used = stage
-        .until(from, stage.now() + s(15), |acts| judge::reads_with_new_token(acts).then_some(()))
+        .until(from, stage.now() + s(15), |actions| {
+            judge::reads_with_new_token(actions).then_some(())
+        })
         .await
         .is_some();
     judge::expiry(&stage.since(from), used)
@@ -304,19 +307,19 @@ async fn lost_answer(stage: &mut Stage) -> Verdict {
     }
     let from = stage.now();
     let fault = stage.set_fault(Kind::LoseAnswer, Effect::LoseAnswer, None, 1);
-    let is_lost = |what: &What| matches!(what, What::Refresh { lost: true, .. });
-    let lost = stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_lost)).await;
+    let is_lost = |what: &ActionKind| matches!(what, ActionKind::Refresh { lost: true, .. });
+    let lost = stage.until(from, from + NEXT_REFRESH, |actions| find(actions, is_lost)).await;
     stage.clear_fault(&fault);
     if let Some(lost) = lost {
-        let What::Refresh { slip: torn, .. } = lost.what else {
+        let ActionKind::Refresh { slip: torn, .. } = lost.kind else {
             return not_at_work();
         };
-        let recovers = |what: &What| match what {
-            What::Refresh { slip, status: 200, lost: false, .. } => *slip == torn,
-            What::Authorize => true,
+        let recovers = |what: &ActionKind| match what {
+            ActionKind::Refresh { slip, status: 200, lost: false, .. } => *slip == torn,
+            ActionKind::Authorize => true,
             _ => false,
         };
-        stage.until(lost.came, lost.answered + s(30), |acts| find(acts, recovers)).await;
+        stage.until(lost.came, lost.answered + s(30), |actions| find(actions, recovers)).await;
         // A second question, or a late repeat, is one too many.
         stage.watch(from, stage.now() + s(2)).await;
     }
@@ -334,8 +337,8 @@ async fn unauthorized(stage: &mut Stage) -> Verdict {
         Some("/accounts"),
         1_000_000,
     );
-    let is_refused = |what: &What| matches!(what, What::Data { status: 401, .. });
-    let first = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await;
+    let is_refused = |what: &ActionKind| matches!(what, ActionKind::Data { status: 401, .. });
+    let first = stage.until(from, from + PATIENCE, |actions| find(actions, is_refused)).await;
     let verdict = match first {
         None => not_at_work(),
         Some(first) => {
@@ -356,9 +359,9 @@ async fn retry_after_at_token(stage: &mut Stage) -> Verdict {
         Some("/token"),
         1_000_000,
     );
-    // Refreshes are made one at a time, so none is on its way already.
+    // Refreshes are made one at a time, so none is in flight.
     comes_back(stage, fault, NEXT_REFRESH, Duration::ZERO, |what| match what {
-        What::Refresh { status, .. } => Some(*status),
+        ActionKind::Refresh { status, .. } => Some(*status),
         _ => None,
     })
     .await
@@ -375,30 +378,32 @@ async fn retry_after_at_data(stage: &mut Stage) -> Verdict {
         1_000_000,
     );
     comes_back(stage, fault, PATIENCE, judge::IN_FLIGHT, |what| match what {
-        What::Data { status, .. } => Some(*status),
+        ActionKind::Data { status, .. } => Some(*status),
         _ => None,
     })
     .await
 }
 
-/// Waits for a request of a kind, which `status_of` gives the status of, that was told to come
-/// back; then for the next one that was not `in_flight`. The fault lasts as long as it says.
+/// Waits for a request that is told to come back later, then for the next one of its kind that was
+/// not `in_flight`. `status_of` is the status of a request of that kind. The fault lasts as long as
+/// its `Retry-After` says.
 async fn comes_back(
     stage: &mut Stage,
     fault: String,
     patience: Duration,
     in_flight: Duration,
-    status_of: impl Fn(&What) -> Option<u16>,
+    status_of: impl Fn(&ActionKind) -> Option<u16>,
 ) -> Verdict {
     let from = stage.now();
-    let is_told = |what: &What| matches!(status_of(what), Some(503 | 429));
-    let told = stage.until(from, from + patience, |acts| find(acts, is_told)).await;
+    let is_told = |what: &ActionKind| matches!(status_of(what), Some(503 | 429));
+    let told = stage.until(from, from + patience, |actions| find(actions, is_told)).await;
     let verdict = match &told {
         None => Verdict::not_run("the client sent no such request while it was waited for"),
         Some(told) => {
-            let comes = |acts: &[Act]| {
-                let mut later = acts.iter().filter(|act| act.came >= told.answered + in_flight);
-                later.find(|act| status_of(&act.what).is_some()).map(|act| act.came)
+            let comes = |actions: &[Action]| {
+                let mut later =
+                    actions.iter().filter(|action| action.came >= told.answered + in_flight);
+                later.find(|action| status_of(&action.kind).is_some()).map(|action| action.came)
             };
             let early = stage.until(told.came, told.answered + judge::SOONEST_BACK, comes).await;
             stage.clear_fault(&fault);
@@ -424,14 +429,16 @@ async fn new_keys(stage: &mut Stage) -> Verdict {
     if !stage.happens(Kind::RotateKeys, Effect::RotateKeys).await {
         return Verdict::not_run("the keys could not be rotated");
     }
-    // What came before is signed with the old keys still.
+    // Earlier tokens are signed with the old keys.
     let from = stage.now();
-    let is_refreshed = |what: &What| matches!(what, What::Refresh { gives: Some(_), .. });
+    let is_refreshed =
+        |what: &ActionKind| matches!(what, ActionKind::Refresh { issued: Some(_), .. });
     if let Some(refresh) =
-        stage.until(from, from + NEXT_REFRESH, |acts| find(acts, is_refreshed)).await
+        stage.until(from, from + NEXT_REFRESH, |actions| find(actions, is_refreshed)).await
     {
-        let is_right = |acts: &[Act]| {
-            (judge::new_keys(acts).result == counterfoil_report::CheckResult::Passed).then_some(())
+        let is_right = |actions: &[Action]| {
+            (judge::new_keys(actions).result == counterfoil_report::CheckResult::Passed)
+                .then_some(())
         };
         stage.until(from, refresh.answered + s(15), is_right).await;
     }
@@ -444,15 +451,20 @@ async fn revocation(stage: &mut Stage) -> Verdict {
     }
     let from = stage.now();
     stage.end_grants().await;
-    let is_refused = |what: &What| {
-        matches!(what, What::Data { status: 401, .. } | What::Refresh { status: 400, .. })
+    let is_refused = |what: &ActionKind| {
+        matches!(
+            what,
+            ActionKind::Data { status: 401, .. } | ActionKind::Refresh { status: 400, .. }
+        )
     };
-    let Some(first) = stage.until(from, from + PATIENCE, |acts| find(acts, is_refused)).await
+    let Some(first) = stage.until(from, from + PATIENCE, |actions| find(actions, is_refused)).await
     else {
         return not_at_work();
     };
     stage
-        .until(first.came, first.came + s(30), |acts| find(acts, |what| *what == What::Authorize))
+        .until(first.came, first.came + s(30), |actions| {
+            find(actions, |what| *what == ActionKind::Authorize)
+        })
         .await;
     // A second question is one too many.
     judge::revocation(&stage.watch(first.came, stage.now() + s(3)).await)

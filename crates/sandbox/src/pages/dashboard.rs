@@ -1,12 +1,12 @@
-//! The page of the sandbox's controls, for developers.
+//! The page with the sandbox's controls, for developers.
 
 use askama::Template;
 use counterfoil_core::form::Form;
 use counterfoil_core::slip;
 use counterfoil_server::pages::{Locale, page};
 
-/// What the sandbox can do and what happened in it. Every form posts `action`, and what the action
-/// needs.
+/// The sandbox's controls, and what happened in it. Every form posts `action` and that action's
+/// parameters.
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 pub struct Dashboard<'a> {
@@ -14,16 +14,16 @@ pub struct Dashboard<'a> {
     pub locale: &'a Locale,
     /// The sandbox's issuer.
     pub issuer: &'a str,
-    /// What was just done or refused.
+    /// The result of the last action.
     pub notice: Option<Notice<'a>>,
-    /// What was typed into a form that was refused.
+    /// The form that was refused, to fill in again.
     pub typed: Option<&'a Form<'a>>,
     /// The time in the sandbox, RFC 3339.
     pub now: &'a str,
-    /// How far the clock is moved, where it is.
+    /// How far the clock has been moved, if at all.
     pub moved: Option<&'a str>,
-    /// The faults that wait.
-    pub faults: Vec<WaitingFault<'a>>,
+    /// The faults that are set.
+    pub faults: Vec<FaultRow<'a>>,
     /// The names of the kinds of faults; each has messages `fault-<name>-title` and
     /// `fault-<name>-text`.
     pub kinds: Vec<&'a str>,
@@ -32,61 +32,61 @@ pub struct Dashboard<'a> {
     /// Every client, by id and name.
     pub clients: Vec<(&'a str, &'a str)>,
     /// The grants, the newest first.
-    pub grants: Vec<GrantShown<'a>>,
+    pub grants: Vec<GrantRow<'a>>,
     /// The requests, the newest first.
-    pub requests: Vec<RequestShown<'a>>,
+    pub requests: Vec<RequestRow<'a>>,
     /// The client that is graded, if one is.
-    pub graded: Option<Graded<'a>>,
+    pub graded: Option<GradingStatus<'a>>,
 }
 
-/// What was just done or refused.
+/// The result of the last action.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
-    /// The section that it belongs to: `clock`, `faults`, `grants` or `grading`.
+    /// The section it appears in: `clock`, `faults`, `grants` or `grading`.
     pub section: &'a str,
-    /// What to say.
+    /// Its text.
     pub text: &'a str,
-    /// Whether it was refused.
+    /// Whether the action was refused.
     pub bad: bool,
 }
 
-/// A fault that waits for requests.
+/// A fault that is set.
 #[derive(Clone, Copy, Debug)]
-pub struct WaitingFault<'a> {
+pub struct FaultRow<'a> {
     /// Its id.
     pub id: &'a str,
     /// The name of its kind.
     pub kind: &'a str,
-    /// The client that it is for, where it is for one alone.
+    /// The only client it is for, if it is for one.
     pub client: Option<&'a str>,
-    /// The customer that it is for, where it is for one alone.
+    /// The only customer it is for, if it is for one.
     pub customer: Option<&'a str>,
-    /// The path that it strikes at, where it is one alone.
+    /// The only path it strikes, if it is for one.
     pub path: Option<&'a str>,
-    /// How long, how much, which code.
+    /// The value, whose meaning depends on the kind: a duration, an error code, and so on.
     pub value: Option<&'a str>,
-    /// How often it will strike.
+    /// How many more requests it strikes.
     pub remaining: u32,
 }
 
 /// A grant as the page shows it.
 #[derive(Clone, Copy, Debug)]
-pub struct GrantShown<'a> {
+pub struct GrantRow<'a> {
     /// Its id.
     pub id: &'a str,
-    /// The client that it was given to.
+    /// The client it was made for.
     pub client: &'a str,
-    /// Who gave it.
+    /// The customer who consented.
     pub customer: &'a str,
     /// When, RFC 3339.
     pub since: &'a str,
-    /// The id of the consent that it hangs on, where the customer was not asked.
+    /// The grant whose consent it depends on, if it was made without asking the customer.
     pub parent: Option<&'a str>,
-    /// The number of the slip that can be redeemed next; 0 is the code.
+    /// The number of the slip that is redeemed next; 0 is the code.
     pub next_slip: u64,
     /// Whether that slip has expired.
     pub slip_expired: bool,
-    /// The id of the message that says whether it is living or how it ended.
+    /// The message id of its state.
     pub state: &'a str,
     /// Whether it is living.
     pub living: bool,
@@ -94,33 +94,33 @@ pub struct GrantShown<'a> {
 
 /// A request as the page shows it.
 #[derive(Clone, Debug)]
-pub struct RequestShown<'a> {
+pub struct RequestRow<'a> {
     /// When it came, RFC 3339.
     pub at: &'a str,
     /// Its method.
     pub method: &'a str,
     /// Its path, without the query.
     pub path: String,
-    /// The client that sent it, where that is known.
+    /// The client that sent it, if known.
     pub client: Option<&'a str>,
     /// The status of its answer.
     pub status: u16,
-    /// Why it was refused, in words.
+    /// Why it was refused.
     pub reason: Option<String>,
-    /// Whether the answer was lost on its way, on purpose.
+    /// Whether a fault dropped the answer.
     pub lost: bool,
-    /// The request as it came, masked.
+    /// The whole request, with secrets masked.
     pub request: String,
-    /// The answer as it went, masked.
+    /// The whole answer, with secrets masked.
     pub answer: String,
 }
 
-/// The grading under way.
+/// The grading in progress.
 #[derive(Clone, Copy, Debug)]
-pub struct Graded<'a> {
+pub struct GradingStatus<'a> {
     /// The client's name.
     pub client: &'a str,
-    /// The event that is played now, and what the client is expected to do.
+    /// The event being played, and what the client is expected to do.
     pub event: Option<(&'a str, &'a str)>,
 }
 
@@ -138,7 +138,7 @@ impl Dashboard<'_> {
         self.notice.filter(|notice| notice.section == section)
     }
 
-    /// What a field held when its form was refused. A code or token is not shown again.
+    /// The value of a field of the refused form. Codes and tokens are not shown again.
     fn typed(&self, field: &str) -> &str {
         let is_secret = |text: &&str| {
             [slip::Kind::Code, slip::Kind::RefreshToken]

@@ -84,7 +84,7 @@ fn locale() -> Locale {
 }
 
 fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
-    let fault = WaitingFault {
+    let fault = FaultRow {
         id: "1",
         kind: "delay",
         client: Some(name),
@@ -93,7 +93,7 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         value: Some(name),
         remaining: 2,
     };
-    let grant = GrantShown {
+    let grant = GrantRow {
         id: "g1",
         client: name,
         customer: name,
@@ -104,7 +104,7 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         state: "grant-living",
         living: true,
     };
-    let request = RequestShown {
+    let request = RequestRow {
         at: "2026-11-22T10:00:00Z",
         method: "POST",
         path: name.to_owned(),
@@ -124,21 +124,14 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         moved: Some("+1d"),
         faults: vec![
             fault,
-            WaitingFault {
-                id: "2",
-                client: None,
-                customer: None,
-                path: None,
-                value: None,
-                ..fault
-            },
+            FaultRow { id: "2", client: None, customer: None, path: None, value: None, ..fault },
         ],
         kinds: vec!["lose_answer", "delay"],
         paths: vec!["/token"],
         clients: vec![("client-1", name)],
         grants: vec![
             grant,
-            GrantShown {
+            GrantRow {
                 parent: Some("g0"),
                 next_slip: 3,
                 slip_expired: false,
@@ -149,9 +142,9 @@ fn dashboard<'a>(locale: &'a Locale, name: &'a str) -> Dashboard<'a> {
         ],
         requests: vec![
             request.clone(),
-            RequestShown { client: None, status: 200, reason: None, lost: false, ..request },
+            RequestRow { client: None, status: 200, reason: None, lost: false, ..request },
         ],
-        graded: Some(Graded { client: name, event: Some((name, name)) }),
+        graded: Some(GradingStatus { client: name, event: Some((name, name)) }),
     }
 }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use counterfoil_server::pages::{Locale, page};
 
-/// The sandbox's own redirect URI: shows what came back, and the commands that use it.
+/// The page at the sandbox's own redirect URI: the response, and the commands that use it.
 #[derive(Template)]
 #[template(path = "callback.html")]
 pub struct Callback<'a> {
@@ -11,13 +11,13 @@ pub struct Callback<'a> {
     pub locale: &'a Locale,
     /// The issuer that answered.
     pub issuer: &'a str,
-    /// The code, where there is one.
+    /// The code, if any.
     pub code: Option<&'a str>,
-    /// The error and its description, where there is one.
+    /// The error and its description, if any.
     pub error: Option<(&'a str, &'a str)>,
-    /// The app's own state.
+    /// The client's `state`.
     pub state: Option<&'a str>,
-    /// The ids of headings, each with a shell command.
+    /// Message ids of headings, each with a shell command.
     pub commands: Vec<(&'a str, String)>,
 }
 
@@ -36,11 +36,11 @@ pub struct Walkthrough<'a> {
     pub locale: &'a Locale,
     /// The sandbox's issuer.
     pub issuer: &'a str,
-    /// A request that leads to the consent page.
+    /// An authorization request that leads to the consent page.
     pub authorize_url: &'a str,
-    /// The ids of a heading and of a text, each with a shell command, which may be empty.
+    /// Message ids of heading and text, each with a shell command, which may be empty.
     pub steps: Vec<(&'a str, &'a str, String)>,
-    /// The ids of labels, each with a value: the clients, customers and addresses of this sandbox.
+    /// Message ids of labels, each with a value: clients, customers and addresses.
     pub rows: Vec<(&'a str, String)>,
 }
 

@@ -1,19 +1,19 @@
-//! A request as it may be shown: with its secrets masked.
+//! A request with its secrets masked, to be shown.
 
 use counterfoil_report::{Exchange, Mask};
 use counterfoil_server::App;
 
-use super::{HUNG_UP, Headers, Observed, exposed};
+use super::{HUNG_UP, Headers, RequestRecord, leaks};
 
-/// Headers that say nothing of what the client or we do, and the reason, which is told masked.
+/// Headers without information, and the reason, which is added masked.
 const LEFT_OUT: [&str; 5] =
     ["accept-encoding", "connection", "content-length", "counterfoil-reason", "host"];
 
-/// The request and its answer. What is masked here once is masked by the same `mask` wherever it
-/// turns up later.
-pub fn evidence(app: &App, request: &Observed, note: &str, mask: &mut Mask) -> Exchange {
-    // By its name nothing tells a secret that is where none belongs.
-    exposed(app, request).iter().for_each(|found| mask.learn(&found.secret));
+/// The request and its answer. `mask` learns the secrets found here and masks them wherever they
+/// appear later.
+pub fn evidence(app: &App, request: &RequestRecord, note: &str, mask: &mut Mask) -> Exchange {
+    // A secret in the wrong place can't be recognized by the name of its field.
+    leaks(app, request).iter().for_each(|found| mask.learn(&found.secret));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let request_headers = headers(&request.headers, mask);
     let request_body = mask.form(&text(&request.body));

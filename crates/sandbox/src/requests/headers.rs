@@ -1,33 +1,33 @@
-//! The headers of a request that is kept.
+//! The headers of a recorded request.
 
 use std::fmt::Write;
 
 use axum::http::HeaderMap;
 
-/// Headers as one text. The server's own are slices of the buffer that a connection is read into:
-/// keeping them would keep that, and cost every request a new one.
+/// Headers copied into one string. hyper's are slices of the connection's read buffer: keeping them
+/// would keep the buffer, and cost every request a new one.
 #[derive(Debug, Default)]
 pub struct Headers(String);
 
 impl Headers {
-    /// A copy of `headers`. What is not text in them is replaced.
+    /// A copy of `headers`. Bytes that are not UTF-8 are replaced.
     pub fn copied(headers: &HeaderMap) -> Self {
         let mut text = String::with_capacity(
             headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum(),
         );
         for (name, value) in headers {
-            // Writing to a string can't fail. No name holds a colon, no value a line's end.
+            // Writing to a string can't fail. No name holds a colon, and no value a line break.
             let _ = writeln!(text, "{name}:{}", String::from_utf8_lossy(value.as_bytes()));
         }
         Self(text)
     }
 
-    /// Each with its value.
+    /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.lines().filter_map(|line| line.split_once(':'))
     }
 
-    /// The first value of a name in lower case.
+    /// The first value of a header; `name` is in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
     }

@@ -1,5 +1,5 @@
-//! What is around every request to a sandbox: those of clients are kept with their answers, and an
-//! answer is lost where a fault asks for it.
+//! The middleware around every request to a sandbox: records clients' requests with their answers,
+//! and drops an answer if a fault asks for that.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,18 +17,18 @@ use counterfoil_server::App;
 use counterfoil_server::http::observe::LogContext;
 use hyper::body::{Frame, SizeHint};
 
-use super::{HUNG_UP, Headers, Observed};
+use super::{HUNG_UP, Headers, RequestRecord};
 use crate::Sandbox;
 
-/// How many requests are kept: what the page shows and some more. Each one that is kept longer
-/// costs those that come after it a little.
+/// How many requests are kept: what the page shows and a few more. Each kept request makes later ones
+/// a little slower.
 const KEPT: usize = 64;
-/// How many are kept while a client is graded: what may come between two looks at it.
+/// How many are kept while a client is graded: as many as may arrive between two polls.
 const KEPT_WHILE_GRADED: usize = 500;
 /// How much of a body is kept, in bytes.
 const LARGEST_KEPT: usize = 16 * 1024;
 
-/// Which requests are kept: those of clients, and the browser's to `/authorize`. Pages with
+/// Whether requests to a path are kept: clients' are, and the browser's to `/authorize`; pages with
 /// passwords are not.
 fn is_kept(path: &str) -> bool {
     const ROOTS: [&str; 8] = [
@@ -56,13 +56,13 @@ pub async fn watch(
     if !is_kept(request.uri().path()) {
         return next.run(request).await;
     }
-    let (request, watched) = Watched::begin(app, sandbox, request);
+    let (request, recording) = Recording::begin(app, sandbox, request);
     let response = next.run(request).await;
-    watched.end(response).await
+    recording.end(response).await
 }
 
-/// A request in flight. One that is dropped before its end is one whose client hung up.
-struct Watched(Option<InFlight>);
+/// Records a request in flight. Dropped before its end, it records that the client hung up.
+struct Recording(Option<InFlight>);
 
 struct InFlight {
     app: Arc<App>,
@@ -71,18 +71,18 @@ struct InFlight {
     method: Method,
     target: String,
     headers: Headers,
-    /// Its body, as far as the handler has read it.
+    /// Its body, as far as the handler has read it by now.
     body: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Watched {
-    /// Its body is copied while the handler reads it: what the handler leaves unread, or bounds, is
-    /// so here too.
+impl Recording {
+    /// The body is copied as the handler reads it, so what the handler leaves unread or cuts off is
+    /// missing here too.
     fn begin(app: Arc<App>, sandbox: Arc<Sandbox>, request: Request) -> (Request, Self) {
         let (parts, body) = request.into_parts();
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
         let copy = Arc::default();
-        let watched = Self(Some(InFlight {
+        let recording = Self(Some(InFlight {
             app,
             sandbox,
             came: Instant::now(),
@@ -91,16 +91,16 @@ impl Watched {
             headers: Headers::copied(&parts.headers),
             body: Arc::clone(&copy),
         }));
-        (Request::from_parts(parts, Body::new(Copied { body, copy })), watched)
+        (Request::from_parts(parts, Body::new(Tee { body, copy })), recording)
     }
 
-    /// Keeps the request with its answer, and loses the answer where a fault asks for it.
+    /// Records the request with its answer, and drops the answer if a fault asks for that.
     async fn end(mut self, response: Response) -> Response {
         let Some(request) = self.0.take() else {
             return response;
         };
         let (parts, body) = response.into_parts();
-        // Every answer of ours is whole in memory, so this neither waits nor fails.
+        // Our answers are held in memory whole, so this neither waits nor fails.
         let answer = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let context = parts.extensions.get::<LogContext>().cloned().unwrap_or_default();
         let store = &request.app.store;
@@ -119,11 +119,11 @@ impl Watched {
         let kept = answer.slice(..answer.len().min(LARGEST_KEPT));
         let context = LogContext { client, ..context };
         request.keep(parts.status, Headers::copied(&parts.headers), kept, lost, context);
-        Response::from_parts(parts, if lost { Body::new(Lost) } else { Body::from(answer) })
+        Response::from_parts(parts, if lost { Body::new(BrokenBody) } else { Body::from(answer) })
     }
 }
 
-impl Drop for Watched {
+impl Drop for Recording {
     fn drop(&mut self) {
         if let (Some(request), Ok(status)) = (self.0.take(), StatusCode::from_u16(HUNG_UP)) {
             request.keep(status, Headers::default(), Bytes::new(), false, LogContext::default());
@@ -143,10 +143,10 @@ impl InFlight {
         let body = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         let is_graded = self.sandbox.grading.playing().is_some();
         let most = if is_graded { KEPT_WHILE_GRADED } else { KEPT };
-        // Told by the clock as it is now: another node may have moved it, of which this one learns
-        // while it answers.
+        // By the clock as it is now: another node may have moved it, and this one learns of that only
+        // while answering.
         let took = Seconds::try_from(self.came.elapsed().as_secs()).unwrap_or(0);
-        let request = Observed {
+        let request = RequestRecord {
             at: self.app.clock.now().plus(-took),
             came: self.came,
             answered: Instant::now(),
@@ -166,13 +166,13 @@ impl InFlight {
     }
 }
 
-/// A body that is copied as it is read.
-struct Copied {
+/// A body that copies what is read from it.
+struct Tee {
     body: Body,
     copy: Arc<Mutex<Vec<u8>>>,
 }
 
-impl HttpBody for Copied {
+impl HttpBody for Tee {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -195,17 +195,17 @@ impl HttpBody for Copied {
         self.body.is_end_stream()
     }
 
-    /// The bounds of bodies go by it.
+    /// Body limits rely on it.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
 }
 
-/// A body that breaks before its first byte. Nothing of the answer has left by then, so the
-/// connection ends without one.
-struct Lost;
+/// A body that fails before its first byte. Nothing of the answer is sent by then, so the connection
+/// ends without one.
+struct BrokenBody;
 
-impl HttpBody for Lost {
+impl HttpBody for BrokenBody {
     type Data = Bytes;
     type Error = std::io::Error;
 

@@ -1,6 +1,6 @@
-//! The certificate of a sandbox that speaks TLS: made at each start, for the names that it goes by,
-//! and signed by a CA of its own that is made once. Clients that trust the CA go on trusting it
-//! when names change or a certificate has expired.
+//! The TLS certificate of a sandbox: made at each start for its current names, and signed by its own
+//! CA, which is made once. Clients that trust the CA need no change when names change or a
+//! certificate expires.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -16,25 +16,25 @@ use rcgen::{
 
 use crate::Failure;
 
-/// Days that a certificate is valid for, from a day before its start on: no browser takes one for
-/// longer (CA/Browser Forum, ballot SC-22).
+/// For how many days a certificate is valid, from a day before it is made: browsers accept no more
+/// (CA/Browser Forum, ballot SC-22).
 const VALID: i64 = 397;
 
 /// The files of a certificate, in PEM.
 pub(super) struct Certificate {
-    /// What clients have to trust.
+    /// The CA's certificate, which clients have to trust.
     pub(super) ca: PathBuf,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
 }
 
-/// Where the CA of the certificates in `directory` is.
+/// The file of the CA's certificate in `directory`.
 pub(super) fn ca_in(directory: &Path) -> PathBuf {
     directory.join("ca.pem")
 }
 
-/// Makes a certificate for `names` in `directory`, and the CA where there is none yet. The
-/// machine's time is `now`.
+/// Makes a certificate for `names` in `directory`, and the CA if there is none yet. `now` is the
+/// machine's time.
 pub(super) fn make(
     directory: &Path,
     names: Vec<String>,
@@ -46,7 +46,7 @@ pub(super) fn make(
             directory.display()
         ))
     };
-    // Others may read the CA; who else trusts it has another user, in another container.
+    // Others may read the CA: clients in other containers run as other users.
     match create_directory(directory, 0o755) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(named(&e)),
         _ => {}
@@ -82,7 +82,7 @@ pub(super) fn make(
     Ok(files)
 }
 
-/// Makes a CA and keeps it.
+/// Makes a CA and stores it.
 fn new_ca(
     certificate: &Path,
     key: &Path,
@@ -96,8 +96,7 @@ fn new_ca(
     Ok(Issuer::new(ca(), pair))
 }
 
-/// What a CA says of itself. The same each time, so that its key is all that has to be read to sign
-/// with it.
+/// The parameters of the CA. They are constant, so only its key has to be read to sign with it.
 fn ca() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "Counterfoil sandbox CA, for tests");
@@ -108,8 +107,7 @@ fn ca() -> CertificateParams {
     params
 }
 
-/// Writes a file anew: never through a link that somebody has put in its place, and never with the
-/// mode of one that was there.
+/// Replaces a file: never writes through a link in its place, and never keeps an old file's mode.
 fn write(path: &Path, mode: u32, pem: &str) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),

@@ -1,5 +1,5 @@
-//! `counterfoil sandbox --grade`: plays the script to a live client, tells how each event came out,
-//! and ends with the scorecard.
+//! `counterfoil sandbox --grade`: plays the script to a live client, prints the result of each event,
+//! and then the scorecard.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::reports::{self, ReportFile};
 use crate::{Failure, output};
 
-/// Serves until the script was played to its end, nobody came to be graded, or a signal came.
+/// Serves until the script has been played, no client came, or a signal came.
 pub(super) async fn run(
     app: Arc<App>,
     sandbox: Arc<Sandbox>,
@@ -25,7 +25,7 @@ pub(super) async fn run(
         return Err(Failure::usage(format!("there is no client `{client}` to grade")));
     }
     output::wait_for_no_reader()?;
-    // Nobody is told of the address before the client is graded, so its first request counts.
+    // The address is announced only once grading has begun, so the client's first request counts.
     grade::start(&app, &sandbox, client)
         .await
         .map_err(|_| Failure::failed("the grading could not be started"))?;
@@ -81,7 +81,7 @@ fn progress(app: &App, sandbox: &Sandbox) -> Option<Progress> {
     sandbox.grading.progress(&app.settings.issuer)
 }
 
-/// Tells what is played and how it came out, until the script is at its end.
+/// Prints each event and its result until the grading ends.
 async fn watch(app: &App, sandbox: &Sandbox, finished: oneshot::Sender<()>) {
     let mut changes = sandbox.grading.changes();
     let (mut told, mut announced) = (0, "");

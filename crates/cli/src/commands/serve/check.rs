@@ -1,10 +1,9 @@
-//! `counterfoil serve --check`: all that a start would need, looked at without starting. Nothing is
-//! made or changed, and a server may run, with the same configuration too: the unit of systemd runs
-//! it before each start.
+//! `counterfoil serve --check`: checks everything a start needs, without starting. Nothing is made or
+//! changed, and a server may run with the same configuration: the systemd unit runs this before each
+//! start.
 //!
-//! What would hinder a start is a problem. What would not, but is hardly meant, such as a
-//! certificate that has expired, is a warning: a check that refused it would keep a server down
-//! that could go on.
+//! What prevents a start is a problem. What doesn't, but is hardly intended, such as an expired
+//! certificate, is a warning: a check that failed would keep down a server that could run.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -28,17 +27,16 @@ use super::{about_clock, bounds, keys_lost, not_opened, permissions};
 use crate::config::Config;
 use crate::{Failure, output};
 
-/// How long a server that listens already may take to say who it is.
+/// How long a server that already listens may take to identify itself.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest answer that is looked at, in bytes.
+/// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
-/// What was found.
 #[derive(Default)]
 struct Findings {
     problems: Vec<String>,
     warnings: Vec<String>,
-    /// What a start would do that is worth knowing.
+    /// What a start would do, for information.
     told: Vec<String>,
 }
 
@@ -81,8 +79,7 @@ pub(super) async fn run(config: &Config, accept_clock: bool) -> Result<(), Failu
     }
 }
 
-/// Looks at the store, the clock and the keys; gives which server has the store, where one process
-/// owns it.
+/// Checks store, clock and keys. Returns the server that holds the store, if one does.
 async fn store_and_keys(
     config: &Config,
     accept_clock: bool,
@@ -101,7 +98,7 @@ async fn store_and_keys(
         Ok(found) => found,
         Err(error) => {
             findings.problem(error);
-            // Whether some are missing nobody knows then; those that are there must be good.
+            // Then it is unknown whether keys are missing; those that exist must be valid.
             if let Some(Err(error)) =
                 apart.map(|directory| Keys::look(directory, issuer, clock.now()))
             {
@@ -143,7 +140,7 @@ async fn store_and_keys(
     served_by
 }
 
-/// Looks whether the endings log can be appended to.
+/// Checks that the endings log can be appended to.
 fn endings_log(config: &Config, findings: &mut Findings) {
     let Some(path) = &config.endings_log else {
         return;
@@ -179,7 +176,7 @@ fn endings_log(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Looks whether the certificate and its key can be used, are meant for each other, and for now.
+/// Checks that certificate and key can be used, belong together, and are valid now.
 fn tls(config: &Config, findings: &mut Findings) {
     let Some((certificate, key)) = &config.tls else {
         return;
@@ -200,7 +197,7 @@ fn tls(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// From when and until when a server's certificate is valid: the first one of the file.
+/// When a server's certificate, the first of the file, is valid.
 fn validity_of(certificate: &Path) -> Option<(Timestamp, Timestamp)> {
     let pem = std::fs::read(certificate).ok()?;
     let first = CertificateDer::from_pem_slice(text_file::without_mark(&pem)).ok()?;
@@ -211,10 +208,10 @@ fn validity_of(certificate: &Path) -> Option<(Timestamp, Timestamp)> {
     Some((at(validity.not_before)?, at(validity.not_after)?))
 }
 
-/// Looks whether the addresses can be listened on, all at once, or are by this very server.
+/// Checks that the addresses can be bound, all at once, or already are by this very server.
 fn listeners(config: &Config, served_by: Option<&str>, findings: &mut Findings) {
     let addresses = [Some(config.listen), config.metrics_listen];
-    // Held until all are tried: two that are the same can't be had both.
+    // Kept until all are bound: two equal addresses conflict.
     let bound: Vec<_> = addresses
         .into_iter()
         .flatten()
@@ -229,8 +226,8 @@ fn listeners(config: &Config, served_by: Option<&str>, findings: &mut Findings) 
     for (at, (address, bound)) in bound.iter().enumerate() {
         let Err(error) = bound else { continue };
         match own {
-            Some(Listens::This) if in_use(error) && bound_apart(at, *address, config) => {}
-            Some(Listens::Unknown) if in_use(error) && bound_apart(at, *address, config) => {
+            Some(PortOwner::This) if in_use(error) && bound_apart(at, *address, config) => {}
+            Some(PortOwner::Unknown) if in_use(error) && bound_apart(at, *address, config) => {
                 findings.warn(format!("{address} is in use, by whom is not known: unless it is this very server, a start fails"));
             }
             _ => findings.problem(format!("{address} can't be listened on: {error}")),
@@ -238,22 +235,22 @@ fn listeners(config: &Config, served_by: Option<&str>, findings: &mut Findings) 
     }
 }
 
-/// Whether an address is not one that stands before it.
+/// Whether an address is not the same as an earlier one.
 fn bound_apart(at: usize, address: SocketAddr, config: &Config) -> bool {
     at == 0 || address != config.listen
 }
 
-/// Who listens where this server would.
+/// Who listens at this server's address.
 #[derive(Clone, Copy)]
-enum Listens {
+enum PortOwner {
     This,
     Other,
     Unknown,
 }
 
-fn who_listens(config: &Config, served_by: Option<&str>) -> Listens {
-    // The one that has the store listens, and hardly elsewhere.
-    let by_store = if served_by.is_some() { Listens::This } else { Listens::Unknown };
+fn who_listens(config: &Config, served_by: Option<&str>) -> PortOwner {
+    // The server that holds the store listens, most likely here.
+    let by_store = if served_by.is_some() { PortOwner::This } else { PortOwner::Unknown };
     if config.tls.is_some() {
         return by_store;
     }
@@ -266,10 +263,10 @@ fn who_listens(config: &Config, served_by: Option<&str>) -> Listens {
         ),
     );
     match asked {
-        Ok(answer) if answer.contains(&format!("\"issuer\":\"{issuer}\"")) => Listens::This,
-        // One that is at its bound or can't reach its database says nothing of itself.
+        Ok(answer) if answer.contains(&format!("\"issuer\":\"{issuer}\"")) => PortOwner::This,
+        // A server at its limit, or without its database, does not identify itself.
         Ok(answer) if answer.starts_with("HTTP/1.1 503") => by_store,
-        Ok(_) => Listens::Other,
+        Ok(_) => PortOwner::Other,
         Err(_) => by_store,
     }
 }

@@ -1,4 +1,4 @@
-//! Who else may read or write what a server keeps.
+//! Permissions of a server's files: who else may read or write them.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -7,22 +7,21 @@ use counterfoil_store::StoreAddress;
 
 use crate::Failure;
 
-/// What everybody else may do with a file.
+/// Any permission for others.
 const OTHERS: u32 = 0o007;
-/// That everybody else may make files in a directory, and take away those of others where it isn't
-/// sticky.
+/// Others may create files in a directory, and remove other users' files unless it is sticky.
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// (S) Checks that nobody else may read or write the store and what lies beside it, or put other
-/// files in their place. A group may: which users are in one is the operator's decision. Keys have
-/// a check of their own, which allows nobody but the owner.
+/// (S) Checks that others may not read, write or replace the store and the files next to it. A group
+/// may: its members are the operator's decision. Keys have a stricter check, which allows only the
+/// owner.
 pub(super) fn check(store: &StoreAddress) -> Result<(), Failure> {
     let problems = of_store(store);
     if problems.is_empty() { Ok(()) } else { Err(Failure::Failed(problems.join("\n"))) }
 }
 
-/// What is wrong with the store and what lies beside it.
+/// What is wrong with the store and the files next to it.
 pub(super) fn of_store(store: &StoreAddress) -> Vec<String> {
     let StoreAddress::Sqlite(path) = store else {
         return Vec::new();
@@ -35,7 +34,7 @@ pub(super) fn of_store(store: &StoreAddress) -> Vec<String> {
     files.iter().filter_map(|file| of_file(file)).chain(of_directory(directory_of(path))).collect()
 }
 
-/// What is wrong with a file, if it is there.
+/// What is wrong with a file, if it exists.
 pub(super) fn of_file(path: &Path) -> Option<String> {
     let meta = std::fs::metadata(path).ok().filter(|meta| !meta.is_dir())?;
     let mode = meta.mode();
@@ -47,7 +46,7 @@ pub(super) fn of_file(path: &Path) -> Option<String> {
     (mode & OTHERS != 0).then_some(told)
 }
 
-/// What is wrong with a directory, if it is there.
+/// What is wrong with a directory, if it exists.
 pub(super) fn of_directory(directory: &Path) -> Option<String> {
     let mode = std::fs::metadata(directory).ok()?.mode();
     let told = format!(

@@ -4,40 +4,46 @@ fn grant() -> GrantId {
     GrantId::from_number(1 << 40).unwrap()
 }
 
-fn at(milliseconds: u64, what: What) -> Act {
+fn at(milliseconds: u64, what: ActionKind) -> Action {
     let came = Duration::from_millis(milliseconds);
-    Act { came, answered: came + Duration::from_millis(5), what }
+    Action { came, answered: came + Duration::from_millis(5), kind: what }
 }
 
-fn refresh(number: u64, status: u16) -> What {
-    let gives = (status == 200).then(|| Given {
+fn refresh(number: u64, status: u16) -> ActionKind {
+    let issued = (status == 200).then(|| IssuedTokens {
         id_token: Fingerprint::of(&format!("id {}", number + 1)),
         access_token: Fingerprint::of(&format!("access {}", number + 1)),
     });
-    What::Refresh { slip: Some((grant(), number)), retry_key: None, status, lost: false, gives }
+    ActionKind::Refresh {
+        slip: Some((grant(), number)),
+        retry_key: None,
+        status,
+        lost: false,
+        issued,
+    }
 }
 
-fn lost(number: u64, key: Option<&str>) -> What {
-    What::Refresh {
+fn lost(number: u64, key: Option<&str>) -> ActionKind {
+    ActionKind::Refresh {
         slip: Some((grant(), number)),
         retry_key: key.map(str::to_owned),
         status: 200,
         lost: true,
-        gives: None,
+        issued: None,
     }
 }
 
-fn keyed(number: u64, key: &str, status: u16) -> What {
+fn keyed(number: u64, key: &str, status: u16) -> ActionKind {
     match refresh(number, status) {
-        What::Refresh { slip, status, lost, gives, .. } => {
-            What::Refresh { slip, retry_key: Some(key.into()), status, lost, gives }
+        ActionKind::Refresh { slip, status, lost, issued, .. } => {
+            ActionKind::Refresh { slip, retry_key: Some(key.into()), status, lost, issued }
         }
         other => other,
     }
 }
 
-fn data(token: &str, status: u16) -> What {
-    What::Data { token: Fingerprint::of(token), status }
+fn data(token: &str, status: u16) -> ActionKind {
+    ActionKind::Data { token: Fingerprint::of(token), status }
 }
 
 #[track_caller]
@@ -77,19 +83,28 @@ fn a_lost_answer_is_fetched_with_its_key_or_asked_for_anew() {
         CheckResult::Passed,
     );
     is(
-        &lost_answer(&[at(0, lost(1, None)), at(500, refresh(1, 400)), at(900, What::Authorize)]),
+        &lost_answer(&[
+            at(0, lost(1, None)),
+            at(500, refresh(1, 400)),
+            at(900, ActionKind::Authorize),
+        ]),
         CheckResult::Passed,
     );
-    is(&lost_answer(&[at(0, lost(1, None)), at(900, What::Authorize)]), CheckResult::Passed);
+    is(&lost_answer(&[at(0, lost(1, None)), at(900, ActionKind::Authorize)]), CheckResult::Passed);
     let (first, second, third) =
-        (at(500, refresh(1, 400)), at(900, refresh(1, 400)), at(999, What::Authorize));
+        (at(500, refresh(1, 400)), at(900, refresh(1, 400)), at(999, ActionKind::Authorize));
     is(
         &lost_answer(&[at(0, lost(1, None)), first.clone(), second, third.clone()]),
         CheckResult::Failed,
     );
     is(&lost_answer(&[at(0, lost(1, None)), first.clone()]), CheckResult::Failed);
     is(
-        &lost_answer(&[at(0, lost(1, None)), first, third.clone(), at(1500, What::Authorize)]),
+        &lost_answer(&[
+            at(0, lost(1, None)),
+            first,
+            third.clone(),
+            at(1500, ActionKind::Authorize),
+        ]),
         CheckResult::Failed,
     );
     is(&lost_answer(&[third]), CheckResult::NotRun);
@@ -97,26 +112,29 @@ fn a_lost_answer_is_fetched_with_its_key_or_asked_for_anew() {
 
 #[test]
 fn three_requests_after_a_401_are_enough() {
-    let mut acts = vec![
+    let mut actions = vec![
         at(0, data("id 1", 401)),
         at(10, refresh(1, 200)),
         at(20, data("id 2", 401)),
-        at(30, What::Keys),
+        at(30, ActionKind::Keys),
     ];
-    is(&unauthorized(&acts), CheckResult::Passed);
-    acts.extend([
+    is(&unauthorized(&actions), CheckResult::Passed);
+    actions.extend([
         at(5000, data("id 2", 401)),
         at(5010, data("access 2", 200)),
         at(6000, refresh(2, 200)),
     ]);
-    is(&unauthorized(&acts), CheckResult::Passed);
-    is(&unauthorized(&[&acts[..], &[at(9000, data("id 3", 401))]].concat()), CheckResult::Failed);
-    is(&unauthorized(&[&acts[..], &[at(9000, refresh(3, 200))]].concat()), CheckResult::Failed);
+    is(&unauthorized(&actions), CheckResult::Passed);
+    is(
+        &unauthorized(&[&actions[..], &[at(9000, data("id 3", 401))]].concat()),
+        CheckResult::Failed,
+    );
+    is(&unauthorized(&[&actions[..], &[at(9000, refresh(3, 200))]].concat()), CheckResult::Failed);
 }
 
 #[test]
 fn workers_that_read_side_by_side_are_no_storm() {
-    let together = |ms| Act { answered: Duration::from_millis(20), ..at(ms, data("id 1", 401)) };
+    let together = |ms| Action { answered: Duration::from_millis(20), ..at(ms, data("id 1", 401)) };
     let side_by_side = [
         together(0),
         together(2),
@@ -132,7 +150,7 @@ fn workers_that_read_side_by_side_are_no_storm() {
         together(4),
         together(6),
         at(900, refresh(1, 400)),
-        at(2000, What::Authorize),
+        at(2000, ActionKind::Authorize),
     ];
     is(&revocation(&revoked), CheckResult::Passed);
 }
@@ -160,7 +178,7 @@ fn who_is_told_to_come_back_later_comes_back_later() {
 
 #[test]
 fn new_keys_are_fetched_and_the_token_used() {
-    let all = [at(0, refresh(1, 200)), at(10, What::Keys), at(20, data("id 2", 200))];
+    let all = [at(0, refresh(1, 200)), at(10, ActionKind::Keys), at(20, data("id 2", 200))];
     is(&new_keys(&all), CheckResult::Passed);
     is(&new_keys(&[all[0].clone(), all[2].clone()]), CheckResult::Failed);
     is(&new_keys(&all[..2]), CheckResult::Failed);
@@ -175,13 +193,15 @@ fn new_keys_are_fetched_and_the_token_used() {
 
 #[test]
 fn a_revocation_is_heeded() {
-    let all = [at(0, data("id 1", 401)), at(10, refresh(1, 400)), at(2000, What::Authorize)];
+    let all = [at(0, data("id 1", 401)), at(10, refresh(1, 400)), at(2000, ActionKind::Authorize)];
     is(&revocation(&all), CheckResult::Passed);
     is(&revocation(&all[..2]), CheckResult::Failed);
-    let on_and_on: Vec<Act> =
-        (0..5).map(|n| at(n * 100, data("id 1", 401))).chain([at(2000, What::Authorize)]).collect();
+    let on_and_on: Vec<Action> = (0..5)
+        .map(|n| at(n * 100, data("id 1", 401)))
+        .chain([at(2000, ActionKind::Authorize)])
+        .collect();
     is(&revocation(&on_and_on), CheckResult::Failed);
-    let twice: Vec<Act> = all.iter().cloned().chain([at(2500, What::Authorize)]).collect();
+    let twice: Vec<Action> = all.iter().cloned().chain([at(2500, ActionKind::Authorize)]).collect();
     is(&revocation(&twice), CheckResult::Failed);
 }
 

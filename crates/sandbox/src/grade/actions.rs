@@ -1,4 +1,4 @@
-//! What a client can be seen to do.
+//! What a client can be observed to do.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
@@ -11,31 +11,31 @@ use counterfoil_core::slip::{Kind, Slip};
 use counterfoil_server::node::keys::Ring;
 use serde_json::Value;
 
-use crate::requests::Observed;
+use crate::requests::RequestRecord;
 
-/// A request of the client, as far as it matters.
+/// A client's request, reduced to what grading needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Act {
-    /// When it came, since the grading began.
+pub(super) struct Action {
+    /// When it came, from the start of the grading.
     pub came: Duration,
     /// When it was answered.
     pub answered: Duration,
-    pub what: What,
+    pub kind: ActionKind,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum What {
-    /// It sent the customer's browser to ask for consent, and was given a code.
+pub(super) enum ActionKind {
+    /// It sent the customer's browser to ask for consent, and got a code.
     Authorize,
     /// It presented a code of this grant.
-    Exchange { grant: Option<GrantId>, gives: Option<Given> },
+    Exchange { grant: Option<GrantId>, issued: Option<IssuedTokens> },
     /// It presented this refresh token.
     Refresh {
         slip: Option<(GrantId, u64)>,
         retry_key: Option<String>,
         status: u16,
         lost: bool,
-        gives: Option<Given>,
+        issued: Option<IssuedTokens>,
     },
     /// It asked for data, with this token.
     Data { token: Fingerprint, status: u16 },
@@ -47,12 +47,12 @@ pub(super) enum What {
 
 /// The bearer tokens of an answer that reached the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Given {
+pub(super) struct IssuedTokens {
     pub id_token: Fingerprint,
     pub access_token: Fingerprint,
 }
 
-/// What tells one token from another: a whole one is a kilobyte, and a storm is many.
+/// Tells tokens apart. Keeping whole ones would take a kilobyte each, and a storm has many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Fingerprint(u64);
 
@@ -64,34 +64,34 @@ impl Fingerprint {
     }
 }
 
-impl Act {
-    /// What a request was, seen from when the grading `began`.
-    pub(super) fn of(request: &Observed, ring: &Ring, began: Instant) -> Self {
+impl Action {
+    /// The action of a request, timed from when the grading `began`.
+    pub(super) fn of(request: &RequestRecord, ring: &Ring, began: Instant) -> Self {
         Self {
             came: request.came.saturating_duration_since(began),
             answered: request.answered.saturating_duration_since(began),
-            what: what(request, ring),
+            kind: kind(request, ring),
         }
     }
 }
 
-fn what(request: &Observed, ring: &Ring) -> What {
+fn kind(request: &RequestRecord, ring: &Ring) -> ActionKind {
     let path = request.path();
     match path {
-        "/authorize" | "/auth" if gives_code(request) => What::Authorize,
-        "/jwks" => What::Keys,
-        "/token" => at_token(request, ring).unwrap_or(What::Other),
+        "/authorize" | "/auth" if gives_code(request) => ActionKind::Authorize,
+        "/jwks" => ActionKind::Keys,
+        "/token" => at_token(request, ring).unwrap_or(ActionKind::Other),
         _ if path.starts_with("/accounts") => {
             let header = request.headers.get(AUTHORIZATION.as_str()).unwrap_or_default();
             let token = header.split_once(' ').map_or(header, |(_, token)| token);
-            What::Data { token: Fingerprint::of(token), status: request.status.as_u16() }
+            ActionKind::Data { token: Fingerprint::of(token), status: request.status.as_u16() }
         }
-        _ => What::Other,
+        _ => ActionKind::Other,
     }
 }
 
-/// Whether the browser was sent back with a code, be it in the query or by a page that posts it.
-fn gives_code(request: &Observed) -> bool {
+/// Whether the browser was sent back with a code, in the query or in a form to post.
+fn gives_code(request: &RequestRecord) -> bool {
     let location =
         request.answer_headers.get(LOCATION.as_str()).and_then(|location| location.split_once('?'));
     let in_query = |(_, query): (&str, &str)| {
@@ -104,37 +104,37 @@ fn gives_code(request: &Observed) -> bool {
     location.is_some_and(in_query) || posts()
 }
 
-fn at_token(request: &Observed, ring: &Ring) -> Option<What> {
+fn at_token(request: &RequestRecord, ring: &Ring) -> Option<ActionKind> {
     let form = Form::parse(&request.body).ok()?;
     let slip =
         |kind, name| form.get(name).and_then(|text| Slip::read(kind, text, &ring.slips).ok());
     match form.get("grant_type")? {
-        "authorization_code" => Some(What::Exchange {
+        "authorization_code" => Some(ActionKind::Exchange {
             grant: slip(Kind::Code, "code").map(|slip| slip.grant),
-            gives: given(request),
+            issued: issued(request),
         }),
-        "refresh_token" => Some(What::Refresh {
+        "refresh_token" => Some(ActionKind::Refresh {
             slip: slip(Kind::RefreshToken, "refresh_token").map(|slip| (slip.grant, slip.number)),
             retry_key: request.headers.get("idempotency-key").map(str::to_owned),
             status: request.status.as_u16(),
             lost: request.lost,
-            gives: given(request),
+            issued: issued(request),
         }),
         _ => None,
     }
 }
 
-fn given(request: &Observed) -> Option<Given> {
+fn issued(request: &RequestRecord) -> Option<IssuedTokens> {
     if request.lost || request.status != StatusCode::OK {
         return None;
     }
     let body: Value = serde_json::from_slice(&request.answer).ok()?;
     let token = |name: &str| Fingerprint::of(body[name].as_str().unwrap_or_default());
-    Some(Given { id_token: token("id_token"), access_token: token("access_token") })
+    Some(IssuedTokens { id_token: token("id_token"), access_token: token("access_token") })
 }
 
-impl Given {
-    /// Whether `token` is one of them.
+impl IssuedTokens {
+    /// Whether `token` is one of these.
     pub(super) fn holds(&self, token: Fingerprint) -> bool {
         token == self.id_token || token == self.access_token
     }

@@ -1,4 +1,4 @@
-//! What the page shows: read here, laid out in `pages/dashboard.rs`.
+//! Gathers what the page shows; `pages/dashboard.rs` lays it out.
 
 use std::fmt::Write;
 
@@ -10,8 +10,8 @@ use counterfoil_store::{Grant, GrantFilter, StoreError};
 
 use crate::Sandbox;
 use crate::faults::{Kind, PATHS};
-use crate::pages::{Dashboard, Graded, GrantShown, Notice, RequestShown, WaitingFault};
-use crate::requests::{Observed, evidence};
+use crate::pages::{Dashboard, FaultRow, GradingStatus, GrantRow, Notice, RequestRow};
+use crate::requests::{RequestRecord, evidence};
 
 /// How many grants are shown.
 const GRANTS: u32 = 20;
@@ -32,13 +32,13 @@ pub(super) async fn html(
     let now = app.clock.now();
     let moved = Some(app.clock.offset()).filter(|offset| *offset != 0).map(in_units);
     let waiting = sandbox.faults.waiting();
-    let faults = waiting.iter().map(|fault| WaitingFault {
+    let faults = waiting.iter().map(|fault| FaultRow {
         id: &fault.id,
-        kind: fault.wish.fault.name(),
-        client: fault.wish.client_id.as_deref(),
-        customer: fault.wish.customer.as_deref(),
-        path: fault.wish.path.as_deref(),
-        value: fault.wish.value.as_deref(),
+        kind: fault.spec.fault.name(),
+        client: fault.spec.client_id.as_deref(),
+        customer: fault.spec.customer.as_deref(),
+        path: fault.spec.path.as_deref(),
+        value: fault.spec.value.as_deref(),
         remaining: fault.remaining,
     });
     let filter = GrantFilter { client: None, customer: None, before: None, limit: GRANTS };
@@ -55,7 +55,7 @@ pub(super) async fn html(
         .collect();
     let states: Vec<_> = grants.iter().map(|grant| state(grant, now)).collect();
     let grants = grants.iter().zip(&grant_texts).zip(&states).map(
-        |((grant, (id, since, parent)), state)| GrantShown {
+        |((grant, (id, since, parent)), state)| GrantRow {
             id,
             client: &grant.terms.client,
             customer: &grant.terms.customer.customer,
@@ -70,7 +70,7 @@ pub(super) async fn html(
     let last = sandbox.requests.last();
     let last = &last[last.len().saturating_sub(REQUESTS)..];
     let times: Vec<String> = last.iter().map(|request| request.at.to_string()).collect();
-    // Twice: a secret may turn up before the request by which it is known for one.
+    // Two passes: a secret may appear before the request that reveals it to be one.
     let mut mask = Mask::default();
     for request in last {
         evidence(app, request, "", &mut mask);
@@ -78,7 +78,7 @@ pub(super) async fn html(
     let requests: Vec<_> = last
         .iter()
         .zip(&times)
-        .map(|(request, at)| shown(app, sandbox, request, at, &mut mask))
+        .map(|(request, at)| request_row(app, sandbox, request, at, &mut mask))
         .collect();
     let graded = clients.iter().find(|client| sandbox.grading.is_of(&client.id));
     let progress = graded.and_then(|_| sandbox.grading.progress(&app.settings.issuer));
@@ -102,12 +102,12 @@ pub(super) async fn html(
             .collect(),
         grants: grants.collect(),
         requests: requests.into_iter().rev().collect(),
-        graded: graded.map(|client| Graded { client: &client.settings.name, event }),
+        graded: graded.map(|client| GradingStatus { client: &client.settings.name, event }),
     };
     Ok(page.render())
 }
 
-/// The message that says whether a grant is living or how it ended.
+/// The message id of a grant's state.
 fn state(grant: &Grant, now: Timestamp) -> String {
     match grant.ended {
         Some(ended) => format!("grant-ended-{}", ended.by.name()),
@@ -119,15 +119,15 @@ fn state(grant: &Grant, now: Timestamp) -> String {
     }
 }
 
-fn shown<'a>(
+fn request_row<'a>(
     app: &App,
     sandbox: &Sandbox,
-    request: &'a Observed,
+    request: &'a RequestRecord,
     at: &'a str,
     mask: &mut Mask,
-) -> RequestShown<'a> {
+) -> RequestRow<'a> {
     let exchange = evidence(app, request, "", mask);
-    RequestShown {
+    RequestRow {
         at,
         method: request.method.as_str(),
         path: mask.text(request.path()),
@@ -152,7 +152,7 @@ fn answer(sandbox: &Sandbox, exchange: &Exchange) -> String {
         .answer_headers
         .iter()
         .any(|(name, value)| name == "content-type" && value.starts_with("text/html"));
-    // A page for customers is long, says nothing here, and holds values that tie its forms to a
+    // A page for customers is long and of no use here, and holds the values that bind its forms to a
     // browser.
     let body = if is_page {
         format!("({})", sandbox.locale.text("dashboard-answer-page"))
@@ -162,7 +162,7 @@ fn answer(sandbox: &Sandbox, exchange: &Exchange) -> String {
     message(status.to_string(), &exchange.answer_headers, &body)
 }
 
-/// A request or an answer, as it goes over the wire.
+/// A request or an answer, in the form it has on the wire.
 fn message(mut text: String, headers: &[(String, String)], body: &str) -> String {
     for (name, value) in headers {
         // Writing to a string can't fail.
@@ -174,7 +174,7 @@ fn message(mut text: String, headers: &[(String, String)], body: &str) -> String
     text
 }
 
-/// A span of time as the clock's form takes it: `+1d 1h`.
+/// A duration in the form that the clock's form accepts: `+1d 1h`.
 fn in_units(seconds: Seconds) -> String {
     let mut text = String::from(if seconds < 0 { "-" } else { "+" });
     let mut left = seconds.abs();

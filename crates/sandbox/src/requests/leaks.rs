@@ -1,4 +1,4 @@
-//! Secrets in places where none belongs.
+//! Leaked secrets: those in a part of a request where none belongs.
 
 use std::borrow::Cow;
 
@@ -9,38 +9,38 @@ use counterfoil_core::form::{Form, decode};
 use counterfoil_core::secret::Secret;
 use counterfoil_server::App;
 
-use super::Observed;
+use super::RequestRecord;
 
-/// Paths that a client proves itself at.
+/// Paths where a client authenticates.
 const PROVES_ITSELF_AT: [&str; 3] = ["/token", "/revoke", "/introspect"];
 /// Parameters whose values are tokens.
 const TOKENS: [&str; 4] = ["access_token", "refresh_token", "id_token", "token"];
-/// How tokens of ours begin, and JWTs.
+/// Prefixes of our tokens, and of JWTs.
 const TOKEN_BEGINNINGS: [&str; 4] = ["cfc_", "cfr_", "cfa_", "eyJ"];
-/// The shortest text that is taken for a token by its beginning.
+/// The shortest text that is taken for a token by its prefix.
 const SHORTEST_TOKEN: usize = 40;
 
-/// A secret where none belongs.
+/// A secret in the wrong place.
 #[derive(Debug)]
-pub struct Exposed {
-    /// What it is and where, in words.
+pub struct Leak {
+    /// What it is and where.
     pub what: &'static str,
     /// The secret itself, so that it can be masked.
     pub secret: String,
 }
 
-/// Every secret of a request that is where none belongs: a client's secret belongs to
-/// [`PROVES_ITSELF_AT`], and no secret into a URL. A code belongs there; it is the client's own URL
-/// that it comes back in.
-pub fn exposed(app: &App, request: &Observed) -> Vec<Exposed> {
+/// Every leaked secret of a request. A client's secret belongs only at [`PROVES_ITSELF_AT`] (RFC 6749
+/// section 2.3.1), and no secret in a URL (RFC 6750 section 5.3). A code is no leak: it returns in the
+/// client's own redirect URI.
+pub fn leaks(app: &App, request: &RequestRecord) -> Vec<Leak> {
     let (clients, ring) = (app.clients(), app.keys.ring());
-    // Nothing but its digest is known of a secret.
+    // Only the digest of a secret is known.
     let is_client_secret = |text: &str| {
         let digest = SecretDigest::of(&Secret::new(text), &ring.pepper);
         clients.iter().flat_map(|client| &client.secrets).any(|secret| secret.digest == digest)
     };
     let mut found = Vec::new();
-    let mut add = |what, secret: &str| found.push(Exposed { what, secret: secret.to_owned() });
+    let mut add = |what, secret: &str| found.push(Leak { what, secret: secret.to_owned() });
     for segment in request.path().split('/') {
         let segment = decode(segment.as_bytes()).unwrap_or(Cow::Borrowed(segment));
         if is_client_secret(&segment) {
