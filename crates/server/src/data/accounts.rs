@@ -120,7 +120,7 @@ fn described(operation: Operation) -> Operation {
         .by_bearer()
         .query([optional(
             "accountIds",
-            8192,
+            2048,
             "Ids separated by commas: these accounts alone. One outside the consent makes the answer 404, 701.",
         )])
         .headers([
