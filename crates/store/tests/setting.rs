@@ -176,7 +176,9 @@ where
 /// may run the few calls of one round one after the other.
 fn must_overlap(caller: &'static std::panic::Location<'static>, overlapped: bool) {
     const ROUNDS: u32 = 5;
-    static RACES: Mutex<BTreeMap<(&str, u32), (u32, bool)>> = Mutex::new(BTreeMap::new());
+    /// By file and line: how many rounds there were, and whether any overlapped.
+    type Races = BTreeMap<(&'static str, u32), (u32, bool)>;
+    static RACES: Mutex<Races> = Mutex::new(BTreeMap::new());
     let mut races = RACES.lock().unwrap();
     let (rounds, ever) = races.entry((caller.file(), caller.line())).or_default();
     *rounds += 1;
