@@ -21,8 +21,8 @@ pub struct RequestIdentity<'a> {
 }
 
 /// The request that redeemed a slip: a byte that says whether it had an `Idempotency-Key`, then 16
-/// bytes. With a key they are a MAC of key and request; without, 8 random bytes and 8 bytes of a MAC
-/// of the request.
+/// bytes. With a key they are a MAC of key and request; without, 8 random bytes and 8 bytes of a
+/// MAC of the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim([u8; Claim::LENGTH]);
 

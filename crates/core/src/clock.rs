@@ -58,8 +58,9 @@ impl Timestamp {
 
     /// Whether this moment lies in the window of `span` seconds that opened at `start`.
     ///
-    /// A `start` up to [`SKEW`] ahead counts as now: another node wrote it, or the clock was set back
-    /// a little. A `start` further ahead opens nothing, so moving the clock back reopens no window.
+    /// A `start` up to [`SKEW`] ahead counts as now: another node wrote it, or the clock was set
+    /// back a little. A `start` further ahead opens nothing, so moving the clock back reopens no
+    /// window.
     pub const fn is_within(self, span: Seconds, start: Timestamp) -> bool {
         let age = self.since(start);
         -SKEW <= age && age < span

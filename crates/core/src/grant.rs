@@ -44,8 +44,8 @@ impl GrantId {
         self.0
     }
 
-    /// As 16 hexadecimal digits. Not with `fmt`, which takes 500 instructions more: every token names
-    /// its grant.
+    /// As 16 hexadecimal digits. Not with `fmt`, which takes 500 instructions more: every token
+    /// names its grant.
     fn digits(self) -> [u8; 16] {
         let mut digits = [0; 16];
         // There is room for exactly these.

@@ -17,7 +17,7 @@ pub const MOST_ACCOUNTS: usize = 100;
 
 /// The longest ID token, in bytes: it is sent as a bearer, and proxies take 8 KiB of a header and
 /// often less.
-pub const LONGEST: usize = 6000;
+pub const LONGEST_TOKEN: usize = 6000;
 /// The longest `nonce`, in bytes of JSON. Every ID token of a grant leaves room for it, so that
 /// either all of them list its accounts or none does.
 pub const LONGEST_NONCE: usize = 512;
@@ -26,8 +26,10 @@ const ROOM: usize = 178;
 
 /// Most claims are shorter, so no buffer has to grow.
 const USUAL_LENGTH: usize = 1024;
-/// The longest claims that fit into [`LONGEST`] with any algorithm: base64url takes a third more.
-const LONGEST_CLAIMS: usize = (LONGEST - jws::LONGEST_HEADER - jws::LONGEST_SIGNATURE - 2) / 4 * 3;
+/// The longest claims that fit into [`LONGEST_TOKEN`] with any algorithm: base64url takes a third
+/// more.
+const LONGEST_CLAIMS: usize =
+    (LONGEST_TOKEN - jws::LONGEST_HEADER - jws::LONGEST_SIGNATURE - 2) / 4 * 3;
 
 /// Whether a `nonce` is no longer than [`LONGEST_NONCE`].
 pub fn nonce_fits(nonce: &str) -> bool {
@@ -259,7 +261,7 @@ mod tests {
                     )
                 };
                 let (with_nonce, length) = token(Some(&"n".repeat(LONGEST_NONCE)));
-                assert!(length <= LONGEST, "{alg}, ids of {bytes} bytes: {length}");
+                assert!(length <= LONGEST_TOKEN, "{alg}, ids of {bytes} bytes: {length}");
                 assert_eq!(token(None).0, with_nonce);
                 named += usize::from(with_nonce);
             }

@@ -1,6 +1,6 @@
 //! JSON Web Signature (RFC 7515), compact form. Our own, because every refresh signs and a key that
-//! is prepared once signs twice as fast (`docs/decisions/jose.md`). The tests verify our tokens with
-//! independent libraries.
+//! is prepared once signs twice as fast (`docs/decisions/jose.md`). The tests verify our tokens
+//! with independent libraries.
 
 use std::fmt;
 
@@ -76,8 +76,8 @@ pub struct SigningKey {
     pub kid: String,
     /// What it signs with.
     pub alg: Algorithm,
-    /// The encoded header of every token that this key signs. It names the key, so a token belongs to
-    /// the key whose header it has.
+    /// The encoded header of every token that this key signs. It names the key, so a token belongs
+    /// to the key whose header it has.
     header: String,
     pair: Pair,
     public: ParsedPublicKey,

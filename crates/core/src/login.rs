@@ -80,8 +80,8 @@ pub fn find<T>(
     }
 }
 
-/// The form of a password that is hashed: NFC, all spaces alike, nothing trimmed, no case folded (RFC
-/// 8265 section 4.2.2).
+/// The form of a password that is hashed: NFC, all spaces alike, nothing trimmed, no case folded
+/// (RFC 8265 section 4.2.2).
 pub fn password(typed: &Secret) -> Secret {
     let spaces: Secret = Secret::new(
         typed.expose().chars().map(|c| if is_space(c) { ' ' } else { c }).collect::<String>(),

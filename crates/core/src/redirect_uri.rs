@@ -85,8 +85,8 @@ fn without_loopback_port(uri: &str) -> Option<(&'static str, &str)> {
     (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
 }
 
-/// Whether the host is an ordinary name or an address: the URL standard also allows `;`, `,`, `*` and
-/// `'`.
+/// Whether the host is an ordinary name or an address: the URL standard also allows `;`, `,`, `*`
+/// and `'`.
 fn has_plain_host(url: &Url) -> bool {
     let is_plain = |host: &str| {
         host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))

@@ -41,8 +41,8 @@ impl SealingKey {
             .map_err(|_| SealError::NotAKey)
     }
 
-    /// Seals `plain` for `context`, as nonce, ciphertext and tag. The nonce is random, so a key is good
-    /// for some billions of texts (SP 800-38D section 8.3).
+    /// Seals `plain` for `context`, as nonce, ciphertext and tag. The nonce is random, so a key is
+    /// good for some billions of texts (SP 800-38D section 8.3).
     ///
     /// # Errors
     /// [`SealError::NotSealed`].

@@ -99,8 +99,8 @@ pub fn check_issuer(issuer: &str) -> Result<(), String> {
     }
 }
 
-/// Checks the issuer of a sandbox: a canonical origin without a path. `http` is fine under any name,
-/// such as that of a container: nothing in a sandbox is worth a certificate.
+/// Checks the issuer of a sandbox: a canonical origin without a path. `http` is fine under any
+/// name, such as that of a container: nothing in a sandbox is worth a certificate.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -30,8 +30,8 @@ pub struct Counterfoil {
     pub expires_at: Timestamp,
     /// The request that redeemed the slip before it.
     pub claim: Option<Claim>,
-    /// When that was, and so when the next slip was issued. Before the first redemption, the time of
-    /// consent.
+    /// When that was, and so when the next slip was issued. Before the first redemption, the time
+    /// of consent.
     pub redeemed_at: Timestamp,
     /// The key that the next slip is made with.
     pub slip_key: SlipKeyId,
@@ -82,8 +82,8 @@ pub struct Presentation {
 pub enum Verdict {
     /// It is the next one: the counterfoil advances by one.
     Redeem,
-    /// It is newer than the counterfoil knows, and a loss of data was declared: accepted once, and the
-    /// counterfoil catches up with it.
+    /// It is newer than the counterfoil knows, and a loss of data was declared: accepted once, and
+    /// the counterfoil catches up with it.
     RedeemAfterLoss,
     /// It is a retry, in time: the same successor again, and nothing is written.
     Repeat,

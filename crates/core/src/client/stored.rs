@@ -1,5 +1,5 @@
-//! How the members of a stored document are read. Each function gets a member and the default of its
-//! setting.
+//! How the members of a stored document are read. Each function gets a member and the default of
+//! its setting.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,5 @@
-//! The clock discipline: which time to trust. A wall clock can be wrong, so it is trusted only while
-//! it agrees with the uptime and with the clock of a database that nodes share.
+//! The clock discipline: which time to trust. A wall clock can be wrong, so it is trusted only
+//! while it agrees with the uptime and with the clock of a database that nodes share.
 //!
 //! While clocks disagree, the trusted time follows the uptime. A small step that lasts is adopted,
 //! since NTP makes most of those. After a large one no time is trusted until the wall clock comes
@@ -96,7 +96,8 @@ pub enum Change {
     Adopted(Deviation),
     /// All clocks agree again.
     Agrees,
-    /// The operator accepted that the database's clock is this many seconds behind; 0 when that ends.
+    /// The operator accepted that the database's clock is this many seconds behind; 0 when that
+    /// ends.
     Accepted(Seconds),
 }
 
@@ -142,8 +143,9 @@ impl Discipline {
         }
     }
 
-    /// The same at the start of a server whose store was last used at `newest`. After a long rest the
-    /// clock may be ahead: it was, if it goes back within an hour to where the store was in use.
+    /// The same at the start of a server whose store was last used at `newest`. After a long rest
+    /// the clock may be ahead: it was, if it goes back within an hour to where the store was in
+    /// use.
     pub fn at_start(uptime: Millis, wall: Millis, newest: Option<Millis>) -> Self {
         let begun = Self::new(uptime, wall);
         match newest.filter(|newest| wall.saturating_sub(*newest) > AT_REST) {
@@ -156,8 +158,8 @@ impl Discipline {
         }
     }
 
-    /// Whether the time is certain enough for what can't be undone: clocks agree, and have for a day
-    /// since the last doubt.
+    /// Whether the time is certain enough for what can't be undone: clocks agree, and have for a
+    /// day since the last doubt.
     pub fn is_settled(&self, uptime: Millis) -> bool {
         self.dispute.is_none() && uptime >= self.settled_from
     }
@@ -225,8 +227,8 @@ impl Discipline {
         let was_ahead = self.probation.is_some_and(|(until, newest)| {
             uptime < until && step < 0 && newest.saturating_sub(wall) <= APART
         });
-        // A database's clock is a second opinion on a step of any size. Without one only small steps
-        // are adopted.
+        // A database's clock is a second opinion on a step of any size. Without one only small
+        // steps are adopted.
         let credible =
             if database.is_some() { with_database } else { step.abs() <= SMALL_STEP || was_ahead };
         if credible && lasts(steady_since) {

@@ -54,8 +54,8 @@ impl Machine {
         }
     }
 
-    /// Milliseconds since the machine started, including those it was suspended for, which `Instant`
-    /// leaves out.
+    /// Milliseconds since the machine started, including those it was suspended for, which
+    /// `Instant` leaves out.
     pub fn uptime(&self) -> Millis {
         match self {
             Self::Manual(hand) => hand.uptime.load(Ordering::SeqCst),

@@ -76,8 +76,8 @@ impl Clock {
         self.machine.uptime()
     }
 
-    /// Trusts the wall clock at the start of a server whose store was last used at `newest`. Returns
-    /// what it shows.
+    /// Trusts the wall clock at the start of a server whose store was last used at `newest`.
+    /// Returns what it shows.
     pub fn begin(&self, newest: Option<Timestamp>) -> Timestamp {
         let (uptime, wall) = (self.machine.uptime(), self.machine.wall());
         let mut discipline = self.discipline();

@@ -1,5 +1,5 @@
-//! Whether to trust the machine's clock when a server starts. All there is to compare it with is what
-//! the store knows.
+//! Whether to trust the machine's clock when a server starts. All there is to compare it with is
+//! what the store knows.
 
 use std::fmt;
 

@@ -252,8 +252,8 @@ async fn hash(app: &App, password: String) -> Result<Secret, String> {
     if text.chars().count() < shortest {
         return Err(format!("a password must have at least {shortest} characters"));
     }
-    if text.len() > passwords::LONGEST {
-        return Err(format!("a password may have at most {} bytes", passwords::LONGEST));
+    if text.len() > passwords::LONGEST_PASSWORD {
+        return Err(format!("a password may have at most {} bytes", passwords::LONGEST_PASSWORD));
     }
     if text.contains(char::is_control) {
         return Err(

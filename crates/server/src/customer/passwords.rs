@@ -15,7 +15,7 @@ use crate::node::app::App;
 use crate::node::lockout;
 
 /// The longest password, in bytes.
-pub const LONGEST: usize = 1024;
+pub const LONGEST_PASSWORD: usize = 1024;
 
 /// A password could not be hashed: the library refused, or the server is stopping.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,9 @@ impl PasswordForms {
     }
 
     fn fits(&self, hash: &Secret) -> bool {
-        let fits = |password: &Secret| verify(password, hash) && password.expose().len() <= LONGEST;
+        let fits = |password: &Secret| {
+            verify(password, hash) && password.expose().len() <= LONGEST_PASSWORD
+        };
         fits(&self.normal) || self.as_it_came.as_ref().is_some_and(fits)
     }
 }

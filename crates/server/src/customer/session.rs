@@ -17,10 +17,10 @@ use crate::http::cookies::{Browser, SessionCookie};
 use crate::node::app::App;
 
 /// The lifetime of a session, in seconds.
-const LIFETIME: Seconds = 30 * MINUTE;
+const SESSION_LIFETIME: Seconds = 30 * MINUTE;
 /// How long the same customer's previous session remains valid, in seconds: another tab may just
 /// have sent its cookie.
-const LIFETIME_OF_THE_ONE_BEFORE: Seconds = MINUTE;
+const PREVIOUS_SESSION_LIFETIME: Seconds = MINUTE;
 
 /// The store's key for a session: not the cookie, so a stolen store opens no session.
 fn key_of(cookie: &[u8; 32]) -> [u8; 32] {
@@ -62,11 +62,11 @@ pub async fn begin(
         customer: customer.id,
         name: customer.name,
         authenticated_at,
-        expires_at: now.plus(LIFETIME),
+        expires_at: now.plus(SESSION_LIFETIME),
         customer_era: era,
     };
     app.store
-        .create_session(key_of(&cookie), session, before, now.plus(LIFETIME_OF_THE_ONE_BEFORE))
+        .create_session(key_of(&cookie), session, before, now.plus(PREVIOUS_SESSION_LIFETIME))
         .await?;
     SessionCookie::set(app, response, &cookie);
     Ok(())

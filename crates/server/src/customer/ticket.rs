@@ -20,7 +20,7 @@ use crate::http::refused::Refused;
 use crate::node::app::App;
 
 /// Seconds for which a page may stay open before the customer is asked again.
-const LIFETIME: Seconds = 30 * MINUTE;
+const PAGE_LIFETIME: Seconds = 30 * MINUTE;
 
 /// What a customer signs in for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub fn write(
     now: Timestamp,
 ) -> String {
     let mut ticket = TicketDocument {
-        expires_at: now.plus(LIFETIME),
+        expires_at: now.plus(PAGE_LIFETIME),
         purpose: purpose.clone(),
         snapshot: snapshot.cloned(),
         authentic: None,

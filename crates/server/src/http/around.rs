@@ -32,7 +32,7 @@ use crate::node::metrics::RouteMetrics;
 use crate::node::poll::Unavailable;
 
 /// How long a request may take before it gets a 503: a hanging write must not hang its clients.
-const LONGEST: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What wraps the handlers of one route.
 pub struct Around {
@@ -159,7 +159,7 @@ impl Around {
             Err(error) => return Refused::behind(shape, error).into_response(),
         };
         let handled = AssertUnwindSafe(handler.call(request, app.clone())).catch_unwind();
-        match tokio::time::timeout(LONGEST, handled).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, handled).await {
             Ok(Ok(response)) => match freshness::check_again(app, basis).await {
                 Ok(()) => response,
                 Err(error) => Refused::behind(shape, error).into_response(),

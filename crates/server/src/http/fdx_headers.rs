@@ -16,7 +16,7 @@ const LAST_ACCESS: HeaderName = HeaderName::from_static("x-akoya-last-access");
 /// What the data is for, in the network's vocabulary.
 const INTENT_TYPE: HeaderName = HeaderName::from_static("x-akoya-intent-type");
 /// The longest value logged, in bytes.
-const LONGEST: usize = 64;
+const LONGEST_VALUE: usize = 64;
 
 /// The headers of one request.
 #[derive(Debug, Default)]
@@ -82,7 +82,9 @@ fn made_of(value: &HeaderValue, is_good: fn(u8) -> bool) -> &str {
 
 /// Bounded, and unable to forge a line or field of the log.
 fn is_short(value: &HeaderValue) -> bool {
-    !value.is_empty() && value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    !value.is_empty()
+        && value.len() <= LONGEST_VALUE
+        && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 fn made_up() -> Option<HeaderValue> {
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_known_or_bounded() {
-        let long = "9".repeat(LONGEST + 1);
+        let long = "9".repeat(LONGEST_VALUE + 1);
         let id = "0b6a2e2c-6f3e-4f0a-9c1b-2f6a7f1f0c11";
         for (at, name, value, wanted) in [
             (0, INTERACTION_ID, id, Some(id)),
@@ -132,7 +134,7 @@ mod tests {
         for (sent, kept) in [
             ("any-short-id", true),
             ("", false),
-            (&*"x".repeat(LONGEST + 1), false),
+            (&*"x".repeat(LONGEST_VALUE + 1), false),
             ("two words", false),
         ] {
             let headers =

@@ -19,7 +19,7 @@ use crate::node::keys::KeysError;
 pub(crate) const IN_FORCE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a poll result stays valid, in milliseconds of uptime, including suspension. The rest of
 /// the 2 seconds is for requests in flight.
-const VALID_FOR: Millis = 1750;
+const POLL_VALID_FOR: Millis = 1750;
 /// How often a node polls.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 /// The time-out of a poll.
@@ -122,7 +122,7 @@ impl Poll {
 
     /// Whether cached state is too old to answer from, at this uptime.
     pub(crate) fn is_stale(&self, uptime: Millis) -> bool {
-        self.snapshot().is_none_or(|snapshot| uptime - snapshot.at > VALID_FOR)
+        self.snapshot().is_none_or(|snapshot| uptime - snapshot.at > POLL_VALID_FOR)
     }
 
     /// Changes whenever cached state changes; `None` before the first poll.

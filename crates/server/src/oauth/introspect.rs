@@ -11,7 +11,7 @@ use counterfoil_core::client::Client;
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::grant::Terms;
-use counterfoil_core::id_token::{LONGEST, subject};
+use counterfoil_core::id_token::{LONGEST_TOKEN, subject};
 use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use serde_json::{Value, json as value};
@@ -138,7 +138,7 @@ pub fn describe() -> Vec<Operation> {
         .property("connectorId", text())
         .required("active");
     let fields = [
-        required("token", LONGEST, "The token."),
+        required("token", LONGEST_TOKEN, "The token."),
         optional("token_type_hint", 64, "What kind of token it is."),
     ];
     vec![

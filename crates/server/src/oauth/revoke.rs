@@ -10,7 +10,7 @@ use counterfoil_core::client::Client;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::ending::EndedBy;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::id_token::LONGEST;
+use counterfoil_core::id_token::LONGEST_TOKEN;
 use counterfoil_core::slip::Kind;
 use counterfoil_core::token::Token;
 use counterfoil_store::StoreError;
@@ -137,7 +137,7 @@ async fn of_client(app: &App, client: &Client, grant: GrantId) -> Result<Target,
 /// What the OpenAPI document says of it.
 pub fn describe() -> Vec<Operation> {
     let fields = [
-        required("token", LONGEST, "A refresh token, an ID token or an access token."),
+        required("token", LONGEST_TOKEN, "A refresh token, an ID token or an access token."),
         optional("token_type_hint", 64, "What kind of token it is.").one_of(&[
             "refresh_token",
             "id_token",

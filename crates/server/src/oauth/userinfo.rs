@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::form::Form;
-use counterfoil_core::id_token::{LONGEST, subject};
+use counterfoil_core::id_token::{LONGEST_TOKEN, subject};
 use counterfoil_core::scope::Scopes;
 use counterfoil_core::token::Token;
 use serde::Serialize;
@@ -96,7 +96,7 @@ pub fn describe() -> Vec<Operation> {
                 .by_bearer_or_form()
                 .form([optional(
                     "access_token",
-                    LONGEST,
+                    LONGEST_TOKEN,
                     "The token, where it is not in the header (RFC 6750 section 2.2).",
                 )])
                 .refusal(

@@ -108,6 +108,6 @@ async fn a_result_is_valid_for_less_than_two_seconds() {
     polls.let_go.add_permits(1);
     caller(&poll, &polls).await.await.unwrap().unwrap();
     assert!(!poll.is_stale(0));
-    assert!(!poll.is_stale(VALID_FOR));
-    assert!(poll.is_stale(VALID_FOR + 1));
+    assert!(!poll.is_stale(POLL_VALID_FOR));
+    assert!(poll.is_stale(POLL_VALID_FOR + 1));
 }

@@ -6,7 +6,7 @@ use counterfoil_core::client::{Client, GrantType, LONGEST_ID};
 use counterfoil_core::clock::Timestamp;
 use counterfoil_core::form::Form;
 use counterfoil_core::grant::GrantId;
-use counterfoil_core::id_token::{LONGEST, LONGEST_NONCE, nonce_fits};
+use counterfoil_core::id_token::{LONGEST_NONCE, LONGEST_TOKEN, nonce_fits};
 use counterfoil_core::pkce::Challenge;
 use counterfoil_core::random;
 use counterfoil_core::scope::Scopes;
@@ -180,7 +180,7 @@ pub fn fields() -> [Field; 14] {
         optional("response_mode", 16, "`query` or `form_post`"),
         optional(
             "id_token_hint",
-            LONGEST,
+            LONGEST_TOKEN,
             "An ID token of the customer who is to be asked, for the same client; it may have expired.",
         ),
     ]
