@@ -36,6 +36,7 @@ use crate::http::operation::{self, Operation};
 use crate::http::refused::Refused;
 use crate::http::respond::see_other;
 use crate::node::app::App;
+use hint::HintError;
 
 /// How many consents are read at once: the newest nearly always covers the request.
 const CONSENTS_AT_ONCE: u32 = 20;
@@ -161,9 +162,11 @@ async fn check(app: &App, form: &Form<'_>, now: Timestamp) -> Result<PendingRequ
     };
     if let Some(hint) = form.get("id_token_hint") {
         match hint::heed(app, &mut request, hint).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(Refused::by(redirect_error(app, &request, error)?)),
-            Err(error) => {
+            Ok(()) => {}
+            Err(HintError::Refused(error)) => {
+                return Err(Refused::by(redirect_error(app, &request, error)?));
+            }
+            Err(HintError::Unavailable(error)) => {
                 let refused = Refused::unavailable_page(error);
                 return Err(linking_back(refused, app, &request).await);
             }

@@ -27,7 +27,7 @@ use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
 use crate::oauth::client_request::credentials;
 use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
-use crate::tokens::id_token;
+use crate::tokens::id_token::{self, IdTokenError};
 use crate::tokens::slip::read_slip;
 
 const ENDPOINT: ClientEndpoint = ClientEndpoint {
@@ -97,9 +97,10 @@ async fn find_target(app: &App, client: &Client, token: &str) -> Result<Target, 
                 None => Ok(Target::Nothing),
             }
         }
-        Token::IdToken(token) => match id_token::read(app, &token).await? {
+        Token::IdToken(token) => match id_token::read(app, &token).await {
             Ok(claims) => Ok(of_client(app, client, claims.grant_id).await?),
-            Err(_) => Ok(Target::Nothing),
+            Err(IdTokenError::NotOurs(_)) => Ok(Target::Nothing),
+            Err(IdTokenError::Unavailable(error)) => Err(error),
         },
         Token::Slip(Kind::Code, _) | Token::Unknown => Ok(Target::Nothing),
     }

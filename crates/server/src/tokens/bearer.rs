@@ -23,7 +23,7 @@ use crate::node::app::App;
 use crate::node::guest::{Sender, Strike};
 use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
-use crate::tokens::id_token;
+use crate::tokens::id_token::{self, IdTokenError};
 
 /// Why a token is refused that may have been revoked before data was lost.
 const LOST: &str = "it was issued before data was lost; refresh it";
@@ -62,6 +62,15 @@ pub enum NoBearer {
 impl<E: Into<Unavailable>> From<E> for NoBearer {
     fn from(error: E) -> Self {
         Self::Unavailable(error.into())
+    }
+}
+
+impl From<IdTokenError> for NoBearer {
+    fn from(error: IdTokenError) -> Self {
+        match error {
+            IdTokenError::NotOurs(reason) => Self::not_good(reason, None),
+            IdTokenError::Unavailable(error) => Self::Unavailable(error),
+        }
     }
 }
 
@@ -189,8 +198,7 @@ pub async fn read(
 }
 
 async fn read_id_token(app: &App, token: &Compact<'_>, now: Timestamp) -> Result<Bearer, NoBearer> {
-    let claims =
-        id_token::read(app, token).await?.map_err(|reason| NoBearer::not_good(reason, None))?;
+    let claims = id_token::read(app, token).await?;
     let grant = claims.grant_id;
     let not_good = |reason| NoBearer::not_good(reason, Some(grant));
     if now >= claims.exp {

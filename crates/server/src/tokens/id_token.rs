@@ -9,42 +9,48 @@ use crate::node::app::App;
 use crate::node::known_keys::ring_named_by;
 use crate::node::poll::Unavailable;
 
-/// Reads an ID token; the inner error says why it is not ours. Callers check its expiry and its
-/// grant.
+/// Why an ID token can't be read.
+#[derive(Debug)]
+pub enum IdTokenError {
+    /// It is not ours, and why.
+    NotOurs(&'static str),
+    /// The store can't answer.
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for IdTokenError {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// Reads an ID token. Callers check its expiry and its grant.
 ///
 /// # Errors
-/// The store can't answer.
-pub async fn read(
-    app: &App,
-    token: &Compact<'_>,
-) -> Result<Result<Arc<IdToken>, &'static str>, Unavailable> {
+/// [`IdTokenError`].
+pub async fn read(app: &App, token: &Compact<'_>) -> Result<Arc<IdToken>, IdTokenError> {
     let fingerprint = Fingerprint::of(token.text());
     if let Some(known) = app.keys.ring().verified.get(&fingerprint) {
-        return Ok(Ok(known));
+        return Ok(known);
     }
-    let payload = match payload(app, token).await? {
-        Ok(payload) => payload,
-        Err(reason) => return Ok(Err(reason)),
-    };
+    let payload = payload(app, token).await?;
     let Ok(claims) = serde_json::from_slice::<IdToken>(&payload) else {
-        return Ok(Err("its claims are not those of an ID token"));
+        return Err(IdTokenError::NotOurs("its claims are not those of an ID token"));
     };
     if claims.iss != app.settings.issuer {
-        return Ok(Err("it is of another issuer"));
+        return Err(IdTokenError::NotOurs("it is of another issuer"));
     }
     let claims = Arc::new(claims);
     app.keys.ring().verified.keep(fingerprint, claims.clone());
-    Ok(Ok(claims))
+    Ok(claims)
 }
 
-/// The claims, as JSON, of a token signed by one of our keys; the inner error says why it is not.
+/// The claims, as JSON, of a token signed by one of our keys.
 ///
 /// # Errors
-/// The store can't answer.
-pub async fn payload(
-    app: &App,
-    token: &Compact<'_>,
-) -> Result<Result<Vec<u8>, &'static str>, Unavailable> {
+/// [`IdTokenError`].
+pub async fn payload(app: &App, token: &Compact<'_>) -> Result<Vec<u8>, IdTokenError> {
     let ring = ring_named_by(app, token).await?;
-    Ok(ring.verify(token).ok_or("it is not a token that a key of ours signed"))
+    let unsigned = IdTokenError::NotOurs("it is not a token that a key of ours signed");
+    ring.verify(token).ok_or(unsigned)
 }

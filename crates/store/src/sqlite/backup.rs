@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 use super::Sqlite;
-use super::file::check_pages;
+use super::file::damage;
 use crate::backup::{Backup, BackupError};
 use crate::files::{beside, create_private_of, sync_directory_of};
 
@@ -106,7 +106,7 @@ impl Partial {
         let copy = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // In WAL mode a file can't be read without the right to make others beside it.
         copy.execute_batch("PRAGMA journal_mode = DELETE")?;
-        check_pages(&copy, "quick_check")?.map_err(BackupError::Damaged)?;
+        damage(&copy, "quick_check")?.map_or(Ok(()), |found| Err(BackupError::Damaged(found)))?;
         copy.close().map_err(|(_, e)| e)?;
         file.sync_all().map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();

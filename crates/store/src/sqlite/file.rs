@@ -113,9 +113,9 @@ pub(super) fn create_or_recognise(path: &Path) -> Result<Connection, OpenError> 
 }
 
 /// Has SQLite look through the file; says what is wrong first.
-pub(super) fn check_pages(db: &Connection, check: &str) -> rusqlite::Result<Result<(), String>> {
+pub(super) fn damage(db: &Connection, check: &str) -> rusqlite::Result<Option<String>> {
     let found: String = db.query_row(&format!("PRAGMA {check}(1)"), [], |row| row.get(0))?;
-    Ok(if found == "ok" { Ok(()) } else { Err(found) })
+    Ok((found != "ok").then_some(found))
 }
 
 /// What SQLite said at start, in words for the person who started the process.

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::batch::Batch;
 use super::endings::recent_endings;
-use super::file::{APPLICATION_ID, check_pages, look_into};
+use super::file::{APPLICATION_ID, damage, look_into};
 use super::identity::{check_identity, id};
 use super::meta::meta;
 use super::ownership::own;
@@ -126,10 +126,10 @@ fn look_at(from: &Path, options: &OpenOptions) -> Result<Connection, RestoreErro
         return Err(OpenError::Foreign { store: from.display().to_string(), problem }.into());
     }
     check_identity(&backup, from, options)?;
-    check_pages(&backup, "integrity_check")
-        .map_err(failed)?
-        .map_err(|problem| unusable(format!("it is damaged: {problem}")))?;
-    Ok(backup)
+    match damage(&backup, "integrity_check").map_err(failed)? {
+        None => Ok(backup),
+        Some(problem) => Err(unusable(format!("it is damaged: {problem}"))),
+    }
 }
 
 /// Makes the store that is to be at `path` as a file of its own, of the schema of this version.
