@@ -202,7 +202,7 @@ fn note_same_name(customer: &Value) {
         let others: Vec<_> =
             others.iter().map(|other| format!("`{}`", other.escape_default())).collect();
         output::note(&format!(
-            "`{}` has the same name as {}: each can sign in only by writing it just so. Remove all but one, or add them anew under other names.",
+            "`{}` has the same name as {}: each can sign in only by writing it just so. Remove all but one, or add them again under other names.",
             id.escape_default(),
             others.join(", ")
         ));

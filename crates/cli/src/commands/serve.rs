@@ -216,10 +216,10 @@ fn not_opened(error: &OpenError, config: &Config) -> Failure {
         (OpenError::InUse { .. }, _) => Failure::InUse(error.to_string()),
         (_, None) => Failure::failed(error),
         (_, Some(Remedy::DeclareLoss)) => Failure::Failed(format!(
-            "{error}. Run `counterfoil declare-loss --config {file}`, with --endings for each endings log beside this one, of other nodes or rolled away"
+            "{error}. Run `counterfoil declare-loss --config {file}`, with --endings for each further endings log, of other nodes or rotated away"
         )),
         (_, Some(Remedy::AcceptLostEndings)) => Failure::Failed(format!(
-            "{error}. If it is lost, run `counterfoil serve --accept-lost-endings --config {file}`: the log is begun anew with all that the store knows, and all ID and \
+            "{error}. If it is lost, run `counterfoil serve --accept-lost-endings --config {file}`: a new log starts with all that the store knows, and all ID and \
              access tokens issued until then are refused, so clients refresh"
         )),
     }

@@ -1,5 +1,5 @@
-//! Keys that are replaced while nodes serve: none is started anew, and nobody is refused for a key
-//! that another node made.
+//! Keys are replaced while nodes serve: no node restarts, and no client is refused for a key that
+//! another node made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, block_in_place};
 use super::bank::{ALICE, Bank, asked, assert_good, until};
 use crate::setting::{Server, Tokens};
 
-/// Whoever refreshes at one node and uses the tokens at the next, at once.
+/// Clients that refresh at one node and use the tokens at the next, at once.
 struct Carriers {
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicUsize>,

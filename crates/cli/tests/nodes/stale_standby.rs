@@ -133,8 +133,8 @@ async fn what_was_revoked_stays_so_and_after_a_declared_loss_clients_go_on() {
     a.consent(bank.shop(), ALICE).await;
 }
 
-/// Nodes learn of a change by a number that has become another one. Here as many changes are lost
-/// as are made anew while they can't look.
+/// Nodes notice a change by the number of changes. Here as many changes are lost as are made while
+/// the nodes can't poll, so the number comes back to what it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_that_were_lost_are_told_from_as_many_new_ones() {
     let pair = Pair::start();

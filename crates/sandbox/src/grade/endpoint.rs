@@ -108,7 +108,7 @@ pub fn describe() -> Vec<Operation> {
         let card = ObjectBuilder::new()
             .schema_type(Type::Object)
             .description(Some(
-                "Beside the state, a report as of `counterfoil verify --report json`, once a client was graded.",
+                "The state and, once a client has been graded, the report that `counterfoil verify --report json` writes.",
             ))
             .property("state", state)
             .required("state");

@@ -20,7 +20,7 @@ use crate::customer::sign_in_page::{self, Attempt};
 use crate::customer::ticket::Purpose;
 use crate::grants::end::{EndAllError, end_all, end_one};
 use crate::grants::living::LivingGrants;
-use crate::http::body::page_form;
+use crate::http::body::{page_fields, page_form};
 use crate::http::cookies::Browser;
 use crate::http::operation::{self, Operation, optional, required};
 use crate::http::refused::Refused;
@@ -220,8 +220,7 @@ pub async fn post(
     let app = &*app;
     let now = app.clock.now();
     let bytes = page_form(&headers, body).await?;
-    let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = page_fields(&bytes)?;
     let Some(session) = session_of_form(app, &headers, &form, now).await? else {
         return Ok(see_other("/connected-apps"));
     };
@@ -268,8 +267,7 @@ pub async fn sign_out(
     let app = &*app;
     let now = app.clock.now();
     let bytes = page_form(&headers, body).await?;
-    let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = page_fields(&bytes)?;
     session_of_form(app, &headers, &form, now).await?;
     let mut response = see_other("/connected-apps");
     session::end(app, &headers, &mut response).await.map_err(Refused::unavailable_page)?;

@@ -25,13 +25,13 @@ use crate::customer::session;
 use crate::customer::sign_in_page::{self, Attempt, SignInRetry, SignInRetryReason};
 use crate::customer::ticket::{self, Purpose, Ticket, TicketError};
 use crate::grants::make::{Approval, approve};
-use crate::http::body::consent_form;
+use crate::http::body::{consent_form, page_fields};
 use crate::http::cookies::Browser;
 use crate::http::operation::{self, Operation, optional, required};
 use crate::http::refused::Refused;
 use crate::node::app::App;
 
-/// `GET /consent`: where the browser goes after sign-in, and when the page is snapshot again.
+/// `GET /consent`: where the browser goes after sign-in, and when the page is shown again.
 ///
 /// # Errors
 /// A page.
@@ -42,9 +42,7 @@ pub async fn get(
 ) -> Result<Response, Refused> {
     let app = &*app;
     let now = app.clock.now();
-    let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
-    let query =
-        query.map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
+    let query = page_fields(uri.query().unwrap_or_default().as_bytes())?;
     let browser = Browser::of(app, &headers);
     let ConsentContinuation { request, again } = match query.get("ticket") {
         // From a node of the previous version.
@@ -94,8 +92,7 @@ pub async fn post(
     let app = &*app;
     let now = app.clock.now();
     let bytes = consent_form(app, &headers, body).await?;
-    let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = page_fields(&bytes)?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let Purpose::Authorize(request) = &ticket.purpose else {

@@ -23,7 +23,7 @@ use crate::customer::passwords::{self, SignInError};
 use crate::customer::session;
 use crate::customer::sign_in_page::{Attempt, SignInRetry, SignInRetryReason, page};
 use crate::customer::ticket::{self, Purpose, Ticket};
-use crate::http::body::page_form;
+use crate::http::body::{page_fields, page_form};
 use crate::http::cookies::Browser;
 use crate::http::observe::LogContext;
 use crate::http::operation::{self, Operation, optional, required};
@@ -71,8 +71,7 @@ pub async fn post(
     let app = &*app;
     let now = app.clock.now();
     let bytes = page_form(&headers, body).await?;
-    let form = Form::parse(&bytes)
-        .map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))?;
+    let form = page_fields(&bytes)?;
     let browser = Browser::of(app, &headers);
     let ticket = ticket::of_form(app, &form, &browser, now).await?;
     let request = match &ticket.purpose {

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use counterfoil_core::dialect::Refusal;
 use counterfoil_core::failure::Failure;
 use counterfoil_core::form::Form;
@@ -141,6 +141,14 @@ pub fn declared_too_large(body: &Body, largest: usize) -> Option<&'static str> {
 /// An error page.
 pub async fn page_form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     read(headers, body, LARGEST_BODY).await.map_err(|error| refused_page(&error))
+}
+
+/// The fields of a form or query of a page.
+///
+/// # Errors
+/// An error page.
+pub fn page_fields(encoded: &[u8]) -> Result<Form<'_>, Refused> {
+    Form::parse(encoded).map_err(|error| Refused::page(StatusCode::BAD_REQUEST, "malformed", error))
 }
 
 /// Reads the consent form.

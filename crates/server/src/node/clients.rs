@@ -77,14 +77,14 @@ impl Clients {
 
     /// Exactly these clients; uses of their secrets are carried over from `before`.
     pub(crate) fn new(clients: Vec<Client>, before: &Clients) -> Self {
-        let mut anew = Self::default();
+        let mut all = Self::default();
         for client in clients {
             if let Some(known) = before.by_id.get(&client.id) {
                 remember_uses(&client, known);
             }
-            anew.put(client);
+            all.put(client);
         }
-        anew
+        all
     }
 }
 

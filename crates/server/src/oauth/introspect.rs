@@ -25,8 +25,7 @@ use crate::http::refused::Refused;
 use crate::http::respond::json;
 use crate::node::app::App;
 use crate::node::poll::Unavailable;
-use crate::oauth::client_request::credentials;
-use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
+use crate::oauth::client_request::{ClientEndpoint, ClientRequest, credentials};
 use crate::tokens::bearer::{self, AcceptedTokens, Bearer, NoBearer};
 use crate::tokens::slip::read_good_slip;
 

@@ -25,8 +25,7 @@ use crate::http::respond::empty;
 use crate::node::app::App;
 use crate::node::known_keys::ring_with;
 use crate::node::poll::Unavailable;
-use crate::oauth::client_request::credentials;
-use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
+use crate::oauth::client_request::{ClientEndpoint, ClientRequest, credentials};
 use crate::tokens::id_token::{self, IdTokenError};
 use crate::tokens::slip::read_slip;
 

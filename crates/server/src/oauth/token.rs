@@ -21,8 +21,7 @@ use crate::http::body::oauth_form;
 use crate::http::operation::{Operation, optional, post, required};
 use crate::http::refused::Refused;
 use crate::node::app::App;
-use crate::oauth::client_request::credentials;
-use crate::oauth::client_request::{ClientEndpoint, ClientRequest};
+use crate::oauth::client_request::{ClientEndpoint, ClientRequest, credentials};
 use request::TokenRequest;
 
 const ENDPOINT: ClientEndpoint = ClientEndpoint {

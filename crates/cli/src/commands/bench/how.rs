@@ -27,7 +27,7 @@ pub(super) struct How {
     /// How often each server's turn comes
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(super) rounds: u16,
-    /// The cores of the load generator, as taskset takes them [default: 1, beside servers that are
+    /// The cores of the load generator, as taskset takes them [default: 1, next to servers that are
     /// started for this, where there are two]
     #[arg(long, value_name = "LIST")]
     load_cores: Option<String>,
@@ -71,8 +71,8 @@ impl How {
             if let Who::Running(_, ca) = &who { ca.clone() } else { None },
         );
         let load = Load { connections: connections.into(), warm_up, time, once, ca };
-        let beside = matches!(who, Who::Started(_));
-        let cores = load_cores.or_else(|| if beside { core("1") } else { None });
+        let next_to_servers = matches!(who, Who::Started(_));
+        let cores = load_cores.or_else(|| if next_to_servers { core("1") } else { None });
         let rounds = Rounds { load, count: rounds.into(), cores };
         let measured = run(&rounds, who, &tell(&spinner));
         spinner.finish_and_clear();

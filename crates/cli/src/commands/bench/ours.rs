@@ -29,7 +29,7 @@ pub(super) struct Ours {
     /// The cores of the servers, as taskset takes them [default: 0, where there are two]
     #[arg(long, value_name = "LIST")]
     server_cores: Option<String>,
-    /// Another build of counterfoil to measure beside this one; may be repeated
+    /// Another build of counterfoil to measure next to this one; may be repeated
     #[arg(long, value_name = "BINARY")]
     compare: Vec<PathBuf>,
 }
